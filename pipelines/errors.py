@@ -1,0 +1,60 @@
+"""Every error a user can meet, each with its exit code.
+
+    ShipwayError            1   the run failed: the input or the build is at fault
+    ├── Misuse              2   the command line or a parameter is wrong
+    ├── Refused             3   asked for something that is never done (overwrite a version, leave the checkout)
+    ├── Transient          75   the other side did not answer; the same command may succeed later
+    └── Misconfigured      78   a setting, a credential or a missing program
+
+The codes 64, 65, 137 and 143 are never ours: Argo's executor and the kernel use them.
+75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits(3); templates retry 75 alone.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ShipwayError(Exception):
+    """A failure told in three parts: what failed, what was seen, what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, seen: str = "", todo: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.seen = seen
+        self.todo = todo
+
+    def __str__(self) -> str:
+        """Return the parts on a line each; a part that says nothing is left out."""
+        parts = [self.what]
+        if self.seen:
+            parts.append(f"  seen: {self.seen}")
+        if self.todo:
+            parts.append(f"  do:   {self.todo}")
+        return "\n".join(parts)
+
+
+class Misuse(ShipwayError):
+    """The command line or a parameter cannot be meant."""
+
+    exit_code = 2
+
+
+class Refused(ShipwayError):
+    """Understood, and never done."""
+
+    exit_code = 3
+
+
+class Transient(ShipwayError):
+    """The other side did not answer or was busy; the only error that is retried."""
+
+    exit_code = 75
+
+
+class Misconfigured(ShipwayError):
+    """A setting, a credential or a program is missing or wrong."""
+
+    exit_code = 78

@@ -1,0 +1,76 @@
+"""What one step hands to the next: the results of `clone`, `build` and `push`.
+
+Each is stored as a folder of files by `pipelines.steps.signature`, one file a field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.model.reference import Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """An image that a Dockerfile names, fetched into the workspace."""
+
+    name: str
+    """As the Dockerfile writes it, arguments expanded: `debian:bookworm-slim`, `base`."""
+    reference: str
+    """The whole reference it stands for, tag included."""
+    resolved: Digest
+    """What the tag named: an index, or the manifest itself."""
+    digest: Digest
+    """The manifest of the platform, named `digest` in the layout `bases`."""
+    sibling: bool
+    """Whether it is an image of the same repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkout:
+    """One commit of a repository in the workspace, with the images that one Dockerfile of it stands on."""
+
+    repo: str
+    revision: str
+    """As it was asked for."""
+    ref: str
+    """The full ref that the revision named, `refs/heads/main`; empty for a bare commit id."""
+    commit: str
+    time: int
+    """The commit's time, in seconds since 1970."""
+    tree: str
+    path: str
+    """The image's folder, relative to the repository's root."""
+    dockerfile: str
+    """Relative to the repository's root, like the path."""
+    target: str
+    build_args: tuple[str, ...]
+    platform: str
+    bases: tuple[Base, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """An image in the workspace, ready to be published."""
+
+    digest: Digest
+    name: str
+    version: str
+    size: int
+    """Bytes of the manifest's layers, compressed."""
+    layers: int
+    builder: str
+    """The builder's kind and version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """An image in a registry, read back by digest."""
+
+    digest: Digest
+    reference: str
+    """By digest."""
+    commit: str
+    tags: tuple[str, ...]
+    """Those that name this digest now."""
+    size: int

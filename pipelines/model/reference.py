@@ -1,0 +1,110 @@
+"""Names of images in registries.
+
+The grammar is the one of the OCI distribution specification (section "Pulling manifests") and of
+github.com/distribution/reference; short names follow Docker's rule: no registry means docker.io, and a
+single word there lives under `library/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.errors import Misuse
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_MAX_REPOSITORY = 255
+DOCKER_HUB = "docker.io"
+
+
+class Digest(str):
+    """A content address, `sha256:` and 64 hex digits."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Digest:
+        """Return `text` as a digest; raises Misuse when it is none."""
+        if not _DIGEST.fullmatch(text):
+            raise Misuse("not a digest", seen=repr(text[:100]), todo="give sha256: and 64 hex digits")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """Return the digest of some bytes."""
+        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of_file(cls, path: Path) -> Digest:
+        """Return the digest of a file's content, read in pieces."""
+        with path.open("rb") as file:
+            return cls("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """The 64 hex digits alone."""
+        return self.removeprefix("sha256:")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """One image: registry, repository, and a tag or a digest or both or neither."""
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the grammar does not allow."""
+        if not _REGISTRY.fullmatch(self.registry):
+            raise Misuse("not a registry's address", seen=repr(self.registry), todo="give host or host:port, no scheme")
+        if not _REPOSITORY.fullmatch(self.repository) or len(self.repository) > _MAX_REPOSITORY:
+            raise Misuse(
+                "not a repository's name",
+                seen=repr(self.repository),
+                todo="use lower-case letters, digits and . _ - between them, parts separated by /",
+            )
+        if self.tag and not _TAG.fullmatch(self.tag):
+            raise Misuse(
+                "not a tag",
+                seen=repr(self.tag),
+                todo="use up to 128 letters, digits and . _ -, not starting with . or -",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Return the reference that `text` writes, short names completed; raises Misuse."""
+        rest, at, digest = text.partition("@")
+        head, slash, tail = rest.partition("/")
+        if slash and ("." in head or ":" in head or head == "localhost" or head.startswith("[")):
+            registry, rest = head, tail
+        else:
+            registry = DOCKER_HUB
+        repository, _, tag = rest.partition(":")
+        if registry in {DOCKER_HUB, "index.docker.io"}:
+            registry = DOCKER_HUB
+            repository = repository if "/" in repository else f"library/{repository}"
+        return cls(registry=registry, repository=repository, tag=tag, digest=Digest(digest) if at else None)
+
+    @property
+    def name(self) -> str:
+        """Registry and repository."""
+        return f"{self.registry}/{self.repository}"
+
+    def with_tag(self, tag: str) -> Reference:
+        """Return the same image under a tag, without a digest."""
+        return replace(self, tag=tag, digest=None)
+
+    def with_digest(self, digest: str) -> Reference:
+        """Return the same image by digest, without a tag."""
+        return replace(self, tag="", digest=Digest(digest))
+
+    def __str__(self) -> str:
+        """Write the whole reference."""
+        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")

@@ -1,0 +1,135 @@
+"""The one place where processes start.
+
+Commands are argv lists, never a shell line, and every one has a time limit. What is echoed for
+people is quoted as a shell would need it. Secrets do not belong in argv: callers pass them by
+file or by environment, so nothing here has anything to mask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What a finished process left: its exit code (negative: the signal), its output and the last lines of stderr."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    def check(self, what: str, *, todo: str = "") -> Completed:
+        """Return this result; raise a ShipwayError naming `what` when the process failed."""
+        if self.code != 0:
+            seen = self.stderr.strip() or self.stdout.strip() or "no output"
+            raise ShipwayError(what, seen=f"{self.argv[0]} exited with {self.code}: {seen}", todo=todo)
+        return self
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout_seconds: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    stream: bool = False,
+    echo: bool = False,
+    umask: int = -1,
+) -> Completed:
+    """Run a command to its end and return what it left; a non-zero exit code is the caller's to judge.
+
+    With `stream`, both outputs go to this process's stderr line by line while the command runs, and
+    the result's `stdout` and `stderr` hold their last lines. `env` replaces the environment as a whole.
+    Raises Misconfigured when the program does not exist, Transient when the time limit passes.
+    """
+    words = tuple(str(word) for word in argv)
+    if echo:
+        sys.stderr.write(f"$ {shlex.join(words)}\n")
+        sys.stderr.flush()
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            umask=umask,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise Misconfigured(
+            f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
+        ) from error
+    with _ended(child):
+        try:
+            if stream:
+                stdout, stderr = _stream(child, timeout_seconds)
+            else:
+                stdout, stderr = child.communicate(stdin, timeout=timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            raise Transient(
+                f"{words[0]} did not finish", seen=f"still running after {timeout_seconds:g} s", todo="run it again"
+            ) from error
+    return Completed(argv=words, code=child.returncode, stdout=stdout, stderr=stderr)
+
+
+@contextlib.contextmanager
+def _ended(child: subprocess.Popen[str]) -> Iterator[None]:
+    """Leave no process of the child's session behind, however the block ends."""
+    try:
+        yield
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+            try:
+                child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, str]:
+    assert child.stdout is not None
+    assert child.stderr is not None
+    tails: tuple[deque[str], deque[str]] = (deque(maxlen=TAIL_LINES), deque(maxlen=TAIL_LINES))
+    lock = threading.Lock()
+
+    def pump(source: IO[str], tail: deque[str]) -> None:
+        for line in source:
+            tail.append(line)
+            with lock:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+
+    pumps = [
+        threading.Thread(target=pump, args=(source, tail), daemon=True)
+        for source, tail in zip((child.stdout, child.stderr), tails, strict=True)
+    ]
+    for thread in pumps:
+        thread.start()
+    child.wait(timeout=timeout_seconds)
+    for thread in pumps:
+        thread.join(timeout=5)
+    return "".join(tails[0]), "".join(tails[1])

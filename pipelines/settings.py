@@ -1,0 +1,66 @@
+"""What a deployment decides: its registry, its builder, its mirrors.
+
+On a cluster the values live in the ConfigMap `shipway`; on a laptop the same keys come from a YAML file. Either
+way each reaches a step as the environment variable SHIPWAY_<KEY>, in capitals and with _ for -.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from pipelines.errors import Misconfigured
+
+KEYS: Mapping[str, str] = {
+    "registry": "address of the registry that images are pushed to, host or host:port",
+    "project": "path in the registry under which the images live; may be empty",
+    "chart-registry": "address and path of the registry that charts are pushed to; default: registry and project, then /charts",
+    "plain-http": "registries spoken to without TLS, separated by commas",
+    "mirrors": "registries asked in place of others, as other=mirror, separated by commas",
+    "ca-file": "certificate authorities trusted beside the system's, as a PEM file",
+    "builder": "buildah or buildkit",
+    "buildkit-host": "address of a running buildkitd; without one, one is started for each build",
+    "compression": "of new layers: zstd or gzip",
+    "cache": "folder that builders keep their layers in between runs",
+    "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
+}
+"""Every key there is, with its meaning."""
+
+
+def read(path: Path) -> dict[str, str]:
+    """Return the settings of a YAML file, a flat map of known keys to text; raises Misconfigured."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise Misconfigured(
+            f"the settings {path} cannot be read", seen=str(error), todo="write `key: value` lines"
+        ) from error
+    if not isinstance(value, dict) or not all(isinstance(v, str | int | float | bool) for v in value.values()):
+        raise Misconfigured(
+            f"the settings {path} are not a flat map", seen=str(value)[:200], todo="write `key: value` lines"
+        )
+    if unknown := sorted(set(map(str, value)) - set(KEYS)):
+        raise Misconfigured(
+            f"the settings {path} have unknown keys", seen=", ".join(unknown), todo=f"use {', '.join(KEYS)}"
+        )
+    return {str(key): str(item) for key, item in value.items()}
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return `a=b,c=d` as a map; raises Misconfigured."""
+    found = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = item.partition("=")
+        if not (key and equals and value):
+            raise Misconfigured(
+                "a setting is not a list of name=value", seen=repr(item), todo="separate them by commas"
+            )
+        found[key] = value
+    return found
+
+
+def names(text: str) -> frozenset[str]:
+    """Return `a,b` as a set."""
+    return frozenset(filter(None, (part.strip() for part in text.split(","))))

@@ -1,0 +1,239 @@
+"""A step's signature is its whole interface; this module reads it, once, for everybody.
+
+The command line of `shipway step`, the files a step leaves its results in, and the arguments and
+outputs of the compiled templates are all derived from the typed function, so they cannot drift apart.
+
+A parameter is `Annotated[T, Arg(...)]` and keyword-only. T is one of
+str, int, bool, Path; tuple[str, ...] (written as a JSON list); or a frozen dataclass that another step
+returns, given as the folder of that step's outputs. The result is a frozen dataclass; each field becomes a file named
+after it in kebab case: strings and numbers as they are, booleans as true/false, everything else as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import os
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pipelines.errors import Misuse
+
+STEPS: dict[str, str] = {
+    "clone": "pipelines.steps.clone:clone",
+    "build": "pipelines.steps.build:build",
+    "push": "pipelines.steps.push:push",
+}
+"""Each step's name and where its function is; loaded only when asked for."""
+
+
+@dataclass(frozen=True)
+class Arg:
+    """What a signature cannot say about a parameter.
+
+    `setting` names the key of the deployment's settings (ConfigMap `shipway`) whose value reaches the step
+    as the environment variable SHIPWAY_<KEY>; such a parameter is never taken from a workflow's arguments.
+    """
+
+    help: str
+    setting: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One parameter of a step."""
+
+    name: str
+    """In kebab case: the flag without its dashes, and the name in templates."""
+    type: Any
+    help: str
+    setting: str
+    default: Any
+    required: bool
+
+    @property
+    def field(self) -> str:
+        """The parameter's name in Python."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that carries a setting, or an empty string."""
+        return variable(self.setting) if self.setting else ""
+
+    @property
+    def is_handover(self) -> bool:
+        """Whether the value is the result of another step, given as its outputs' folder."""
+        return dataclasses.is_dataclass(self.type)
+
+    def parse(self, text: str) -> Any:
+        """Return the value that `text` writes; raises Misuse naming the flag."""
+        try:
+            if self.is_handover:
+                return load(self.type, Path(text))
+            if get_origin(self.type) is tuple:
+                return _strings(text)
+            if self.type is bool:
+                return {"true": True, "false": False}[text.lower()]
+            return self.type(text)
+        except (ValueError, KeyError) as error:
+            raise Misuse(f"--{self.name} cannot be read", seen=repr(text[:200]), todo=self.help) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step as its function declares it."""
+
+    name: str
+    function: Callable[..., Any]
+    summary: str
+    description: str
+    arguments: tuple[Argument, ...]
+    result: type[Any]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the results, each also the name of its file."""
+        return tuple(_kebab(field.name) for field in dataclasses.fields(self.result))
+
+    def argument(self, name: str) -> Argument:
+        """Return the argument of that name; raises KeyError naming those there are."""
+        for argument in self.arguments:
+            if argument.name == name:
+                return argument
+        raise KeyError(f"step {self.name} has no argument {name!r}; it has {', '.join(a.name for a in self.arguments)}")
+
+
+def variable(setting: str) -> str:
+    """Return the environment variable that carries a setting to a step."""
+    return "SHIPWAY_" + setting.upper().replace("-", "_")
+
+
+def describe(name: str) -> Step:
+    """Return the step of that name, read from its function's signature; raises Misuse, or TypeError for an unfit signature."""
+    if name not in STEPS:
+        raise Misuse("no such step", seen=repr(name), todo=f"use one of {', '.join(STEPS)}")
+    module, _, attribute = STEPS[name].partition(":")
+    return read(name, getattr(importlib.import_module(module), attribute))
+
+
+def read(name: str, function: Callable[..., Any]) -> Step:
+    """Return what a function's signature says; raises TypeError when it cannot be a step."""
+    hints = get_type_hints(function, include_extras=True)
+    result = hints.pop("return", None)
+    if not (isinstance(result, type) and dataclasses.is_dataclass(result)):
+        raise TypeError(f"step {name} must return a dataclass")
+    arguments = []
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints[parameter.name]
+        if parameter.kind is not parameter.KEYWORD_ONLY or get_origin(hint) is not typing.Annotated:
+            raise TypeError(f"step {name}: {parameter.name} must be keyword-only and Annotated with Arg")
+        kind, note = get_args(hint)[:2]
+        if not (kind in {str, int, bool, Path} or kind == tuple[str, ...] or dataclasses.is_dataclass(kind)):
+            raise TypeError(f"step {name}: {parameter.name} has a type that no command line carries: {kind}")
+        required = parameter.default is parameter.empty
+        arguments.append(
+            Argument(
+                name=_kebab(parameter.name),
+                type=kind,
+                help=note.help,
+                setting=note.setting,
+                default=None if required else parameter.default,
+                required=required,
+            )
+        )
+    doc = inspect.getdoc(function) or ""
+    summary, _, description = doc.partition("\n")
+    return Step(
+        name=name,
+        function=function,
+        summary=summary,
+        description=description.strip(),
+        arguments=tuple(arguments),
+        result=result,
+    )
+
+
+def text_of(value: Any) -> str:
+    """Return the text that carries one result: what `load` reads back and what Argo passes on."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | Path):
+        return str(value)
+    return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+
+
+def store(result: Any, folder: Path) -> None:
+    """Write each field of a step's result into its file, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for field in dataclasses.fields(result):
+        partial = folder / f".{_kebab(field.name)}.{os.getpid()}"
+        partial.write_text(text_of(getattr(result, field.name)), encoding="utf-8")
+        partial.replace(folder / _kebab(field.name))
+
+
+def load(result: type[Any], folder: Path) -> Any:
+    """Return the dataclass that `store` wrote into a folder; raises Misuse when a file is missing or unfit."""
+    hints = get_type_hints(result)
+    values = {}
+    for field in dataclasses.fields(result):
+        path = folder / _kebab(field.name)
+        try:
+            text = path.read_text(encoding="utf-8")
+            values[field.name] = _parse_result(hints[field.name], text)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Misuse(
+                f"{folder} does not hold the outputs of the step before",
+                seen=f"{path.name}: {error}",
+                todo="run that step first, with --outputs naming this folder",
+            ) from error
+    return result(**values)
+
+
+def _parse_result(hint: Any, text: str) -> Any:
+    if hint is bool:
+        return {"true": True, "false": False}[text]
+    if isinstance(hint, type) and issubclass(hint, str | int | Path):
+        return hint(text)
+    return _typed(hint, json.loads(text))
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return tuple(_typed(args[0], item) for item in value)
+    if origin in {dict, typing.get_origin(typing.Mapping[str, str])}:
+        return {key: _typed(args[1], item) for key, item in value.items()}
+    if origin in {typing.Union, types.UnionType}:
+        return None if value is None else _typed(next(a for a in args if a is not type(None)), value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = get_type_hints(hint)
+        return hint(**{name: _typed(hints[name], item) for name, item in value.items()})
+    return hint(value)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _strings(text: str) -> tuple[str, ...]:
+    value = json.loads(text) if text else []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("not a JSON list of strings")
+    return tuple(value)
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")

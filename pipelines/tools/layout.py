@@ -1,0 +1,156 @@
+"""A folder in the OCI image layout (image-spec v1.1, image-layout.md): content by digest, and an index of what is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import Digest
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descriptor:
+    """What names a piece of content: its media type, digest and size in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+
+    @classmethod
+    def read(cls, value: Json) -> Descriptor:
+        """Return the descriptor that a manifest or an index holds; raises ShipwayError when it is none."""
+        try:
+            return cls(media_type=str(value["mediaType"]), digest=Digest(value["digest"]), size=int(value["size"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ShipwayError("a descriptor cannot be read", seen=json.dumps(value)[:200]) from error
+
+    def json(self) -> Json:
+        """Return the descriptor as manifests write it."""
+        return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+
+
+class Layout:
+    """One image layout folder; several images may share its blobs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> Layout:
+        """Return the layout at `path`, made when there is none yet."""
+        layout = cls(path)
+        (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        if not (path / "oci-layout").exists():
+            layout._replace(path / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        if not (path / "index.json").exists():
+            layout._write_index([])
+        return layout
+
+    def blob(self, digest: Digest) -> Path:
+        """Return where the content of that digest is kept, whether it is there or not."""
+        return self.path / "blobs" / "sha256" / digest.hex
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the content is there; blobs are only ever moved in whole."""
+        return self.blob(digest).exists()
+
+    def read(self, digest: Digest) -> bytes:
+        """Return a small blob's content, checked against its digest; raises ShipwayError."""
+        try:
+            data = self.blob(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise ShipwayError(f"{self.path} lacks a blob", seen=str(digest), todo="make the layout again") from error
+        if Digest.of(data) != digest:
+            raise ShipwayError(f"{self.path} has a damaged blob", seen=str(digest), todo="make the layout again")
+        return data
+
+    def json(self, digest: Digest) -> Json:
+        """Return a JSON blob: a manifest, an index or a configuration."""
+        value = json.loads(self.read(digest))
+        if not isinstance(value, dict):
+            raise ShipwayError(f"{self.path} has a blob that is no JSON object", seen=str(digest))
+        return value
+
+    def add(self, data: bytes, media_type: str) -> Descriptor:
+        """Store a small blob and return its descriptor."""
+        with self.writer() as file:
+            file.write(data)
+        digest = Digest.of(data)
+        self.adopt(Path(file.name), digest)
+        return Descriptor(media_type=media_type, digest=digest, size=len(data))
+
+    @contextmanager
+    def writer(self) -> Iterator[IO[bytes]]:
+        """Give a new file beside the blobs; `adopt` makes it one of them, an error removes it."""
+        with tempfile.NamedTemporaryFile(dir=self.path / "blobs", prefix="partial-", delete=False) as file:
+            try:
+                yield file
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    def adopt(self, partial: Path, digest: Digest) -> Path:
+        """Move a complete file, whose digest the caller has computed, in among the blobs."""
+        partial.chmod(0o644)
+        partial.replace(self.blob(digest))
+        return self.blob(digest)
+
+    def link(self, source: Path, digest: Digest) -> None:
+        """Take over a blob from another layout of this machine, without copying where the file system can."""
+        if self.has(digest):
+            return
+        partial = self.path / "blobs" / f"partial-{os.getpid()}-{digest.hex}"
+        try:
+            os.link(source, partial)
+        except OSError:
+            partial.write_bytes(source.read_bytes())
+        partial.replace(self.blob(digest))
+
+    def name(self, descriptor: Descriptor, ref_name: str) -> None:
+        """List a manifest in the index under a name, in place of what had the name before."""
+        entries = [e for e in self._entries() if e.get("annotations", {}).get(REF_NAME) != ref_name]
+        self._write_index([*entries, {**descriptor.json(), "annotations": {REF_NAME: ref_name}}])
+
+    def named(self, ref_name: str = "") -> Descriptor:
+        """Return the manifest listed under a name, or the only one there is; raises ShipwayError."""
+        entries = self._entries()
+        found = [e for e in entries if not ref_name or e.get("annotations", {}).get(REF_NAME) == ref_name]
+        if len(found) != 1:
+            raise ShipwayError(
+                f"{self.path} does not hold the one image asked for",
+                seen=f"{len(found)} of {len(entries)} manifests" + (f" are named {ref_name!r}" if ref_name else ""),
+                todo="make the layout again",
+            )
+        return Descriptor.read(found[0])
+
+    def _entries(self) -> list[Json]:
+        try:
+            return list(json.loads((self.path / "index.json").read_bytes())["manifests"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ShipwayError(f"{self.path} is no OCI image layout", seen=str(error), todo="make it again") from error
+
+    def _write_index(self, manifests: list[Json]) -> None:
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+        self._replace(self.path / "index.json", json.dumps(index, separators=(",", ":")).encode())
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_bytes(data)
+        partial.replace(path)
