@@ -1,0 +1,119 @@
+"""Which images a tree declares, which stand on which, and the order that follows.
+
+Convention: each file named Dockerfile is an image named after its folder. `FROM name` and
+`FROM registry/project/name[:tag]`, with the deployment's own registry and project, mean the image of that name in the
+same repository; `name:tag` without a registry never does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipelines.errors import Misuse, Refused
+from pipelines.plan.dockerfile import External
+
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+
+PUBLIC = frozenset(
+    "almalinux alpine amazonlinux archlinux bash busybox caddy cassandra clojure composer consul debian docker drupal"
+    " eclipse-temurin elasticsearch elixir erlang fedora gcc ghost golang gradle groovy haproxy haskell httpd influxdb"
+    " java jenkins jruby julia kibana kong logstash mariadb maven memcached mongo mysql nats neo4j nextcloud nginx node"
+    " openjdk oraclelinux perl php postgres python pypy rabbitmq r-base redis registry rockylinux ros ruby rust scratch"
+    " solr sonarqube swift telegraf tomcat traefik ubuntu varnish vault wordpress zookeeper".split()
+)
+"""Names under docker.io/library that people write without a registry, and so may be surprised to find taken."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Image:
+    """One image that the tree declares."""
+
+    name: str
+    path: str
+    """Its folder, relative to the root; `.` for the root itself."""
+    dockerfile: str
+
+
+def discover(paths: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
+    """Return the images of a tree given as its files' paths, sorted by name.
+
+    An image at the root takes `root_name`. Raises Misuse where a folder's name cannot name an image, or where two folders
+    would give one image.
+    """
+    found: dict[str, Image] = {}
+    for text in sorted(paths):
+        path = PurePosixPath(text)
+        if path.name != "Dockerfile":
+            continue
+        folder = path.parent
+        name = folder.name or root_name
+        if not _NAME.fullmatch(name):
+            raise Misuse(
+                f"the folder of {text} cannot name an image",
+                seen=repr(name),
+                todo="use lower-case letters, digits and . _ - between them",
+            )
+        if name in found:
+            raise Misuse(
+                f"two images are named {name}",
+                seen=f"{found[name].dockerfile} and {text}",
+                todo="rename one of the folders",
+            )
+        found[name] = Image(name=name, path=str(folder), dockerfile=text)
+    return tuple(sorted(found.values()))
+
+
+def sibling(name: str, images: Sequence[Image], *, registry: str, project: str, user: str = "") -> Image | None:
+    """Return the image of the same repository that a Dockerfile's `name` means, or None for one from outside.
+
+    An image's own name, `user`, is never itself: `FROM nginx` in a folder nginx means the public image.
+    """
+    own = "/".join(filter(None, (registry, project))) + "/"
+    bare = name
+    if registry and name.startswith(own):
+        rest = name.removeprefix(own).partition("@")[0]
+        bare = rest.rpartition(":")[0] or rest
+    return next((image for image in images if image.name == bare and image.name != user), None)
+
+
+def shadowed(user: Image, externals: Iterable[External], images: Sequence[Image]) -> tuple[str, ...]:
+    """Return a warning for each name that means a sibling here and a well-known public image elsewhere."""
+    named = {image.name: image for image in images}
+    return tuple(
+        f"{user.dockerfile}:{external.line}: {external.name} is this repository's image in {named[external.name].path},"
+        f" not the public image docker.io/library/{external.name}"
+        for external in externals
+        if external.name in named and external.name in PUBLIC and external.name != user.name
+    )
+
+
+def waves(parents: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+    """Return the names in waves: each wave stands only on the waves before it, and is sorted.
+
+    `parents` maps every image to the siblings it stands on. Raises Refused naming the chain of a cycle.
+    """
+    waiting = {name: set(on) for name, on in parents.items()}
+    done: list[tuple[str, ...]] = []
+    while waiting:
+        ready = tuple(sorted(name for name, on in waiting.items() if not on & waiting.keys()))
+        if not ready:
+            chain = _cycle(waiting)
+            raise Refused(
+                "images stand on each other in a circle", seen=" → ".join(chain), todo="take one of the FROM lines out"
+            )
+        done.append(ready)
+        for name in ready:
+            del waiting[name]
+    return tuple(done)
+
+
+def _cycle(waiting: Mapping[str, set[str]]) -> list[str]:
+    chain = [min(waiting)]
+    while True:
+        following = min(waiting[chain[-1]] & waiting.keys())
+        if following in chain:
+            return [*chain[chain.index(following) :], following]
+        chain.append(following)
