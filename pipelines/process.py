@@ -93,6 +93,28 @@ def run(
     return Completed(argv=words, code=child.returncode, stdout=stdout, stderr=stderr)
 
 
+def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None) -> int:
+    """Start a command that outlives this process, its output appended to `log`, and return its process id."""
+    words = tuple(str(word) for word in argv)
+    with log.open("ab") as output:
+        try:
+            child = subprocess.Popen(
+                words,
+                env=None if env is None else dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise Misconfigured(
+                f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
+            ) from error
+    # It is meant to go on: without this, Python would warn that nobody waited for it.
+    child.returncode = 0
+    return child.pid
+
+
 @contextlib.contextmanager
 def _ended(child: subprocess.Popen[str]) -> Iterator[None]:
     """Leave no process of the child's session behind, however the block ends."""

@@ -1,0 +1,122 @@
+# Everything here works in a fresh clone: each target sets up what it needs first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Pinned versions of BuildKit and Helm are built into this folder where PATH has none.
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shipway/tools
+export SHIPWAY_TOOLS := $(TOOLS)
+export PATH := $(CURDIR)/$(BIN):$(PATH):$(TOOLS)/bin
+
+# What to build; see `make help`.
+REPO ?=
+REVISION ?=
+IMAGE ?=
+REGISTRY ?=
+ENGINE ?= local
+JOBS ?=
+ARGS ?=
+# pytest's arguments: make test T=tests/unit/test_images.py
+T ?=
+
+.PHONY: help
+help: ## Show this help
+	@echo "usage: make TARGET [NAME=VALUE …]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "examples:"
+	@echo "  make submit                                                     build examples/ into a registry of this machine"
+	@echo "  make submit REPO=https://git.example.com/shop.git REVISION=main IMAGE=apps/web"
+	@echo "  make submit REPO=. REGISTRY=registry.example.com/team ARGS=--json"
+	@echo "  make test T='tests/unit -k images'"
+
+# --- the main job ---------------------------------------------------------------------------------------------------
+
+.PHONY: submit
+submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, JOBS, ARGS (default: examples/)
+	@shipway build $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') $(if $(IMAGE),--image '$(IMAGE)') \
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) $(ARGS)
+
+.PHONY: compile
+compile: run-ready ## Write the workflows as YAML into charts/shipway/files
+	@shipway compile
+
+.PHONY: registry-stop registry-clean
+registry-stop: run-ready ## Stop the registry of this machine; its images stay
+	@shipway embedded down
+registry-clean: run-ready ## Stop the registry of this machine and forget images and caches
+	@shipway embedded clean
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: dev-ready tools ## Run every test that needs no cluster: T='pytest arguments'
+	@$(BIN)/pytest $(T)
+
+.PHONY: lint
+lint: dev-ready ## Style, types, layers, and drift of the compiled files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/shipway compile --check
+
+.PHONY: format
+format: dev-ready ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: dev-ready tools ## Measure against the bare tools typed by hand, in one interleaved run
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: e2e
+e2e: dev-ready ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
+	@$(BIN)/pytest tests/e2e -m cluster $(T)
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+.PHONY: run-ready dev-ready
+run-ready: packages $(VENV)/run.stamp
+dev-ready: packages $(VENV)/dev.stamp
+
+.PHONY: packages
+packages: ## Install the programs that are missing (as root, with apt) or say which they are
+	@setup/packages
+
+.PHONY: tools
+tools: packages ## Build BuildKit and Helm at their pinned versions, where PATH lacks them
+	@setup/tools '$(TOOLS)'
+
+PIP_INSTALL := $(BIN)/pip --disable-pip-version-check --quiet install
+
+$(VENV)/bin/pip: | packages
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/pip
+	@echo "installing the pinned requirements into $(VENV)" >&2
+	@$(PIP_INSTALL) --require-hashes -r requirements/run.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: requirements
+requirements: dev-ready ## Pin the newest requirements that pyproject.toml allows
+	@for part in run dev; do \
+	  $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for editable \
+	    $$([ $$part = run ] || echo --extra dev -c requirements/run.txt) -o requirements/$$part.txt pyproject.toml; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was made here: the registry's data, caches, the virtual environment
+	@[ ! -x $(BIN)/shipway ] || $(BIN)/shipway embedded clean
+	@rm -rf $(VENV) .shipway build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,97 @@
+"""The command `shipway`: what it offers, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from pipelines.errors import ShipwayError
+
+EPILOG = """\
+examples:
+  shipway build https://git.example.com/team/shop.git --revision main
+  shipway submit clone-build-push -p repo=. -p path=apps/web
+  shipway step clone --repo=. --revision=main --path=apps/web --outputs=out/clone
+  shipway compile --check
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: a module with `add(parser)` and `run(options) -> int`, loaded only when it is called."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
+    "submit": Command("pipelines.cli.submit", "run one workflow"),
+    "images": Command("pipelines.cli.images", "list the images of a repository in the order they are built"),
+    "step": Command("pipelines.cli.step", "run one step by hand, as a pod would"),
+    "compile": Command("pipelines.cli.compile", "write the workflows as YAML for Argo"),
+    "embedded": Command("pipelines.cli.embedded", "start, stop or clean the registry of this machine"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(next((word for word in words if not word.startswith("-")), ""))
+    options = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return int(options.run(options))
+    except ShipwayError as error:
+        _tell(error, as_json=getattr(options, "json", False))
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("shipway: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of stdout went away, as `| head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="shipway",
+        description="From a commit to a running deployment on Argo.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        child = commands.add_parser(
+            name, help=command.help, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        )
+        if name == wanted:
+            module = importlib.import_module(command.module)
+            module.add(child)
+            child.set_defaults(run=module.run)
+    return parser
+
+
+def _tell(error: ShipwayError, *, as_json: bool) -> None:
+    if as_json:
+        parts = {"failed": error.what, "seen": error.seen, "do": error.todo, "exit_code": error.exit_code}
+        sys.stdout.write(json.dumps({"error": parts}) + "\n")
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    sys.stderr.write(f"\033[31mshipway:\033[0m {error}\n" if colour else f"shipway: {error}\n")
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    # Unwinding ends the children; the next signal is the kernel's own.
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt

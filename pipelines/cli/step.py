@@ -1,0 +1,81 @@
+"""`shipway step NAME`: one step by hand, its flags read from the step's signature."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, get_origin
+
+from pipelines.errors import Misuse
+from pipelines.steps import signature
+from pipelines.steps.signature import Argument, Step
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare a subcommand for each step."""
+    parser.description = "Run one step in this folder, exactly as a pod of the compiled workflow does."
+    parser.epilog = "Each step has its own help: shipway step clone --help"
+    parser.add_argument("step", choices=list(signature.STEPS), help="the step's name")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="its flags")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Call the step, store its outputs, and print them as JSON."""
+    step = signature.describe(options.step)
+    given = _parser(step).parse_args(options.rest)
+    values = {a.field: _value(step, a, getattr(given, a.field)) for a in step.arguments}
+    result = step.function(**values)
+    if given.outputs:
+        signature.store(result, Path(given.outputs))
+    sys.stdout.write(signature.text_of(result) + "\n")
+    return 0
+
+
+def _parser(step: Step) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"shipway step {step.name}",
+        description=f"{step.summary}\n\n{step.description}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for argument in step.arguments:
+        parser.add_argument(
+            f"--{argument.name}", dest=argument.field, metavar=_metavar(argument), help=_help(argument), default=None
+        )
+    parser.add_argument("--outputs", metavar="FOLDER", help="write each result into a file of this folder")
+    return parser
+
+
+def _metavar(argument: Argument) -> str:
+    if argument.is_handover:
+        return "FOLDER"
+    if get_origin(argument.type) is tuple:
+        return "JSON"
+    return {bool: "true|false", Path: "PATH", int: "N"}.get(argument.type, "TEXT")
+
+
+def _help(argument: Argument) -> str:
+    text = argument.help
+    if argument.is_handover:
+        text += " (the outputs folder of that step)"
+    if argument.setting:
+        text += f" (else ${argument.variable})"
+    if argument.required:
+        return text + "; required"
+    if argument.default not in {"", (), False}:
+        text += f" (default: {argument.default})"
+    return text.replace("%", "%%")
+
+
+def _value(step: Step, argument: Argument, given: str | None) -> Any:
+    if given is None and argument.variable:
+        given = os.environ.get(argument.variable) or None
+    if given is not None:
+        return argument.parse(given)
+    if argument.required:
+        raise Misuse(
+            f"step {step.name} lacks --{argument.name}", todo=f"{argument.help}; see shipway step {step.name} --help"
+        )
+    return argument.default

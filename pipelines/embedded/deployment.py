@@ -1,0 +1,55 @@
+"""The embedded deployment: what a fresh machine uses when no settings are given."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pipelines.embedded import base_image, example
+from pipelines.embedded.registry import EmbeddedRegistry
+from pipelines.model.reference import Reference
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+
+BASE = "busybox:static"
+BASE_HOST = "shipway.local"
+"""The name under which Dockerfiles of the examples ask for the base; no such host exists."""
+
+
+def registry(state: Path) -> EmbeddedRegistry:
+    """Return the registry whose data is kept in a state folder."""
+    return EmbeddedRegistry(state / "registry")
+
+
+def settings(state: Path) -> dict[str, str]:
+    """Start the registry where it does not run and return settings that use it."""
+    address = registry(state).start()
+    return {
+        "registry": address,
+        "project": "shipway",
+        "plain-http": address,
+        "mirrors": f"{BASE_HOST}={address}",
+        "cache": str((state / "cache").resolve()),
+        "secrets": str((state / "secrets").resolve()),
+    }
+
+
+def publish_base(address: str) -> None:
+    """Push the base of the examples, unless the registry has that very image."""
+    client = Registry(Credentials({}), plain_http=frozenset({address}), mirrors={}, ca_file=None)
+    with tempfile.TemporaryDirectory() as folder:
+        layout = Layout.create(Path(folder))
+        descriptor = base_image.write(layout, base_image.find_busybox())
+        to = Reference.parse(f"{address}/{BASE}")
+        present = client.resolve(to)
+        if present is None or present.descriptor.digest != descriptor.digest:
+            client.push(layout, descriptor, to)
+            client.tag(to.with_digest(descriptor.digest), to.tag)
+
+
+def publish_examples(state: Path, examples: Path) -> str:
+    """Bring the example repository to the folder's content and return its path."""
+    repository = (state / "examples.git").resolve()
+    example.publish(examples.resolve(), repository)
+    return str(repository)
