@@ -85,7 +85,7 @@ def run(
             if stream:
                 stdout, stderr = _stream(child, timeout_seconds)
             else:
-                stdout, stderr = child.communicate(stdin, timeout=timeout_seconds)
+                stdout, stderr = _collect(child, stdin, timeout_seconds)
         except subprocess.TimeoutExpired as error:
             raise Transient(
                 f"{words[0]} did not finish", seen=f"still running after {timeout_seconds:g} s", todo="run it again"
@@ -130,6 +130,17 @@ def _ended(child: subprocess.Popen[str]) -> Iterator[None]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+
+
+def _collect(child: subprocess.Popen[str], stdin: str | None, timeout_seconds: float) -> tuple[str, str]:
+    try:
+        return child.communicate(stdin, timeout=timeout_seconds)
+    except BaseException:
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        raise
 
 
 def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, str]:

@@ -6,20 +6,27 @@ these types let neither through: see the advisories CVE-2017-1000117 and CVE-201
 
 from __future__ import annotations
 
+import posixpath
 import re
-from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path, PurePosixPath
+from urllib.parse import SplitResult, urlsplit
 
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, Refused
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCP = re.compile(r"(?P<user>[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>[^:].*)")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]|[0-9A-Fa-f:]+")
-_USER = re.compile(r"[A-Za-z0-9._~-]+")
+_SCP = re.compile(
+    r"(?P<login>(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])):(?P<path>[^:-].*)"
+)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
+# The beginnings of GitHub's and GitLab's tokens, which people paste in place of a user name.
+_TOKEN = re.compile(r"gh[a-z]_|github_pat_|glpat-|gldt-")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1), rules 3 to 10.
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|[/.]$|^/|^@$")
 _MAX_REF = 1024
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
+_TODO = "give https://host/path, ssh://user@host/path, user@host:path, or a folder"
 
 
 class RepositoryUrl(str):
@@ -29,40 +36,78 @@ class RepositoryUrl(str):
 
     def __new__(cls, text: str) -> RepositoryUrl:
         """Return `text` when Git may be given it; raises Misuse."""
-        todo = "give https://host/path, ssh://user@host/path, user@host:path, or a folder"
         if not text or text.startswith("-") or _CONTROL.search(text):
-            raise Misuse("not a repository's address", seen=repr(text[:200]), todo=todo)
-        if "::" in text.split("/", 1)[0] and "[" not in text:
-            raise Misuse("a transport that runs programs is not used", seen=repr(text[:200]), todo=todo)
+            raise Misuse("not a repository's address", seen=repr(text[:200]), todo=_TODO)
+        if re.match(r"[A-Za-z0-9+.-]+::", text):
+            raise Misuse("a transport that runs programs is not used", seen=repr(text[:200]), todo=_TODO)
         if "://" in text:
-            parts = urlsplit(text)
-            if parts.scheme not in {"https", "http", "ssh", "file"}:
-                raise Misuse("not a transport that is used", seen=repr(text[:200]), todo=todo)
-            if parts.scheme != "file" and not _HOST.fullmatch(parts.hostname or ""):
-                raise Misuse("the address has no valid host", seen=repr(text[:200]), todo=todo)
-            if parts.username and not _USER.fullmatch(parts.username):
-                raise Misuse("the address has no valid user name", seen="(not shown: it may be secret)", todo=todo)
-            if parts.password:
-                raise Misuse(
-                    "the address holds a password",
-                    seen="(not shown)",
-                    todo="put it into the Git credential instead; see README, Credentials",
-                )
+            _check_parts(text)
         elif ":" in text.split("/", 1)[0] and not _SCP.fullmatch(text):
-            raise Misuse("not a repository's address", seen=repr(text[:200]), todo=todo)
+            raise Misuse("not a repository's address", seen=repr(text[:200]), todo=_TODO)
         return super().__new__(cls, text)
+
+    @property
+    def scheme(self) -> str:
+        """The transport that Git uses: https, http, ssh or file."""
+        if "://" in self:
+            return urlsplit(self).scheme
+        return "ssh" if _SCP.fullmatch(self) else "file"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of an address over the network, without the user; a login is good for it alone."""
+        if self.scheme == "file":
+            return ""
+        if "://" in self:
+            parts = urlsplit(self)
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        match = _SCP.fullmatch(self)
+        return f"ssh://{match['login'].rpartition('@')[2]}" if match else ""
 
     @property
     def local_path(self) -> str:
         """The folder this address names, or an empty string for a remote one."""
-        if self.startswith("file://"):
-            return urlsplit(self).path
-        return "" if "://" in self or _SCP.fullmatch(self) else str(self)
+        if self.scheme != "file":
+            return ""
+        return urlsplit(self).path if "://" in self else str(self)
 
     @property
     def is_ssh(self) -> bool:
         """Whether Git starts ssh for it."""
-        return self.startswith("ssh://") or ("://" not in self and _SCP.fullmatch(self) is not None)
+        return self.scheme == "ssh"
+
+    @property
+    def name(self) -> str:
+        """The repository's own name in the letters that an image's name may have; `image` when nothing is left."""
+        path = str(Path(self.local_path).resolve()) if self.local_path else self.rstrip("/").rpartition(":")[2]
+        last = path.rstrip("/").rpartition("/")[2].removesuffix(".git").lower()
+        return _NOT_IN_A_NAME.sub("-", last).strip("-") or "image"
+
+    def submodule(self, url: str) -> RepositoryUrl:
+        """Return the address that a .gitmodules of this repository writes as `url`.
+
+        A relative one is taken from this address, as gitsubmodules(7) says. Folders of this machine, and relative
+        addresses that climb over the host, are Refused; raises Misuse as the type itself does.
+        """
+        if not url.startswith(("./", "../")):
+            found = RepositoryUrl(url)
+        else:
+            head, path = _split(self)
+            joined = posixpath.normpath(posixpath.join(path, url))
+            if not path or joined in {".", ".."} or joined.startswith("../"):
+                raise Refused(
+                    "a submodule's address leaves its host",
+                    seen=f"{url!r} from {self}",
+                    todo="write the submodule's whole address into .gitmodules",
+                )
+            found = RepositoryUrl(head + joined)
+        if found.scheme == "file":
+            raise Refused(
+                "a submodule names a folder of this machine",
+                seen=repr(url[:200]),
+                todo="give the submodule an https or ssh address in .gitmodules",
+            )
+        return found
 
 
 class Revision(str):
@@ -94,8 +139,53 @@ class TreePath(str):
     def __new__(cls, text: str) -> TreePath:
         """Return the normal form of `text`; raises Misuse when it leaves the tree."""
         path = PurePosixPath(text or ".")
-        if path.is_absolute() or ".." in path.parts or ".git" in path.parts or _CONTROL.search(text) or "\\" in text:
+        inside = not path.is_absolute() and not any(part == ".." or part.lower() == ".git" for part in path.parts)
+        if not inside or _CONTROL.search(text) or "\\" in text:
             raise Misuse(
                 "not a path inside the repository", seen=repr(text[:200]), todo="give a path relative to its root"
             )
         return super().__new__(cls, str(path))
+
+
+def _check_parts(text: str) -> None:
+    try:
+        parts = urlsplit(text)
+        port_is_valid = parts.port != 0
+    except ValueError as error:
+        raise Misuse("not a repository's address", seen=f"{text[:200]!r}: {error}", todo=_TODO) from error
+    if parts.password is not None:
+        raise Misuse(
+            "the address holds a password",
+            seen="(not shown)",
+            todo="put it into the Git credential instead; see README, Credentials",
+        )
+    if parts.username is not None and (not _USER.fullmatch(parts.username) or _TOKEN.match(parts.username)):
+        raise Misuse(
+            "the address has a user name that is none",
+            seen="(not shown: it may be secret)",
+            todo="leave it out, and put a token into the Git credential; see README, Credentials",
+        )
+    if parts.scheme not in {"https", "http", "ssh", "file"}:
+        raise Misuse("not a transport that is used", seen=repr(text[:200]), todo=_TODO)
+    if parts.scheme == "file":
+        _check_file(parts, text)
+    elif not _HOST.fullmatch(parts.hostname or "") or not port_is_valid:
+        raise Misuse("the address has no valid host", seen=repr(text[:200]), todo=_TODO)
+    if parts.scheme == "ssh" and parts.path.startswith("/-"):
+        raise Misuse("the path could be read as an option", seen=repr(text[:200]), todo=_TODO)
+
+
+def _check_file(parts: SplitResult, text: str) -> None:
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise Misuse("a file address names a folder of this machine", seen=repr(text[:200]), todo="give file:///folder")
+
+
+def _split(url: RepositoryUrl) -> tuple[str, str]:
+    """Return what comes before an address's path, its separator with it, and the path."""
+    if url.scheme == "file":
+        return "", ""
+    if "://" in url:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}/", parts.path.strip("/")
+    login, _, path = url.partition(":") if "[" not in url else url.partition("]:")
+    return (f"{login}]:" if "[" in url else f"{login}:"), path.strip("/")

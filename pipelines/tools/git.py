@@ -1,0 +1,286 @@
+"""Git over the network: what a repository's refs name, and one commit of it, without more history than needed.
+
+Every call runs in an environment of its own (git_environment). Servers differ: most give a commit by its id, some only
+what a ref names now; `fetch` takes either way and gives exactly the commit asked for, or fails.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.process import Completed, run
+from pipelines.tools import git_errors
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_environment import GitEnvironment
+from pipelines.tools.git_repository import GitRepository
+
+_QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance")
+_FETCHED = "refs/shipway/fetched"
+_SHORT = re.compile(r"[0-9a-f]{7,63}")
+_DEEPER = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What a revision names: a commit, and the full ref it was found under; no ref for a bare commit id."""
+
+    commit: str
+    ref: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refs:
+    """What a repository offers: each ref's commit, tags peeled, and the ref of its default branch."""
+
+    commits: Mapping[str, str]
+    default: str
+
+
+class Git:
+    """Git with one credential, in a private folder that ends with the `with` block."""
+
+    def __init__(
+        self,
+        credentials: GitCredentials,
+        *,
+        ca_file: Path | None = None,
+        fetch_seconds: float = 1800,
+        ask_seconds: float = 120,
+        stall_seconds: float = 60,
+        git: str = "git",
+    ) -> None:
+        self._credentials = credentials
+        self._ca_file = ca_file
+        self._fetch_seconds = fetch_seconds
+        self._ask_seconds = ask_seconds
+        self._stall_seconds = stall_seconds
+        self._git = git
+
+    def __enter__(self) -> Git:
+        """Make the private folder."""
+        self._private = Path(tempfile.mkdtemp(prefix="shipway-git-"))
+        try:
+            self._environment = GitEnvironment(
+                self._private, self._credentials, ca_file=self._ca_file, stall_seconds=self._stall_seconds
+            )
+        except BaseException:
+            shutil.rmtree(self._private)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the private folder, with whatever copy of a key it holds."""
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    def refs(self, url: RepositoryUrl, *kinds: str) -> Refs:
+        """Return what every ref of a repository names now; refs that Git could read as an option are left out.
+
+        With `kinds`, "heads" or "tags" or both, the server is asked for no others, and not for the default branch: hosts
+        keep a ref for each pull request there ever was. Raises Transient, Misconfigured (login) or ShipwayError (no such repository).
+        """
+        done = self._ask(url, "ls-remote", "--quiet", "--symref", *(f"--{kind}" for kind in kinds), "--", _address(url))
+        if done.code != 0:
+            raise self._error(f"cannot read the refs of {url}", done, url)
+        commits: dict[str, str] = {}
+        peeled: dict[str, str] = {}
+        default = ""
+        for line in done.stdout.splitlines():
+            value, _, name = line.partition("\t")
+            if value.startswith("ref: "):
+                default = value.removeprefix("ref: ") if name == "HEAD" else default
+            elif name.endswith("^{}"):
+                peeled[name.removesuffix("^{}")] = value
+            elif _is_usable(name):
+                commits[name] = value
+        return Refs(commits=commits | {name: peeled[name] for name in peeled if name in commits}, default=default)
+
+    def ls_remote(self, url: RepositoryUrl) -> Mapping[str, str]:
+        """Return the commit of every branch, tag (peeled) and other ref, by full name."""
+        return {name: commit for name, commit in self.refs(url).commits.items() if name != "HEAD"}
+
+    def head(self, url: RepositoryUrl, ref: str) -> str | None:
+        """Return the commit that a full ref names now, or None when there is no such ref."""
+        kind = ref.removeprefix("refs/").partition("/")[0]
+        return self.refs(url, *([kind] if kind in {"heads", "tags"} else [])).commits.get(ref)
+
+    def resolve(self, url: RepositoryUrl, revision: Revision) -> Resolved:
+        """Return the commit that a revision names; a full commit id is taken as it is, without asking.
+
+        Raises Misuse where a tag and a branch share the name, ShipwayError naming close ones where there is none.
+        """
+        if revision.is_commit:
+            return Resolved(commit=str(revision), ref="")
+        if revision == "HEAD":
+            return _default(url, self.refs(url))
+        refs = self.refs(url, "heads", "tags")
+        found = [name for name in (revision, f"refs/tags/{revision}", f"refs/heads/{revision}") if name in refs.commits]
+        if not found and "/" in revision:
+            refs = self.refs(url)
+            found = [name for name in (revision, f"refs/{revision}") if name in refs.commits]
+        if len(found) > 1:
+            raise Misuse(
+                f"{revision} names more than one thing in {url}",
+                seen=" and ".join(f"{name} ({refs.commits[name][:12]})" for name in found),
+                todo="give the full name of one of them as the revision",
+            )
+        if not found:
+            raise _unknown(url, revision, refs)
+        return Resolved(commit=refs.commits[found[0]], ref=found[0])
+
+    def fetch(self, url: RepositoryUrl, wanted: Resolved, folder: Path) -> GitRepository:
+        """Return a new repository in `folder` that holds exactly the wanted commit, shallow where the server lets it.
+
+        Raises ShipwayError when the commit is not there (any more), and what `refs` raises.
+        """
+        repository = GitRepository.create(
+            folder,
+            url,
+            self._environment,
+            git=self._git,
+            object_format="sha256" if len(wanted.commit) == 64 else "sha1",
+        )
+        done = self._fetch(repository, "--depth=1", specs=[f"+{wanted.commit}:{_FETCHED}"])
+        if git_errors.refuses_commit(done):
+            self._fetch_by_ref(repository, wanted, done)
+        elif done.code != 0:
+            raise self._error(f"cannot fetch {wanted.commit} of {url}", done, url)
+        repository.commit(wanted.commit)
+        return repository
+
+    def uncommitted(self, url: RepositoryUrl) -> int:
+        """Return how many files of a local working tree differ from its HEAD or are not in Git; 0 for any other address.
+
+        A folder that somebody else owns is not asked: reading its state would run what its configuration names.
+        """
+        folder = Path(url.local_path).resolve() if url.local_path else None
+        if folder is None or not (folder / ".git").exists() or folder.stat().st_uid != os.geteuid():
+            return 0
+        done = run(
+            # Given here, since the repository's own configuration goes before the one file of ours.
+            [self._git, "-C", folder, "-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all"],
+            timeout_seconds=self._ask_seconds,
+            env=self._environment.variables(url),
+        )
+        return len(done.stdout.splitlines()) if done.code == 0 else 0
+
+    def _fetch_by_ref(self, repository: GitRepository, wanted: Resolved, refusal: Completed) -> None:
+        """Fetch what a ref names, deeper and deeper, until the wanted commit is there."""
+        if wanted.ref:
+            ways: Sequence[Sequence[str]] = (["--depth=1"], [f"--depth={_DEEPER}"], ["--unshallow"])
+            specs: Sequence[str] = [f"+{wanted.ref}:{_FETCHED}"]
+        else:
+            if "not our ref" in refusal.stderr:
+                raise _absent(repository.url, wanted, git_errors.cleaned(refusal.stderr))
+            sys.stderr.write(f"clone: {repository.url} gives no commit by its id; fetching its whole history\n")
+            ways, specs = [()], ["+refs/heads/*:refs/shipway/heads/*", "+refs/tags/*:refs/shipway/tags/*"]
+        for way in ways:
+            done = self._fetch(repository, *way, specs=specs)
+            if done.code != 0 and not git_errors.refuses_commit(done) and "--unshallow" not in way:
+                raise self._error(
+                    f"cannot fetch {wanted.ref or wanted.commit} of {repository.url}", done, repository.url
+                )
+            if repository.has(wanted.commit):
+                return
+        raise _absent(repository.url, wanted, "it is not in the history that the server gives")
+
+    def _fetch(self, repository: GitRepository, *way: str, specs: Sequence[str]) -> Completed:
+        words = [f"--git-dir={repository.path}", "fetch", *_QUIET, *way, "--", _address(repository.url), *specs]
+        return run(
+            [self._git, *words],
+            timeout_seconds=self._fetch_seconds,
+            env=self._environment.variables(repository.url),
+            umask=0o022,
+        )
+
+    def _ask(self, url: RepositoryUrl, *words: str) -> Completed:
+        return run(
+            [self._git, *words],
+            timeout_seconds=self._ask_seconds,
+            env=self._environment.variables(url),
+            cwd=self._private,
+        )
+
+    def _error(self, what: str, done: Completed, url: RepositoryUrl) -> ShipwayError:
+        return git_errors.error(what, done, url, "" if url.local_path else self._credentials.describe(url))
+
+
+def require_lfs() -> None:
+    """Raise Misconfigured when git-lfs is not installed."""
+    if shutil.which("git-lfs") is None:
+        raise Misconfigured(
+            "large files were asked for and git-lfs is not installed",
+            seen="no git-lfs on PATH",
+            todo="install git-lfs, or build without --lfs",
+        )
+
+
+def _address(url: RepositoryUrl) -> str:
+    """Return the address as Git gets it: a folder of this machine as a whole path, which must be a folder."""
+    if not url.local_path:
+        return str(url)
+    folder = Path(url.local_path).resolve()
+    if not folder.is_dir():
+        raise ShipwayError(f"{url} is not a folder", seen=str(folder), todo="give a folder with a Git repository")
+    return str(folder)
+
+
+def _is_usable(name: str) -> bool:
+    if name == "HEAD":
+        return True
+    try:
+        Revision(name)
+    except Misuse:
+        return False
+    return name.startswith("refs/") and not any(part.startswith("-") for part in name.split("/"))
+
+
+def _default(url: RepositoryUrl, refs: Refs) -> Resolved:
+    if refs.default and not _is_usable(refs.default):
+        raise Refused(
+            f"the default branch of {url} has a name that is never used",
+            seen=repr(git_errors.cleaned(refs.default)[:200]),
+            todo="name a branch, or give the repository another default branch",
+        )
+    commit = refs.commits.get(refs.default) or refs.commits.get("HEAD")
+    if commit is None:
+        branches = [name.removeprefix("refs/heads/") for name in refs.commits if name.startswith("refs/heads/")]
+        raise ShipwayError(
+            f"{url} has no default branch",
+            seen=f"branches: {', '.join(sorted(branches)[:10])}" if branches else "it is empty",
+            todo="give a revision" if branches else "push a commit to it",
+        )
+    return Resolved(commit=commit, ref=refs.default if refs.default in refs.commits else "")
+
+
+def _unknown(url: RepositoryUrl, revision: Revision, refs: Refs) -> ShipwayError:
+    short = {name.removeprefix("refs/heads/").removeprefix("refs/tags/") for name in refs.commits if name != "HEAD"}
+    close = difflib.get_close_matches(revision, sorted(short), n=5, cutoff=0.5)
+    todo = f"did you mean {' or '.join(close)}?" if close else "give a branch, a tag or a full commit id"
+    if _SHORT.fullmatch(revision):
+        todo = "give the whole commit id: a server knows no abbreviations"
+    heads = sum(name.startswith("refs/heads/") for name in refs.commits)
+    tags = sum(name.startswith("refs/tags/") for name in refs.commits)
+    return ShipwayError(
+        f"{url} has no revision {revision}", seen=f"{heads} branches and {tags} tags, none of that name", todo=todo
+    )
+
+
+def _absent(url: RepositoryUrl, wanted: Resolved, seen: str) -> ShipwayError:
+    if wanted.ref:
+        todo = f"{wanted.ref} was moved or deleted meanwhile; run it again for what it names now"
+    else:
+        todo = "check the commit id, and that it was pushed"
+    return ShipwayError(f"{url} does not have the commit {wanted.commit}", seen=seen, todo=todo)

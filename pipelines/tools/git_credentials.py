@@ -1,0 +1,136 @@
+"""The login that Git is given: a folder of files, or the environment.
+
+The folder is a mounted Secret: `username` and `password` (a password or a token) for https, `ssh-privatekey` and
+`known_hosts` for ssh. A missing or empty folder means a public repository.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import Misconfigured
+from pipelines.model.source import RepositoryUrl
+from pipelines.tools import git_credential_helper as helper
+
+_SSH = (
+    "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30"
+    " -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ForwardAgent=no -o ClearAllForwardings=yes"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitCredentials:
+    """Where a login for Git is; the values themselves are read by the programs that need them."""
+
+    folder: Path
+    password: bool = False
+    """Whether the folder holds a password or a token."""
+    from_environment: bool = False
+    key: Path | None = None
+    known_hosts: Path | None = None
+
+    @classmethod
+    def read(cls, folder: Path, environment: Mapping[str, str] = os.environ) -> GitCredentials:
+        """Return what a folder offers, or the environment where it offers no password; raises Misconfigured."""
+        folder = folder.absolute()
+        try:
+            files = {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+            if "username" in files and "password" not in files:
+                raise Misconfigured(
+                    f"the Git credential {folder} has a user name alone",
+                    seen=", ".join(sorted(files)),
+                    todo="add the file `password` with the password or token",
+                )
+            for name in files & {"username", "password"}:
+                _check(helper.content(folder / name), str(folder / name))
+            if "password" not in files and helper.PASSWORD in environment:
+                _check(environment[helper.PASSWORD], helper.PASSWORD)
+                _check(environment.get(helper.USERNAME) or "git", helper.USERNAME)
+        except OSError as error:
+            raise Misconfigured(
+                f"the Git credential {folder} cannot be read",
+                seen=str(error),
+                todo="let the user that runs shipway read its files",
+            ) from error
+        return cls(
+            folder=folder,
+            password="password" in files,
+            from_environment="password" not in files and bool(environment.get(helper.PASSWORD)),
+            key=folder / "ssh-privatekey" if "ssh-privatekey" in files else None,
+            known_hosts=folder / "known_hosts" if "known_hosts" in files else None,
+        )
+
+    def describe(self, url: RepositoryUrl) -> str:
+        """Return which login was used for an address, in words for a message."""
+        if url.is_ssh:
+            if self.key:
+                return f"the key {self.key} was used"
+            return f"{self.folder} has no file ssh-privatekey, so the user's own keys were used"
+        if self.password:
+            return f"the login in {self.folder} was used"
+        if self.from_environment:
+            return f"the login in {helper.USERNAME} and {helper.PASSWORD} was used"
+        return f"no login was used: {self.folder} has no file `password`"
+
+    def environment(self, url: RepositoryUrl, private: Path) -> dict[str, str]:
+        """Return the variables that let Git use this login for one address; `private` may take a copy of the key."""
+        if url.is_ssh:
+            variables = {"GIT_SSH_COMMAND": self._ssh(private), "GIT_SSH_VARIANT": "ssh"}
+            # Without a key of the deployment's own, ssh works as it does for the person at the keyboard.
+            if not self.key and "SSH_AUTH_SOCK" in os.environ:
+                variables["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
+            return variables
+        if url.scheme in {"https", "http"} and self.password:
+            return {helper.ORIGIN: url.origin, helper.FOLDER: str(self.folder)}
+        if url.scheme in {"https", "http"} and self.from_environment:
+            names = [name for name in (helper.USERNAME, helper.PASSWORD) if name in os.environ]
+            return {helper.ORIGIN: url.origin} | {name: os.environ[name] for name in names}
+        return {}
+
+    def _ssh(self, private: Path) -> str:
+        words = [_SSH]
+        if self.key:
+            words += [
+                "-o IdentitiesOnly=yes -o IdentityAgent=none",
+                _option("IdentityFile", _closed(self.key, private)),
+            ]
+        if self.known_hosts:
+            words += [_option("UserKnownHostsFile", self.known_hosts), "-o GlobalKnownHostsFile=/dev/null"]
+        return " ".join(words)
+
+
+def helper_command() -> str:
+    """Return the value of Git's setting `credential.helper`, which Git hands to a shell."""
+    return f"!{shlex.quote(sys.executable)} -I -S {shlex.quote(str(Path(helper.__file__).resolve()))}"
+
+
+def _option(name: str, path: Path) -> str:
+    """Return an option of ssh that names a file, quoted for ssh_config(5) inside quotes for the shell."""
+    text = str(path).replace("%", "%%")
+    return "-o " + shlex.quote(f'{name}="{text}"')
+
+
+def _closed(key: Path, private: Path) -> Path:
+    """Return a key file that ssh accepts: one that others can read, or without a last newline, is copied."""
+    data = key.read_bytes()
+    status = key.stat()
+    if data.endswith(b"\n") and b"\r" not in data and not (status.st_uid == os.geteuid() and status.st_mode & 0o077):
+        return key
+    copy = private / "ssh-key"
+    copy.touch(mode=0o600)
+    copy.write_bytes(data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
+    return copy
+
+
+def _check(value: str, where: str) -> None:
+    if not value or "\n" in value or "\r" in value or "\0" in value:
+        raise Misconfigured(
+            f"{where} cannot be a part of a login",
+            seen="it is empty" if not value else "it holds a line break or a zero byte",
+            todo="write one line of text",
+        )

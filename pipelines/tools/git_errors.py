@@ -1,0 +1,79 @@
+"""What Git's messages mean: which failures may pass, which need a login, which are the repository's own.
+
+Git has one exit code for all of them, 128, so the text decides; it is always English (LC_ALL). The order matters: a
+message that names its cause stands beside general ones, such as that the remote end hung up.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
+from pipelines.model.source import RepositoryUrl
+from pipelines.process import Completed
+
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SHOWN_LINES = 12
+
+_LOGIN = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]|HTTP Basic: Access denied"
+    r"|Permission denied \(|Invalid username or (?:password|token)|returned error: 407"
+)
+_HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
+_CERTIFICATE = re.compile(r"certificate (?:problem|verif)|unable to get local issuer|SSL certificate|CAfile")
+_MISSING = re.compile(
+    r"repository '.*' not found|Repository not found|returned error: 404|does not appear to be a git repository"
+    r"|repository .* does not exist|not found: did you run git update-server-info|No such (?:repository|project)"
+)
+_HOSTILE = re.compile(
+    r"fsck error in packed object|invalid path '|fsck error|unpack_trees.*invalid path|bad tree object"
+)
+_TRANSIENT = re.compile(
+    r"Could not resolve|Failed to connect|Couldn't connect|[Cc]onnection (?:refused|reset|timed out|closed)|[Tt]imed out"
+    r"|timeout|returned error: (?:408|425|429|5\d\d)|early EOF|unexpected disconnect|hung up unexpectedly|RPC failed"
+    r"|transfer closed|Operation too slow|Empty reply|No route to host|Network is unreachable|Name or service not known"
+    r"|Temporary failure in name resolution|kex_exchange_identification|TLS connection was non-properly terminated"
+    r"|SSL_ERROR_SYSCALL|gnutls_handshake|invalid index-pack output|unexpected flush packet|expected flush"
+    r"|protocol error: bad (?:line|band)|bad line length|did not send all necessary|Recv failure|Send failure"
+    r"|end of file|invalid server response|read error"
+)
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_UNADVERTISED = re.compile(r"not our ref|unadvertised object|want \w+ not valid|[Cc]ouldn't find remote ref")
+
+
+def cleaned(text: str) -> str:
+    """Return the last lines of what a program wrote, without what would move a terminal's cursor."""
+    lines = [_UNPRINTABLE.sub("", line).rstrip() for line in text.splitlines()]
+    return "\n        ".join([line for line in lines if line][-_SHOWN_LINES:])
+
+
+def refuses_commit(done: Completed) -> bool:
+    """Whether a fetch failed because the server does not give, or does not have, the commit by its id."""
+    return done.code != 0 and _UNADVERTISED.search(done.stderr) is not None
+
+
+def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> ShipwayError:
+    """Return the error that a failed call of Git stands for; `login` says which credential was used."""
+    text = done.stderr
+    seen = cleaned(text) or f"git exited with {done.code} and said nothing"
+    if _HOST_KEY.search(text):
+        todo = (
+            "put the host's keys (ssh-keyscan, compared with what the host publishes) into known_hosts beside the key"
+        )
+        return Misconfigured(what, seen=seen, todo=todo)
+    if _CERTIFICATE.search(text):
+        return Misconfigured(what, seen=seen, todo="name the host's certificate authority in the setting ca-file")
+    if _LOGIN.search(text):
+        todo = "give a login that may read the repository, and check the address: hosts answer so for unknown ones, too"
+        return Misconfigured(what, seen=f"{seen}\n        {login}", todo=todo)
+    if _MISSING.search(text):
+        todo = "check the address, and that the login may read it: private repositories look missing to others"
+        return ShipwayError(what, seen=f"{seen}\n        {login}" if login else seen, todo=todo)
+    if _HOSTILE.search(text):
+        return Refused(what, seen=seen, todo="repair the repository: `git fsck --strict` names the objects")
+    if _FULL.search(text):
+        return ShipwayError(what, seen=seen, todo="free disk space, or give the workspace more")
+    if _TRANSIENT.search(text) or done.code < 0:
+        todo = f"check that {url.origin} is up, then run it again" if url is not None and url.origin else "run it again"
+        return Transient(what, seen=seen, todo=todo)
+    return ShipwayError(what, seen=seen)

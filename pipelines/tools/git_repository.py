@@ -1,0 +1,150 @@
+"""Commits that were fetched: a Git folder without a working tree, read by Git's plumbing commands.
+
+The Git folder stands outside the checkout, so no build sees it, and nothing in a checkout is ever Git's configuration.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import ShipwayError
+from pipelines.model.source import RepositoryUrl
+from pipelines.process import Completed, run
+from pipelines.tools import git_errors
+from pipelines.tools.git_environment import GitEnvironment
+
+LOCAL_SECONDS = 900
+_GITLINK = "160000"
+_LINK = "120000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """One commit: its id, its time in seconds since 1970, and the id of its tree."""
+
+    id: str
+    time: int
+    tree: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One file, link or submodule of a tree, by its path from the root."""
+
+    mode: str
+    id: str
+    path: str
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether it names a commit of another repository."""
+        return self.mode == _GITLINK
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.mode == _LINK
+
+
+class GitRepository:
+    """A Git folder that commits of one address are fetched into."""
+
+    def __init__(self, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str = "git") -> None:
+        self.path = path.absolute()
+        self.url = url
+        self._environment = environment
+        self._git = git
+
+    @classmethod
+    def create(
+        cls, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str, object_format: str
+    ) -> GitRepository:
+        """Return a new, empty repository at `path`; what stood there is removed."""
+        if path.exists():
+            shutil.rmtree(path)
+        repository = cls(path, url, environment, git=git)
+        words = ["init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", str(repository.path)]
+        done = run([git, *words], timeout_seconds=60, env=environment.variables())
+        if done.code != 0:
+            raise git_errors.error(f"cannot make a Git folder at {path}", done, None, "")
+        return repository
+
+    def remove(self) -> None:
+        """Remove the Git folder; checkouts stay."""
+        shutil.rmtree(self.path)
+
+    def commit(self, commit: str) -> Commit:
+        """Return what the commit says of itself; raises ShipwayError when it is not there or is no commit."""
+        done = self.call("log", "-1", "--no-show-signature", "--format=%H %T %ct", commit)
+        words = done.stdout.split()
+        if done.code != 0 or not words or words[0] != commit:
+            seen = f"it is an annotated tag of {words[0]}" if words else git_errors.cleaned(done.stderr)
+            raise ShipwayError(f"{commit} is not a commit of {self.url}", seen=seen, todo="give the id of a commit")
+        # A commit whose date cannot be read has none; a date before 1970 is taken as 1970.
+        time = int(words[2]) if len(words) > 2 else 0
+        return Commit(id=words[0], tree=words[1], time=max(time, 0))
+
+    def has(self, commit: str) -> bool:
+        """Whether the commit was fetched."""
+        return self.call("cat-file", "-e", f"{commit}^{{commit}}").code == 0
+
+    def tree(self, commit: str) -> tuple[Entry, ...]:
+        """Return every file, link and submodule of a commit."""
+        done = self.call("ls-tree", "-r", "-z", "--full-tree", commit)
+        if done.code != 0:
+            raise git_errors.error(f"cannot list the tree of {commit}", done, None, "")
+        entries = []
+        for line in filter(None, done.stdout.split("\0")):
+            head, _, path = line.partition("\t")
+            mode, _, identity = head.split(" ")
+            entries.append(Entry(mode=mode, id=identity, path=path))
+        return tuple(entries)
+
+    def show(self, commit: str, path: str) -> str:
+        """Return the text of a file of a commit; raises ShipwayError when there is none."""
+        done = self.call("cat-file", "blob", f"{commit}:{path}")
+        if done.code != 0:
+            raise ShipwayError(f"{path} cannot be read at {commit}", seen=git_errors.cleaned(done.stderr))
+        return done.stdout
+
+    def submodule_settings(self, commit: str) -> dict[str, dict[str, str]]:
+        """Return the settings of each submodule that a commit's .gitmodules names; raises ShipwayError."""
+        done = self.call("config", f"--blob={commit}:.gitmodules", "-z", "--list")
+        if done.code != 0:
+            raise ShipwayError(
+                "the file .gitmodules cannot be read",
+                seen=git_errors.cleaned(done.stderr),
+                todo="commit a .gitmodules that names each submodule, or build without submodules",
+            )
+        found: dict[str, dict[str, str]] = {}
+        for item in filter(None, done.stdout.split("\0")):
+            name, _, value = item.partition("\n")
+            section, _, key = name.rpartition(".")
+            if section.startswith("submodule."):
+                found.setdefault(section.removeprefix("submodule."), {})[key] = value
+        return found
+
+    def check_out(self, commit: str, folder: Path, *, lfs: bool = False) -> None:
+        """Write a commit's files into an empty folder, 644 or 755 as the commit says, folders 755.
+
+        With `lfs` large files are fetched in place of their pointers. Raises Refused for a tree that would reach into
+        a .git folder, Transient when large files cannot be fetched, ShipwayError else.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        words = [f"--work-tree={folder.absolute()}", "read-tree", "--reset", "-u", commit]
+        done = self.call(*words, lfs=lfs, cwd=folder)
+        if done.code != 0:
+            raise git_errors.error(f"cannot check out {commit} of {self.url}", done, self.url if lfs else None, "")
+
+    def call(self, *words: str, lfs: bool = False, cwd: Path | None = None) -> Completed:
+        """Run a command of Git on this repository; nothing but large files is fetched."""
+        return run(
+            [self._git, f"--git-dir={self.path}", *words],
+            timeout_seconds=LOCAL_SECONDS,
+            env=self._environment.variables(self.url if lfs else None, lfs=lfs),
+            cwd=cwd,
+            umask=0o022,
+        )
