@@ -8,9 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipelines.cli.options import STATE
 from pipelines.embedded import deployment
-
-STATE = Path(".shipway")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -86,7 +86,11 @@ class Reference:
             registry, rest = head, tail
         else:
             registry = DOCKER_HUB
-        repository, _, tag = rest.partition(":")
+        repository, colon, tag = rest.partition(":")
+        if colon and not tag:
+            raise Misuse(
+                "a reference ends where its tag should be", seen=repr(text[:200]), todo="give the tag or no colon"
+            )
         if registry in {DOCKER_HUB, "index.docker.io"}:
             registry = DOCKER_HUB
             repository = repository if "/" in repository else f"library/{repository}"

@@ -1,0 +1,90 @@
+"""What a repository declares at one commit, read without a checkout."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipelines.errors import Misuse
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import dockerfile, images
+from pipelines.plan.images import Image
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """The images of one commit, in an order in which parents come first."""
+
+    repo: str
+    commit: str
+    ref: str
+    images: tuple[Image, ...]
+    parents: dict[str, tuple[str, ...]]
+    """For each image, the siblings that its Dockerfile names."""
+    warnings: tuple[str, ...]
+
+    def choose(self, wanted: Sequence[str]) -> tuple[Image, ...]:
+        """Return the images named by name or by folder, or all of them; raises Misuse naming those there are."""
+        if not wanted:
+            return self.images
+        paths = {str(PurePosixPath(name)) for name in wanted}
+        chosen = tuple(image for image in self.images if image.name in paths or image.path in paths)
+        if unknown := sorted(paths - {c.name for c in chosen} - {c.path for c in chosen}):
+            raise Misuse(
+                f"no image {', '.join(unknown)} at {self.commit[:12]}",
+                seen=f"images: {', '.join(f'{i.name} ({i.path})' for i in self.images) or 'none'}",
+                todo="name an image or its folder",
+            )
+        return chosen
+
+
+def read(
+    repo: str,
+    revision: str,
+    *,
+    credentials: Path,
+    registry: str,
+    project: str,
+    build_args: Sequence[str],
+    platform: str,
+) -> Declared:
+    """Return what `repo` declares at `revision`; one shallow fetch into a private folder that is removed again."""
+    url, wanted = RepositoryUrl(repo), Revision(revision)
+    with tempfile.TemporaryDirectory(prefix="shipway-") as folder, Git(GitCredentials.read(credentials)) as git:
+        resolved = git.resolve(url, wanted)
+        dirty = git.uncommitted(url)
+        repository = git.fetch(url, resolved, Path(folder) / "git")
+        tree = [entry.path for entry in repository.tree(resolved.commit) if not entry.is_submodule]
+        found = images.discover(tree, root_name=root_name(repo))
+        texts = {image.name: repository.show(resolved.commit, image.dockerfile) for image in found}
+    parents: dict[str, tuple[str, ...]] = {}
+    warnings = [f"{dirty} uncommitted files of {repo} are not part of the build"] if dirty else []
+    for image in found:
+        file = dockerfile.read(texts[image.name], image.dockerfile)
+        externals = file.externals(build_args, platform=platform)
+        siblings = (
+            images.sibling(external.name, found, registry=registry, project=project, user=image.name)
+            for external in externals
+        )
+        parents[image.name] = tuple(dict.fromkeys(sibling.name for sibling in siblings if sibling))
+        warnings += images.shadowed(image, externals, found)
+    order = {name: index for index, name in enumerate(name for wave in images.waves(parents) for name in wave)}
+    return Declared(
+        repo=repo,
+        commit=resolved.commit,
+        ref=resolved.ref,
+        images=tuple(sorted(found, key=lambda image: order[image.name])),
+        parents=parents,
+        warnings=tuple(warnings),
+    )
+
+
+def root_name(repo: str) -> str:
+    """Return the name of a repository by its address: its last part, without .git, in lower case."""
+    last = os.path.abspath(repo) if RepositoryUrl(repo).local_path else repo  # noqa: PTH100 - the name, not the target of links
+    return PurePosixPath(last.rstrip("/").replace(":", "/")).name.removesuffix(".git").lower()

@@ -1,0 +1,93 @@
+"""Flags that several commands share, and the settings they lead to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform as machine
+from pathlib import Path
+
+from pipelines import settings as setting
+from pipelines.errors import Misuse
+
+STATE = Path(".shipway")
+SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def source(parser: argparse.ArgumentParser) -> None:
+    """Add what to build from."""
+    parser.add_argument("repo", nargs="?", default="", help="address or folder of a Git repository")
+    parser.add_argument(
+        "--revision", default="HEAD", help="branch, tag, full commit id or refs/pull/N/head (default: HEAD)"
+    )
+    parser.add_argument(
+        "--build-arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument for every Dockerfile; may be repeated",
+    )
+
+
+def settings(parser: argparse.ArgumentParser) -> None:
+    """Add where the settings come from."""
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help=f"settings of the deployment, YAML (else ${SETTINGS_VARIABLE})"
+    )
+    parser.add_argument(
+        "--registry", default="", metavar="HOST[/PROJECT]", help="in place of the settings' registry and project"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=STATE,
+        metavar="FOLDER",
+        help="logs, caches and the embedded registry (default: %(default)s)",
+    )
+
+
+def running(parser: argparse.ArgumentParser) -> None:
+    """Add how to run."""
+    parser.add_argument("--engine", choices=["local"], default="local", help="where to run (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=_jobs, default=os.cpu_count() or 1, help="tasks side by side (default: the processors)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+
+
+def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str]:
+    """Return the settings asked for; with `embedded`, those of this machine's own registry where none are.
+
+    Raises Misconfigured for a file that cannot be read.
+    """
+    path = given.settings or (Path(os.environ[SETTINGS_VARIABLE]) if os.environ.get(SETTINGS_VARIABLE) else None)
+    if path is not None:
+        found = setting.read(path)
+    elif given.registry or not embedded:
+        found = {}
+    else:
+        from pipelines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
+
+        found = deployment.settings(given.state)
+    if given.registry:
+        found["registry"], _, found["project"] = given.registry.partition("/")
+    found.setdefault("cache", str((given.state / "cache").resolve()))
+    found.setdefault("secrets", str((given.state / "secrets").resolve()))
+    return found
+
+
+def secret(found: dict[str, str], name: str) -> Path:
+    """Return the folder of a Secret of a local run, whether it exists or not."""
+    return Path(found["secrets"]) / name
+
+
+def platform() -> str:
+    """Return this machine's platform as images write it: linux/amd64."""
+    return f"linux/{_ARCHITECTURES.get(machine.machine(), machine.machine())}"
+
+
+def _jobs(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise Misuse("--jobs is not a number of tasks", seen=repr(text), todo="give 1 or more")
+    return int(text)
