@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pipelines.cli import declared, options
+from pipelines.model import platform
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
         registry=settings.get("registry", ""),
         project=settings.get("project", ""),
         build_args=given.build_arg,
-        platform=options.platform(),
+        platform=platform.here(),
     )
     for warning in found.warnings:
         sys.stderr.write(f"shipway: {warning}\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform as machine
 from pathlib import Path
 
 from pipelines import settings as setting
@@ -12,7 +11,6 @@ from pipelines.errors import Misuse
 
 STATE = Path(".shipway")
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def source(parser: argparse.ArgumentParser) -> None:
@@ -80,11 +78,6 @@ def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str
 def secret(found: dict[str, str], name: str) -> Path:
     """Return the folder of a Secret of a local run, whether it exists or not."""
     return Path(found["secrets"]) / name
-
-
-def platform() -> str:
-    """Return this machine's platform as images write it: linux/amd64."""
-    return f"linux/{_ARCHITECTURES.get(machine.machine(), machine.machine())}"
 
 
 def _jobs(text: str) -> int:

@@ -49,8 +49,8 @@ def test_short_names_are_completed(text: str, whole: str) -> None:
         "a/-b",
         "é",
         "a@md5:00",
-    ]
-    + ["x/" * 130 + "x"],
+        "x/" * 130 + "x",
+    ],
 )
 def test_what_no_registry_takes_is_refused(text: str) -> None:
     """A reference that breaks the grammar never reaches a registry."""
