@@ -1,0 +1,195 @@
+"""Logins for registries, as Docker's configuration file keeps them.
+
+Read are `auths`, `credHelpers` and `credsStore`, with the meaning of docs.docker.com/reference/cli/docker/login: a
+helper for one registry goes before the store for all, and either goes before what the file itself holds. Keys of
+`auths` may also name a path in a registry, as containers-auth.json(5) has it; the longest that fits is taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import Misconfigured
+from pipelines.model.reference import DOCKER_HUB
+from pipelines.process import run
+
+FILES = ("config.json", ".dockerconfigjson")
+HELPER_SECONDS = 60.0
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HUB_KEY = "https://index.docker.io/v1/"
+_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+# What a credential helper answers when it has nothing: docker-credential-helpers, credentials/error.go.
+_HELPER_HAS_NONE = re.compile(r"credentials not found|no credentials (?:server|found)", re.IGNORECASE)
+# The user name that marks a secret as an identity token, in helpers' answers.
+_TOKEN_USER = "<token>"  # noqa: S105  a name, no secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """What one registry knows this deployment by; never printed."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    """An OAuth2 refresh token, given in place of a password."""
+    registry_token: str = field(default="", repr=False)
+    """A bearer token that is sent as it is."""
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header for Basic authentication (RFC 7617, in UTF-8)."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """The logins of one configuration file, looked up by registry and repository."""
+
+    source: str = "no credential"
+    """Where they came from, in words for a message."""
+    logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
+    helpers: Mapping[str, str] = field(default_factory=dict)
+    store: str = ""
+    _asked: dict[tuple[str, str], Login | None] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Credentials:
+        """Return the logins of a folder with a config.json or .dockerconfigjson; none where there is no file.
+
+        Raises Misconfigured, without a word of the file's content, when it cannot be read.
+        """
+        for name in FILES:
+            path = folder / name
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                # A decoding error quotes the bytes around it, which may be a password.
+                seen = error.strerror or "" if isinstance(error, OSError) else "it is not UTF-8 text"
+                raise _unreadable(path, seen) from None
+            return cls._parse(path, text)
+        return cls(source=f"{folder} holds no {FILES[0]}")
+
+    @classmethod
+    def _parse(cls, path: Path, text: str) -> Credentials:
+        try:
+            value = json.loads(text or "{}")
+        except ValueError:
+            raise _unreadable(path, "it is not JSON") from None
+        auths, helpers, store = (
+            (value.get("auths") or {}, value.get("credHelpers") or {}, value.get("credsStore") or "")
+            if isinstance(value, dict)
+            else (None, None, None)
+        )
+        if not (isinstance(auths, dict) and isinstance(helpers, dict) and isinstance(store, str)):
+            raise _unreadable(path, "it is not of the form that `docker login` writes")
+        logins = {}
+        for key, entry in auths.items():
+            if not isinstance(entry, dict):
+                raise _unreadable(path, f"auths has an entry that is no object: {key!r}")
+            login = _login(path, key, entry)
+            if login:
+                logins[_normal(key)] = login
+        for helper in (*helpers.values(), store):
+            if helper and not (isinstance(helper, str) and _HELPER.fullmatch(helper)):
+                raise _unreadable(path, f"a credential helper has no name that a program can have: {helper!r}")
+        return cls(
+            source=str(path),
+            logins=logins,
+            helpers={_normal(key): str(helper) for key, helper in helpers.items()},
+            store=store,
+        )
+
+    def login(self, registry: str, repository: str = "") -> Login | None:
+        """Return the login for a repository, or None; raises Misconfigured when a helper fails."""
+        name = _normal(registry)
+        for helper in (self.helpers.get(name, ""), self.store):
+            if helper and (found := self._ask(helper, registry)):
+                return found
+        path = f"{name}/{repository}".rstrip("/")
+        while path:
+            if path in self.logins:
+                return self.logins[path]
+            path = path.rpartition("/")[0]
+        return None
+
+    def _ask(self, helper: str, registry: str) -> Login | None:
+        if (helper, registry) not in self._asked:
+            self._asked[helper, registry] = _ask(helper, registry)
+        return self._asked[helper, registry]
+
+
+def _login(path: Path, key: str, entry: Mapping[str, Any]) -> Login | None:
+    texts = ("auth", "username", "password", "identitytoken", "registrytoken")
+    if not all(isinstance(entry.get(name, ""), str) for name in texts):
+        raise _unreadable(path, f"the entry {key!r} holds something else than text")
+    username, password = entry.get("username", ""), entry.get("password", "")
+    if entry.get("auth"):
+        try:
+            padded = entry["auth"].strip() + "=" * (-len(entry["auth"].strip()) % 4)
+            decoded = base64.b64decode(padded, validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            raise _unreadable(path, f"auth of {key!r} is not base64 of text") from None
+        username, colon, password = decoded.partition(":")
+        if not colon:
+            raise _unreadable(path, f"auth of {key!r} has no colon between user and password")
+        # Docker itself takes zero bytes off the end: cli/config/configfile, decodeAuth.
+        password = password.strip("\0")
+    login = Login(
+        username=username,
+        password=password,
+        identity_token=entry.get("identitytoken", ""),
+        registry_token=entry.get("registrytoken", "").strip(),
+    )
+    return login if username or login.identity_token or login.registry_token else None
+
+
+def _ask(helper: str, registry: str) -> Login | None:
+    """Return what a credential helper knows of a registry: its protocol is JSON out, the server's name in."""
+    program = f"docker-credential-{helper}"
+    server = _HUB_KEY if registry in _HUB_NAMES else registry
+    done = run([program, "get"], timeout_seconds=HELPER_SECONDS, stdin=server + "\n")
+    if done.code != 0:
+        said = (done.stdout + done.stderr).strip()
+        if _HELPER_HAS_NONE.search(said):
+            return None
+        raise Misconfigured(
+            f"{program} gave no login for {registry}",
+            seen=f"exit code {done.code}: {said[-300:] or 'no output'}",
+            todo=f"try `echo {server} | {program} get`, or take the helper out of the Docker configuration",
+        )
+    try:
+        value = json.loads(done.stdout)
+        username, secret = str(value["Username"]), str(value["Secret"])
+    except (ValueError, KeyError, TypeError):
+        raise Misconfigured(
+            f"{program} gave no login for {registry}",
+            seen="its answer is not JSON with Username and Secret",
+            todo="use a helper of docker-credential-helpers' form",
+        ) from None
+    if username == _TOKEN_USER:
+        return Login(identity_token=secret)
+    return Login(username=username, password=secret)
+
+
+def _normal(key: str) -> str:
+    """Return the host and path that a key of the file names: `https://` and the API's version are decoration."""
+    name = key.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
+    name = name.removesuffix("/v1").removesuffix("/v2")
+    host, slash, path = name.partition("/")
+    host = host.lower()
+    return (DOCKER_HUB if host in _HUB_NAMES else host) + slash + path
+
+
+def _unreadable(path: Path, seen: str) -> Misconfigured:
+    return Misconfigured(
+        f"the registry credential {path} cannot be read", seen=seen, todo="make it with `docker login`"
+    )

@@ -1,0 +1,206 @@
+"""One HTTP exchange with a server, bounded in time and size; what it means is not judged here.
+
+An exchange that came to no whole answer raises Unanswered: the state of the other side is then unknown, which is
+never the same as absent. A whole exchange is what gets retried, since neither an upload nor a half-read body
+can go on in the middle; urllib3's own retries are therefore off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import random
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionError, SSLError
+
+from pipelines.errors import Misconfigured, Transient
+
+MEBIBYTE = 1 << 20
+SMALL = 4 * MEBIBYTE
+"""The most that an answer read into memory may hold; the bound of manifests, too (distribution-spec: at least 4 MiB)."""
+PARALLEL = 4
+_CHUNK = 1 * MEBIBYTE
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How long to wait for a registry, and how often to ask again."""
+
+    connect_seconds: float = 10
+    answer_seconds: float = 60
+    """The longest silence, and the longest that a small answer may take as a whole."""
+    commit_seconds: float = 600
+    """The longest that a registry may think about a blob it was sent."""
+    slowest_bytes_per_second: float = 16 * 1024
+    """A download slower than that, on the whole, is given up."""
+    attempts: int = 5
+    backoff_seconds: float = 0.5
+    """Before the second attempt; each further one waits twice as long."""
+    longest_wait_seconds: float = 60
+    """Bounds what a server may ask for by Retry-After."""
+
+
+class Unanswered(Transient):
+    """No whole answer: what the other side has is unknown."""
+
+    def __init__(self, what: str, *, seen: str, todo: str = "", status: int = 0, wait_seconds: float = 0) -> None:
+        super().__init__(what, seen=seen, todo=todo or "run it again when the server is well")
+        self.status = status
+        """Of the answer there was, or 0 when there was none."""
+        self.wait_seconds = wait_seconds
+        """What the server asked for."""
+
+
+class Network:
+    """The door to every registry: which are spoken to without TLS, and whose certificates are trusted."""
+
+    def __init__(self, *, plain_http: frozenset[str], ca_file: Path | None, timing: Timing) -> None:
+        self.timing = timing
+        self._plain_http = frozenset(host.lower() for host in plain_http)
+        self._pool = urllib3.PoolManager(num_pools=16, maxsize=PARALLEL + 1, ssl_context=_trust(ca_file))
+
+    def base(self, address: str) -> str:
+        """Return the scheme and address of a registry: https, unless the deployment lists it as plain HTTP."""
+        return f"{'http' if address.lower() in self._plain_http else 'https'}://{address}"
+
+    def check(self, url: str, why: str) -> str:
+        """Return an address that a server sent us to; raises Misconfigured when it would leave TLS unasked."""
+        parts = urlsplit(url)
+        plain = parts.netloc.rpartition("@")[2].lower() in self._plain_http
+        if parts.scheme == "https" or (parts.scheme == "http" and plain):
+            return url
+        raise Misconfigured(
+            f"{why} leaves TLS",
+            seen=shown(url),
+            todo="have the registry send https addresses, or list that host in the setting plain-http",
+        )
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | IO[bytes] | None = None,
+        silence_seconds: float = 0,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Give the answer to one request, its body unread; no redirect is followed.
+
+        Raises Unanswered when there is none, also while the block reads the body; Misconfigured when TLS fails for good.
+        """
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        what = f"{host} did not answer"
+        response = None
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                headers={"User-Agent": "shipway", "Accept-Encoding": "identity", **headers},
+                body=body,
+                timeout=urllib3.Timeout(
+                    connect=self.timing.connect_seconds, read=silence_seconds or self.timing.answer_seconds
+                ),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            yield response
+        except SSLError as error:
+            raise _tls(host, error) from error
+        except NameResolutionError as error:
+            raise Unanswered(what, seen="its name is not known", todo=f"check the name {host}, or try later") from error
+        except LocationValueError as error:
+            raise Unanswered(f"{host} sent an address that is none", seen=str(error)[:200]) from error
+        except HTTPError as error:
+            raise Unanswered(what, seen=f"{method}: {_said(error)}") from error
+        finally:
+            if response is not None:
+                # A connection whose answer was read whole went back to the pool by itself; any other is of no more use.
+                response.close()
+
+    def pieces(self, response: urllib3.BaseHTTPResponse, *, what: str, seconds: float) -> Iterator[bytes]:
+        """Give a body piece by piece; raises Unanswered when the whole of it takes too long."""
+        deadline = time.monotonic() + seconds
+        while piece := response.read1(_CHUNK):
+            yield piece
+            if time.monotonic() > deadline:
+                raise Unanswered(what, seen=f"the answer was not whole after {seconds:.0f} s")
+
+    def body(self, response: urllib3.BaseHTTPResponse, *, what: str, limit: int = SMALL) -> bytes:
+        """Return a small body; raises Unanswered when it is longer than the limit or too slow."""
+        data = b""
+        for piece in self.pieces(response, what=what, seconds=self.timing.answer_seconds):
+            data += piece
+            if len(data) > limit:
+                raise Unanswered(what, seen=f"an answer of more than {limit} bytes")
+        return data
+
+    def persist(self, call: Callable[[], T], attempts: int = 0) -> T:
+        """Return what a call returns, called again while it comes to no answer, with growing waits in between."""
+        for attempt in range(1, attempts or self.timing.attempts):
+            try:
+                return call()
+            except Unanswered as error:
+                wait = self.timing.backoff_seconds * 2 ** (attempt - 1) * random.uniform(1, 1.5)  # noqa: S311  no secret
+                wait = min(max(wait, error.wait_seconds), self.timing.longest_wait_seconds)
+                sys.stderr.write(f"{error.what} ({error.seen}); trying again in {wait:.1f} s\n")
+                time.sleep(wait)
+        return call()
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a Retry-After header asks for, 0 where there is none (RFC 9110, section 10.2.3)."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:6])
+    parsed = email.utils.parsedate_tz(text) if text else None
+    return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 0.0
+
+
+def shown(url: str) -> str:
+    """Return an address without what may be secret in it: a login, and the query that signs it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Misconfigured(
+                f"the certificate authorities {ca_file} cannot be read",
+                seen=str(error),
+                todo="let the setting ca-file name a PEM file",
+            ) from error
+    return context
+
+
+def _tls(host: str, error: SSLError) -> Misconfigured | Unanswered:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        todo = "put the authority that signed it into the file that the setting ca-file names"
+        return Misconfigured(f"the certificate of {host} is not trusted", seen=_said(error), todo=todo)
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
+        todo = f"add {host} to the setting plain-http, if that is meant"
+        return Misconfigured(f"{host} does not speak TLS", seen=_said(error), todo=todo)
+    return Unanswered(f"{host} broke off the TLS connection", seen=_said(error))
+
+
+def _said(error: Exception) -> str:
+    """Return an error of urllib3 without the object that its text starts with."""
+    text = str(error)
+    return (text.partition("object at 0x")[2].partition(": ")[2] or text)[:300]

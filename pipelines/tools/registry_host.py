@@ -1,0 +1,174 @@
+"""One registry as its clients see it: requests with the right login, redirects, and what counts as an answer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import DOCKER_HUB
+from pipelines.tools import registry_errors
+from pipelines.tools.registry_auth import Authorization, Scopes
+from pipelines.tools.registry_connection import SMALL, Network, Unanswered, retry_after, shown
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_AGAIN = frozenset({408, 425, 429})
+_HUB_ADDRESS = "registry-1.docker.io"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A whole answer, its body read."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes = field(repr=False)
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """One repository in one registry, and what we mean to do there."""
+
+    registry: str
+    name: str
+    """Its path in the registry."""
+    scopes: Scopes
+    network: Network
+    authorization: Authorization
+    attempts: int = 0
+    """How often a request is tried; 0 for as often as the timing says."""
+
+    def url(self, path: str) -> str:
+        """Return the address of something in this repository: `manifests/latest`, `blobs/sha256:…`."""
+        return f"{self.root}/v2/{self.name}/{path}"
+
+    @property
+    def root(self) -> str:
+        """Scheme and host of the registry; for Docker Hub, the host that serves its API."""
+        return self.network.base(_HUB_ADDRESS if self.registry == DOCKER_HUB else self.registry)
+
+    def persist(self, call: Callable[[], T]) -> T:
+        """Return what a call returns, called again while the registry gives no answer."""
+        return self.network.persist(call, self.attempts)
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Path | None = None,
+        silence_seconds: float = 0,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Give the answer to a request, its body unread, after logging in and following redirects as needed.
+
+        The login goes to this registry alone. Raises Unanswered for no answer, 429 and 5xx; any other status is given.
+        """
+        challenged = False
+        place = url
+        for _ in range(_MOST_REDIRECTS + 2):
+            ours = _origin(place) == _origin(self.root)
+            login = self.authorization.headers(self.registry, self.name, self.scopes) if ours else {}
+            with contextlib.ExitStack() as opened:
+                data = opened.enter_context(body.open("rb")) if isinstance(body, Path) else body
+                response = opened.enter_context(
+                    self.network.open(
+                        method,
+                        place,
+                        headers={**(headers or {}), **login},
+                        body=data,
+                        silence_seconds=silence_seconds,
+                    )
+                )
+                if response.status == 401 and ours and not challenged:
+                    challenged = True
+                    refused = self.network.body(response, what=what)
+                    challenge = response.headers.get("WWW-Authenticate", "")
+                    if not self.authorization.answer(
+                        self.registry, self.name, self.scopes, challenge=challenge, sent=login
+                    ):
+                        raise self.refusal(what, 401, refused)
+                    continue
+                if response.status in _REDIRECTS and method in {"GET", "HEAD"} and "Location" in response.headers:
+                    place = self.network.check(
+                        urljoin(place, response.headers["Location"]), f"a redirect of {self.registry}"
+                    )
+                    continue
+                if response.status in _AGAIN or (response.status >= 500 and response.status not in {501, 507}):
+                    raise self._busy(what, response)
+                yield response
+                return
+        raise Unanswered(what, seen=f"{self.registry} redirects without end, at last to {shown(place)}")
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        expect: frozenset[int] = frozenset({200}),
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Path | None = None,
+        limit: int = SMALL,
+        silence_seconds: float = 0,
+    ) -> Answer:
+        """Return the whole answer to one request; raises as `open` does, and the refusal for a status not expected."""
+        with self.open(method, url, what=what, headers=headers, body=body, silence_seconds=silence_seconds) as response:
+            data = self.network.body(response, what=what, limit=limit)
+            if response.status not in expect:
+                raise self.refusal(what, response.status, data)
+            return Answer(status=response.status, headers=response.headers, data=data, url=url)
+
+    def refusal(self, what: str, status: int, data: bytes) -> ShipwayError:
+        """Return the error that a status and its body mean here."""
+        return registry_errors.refusal(
+            what,
+            status=status,
+            data=data,
+            registry=self.registry,
+            repository=self.name,
+            login=self.authorization.describe(self.registry, self.name),
+        )
+
+    def follow(self, answer: Answer, what: str) -> str:
+        """Return the address that an answer's Location names; raises Unanswered, Misconfigured.
+
+        A registry behind a proxy that ends TLS often names itself with http; its own host is spoken to as ever.
+        """
+        location = answer.headers.get("Location", "")
+        if not location:
+            raise Unanswered(what, seen=f"{self.registry} answered {answer.status} without a Location")
+        url = urljoin(answer.url, location)
+        parts, root = urlsplit(url), urlsplit(self.root)
+        if parts.netloc.lower() == root.netloc.lower():
+            return parts._replace(scheme=root.scheme).geturl()
+        return self.network.check(url, f"an upload to {self.registry}")
+
+    def _busy(self, what: str, response: urllib3.BaseHTTPResponse) -> Unanswered:
+        text = registry_errors.said(self.network.body(response, what=what))
+        todo = ""
+        if response.status == 429:
+            todo = "wait, use a login with a higher limit, or set a mirror in the setting `mirrors`"
+        return Unanswered(
+            what,
+            seen=f"{self.registry} answered {response.status}" + (f": {text}" if text else ""),
+            todo=todo,
+            status=response.status,
+            wait_seconds=retry_after(response.headers),
+        )
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()

@@ -1,0 +1,109 @@
+"""What a registry keeps under a name: a manifest or an index, and which image of an index a platform takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pipelines.errors import Refused, ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.tools.layout import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Json
+from pipelines.tools.registry_connection import Unanswered
+
+ACCEPT = ", ".join((MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
+_KNOWN = frozenset({MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX})
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
+# What an architecture's name alone means: platforms.Normalize of github.com/containerd/platforms.
+_USUAL_VARIANT = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A manifest or an index, whole, its bytes as the digest counts them."""
+
+    descriptor: Descriptor
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def json(self) -> Json:
+        """The content as JSON."""
+        value: Json = json.loads(self.data)
+        return value
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists manifests of platforms."""
+        return self.descriptor.media_type in {INDEX, DOCKER_INDEX}
+
+    @property
+    def config(self) -> Descriptor:
+        """The configuration of an image; raises ShipwayError."""
+        return Descriptor.read(self.json.get("config") or {})
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        """The layers of an image, lowest first; raises ShipwayError."""
+        return tuple(Descriptor.read(item) for item in self.json.get("layers") or ())
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The configuration and the layers, each once."""
+        return tuple({d.digest: d for d in (self.config, *self.layers)}.values())
+
+
+def read(data: bytes, *, content_type: str, what: str) -> Manifest:
+    """Return what a registry sent as a manifest; raises Unanswered for half a one, ShipwayError for another kind.
+
+    A content that its header and its own mediaType call by different names could be read in two ways by two clients
+    (CVE-2021-41190), so it is refused.
+    """
+    if not data:
+        raise Unanswered(what, seen="an empty manifest", todo="delete it in the registry, or push it again")
+    try:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Unanswered(what, seen=f"{len(data)} bytes that are not JSON") from error
+    if not isinstance(value, dict):
+        raise Unanswered(what, seen="JSON that is no manifest")
+    header = content_type.partition(";")[0].strip().lower()
+    inner = str(value.get("mediaType") or "")
+    if header.startswith(_SCHEMA_1) or value.get("schemaVersion") == 1:
+        raise ShipwayError(
+            what, seen="a manifest of schema 1, which has no configuration", todo="push that image again"
+        )
+    if (header in _KNOWN and inner and inner != header) or ("layers" in value and "manifests" in value):
+        raise ShipwayError(
+            what,
+            seen=f"it is called {header} and calls itself {inner or 'both an index and an image'}",
+            todo="have that image pushed again",
+        )
+    kind = inner if inner in _KNOWN else header
+    if kind not in _KNOWN:
+        raise Unanswered(what, seen=f"{header or 'no content type'}, which is no image's manifest")
+    return Manifest(descriptor=Descriptor(media_type=kind, digest=Digest.of(data), size=len(data)), data=data)
+
+
+def choose(index: Manifest, platform: str, what: str) -> Descriptor:
+    """Return the entry of an index that runs on a platform (`linux/arm64`); raises Refused naming those there are."""
+    os, _, rest = platform.partition("/")
+    architecture, _, variant = rest.partition("/")
+    entries = [item for item in index.json.get("manifests") or () if isinstance(item, dict)]
+    wanted = [variant] if variant else ["", _USUAL_VARIANT.get(architecture, "")]
+    for candidate in wanted:
+        for item in entries:
+            has = item.get("platform") or {}
+            if (has.get("os"), has.get("architecture"), has.get("variant") or "") == (os, architecture, candidate):
+                return Descriptor.read(item)
+    there = sorted({_platform(item) for item in entries} - {"unknown/unknown"})
+    raise Refused(
+        f"{what} has no image for {platform}",
+        seen=f"it has {', '.join(there) or 'none at all'}",
+        todo="build for one of these, or name another image",
+    )
+
+
+def _platform(item: Json) -> str:
+    has = item.get("platform") or {}
+    return "/".join(str(has[key]) for key in ("os", "architecture", "variant") if has.get(key)) or "unknown/unknown"

@@ -1,0 +1,164 @@
+"""Blobs on their way between a registry and a layout, each checked against its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.tools import registry_errors
+from pipelines.tools.layout import Descriptor, Layout
+from pipelines.tools.registry_connection import MEBIBYTE, PARALLEL, Unanswered
+from pipelines.tools.registry_host import Repository
+
+_BLOB_GONE = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_parallel(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return the results of a call for each item, in their order; the first error ends the rest."""
+    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+        futures = [pool.submit(call, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
+    """Fetch a blob into a layout; raises Unanswered when what came is not what its digest names."""
+    if not layout.has(blob.digest):
+        repository.persist(lambda: _download(repository, blob, layout))
+
+
+def _download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
+    what = f"cannot fetch {blob.digest} of {repository.registry}/{repository.name}"
+    seconds = repository.network.timing.answer_seconds + blob.size / repository.network.timing.slowest_bytes_per_second
+    content, size = hashlib.sha256(), 0
+    with (
+        repository.open("GET", repository.url(f"blobs/{blob.digest}"), what=what) as response,
+        layout.writer() as file,
+    ):
+        if response.status != 200:
+            data = repository.network.body(response, what=what)
+            if response.status == 404:
+                # The manifest names it, so this is half an answer, not an absent image.
+                raise Unanswered(
+                    what,
+                    seen=f"the registry lacks a blob of its own image: {registry_errors.said(data) or 404}",
+                    todo="have that image pushed again",
+                    status=404,
+                )
+            raise repository.refusal(what, response.status, data)
+        for piece in repository.network.pieces(response, what=what, seconds=seconds):
+            size += len(piece)
+            if size > blob.size:
+                break
+            content.update(piece)
+            file.write(piece)
+        if size != blob.size or content.hexdigest() != blob.digest.hex:
+            seen = f"{size} bytes with sha256:{content.hexdigest()}" if size <= blob.size else "too many bytes"
+            raise Unanswered(what, seen=f"{seen}, not the {blob.size} bytes asked for")
+    layout.adopt(Path(file.name), blob.digest)
+
+
+def holds(repository: Repository, blob: Descriptor) -> bool:
+    """Whether the registry says that it has a blob of that size; it may be wrong, see `reach`."""
+    what = f"cannot ask {repository.registry} for {blob.digest}"
+    answer = repository.persist(
+        lambda: repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), what=what, expect=frozenset({200, 404}))
+    )
+    length = answer.headers.get("Content-Length", str(blob.size))
+    return answer.status == 200 and length == str(blob.size)
+
+
+def reach(repository: Repository, blob: Descriptor) -> str:
+    """Return an empty string when the registry gives the blob's last byte, else what it does instead.
+
+    A HEAD is answered from what a registry has noted; only a GET goes to the content (distribution#4489).
+    """
+    what = f"{repository.registry} does not give {blob.digest} back"
+    if blob.size == 0:
+        return ""
+    last = blob.size - 1
+    try:
+        return repository.persist(lambda: _reach(repository, blob, what, {"Range": f"bytes={last}-{last}"}))
+    except Unanswered as error:
+        if error.status == 0:
+            raise
+        return f"{what} ({error.seen})"
+
+
+def _reach(repository: Repository, blob: Descriptor, what: str, headers: dict[str, str]) -> str:
+    with repository.open("GET", repository.url(f"blobs/{blob.digest}"), what=what, headers=headers) as response:
+        if response.status == 206:
+            total = response.headers.get("Content-Range", "").rpartition("/")[2]
+            data = repository.network.body(response, what=what)
+            return "" if total in {"*", str(blob.size)} and len(data) == 1 else f"{what} (it has {total} bytes there)"
+        if response.status == 200:
+            length = response.headers.get("Content-Length", str(blob.size))
+            return "" if length == str(blob.size) else f"{what} (it has {length} bytes there)"
+        data = repository.network.body(response, what=what)
+        if response.status in {404, 416}:
+            return f"{what} ({response.status} {registry_errors.said(data)})"
+        raise repository.refusal(what, response.status, data)
+
+
+def upload(repository: Repository, blob: Descriptor, source: Path, *, mount_from: str = "") -> None:
+    """Send a blob, or have the registry take it over from another repository of its own; raises the refusal."""
+    repository.persist(lambda: _upload(repository, blob, source, mount_from))
+
+
+def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: str) -> None:
+    what = f"cannot push to {repository.registry}/{repository.name}"
+    start = repository.url("blobs/uploads/")
+    if mount_from:
+        start += "?" + urlencode({"mount": blob.digest, "from": mount_from})
+    session = repository.ask("POST", start, what=what, expect=frozenset({201, 202}), headers={"Content-Length": "0"})
+    if session.status == 201:
+        return
+    place = repository.follow(session, what)
+    place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": blob.digest})
+    timing = repository.network.timing
+    with repository.open(
+        "PUT",
+        place,
+        what=what,
+        headers={"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)},
+        body=source,
+        silence_seconds=max(timing.commit_seconds, timing.answer_seconds),
+    ) as response:
+        data = repository.network.body(response, what=what)
+        if response.status == 201:
+            return
+        if response.status in {400, 404, 416} and _BLOB_GONE & set(registry_errors.codes(data)):
+            if Digest.of_file(source) != blob.digest:
+                raise ShipwayError(what, seen=f"{source} is damaged", todo="build the image again")
+            # The session was lost, or took in something else than was sent: a new one may do better.
+            raise Unanswered(what, seen=f"the upload was lost: {registry_errors.said(data)}", status=response.status)
+        raise repository.refusal(what, response.status, data)
+
+
+def small(repository: Repository, blob: Descriptor) -> bytes:
+    """Return a blob that fits into memory, such as a configuration; raises Unanswered when it is not what it should be."""
+    what = f"cannot fetch {blob.digest} of {repository.registry}/{repository.name}"
+    if blob.size > 4 * MEBIBYTE:
+        raise ShipwayError(what, seen=f"a configuration of {blob.size} bytes", todo="make an image with a smaller one")
+
+    def ask() -> bytes:
+        answer = repository.ask(
+            "GET", repository.url(f"blobs/{blob.digest}"), what=what, expect=frozenset({200, 404}), limit=blob.size
+        )
+        if answer.status == 404 or Digest.of(answer.data) != blob.digest:
+            seen = "404" if answer.status == 404 else f"{len(answer.data)} other bytes"
+            raise Unanswered(what, seen=seen, status=answer.status)
+        return answer.data
+
+    return repository.persist(ask)
