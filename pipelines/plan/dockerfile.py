@@ -43,6 +43,8 @@ class Instruction:
     flags: tuple[str, ...]
     words: tuple[str, ...]
     line: int
+    end: int
+    """The line it ends on, heredocs included."""
     heredocs: tuple[str, ...]
     text: str
 
@@ -68,6 +70,22 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Use:
+    """One place where a stage names an image or another stage."""
+
+    stage: int
+    """The number of the stage that names it."""
+    instruction: Instruction
+    written: str
+    name: str
+    """As written, arguments expanded."""
+    label: str
+    """FROM, COPY --from, ADD --from or RUN --mount."""
+    to: int | None
+    """The number of the stage it means; None for an image from outside."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dockerfile:
     """A Dockerfile that was read; `where` names it in messages."""
 
@@ -82,17 +100,31 @@ class Dockerfile:
 
         Raises Misuse where an ARG has no value or the target does not exist.
         """
-        scope = self._scope(build_args, platform)
-        wanted, found = {self._target(target)}, dict[str, External]()
+        found: dict[str, External] = {}
+        for use in self.uses(build_args, target=target, platform=platform):
+            if use.to is None:
+                external = External(name=use.name, line=use.instruction.line, instruction=use.label)
+                found.setdefault(use.name, external)
+        return tuple(found.values())
+
+    def uses(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> tuple[Use, ...]:
+        """Return each place where a stage that the target reaches names an image or another stage, in the file's order.
+
+        Raises Misuse as `externals` does.
+        """
+        scope = self.scope(build_args, platform)
+        wanted, found = {self._target(target)}, list[Use]()
         for index in range(len(self.stages) - 1, -1, -1):
-            if index not in wanted:
-                continue
-            for external in self._needs(index, scope):
-                if isinstance(external, int):
-                    wanted.add(external)
-                elif external.name not in found or external.line < found[external.name].line:
-                    found[external.name] = external
-        return tuple(sorted(found.values(), key=lambda e: e.line))
+            if index in wanted:
+                uses = self._uses(index, scope)
+                wanted |= {use.to for use in uses if use.to is not None}
+                found = uses + found
+        return tuple(found)
+
+    def reached(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> frozenset[int]:
+        """Return the numbers of the stages that are built for the target."""
+        uses = self.uses(build_args, target=target, platform=platform)
+        return frozenset({self._target(target), *(use.to for use in uses if use.to is not None)})
 
     def _target(self, target: str) -> int:
         if not target:
@@ -109,15 +141,13 @@ class Dockerfile:
                 return index
         return int(name) if name.isdigit() and int(name) < before else None
 
-    def _needs(self, index: int, scope: Mapping[str, str]) -> list[External | int]:
+    def _uses(self, index: int, scope: Mapping[str, str]) -> list[Use]:
         stage = self.stages[index]
         base = expand(stage.base.words[0], scope, self._at(stage.base))
-        needs: list[External | int] = []
         earlier = next((i for i in range(index - 1, -1, -1) if self.stages[i].name == base.lower() != ""), None)
-        if earlier is not None:
-            needs.append(earlier)
-        elif base != "scratch":
-            needs.append(External(name=base, line=stage.base.line, instruction="FROM"))
+        found = [
+            Use(stage=index, instruction=stage.base, written=stage.base.words[0], name=base, label="FROM", to=earlier)
+        ]
         for instruction in stage.instructions:
             for name, label in _sources(instruction):
                 if "$" in name:
@@ -126,14 +156,12 @@ class Dockerfile:
                         seen=instruction.text.splitlines()[0],
                         todo="name a stage there, and give that stage the variable: ARG before FROM ${…} AS stage",
                     )
-                known = self._stage(name.lower(), index)
-                if known is not None:
-                    needs.append(known)
-                elif name != "scratch":
-                    needs.append(External(name=name, line=instruction.line, instruction=label))
-        return needs
+                to = self._stage(name.lower(), index)
+                found.append(Use(stage=index, instruction=instruction, written=name, name=name, label=label, to=to))
+        return [use for use in found if use.to is not None or use.name != "scratch"]
 
-    def _scope(self, build_args: Sequence[str], platform: str) -> dict[str, str]:
+    def scope(self, build_args: Sequence[str], platform: str) -> dict[str, str]:
+        """Return the arguments that FROM lines see: those before the first FROM, and the platform's."""
         given = dict(arg.partition("=")[::2] for arg in build_args)
         system, _, machine = platform.partition("/")
         scope: dict[str, str] = {}
@@ -170,6 +198,7 @@ def read(text: str, where: str) -> Dockerfile:
             flags=command.flags,
             words=command.value,
             line=command.start_line,
+            end=command.end_line,
             heredocs=tuple(h.name for h in command.heredocs),
             text=command.original,
         )

@@ -1,0 +1,105 @@
+"""What a Dockerfile may not ask for: of anybody, and of a builder that lacks it.
+
+Refused before the build starts, with the line, because an older buildah takes some of these for something else: it runs
+the lines of a heredoc as instructions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from pipelines.errors import Refused
+from pipelines.plan.dockerfile import Dockerfile, Instruction
+
+_FILES = {"ADD", "COPY"}
+_MODE = re.compile(r"[0-7]{3,4}")
+_HEREDOC_SINCE = (1, 33)
+"""Of buildah: its changelog, release 1.33.0."""
+_UNKNOWN_TO_BUILDAH = {
+    "link": "write it without --link; the files are the same",
+    "parents": "name each file's folder in its destination",
+    "exclude": "use .dockerignore",
+    "checksum": "RUN sha256sum -c after the ADD",
+    "keep-git-dir": "let the repository be cloned by Shipway",
+    "unpack": "RUN tar after the ADD",
+}
+
+
+def check(dockerfile: Dockerfile, *, secrets: Collection[str]) -> None:
+    """Refuse what no build gets: the host's network, its devices, an SSH agent, privileges, a secret not declared."""
+    for instruction in _instructions(dockerfile):
+        if instruction.name != "RUN":
+            continue
+        for flag, allowed in (("network", {"", "default", "none"}), ("security", {"", "sandbox"}), ("device", {""})):
+            if instruction.flag(flag) not in allowed:
+                raise _refused(dockerfile, instruction, f"RUN --{flag} is not given to any build", "leave it out")
+        for mount in instruction.mounts:
+            if mount.get("type") == "ssh":
+                raise _refused(dockerfile, instruction, "no build gets an SSH agent", "mount a secret instead")
+            if mount.get("type") == "secret" and secret_id(mount) not in secrets:
+                raise _refused(
+                    dockerfile,
+                    instruction,
+                    f"the secret {secret_id(mount)!r} is not declared",
+                    f"declare it (--secret-ids); declared: {', '.join(sorted(secrets)) or 'none'}",
+                )
+
+
+def check_buildah(dockerfile: Dockerfile, version: str) -> None:
+    """Refuse what buildah of that version does not have."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    builder = f"buildah {version}"
+    for instruction in _instructions(dockerfile):
+        if instruction.heredocs and numbers < _HEREDOC_SINCE:
+            raise _refused(
+                dockerfile,
+                instruction,
+                f"{builder} does not know heredocs",
+                "build with BuildKit or buildah 1.33, or chain the commands with &&",
+            )
+        if instruction.name in _FILES:
+            for flag in instruction.flags:
+                name = flag.removeprefix("--").partition("=")[0]
+                if name in _UNKNOWN_TO_BUILDAH:
+                    raise _refused(
+                        dockerfile,
+                        instruction,
+                        f"{builder} does not know {instruction.name} --{name}",
+                        f"build with BuildKit, or {_UNKNOWN_TO_BUILDAH[name]}",
+                    )
+            mode = instruction.flag("chmod")
+            if mode and not _MODE.fullmatch(mode):
+                raise _refused(
+                    dockerfile, instruction, f"{builder} knows only octal modes", "write --chmod=755 or the like"
+                )
+        for mount in instruction.mounts:
+            if mount.get("type") == "secret" and "env" in mount:
+                raise _refused(
+                    dockerfile,
+                    instruction,
+                    f"{builder} gives secrets as files only",
+                    "read the file /run/secrets/<id>, or build with BuildKit",
+                )
+
+
+def secret_id(mount: dict[str, str]) -> str:
+    """Return the id of a secret mount: its own, else the last part of where it is mounted."""
+    target = mount.get("target") or mount.get("dst") or mount.get("destination") or ""
+    return mount.get("id") or target.rsplit("/", 1)[-1]
+
+
+def secret_ids(dockerfile: Dockerfile) -> frozenset[str]:
+    """Return the ids of all secrets that the Dockerfile mounts."""
+    mounts = (mount for instruction in _instructions(dockerfile) for mount in instruction.mounts)
+    return frozenset(secret_id(mount) for mount in mounts if mount.get("type") == "secret")
+
+
+def _instructions(dockerfile: Dockerfile) -> Iterator[Instruction]:
+    for stage in dockerfile.stages:
+        yield from stage.instructions
+
+
+def _refused(dockerfile: Dockerfile, instruction: Instruction, what: str, todo: str) -> Refused:
+    shown = instruction.text.strip().splitlines()[0][:200]
+    return Refused(f"{dockerfile.where}:{instruction.line}: {what}", seen=shown, todo=todo)

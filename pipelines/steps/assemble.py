@@ -1,0 +1,37 @@
+"""From what a builder left to a finished image layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.steps import finish
+from pipelines.steps.finish import Facts, Under
+from pipelines.tools import layer
+from pipelines.tools.builder import Output
+from pipelines.tools.layer_store import LayerStore
+from pipelines.tools.layout import CONFIG, MANIFEST, Layout
+
+
+def assemble(output: Output, images: Sequence[Under], facts: Facts, store: LayerStore, folder: Path) -> Digest:
+    """Write the image into a new layout at `folder` and return its digest, which is also its name there.
+
+    `images` are those that the Dockerfile names; one of them may be what the image stands on.
+    """
+    layout = Layout.create(folder)
+    diff_ids = [Digest(text) for text in output.config["rootfs"]["diff_ids"]]
+    base = finish.base_of(diff_ids, images)
+    if len(diff_ids) != len(output.layers):
+        raise ShipwayError(
+            "the builder's layers do not fit its configuration", seen=f"{len(output.layers)} for {len(diff_ids)}"
+        )
+    layers = [
+        store.put(diff_id, layout) or store.compress(diff_id, output.layout, layer.descriptor(entry), layout)
+        for diff_id, entry in zip(diff_ids, output.layers, strict=True)
+    ]
+    config = layout.add(finish.canonical(finish.configuration(output.config, base, facts)), CONFIG)
+    manifest = layout.add(finish.canonical(finish.manifest(config, layers, base, facts)), MANIFEST)
+    layout.name(manifest, str(manifest.digest))
+    return manifest.digest

@@ -1,0 +1,159 @@
+"""The step `build`: a Dockerfile of the checkout becomes an image in an OCI layout."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.model.handover import Built, Checkout
+from pipelines.model.times import LAYER_TIME
+from pipelines.plan import features
+from pipelines.plan.dockerfile import Dockerfile
+from pipelines.steps import build_context, finish, recipe
+from pipelines.steps.assemble import assemble
+from pipelines.steps.finish import Facts
+from pipelines.steps.recipe import Recipe
+from pipelines.steps.signature import Arg
+from pipelines.tools import layer
+from pipelines.tools.buildah import Buildah
+from pipelines.tools.builder import Builder, Output, Request, StepFailed
+from pipelines.tools.layer_store import LayerStore
+from pipelines.tools.layout import Layout
+
+
+def build(
+    *,
+    checkout: Annotated[Checkout, Arg("what the step clone fetched")],
+    source: Annotated[Path, Arg("folder of the checkout")] = Path("source"),
+    bases: Annotated[Path, Arg("image layout with the images that the Dockerfile stands on")] = Path("bases"),
+    context: Annotated[str, Arg("folder of the context, from the repository's root; without it, the image's")] = "",
+    labels: Annotated[tuple[str, ...], Arg("labels as name=value; they win over the Dockerfile's")] = (),
+    secrets: Annotated[Path, Arg("folder with a file for each secret")] = Path("../secrets"),
+    secret_ids: Annotated[tuple[str, ...], Arg("ids of the secrets that the Dockerfile may mount")] = (),
+    name: Annotated[str, Arg("the image's name; without it, that of its folder")] = "",
+    version: Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")] = "",
+    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
+    buildkit_host: Annotated[
+        str, Arg("address of a running buildkitd; without it, one is started", "buildkit-host")
+    ] = "",
+    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
+    into: Annotated[Path, Arg("image layout to write")] = Path("image"),
+) -> Built:
+    """Build the image of a checkout, reproducibly, and write it as an OCI image layout.
+
+    Nothing is looked up and no credential is used: every image that the Dockerfile names is in BASES, by digest.
+    One commit gives one digest with one builder, whatever the cache holds, as far as the RUN steps allow it.
+
+    Example: shipway step build --checkout=out/clone --outputs=out/build
+    """
+    layer.check(compression)
+    read = recipe.read(checkout, source=source, bases=bases, context=context, secrets=secrets, secret_ids=secret_ids)
+    facts = _facts(read, name=name, version=version, labels=_labels(labels))
+    program = _builder(builder, buildkit_host, cache.resolve() / builder)
+    program_version = program.version()
+    if program.kind == Buildah.kind:
+        features.check_buildah(read.dockerfile, program_version)
+    build_context.settle(read.context)
+    manifests = [image.digest for image in read.images]
+    store = LayerStore(cache.resolve() / "layers", compression, read.bases, manifests)
+    work = _empty(into.resolve())
+    try:
+        output = _run(program, read, store, work)
+        digest = assemble(output, read.under, facts, store, work / "image")
+        shutil.rmtree(into, ignore_errors=True)
+        (work / "image").rename(into)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    manifest = Layout(into).json(digest)
+    return Built(
+        digest=digest,
+        name=facts.name,
+        version=facts.version,
+        size=sum(entry["size"] for entry in manifest["layers"]),
+        layers=len(manifest["layers"]),
+        builder=f"{program.kind} {program_version}",
+    )
+
+
+def _builder(kind: str, host: str, cache: Path) -> Builder:
+    if kind == Buildah.kind:
+        return Buildah(cache)
+    raise Misconfigured("the setting builder is not known", seen=repr(kind), todo="use buildah or buildkit")
+
+
+def _run(program: Builder, read: Recipe, store: LayerStore, work: Path) -> Output:
+    inserted = read.for_buildah() if program.kind == Buildah.kind else {}
+    request = Request(
+        context=read.context,
+        dockerfile=read.pinned(inserted),
+        ignore=read.ignore,
+        bases=read.bases,
+        images={read.aliases[image.name]: image.digest for image in read.images},
+        build_args=read.build_args,
+        secrets=read.secrets,
+        platform=read.checkout.platform,
+        layer_time=LAYER_TIME,
+        at_hand=store.has,
+        work=work,
+    )
+    try:
+        return program.build(request)
+    except StepFailed as error:
+        raise _explained(error, read.dockerfile, inserted) from error
+
+
+def _explained(error: StepFailed, dockerfile: Dockerfile, inserted: Mapping[int, str]) -> ShipwayError:
+    """Return the error with the line of the Dockerfile that failed, where the builder said enough to tell it."""
+    added = sum(text.count("\n") + 1 for number, text in inserted.items() if number <= error.line)
+    instructions = [i for stage in dockerfile.stages for i in (stage.base, *stage.instructions)]
+    said = _words(error.instruction)
+    for instruction in instructions:
+        by_line = error.line and instruction.line <= error.line - added <= instruction.end
+        if by_line or (said and _words(instruction.text) == said):
+            where = f"{dockerfile.where}:{instruction.line}: {instruction.text.strip().splitlines()[0]}"
+            return ShipwayError(f"the build failed at {where}", seen=error.seen, todo="correct this step")
+    return ShipwayError(f"the build of {dockerfile.where} failed", seen=error.seen, todo="see the output above")
+
+
+def _words(text: str) -> list[str]:
+    return text.replace("\\", " ").split()
+
+
+def _facts(read: Recipe, *, name: str, version: str, labels: Mapping[str, str]) -> Facts:
+    checkout = read.checkout
+    return Facts(
+        time=checkout.time,
+        revision=checkout.commit,
+        source=finish.public_address(checkout.repo),
+        name=name or _name(checkout),
+        version=version or checkout.commit[:12],
+        platform=checkout.platform,
+        labels=labels,
+        aliases={alias: written for written, alias in read.aliases.items()},
+    )
+
+
+def _name(checkout: Checkout) -> str:
+    path = checkout.path if checkout.path != "." else urlsplit(checkout.repo).path.rstrip("/").removesuffix(".git")
+    return PurePosixPath(path).name.lower()
+
+
+def _labels(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise Misuse("a label is not name=value", seen=repr(pair[:100]), todo="write name=value")
+    return dict(pair.partition("=")[::2] for pair in pairs)
+
+
+def _empty(into: Path) -> Path:
+    """Return a new folder beside the result, on the same disk; what a killed run left there goes."""
+    into.parent.mkdir(parents=True, exist_ok=True)
+    for left in into.parent.glob(".build-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=into.parent, prefix=".build-"))

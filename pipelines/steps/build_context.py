@@ -1,0 +1,91 @@
+"""The context of a build: where it is, what of it counts, and the times and modes its files have.
+
+A checkout holds what strangers wrote. No path is followed out of it; a link inside the context stays a link, which is
+the builder's to copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.errors import Refused, ShipwayError
+from pipelines.model.source import TreePath
+from pipelines.model.times import LAYER_TIME
+
+_NOT_GIT = "\n# The repository's own data is no part of any image: it differs from clone to clone.\n.git\n**/.git\n"
+
+
+def inside(checkout: Path, path: str, what: str) -> Path:
+    """Return the file or folder that `path` names in a checkout, links resolved; raises Refused when they leave it."""
+    root = checkout.resolve()
+    wanted = root / TreePath(path)
+    try:
+        found = wanted.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise ShipwayError(
+            f"there is no {what} {path}", seen=str(error), todo="name one that the commit has"
+        ) from error
+    if not found.is_relative_to(root) or ".git" in found.relative_to(root).parts:
+        raise Refused(
+            f"the {what} {path} leaves the checkout",
+            seen=f"a link leads to {os.path.relpath(found, root)}",
+            todo="put the file itself into the repository",
+        )
+    return found
+
+
+def ignore(checkout: Path, dockerfile: str, context: Path) -> str:
+    """Return the text of the .dockerignore that counts: the Dockerfile's own, else the context's, else an empty one."""
+    root = checkout.resolve()
+    beside = f"{dockerfile}.dockerignore"
+    shared = os.path.relpath(context / ".dockerignore", root)
+    for path in (beside, shared):
+        if os.path.lexists(root / path):
+            return inside(checkout, path, "file").read_text(encoding="utf-8", errors="surrogateescape") + _NOT_GIT
+    return _NOT_GIT
+
+
+def settle(context: Path) -> None:
+    """Give files and folders the modes that Git records and one constant time, whatever umask and clock they met."""
+    for path, status in _walk(context):
+        if stat.S_ISLNK(status.st_mode):
+            mode = None
+        elif stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IXUSR:
+            mode = 0o755
+        else:
+            mode = 0o644
+        if mode is not None and stat.S_IMODE(status.st_mode) != mode:
+            path.chmod(mode)
+        if status.st_mtime != LAYER_TIME:
+            os.utime(path, (LAYER_TIME, LAYER_TIME), follow_symlinks=False)
+
+
+def digest(context: Path) -> str:
+    """Return a hash over every name, mode, link and content of the context."""
+    total = hashlib.sha256()
+    for path, status in sorted(_walk(context)):
+        name = os.fsencode(path.relative_to(context))
+        if stat.S_ISLNK(status.st_mode):
+            content = os.fsencode(path.readlink())
+        elif stat.S_ISREG(status.st_mode):
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        else:
+            content = b""
+        for part in (name, b"%o" % status.st_mode, content):
+            total.update(b"%d:" % len(part) + part)
+    return total.hexdigest()
+
+
+def _walk(context: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for folder, folders, files in os.walk(context):
+        folders[:] = [name for name in folders if name != ".git"]
+        here = Path(folder)
+        yield here, here.lstat()
+        for name in (*files, *(f for f in folders if (here / f).is_symlink())):
+            if name != ".git":
+                yield here / name, (here / name).lstat()

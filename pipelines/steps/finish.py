@@ -1,0 +1,190 @@
+"""The image's configuration and manifest, written alike for every builder.
+
+A builder decides the layers and what its Dockerfile says of the configuration. The rest (times, history, labels,
+annotations, the order of fields) is decided here, from the commit and the Dockerfile alone, so that neither the state
+of a cache nor the kind of the builder's bookkeeping reaches the digest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.model.times import LAYER_TIME
+from pipelines.plan.layer_cache import MARK
+from pipelines.tools.layout import MANIFEST, Descriptor, Json
+
+_OCI = "org.opencontainers.image."
+_FIELDS = (
+    "User ExposedPorts Env Entrypoint Cmd Volumes WorkingDir Labels StopSignal Healthcheck OnBuild Shell StopTimeout"
+).split()
+"""What a Dockerfile can set; image-spec v1.1, config.md, and Docker's additions to it."""
+_DERIVED = frozenset(
+    _OCI + key for key in "created revision source title version ref.name base.name base.digest".split()
+)
+_INHERITED = ("Healthcheck", "Shell")
+"""Docker's additions that a builder may forget when it reads a base."""
+_DROPPED = ("io.buildah.version", MARK)
+_ARGUMENTS = re.compile(r"(?:RUN )?(?:\|\d+ .*? )?/bin/sh -c (?!#\(nop\))", re.DOTALL)
+_CONTENT = re.compile(r"(ADD|COPY) (?:(?:file|dir|multi):[0-9a-f]+,?)* ?in (.*?) ?", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of an image beside its files."""
+
+    time: int
+    """The commit's, in seconds since 1970."""
+    revision: str
+    source: str
+    """The repository's public address, or an empty string."""
+    name: str
+    version: str
+    platform: str
+    labels: Mapping[str, str]
+    """Asked for by the user; they win over the Dockerfile's."""
+    aliases: Mapping[str, str]
+    """What each name that the builder was given stood for in the Dockerfile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Under:
+    """An image that another stands on."""
+
+    name: str
+    digest: Digest
+    config: Json
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """Its layers, lowest first."""
+        return list(self.config["rootfs"]["diff_ids"])
+
+
+def configuration(built: Json, base: Under | None, facts: Facts) -> Json:
+    """Return the image's configuration, from the one the builder made and that of the image it stands on."""
+    system, _, machine = facts.platform.partition("/")
+    machine, _, variant = machine.partition("/")
+    own, inherited = built.get("config") or {}, (base.config if base else {}).get("config") or {}
+    fields = {name: own[name] for name in _FIELDS if own.get(name)}
+    fields |= {name: inherited[name] for name in _INHERITED if inherited.get(name) and name not in fields}
+    fields["Labels"] = _labels(own.get("Labels") or {}, inherited.get("Labels") or {}, base, facts)
+    return {
+        **({"author": built["author"]} if built.get("author") else {}),
+        "architecture": machine,
+        **({"variant": variant} if variant else {}),
+        "os": system,
+        "created": _utc(facts.time),
+        "config": fields,
+        "rootfs": {"type": "layers", "diff_ids": built["rootfs"]["diff_ids"]},
+        "history": _history(built, base, facts),
+    }
+
+
+def manifest(config: Descriptor, layers: Sequence[Descriptor], base: Under | None, facts: Facts) -> Json:
+    """Return the image's manifest."""
+    return {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config.json(),
+        "layers": [layer.json() for layer in layers],
+        "annotations": {**_derived(facts), **_forced(base, facts)},
+    }
+
+
+def canonical(value: Json) -> bytes:
+    """Return JSON as it is stored: keys sorted, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def public_address(repository: str) -> str:
+    """Return a repository's address for a label: https where it was cloned by ssh, no user, no password, no `.git`.
+
+    A folder of one machine says nothing to anybody else, so it gives an empty string.
+    """
+    text = repository
+    if "://" not in text and re.match(r"(?:[^@/]+@)?[^:/]+:[^/]", text):
+        text = "ssh://" + text.replace(":", "/", 1)
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http", "ssh"} or not parts.hostname:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    scheme = "https" if parts.scheme == "ssh" else parts.scheme
+    port = f":{parts.port}" if parts.port and parts.scheme != "ssh" else ""
+    return f"{scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('.git')}"
+
+
+def without_derived_labels(config: Json) -> Json:
+    """Return what of a base's configuration can reach an image that stands on it: not the labels written anew here."""
+    fields = dict(config.get("config") or {})
+    fields["Labels"] = {key: value for key, value in (fields.get("Labels") or {}).items() if key not in _DERIVED}
+    return fields
+
+
+def base_of(diff_ids: Sequence[str], images: Sequence[Under]) -> Under | None:
+    """Return the image whose layers these begin with: the one with the most, the first named among equals."""
+    fitting = [image for image in images if image.diff_ids and list(diff_ids[: len(image.diff_ids)]) == image.diff_ids]
+    return max(fitting, key=lambda image: len(image.diff_ids), default=None)
+
+
+def _labels(own: Mapping[str, str], inherited: Mapping[str, str], base: Under | None, facts: Facts) -> dict[str, str]:
+    stale = {key for key in _DERIVED if key in own and own[key] == inherited.get(key)}
+    kept = {key: value for key, value in own.items() if key not in stale and key not in _DROPPED}
+    return {**_derived(facts), **kept, **facts.labels, **_forced(base, facts)}
+
+
+def _derived(facts: Facts) -> dict[str, str]:
+    return {
+        _OCI + "title": facts.name,
+        _OCI + "version": facts.version,
+        _OCI + "ref.name": f"{facts.name}:{facts.version}",
+    }
+
+
+def _forced(base: Under | None, facts: Facts) -> dict[str, str]:
+    values = {
+        "created": _utc(facts.time),
+        "revision": facts.revision,
+        "source": facts.source,
+        "base.name": base.name if base else "",
+        "base.digest": base.digest if base else "",
+    }
+    return {_OCI + key: value for key, value in values.items() if value}
+
+
+def _history(built: Json, base: Under | None, facts: Facts) -> list[Json]:
+    below: list[Json] = list((base.config if base else {}).get("history") or [])
+    above = (built.get("history") or [])[len(below) :]
+    entries = below + [_entry(entry, facts) for entry in above if MARK not in entry.get("created_by", "")]
+    layers = len(built["rootfs"]["diff_ids"])
+    if sum(not entry.get("empty_layer") for entry in entries) != layers:
+        if base is None:
+            raise ShipwayError(
+                "the builder's history does not fit its layers", seen=f"{len(entries)} entries, {layers} layers"
+            )
+        entries = [{"created": _utc(LAYER_TIME), "created_by": "layer"} for _ in range(layers)]
+    return entries
+
+
+def _entry(entry: Json, facts: Facts) -> Json:
+    text = str(entry.get("created_by", "")).removesuffix(" # buildkit")
+    if text.startswith("/bin/sh -c #(nop) "):
+        text = text.removeprefix("/bin/sh -c #(nop) ")
+    elif match := _ARGUMENTS.match(text):
+        text = "RUN " + text[match.end() :].lstrip()
+    if match := _CONTENT.fullmatch(text):
+        text = f"{match[1]} … {match[2]}"
+    for alias, name in facts.aliases.items():
+        text = text.replace(alias, name)
+    empty = {"empty_layer": True} if entry.get("empty_layer") else {}
+    return {"created": _utc(LAYER_TIME), "created_by": text.strip(), **empty}
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

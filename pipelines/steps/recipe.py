@@ -1,0 +1,201 @@
+"""Everything a build needs to know, read from the checkout and judged before a builder starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform as machine
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.model.handover import Base, Checkout
+from pipelines.model.reference import Digest
+from pipelines.model.times import LAYER_TIME
+from pipelines.plan import dockerfile as dockerfiles
+from pipelines.plan import features, layer_cache
+from pipelines.plan.dockerfile import Dockerfile
+from pipelines.plan.pinned import pinned
+from pipelines.steps import build_context, finish
+from pipelines.steps.finish import Under
+from pipelines.tools.layout import Json, Layout
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
+_SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
+_RESERVED = re.compile(r"BUILDKIT_.*|SOURCE_DATE_EPOCH")
+_MAX_DOCKERFILE = 1 << 20
+_ALIAS = "shipway.invalid/base:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One Dockerfile of a checkout, with the images it stands on and the secrets it may read."""
+
+    checkout: Checkout
+    text: str
+    dockerfile: Dockerfile
+    context: Path
+    ignore: str
+    bases: Layout
+    images: tuple[Base, ...]
+    """Those of the checkout's bases that the target needs, in the order of the file."""
+    under: tuple[Under, ...]
+    """The same images, as the finished one may name them."""
+    secrets: Mapping[str, Path]
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The name that builders know each image by: it holds the digest, and no registry has it."""
+        return {image.name: _ALIAS + image.digest.hex for image in self.images}
+
+    @property
+    def build_args(self) -> tuple[str, ...]:
+        """The arguments, and the time for Dockerfiles that declare SOURCE_DATE_EPOCH."""
+        stages = (i for stage in self.dockerfile.stages for i in stage.instructions)
+        declared = {
+            word.partition("=")[0] for i in (*self.dockerfile.globals, *stages) if i.name == "ARG" for word in i.words
+        }
+        times = {f"SOURCE_DATE_EPOCH={LAYER_TIME}"} if "SOURCE_DATE_EPOCH" in declared else set()
+        return (*self.checkout.build_args, *times)
+
+    def pinned(self, inserted: Mapping[int, str]) -> str:
+        """Return the Dockerfile with each image under its alias and some lines added."""
+        checkout = self.checkout
+        return pinned(
+            self.text,
+            self.dockerfile,
+            aliases=self.aliases,
+            target=checkout.target,
+            build_args=checkout.build_args,
+            platform=checkout.platform,
+            inserted=inserted,
+        )
+
+    def for_buildah(self) -> dict[int, str]:
+        """Return the lines that make buildah's cache and its reading of bases right, by the line each goes before."""
+        target, build_args, platform = self.checkout.target, self.checkout.build_args, self.checkout.platform
+        configs = {image.name: under.config for image, under in zip(self.images, self.under, strict=True)}
+        lines = layer_cache.marks(
+            self.text,
+            self.dockerfile,
+            target=target,
+            build_args=build_args,
+            platform=platform,
+            images={name: _hash(finish.without_derived_labels(config)) for name, config in configs.items()},
+            context=build_context.digest(self.context) if layer_cache.mounts_files(self.dockerfile) else "",
+        )
+        for use in self.dockerfile.uses(build_args, target=target, platform=platform):
+            if use.label == "FROM" and use.to is None:
+                for line in _forgotten(configs[use.name].get("config") or {}):
+                    lines[use.instruction.end + 1] += "\n" + line
+        return lines
+
+
+def read(
+    checkout: Checkout,
+    *,
+    source: Path,
+    bases: Path,
+    context: str,
+    secrets: Path,
+    secret_ids: Collection[str],
+) -> Recipe:
+    """Return the recipe of a checkout; raises Refused, Misuse or Misconfigured with the line where there is one."""
+    _check_platform(checkout.platform)
+    _check_arguments(checkout.build_args)
+    text = _text(build_context.inside(source, checkout.dockerfile, "Dockerfile"), checkout.dockerfile)
+    dockerfile = dockerfiles.read(text, checkout.dockerfile)
+    features.check(dockerfile, secrets=secret_ids)
+    folder = build_context.inside(source, context or checkout.path, "context")
+    if not folder.is_dir():
+        raise Misuse("the context is no folder", seen=context or checkout.path, todo="name a folder of the repository")
+    layout = Layout(bases.resolve())
+    images = _images(dockerfile, checkout)
+    return Recipe(
+        checkout=checkout,
+        text=text,
+        dockerfile=dockerfile,
+        context=folder,
+        ignore=build_context.ignore(source, checkout.dockerfile, folder),
+        bases=layout,
+        images=images,
+        under=tuple(_under(image, layout) for image in images),
+        secrets=_secrets(secrets.resolve(), secret_ids, features.secret_ids(dockerfile)),
+    )
+
+
+def _text(path: Path, where: str) -> str:
+    data = path.read_bytes() if path.is_file() and path.stat().st_size <= _MAX_DOCKERFILE else None
+    if data is None:
+        raise ShipwayError(f"{where} is no Dockerfile", seen="not a file, or over 1 MiB", todo="name another")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ShipwayError(f"{where} cannot be read", seen=str(error), todo="write it in UTF-8") from error
+
+
+def _images(dockerfile: Dockerfile, checkout: Checkout) -> tuple[Base, ...]:
+    fetched = {base.name: base for base in checkout.bases}
+    needed = dockerfile.externals(checkout.build_args, target=checkout.target, platform=checkout.platform)
+    for external in needed:
+        if external.name not in fetched:
+            raise Misuse(
+                f"{dockerfile.where}:{external.line}: the image {external.name} was not fetched",
+                seen=f"fetched: {', '.join(fetched) or 'none'}",
+                todo="run the step clone with the same Dockerfile, target and arguments",
+            )
+    return tuple(fetched[external.name] for external in needed)
+
+
+def _under(image: Base, layout: Layout) -> Under:
+    """Return an image as labels name it: a sibling by the Dockerfile's word, since registries differ by deployment."""
+    config = layout.json(Digest(layout.json(image.digest)["config"]["digest"]))
+    return Under(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
+
+
+def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) -> dict[str, Path]:
+    for name in declared:
+        if not _SECRET_ID.fullmatch(name):
+            raise Misuse("not a secret's id", seen=repr(name[:100]), todo="use letters, digits and . _ -")
+    found = {name: folder / name for name in sorted(mounted)}
+    for name, path in found.items():
+        if not path.is_file():
+            raise Misconfigured(
+                f"the secret {name} has no value here",
+                seen=f"{folder.name} holds {', '.join(sorted(p.name for p in folder.glob('[!.]*'))) or 'nothing'}",
+                todo=f"put a file {name} into the folder of the build's secrets",
+            )
+    return found
+
+
+def _check_platform(platform: str) -> None:
+    here = f"linux/{_MACHINES.get(machine.machine(), machine.machine())}"
+    if platform != here:
+        raise Refused(
+            "another platform than this machine's is not built",
+            seen=f"{platform}, where this machine is {here}",
+            todo=f"build it on a machine of that platform, or ask for {here}",
+        )
+
+
+def _check_arguments(build_args: Sequence[str]) -> None:
+    for argument in build_args:
+        name, equals, _ = argument.partition("=")
+        if not equals or not name.isidentifier():
+            raise Misuse("a build argument is not NAME=value", seen=repr(argument[:100]), todo="write NAME=value")
+        if _RESERVED.fullmatch(name):
+            raise Refused(
+                "a build argument that steers the builder itself", seen=name, todo="leave it out: Shipway sets these"
+            )
+
+
+def _forgotten(config: Json) -> list[str]:
+    """Return as instructions what buildah does not take over from a base whose configuration is OCI's."""
+    shell = [f"SHELL {json.dumps(config['Shell'])}"] if config.get("Shell") else []
+    return [*shell, *(str(trigger) for trigger in config.get("OnBuild") or ())]
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

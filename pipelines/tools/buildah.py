@@ -1,0 +1,177 @@
+"""Buildah: no daemon, in every distribution, the builder of a fresh machine.
+
+Its storage is kept between runs and serves several builds at once; nothing in it has a name that could come to mean
+something else, since every base is tagged with its own digest. Version 1.28 is the oldest that is used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from pipelines import process
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.model.reference import Digest
+from pipelines.process import Completed
+from pipelines.tools import builder, layer
+from pipelines.tools.builder import Output, Request, StepFailed
+from pipelines.tools.layout import CONFIG, MANIFEST, Json, Layout
+
+_VERSION = re.compile(r"\bversion (\S+)")
+_FAILED = re.compile(r'building at STEP "(?P<step>.*)": (?P<reason>.*)', re.DOTALL)
+_KILLED = 137
+
+
+class Buildah:
+    """The program `buildah`, with a storage folder of its own."""
+
+    kind = "buildah"
+
+    def __init__(self, storage: Path, *, program: str = "buildah") -> None:
+        self._storage = storage
+        self._program = program
+
+    def version(self) -> str:
+        """Return the program's version, `1.28.2`."""
+        done = process.run([self._program, "--version"], timeout_seconds=60).check("buildah does not tell its version")
+        match = _VERSION.search(done.stdout)
+        if not match:
+            raise Misconfigured("buildah does not tell its version", seen=done.stdout.strip())
+        return match[1]
+
+    def build(self, request: Request) -> Output:
+        """Build the image and export the layers that are not at hand."""
+        settings = self._settings(request.work)
+        for alias, digest in request.images.items():
+            self._load(request, settings, alias, digest)
+        image = self._build(request, settings)
+        inspected = self._run(settings, "inspect", "--type", "image", image).check(
+            "cannot read the image that was built"
+        )
+        config: Json = json.loads(inspected.stdout)["Docker"]
+        diff_ids = [Digest(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
+        raw = self._export(request, settings, image, [d for d in diff_ids if request.at_hand(d)])
+        return Output(layout=raw, config=config, layers=tuple(raw.json(raw.named().digest)["layers"]))
+
+    def _settings(self, work: Path) -> dict[str, str]:
+        """Return an environment in which no file of the user or of the system has a say."""
+        home, temporary = work / "home", self._storage / "tmp"
+        for folder in (home, temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+        (home / "registries.conf").write_text('unqualified-search-registries = []\nshort-name-mode = "disabled"\n')
+        (home / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        (home / "auth.json").write_text("{}")
+        (home / "containers.conf").write_text("")
+        (home / "storage.conf").write_text(
+            f'[storage]\ndriver = "overlay"\ngraphroot = "{self._storage}/root"\nrunroot = "{self._storage}/run"\n'
+        )
+        return {
+            **builder.environment(home, temporary),
+            "CONTAINERS_REGISTRIES_CONF": str(home / "registries.conf"),
+            "CONTAINERS_CONF": str(home / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(home / "storage.conf"),
+            "REGISTRY_AUTH_FILE": str(home / "auth.json"),
+            "BUILDAH_ISOLATION": "chroot",
+        }
+
+    def _load(self, request: Request, settings: dict[str, str], alias: str, digest: Digest) -> None:
+        """Bring a base into the storage under its alias, unless it is there."""
+        if self._run(settings, "images", "--quiet", alias).code == 0:
+            return
+        plain = _plain(request.bases, digest)
+        folder = request.bases.path
+        pulled = self._run(
+            settings, "pull", "--quiet", *_policy(settings), f"oci:{folder.name}:{plain}", cwd=folder.parent
+        ).check(f"buildah does not take the base {digest}")
+        self._run(settings, "tag", pulled.stdout.split()[-1], alias).check(f"buildah does not name the base {digest}")
+
+    def _build(self, request: Request, settings: dict[str, str]) -> str:
+        dockerfile, ignore, result = (request.work / name for name in ("Dockerfile", "ignore", "image-id"))
+        dockerfile.write_text(request.dockerfile, encoding="utf-8")
+        ignore.write_text(request.ignore, encoding="utf-8")
+        done = self._run(
+            settings,
+            "build",
+            "--layers",
+            "--isolation=chroot",
+            "--pull=never",
+            "--format=docker",
+            f"--timestamp={request.layer_time}",
+            f"--iidfile={result}",
+            f"--ignorefile={ignore}",
+            f"--file={dockerfile}",
+            *_policy(settings),
+            *(f"--build-arg={argument}" for argument in request.build_args),
+            *(f"--secret=id={name},src={path}" for name, path in sorted(request.secrets.items())),
+            str(request.context),
+            stream=True,
+        )
+        if done.code == 0:
+            return result.read_text().strip()
+        raise _failure(done)
+
+    def _export(self, request: Request, settings: dict[str, str], image: str, at_hand: list[Digest]) -> Layout:
+        """Write the image's layers into a layout.
+
+        Buildah looks for a layer's plain digest before it writes the layer, so an empty file of that name stands for
+        each one at hand. The others come in the quickest compression there is.
+        """
+        raw = Layout.create(request.work / "raw")
+        for diff_id in at_hand:
+            raw.blob(diff_id).touch()
+        self._run(
+            settings,
+            "push",
+            "--quiet",
+            "--format=oci",
+            "--compression-format=zstd",
+            "--compression-level=1",
+            *_policy(settings),
+            image,
+            f"oci:{raw.path.name}",
+            cwd=raw.path.parent,
+        ).check("buildah cannot export the image")
+        return raw
+
+    def _run(
+        self, settings: dict[str, str], command: str, *arguments: str, cwd: Path | None = None, stream: bool = False
+    ) -> Completed:
+        return process.run(
+            [self._program, command, *arguments],
+            timeout_seconds=builder.TIMEOUT_SECONDS,
+            env=settings,
+            cwd=cwd,
+            stream=stream,
+            umask=0o022,
+        )
+
+
+def _policy(settings: dict[str, str]) -> tuple[str, ...]:
+    return ("--signature-policy", settings["HOME"] + "/policy.json")
+
+
+def _plain(bases: Layout, digest: Digest) -> str:
+    """Return the name, in the layout, of the same image in OCI's own types and without ONBUILD.
+
+    Buildah runs the triggers of some configurations and forgets those of others; the caller writes them out.
+    """
+    manifest = bases.json(digest)
+    config = bases.json(Digest(manifest["config"]["digest"]))
+    config.get("config", {}).pop("OnBuild", None)
+    layers = [layer.descriptor(entry).json() for entry in manifest["layers"]]
+    described = bases.add(json.dumps(config, sort_keys=True).encode(), CONFIG)
+    plain = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described.json(), "layers": layers}
+    name = f"plain-{digest.hex}"
+    bases.name(bases.add(json.dumps(plain, sort_keys=True).encode(), MANIFEST), name)
+    return name
+
+
+def _failure(done: Completed) -> ShipwayError:
+    said = builder.tail(done.stdout, done.stderr)
+    if done.code < 0 or done.code == _KILLED:
+        return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
+    match = _FAILED.search(done.stderr)
+    if match:
+        return StepFailed("the build failed", instruction=match["step"], seen=said)
+    return StepFailed("the build failed", seen=said)

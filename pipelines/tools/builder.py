@@ -1,0 +1,94 @@
+"""What a builder is asked for and what it gives back: the seam between the `build` step and the programs that build.
+
+A builder gets a Dockerfile in which every image has an alias, and the image layout that holds what the aliases mean. It
+resolves nothing, holds no credential, and leaves the image as it made it; `pipelines.steps.finish` does the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.tools.layout import Json, Layout
+
+TIMEOUT_SECONDS = 4 * 3600.0
+"""A build that takes longer hangs; templates set deadlines of their own below it."""
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One image to build; every path is absolute."""
+
+    context: Path
+    dockerfile: str
+    ignore: str
+    """The text of the .dockerignore that counts."""
+    bases: Layout
+    images: Mapping[str, Digest]
+    """What each alias in the Dockerfile means: a manifest of `bases`."""
+    build_args: tuple[str, ...]
+    secrets: Mapping[str, Path]
+    """The file of each secret, by id."""
+    platform: str
+    layer_time: int
+    at_hand: Callable[[Digest], bool]
+    """Whether the caller has a layer already, by the digest of its plain tar; a builder may leave such layers out."""
+    work: Path
+    """An empty folder for this build alone, on the workspace's disk; removed by the caller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """An image as the builder made it: one descriptor in `layers` for each of the configuration's diff_ids."""
+
+    layout: Layout
+    config: Json
+    layers: tuple[Json, ...]
+
+
+class Builder(Protocol):
+    """A program that builds images."""
+
+    kind: str
+
+    def version(self) -> str:
+        """Return the program's version; raises Misconfigured when it is not there."""
+
+    def build(self, request: Request) -> Output:
+        """Build the image; raises StepFailed when an instruction fails, Transient when the builder itself did."""
+
+
+class StepFailed(ShipwayError):
+    """An instruction of the Dockerfile failed; says which one as far as the builder told."""
+
+    def __init__(self, what: str, *, line: int = 0, instruction: str = "", seen: str = "") -> None:
+        super().__init__(what, seen=seen)
+        self.line = line
+        """In the Dockerfile that the builder was given; 0 when it did not say."""
+        self.instruction = instruction
+
+
+def environment(home: Path, temporary: Path) -> dict[str, str]:
+    """Return all that a builder sees of this process's environment: the search path and the proxies."""
+    kept = {name: os.environ[name] for p in _PROXIES for name in (p, p.upper()) if name in os.environ}
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home),
+        "XDG_RUNTIME_DIR": str(home),
+        "TMPDIR": str(temporary),
+        "LC_ALL": "C.UTF-8",
+        **kept,
+    }
+
+
+def tail(*outputs: str, lines: int = 12) -> str:
+    """Return the last lines of each output, empty ones left out."""
+    kept = [[line for line in text.splitlines() if line.strip()][-lines:] for text in outputs]
+    return "\n".join(line for part in kept for line in part)

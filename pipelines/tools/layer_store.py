@@ -1,0 +1,71 @@
+"""Layers whose compressed form is known, found by the digest of their plain tar.
+
+A layer of a base keeps the blob that its registry has, so the two share it. A layer that this machine compressed before is
+taken from the cache: compression is deterministic, so this saves time and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.errors import ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.tools import layer
+from pipelines.tools.layout import Descriptor, Layout
+
+
+class LayerStore:
+    """The layers of some bases, and those kept in a folder of the cache."""
+
+    def __init__(self, folder: Path, compression: str, bases: Layout, manifests: Sequence[Digest]) -> None:
+        self._kept = Layout.create(folder)
+        self._compression = compression
+        self._notes = folder / compression
+        self._notes.mkdir(exist_ok=True)
+        self._of_bases: dict[Digest, tuple[Layout, Descriptor]] = {}
+        self._bases = bases
+        for manifest in manifests:
+            self._index(manifest)
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether `put` would find the layer."""
+        return self._find(diff_id) is not None
+
+    def put(self, diff_id: Digest, layout: Layout) -> Descriptor | None:
+        """Bring a layer into a layout and return its descriptor, or None when it is not known."""
+        found = self._find(diff_id)
+        if found is None:
+            return None
+        source, descriptor = found
+        layout.link(source.blob(descriptor.digest), descriptor.digest)
+        return descriptor
+
+    def compress(self, diff_id: Digest, source: Layout, written: Descriptor, layout: Layout) -> Descriptor:
+        """Compress a layer that a builder wrote, store it in a layout, and remember it; raises ShipwayError."""
+        with layer.plain(source.blob(written.digest), written.media_type) as tar:
+            descriptor = layer.compress(tar, layout, self._compression, diff_id)
+        self._kept.link(layout.blob(descriptor.digest), descriptor.digest)
+        partial = self._notes / f".{diff_id.hex}.{os.getpid()}"
+        partial.write_text(json.dumps(descriptor.json()))
+        partial.replace(self._notes / diff_id.hex)
+        return descriptor
+
+    def _find(self, diff_id: Digest) -> tuple[Layout, Descriptor] | None:
+        if diff_id in self._of_bases:
+            return self._of_bases[diff_id]
+        try:
+            descriptor = Descriptor.read(json.loads((self._notes / diff_id.hex).read_bytes()))
+            size = self._kept.blob(descriptor.digest).stat().st_size
+        except (OSError, ValueError, ShipwayError):
+            return None
+        return (self._kept, descriptor) if size == descriptor.size else None
+
+    def _index(self, manifest: Digest) -> None:
+        described = self._bases.json(manifest)
+        config = self._bases.json(Digest(described["config"]["digest"]))
+        diff_ids = [Digest(text) for text in config["rootfs"]["diff_ids"]]
+        for diff_id, entry in zip(diff_ids, described["layers"], strict=True):
+            self._of_bases.setdefault(diff_id, (self._bases, layer.descriptor(entry)))
