@@ -37,7 +37,7 @@ def settings(state: Path) -> dict[str, str]:
 
 def publish_base(address: str) -> None:
     """Push the base of the examples, unless the registry has that very image."""
-    client = Registry(Credentials({}), plain_http=frozenset({address}), mirrors={}, ca_file=None)
+    client = Registry(Credentials(), plain_http=frozenset({address}))
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout.create(Path(folder))
         descriptor = base_image.write(layout, base_image.find_busybox())

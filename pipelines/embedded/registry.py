@@ -60,7 +60,7 @@ class EmbeddedRegistry:
             (self.folder / "config.yml").write_text(text, encoding="utf-8")
             pid = process.start_daemon([program, "serve", self.folder / "config.yml"], log=self.folder / "log")
             (self.folder / "pid").write_text(str(pid), encoding="utf-8")
-            self._wait(address)
+            self._wait(pid, address)
             (self.folder / "address").write_text(address, encoding="utf-8")
             return address
 
@@ -86,16 +86,14 @@ class EmbeddedRegistry:
         try:
             pid = int((self.folder / "pid").read_text(encoding="utf-8"))
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         except (OSError, ValueError):
             return None
-        ours = os.fsencode(self.folder / "config.yml")
-        return pid if ours in command and state != "Z" else None
+        return pid if os.fsencode(self.folder / "config.yml") in command and _alive(pid) else None
 
-    def _wait(self, address: str) -> None:
+    def _wait(self, pid: int, address: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(address):
-            if self._pid() is None or time.monotonic() > deadline:
+            if not _alive(pid) or time.monotonic() > deadline:
                 tail = (self.folder / "log").read_text(encoding="utf-8", errors="replace")[-500:]
                 raise ShipwayError(
                     "the embedded registry did not start", seen=tail.strip(), todo=f"see {self.folder}/log"
@@ -107,6 +105,13 @@ class EmbeddedRegistry:
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _answers(address: str) -> bool:
