@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -116,7 +117,39 @@ def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str
 
 
 @contextlib.contextmanager
-def _ended(child: subprocess.Popen[str]) -> Iterator[None]:
+def background(
+    argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str], holding: int
+) -> Iterator[Callable[[], bool]]:
+    """Run a command beside the block, its output in `log`, and end it with the block; give what tells whether it runs.
+
+    It inherits the file descriptor `holding`, so a lock on that file lasts as long as the command does. Where the
+    system has setpriv, the command ends with this process even if nobody gets to end it.
+    """
+    words = [str(word) for word in argv]
+    if shutil.which("setpriv"):
+        words = ["setpriv", "--pdeathsig", "TERM", "--", *words]
+    with log.open("wb") as output:
+        try:
+            child = subprocess.Popen(
+                words,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(holding,),
+                umask=0o022,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise Misconfigured(
+                f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
+            ) from error
+    with _ended(child):
+        yield lambda: child.poll() is None
+
+
+@contextlib.contextmanager
+def _ended(child: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator[None]:
     """Leave no process of the child's session behind, however the block ends."""
     try:
         yield

@@ -22,6 +22,7 @@ from pipelines.steps.signature import Arg
 from pipelines.tools import layer
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.builder import Builder, Output, Request, StepFailed
+from pipelines.tools.buildkit import BuildKit
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.layout import Layout
 
@@ -84,6 +85,8 @@ def build(
 def _builder(kind: str, host: str, cache: Path) -> Builder:
     if kind == Buildah.kind:
         return Buildah(cache)
+    if kind == BuildKit.kind:
+        return BuildKit(cache, host)
     raise Misconfigured("the setting builder is not known", seen=repr(kind), todo="use buildah or buildkit")
 
 
@@ -99,7 +102,7 @@ def _run(program: Builder, read: Recipe, store: LayerStore, work: Path) -> Outpu
         secrets=read.secrets,
         platform=read.checkout.platform,
         layer_time=LAYER_TIME,
-        at_hand=store.has,
+        at_hand=store.at_hand(),
         work=work,
     )
     try:

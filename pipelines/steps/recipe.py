@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform as machine
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.model import platform as platforms
 from pipelines.model.handover import Base, Checkout
 from pipelines.model.reference import Digest
 from pipelines.model.times import LAYER_TIME
@@ -22,7 +22,6 @@ from pipelines.steps import build_context, finish
 from pipelines.steps.finish import Under
 from pipelines.tools.layout import Json, Layout
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
 _SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"BUILDKIT_.*|SOURCE_DATE_EPOCH")
 _MAX_DOCKERFILE = 1 << 20
@@ -171,12 +170,11 @@ def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) 
 
 
 def _check_platform(platform: str) -> None:
-    here = f"linux/{_MACHINES.get(machine.machine(), machine.machine())}"
-    if platform != here:
+    if platform != platforms.here():
         raise Refused(
             "another platform than this machine's is not built",
-            seen=f"{platform}, where this machine is {here}",
-            todo=f"build it on a machine of that platform, or ask for {here}",
+            seen=f"{platform}, where this machine is {platforms.here()}",
+            todo=f"build it on a machine of that platform, or ask for {platforms.here()}",
         )
 
 

@@ -51,7 +51,7 @@ class Buildah:
         )
         config: Json = json.loads(inspected.stdout)["Docker"]
         diff_ids = [Digest(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
-        raw = self._export(request, settings, image, [d for d in diff_ids if request.at_hand(d)])
+        raw = self._export(request, settings, image, [d for d in diff_ids if d in request.at_hand])
         return Output(layout=raw, config=config, layers=tuple(raw.json(raw.named().digest)["layers"]))
 
     def _settings(self, work: Path) -> dict[str, str]:

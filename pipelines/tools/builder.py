@@ -7,7 +7,7 @@ resolves nothing, holds no credential, and leaves the image as it made it; `pipe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,8 +37,8 @@ class Request:
     """The file of each secret, by id."""
     platform: str
     layer_time: int
-    at_hand: Callable[[Digest], bool]
-    """Whether the caller has a layer already, by the digest of its plain tar; a builder may leave such layers out."""
+    at_hand: frozenset[Digest]
+    """Blobs that the caller needs no more: layers of bases as they are stored, and plain tars of layers it has."""
     work: Path
     """An empty folder for this build alone, on the workspace's disk; removed by the caller."""
 

@@ -30,9 +30,11 @@ class LayerStore:
         for manifest in manifests:
             self._index(manifest)
 
-    def has(self, diff_id: Digest) -> bool:
-        """Whether `put` would find the layer."""
-        return self._find(diff_id) is not None
+    def at_hand(self) -> frozenset[Digest]:
+        """Return the plain digests of all layers that `put` would find, and the stored ones of the bases' layers."""
+        notes = (Digest("sha256:" + path.name) for path in self._notes.glob("[!.]*"))
+        kept = {diff_id for diff_id in notes if self._find(diff_id)}
+        return frozenset(kept | set(self._of_bases) | {found.digest for _, found in self._of_bases.values()})
 
     def put(self, diff_id: Digest, layout: Layout) -> Descriptor | None:
         """Bring a layer into a layout and return its descriptor, or None when it is not known."""

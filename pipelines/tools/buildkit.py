@@ -1,0 +1,176 @@
+"""BuildKit: a running buildkitd named by the settings, or one of our own for the length of one build.
+
+Our own has no container registry to ask, no configuration of the system's, and a state folder that a lock keeps to
+itself; where another build holds the folder, the next one is taken, with a cache of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines import process
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.model.reference import Digest
+from pipelines.process import Completed
+from pipelines.tools import builder
+from pipelines.tools.builder import Output, Request, StepFailed
+from pipelines.tools.layout import Layout
+
+START_SECONDS = 60.0
+_SLOTS = 32
+_VERSION = re.compile(r"\bv(\d\S*)")
+_LINE = re.compile(r"^Dockerfile:(\d+)$", re.MULTILINE)
+_LOST = re.compile(
+    r"code = Unavailable|connection refused|connection reset|error reading from server|transport is closing|exit code: 137"
+)
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+
+
+class BuildKit:
+    """The programs `buildctl` and, without a host, `buildkitd`."""
+
+    kind = "buildkit"
+
+    def __init__(self, state: Path, host: str = "") -> None:
+        self._state = state
+        self._host = host
+
+    def version(self) -> str:
+        """Return the daemon's version, `0.34.2`."""
+        argv = ["buildctl", "--addr", self._host, "debug", "info"] if self._host else ["buildkitd", "--version"]
+        done = process.run(argv, timeout_seconds=60)
+        if done.code != 0 and self._host:
+            raise Transient(
+                f"buildkitd at {self._host} does not answer",
+                seen=builder.tail(done.stderr, lines=3),
+                todo="check the setting buildkit-host, and that buildkitd runs there",
+            )
+        match = _VERSION.search(done.stdout)
+        if not match:
+            raise Misconfigured("buildkitd does not tell its version", seen=(done.stdout + done.stderr).strip())
+        return match[1]
+
+    def build(self, request: Request) -> Output:
+        """Build the image and export the layers that are not at hand, as plain tars."""
+        for folder in ("home", "dockerfile"):
+            (request.work / folder).mkdir()
+        dockerfile = request.work / "dockerfile" / "Dockerfile"
+        dockerfile.write_text(request.dockerfile, encoding="utf-8")
+        # Named so, it counts for this Dockerfile alone and in place of any .dockerignore of the context.
+        ignore = dockerfile.with_name("Dockerfile.dockerignore")
+        ignore.write_text("#\n" + request.ignore, encoding="utf-8", errors="surrogateescape")
+        raw = Layout.create(request.work / "raw")
+        for digest in request.at_hand:
+            raw.blob(digest).touch()
+        (raw.path / "index.json").unlink()
+        with self._daemon(request.work / "home") as address:
+            done = self._build(request, address, raw)
+        if done.code != 0:
+            raise _failure(done)
+        manifest = raw.json(raw.named().digest)
+        config = raw.json(Digest(manifest["config"]["digest"]))
+        return Output(layout=raw, config=config, layers=tuple(manifest["layers"]))
+
+    def _build(self, request: Request, address: str, raw: Layout) -> Completed:
+        settings = builder.environment(request.work / "home", request.work)
+        exported = {
+            "type": "oci",
+            "tar": "false",
+            "dest": str(raw.path),
+            "compression": "uncompressed",
+            "rewrite-timestamp": "true",
+            "source-date-epoch": str(request.layer_time),
+        }
+        proxies = [f"{name}={settings[name]}" for name in _PROXIES if name in settings]
+        options = {
+            "platform": request.platform,
+            **{f"context:{alias}": f"oci-layout://bases@{digest}" for alias, digest in request.images.items()},
+            **{f"build-arg:{name}": value for name, _, value in (a.partition("=") for a in proxies)},
+            **{f"build-arg:{name}": value for name, _, value in (a.partition("=") for a in request.build_args)},
+        }
+        return process.run(
+            [
+                "buildctl",
+                f"--addr={address}",
+                "build",
+                "--progress=plain",
+                "--frontend=dockerfile.v0",
+                f"--local=context={request.context}",
+                f"--local=dockerfile={request.work / 'dockerfile'}",
+                f"--oci-layout=bases={request.bases.path}",
+                *(f"--opt={name}={value}" for name, value in options.items()),
+                *(f"--secret=id={name},src={path}" for name, path in sorted(request.secrets.items())),
+                "--output=" + ",".join(f"{name}={value}" for name, value in exported.items()),
+            ],
+            timeout_seconds=builder.TIMEOUT_SECONDS,
+            env=settings,
+            stream=True,
+            umask=0o022,
+        )
+
+    @contextlib.contextmanager
+    def _daemon(self, home: Path) -> Iterator[str]:
+        """Give the address of a daemon that answers: the one there is, or one that ends with the block."""
+        if self._host:
+            yield self._host
+            return
+        settings = builder.environment(home, home)
+        # A socket's path has at most 107 bytes, so it cannot be in the workspace.
+        with _slot(self._state) as (root, lock), tempfile.TemporaryDirectory(prefix="shipway-") as private:
+            address, log = f"unix://{private}/buildkitd.sock", root.with_suffix(".log")
+            config = Path(private) / "buildkitd.toml"
+            config.write_text("[worker.containerd]\nenabled = false\n")
+            argv = ["buildkitd", f"--root={root}", f"--addr={address}", f"--config={config}"]
+            if os.geteuid() != 0:
+                argv = ["rootlesskit", *argv, "--rootless", "--oci-worker-no-process-sandbox"]
+            with process.background(argv, log=log, env=settings, holding=lock) as runs:
+                deadline = time.monotonic() + START_SECONDS
+                while not _answers(address, settings):
+                    if not runs() or time.monotonic() > deadline:
+                        raise Misconfigured(
+                            "buildkitd does not start",
+                            seen=builder.tail(log.read_text(errors="replace")),
+                            todo="build with buildah (setting builder), or name a running buildkitd (buildkit-host)",
+                        )
+                    time.sleep(0.05)
+                yield address
+
+
+@contextlib.contextmanager
+def _slot(state: Path) -> Iterator[tuple[Path, int]]:
+    """Give a state folder that no other daemon uses, and the descriptor of its lock."""
+    state.mkdir(parents=True, exist_ok=True)
+    for number in range(_SLOTS):
+        lock = os.open(state / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        try:
+            yield state / str(number), lock
+        finally:
+            os.close(lock)
+        return
+    raise Transient("all state folders of BuildKit are in use", seen=f"{_SLOTS} in {state}", todo="run it again later")
+
+
+def _answers(address: str, settings: dict[str, str]) -> bool:
+    return (
+        process.run(["buildctl", f"--addr={address}", "debug", "workers"], timeout_seconds=30, env=settings).code == 0
+    )
+
+
+def _failure(done: Completed) -> ShipwayError:
+    said = builder.tail(done.stderr, lines=30)
+    if done.code < 0 or _LOST.search(done.stderr):
+        return Transient("the builder was killed, or the memory did not suffice", seen=said, todo="run it again")
+    lines = _LINE.findall(done.stderr)
+    return StepFailed("the build failed", line=int(lines[-1]) if lines else 0, seen=said)
