@@ -1,0 +1,146 @@
+"""The step `push`: an image of the workspace, published by digest, and then the tags that name it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pipelines import settings
+from pipelines.errors import Misconfigured, Refused, ShipwayError
+from pipelines.model.handover import Built, Checkout, Published
+from pipelines.model.reference import Digest, Reference
+from pipelines.model.source import RepositoryUrl
+from pipelines.steps import tags
+from pipelines.steps.signature import Arg
+from pipelines.steps.tagging import Tagging
+from pipelines.steps.tags import TagPlan
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.layout import Descriptor, Layout
+from pipelines.tools.registry import Registry
+
+
+def push(
+    *,
+    checkout: Annotated[Checkout, Arg("what the step clone fetched")],
+    built: Annotated[Built, Arg("what the step build made")],
+    name: Annotated[str, Arg("the image's name; empty: as it was built")] = "",
+    image: Annotated[Path, Arg("folder of the image layout to publish")] = Path("image"),
+    bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
+    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")] = Path("../push"),
+    credentials: Annotated[Path, Arg("folder of the Git credential; may be missing")] = Path("../git"),
+    registry: Annotated[str, Arg("registry to publish to", setting="registry")] = "",
+    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
+    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
+    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+) -> Published:
+    """Publish an image by its digest, read it back, then set its tags.
+
+    A version is never overwritten; a branch's tag moves only while the remote still names this commit as the
+    branch's head. A second run sends nothing and gives the same answer.
+
+    Example:
+        shipway step push --checkout=out/clone --built=out/build --registry=registry.example.org --outputs=out/push
+    """
+    if not registry:
+        raise Misconfigured(
+            "no registry to publish to",
+            seen="the setting `registry` is empty",
+            todo="set `registry` in the settings, or give --registry",
+        )
+    to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), name or built.name))))
+    plan = tags.plan(checkout.ref, checkout.commit)
+    layout, descriptor = _image(image, built)
+    authorities = Path(ca_file) if ca_file else None
+    client = Registry(Credentials.read(docker_config), plain_http=settings.names(plain_http), ca_file=authorities)
+    url = RepositoryUrl(checkout.repo)
+    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+        named = publish(
+            client,
+            layout,
+            descriptor,
+            to,
+            plan=plan,
+            checkout=checkout,
+            mounts=_mounts(checkout, bases, registry),
+            head=lambda ref: git.head(url, ref),
+        )
+    return Published(
+        digest=descriptor.digest,
+        reference=str(to.with_digest(descriptor.digest)),
+        commit=checkout.commit,
+        tags=named,
+        size=built.size,
+    )
+
+
+def publish(
+    client: Registry,
+    layout: Layout,
+    descriptor: Descriptor,
+    to: Reference,
+    *,
+    plan: TagPlan,
+    checkout: Checkout,
+    mounts: dict[Digest, str],
+    head: Callable[[str], str | None],
+) -> tuple[str, ...]:
+    """Bring an image and its tags into a registry and return the tags that name it now.
+
+    `head` asks the remote what a ref names. Raises Refused, before anything is sent, when the version is there with
+    another content; Transient, likewise, when the registry does not say whether it is.
+    """
+    by_digest = to.with_digest(descriptor.digest)
+    tagging = Tagging(registry=client, image=by_digest, commit=checkout.commit)
+    if plan.version:
+        tagging.is_published(plan.version)
+    sent = client.push(layout, descriptor, to, mounts=mounts)
+    _say(f"{by_digest} {'is published' if sent else 'was there already'}")
+    named = [tag for tag in (plan.commit, plan.pull_request) if tag and tagging.set(tag)]
+    if plan.version:
+        tagging.publish(plan.version)
+        named.append(plan.version)
+        if plan.is_release and tagging.raise_latest(plan.version):
+            named.append(tags.LATEST)
+    elif checkout.ref.startswith("refs/tags/"):
+        _say(f"{checkout.ref} is no version of the form v1.2.3, so it makes no tag")
+    if plan.branch and tagging.follow(plan.branch, checkout.ref, head):
+        named.append(plan.branch)
+    return tuple(named)
+
+
+def _image(folder: Path, built: Built) -> tuple[Layout, Descriptor]:
+    """Return the one image of a layout; raises Refused when it is not the one that was built."""
+    layout = Layout(folder)
+    descriptor = layout.named()
+    if descriptor.digest != built.digest:
+        raise Refused(
+            f"{folder} does not hold the image that was built",
+            seen=f"it holds {descriptor.digest}, the build gave {built.digest}",
+            todo="run the step build again, then this one",
+        )
+    return layout, descriptor
+
+
+def _mounts(checkout: Checkout, folder: Path, registry: str) -> dict[Digest, str]:
+    """Return, for each layer of a base that lives in the same registry, the repository that has it."""
+    found: dict[Digest, str] = {}
+    bases = Layout(folder)
+    for base in checkout.bases:
+        reference = Reference.parse(base.reference)
+        if reference.registry != registry or not bases.has(base.digest):
+            continue
+        try:
+            layers = bases.json(base.digest).get("layers") or ()
+            found |= {Descriptor.read(layer).digest: reference.repository for layer in layers}
+        except ShipwayError as error:
+            # Only a saving is lost.
+            _say(f"the layers of {base.name} are sent as a whole: {error.what}")
+    return found
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"push: {text}\n")

@@ -1,0 +1,187 @@
+"""Tags moved so that runs in any order, side by side or killed half-way, leave them right.
+
+Nothing here locks. Each rule compares what a tag names with what it should name by the state of the world, moves it, and
+looks again: whoever wrote last has seen everything that was written before, and puts it right.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import semver
+
+from pipelines.errors import Refused, Transient
+from pipelines.model.reference import Digest, Reference
+from pipelines.steps import tags
+from pipelines.tools.registry import Registry
+from pipelines.tools.registry_manifest import Manifest
+
+VERSION = "org.opencontainers.image.version"
+REVISION = "org.opencontainers.image.revision"
+_ROUNDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagging:
+    """The tags of one repository, and the image in it that this run published."""
+
+    registry: Registry
+    image: Reference
+    """By its digest."""
+    commit: str
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of this run's image."""
+        assert self.image.digest is not None
+        return self.image.digest
+
+    def set(self, tag: str) -> bool:
+        """Let a tag name this run's image; return whether it does, which another run may have undone."""
+        if self._names(tag) == self.digest:
+            return True
+        self._move(tag, self.digest)
+        found = self.registry.resolve(self.image.with_tag(tag))
+        return found is not None and found.descriptor.digest == self.digest
+
+    def is_published(self, version: str) -> bool:
+        """Whether a version's tag names this run's image already, or False where there is no such tag.
+
+        Raises Refused naming both digests when it names another one, Transient when the registry does not say.
+        """
+        found = self.registry.resolve(self.image.with_tag(version))
+        if found is None and version in self.registry.tags(self.image):
+            # Another run may have published it in between; a tag whose manifest is lost stays as it is.
+            found = self.registry.resolve(self.image.with_tag(version))
+            if found is None:
+                raise Transient(
+                    f"the state of version {version} of {self.image.name} is unknown",
+                    seen="the registry lists the tag and does not have its manifest",
+                    todo="restore the registry's storage, or delete that tag there, then run it again",
+                )
+        if found is None:
+            return False
+        if found.descriptor.digest != self.digest:
+            there = self._revision(found)
+            raise Refused(
+                f"version {version} of {self.image.name} is published already, with another content",
+                seen=f"there is {found.descriptor.digest} of commit {there or 'unknown'}, "
+                f"this run built {self.digest} of commit {self.commit}",
+                todo="give the new content a new version: a published one is never overwritten",
+            )
+        return True
+
+    def publish(self, version: str) -> None:
+        """Let a version's tag name this run's image, once and for all; raises as `is_published` does."""
+        if not self.is_published(version):
+            self._move(version, self.digest)
+            if not self.is_published(version):
+                raise Transient(
+                    f"version {version} of {self.image.name} was pushed and is not there",
+                    seen="404 after a push",
+                    todo="run it again",
+                )
+
+    def follow(self, tag: str, ref: str, head: Callable[[str], str | None]) -> bool:
+        """Let a branch's tag name the image of the branch's head; return whether that is this run's image.
+
+        `head` asks the remote what a ref names. Where the head's image is not published (yet), or the branch is gone, the
+        tag stays as it is: the run of that commit moves it. Needs this commit's own tag to be set before.
+        """
+        for _ in range(_ROUNDS):
+            commit = head(ref)
+            if commit != self.commit:
+                _say(f"{ref} is at {commit or 'no commit'} now, no longer at {self.commit}")
+            target = self._of_commit(commit) if commit else None
+            there = self._names(tag)
+            if target in {None, there}:
+                return there == self.digest
+            assert target is not None
+            self._move(tag, target)
+        raise Transient(
+            f"the tag {tag} of {self.image.name} does not come to rest",
+            seen=f"it was moved {_ROUNDS} times",
+            todo="run it again when fewer runs move it",
+        )
+
+    def raise_latest(self, version: str) -> bool:
+        """Let `latest` name the highest release when this run's version is above what it names; return whether it is ours.
+
+        Needs the version's own tag to be set before. What `latest` names without a version in it is left alone.
+        """
+        ours = tags.version_of(version)
+        assert ours is not None
+        for _ in range(_ROUNDS):
+            current = self.registry.resolve(self.image.with_tag(tags.LATEST))
+            highest, target = self._highest(ours)
+            if current is not None:
+                there = current.descriptor.digest
+                has = ours if there == self.digest else self._version(current)
+                if has is None:
+                    _say(f"{tags.LATEST} names {there}, which has no version: move it by hand once")
+                    return False
+                if there == target or has >= highest or has > ours:
+                    return there == self.digest
+            self._move(tags.LATEST, target)
+        raise Transient(
+            f"the tag {tags.LATEST} of {self.image.name} does not come to rest",
+            seen=f"it was moved {_ROUNDS} times",
+            todo="run it again when fewer runs move it",
+        )
+
+    def _highest(self, ours: semver.Version) -> tuple[semver.Version, Digest]:
+        """Return the highest release of the repository, this run's at least, and its digest."""
+        known = [tag for tag in self.registry.tags(self.image) if tags.is_release(tag)]
+        above = [(v, tag) for tag in known if (v := tags.version_of(tag)) is not None and v > ours]
+        for found, tag in sorted(above, reverse=True):
+            if manifest := self.registry.resolve(self.image.with_tag(tag)):
+                return found, manifest.descriptor.digest
+        return ours, self.digest
+
+    def _version(self, manifest: Manifest) -> semver.Version | None:
+        reference = self.image.with_digest(manifest.descriptor.digest)
+        return tags.version_of(_annotation(self.registry, reference, manifest, VERSION))
+
+    def _revision(self, manifest: Manifest) -> str:
+        try:
+            reference = self.image.with_digest(manifest.descriptor.digest)
+            return _annotation(self.registry, reference, manifest, REVISION)
+        except Transient:
+            return ""  # It only helps to say which commit it was.
+
+    def _of_commit(self, commit: str) -> Digest | None:
+        """Return the image that a commit's own tag names; this run's for its own commit, unless another run moved it."""
+        found = self.registry.resolve(self.image.with_tag(tags.commit_tag(commit)))
+        if found is None:
+            return self.digest if commit == self.commit else None
+        return found.descriptor.digest
+
+    def _names(self, tag: str) -> Digest | None:
+        """Return what a tag that may be moved names; None, too, where the registry cannot give it: a move mends that."""
+        try:
+            found = self.registry.resolve(self.image.with_tag(tag))
+        except Transient as error:
+            _say(f"what {tag} names is unknown: {error.seen}")
+            return None
+        return found.descriptor.digest if found else None
+
+    def _move(self, tag: str, digest: Digest) -> None:
+        self.registry.tag(self.image.with_digest(digest), tag)
+        _say(f"{self.image.name}:{tag} names {digest}")
+
+
+def _annotation(registry: Registry, reference: Reference, manifest: Manifest, name: str) -> str:
+    """Return an annotation of an image, or its label of that name, or an empty string."""
+    annotations = manifest.json.get("annotations") or {}
+    if name in annotations:
+        return str(annotations[name])
+    if manifest.is_index:
+        return ""
+    config = registry.config(reference, manifest).get("config") or {}
+    return str((config.get("Labels") or {}).get(name) or "")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"push: {text}\n")

@@ -1,0 +1,109 @@
+"""Which tags an image gets: decided from the ref and the commit alone.
+
+Each kind of tag has names of its own. What a branch is called can reach neither another branch's tag nor another kind's:
+a branch whose name is no legal tag, or looks like one of ours, gets a name with a hash in it, and a name that
+looks as if it had one gets a hash, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import semver
+
+from pipelines.errors import Refused
+
+LATEST = "latest"
+_LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_MOST = 128
+_HASH_DIGITS = 12
+_HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
+# `sha256-…` is how registries without the referrers API store signatures: distribution-spec, "Referrers Tag Schema".
+# Numbers alone are versions too: people expect 1.2 to follow 1.2.x.
+_RESERVED = re.compile(
+    r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+){0,2}(?:[-_].*)?", re.IGNORECASE
+)
+_PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagPlan:
+    """The tags of one image; an empty string where there is none of that kind."""
+
+    commit: str
+    """`git-<commit>`."""
+    branch: str = ""
+    """Follows the branch that the ref names."""
+    version: str = ""
+    """Never overwritten."""
+    pull_request: str = ""
+
+    @property
+    def is_release(self) -> bool:
+        """Whether `latest` may come to name the image: it has a version, and no pre-release."""
+        return is_release(self.version)
+
+
+def plan(ref: str, commit: str) -> TagPlan:
+    """Return the tags for the image of a commit that was asked for by a full ref, which may be empty.
+
+    Raises Refused for a version that is too long for a tag.
+    """
+    own = commit_tag(commit)
+    if ref.startswith("refs/heads/"):
+        return TagPlan(commit=own, branch=branch_tag(ref.removeprefix("refs/heads/")))
+    if ref.startswith("refs/tags/v"):
+        return TagPlan(commit=own, version=version_tag(ref.removeprefix("refs/tags/v")))
+    if match := _PULL_REQUEST.fullmatch(ref):
+        return TagPlan(commit=own, pull_request=f"pr-{int(match[1])}-{commit}")
+    return TagPlan(commit=own)
+
+
+def commit_tag(commit: str) -> str:
+    """Return the tag of a commit's image."""
+    return f"git-{commit}"
+
+
+def branch_tag(branch: str) -> str:
+    """Return the tag that follows a branch: its name where that is a free and legal tag, else a slug with a hash."""
+    if _LEGAL.fullmatch(branch) and not _RESERVED.fullmatch(branch) and not _HASHED.fullmatch(branch):
+        return branch
+    digits = hashlib.sha256(branch.encode()).hexdigest()[:_HASH_DIGITS]
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", branch).strip(".-")
+    if not slug or _RESERVED.fullmatch(f"{slug}-{digits}"):
+        slug = f"branch-{slug}".rstrip("-")
+    return f"{slug[: _MOST - _HASH_DIGITS - 1].rstrip('.-')}-{digits}"
+
+
+def version_tag(version: str) -> str:
+    """Return the tag of a SemVer version, or an empty string when it is none; raises Refused when it is too long.
+
+    A tag cannot hold the + before build metadata; like Helm, _ is written for it, which SemVer does not use itself.
+    """
+    try:
+        tag = str(semver.Version.parse(version)).replace("+", "_")
+    except ValueError:
+        return ""
+    if len(tag) > _MOST:
+        raise Refused(
+            "the version is too long for a tag",
+            seen=f"{len(tag)} characters: {tag[:60]}…",
+            todo=f"use at most {_MOST} characters",
+        )
+    return tag
+
+
+def version_of(tag: str) -> semver.Version | None:
+    """Return the version that a tag or a label names, or None."""
+    try:
+        return semver.Version.parse(tag.replace("_", "+"))
+    except ValueError:
+        return None
+
+
+def is_release(tag: str) -> bool:
+    """Whether a tag names a version without a pre-release part."""
+    version = version_of(tag)
+    return version is not None and not version.prerelease
