@@ -111,7 +111,7 @@ def helper_command() -> str:
 
 def _option(name: str, path: Path) -> str:
     """Return an option of ssh that names a file, quoted for ssh_config(5) inside quotes for the shell."""
-    text = str(path).replace("%", "%%")
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return "-o " + shlex.quote(f'{name}="{text}"')
 
 

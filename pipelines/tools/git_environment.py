@@ -46,7 +46,8 @@ _SETTINGS: tuple[tuple[str, str], ...] = (
     ("http.lowSpeedLimit", "1"),
     ("credential.useHttpPath", "false"),
     ("lfs.locksverify", "false"),
-    ("lfs.fetchrecentalways", "false"),
+    ("lfs.transfer.maxretries", "3"),
+    ("lfs.transfer.maxretrydelay", "2"),  # seconds
 )
 
 _LFS: tuple[tuple[str, str], ...] = (

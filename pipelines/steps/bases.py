@@ -1,0 +1,118 @@
+"""The images that a Dockerfile stands on, fetched by digest before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.model.handover import Base
+from pipelines.model.reference import Reference
+from pipelines.plan import images
+from pipelines.plan.dockerfile import External
+from pipelines.plan.images import Image
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One image to fetch, and the place that names it, for messages."""
+
+    external: External
+    where: str
+    reference: Reference
+    parent: Image | None
+    """The image of the same repository that is meant."""
+
+
+def siblings(externals: Sequence[External], files: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
+    """Return the images of a tree that some of the names could mean.
+
+    The rest of the tree is not asked to be in order: two folders of one name elsewhere are no concern of this build.
+    """
+    names = {PurePosixPath(external.name.partition("@")[0]).name.partition(":")[0] for external in externals}
+    return images.discover(
+        (file for file in files if (PurePosixPath(file).parent.name or root_name) in names), root_name=root_name
+    )
+
+
+def wanted(
+    externals: Iterable[External], known: Sequence[Image], user: Image, *, commit: str, registry: str, project: str
+) -> tuple[Wanted, ...]:
+    """Return what to fetch for each name: a sibling as this commit's image, anything else as it is written.
+
+    Raises Misuse naming the line where a name is no image's, Misconfigured where a sibling is meant and no registry is set.
+    """
+    found = []
+    for external in externals:
+        where = f"{user.dockerfile}:{external.line}"
+        parent = images.sibling(external.name, known, registry=registry, project=project, user=user.name)
+        if parent and not registry:
+            raise Misconfigured(
+                f"{where}: {external.name} is an image of this repository, and no registry is set to fetch it from",
+                todo="set registry",
+            )
+        try:
+            if parent:
+                repository = "/".join(filter(None, (project, parent.name)))
+                reference = Reference(registry=registry, repository=repository, tag=f"git-{commit}")
+            else:
+                reference = Reference.parse(external.name)
+        except ShipwayError as error:
+            raise _at(where, error) from error
+        if not reference.tag and not reference.digest:
+            reference = reference.with_tag("latest")
+        found.append(Wanted(external=external, where=where, reference=reference, parent=parent))
+    return tuple(found)
+
+
+def fetch(items: Sequence[Wanted], registry: Registry, folder: Path, *, platform: str) -> tuple[Base, ...]:
+    """Fetch the images side by side into one layout, made anew, and return them in the given order.
+
+    Two names of one image are fetched once. Raises what the registry raises, with the line that names the image.
+    """
+    (folder / "index.json").unlink(missing_ok=True)
+    layout = Layout.create(folder)
+    for partial in (folder / "blobs").glob("partial-*"):
+        partial.unlink()
+    first = {str(item.reference): item for item in reversed(items)}
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        futures = {
+            key: pool.submit(registry.pull, item.reference, layout, platform=platform) for key, item in first.items()
+        }
+    found = []
+    for item in items:
+        try:
+            pulled = futures[str(item.reference)].result()
+        except ShipwayError as error:
+            raise _at(item.where, error) from error
+        found.append(
+            Base(
+                name=item.external.name,
+                reference=str(item.reference),
+                resolved=pulled.resolved,
+                digest=pulled.descriptor.digest,
+                sibling=item.parent is not None,
+            )
+        )
+    return tuple(found)
+
+
+def require_parents(items: Iterable[Wanted], registry: Registry, *, commit: str) -> None:
+    """Raise ShipwayError where a sibling was not published for this commit."""
+    for item in items:
+        if item.parent and registry.resolve(item.reference) is None:
+            raise ShipwayError(
+                f"{item.where}: the parent {item.parent.name} is not published for commit {commit}",
+                seen=f"{item.reference} does not exist",
+                todo=f"build {item.parent.path} first; `shipway submit` without an image builds all in order",
+            )
+
+
+def _at(where: str, error: ShipwayError) -> ShipwayError:
+    return type(error)(f"{where}: {error.what}", seen=error.seen, todo=error.todo)

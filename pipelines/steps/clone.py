@@ -1,0 +1,163 @@
+"""The step `clone`: one commit of a repository and everything its Dockerfile stands on, in the workspace."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pipelines import settings
+from pipelines.errors import Misuse
+from pipelines.model import platform as platforms
+from pipelines.model.handover import Base, Checkout
+from pipelines.model.source import RepositoryUrl, Revision, TreePath
+from pipelines.plan import dockerfile as dockerfiles
+from pipelines.plan import images
+from pipelines.plan.images import Image
+from pipelines.steps import bases as base_images
+from pipelines.steps import checkout_check
+from pipelines.steps.signature import Arg
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.git import Git, Resolved, require_lfs
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_repository import Commit
+from pipelines.tools.git_submodules import check_out_submodules
+from pipelines.tools.registry import Registry
+
+_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+
+
+def clone(
+    *,
+    repo: Annotated[str, Arg("address of the Git repository: https, ssh, or a folder")],
+    revision: Annotated[str, Arg("branch, tag, full commit id, refs/pull/N/head or HEAD")] = "HEAD",
+    path: Annotated[str, Arg("the image's folder in the repository, its build context")] = ".",
+    dockerfile: Annotated[str, Arg("relative to the repository's root; empty: Dockerfile in the folder")] = "",
+    target: Annotated[str, Arg("stage to build; empty: the last")] = "",
+    build_args: Annotated[tuple[str, ...], Arg('build arguments, as a JSON list of "NAME=value"')] = (),
+    platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
+    submodules: Annotated[bool, Arg("whether submodules are checked out")] = False,
+    lfs: Annotated[bool, Arg("whether large files are fetched with Git LFS")] = False,
+    credentials: Annotated[Path, Arg("folder of the Git credential; may be missing")] = Path("../git"),
+    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")] = Path("../pull"),
+    source: Annotated[Path, Arg("folder that the commit is checked out into")] = Path("source"),
+    bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
+    registry: Annotated[str, Arg("registry of this repository's own images", setting="registry")] = "",
+    project: Annotated[str, Arg("their path in the registry", setting="project")] = "",
+    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
+    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+) -> Checkout:
+    """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile stands on.
+
+    Nothing of the user's or the system's Git configuration, and no hook or filter, has a part in it. Both folders are
+    made anew by each run.
+
+    Example:
+        shipway step clone --repo=https://example.org/team/app.git --revision=main --path=images/web --outputs=out/clone
+    """
+    url, wanted, folder = RepositoryUrl(repo), Revision(revision), TreePath(path)
+    file = TreePath(dockerfile) if dockerfile else TreePath(f"{folder}/Dockerfile")
+    for argument in build_args:
+        if not _ARGUMENT.fullmatch(argument):
+            raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
+    authorities = Path(ca_file) if ca_file else None
+    platform = platforms.read(platform)
+    client = Registry(
+        Credentials.read(docker_config),
+        plain_http=settings.names(plain_http),
+        mirrors=settings.pairs(mirrors),
+        ca_file=authorities,
+    )
+    if lfs:
+        require_lfs()
+    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+        resolved = git.resolve(url, wanted)
+        _say(f"{url} {wanted} is {' at '.join(filter(None, (resolved.ref, resolved.commit)))}")
+        _warn_of_changes(git, url)
+        commit, files = _check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
+    checkout_check.check(source, folder, file, files)
+    user = Image(name=PurePosixPath(folder).name or url.name, path=str(folder), dockerfile=str(file))
+    text = (source / file).read_text(encoding="utf-8", errors="replace")
+    externals = dockerfiles.read(text, str(file)).externals(build_args, target=target, platform=platform)
+    siblings = base_images.siblings(externals, files, root_name=url.name)
+    for warning in images.shadowed(user, externals, siblings):
+        _say(warning)
+    items = base_images.wanted(externals, siblings, user, commit=commit.id, registry=registry, project=project)
+    base_images.require_parents(items, client, commit=commit.id)
+    fetched = base_images.fetch(items, client, bases, platform=platform)
+    _tell(fetched)
+    return Checkout(
+        repo=repo,
+        revision=revision,
+        ref=resolved.ref,
+        commit=commit.id,
+        time=commit.time,
+        tree=commit.tree,
+        path=str(folder),
+        dockerfile=str(file),
+        target=target,
+        build_args=build_args,
+        platform=platform,
+        bases=fetched,
+    )
+
+
+def _check_out(
+    git: Git, url: RepositoryUrl, resolved: Resolved, source: Path, *, submodules: bool, lfs: bool
+) -> tuple[Commit, tuple[str, ...]]:
+    """Make the folder `source` hold exactly the commit, and return the commit with the paths of its files."""
+    _make_room(source)
+    work = source.with_name(f".{source.name}.work")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        repository = git.fetch(url, resolved, work / "git")
+        commit = repository.commit(resolved.commit)
+        files = tuple(entry.path for entry in repository.tree(commit.id) if not entry.is_submodule)
+        repository.check_out(commit.id, source, lfs=lfs)
+        if submodules:
+            check_out_submodules(git, repository, commit.id, source, lfs=lfs)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    attributes = source / ".gitattributes"
+    if not lfs and attributes.is_file() and not attributes.is_symlink() and b"filter=lfs" in attributes.read_bytes():
+        _say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
+    return commit, files
+
+
+def _make_room(source: Path) -> None:
+    """Remove the checkout of an earlier run, and nothing that was not made here; raises Misuse."""
+    if source.name in {"", ".."}:
+        raise Misuse(f"{source} cannot be made anew", todo="name a folder of its own with --source")
+    mark = source.with_name(f".{source.name}.made-by-shipway")
+    if source.is_symlink() or (
+        source.exists() and not mark.exists() and (not source.is_dir() or any(source.iterdir()))
+    ):
+        raise Misuse(
+            f"{source} is in the way",
+            seen="it was not made by this step",
+            todo="run in an empty folder, or name another one with --source",
+        )
+    source.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    if source.exists():
+        shutil.rmtree(source)
+
+
+def _warn_of_changes(git: Git, url: RepositoryUrl) -> None:
+    if changes := git.uncommitted(url):
+        _say(
+            f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first"
+        )
+
+
+def _tell(fetched: Sequence[Base]) -> None:
+    for base in fetched:
+        _say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"clone: {text}\n")
