@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write, or compare."""
     # Hera takes more than a second to import: only this command pays it.
-    from pipelines import compile as compiling  # noqa: PLC0415
+    import pipelines.compile as compiling  # noqa: PLC0415 - `compile` is a builtin's name
 
     if not options.check:
         for path in compiling.write(options.to):

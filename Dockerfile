@@ -1,0 +1,52 @@
+# The image that pods run: Shipway's command and the programs that it drives, for a user without privileges.
+#
+# BASE is any Debian 12. TOOLS is the stage, or the name of an image, that holds BuildKit and Helm in /opt/tools/bin.
+ARG BASE=debian:bookworm-slim
+ARG TOOLS=built-tools
+
+FROM ${BASE} AS python
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+COPY requirements/run.txt /build/requirements/run.txt
+RUN python3 -m venv /opt/shipway \
+ && /opt/shipway/bin/pip install --no-cache-dir --require-hashes -r /build/requirements/run.txt
+COPY LICENSE README.md pyproject.toml /build/
+COPY pipelines /build/pipelines
+COPY sensors /build/sensors
+RUN /opt/shipway/bin/pip install --no-cache-dir --no-deps --no-build-isolation /build \
+ && /opt/shipway/bin/pip uninstall --yes setuptools pip \
+ && find /opt/shipway -name __pycache__ -prune -exec rm -rf {} +
+
+FROM ${BASE} AS built-tools
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+COPY requirements/go.txt /build/requirements/go.txt
+COPY setup /build/setup
+RUN /build/setup/tools /opt/tools
+
+FROM ${TOOLS} AS tools
+
+FROM ${BASE}
+# libcap2-bin is needed here alone: newuidmap and newgidmap must carry file capabilities in place of the setuid bit,
+# since the setuid bit would ask for more than CAP_SETUID and CAP_SETGID.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends \
+      buildah ca-certificates fuse-overlayfs git git-lfs libcap2-bin openssh-client python3 rootlesskit runc slirp4netns uidmap util-linux \
+ && rm -rf /var/lib/apt/lists/* \
+ && chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap \
+ && setcap cap_setuid+ep /usr/bin/newuidmap \
+ && setcap cap_setgid+ep /usr/bin/newgidmap \
+ && useradd --uid 1000 --create-home --home-dir /home/shipway shipway \
+ && echo 'shipway:100000:65536' > /etc/subuid \
+ && echo 'shipway:100000:65536' > /etc/subgid
+COPY --from=tools /opt/tools/bin /usr/local/bin
+COPY --from=python /opt/shipway /opt/shipway
+ENV PATH=/opt/shipway/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    BUILDAH_ISOLATION=chroot
+USER 1000:1000
+WORKDIR /home/shipway
+ENTRYPOINT ["shipway"]

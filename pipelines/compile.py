@@ -1,0 +1,77 @@
+"""Hera's objects become the YAML files that are committed, linted, shipped in the chart and run.
+
+The same code gives the same bytes: keys keep Argo's own order, no clock and no environment has a part in them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hera.workflows import WorkflowTemplate
+
+from pipelines.workflows.clone_build_push import clone_build_push
+
+WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (clone_build_push,)
+HEADER = "# Compiled by `shipway compile`; change pipelines/workflows and compile again.\n"
+_SHOWN_LINES = 40
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists indented under their key, and long texts on one line."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
+        super().increase_indent(flow, False)
+
+
+def compile_all() -> dict[str, str]:
+    """Return the text of every compiled file by its name."""
+    return {f"{document['metadata']['name']}.yaml": text(document) for document in documents()}
+
+
+def documents() -> list[dict[str, Any]]:
+    """Return every compiled document, in the order of its name."""
+    found: list[dict[str, Any]] = [workflow().to_dict() for workflow in WORKFLOWS]
+    return sorted(found, key=lambda document: str(document["metadata"]["name"]))
+
+
+def text(document: Mapping[str, Any]) -> str:
+    """Return one document as YAML, with a line that says where it comes from."""
+    return HEADER + yaml.dump(
+        dict(document), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True, default_flow_style=False
+    )
+
+
+def write(folder: Path) -> list[Path]:
+    """Write what differs, remove what is no longer compiled, and return the paths that changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = compile_all()
+    changed = []
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name not in wanted:
+            path.unlink()
+            changed.append(path)
+    for name, content in wanted.items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
+def check(folder: Path) -> list[str]:
+    """Return a difference for each file that is not what would be compiled now; none when all are."""
+    wanted = compile_all()
+    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.yaml")}
+    drifts = []
+    for name in sorted(wanted.keys() | present.keys()):
+        old, new = present.get(name, ""), wanted.get(name, "")
+        if old != new:
+            lines = difflib.unified_diff(
+                old.splitlines(), new.splitlines(), f"{folder}/{name}", "compiled now", lineterm=""
+            )
+            drifts.append("\n".join(list(lines)[:_SHOWN_LINES]))
+    return drifts

@@ -1,0 +1,243 @@
+"""Pods of Shipway's own commands: what every container of every workflow has in common.
+
+A template that others reference carries all it needs itself (volumes, account, security, deadline, retry): Argo takes
+nothing from the spec of the workflow that a referenced template stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hera.workflows import ContainerNode, ContainerSet, Parameter, RetryStrategy
+from hera.workflows import models as m
+
+from pipelines.steps import signature
+from pipelines.steps.signature import Step
+
+IMAGE = "shipway"
+"""Stands for the image until the chart sets it: no parameter ever names one."""
+ROOT = "/shipway"
+WORKSPACE = f"{ROOT}/workspace"
+CONFIG_MAP = "shipway"
+SERVICE_ACCOUNT = "shipway-workflow"
+EXECUTOR_ACCOUNT = "shipway-executor"
+USER = 1000
+TRANSIENT = "lastRetry.status == 'Error' || lastRetry.message contains '(exit code 75)'"
+"""Argo's own failures (a pod deleted, a node lost) and exit code 75, which says "try again later". In a containerSet the true
+code of a container stands only in the message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A Secret with a fixed name, mounted beside the workspace; a missing one is an empty folder."""
+
+    name: str
+    folder: str
+
+    @property
+    def volume(self) -> m.Volume:
+        """The pod's volume."""
+        source = m.SecretVolumeSource(secret_name=self.name, optional=True, default_mode=0o440)
+        return m.Volume(name=self.folder, secret=source)
+
+    @property
+    def mount(self) -> m.VolumeMount:
+        """Where a container finds it."""
+        return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What a container asks for and may use at most, in Kubernetes' units."""
+
+    cpu: str
+    memory: str
+    most_cpu: str
+    most_memory: str
+
+    @property
+    def resources(self) -> m.ResourceRequirements:
+        """The container's resources."""
+        return m.ResourceRequirements(
+            requests={"cpu": m.Quantity(self.cpu), "memory": m.Quantity(self.memory)},
+            limits={"cpu": m.Quantity(self.most_cpu), "memory": m.Quantity(self.most_memory)},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContainer:
+    """A step in a container of a pod: which arguments it takes from the template's inputs, and what it may see."""
+
+    step: str
+    name: str
+    size: Size
+    inputs: Sequence[str] = ()
+    """Arguments that become inputs of the template, under their own names."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Arguments with a value known here: folders, relative to the workspace."""
+    secrets: Sequence[Secret] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """Empty folders of its own beside the workspace, each with its greatest size."""
+    after: Sequence[str] = ()
+    user_namespaces: bool = False
+    """Whether it runs a rootless builder, which maps user ids by newuidmap."""
+
+    @property
+    def described(self) -> Step:
+        """The step's signature."""
+        return signature.describe(self.step)
+
+    def arguments(self) -> list[str]:
+        """Return argv after the program, each argument one entry, so that no value can become an option.
+
+        Raises ValueError for an argument that the step lacks, one that is missing, or a setting given as an input.
+        """
+        step = self.described
+        words = ["step", step.name]
+        for name in (*self.inputs, *self.fixed):
+            argument = _argument(step, name)
+            if argument.setting:
+                raise ValueError(f"step {step.name}: {name} is a setting and never a parameter")
+            value = self.fixed.get(name, f"{{{{inputs.parameters.{name}}}}}")
+            words.append(f"--{name}={value}")
+        given = {*self.inputs, *self.fixed}
+        if missing := [a.name for a in step.arguments if a.required and not a.setting and a.name not in given]:
+            raise ValueError(f"step {step.name} needs {', '.join(missing)}")
+        return [*words, f"--outputs=out/{self.name}"]
+
+    def node(self) -> ContainerNode:
+        """Return the container."""
+        return ContainerNode(
+            name=self.name,
+            image=IMAGE,
+            command=["shipway"],
+            args=self.arguments(),
+            dependencies=list(self.after) or None,
+            working_dir=WORKSPACE,
+            env=_settings(self.described) or None,
+            resources=self.size.resources,
+            security_context=security(user_namespaces=self.user_namespaces),
+            volume_mounts=[
+                m.VolumeMount(name="workspace", mount_path=WORKSPACE),
+                *(m.VolumeMount(name=name, mount_path=f"{ROOT}/{name}") for name in self.folders),
+                *(secret.mount for secret in self.secrets),
+            ],
+        )
+
+
+def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
+    """Return the inputs that the containers need together, required ones first; equal names are one input.
+
+    Raises ValueError where two steps give one name different defaults.
+    """
+    found: dict[str, Parameter] = {}
+    for container in containers:
+        for name in container.inputs:
+            argument = _argument(container.described, name)
+            parameter = Parameter(name=name, description=argument.help)
+            if not argument.required:  # Hera would write a default of None as the text "null"
+                parameter.default = signature.text_of(argument.default)
+            if found.setdefault(name, parameter).default != parameter.default:
+                raise ValueError(f"the input {name} has two defaults")
+    return sorted(found.values(), key=lambda parameter: isinstance(parameter.default, str))
+
+
+def arguments(containers: Sequence[StepContainer]) -> list[Parameter]:
+    """Return the same as a workflow's arguments, where a default is a value."""
+    found = inputs(containers)
+    for parameter in found:
+        parameter.value, parameter.default = parameter.default, None
+    return found
+
+
+def outputs(container: StepContainer, names: Sequence[str]) -> list[Parameter]:
+    """Return the outputs that stand in files of a container; raises ValueError for one that its step lacks."""
+    step = container.described
+    if unknown := sorted(set(names) - set(step.outputs)):
+        raise ValueError(f"step {step.name} has no output {', '.join(unknown)}; it has {', '.join(step.outputs)}")
+    return [
+        Parameter(name=name, value_from=m.ValueFrom(path=f"{WORKSPACE}/out/{container.name}/{name}")) for name in names
+    ]
+
+
+def pod(
+    name: str, containers: Sequence[StepContainer], *, results: Sequence[str], deadline_seconds: int, workspace: str
+) -> ContainerSet:
+    """Return a template that runs the containers in one pod; the outputs come from the last, which is named `main`.
+
+    Volumes are models, not Hera's own: Hera leaves the mount path of a ContainerSet's volumes out.
+    """
+    if containers[-1].name != "main":
+        raise ValueError("the outputs of a containerSet come from the container named main")
+    secrets = dict.fromkeys(secret for container in containers for secret in container.secrets)
+    return ContainerSet(
+        name=name,
+        inputs=inputs(containers),
+        outputs=outputs(containers[-1], results),
+        containers=[container.node() for container in containers],
+        volumes=[
+            _scratch("workspace", workspace),
+            *(_scratch(name, size) for container in containers for name, size in container.folders.items()),
+            *(secret.volume for secret in secrets),
+        ],
+        active_deadline_seconds=deadline_seconds,
+        service_account_name=SERVICE_ACCOUNT,
+        automount_service_account_token=False,
+        executor=m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
+        pod_security_context=m.PodSecurityContext(
+            run_as_non_root=True, run_as_user=USER, run_as_group=USER, fs_group=USER
+        ),
+        retry_strategy=RetryStrategy(
+            limit=3,
+            retry_policy="Always",
+            expression=TRANSIENT,
+            backoff=m.Backoff(duration="5s", factor=m.IntOrString(root=2), max_duration="5m"),
+        ),
+    )
+
+
+def security(*, user_namespaces: bool) -> m.SecurityContext:
+    """Return what a container may do: nothing, but for a rootless builder, which maps user ids.
+
+    newuidmap and newgidmap carry one file capability each; taking it up needs `allowPrivilegeEscalation` and the two
+    capabilities in the bounding set. The builder's own mounts and namespaces are outside the runtime's default seccomp
+    profile (BuildKit: docs/rootless.md).
+    """
+    if user_namespaces:
+        return m.SecurityContext(
+            allow_privilege_escalation=True,
+            capabilities=m.Capabilities(drop=["ALL"], add=["SETUID", "SETGID"]),
+            seccomp_profile=m.SeccompProfile(type="Unconfined"),
+        )
+    return m.SecurityContext(
+        allow_privilege_escalation=False,
+        capabilities=m.Capabilities(drop=["ALL"]),
+        seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+def _scratch(name: str, size: str) -> m.Volume:
+    return m.Volume(name=name, empty_dir=m.EmptyDirVolumeSource(size_limit=m.Quantity(size)))
+
+
+def _settings(step: Step) -> list[m.EnvVar]:
+    return [
+        m.EnvVar(
+            name=argument.variable,
+            value_from=m.EnvVarSource(
+                config_map_key_ref=m.ConfigMapKeySelector(
+                    name=CONFIG_MAP, key=argument.setting, optional=None if argument.required else True
+                )
+            ),
+        )
+        for argument in step.arguments
+        if argument.setting
+    ]
+
+
+def _argument(step: Step, name: str) -> signature.Argument:
+    try:
+        return step.argument(name)
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from error

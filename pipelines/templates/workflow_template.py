@@ -1,0 +1,38 @@
+"""The frame of every WorkflowTemplate: entrypoint, arguments, time limit, and how long a run is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hera.workflows import DAG, ContainerSet, Parameter, WorkflowTemplate
+from hera.workflows import models as m
+
+from pipelines.templates.pod import EXECUTOR_ACCOUNT, SERVICE_ACCOUNT
+
+DAY = 24 * 3600
+
+
+def workflow_template(
+    templates: Sequence[ContainerSet | DAG], *, title: str, arguments: Sequence[Parameter], deadline_seconds: int
+) -> WorkflowTemplate:
+    """Return a WorkflowTemplate named after its first template, which is also its entrypoint.
+
+    Finished pods go at once, since their logs are on the run's page only while they are wanted: a failed one stays until
+    the run itself goes, a week later, a good run after a day.
+    """
+    name = templates[0].name
+    assert name is not None
+    return WorkflowTemplate(
+        name=name,
+        annotations={"workflows.argoproj.io/title": name, "workflows.argoproj.io/description": title},
+        labels={"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "workflow"},
+        entrypoint=name,
+        arguments=list(arguments),
+        templates=list(templates),
+        service_account_name=SERVICE_ACCOUNT,
+        automount_service_account_token=False,
+        executor=m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
+        active_deadline_seconds=deadline_seconds,
+        ttl_strategy=m.TTLStrategy(seconds_after_success=DAY, seconds_after_failure=7 * DAY),
+        pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
+    )

@@ -1,0 +1,57 @@
+"""`clone-build-push`: one image, from a commit to a digest, in one pod."""
+
+from __future__ import annotations
+
+from hera.workflows import WorkflowTemplate
+
+from pipelines.templates.pod import Secret, Size, StepContainer, arguments, pod
+from pipelines.templates.workflow_template import workflow_template
+
+NAME = "clone-build-push"
+DEADLINE_SECONDS = 2 * 3600
+
+GIT = Secret(name="shipway-git", folder="git")
+PULL = Secret(name="shipway-pull", folder="pull")
+PUSH = Secret(name="shipway-push", folder="push")
+BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")
+
+CLONE = StepContainer(
+    step="clone",
+    name="clone",
+    size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
+    inputs=("repo", "revision", "ref", "path", "dockerfile", "target", "build-args", "platform", "submodules", "lfs"),
+    fixed={"credentials": "../git", "docker-config": "../pull"},
+    secrets=(GIT, PULL),
+)
+BUILD = StepContainer(
+    step="build",
+    name="build",
+    size=Size(cpu="500m", memory="512Mi", most_cpu="4", most_memory="8Gi"),
+    inputs=("context", "labels", "secret-ids", "name", "version"),
+    fixed={"checkout": "out/clone", "secrets": "../secrets"},
+    secrets=(BUILD_SECRETS,),
+    folders={"cache": "50Gi"},
+    after=("clone",),
+    user_namespaces=True,
+)
+MAIN = StepContainer(
+    step="push",
+    name="main",
+    size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
+    fixed={"checkout": "out/clone", "built": "out/build", "docker-config": "../push", "credentials": "../git"},
+    secrets=(GIT, PUSH),
+    after=("build",),
+)
+CONTAINERS = (CLONE, BUILD, MAIN)
+RESULTS = ("digest", "reference", "commit", "tags", "size")
+
+
+def clone_build_push() -> WorkflowTemplate:
+    """Return the WorkflowTemplate; its one template of the same name can be referenced from others."""
+    template = pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi")
+    return workflow_template(
+        [template],
+        title="Builds one image of a Git repository and publishes it by digest",
+        arguments=arguments(CONTAINERS),
+        deadline_seconds=DEADLINE_SECONDS + 600,
+    )
