@@ -213,7 +213,7 @@ class Registry:
             said = answer.headers.get("Docker-Content-Digest", "")
             wanted = ref.digest or (said if said.startswith("sha256:") else digest)
             if answer.data and wanted != digest:
-                raise Unanswered(what, seen=f"{len(answer.data)} bytes with {digest}, not {wanted}", status=200)
+                raise Unanswered(what, seen=f"{len(answer.data)} bytes with {digest}, not {wanted}")
             return registry_manifest.read(answer.data, content_type=answer.headers.get("Content-Type", ""), what=what)
 
         return place.persist(ask)
@@ -290,7 +290,7 @@ class Registry:
                 return f"{place.registry} does not have {manifest.descriptor.digest}"
             registry_transfer.small(place, manifest.config)
         except Unanswered as error:
-            if error.status == 0:
+            if error.silent:
                 raise
             return f"{error.what} ({error.seen})"
         faults = registry_transfer.in_parallel(
@@ -308,7 +308,7 @@ def _tags(place: Repository, url: str, what: str) -> Answer:
         except (ValueError, KeyError, TypeError):
             tags = None
         if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-            raise Unanswered(what, seen="an answer that is no list of tags", status=200)
+            raise Unanswered(what, seen="an answer that is no list of tags")
     return answer
 
 

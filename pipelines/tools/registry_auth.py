@@ -18,7 +18,7 @@ from pipelines.errors import Misconfigured
 from pipelines.tools.credentials import Credentials, Login
 from pipelines.tools.registry_connection import Network, Unanswered, retry_after, shown
 
-_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|$)(?!=)")
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)(?!=)")
 _PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 # The specification's own default where a token server names no lifetime, and the part of it that is not used.
@@ -108,7 +108,7 @@ class Authorization:
             data = self._network.body(response, what=what)
             status, wait = response.status, retry_after(response.headers)
         if status in {408, 429} or status >= 500:
-            raise Unanswered(what, seen=f"{shown(realm)} answered {status}", status=status, wait_seconds=wait)
+            raise Unanswered(what, seen=f"{shown(realm)} answered {status}", wait_seconds=wait)
         if status != 200:
             raise Misconfigured(
                 f"the token server of {registry} refused {repository or 'the login'}",
@@ -122,7 +122,7 @@ class Authorization:
         except (ValueError, TypeError, AttributeError):
             token, seconds = None, 0.0
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
-            raise Unanswered(what, seen=f"{shown(realm)} answered 200 without one", status=status)
+            raise Unanswered(what, seen=f"{shown(realm)} answered 200 without one")
         # One that ends at once is still good for the request it was fetched for.
         return token, time.monotonic() + max(seconds - _MARGIN_SECONDS, seconds / 2)
 

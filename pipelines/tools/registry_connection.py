@@ -53,10 +53,12 @@ class Timing:
 class Unanswered(Transient):
     """No whole answer: what the other side has is unknown."""
 
-    def __init__(self, what: str, *, seen: str, todo: str = "", status: int = 0, wait_seconds: float = 0) -> None:
+    def __init__(
+        self, what: str, *, seen: str = "", todo: str = "", silent: bool = False, wait_seconds: float = 0
+    ) -> None:
         super().__init__(what, seen=seen, todo=todo or "run it again when the server is well")
-        self.status = status
-        """Of the answer there was, or 0 when there was none."""
+        self.silent = silent
+        """Whether nothing came at all, so that asking for something else is of no use."""
         self.wait_seconds = wait_seconds
         """What the server asked for."""
 
@@ -120,11 +122,12 @@ class Network:
         except SSLError as error:
             raise _tls(host, error) from error
         except NameResolutionError as error:
-            raise Unanswered(what, seen="its name is not known", todo=f"check the name {host}, or try later") from error
+            todo = f"check the name {host}, or try later"
+            raise Unanswered(what, seen="its name is not known", todo=todo, silent=True) from error
         except LocationValueError as error:
             raise Unanswered(f"{host} sent an address that is none", seen=str(error)[:200]) from error
         except HTTPError as error:
-            raise Unanswered(what, seen=f"{method}: {_said(error)}") from error
+            raise Unanswered(what, seen=f"{method}: {_said(error)}", silent=True) from error
         finally:
             if response is not None:
                 # A connection whose answer was read whole went back to the pool by itself; any other is of no more use.
@@ -197,7 +200,7 @@ def _tls(host: str, error: SSLError) -> Misconfigured | Unanswered:
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
         todo = f"add {host} to the setting plain-http, if that is meant"
         return Misconfigured(f"{host} does not speak TLS", seen=_said(error), todo=todo)
-    return Unanswered(f"{host} broke off the TLS connection", seen=_said(error))
+    return Unanswered(f"{host} broke off the TLS connection", seen=_said(error), silent=True)
 
 
 def _said(error: Exception) -> str:

@@ -164,7 +164,6 @@ class Repository:
             what,
             seen=f"{self.registry} answered {response.status}" + (f": {text}" if text else ""),
             todo=todo,
-            status=response.status,
             wait_seconds=retry_after(response.headers),
         )
 

@@ -54,7 +54,6 @@ def _download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
                     what,
                     seen=f"the registry lacks a blob of its own image: {registry_errors.said(data) or 404}",
                     todo="have that image pushed again",
-                    status=404,
                 )
             raise repository.refusal(what, response.status, data)
         for piece in repository.network.pieces(response, what=what, seconds=seconds):
@@ -91,7 +90,7 @@ def reach(repository: Repository, blob: Descriptor) -> str:
     try:
         return repository.persist(lambda: _reach(repository, blob, what, {"Range": f"bytes={last}-{last}"}))
     except Unanswered as error:
-        if error.status == 0:
+        if error.silent:
             raise
         return f"{what} ({error.seen})"
 
@@ -142,7 +141,7 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
             if Digest.of_file(source) != blob.digest:
                 raise ShipwayError(what, seen=f"{source} is damaged", todo="build the image again")
             # The session was lost, or took in something else than was sent: a new one may do better.
-            raise Unanswered(what, seen=f"the upload was lost: {registry_errors.said(data)}", status=response.status)
+            raise Unanswered(what, seen=f"the upload was lost: {registry_errors.said(data)}")
         raise repository.refusal(what, response.status, data)
 
 
@@ -158,7 +157,7 @@ def small(repository: Repository, blob: Descriptor) -> bytes:
         )
         if answer.status == 404 or Digest.of(answer.data) != blob.digest:
             seen = "404" if answer.status == 404 else f"{len(answer.data)} other bytes"
-            raise Unanswered(what, seen=seen, status=answer.status)
+            raise Unanswered(what, seen=seen)
         return answer.data
 
     return repository.persist(ask)
