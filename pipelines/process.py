@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 
@@ -116,6 +116,34 @@ def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str
     return child.pid
 
 
+Running: TypeAlias = "subprocess.Popen[bytes]"
+"""A process that its starter attends to: see pipelines.children."""
+
+
+def start(
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None, feed: bool = False
+) -> Running:
+    """Start a command in a session of its own, both outputs in one pipe, and return it at once.
+
+    With `feed` its standard input is a pipe too. Raises Misconfigured when the program cannot be started.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
+        ) from error
+
+
 @contextlib.contextmanager
 def background(
     argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str], holding: int
@@ -183,11 +211,12 @@ def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, 
     lock = threading.Lock()
 
     def pump(source: IO[str], tail: deque[str]) -> None:
-        for line in source:
-            tail.append(line)
-            with lock:
-                sys.stderr.write(line)
-                sys.stderr.flush()
+        with source:
+            for line in source:
+                tail.append(line)
+                with lock:
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
 
     pumps = [
         threading.Thread(target=pump, args=(source, tail), daemon=True)

@@ -1,0 +1,66 @@
+"""The documents a run may use: WorkflowTemplates and Workflows, by name. Nothing in them is judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.errors import Misconfigured, Misuse, Refused
+from pipelines.local.place import Place
+
+KINDS = ("WorkflowTemplate", "Workflow")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C parser where PyYAML has it
+    """Reads YAML as Kubernetes does: a date stays text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's own attribute
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Each document by its name."""
+
+    by_name: dict[str, Place] = field(default_factory=dict)
+
+    def get(self, name: str) -> Place:
+        """Return a document; raises Misuse naming those there are."""
+        if name not in self.by_name:
+            there = ", ".join(sorted(self.by_name)) or "none"
+            raise Misuse("no such workflow", seen=repr(name), todo=f"use one of: {there}")
+        return self.by_name[name]
+
+
+def load(files: Iterable[Path]) -> Documents:
+    """Return the WorkflowTemplates and Workflows of some files; documents of other kinds are left alone.
+
+    Raises Misconfigured for a file that cannot be read, Refused for a name that stands twice.
+    """
+    found = Documents()
+    for file in files:
+        for value in _read(file):
+            if not (isinstance(value, dict) and value.get("kind") in KINDS):
+                continue
+            metadata = value.get("metadata") or {}
+            name = metadata.get("name") or str(metadata.get("generateName") or "").rstrip("-")
+            if not name:
+                raise Refused(f"{file} holds a workflow without a name", seen=f"metadata: {metadata}")
+            if name in found.by_name:
+                raise Refused("two workflows have one name", seen=f"{name}, again in {file}", todo="rename one")
+            found.by_name[name] = Place(value, name, "")
+    return found
+
+
+def _read(file: Path) -> Iterator[Any]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            yield from yaml.load_all(stream, Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Misconfigured(f"{file} cannot be read", seen=str(error), todo="run `shipway compile`") from error

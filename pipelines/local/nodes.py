@@ -1,0 +1,161 @@
+"""What happened: a run's nodes, in the phases and shapes that Argo gives them, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Phase(StrEnum):
+    """Where a node stands."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    SKIPPED = "Skipped"
+    OMITTED = "Omitted"
+    FAILED = "Failed"
+    ERROR = "Error"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it makes what stands above it fail."""
+        return self in (Phase.FAILED, Phase.ERROR)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether something ran; a skipped or omitted node completed nothing."""
+        return self.is_bad or self is Phase.SUCCEEDED
+
+
+class Kind(StrEnum):
+    """What a node is."""
+
+    POD = "Pod"
+    CONTAINER = "Container"
+    DAG = "DAG"
+    TASK_GROUP = "TaskGroup"
+    RETRY = "Retry"
+    SKIPPED = "Skipped"
+
+
+@dataclass(eq=False, kw_only=True)
+class Node:
+    """One node; changed only by the thread that runs it, and by nobody once it is finished."""
+
+    name: str
+    """Unique in the run: `run.task(0:item)(1)`."""
+    display_name: str
+    kind: Kind
+    template: str = ""
+    parent: Node | None = field(default=None, repr=False)
+    children: list[Node] = field(default_factory=list, repr=False)
+    """Tasks of a DAG, items of a group, attempts of a retry, containers of a pod; in order of creation."""
+    phase: Phase = Phase.PENDING
+    message: str = ""
+    started: float = 0.0
+    """Seconds since 1970; 0 before."""
+    finished: float = 0.0
+    outputs: dict[str, str] = field(default_factory=dict)
+    exit_code: int | None = None
+    log: Path | None = None
+    passes_on: frozenset[Phase] = frozenset()
+    """The phases that omitted tasks behind it take over; set when it finished."""
+
+    @property
+    def items(self) -> list[Node]:
+        """The nodes of a fan-out."""
+        return self.children if self.kind is Kind.TASK_GROUP else []
+
+    @property
+    def depth(self) -> int:
+        """How many nodes stand above."""
+        return 0 if self.parent is None else self.parent.depth + 1
+
+    def walk(self) -> Iterator[Node]:
+        """Give this node and everything below, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the node and its children as plain values."""
+        return {
+            "name": self.name,
+            "displayName": self.display_name,
+            "type": str(self.kind),
+            "template": self.template,
+            "phase": str(self.phase),
+            "message": self.message,
+            "startedAt": _moment(self.started),
+            "finishedAt": _moment(self.finished),
+            "seconds": round(max(0.0, self.finished - self.started), 3),
+            "attempts": len(self.children) if self.kind is Kind.RETRY else 1,
+            "exitCode": self.exit_code,
+            "outputs": dict(self.outputs),
+            "log": None if self.log is None else str(self.log),
+            "children": [child.as_json() for child in self.children],
+        }
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a node goes: its name, what people read, and what it stands under."""
+
+    name: str
+    label: str
+    parent: Node | None = None
+
+    def attempt(self, number: int, retry: Node) -> Spot:
+        """Return the place of one attempt under its retry."""
+        return Spot(f"{self.name}({number})", f"{self.label}({number})", retry)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended."""
+
+    name: str
+    template: str
+    phase: Phase
+    message: str
+    stopped: bool
+    """Whether somebody asked it to end before it was done."""
+    root: Node
+    on_exit: Node | None
+    folder: Path
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """What the entrypoint put out."""
+        return dict(self.root.outputs)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, parents first, the exit handler's last."""
+        return (*self.root.walk(), *(self.on_exit.walk() if self.on_exit else ()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        return {
+            "name": self.name,
+            "template": self.template,
+            "phase": str(self.phase),
+            "message": self.message,
+            "stopped": self.stopped,
+            "outputs": self.outputs,
+            "startedAt": _moment(self.root.started),
+            "finishedAt": _moment((self.on_exit or self.root).finished),
+            "seconds": round((self.on_exit or self.root).finished - self.root.started, 3),
+            "folder": str(self.folder),
+            "nodes": self.root.as_json(),
+            "onExit": None if self.on_exit is None else self.on_exit.as_json(),
+        }
+
+
+def _moment(time: float) -> str | None:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds") if time else None

@@ -1,0 +1,137 @@
+"""The folder that stands for a pod: its volumes, where paths of its containers lie in it, and the outputs left there.
+
+A mountPath /a/b of a pod whose folder is P is the folder P/a/b. Containers of one pod see the same folders, as they would in a pod
+that mounts every volume everywhere; nothing here keeps one from another's Secrets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipelines.local.definition import Container, EnvVar, OutputParameter, Pod, Volume
+from pipelines.local.plan import Plan, value_of
+
+
+class NoOutput(Exception):
+    """An output parameter whose file is missing."""
+
+
+class PodFolder:
+    """One pod's folder, made when it is constructed."""
+
+    def __init__(self, folder: Path, pod: Pod, plan: Plan) -> None:
+        """Make the folder with every volume that a container mounts."""
+        self.folder = folder
+        self.plan = plan
+        folder.mkdir(parents=True, mode=0o700)
+        mounts = {path: name for container in pod.containers for path, name in container.mounts.items()}
+        volumes = {volume.name: volume for volume in pod.volumes}
+        for path in sorted(mounts):
+            self._make(self.path(path), volumes[mounts[path]])
+
+    def path(self, path: str) -> Path:
+        """Return where a path of the pod lies."""
+        return self.folder / path.lstrip("/")
+
+    def working_folder(self, container: Container) -> Path:
+        """Return the folder that a container starts in; without a workingDir, the pod's own."""
+        folder = self.path(container.working_dir) if container.working_dir else self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def variables(self, container: Container) -> dict[str, str]:
+        """Return a container's own environment variables; an optional one without a value is left out."""
+        own: dict[str, str] = {}
+        for variable in container.env:
+            value = self._value(variable)
+            if value is not None:
+                own[variable.name] = expanded(value, own) if value is variable.value else value
+        return own
+
+    def outputs(self, wanted: tuple[OutputParameter, ...]) -> dict[str, str]:
+        """Return the outputs, a single newline at the end cut off as Argo does; raises NoOutput."""
+        found = {}
+        root = self.folder.resolve()
+        for output in wanted:
+            path = self.path(output.path)
+            try:
+                if not path.resolve().is_relative_to(root):
+                    raise NoOutput(f"{output.path} leads out of the pod")
+                text = path.read_text(encoding="utf-8", errors="replace")
+            except OSError as error:
+                if output.default is None:
+                    raise NoOutput(f"open {output.path}: {error.strerror}") from error
+                text = output.default
+            found[output.name] = text.removesuffix("\n")
+        return found
+
+    def remove(self) -> None:
+        """Remove it with everything in it, read-only folders too."""
+
+        def open_up(function: Callable[[str], object], path: str, _: object) -> None:
+            with contextlib.suppress(OSError):
+                Path(path).parent.chmod(stat.S_IRWXU)
+                Path(path).chmod(stat.S_IRWXU)
+                function(path)
+
+        shutil.rmtree(self.folder, onerror=open_up)
+
+    def _make(self, folder: Path, volume: Volume) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if volume.kind == "secret" and self.plan.secrets:
+            source = self.plan.secrets.resolve() / volume.source
+            names = volume.items or ({name: name for name in _files(source)} if source.is_dir() else {})
+            for key, name in names.items():
+                # A link: no copy of a secret is left behind, however a run ends.
+                _place(folder / name)
+                if (source / key).is_file():
+                    (folder / name).symlink_to(source / key)
+        if volume.kind == "configMap":
+            values = self.plan.config_maps.get(volume.source, {})
+            for key, name in (volume.items or {key: key for key in values}).items():
+                if key in values:
+                    _place(folder / name)
+                    (folder / name).write_text(values[key], encoding="utf-8")
+
+    def _value(self, variable: EnvVar) -> str | None:
+        if variable.config_map:
+            return value_of(variable.config_map, self.plan.config_maps)
+        if variable.secret:
+            folder = self.plan.secrets
+            path = folder / variable.secret.name / variable.secret.key if folder else None
+            return path.read_text(encoding="utf-8") if path and path.is_file() else None
+        return variable.value
+
+
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """Return a text with `$(NAME)` replaced as the kubelet does it: unknown names stay, `$$` is one `$`.
+
+    Source: k8s.io/kubernetes third_party/forked/golang/expansion.
+    """
+    found, at = "", 0
+    while (dollar := text.find("$", at)) >= 0 and dollar + 1 < len(text):
+        found += text[at:dollar]
+        following = text[dollar + 1]
+        end = text.find(")", dollar)
+        if following == "$":
+            found, at = found + "$", dollar + 2
+        elif following == "(" and end >= 0:
+            name = text[dollar + 2 : end]
+            found, at = found + variables.get(name, f"$({name})"), end + 1
+        elif following == "(":
+            found, at = found + "$(", dollar + 2
+        else:
+            found, at = found + "$" + following, dollar + 2
+    return found + text[at:]
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def _place(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,76 @@
+"""Tells people what a run does, while it does it. Every method may be called from any thread."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Protocol, TextIO
+
+from pipelines.local.nodes import Kind, Node, Phase
+
+_SILENT = frozenset({Kind.RETRY, Kind.TASK_GROUP})
+
+
+class Reporter(Protocol):
+    """What a run tells."""
+
+    def run_started(self, name: str, notes: list[str]) -> None:
+        """A run begins; the notes say what differs from a cluster."""
+
+    def node_started(self, node: Node) -> None:
+        """A node runs."""
+
+    def node_finished(self, node: Node) -> None:
+        """A node is in its last phase; skipped and omitted ones never started."""
+
+    def line(self, node: Node, text: str) -> None:
+        """A command wrote a line, given without its end."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing happened to the run as a whole."""
+
+
+class PlainReporter:
+    """A line for each thing that happens: for logs, pipes and CI."""
+
+    def __init__(self, stream: TextIO | None = None, *, with_output: bool = True) -> None:
+        """Write to a stream, stderr unless given; `with_output` also passes on what commands write."""
+        self.stream = stream or sys.stderr
+        self.with_output = with_output
+        self.lock = threading.Lock()
+
+    def run_started(self, name: str, notes: list[str]) -> None:
+        """See Reporter."""
+        self._write(f"{name}: started")
+        for text in notes:
+            self._write(f"  {text}")
+
+    def node_started(self, node: Node) -> None:
+        """See Reporter."""
+        if node.kind not in _SILENT:
+            self._write(f"{_clock()} {node.name}: {node.phase}")
+
+    def node_finished(self, node: Node) -> None:
+        """See Reporter."""
+        took = f" after {node.finished - node.started:.1f} s" if node.phase.is_completed else ""
+        why = f": {node.message}" if node.message and node.phase is not Phase.SUCCEEDED else ""
+        self._write(f"{_clock()} {node.name}: {node.phase}{took}{why}")
+
+    def line(self, node: Node, text: str) -> None:
+        """See Reporter."""
+        if self.with_output:
+            self._write(f"{node.display_name} | {text}")
+
+    def note(self, text: str) -> None:
+        """See Reporter."""
+        self._write(f"{_clock()} {text}")
+
+    def _write(self, text: str) -> None:
+        with self.lock:
+            self.stream.write(text + "\n")
+            self.stream.flush()
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")

@@ -1,0 +1,58 @@
+"""The part of a run that one stop ends: the nodes of the entrypoint, or those of the exit handler."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.children import Child
+
+STOPPED = "workflow shutdown with strategy:  Stop"
+EXPIRED = "Step exceeded its deadline"
+
+
+class Stage:
+    """Whether work goes on, and the processes that are at it."""
+
+    def __init__(self) -> None:
+        """Begin with nothing running."""
+        self._lock = threading.Lock()
+        self._children: set[Child] = set()
+        self._ended = threading.Event()
+        self.message = ""
+        self.is_stopped = False
+        """Whether somebody stopped it, so that no new node begins; after a deadline, nodes begin and fail at once."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether no new process starts."""
+        return self._ended.is_set()
+
+    def end(self, message: str, *, is_stop: bool) -> None:
+        """Start nothing more, and ask what runs to end."""
+        with self._lock:
+            self.message = message
+            self.is_stopped = self.is_stopped or is_stop
+            self._ended.set()
+            children = list(self._children)
+        for child in children:
+            child.stop()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, no longer than the stage lasts."""
+        self._ended.wait(seconds)
+
+    @contextmanager
+    def running(self, child: Child) -> Iterator[None]:
+        """Have a child stopped when the stage ends within the block."""
+        with self._lock:
+            self._children.add(child)
+            is_ended = self._ended.is_set()
+        if is_ended:
+            child.stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._children.discard(child)
