@@ -74,6 +74,8 @@ def configuration(built: Json, base: Under | None, facts: Facts) -> Json:
     own, inherited = built.get("config") or {}, (base.config if base else {}).get("config") or {}
     fields = {name: own[name] for name in _FIELDS if own.get(name)}
     fields |= {name: inherited[name] for name in _INHERITED if inherited.get(name) and name not in fields}
+    if fields.get("WorkingDir") == "/":  # what a runtime takes where nothing is said; BuildKit says it
+        del fields["WorkingDir"]
     fields["Labels"] = _labels(own.get("Labels") or {}, inherited.get("Labels") or {}, base, facts)
     return {
         **({"author": built["author"]} if built.get("author") else {}),

@@ -1,0 +1,276 @@
+"""One suite of Dockerfiles for both builders: the files and the configuration of the image are the same.
+
+What differs, and why it stays, is written in DIFFERENCES.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Refused
+from tests.build_workspace import BUILDERS, Workspace, busybox, derived
+from tests.image_files import config, files, text
+
+DOCKERFILES = Path(__file__).parent / "dockerfiles"
+SECRET = "canary-7f3a9c"
+DIFFERENCES = {
+    # BuildKit takes away what it mounts a container's files on; buildah leaves these, empty, where the base lacks them.
+    "": {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"},
+    # BuildKit gives --chmod to folders too, copied ones and those it makes on the way; buildah to files alone.
+    "copy": {"/usr/local", "/usr/local/bin", "/owned/folder", "/owned/folder/deep"},
+    # Buildah makes the folder of a VOLUME; BuildKit leaves that to the runtime. A last WORKDIR is the other way round.
+    "settings": {"/data", "/work"},
+}
+"""For a case (the empty name stands for all): paths that differ between the builders."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A folder of `dockerfiles`, and some of what its image must have."""
+
+    name: str
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For a path: kind, mode, owner, and a file's text or a link's target."""
+    absent: tuple[str, ...] = ()
+    config: dict[str, object] = field(default_factory=dict)
+    build_args: tuple[str, ...] = ()
+    target: str = ""
+
+
+def plain(content: str, mode: str = "0644", owner: str = "0:0") -> tuple[str, ...]:
+    """Return what a file of that text looks like."""
+    return ("file", mode, owner, text(content))
+
+
+def folder(mode: str = "0755", owner: str = "0:0") -> tuple[str, ...]:
+    """Return what a folder looks like."""
+    return ("folder", mode, owner, "")
+
+
+CASES = [
+    Case(
+        "multi-stage",
+        files={
+            "/opt/out/deep/result": plain("HELLO\n"),
+            "/opt/verdict": plain("tested\n"),
+            "/home/file": plain("new\n"),
+            "/opt/out/deep": folder(),
+        },
+        absent=("/src", "/bin/vi"),
+        config={"Cmd": ["/bin/sh"]},
+    ),
+    Case(
+        "arguments",
+        build_args=("SUFFIX=xyz", "UNUSED=1"),
+        files={"/greeting": plain("good morning xyz\n"), "/srv/xyz/copied-xyz": plain("content\n")},
+        config={"WorkingDir": "/srv/xyz"},
+    ),
+    Case("syntax", files={"/two": plain("two\n")}),
+    Case(
+        "mounts",
+        files={
+            "/context": plain("from-context\n"),
+            "/stage": plain("from-stage\n"),
+            "/image": plain("tools"),
+            "/cache": plain("kept\n"),
+            "/secret-length": plain(f"{len(SECRET)}\n{len(SECRET)}\n"),
+        },
+        absent=("/var/cache", "/scratch", "/mnt", "/run/secrets", "/root/.token"),
+    ),
+    Case(
+        "copy",
+        files={
+            "/usr/local/bin/script": ("file", "0750", "0:0", text("#!/bin/sh\necho ran\n")),
+            "/owned/script": ("file", "0755", "10:20", text("#!/bin/sh\necho ran\n")),
+            "/owned/folder/deep/b": plain("b\n", "0600", "65534:65534"),
+            "/many/a": plain("a\n"),
+            "/many/deep/b": plain("b\n"),
+            "/glob/script.sh": ("file", "0755", "0:0", text("#!/bin/sh\necho ran\n")),
+            "/unpacked/t/inner": plain("inner\n"),
+            "/spaces in name/with space.txt": plain("s\n"),
+            "/ran": plain("ran\n"),
+        },
+        absent=("/unpacked/archive.tar",),
+    ),
+    Case(
+        "links",
+        files={
+            "/etc/outside": ("link", "0777", "0:0", "/etc/shadow"),
+            "/etc/dangling": ("link", "0777", "0:0", "nowhere"),
+            "/opt/current": ("link", "0777", "0:0", "real"),
+            "/absolute": ("link", "0777", "0:0", "/etc/passwd"),
+            "/opt/real/file": plain("f\n"),
+        },
+        absent=("/etc/shadow",),
+    ),
+    Case(
+        "ignore",
+        files={
+            "/all/kept.txt": plain("kept.txt\n"),
+            "/all/build/keep.txt": plain("build/keep.txt\n"),
+            "/all/deep/er/ok.txt": plain("deep/er/ok.txt\n"),
+        },
+        absent=("/all/app.log", "/all/build/x", "/all/deep/er/secret.txt", "/all/Dockerfile", "/all/.git"),
+    ),
+    Case("own-ignore", files={"/all/a.txt": plain("a\n")}, absent=("/all/b.txt", "/all/.dockerignore")),
+    Case(
+        "user",
+        files={
+            "/data/uid": plain("1000\n", owner="1000:1000"),
+            "/data/private": folder("0700", "1000:1000"),
+            "/data/copied.txt": plain("x\n"),
+            "/data/where": plain("/data/made\n", owner="1000:1000"),
+            "/tmp/name": plain("nobody\n", owner="65534:65534"),
+        },
+        config={"User": "nobody", "WorkingDir": "/data/made"},
+    ),
+    Case(
+        "settings",
+        files={"/done": plain("done\n")},
+        absent=("/triggered",),
+        config={
+            "Shell": ["/bin/sh", "-ec"],
+            "ExposedPorts": {"443/tcp": {}, "53/udp": {}, "80/tcp": {}},
+            "Volumes": {"/data": {}},
+            "StopSignal": "SIGUSR1",
+            "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5_000_000_000, "Timeout": 3_000_000_000, "Retries": 2},
+            "OnBuild": ["RUN echo triggered > /triggered"],
+            "Entrypoint": ["/bin/sh", "-c"],
+            "Cmd": ["echo hi"],
+            "User": "5:6",
+            "WorkingDir": "/work",
+        },
+    ),
+    Case("scratch", files={"/etc/x": plain("x\n")}, absent=("/bin",), config={"Cmd": ["/etc/x"]}),
+    Case("plain", files={"/bin/sh": ("link", "0777", "0:0", "busybox")}),
+    Case("target", target="wanted", files={"/wanted": plain("wanted\n")}),
+]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace with busybox as `base`, busybox and a marker as `tools`, and one secret."""
+    made = Workspace(tmp_path / "workspace")
+    below = made.base()
+    made.base("tools", derived(made.layout, below, {"marker": "tools"}))
+    (made.root / "secrets").mkdir()
+    (made.root / "secrets" / "token").write_text(SECRET)
+    return made
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_builders_agree(case: Case, workspace: Workspace, cache: Path) -> None:
+    """Both builders make the same files and the same configuration of a Dockerfile, and the ones it describes."""
+    workspace.copy(DOCKERFILES / case.name)
+    (workspace.source / ".git").mkdir()
+    (workspace.source / ".git" / "HEAD").write_text("never part of an image")
+    checkout = workspace.checkout(build_args=case.build_args, target=case.target)
+    seen = []
+    for builder in BUILDERS:
+        workspace.build(builder, cache, checkout=checkout, secret_ids=("token",))
+        found = files(workspace.image)
+        for path, wanted in case.files.items():
+            entry = found.get(path)
+            assert entry is not None, f"{builder}: {path} is missing"
+            assert (entry.kind, entry.mode, entry.owner, entry.content) == wanted, f"{builder}: {path}"
+        assert not [path for path in case.absent if path in found], builder
+        fields = config(workspace.image)["config"]
+        assert {name: fields.get(name) for name in case.config} == case.config, builder
+        blobs = [path.read_bytes() for path in (workspace.image.path / "blobs" / "sha256").iterdir()]
+        assert not any(SECRET.encode() in blob for blob in blobs), builder
+        timeless = {
+            path: (entry.kind, entry.mode, entry.owner, entry.content)
+            for path, entry in found.items()
+            if path not in DIFFERENCES[""] | DIFFERENCES.get(case.name, set())
+        }
+        seen.append((timeless, fields))
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] == seen[1][1]
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_siblings(builder: str, workspace: Workspace, cache: Path) -> None:
+    """Each way to write an image's name gives the image fetched for it, and no two of them are mixed up."""
+    workspace.copy(DOCKERFILES / "siblings")
+    below = busybox(workspace.layout)
+    names = [
+        "base",
+        "base:1.0",
+        "docker.io/library/base",
+        "registry.example:5000/team/base:2.0",
+        "registry.example:5000/team/base@sha256:" + "a" * 64,
+        "team/base",
+        "registry.example:5000/team/tools:1.2",
+        "registry.example:5000/team/direct:3",
+    ]
+    workspace.bases.clear()
+    for name in names:
+        workspace.base(name, derived(workspace.layout, below, {"marker": name}), sibling=True)
+    workspace.build(builder, cache)
+    found = files(workspace.image)
+    assert [found[f"/{letter}"].content for letter in "abcdefgh"] == [text(name) for name in names]
+    assert config(workspace.image)["config"]["Labels"]["org.opencontainers.image.base.name"] == "base"
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_inherited_configuration(builder: str, workspace: Workspace, cache: Path) -> None:
+    """A base's shell is used, its triggers run once and end with the child, its health check stays."""
+    workspace.copy(DOCKERFILES / "triggers")
+    below = busybox(workspace.layout)
+    check = {"Test": ["CMD", "true"], "Retries": 4}
+    workspace.bases.clear()
+    workspace.base(
+        "base",
+        derived(
+            workspace.layout,
+            below,
+            {"marker": "base"},
+            Shell=["/bin/sh", "-fc"],
+            OnBuild=["COPY input.txt /given", "RUN echo trigger /b* >> /order"],
+            Healthcheck=check,
+            Labels={"org.opencontainers.image.title": "the base", "kept": "yes"},
+        ),
+    )
+    workspace.build(builder, cache)
+    found, fields = files(workspace.image), config(workspace.image)["config"]
+    assert found["/given"].content == text("data\n")
+    assert found["/order"].content == text("trigger /b*\nown\n"), "the shell's option -f leaves patterns alone"
+    assert (fields["Shell"], fields["Healthcheck"], fields.get("OnBuild")) == (["/bin/sh", "-fc"], check, None)
+    assert fields["Labels"]["org.opencontainers.image.title"] == "app"
+    assert fields["Labels"]["kept"] == "yes"
+
+
+def test_heredoc_with_buildkit(workspace: Workspace, cache: Path) -> None:
+    """BuildKit runs the lines of a heredoc."""
+    workspace.copy(DOCKERFILES / "heredoc").build("buildkit", cache)
+    found = files(workspace.image)
+    assert (found["/one"].content, found["/two"].content) == (text("one\n"), text("two\n"))
+    assert found["/file"].content == text("$literal\n")
+
+
+def test_heredoc_with_buildah(workspace: Workspace, cache: Path) -> None:
+    """An older buildah, which would run the lines of a heredoc as instructions, is not even started."""
+    workspace.copy(DOCKERFILES / "heredoc")
+    with pytest.raises(Refused, match=r"Dockerfile:2: buildah 1\.28\S* does not know heredocs"):
+        workspace.build("buildah", cache)
+    assert not workspace.image.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("COPY --link a /a", "does not know COPY --link"),
+        ("COPY --exclude=*.x . /a", "does not know COPY --exclude"),
+        ("COPY --chmod=u+x a /a", "only octal modes"),
+        ("ADD --checksum=sha256:" + "0" * 64 + " https://x.invalid/y /y", "does not know ADD --checksum"),
+        ("RUN --mount=type=secret,id=token,env=TOKEN true", "secrets as files only"),
+    ],
+)
+def test_unknown_to_buildah(line: str, message: str, workspace: Workspace, cache: Path) -> None:
+    """What buildah lacks is refused with the line and the builder's version, before the build."""
+    workspace.write({"Dockerfile": f"FROM base\nRUN true\n{line}\n", "a": "a"})
+    with pytest.raises(Refused, match=f"^Dockerfile:3: .*{message}"):
+        workspace.build("buildah", cache, secret_ids=("token",))
