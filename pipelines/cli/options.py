@@ -51,6 +51,7 @@ def running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=_jobs, default=os.cpu_count() or 1, help="tasks side by side (default: the processors)"
     )
+    parser.add_argument("--quiet", action="store_true", help="show what the steps do, not what their programs write")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
 
 

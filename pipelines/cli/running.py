@@ -1,0 +1,79 @@
+"""Runs on the local engine, for the commands that start them: files, folders, and who is told."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import pipelines
+from pipelines.local import documents, engine
+from pipelines.local.nodes import Outcome
+from pipelines.local.reporter import PlainReporter, Reporter
+
+TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
+CONFIG_MAP = "shipway"
+KEPT_RUNS = 20
+
+
+def run(
+    given: Namespace,
+    settings: Mapping[str, str],
+    template: str,
+    arguments: Mapping[str, str],
+    *,
+    workflow: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Run a compiled template, or `workflow` over the compiled ones, and return how it ended."""
+    runs: Path = given.state / "runs"
+    _prune(runs)
+    name = f"{template}-{secrets.token_hex(3)}"
+    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    (folder / "definition").mkdir(parents=True)
+    files = sorted(TEMPLATES.glob("*.yaml"))
+    if workflow is not None:
+        files.append(folder / "definition" / "workflow.yaml")
+        files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
+    return engine.run(
+        documents.load(files),
+        template,
+        arguments,
+        config_maps={CONFIG_MAP: {key: value for key, value in settings.items() if key != "secrets"}},
+        secrets=Path(settings["secrets"]),
+        folder=folder / "run",
+        jobs=given.jobs,
+        reporter=_reporter(quiet=given.quiet),
+        name=name,
+    )
+
+
+def exit_code(outcome: Outcome) -> int:
+    """Return the command's exit code: that of the first container that failed with one of ours, 130 after a stop."""
+    if outcome.stopped:
+        return 130
+    if not outcome.phase.is_bad:
+        return 0
+    codes = [node.exit_code for node in outcome.nodes if node.phase.is_bad and node.exit_code]
+    return next((code for code in codes if code in {2, 3, 75, 78}), 1)
+
+
+def _reporter(*, quiet: bool) -> Reporter:
+    if sys.stderr.isatty():
+        from pipelines.local.tree_reporter import TreeReporter  # noqa: PLC0415 - rich is for terminals only
+
+        return TreeReporter()
+    return PlainReporter(with_output=not quiet)
+
+
+def _prune(runs: Path) -> None:
+    """Keep the newest runs only; their names begin with the time."""
+    old = sorted(runs.iterdir())[: -KEPT_RUNS + 1] if runs.is_dir() else []
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
