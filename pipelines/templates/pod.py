@@ -181,7 +181,7 @@ def pod(
             *(_scratch(name, size) for container in containers for name, size in container.folders.items()),
             *(secret.volume for secret in secrets),
         ],
-        active_deadline_seconds=deadline_seconds,
+        active_deadline_seconds=str(deadline_seconds),  # the Argo SDK reads an IntOrString as text only
         service_account_name=SERVICE_ACCOUNT,
         automount_service_account_token=False,
         executor=m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
@@ -189,10 +189,10 @@ def pod(
             run_as_non_root=True, run_as_user=USER, run_as_group=USER, fs_group=USER
         ),
         retry_strategy=RetryStrategy(
-            limit=3,
+            limit="3",
             retry_policy="Always",
             expression=TRANSIENT,
-            backoff=m.Backoff(duration="5s", factor=m.IntOrString(root=2), max_duration="5m"),
+            backoff=m.Backoff(duration="5s", factor=m.IntOrString(root="2"), max_duration="5m"),
         ),
     )
 

@@ -1,0 +1,40 @@
+"""Walking compiled documents: every place with its path, and the templates in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+Document = dict[str, Any]
+PARAMETER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every place of a document with its path, parents first."""
+    yield path, value
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from walk(child, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from walk(child, f"{path}[{index}]")
+
+
+def texts(value: Any) -> Iterator[tuple[str, str]]:
+    """Give every text of a document with its path."""
+    for path, child in walk(value):
+        if isinstance(child, str):
+            yield path, child
+
+
+def templates(document: Document) -> list[Document]:
+    """Return the templates of a WorkflowTemplate."""
+    return list(document["spec"].get("templates", []))
+
+
+def containers(template: Document) -> list[Document]:
+    """Return the containers of a template, whatever its kind."""
+    found = list(template.get("containerSet", {}).get("containers", []))
+    found += [template[kind] for kind in ("container", "script") if kind in template]
+    return found + list(template.get("initContainers", [])) + list(template.get("sidecars", []))

@@ -1,0 +1,159 @@
+"""What holds for every compiled WorkflowTemplate. Each law returns what breaks it, in words."""
+
+from __future__ import annotations
+
+import re
+
+from tests.laws.documents import PARAMETER, Document, containers, templates, texts, walk
+
+_DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_WORKFLOW = {"workflow.name", "workflow.status", "workflow.uid", "workflow.namespace"}
+_SHELLS = re.compile(r"(?:^|/)(?:ba|da|z|k)?sh$")
+_CHOOSING = re.compile(
+    r"\.(?:image|serviceAccountName|namespace|secretName|schedulerName|priorityClassName|podSpecPatch|hostPath|path)$"
+    r"|(?:secretKeyRef|configMapKeyRef|secret|configMap|templateRef|imagePullSecrets|mutex|synchronization)\b.*\.(?:name|template|key)$"
+    r"|\.(?:mountPath|subPath|workingDir)$"
+)
+_NEEDED = (
+    "activeDeadlineSeconds",
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "executor",
+    "securityContext",
+    "retryStrategy",
+)
+
+
+def unresolved_names(document: Document) -> list[str]:
+    """Every `{{…}}` names something that its own template has; a template reads inputs and never the workflow's arguments."""
+    broken = []
+    for template in templates(document):
+        known = {f"inputs.parameters.{p['name']}" for p in template.get("inputs", {}).get("parameters", [])} | _WORKFLOW
+        tasks = template.get("dag", {}).get("tasks", [])
+        for task in tasks:
+            known |= {f"tasks.{task['name']}.{field}" for field in ("status", "outputs.parameters.*")}
+            if "withParam" in task or "withItems" in task:
+                known |= {"item", "item.*"}
+        for path, text in texts(template):
+            for name in PARAMETER.findall(text):
+                general = re.sub(r"(outputs\.parameters|^item)\..+$", r"\1.*", name)
+                if name not in known and general not in known:
+                    broken.append(f"{template['name']}: {path}: {{{{{name}}}}} names nothing")
+    for path, text in texts({key: value for key, value in document["spec"].items() if key != "templates"}):
+        if PARAMETER.search(text):
+            broken.append(f"spec.{path}: a parameter outside a template")
+    return broken
+
+
+def code_from_parameters(document: Document) -> list[str]:
+    """No parameter stands in a script, a command or a shell's text; where it is an argument it fills a whole flag."""
+    broken = []
+    for template in templates(document):
+        if "script" in template:
+            broken.append(f"{template['name']}: an inline script")
+        for container in containers(template):
+            where = f"{template['name']}/{container.get('name', 'main')}"
+            command, args = container.get("command", []), container.get("args", [])
+            if any(PARAMETER.search(word) for word in [*command, container.get("source", "")]):
+                broken.append(f"{where}: a parameter in the command")
+            if any(_SHELLS.search(word) for word in [*command, *args]):
+                broken.append(f"{where}: a shell")
+            broken += [
+                f"{where}: {word} is not --name={{{{…}}}}"
+                for word in args
+                if PARAMETER.search(word) and not re.fullmatch(r"--[a-z-]+=\{\{[a-z.-]+\}\}", word)
+            ]
+            broken += [
+                f"{where}: a parameter in the environment variable {env['name']}"
+                for env in container.get("env", [])
+                if PARAMETER.search(env.get("value", ""))
+            ]
+    return broken
+
+
+def choices_by_parameters(document: Document) -> list[str]:
+    """No parameter picks a Secret, an image, an account, a registry, a namespace, a template or a path."""
+    broken = [
+        f"{path} = {text}"
+        for path, text in texts(document["spec"])
+        if PARAMETER.search(text) and _CHOOSING.search(path)
+    ]
+    choosing = re.compile(r"registry|namespace|service-?account|image-pull|mirror|docker-config|credential")
+    broken += [
+        f"{template['name']}: the input {parameter['name']}"
+        for template in templates(document)
+        for parameter in template.get("inputs", {}).get("parameters", [])
+        if choosing.search(parameter["name"])
+    ]
+    return broken
+
+
+def lacking(document: Document) -> list[str]:
+    """Everything that a referenced template needs stands on it: account, token, deadline, security, retry, limits, volumes."""
+    broken = []
+    for template in templates(document):
+        if not containers(template):
+            continue
+        name = template["name"]
+        broken += [f"{name}: no {field}" for field in _NEEDED if field not in template]
+        if template.get("automountServiceAccountToken") is not False:
+            broken.append(f"{name}: mounts a token")
+        if "exit code 75" not in template.get("retryStrategy", {}).get("expression", ""):
+            broken.append(f"{name}: retries more than what may pass")
+        volumes = {volume["name"] for volume in template.get("volumes", [])}
+        for container in containers(template):
+            where = f"{name}/{container.get('name', 'main')}"
+            resources = container.get("resources", {})
+            broken += [
+                f"{where}: no {kind} of {what}"
+                for kind in ("requests", "limits")
+                for what in ("cpu", "memory")
+                if what not in resources.get(kind, {})
+            ]
+            mounts = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", [])}
+            if unknown := mounts.keys() - volumes:
+                broken.append(f"{where}: mounts {', '.join(sorted(unknown))}, which the template lacks")
+            if not any(container.get("workingDir", "") == path for path in mounts.values()):
+                broken.append(f"{where}: works outside its volumes")
+            broken += [
+                f"{where}: {word} is an absolute path"
+                for word in container.get("args", [])
+                if re.search(r"(?:^|=)/", word)
+            ]
+    return broken
+
+
+def privileges(document: Document) -> list[str]:
+    """Nothing runs as root, privileged, or with the host's files, network or processes."""
+    broken = []
+    for template in templates(document):
+        if containers(template) and not template.get("securityContext", {}).get("runAsNonRoot"):
+            broken.append(f"{template['name']}: may run as root")
+        for container in containers(template):
+            where = f"{template['name']}/{container.get('name', 'main')}"
+            context = container.get("securityContext", {})
+            if context.get("privileged") or "ALL" not in context.get("capabilities", {}).get("drop", []):
+                broken.append(f"{where}: keeps capabilities")
+            if set(context.get("capabilities", {}).get("add", [])) - {"SETUID", "SETGID"}:
+                broken.append(f"{where}: adds capabilities")
+            if "seccompProfile" not in context or "allowPrivilegeEscalation" not in context:
+                broken.append(f"{where}: leaves its security to the cluster")
+    broken += [path for path, _ in walk(document) if re.search(r"\.(?:hostPath|hostNetwork|hostPID|hostIPC)$", path)]
+    return broken
+
+
+def illegal_names(document: Document) -> list[str]:
+    """Names and labels are what the cluster takes, also with what Argo appends to them."""
+    metadata = document["metadata"]
+    broken = [] if _DNS.fullmatch(metadata["name"]) and len(metadata["name"]) <= 57 else [metadata["name"]]
+    broken += [
+        f"label {key}: {value}" for key, value in metadata.get("labels", {}).items() if not _LABEL.fullmatch(value)
+    ]
+    for template in templates(document):
+        names = [template["name"], *(c["name"] for c in containers(template) if "name" in c)]
+        broken += [name for name in names if not _DNS.fullmatch(name)]
+    return broken
+
+
+LAWS = (unresolved_names, code_from_parameters, choices_by_parameters, lacking, privileges, illegal_names)

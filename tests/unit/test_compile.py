@@ -1,0 +1,72 @@
+"""Compiling: the committed files are what the code says, the same bytes each time, and a wrong name fails here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pipelines.compile as compiling
+from pipelines.templates.pod import Size, StepContainer, inputs, outputs
+
+FILES = Path(__file__).parents[2] / "charts/shipway/files"
+SMALL = Size(cpu="1", memory="1Mi", most_cpu="1", most_memory="1Mi")
+
+
+def test_committed_files_are_compiled_from_this_code() -> None:
+    """Nobody edits the compiled files, and nobody forgets to compile."""
+    assert compiling.check(FILES) == []
+
+
+def test_the_same_bytes_in_every_process() -> None:
+    """No hash seed, folder or locale reaches the output."""
+    program = "import sys, pipelines.compile as c; sys.stdout.write(repr(c.compile_all()))"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "LANG": language},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed, language in (("1", "C.UTF-8"), ("2", "C"))
+    }
+    assert texts == {repr(compiling.compile_all())}
+
+
+def test_drift_is_shown(tmp_path: Path) -> None:
+    """An edited, a missing and a foreign file are each a difference; writing mends all three."""
+    compiling.write(tmp_path)
+    [first, *_] = sorted(tmp_path.glob("*.yaml"))
+    first.write_text(first.read_text().replace("activeDeadlineSeconds", "activeDeadline"))
+    (tmp_path / "foreign.yaml").write_text("a: 1\n")
+    drifts = compiling.check(tmp_path)
+    assert any("-  activeDeadline:" in drift for drift in drifts)
+    assert any("foreign.yaml" in drift for drift in drifts)
+    assert sorted(path.name for path in compiling.write(tmp_path)) == sorted(["foreign.yaml", first.name])
+    assert compiling.check(tmp_path) == []
+
+
+def test_a_name_that_no_signature_has_fails() -> None:
+    """An input, a missing argument, a setting and an output that the step does not have each fail at compile time."""
+    container = StepContainer(step="clone", name="main", size=SMALL, inputs=("repos",))
+    with pytest.raises(ValueError, match="no argument 'repos'"):
+        container.arguments()
+    with pytest.raises(ValueError, match="needs repo"):
+        StepContainer(step="clone", name="main", size=SMALL).arguments()
+    with pytest.raises(ValueError, match="registry is a setting"):
+        StepContainer(step="clone", name="main", size=SMALL, inputs=("repo", "registry")).arguments()
+    with pytest.raises(ValueError, match="no output digests"):
+        outputs(StepContainer(step="push", name="main", size=SMALL), ["digests"])
+
+
+def test_inputs_follow_the_signature() -> None:
+    """An argument without a default is an input without one; the others carry the function's own."""
+    found = {
+        p.name: p.default
+        for p in inputs([StepContainer(step="clone", name="main", size=SMALL, inputs=("lfs", "repo", "revision"))])
+    }
+    assert found == {"repo": None, "lfs": "false", "revision": "HEAD"}

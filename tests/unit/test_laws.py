@@ -1,0 +1,149 @@
+"""The laws over compiled documents: all committed ones keep them, and each law catches what breaks it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from argo_workflows.configuration import Configuration
+from argo_workflows.model.io_argoproj_workflow_v1alpha1_workflow_template import (
+    IoArgoprojWorkflowV1alpha1WorkflowTemplate,
+)
+from argo_workflows.model_utils import validate_and_convert_types
+from hera.workflows import models
+
+from tests.laws import workflows
+from tests.laws.documents import Document
+from tests.laws.fields import unknown_fields
+
+FILES = sorted(Path(__file__).parents[2].joinpath("charts/shipway/files").glob("*.yaml"))
+DOCUMENTS = [document for file in FILES for document in yaml.safe_load_all(file.read_text())]
+TEMPLATES = [document for document in DOCUMENTS if document["kind"] == "WorkflowTemplate"]
+
+
+def parse_with_sdk(document: Document) -> None:
+    """Convert a document with the Argo SDK, which empties what it reads; raises its TypeError where a value has another type."""
+    validate_and_convert_types(
+        copy.deepcopy(document),
+        (IoArgoprojWorkflowV1alpha1WorkflowTemplate,),
+        ["document"],
+        True,
+        True,
+        Configuration(),
+    )
+
+
+@pytest.mark.parametrize("document", TEMPLATES, ids=lambda d: d["metadata"]["name"])
+@pytest.mark.parametrize("law", workflows.LAWS, ids=lambda law: law.__name__)
+def test_compiled_documents_keep_the_laws(document: Document, law: Callable[[Document], list[str]]) -> None:
+    """No compiled document breaks a law."""
+    assert law(document) == []
+
+
+@pytest.mark.parametrize("document", TEMPLATES, ids=lambda d: d["metadata"]["name"])
+def test_compiled_documents_have_no_unknown_field(document: Document) -> None:
+    """Every field is one of Argo's, and every value of its type."""
+    assert unknown_fields(document, models.WorkflowTemplate) == []
+    parse_with_sdk(document)
+
+
+def broken(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> Document:
+    """Return clone-build-push after a change of its template and that template's first container."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "clone-build-push"))
+    template = document["spec"]["templates"][0]
+    change(template, template["containerSet"]["containers"][0])
+    return document
+
+
+CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, Any], dict[str, Any]], object]]] = [
+    (workflows.unresolved_names, "names nothing", lambda t, c: c["args"].append("--x={{inputs.parameters.nothing}}")),
+    (workflows.unresolved_names, "names nothing", lambda t, c: c["args"].append("--x={{workflow.parameters.repo}}")),
+    (workflows.code_from_parameters, "a shell", lambda t, c: c.update(command=["sh", "-c"])),
+    (workflows.code_from_parameters, "in the command", lambda t, c: c["command"].append("{{inputs.parameters.repo}}")),
+    (workflows.code_from_parameters, "is not --name", lambda t, c: c["args"].append("x{{inputs.parameters.repo}}")),
+    (workflows.code_from_parameters, "inline script", lambda t, c: t.update(script={"source": "true"})),
+    (
+        workflows.code_from_parameters,
+        "environment",
+        lambda t, c: c["env"].append({"name": "X", "value": "{{inputs.parameters.repo}}"}),
+    ),
+    (workflows.choices_by_parameters, "image", lambda t, c: c.update(image="{{inputs.parameters.repo}}")),
+    (
+        workflows.choices_by_parameters,
+        "secretName",
+        lambda t, c: t["volumes"].append({"secret": {"secretName": "{{inputs.parameters.repo}}"}}),
+    ),
+    (
+        workflows.choices_by_parameters,
+        "serviceAccountName",
+        lambda t, c: t.update(serviceAccountName="{{inputs.parameters.repo}}"),
+    ),
+    (
+        workflows.choices_by_parameters,
+        "the input registry",
+        lambda t, c: t["inputs"]["parameters"].append({"name": "registry"}),
+    ),
+    (workflows.lacking, "no activeDeadlineSeconds", lambda t, c: t.pop("activeDeadlineSeconds")),
+    (workflows.lacking, "mounts a token", lambda t, c: t.update(automountServiceAccountToken=True)),
+    (workflows.lacking, "retries more", lambda t, c: t["retryStrategy"].pop("expression")),
+    (workflows.lacking, "no limits of memory", lambda t, c: c["resources"]["limits"].pop("memory")),
+    (workflows.lacking, "which the template lacks", lambda t, c: t["volumes"].pop()),
+    (workflows.lacking, "outside its volumes", lambda t, c: c.update(workingDir="/tmp")),
+    (workflows.lacking, "absolute path", lambda t, c: c["args"].append("--outputs=/out")),
+    (workflows.privileges, "may run as root", lambda t, c: t["securityContext"].pop("runAsNonRoot")),
+    (workflows.privileges, "keeps capabilities", lambda t, c: c["securityContext"].update(privileged=True)),
+    (
+        workflows.privileges,
+        "adds capabilities",
+        lambda t, c: c["securityContext"]["capabilities"].update(add=["SYS_ADMIN"]),
+    ),
+    (workflows.privileges, "hostPath", lambda t, c: t["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
+    (workflows.illegal_names, "A_b", lambda t, c: c.update(name="A_b")),
+]
+
+
+@pytest.mark.parametrize(("law", "told", "change"), CHANGES, ids=lambda value: value if isinstance(value, str) else "")
+def test_each_law_catches_what_breaks_it(
+    law: Callable[[Document], list[str]], told: str, change: Callable[[dict[str, Any], dict[str, Any]], object]
+) -> None:
+    """A law that nothing can break would prove nothing."""
+    assert [text for text in law(broken(change)) if told in text]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t, c: t.update(containerset={}),
+        lambda t, c: c["env"][0]["valueFrom"]["configMapKeyRef"].update(optinal=True),
+        lambda t, c: t["retryStrategy"]["backoff"].update(max="1m"),
+    ],
+)
+def test_a_misspelt_field_is_found(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+    """A field that Argo would ignore is named by its path."""
+    assert len(unknown_fields(broken(change), models.WorkflowTemplate)) == 1
+
+
+def test_a_value_of_another_type_is_found() -> None:
+    """The SDK refuses a text where Argo has a number."""
+    with pytest.raises(Exception, match="Invalid type"):
+        parse_with_sdk(broken(lambda t, c: t.update(containerSet="x")))
+
+
+def test_secrets_are_mounted_where_they_are_needed_and_nowhere_else() -> None:
+    """The container that runs strangers' Dockerfiles sees no credential, and only `main` can push."""
+    document = broken(lambda t, c: None)
+    template = document["spec"]["templates"][0]
+    secret = {v["name"]: v["secret"]["secretName"] for v in template["volumes"] if "secret" in v}
+    seen = {
+        container["name"]: sorted(secret[m["name"]] for m in container["volumeMounts"] if m["name"] in secret)
+        for container in template["containerSet"]["containers"]
+    }
+    assert seen == {
+        "clone": ["shipway-git", "shipway-pull"],
+        "build": ["shipway-build-secrets"],
+        "main": ["shipway-git", "shipway-push"],
+    }
