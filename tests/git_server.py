@@ -29,6 +29,8 @@ class GitServer:
     """Answered to everything, instead of serving."""
     redirect: str = ""
     """Where requests are sent on to, scheme and host."""
+    moved: tuple[str, str] = ("", "")
+    """A repository's old path and its new one."""
     cut_post: bool = False
     """Whether answers to a POST end in the middle, as of a server that dies."""
     hold: threading.Event | None = None
@@ -39,6 +41,8 @@ class GitServer:
     """The Authorization header of each request that had one."""
     large_files: dict[str, bytes] = field(default_factory=dict)
     """Content by SHA-256, served by Git LFS's batch protocol."""
+    lfs_status: int = 0
+    """Answered to every request for large files."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -89,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if state.redirect:
             self._plain(301, b"", Location=state.redirect + self.path)
+        elif state.moved[0] and self.path.startswith(state.moved[0]):
+            self._plain(301, b"", Location=state.url + self.path.replace(*state.moved))
         elif state.login is not None and given != _basic(*state.login):
             self._plain(401, b"who are you\n", **{"WWW-Authenticate": 'Basic realm="git"'})
         else:
@@ -142,6 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _large_files(self, body: bytes) -> None:
         state = self.server.state
+        if state.lfs_status:
+            self._plain(state.lfs_status, b"{}")
+            return
         if self.path.endswith("/objects/batch"):
             wanted = json.loads(body)["objects"]
             prefix = self.path.removesuffix("/batch")

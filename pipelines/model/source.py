@@ -6,9 +6,10 @@ these types let neither through: see the advisories CVE-2017-1000117 and CVE-201
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
 from pipelines.errors import Misuse, Refused
@@ -25,6 +26,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1), rules 3 to 10.
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|[/.]$|^/|^@$")
 _MAX_REF = 1024
+# A component of a repository's name in a registry: distribution-spec, "Pulling manifests".
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 _TODO = "give https://host/path, ssh://user@host/path, user@host:path, or a folder"
 
@@ -78,10 +81,11 @@ class RepositoryUrl(str):
 
     @property
     def name(self) -> str:
-        """The repository's own name in the letters that an image's name may have; `image` when nothing is left."""
-        path = str(Path(self.local_path).resolve()) if self.local_path else self.rstrip("/").rpartition(":")[2]
+        """The last part of the address, in lower case and in letters that an image's name may have; never empty."""
+        # A folder is named as it was given: not as the folder that a link leads to.
+        path = os.path.abspath(self.local_path) if self.local_path else self.rpartition(":")[2]  # noqa: PTH100
         last = path.rstrip("/").rpartition("/")[2].removesuffix(".git").lower()
-        return _NOT_IN_A_NAME.sub("-", last).strip("-") or "image"
+        return last if _NAME.fullmatch(last) else _NOT_IN_A_NAME.sub("-", last).strip("-") or "image"
 
     def submodule(self, url: str) -> RepositoryUrl:
         """Return the address that a .gitmodules of this repository writes as `url`.

@@ -14,6 +14,7 @@ from pipelines.errors import Refused, ShipwayError
 from pipelines.model.source import TreePath
 
 CONFIGURATION = "shipway.yaml"
+_MAX_DOCKERFILE = 4 << 20
 _IGNORE_FILES = (".dockerignore", ".containerignore")
 
 
@@ -33,6 +34,8 @@ def check(source: Path, path: TreePath, dockerfile: TreePath, tree: Iterable[str
         raise ShipwayError(
             f"the repository has no file {dockerfile}", seen=_kind(file), todo=_close(dockerfile, dockerfiles)
         )
+    if file.stat().st_size > _MAX_DOCKERFILE:
+        raise Refused(f"{dockerfile} is no Dockerfile", seen=f"it has {file.stat().st_size} bytes", todo="name another")
     for name in _IGNORE_FILES:
         inside(source, TreePath(f"{path}/{name}"), "an ignore file")
         inside(source, TreePath(f"{dockerfile}{name}"), "an ignore file")

@@ -27,6 +27,7 @@ from pipelines.tools.git_repository import GitRepository
 
 _QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance")
 _FETCHED = "refs/shipway/fetched"
+_EVERYTHING = ("+refs/heads/*:refs/shipway/heads/*", "+refs/tags/*:refs/shipway/tags/*")
 _SHORT = re.compile(r"[0-9a-f]{7,63}")
 _DEEPER = 64
 
@@ -145,13 +146,7 @@ class Git:
 
         Raises ShipwayError when the commit is not there (any more), and what `refs` raises.
         """
-        repository = GitRepository.create(
-            folder,
-            url,
-            self._environment,
-            git=self._git,
-            object_format="sha256" if len(wanted.commit) == 64 else "sha1",
-        )
+        repository = self._create(url, wanted.commit, folder)
         done = self._fetch(repository, "--depth=1", specs=[f"+{wanted.commit}:{_FETCHED}"])
         if git_errors.refuses_commit(done):
             self._fetch_by_ref(repository, wanted, done)
@@ -159,6 +154,21 @@ class Git:
             raise self._error(f"cannot fetch {wanted.commit} of {url}", done, url)
         repository.commit(wanted.commit)
         return repository
+
+    def is_reachable(self, url: RepositoryUrl, commit: str, folder: Path) -> bool:
+        """Whether a branch or tag has the commit in its history: a host also gives, by id, what only a fork has.
+
+        Fetches the history without its files into a new repository in `folder`, unless a ref names the very commit.
+        """
+        if commit in self.refs(url, "heads", "tags").commits.values():
+            return True
+        repository = self._create(url, commit, folder)
+        repository.call("config", "remote.history.url", _address(url))
+        done = self._fetch(repository, "--filter=tree:0", address="history", specs=_EVERYTHING)
+        if done.code != 0:
+            raise self._error(f"cannot fetch the history of {url}", done, url)
+        found = repository.call("for-each-ref", "--count=1", f"--contains={commit}", "refs/shipway/")
+        return found.code == 0 and bool(found.stdout.strip())
 
     def uncommitted(self, url: RepositoryUrl) -> int:
         """Return how many files of a local working tree differ from its HEAD or are not in Git; 0 for any other address.
@@ -185,7 +195,7 @@ class Git:
             if "not our ref" in refusal.stderr:
                 raise _absent(repository.url, wanted, git_errors.cleaned(refusal.stderr))
             sys.stderr.write(f"clone: {repository.url} gives no commit by its id; fetching its whole history\n")
-            ways, specs = [()], ["+refs/heads/*:refs/shipway/heads/*", "+refs/tags/*:refs/shipway/tags/*"]
+            ways, specs = [()], _EVERYTHING
         for way in ways:
             done = self._fetch(repository, *way, specs=specs)
             if done.code != 0 and not git_errors.refuses_commit(done) and "--unshallow" not in way:
@@ -196,8 +206,20 @@ class Git:
                 return
         raise _absent(repository.url, wanted, "it is not in the history that the server gives")
 
-    def _fetch(self, repository: GitRepository, *way: str, specs: Sequence[str]) -> Completed:
-        words = [f"--git-dir={repository.path}", "fetch", *_QUIET, *way, "--", _address(repository.url), *specs]
+    def _create(self, url: RepositoryUrl, commit: str, folder: Path) -> GitRepository:
+        kind = "sha256" if len(commit) == 64 else "sha1"
+        return GitRepository.create(folder, url, self._environment, git=self._git, object_format=kind)
+
+    def _fetch(self, repository: GitRepository, *way: str, specs: Sequence[str], address: str = "") -> Completed:
+        words = [
+            f"--git-dir={repository.path}",
+            "fetch",
+            *_QUIET,
+            *way,
+            "--",
+            address or _address(repository.url),
+            *specs,
+        ]
         return run(
             [self._git, *words],
             timeout_seconds=self._fetch_seconds,
@@ -214,7 +236,7 @@ class Git:
         )
 
     def _error(self, what: str, done: Completed, url: RepositoryUrl) -> ShipwayError:
-        return git_errors.error(what, done, url, "" if url.local_path else self._credentials.describe(url))
+        return git_errors.error(what, done, url, self._environment.login(url))
 
 
 def require_lfs() -> None:

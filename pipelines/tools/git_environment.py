@@ -71,6 +71,9 @@ _HARMLESS = (
     *("missingTaggerEntry", "multipleAuthors", "nulInCommit", "zeroPaddedDate", "zeroPaddedFilemode"),
 )
 
+# A server may send a plain address on to TLS, never back.
+_TRANSPORTS = {"https": "https", "http": "http:https", "ssh": "ssh", "file": "file"}
+
 _SYSTEM_CAS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
@@ -88,6 +91,10 @@ class GitEnvironment:
         self._settings += [("credential.helper", ""), ("credential.helper", helper_command())]
         if ca_file:
             self._settings.append(("http.sslCAInfo", str(_with_system(ca_file, private / "ca.pem"))))
+
+    def login(self, url: RepositoryUrl) -> str:
+        """Return which login calls about an address use, in words for a message."""
+        return "" if url.local_path else self._credentials.describe(url)
 
     def variables(self, url: RepositoryUrl | None = None, *, lfs: bool = False) -> dict[str, str]:
         """Return the whole environment for calls about one address, or about no address at all.
@@ -119,7 +126,7 @@ class GitEnvironment:
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_NO_LAZY_FETCH": "1",
             "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_ALLOW_PROTOCOL": url.scheme if url is not None else "",
+            "GIT_ALLOW_PROTOCOL": _TRANSPORTS[url.scheme] if url is not None else "",
         }
         login = self._credentials.environment(url, self._private) if url is not None else {}
         return kept | own | login
@@ -138,7 +145,9 @@ def write(path: Path, settings: Iterable[tuple[str, str]]) -> None:
 
 def lfs_address(url: RepositoryUrl) -> str:
     """Return where the repository's large files are (Git LFS, server discovery), whatever its .lfsconfig says."""
-    if url.scheme not in {"https", "http"}:
+    if url.local_path:
+        return Path(url.local_path).resolve().as_uri()
+    if url.is_ssh:
         return str(url)
     return url.rstrip("/").removesuffix(".git") + ".git/info/lfs"
 

@@ -18,6 +18,7 @@ _SHOWN_LINES = 12
 _LOGIN = re.compile(
     r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]|HTTP Basic: Access denied"
     r"|Permission denied \(|Invalid username or (?:password|token)|returned error: 407"
+    r"|Authorization error:|Authentication required:"  # git-lfs
 )
 _HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
 _CERTIFICATE = re.compile(r"certificate (?:problem|verif)|unable to get local issuer|SSL certificate|CAfile")
@@ -35,7 +36,7 @@ _TRANSIENT = re.compile(
     r"|Temporary failure in name resolution|kex_exchange_identification|TLS connection was non-properly terminated"
     r"|SSL_ERROR_SYSCALL|gnutls_handshake|invalid index-pack output|unexpected flush packet|expected flush"
     r"|protocol error: bad (?:line|band)|bad line length|did not send all necessary|Recv failure|Send failure"
-    r"|end of file|invalid server response|read error"
+    r"|end of file|invalid server response|read error|from HTTP (?:429|5\d\d)|Server error:"
 )
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _UNADVERTISED = re.compile(r"not our ref|unadvertised object|want \w+ not valid|[Cc]ouldn't find remote ref")
@@ -43,8 +44,8 @@ _UNADVERTISED = re.compile(r"not our ref|unadvertised object|want \w+ not valid|
 
 def cleaned(text: str) -> str:
     """Return the last lines of what a program wrote, without what would move a terminal's cursor."""
-    lines = [_UNPRINTABLE.sub("", line).rstrip() for line in text.splitlines()]
-    return "\n        ".join([line for line in lines if line][-_SHOWN_LINES:])
+    lines = [line for line in (_UNPRINTABLE.sub("", line).rstrip() for line in text.splitlines()) if line]
+    return _lines(*lines[-_SHOWN_LINES:])
 
 
 def refuses_commit(done: Completed) -> bool:
@@ -65,10 +66,10 @@ def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> 
         return Misconfigured(what, seen=seen, todo="name the host's certificate authority in the setting ca-file")
     if _LOGIN.search(text):
         todo = "give a login that may read the repository, and check the address: hosts answer so for unknown ones, too"
-        return Misconfigured(what, seen=f"{seen}\n        {login}", todo=todo)
+        return Misconfigured(what, seen=_lines(seen, login), todo=todo)
     if _MISSING.search(text):
         todo = "check the address, and that the login may read it: private repositories look missing to others"
-        return ShipwayError(what, seen=f"{seen}\n        {login}" if login else seen, todo=todo)
+        return ShipwayError(what, seen=_lines(seen, login), todo=todo)
     if _HOSTILE.search(text):
         return Refused(what, seen=seen, todo="repair the repository: `git fsck --strict` names the objects")
     if _FULL.search(text):
@@ -77,3 +78,7 @@ def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> 
         todo = f"check that {url.origin} is up, then run it again" if url is not None and url.origin else "run it again"
         return Transient(what, seen=seen, todo=todo)
     return ShipwayError(what, seen=seen)
+
+
+def _lines(*lines: str) -> str:
+    return "\n        ".join(filter(None, lines))

@@ -137,7 +137,8 @@ class GitRepository:
         words = [f"--work-tree={folder.absolute()}", "read-tree", "--reset", "-u", commit]
         done = self.call(*words, lfs=lfs, cwd=folder)
         if done.code != 0:
-            raise git_errors.error(f"cannot check out {commit} of {self.url}", done, self.url if lfs else None, "")
+            login = self._environment.login(self.url) if lfs else ""
+            raise git_errors.error(f"cannot check out {commit} of {self.url}", done, self.url if lfs else None, login)
 
     def call(self, *words: str, lfs: bool = False, cwd: Path | None = None) -> Completed:
         """Run a command of Git on this repository; nothing but large files is fetched."""

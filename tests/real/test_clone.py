@@ -300,29 +300,62 @@ def test_submodules_only_where_asked(tmp_path: Path, workspace: Path) -> None:
     assert not (workspace / ".source.work").exists()
 
 
+def large(tmp_path: Path, content: bytes) -> tuple[Repository, str, str]:
+    """Return a repository with a pointer to a large file, whose .lfsconfig points elsewhere; the pointer; its SHA-256."""
+    identity = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{identity}\nsize {len(content)}\n"
+    app = simple(tmp_path / "app").write("model.bin", pointer).write(".gitattributes", "*.bin filter=lfs -text\n")
+    app.write(".lfsconfig", "[lfs]\n\turl = http://127.0.0.1:1/elsewhere\n").commit()
+    return app, pointer, identity
+
+
 def test_large_files_only_where_asked(
     tmp_path: Path, workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pointer is built and mentioned, or the file is fetched from the repository's own host, or git-lfs is missing."""
     content = os.urandom(100_000)
-    identity = hashlib.sha256(content).hexdigest()
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{identity}\nsize {len(content)}\n"
-    app = simple(tmp_path / "app").write("model.bin", pointer).write(".gitattributes", "*.bin filter=lfs -text\n")
-    app.write(".lfsconfig", "[lfs]\n\turl = http://127.0.0.1:1/elsewhere\n").commit()
+    app, pointer, identity = large(tmp_path, content)
+    file = workspace / "source/model.bin"
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git/username").write_text("rob$ot")
+    (tmp_path / "git/password").write_text("p:ä ss")
     with serving(tmp_path) as server:
+        server.login = ("rob$ot", "p:ä ss")
         server.large_files[identity] = content
         clone(repo=f"{server.url}/app/.git")
-        assert (workspace / "source/model.bin").read_text() == pointer
+        assert file.read_text() == pointer
         assert "Git LFS" in capsys.readouterr().err
         clone(repo=f"{server.url}/app/.git", lfs=True)
-        assert (workspace / "source/model.bin").read_bytes() == content
-        assert (workspace / "source/model.bin").stat().st_mode & 0o777 == 0o644
-        server.large_files.clear()
-        with pytest.raises(ShipwayError, match="cannot check out"):
-            clone(repo=f"{server.url}/app/.git", lfs=True)
+        assert file.read_bytes() == content
+        assert file.stat().st_mode & 0o777 == 0o644
+    store = app.path / ".git/lfs/objects" / identity[:2] / identity[2:4]
+    store.mkdir(parents=True)
+    (store / identity).write_bytes(content)
+    clone(repo=str(app.path))
+    clone(repo=str(app.path), lfs=True)
+    assert file.read_bytes() == content
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Misconfigured, match="git-lfs"):
         clone(repo=str(app.path), lfs=True)
+
+
+def test_large_files_that_cannot_be_had_fail_the_checkout(tmp_path: Path, workspace: Path) -> None:
+    """A busy server may pass, a refused login does not, and an absent file is neither; no pointer is built in its place."""
+    app, _, _ = large(tmp_path, b"content")
+    with serving(tmp_path) as server:
+        for status, kind in ((503, Transient), (403, Misconfigured), (0, ShipwayError)):
+            server.lfs_status = status
+            with pytest.raises(ShipwayError, match="cannot check out") as caught:
+                clone(repo=f"{server.url}/app/.git", lfs=True)
+            assert type(caught.value) is kind
+    assert app.git("status", "--porcelain") == ""
+
+
+def test_a_file_that_is_too_large_for_a_dockerfile_is_refused(app: Repository, workspace: Path) -> None:
+    """A Dockerfile that would fill the memory is not read."""
+    app.write("Dockerfile", b"#" * (5 << 20)).commit()
+    with pytest.raises(Refused, match="no Dockerfile"):
+        clone(repo=str(app.path))
 
 
 def test_the_command_line_gives_the_same(app: Repository, workspace: Path) -> None:

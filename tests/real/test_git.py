@@ -165,6 +165,20 @@ def test_a_commit_that_is_nowhere_is_said_so(git: Git, server: GitServer, app: R
     assert app.git("rev-parse", "main") in str(caught.value)
 
 
+@pytest.mark.parametrize("by_commit", [True, False])
+def test_a_commit_outside_every_branch_is_told_apart(
+    git: Git, server: GitServer, app: Repository, tmp_path: Path, by_commit: bool
+) -> None:
+    """A server gives any commit it stores, those of forks too; whether the repository's own history has it is asked."""
+    server.by_commit = by_commit
+    impostor = app.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
+    for commit, expected in (("main", True), ("main~2", True), ("light", True), (impostor, False), ("1" * 40, False)):
+        identity = commit if len(commit) == 40 else app.git("rev-parse", commit)
+        assert git.is_reachable(address(server), identity, tmp_path / "history") is expected
+    if by_commit:
+        assert git.fetch(address(server), Resolved(commit=impostor, ref=""), tmp_path / "fetched").has(impostor)
+
+
 def test_an_empty_repository_and_a_missing_one_differ(git: Git, server: GitServer) -> None:
     """Nothing pushed yet, and no such address, need different help."""
     Repository(server.root / "empty")
@@ -266,6 +280,15 @@ def test_a_redirect_to_another_host_does_not_get_the_login(server: GitServer, tm
             git.resolve(address(server), Revision("main"))
         assert other.requests
         assert not other.logins
+
+
+def test_a_redirect_on_the_same_host_is_followed(server: GitServer, app: Repository, tmp_path: Path) -> None:
+    """A repository that was renamed is found under its new name."""
+    server.login = LOGIN
+    server.moved = ("/old/", "/app/")
+    with Git(credential(tmp_path / "git", *LOGIN)) as git:
+        found = git.resolve(address(server, "old"), Revision("main"))
+        assert git.fetch(address(server, "old"), found, tmp_path / "fetched").show(found.commit, "hello") == "three\n"
 
 
 def test_a_credential_that_cannot_work_is_misconfigured(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pipelines.model.source import RepositoryUrl, Revision, TreePath
 @pytest.mark.parametrize(
     ("text", "scheme", "origin", "name"),
     [
-        ("https://example.org/team/Web_App.git", "https", "https://example.org", "web-app"),
+        ("https://example.org/team/Web_App.git", "https", "https://example.org", "web_app"),
         ("https://ada@example.org:8443/app/", "https", "https://example.org:8443", "app"),
         ("http://127.0.0.1:3000/a/b", "http", "http://127.0.0.1:3000", "b"),
         ("http://[::1]:3000/a/b", "http", "http://[::1]:3000", "b"),
@@ -24,6 +24,7 @@ from pipelines.model.source import RepositoryUrl, Revision, TreePath
         ("/srv/git/app", "file", "", "app"),
         ("file:///srv/git/app.git", "file", "", "app"),
         ("./some:where", "file", "", "some-where"),
+        ("/srv/git/a/../My  Repo (2)/", "file", "", "my-repo-2"),
         ("https://example.org/-/.git", "https", "https://example.org", "image"),
     ],
 )
