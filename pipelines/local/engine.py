@@ -74,6 +74,7 @@ def run(
         )
         return engine.run()
     finally:
+        reporter.run_ended()
         keeper.close()
 
 

@@ -109,19 +109,17 @@ def _parameters(
             raise Misuse(f"the value of parameter {name} is refused", seen=why, todo="write it differently")
     found, missing = {}, []
     for parameter in workflow.arguments:
-        value: str | None = (
-            arguments[parameter.name] if parameter.name in arguments else _default(parameter, config_maps)
-        )
-        if value is None:
+        chosen = arguments[parameter.name] if parameter.name in arguments else _default(parameter, config_maps)
+        if chosen is None:
             missing.append(parameter.name)
             continue
-        if parameter.enum and value not in parameter.enum:
+        if parameter.enum and chosen not in parameter.enum:
             raise Misuse(
                 f"parameter {parameter.name} is none of its values",
-                seen=repr(value),
+                seen=repr(chosen),
                 todo=f"one of {', '.join(parameter.enum)}",
             )
-        found[parameter.name] = value
+        found[parameter.name] = chosen
     if missing:
         raise Misuse(
             f"{workflow.name} needs parameters that are not given",

@@ -30,6 +30,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something worth knowing happened to the run as a whole."""
 
+    def run_ended(self) -> None:
+        """Nothing more will be told."""
+
 
 class PlainReporter:
     """A line for each thing that happens: for logs, pipes and CI."""
@@ -65,6 +68,9 @@ class PlainReporter:
     def note(self, text: str) -> None:
         """See Reporter."""
         self._write(f"{_clock()} {text}")
+
+    def run_ended(self) -> None:
+        """See Reporter."""
 
     def _write(self, text: str) -> None:
         with self.lock:

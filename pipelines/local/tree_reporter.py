@@ -1,0 +1,127 @@
+"""Shows a run as a tree that grows and ticks, for people at a terminal; what it leaves behind is the finished tree."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from pipelines.local.nodes import Kind, Node, Phase
+
+_MARKS = {
+    Phase.PENDING: ("·", "dim"),
+    Phase.SUCCEEDED: ("✔", "green"),
+    Phase.SKIPPED: ("○", "dim"),
+    Phase.OMITTED: ("○", "dim"),
+    Phase.FAILED: ("✖", "red"),
+    Phase.ERROR: ("✖", "red"),
+}
+_TAIL_RUNNING = 3
+_TAIL_FAILED = 12
+_UPDATES_PER_SECOND = 8
+
+
+class TreeReporter:
+    """A live tree of nodes, with the last lines of what runs and of what failed."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Draw on a console, the terminal's stderr unless given."""
+        self.console = console or Console(stderr=True)
+        self.lock = threading.RLock()
+        self.name = ""
+        self.roots: list[Node] = []
+        self.tails: dict[Node, deque[str]] = {}
+        self.running: set[Node] = set()
+        self.spinner = Spinner("dots")
+        self.live: Live | None = None
+
+    def run_started(self, name: str, notes: list[str]) -> None:
+        """See pipelines.local.reporter.Reporter."""
+        self.name = name
+        for text in notes:
+            self.console.print(Text(text, style="dim"))
+
+    def node_started(self, node: Node) -> None:
+        """See pipelines.local.reporter.Reporter."""
+        with self.lock:
+            if node.parent is None:
+                self.roots.append(node)
+                self._close()
+                self.live = Live(
+                    get_renderable=self._draw, console=self.console, refresh_per_second=_UPDATES_PER_SECOND
+                )
+                self.live.start()
+            self.running.add(node)
+
+    def node_finished(self, node: Node) -> None:
+        """See pipelines.local.reporter.Reporter."""
+        with self.lock:
+            self.running.discard(node)
+            if not node.phase.is_bad:
+                self.tails.pop(node, None)
+            if node.parent is None:
+                # An exit handler may follow: its own tree is drawn below this one.
+                self._close()
+                if node not in self.roots:
+                    self.console.print(self._tree(node))
+                self.roots.clear()
+
+    def run_ended(self) -> None:
+        """See pipelines.local.reporter.Reporter."""
+        with self.lock:
+            self._close()
+
+    def line(self, node: Node, text: str) -> None:
+        """See pipelines.local.reporter.Reporter."""
+        with self.lock:
+            self.tails.setdefault(node, deque(maxlen=_TAIL_FAILED)).append(text)
+
+    def note(self, text: str) -> None:
+        """See pipelines.local.reporter.Reporter."""
+        with self.lock:
+            self.console.print(Text(text, style="yellow"))
+
+    def _close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+        self.live = None
+
+    def _draw(self) -> RenderableType:
+        with self.lock:
+            return Group(*(self._tree(root) for root in self.roots))
+
+    def _tree(self, root: Node) -> Tree:
+        tree = Tree(self._title(root), guide_style="dim")
+        self._add(tree, root)
+        return tree
+
+    def _add(self, tree: Tree, node: Node) -> None:
+        # One attempt is what the retry stands for already.
+        shown = node.children[0] if node.kind is Kind.RETRY and len(node.children) == 1 else node
+        for child in list(shown.children):
+            self._add(tree.add(self._title(child)), child)
+        tail = list(self.tails.get(shown, ()))
+        for text in tail[-(_TAIL_FAILED if node.phase.is_bad else _TAIL_RUNNING) :]:
+            tree.add(Text(text, style="dim", overflow="ellipsis", no_wrap=True))
+
+    def _title(self, node: Node) -> RenderableType:
+        row = Table.grid(padding=(0, 1))
+        took = (node.finished or time.time()) - node.started if node.started else 0.0
+        tries = f"attempt {len(node.children)}" if node.kind is Kind.RETRY and len(node.children) > 1 else ""
+        words = Text.assemble(node.display_name, (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
+        if tries:
+            words.append(f" {tries}", style="yellow")
+        if node.phase.is_bad and node.message:
+            words.append(f" {node.message}", style="red")
+        elif not node.phase.is_completed and node.message:
+            words.append(f" {node.message}", style="dim")
+        mark, style = _MARKS.get(node.phase, ("", ""))
+        row.add_row(self.spinner if node in self.running else Text(mark, style=style), words)
+        return row
