@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.tools.git import Git, Resolved
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_submodules import check_out_submodules
-from tests.git_repositories import Repository, simple
+from tests.git_repositories import ENVIRONMENT, Repository, simple
 from tests.git_server import GitServer, serving
 
 LOGIN = ("rob:ot$ci%40", "p@ss: w/ö\\rd$(id)%0a\"'&=€ ")
@@ -358,16 +358,25 @@ def test_a_ref_that_looks_like_an_option_is_refused(git: Git, tmp_path: Path) ->
     assert not marker.exists()
 
 
-def test_a_folder_of_somebody_else_is_read(git: Git, tmp_path: Path) -> None:
-    """Git refuses a folder that another user owns; naming it is enough here, and only for it."""
+def test_a_folder_of_somebody_else_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git refuses a folder that another user owns; naming it is enough here, and its working tree is left alone."""
     app = simple(tmp_path / "app")
-    for path in (app.path, *app.path.rglob("*")):
-        shutil.chown(path, 12345) if not path.is_symlink() else None
+    # Git's own tests use this variable, so that they need no second user.
+    wrapper = tmp_path / "git"
+    wrapper.write_text('#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git "$@"\n')
+    wrapper.chmod(0o755)
+    refused = subprocess.run([wrapper, "ls-remote", app.path], env=ENVIRONMENT, capture_output=True, check=False)
+    assert b"dubious ownership" in refused.stderr
     url = RepositoryUrl(str(app.path))
-    found = git.resolve(url, Revision("main"))
-    repository = git.fetch(url, found, tmp_path / "fetched")
-    assert repository.show(found.commit, "hello") == "three\n"
-    assert git.uncommitted(url) == 0
+    with Git(GitCredentials.read(tmp_path / "none", {}), git=str(wrapper)) as git:
+        found = git.resolve(url, Revision("main"))
+        repository = git.fetch(url, found, tmp_path / "fetched")
+        assert repository.show(found.commit, "hello") == "three\n"
+        (app.path / "hello").write_text("four\n")
+        assert git.uncommitted(url) == 1
+        owner = app.path.stat().st_uid
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        assert git.uncommitted(url) == 0
 
 
 def test_uncommitted_changes_are_counted_and_not_built(git: Git, tmp_path: Path) -> None:
