@@ -45,17 +45,17 @@ def marks(
         arguments = [i.text for i in (*dockerfile.globals, *stage.instructions) if i.name == "ARG"]
         found[stage.base.end + 1] = _label([sorted(build_args), arguments, images.get(bases.get(index, ""), "")])
         for instruction in stage.instructions:
-            if binds(instruction):
+            if _binds(instruction):
                 found[instruction.line] = _label(everything)
     return found
 
 
 def mounts_files(dockerfile: Dockerfile) -> bool:
     """Whether any RUN reads the context, a stage or an image through a mount."""
-    return any(binds(instruction) for stage in dockerfile.stages for instruction in stage.instructions)
+    return any(_binds(instruction) for stage in dockerfile.stages for instruction in stage.instructions)
 
 
-def binds(instruction: Instruction) -> bool:
+def _binds(instruction: Instruction) -> bool:
     """Whether a RUN mounts files that its own words do not determine; `bind` is the type where none is written."""
     return any(mount.get("type", "bind") == "bind" or "from" in mount for mount in instruction.mounts)
 

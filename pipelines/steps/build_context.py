@@ -49,8 +49,9 @@ def ignore(checkout: Path, dockerfile: str, context: Path) -> str:
     return _NOT_GIT
 
 
-def settle(context: Path) -> None:
-    """Give files and folders the modes that Git records and one constant time, whatever umask and clock they met."""
+def settle(context: Path, nanoseconds: int) -> None:
+    """Give files and folders the modes that Git records and one time, LAYER_TIME and a part of a second."""
+    time = LAYER_TIME * 10**9 + nanoseconds
     for path, status in _walk(context):
         if stat.S_ISLNK(status.st_mode):
             mode = None
@@ -60,8 +61,8 @@ def settle(context: Path) -> None:
             mode = 0o644
         if mode is not None and stat.S_IMODE(status.st_mode) != mode:
             path.chmod(mode)
-        if status.st_mtime != LAYER_TIME:
-            os.utime(path, (LAYER_TIME, LAYER_TIME), follow_symlinks=False)
+        if status.st_mtime_ns != time:
+            os.utime(path, ns=(time, time), follow_symlinks=False)
 
 
 def digest(context: Path) -> str:

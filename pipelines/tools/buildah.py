@@ -27,6 +27,7 @@ class Buildah:
     """The program `buildah`, with a storage folder of its own."""
 
     kind = "buildah"
+    tells_files_by_time = False
 
     def __init__(self, storage: Path, *, program: str = "buildah") -> None:
         self._storage = storage

@@ -56,6 +56,8 @@ class Builder(Protocol):
     """A program that builds images."""
 
     kind: str
+    tells_files_by_time: bool
+    """Whether it takes a file of the context for one that it got before, from anybody, if path, size and time agree."""
 
     def version(self) -> str:
         """Return the program's version; raises Misconfigured when it is not there."""
