@@ -79,6 +79,8 @@ class LyingRegistry:
         self.asked: list[Asked] = []
         self.uploads = 0
         self.gone = threading.Event()
+        self.silent = threading.Event()
+        """Set once a request is left without an answer."""
         self._lies: list[Lie] = []
         self._lock = threading.Lock()
 
@@ -209,11 +211,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", "0")))
         asked = Asked(method=self.command, path=parts.path, query=parse_qs(parts.query), headers=headers, body=body)
         self.registry.asked.append(asked)
-        if told is SILENCE:
+        reply = told if isinstance(told, Reply) else told(asked) if told else self.registry.truth(asked)
+        if reply is SILENCE:
+            self.registry.silent.set()
             self.registry.gone.wait()
             self.close_connection = True
-            return
-        self._send(told if isinstance(told, Reply) else told(asked) if told else self.registry.truth(asked))
+        else:
+            self._send(reply)
 
     do_GET = do_HEAD = do_PUT = do_POST = _serve  # noqa: N815  http.server's names
 

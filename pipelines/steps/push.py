@@ -28,6 +28,7 @@ def push(
     checkout: Annotated[Checkout, Arg("what the step clone fetched")],
     built: Annotated[Built, Arg("what the step build made")],
     name: Annotated[str, Arg("the image's name; empty: as it was built")] = "",
+    repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     image: Annotated[Path, Arg("folder of the image layout to publish")] = Path("image"),
     bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
     docker_config: Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")] = Path("../push"),
@@ -52,6 +53,13 @@ def push(
             todo="set `registry` in the settings, or give --registry",
         )
     to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), name or built.name))))
+    if repo and repo != checkout.repo:
+        # The checkout lay beside the build of a stranger's Dockerfile; the Git credential goes where the caller says.
+        raise Refused(
+            "the checkout is of another repository than was asked for",
+            seen=f"{checkout.repo}, not {repo}",
+            todo="run the step clone again, then build and this one",
+        )
     plan = tags.plan(checkout.ref, checkout.commit)
     layout, descriptor = _image(image, built)
     authorities = Path(ca_file) if ca_file else None
@@ -91,11 +99,12 @@ def publish(
     """Bring an image and its tags into a registry and return the tags that name it now.
 
     `head` asks the remote what a ref names. Raises Refused, before anything is sent, when the version is there with
-    another content; Transient, likewise, when the registry does not say whether it is.
+    another content or its Git tag names another commit by now; Transient, likewise, when nobody says so.
     """
     by_digest = to.with_digest(descriptor.digest)
     tagging = Tagging(registry=client, image=by_digest, commit=checkout.commit)
     if plan.version:
+        _check_tag(checkout, head(checkout.ref))
         tagging.is_published(plan.version)
     sent = client.push(layout, descriptor, to, mounts=mounts)
     _say(f"{by_digest} {'is published' if sent else 'was there already'}")
@@ -110,6 +119,16 @@ def publish(
     if plan.branch and tagging.follow(plan.branch, checkout.ref, head):
         named.append(plan.branch)
     return tuple(named)
+
+
+def _check_tag(checkout: Checkout, commit: str | None) -> None:
+    """Refuse a version whose Git tag was moved or deleted since the checkout."""
+    if commit != checkout.commit:
+        raise Refused(
+            f"{checkout.ref} does not name the commit that was built",
+            seen=f"it names {commit or 'nothing'} now, {checkout.commit} was built",
+            todo="release under a new version, or run this one again if it was never published",
+        )
 
 
 def _image(folder: Path, built: Built) -> tuple[Layout, Descriptor]:

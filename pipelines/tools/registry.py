@@ -57,6 +57,7 @@ class Registry:
         self._authorization = Authorization(credentials, self._network)
         self._mirrors = dict(mirrors or {})
         self._silent: set[str] = set()
+        self._proven: dict[Reference, Manifest] = {}
         self._lock = threading.Lock()
 
     def resolve(self, ref: Reference, *, mirrored: bool = False) -> Manifest | None:
@@ -122,7 +123,9 @@ class Registry:
                 todo="build it again",
             )
         place = self._repository(to, write=True)
+        by_digest = to.with_digest(descriptor.digest)
         if not self._fault(place, manifest):
+            self._proven[by_digest] = manifest
             return False
         self._send(place, layout, manifest, mounts, trusting=True)
         fault = self._fault(place, manifest)
@@ -132,15 +135,17 @@ class Registry:
             fault = self._fault(place, manifest)
         if fault:
             raise Unanswered(
-                f"{to.with_digest(descriptor.digest)} was pushed and cannot be read back",
+                f"{by_digest} was pushed and cannot be read back",
                 seen=fault,
                 todo="look at the registry's storage; its garbage collection may be at work, or its disk damaged",
             )
+        self._proven[by_digest] = manifest
         return True
 
     def tag(self, to: Reference, tag: str) -> None:
         """Let a tag name an image that is in the registry; `to` has its digest. Raises Transient, or the refusal."""
-        manifest = self.resolve(to)
+        # What was read back just now is not read again: whoever tags has looked at the tag, and must not wait in between.
+        manifest = self._proven.get(to) or self.resolve(to)
         if manifest is None or to.digest is None:
             raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
         if not self._put(self._repository(to, write=True), manifest, tag):

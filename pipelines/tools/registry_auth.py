@@ -45,8 +45,12 @@ class Authorization:
             return {"Authorization": f"Bearer {login.registry_token}"}
         if registry in self._basic and login:
             return {"Authorization": login.basic}
-        token, until = self._tokens.get((registry, scopes), ("", 0.0))
-        return {"Authorization": f"Bearer {token}"} if until > time.monotonic() else {}
+        # A token to push is good for reading, too.
+        for known in (scopes, tuple(f"{scope},push" for scope in scopes)):
+            token, until = self._tokens.get((registry, known), ("", 0.0))
+            if until > time.monotonic():
+                return {"Authorization": f"Bearer {token}"}
+        return {}
 
     def answer(
         self, registry: str, repository: str, scopes: Scopes, *, challenge: str, sent: Mapping[str, str]

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import urlsplit
@@ -69,7 +70,15 @@ class Network:
     def __init__(self, *, plain_http: frozenset[str], ca_file: Path | None, timing: Timing) -> None:
         self.timing = timing
         self._plain_http = frozenset(host.lower() for host in plain_http)
-        self._pool = urllib3.PoolManager(num_pools=16, maxsize=PARALLEL + 1, ssl_context=_trust(ca_file))
+        self._plain = urllib3.PoolManager(num_pools=16, maxsize=PARALLEL + 1)
+        self._ca_file = ca_file
+        if ca_file is not None:
+            _trust(ca_file)
+
+    @cached_property
+    def _tls(self) -> urllib3.PoolManager:
+        # Reading the system's authorities takes longer than a push to this machine's own registry that has nothing to do.
+        return urllib3.PoolManager(num_pools=16, maxsize=PARALLEL + 1, ssl_context=_trust(self._ca_file))
 
     def base(self, address: str) -> str:
         """Return the scheme and address of a registry: https, unless the deployment lists it as plain HTTP."""
@@ -105,7 +114,7 @@ class Network:
         what = f"{host} did not answer"
         response = None
         try:
-            response = self._pool.request(
+            response = (self._plain if url.startswith("http:") else self._tls).request(
                 method,
                 url,
                 headers={"User-Agent": "shipway", "Accept-Encoding": "identity", **headers},

@@ -483,13 +483,14 @@ PULL_SCOPE = f"repository:{NAME}:pull"
 
 
 def test_tokens_are_fetched_once_for_each_scope(liar: LyingRegistry, tmp_path: Path) -> None:
-    """A push and its tag get along with a token to push and one to pull, asked for with the login and the service."""
+    """A push, its tag and a look at it get along with one token, asked for with the login and the service."""
     asked = token_server(liar, basic("robot$ci:a:b"), {PUSH_SCOPE, PULL_SCOPE})
     layout, descriptor = image(tmp_path / "image", layers=6)
     here = client(liar.address, login=Login(username="robot$ci", password="a:b"))
     assert here.push(layout, descriptor, at(liar.address))
     here.tag(at(liar.address).with_digest(descriptor.digest), "t")
-    assert [a.query["scope"] for a in asked] == [[PUSH_SCOPE], [PULL_SCOPE]]
+    assert here.resolve(at(liar.address, "t")) is not None
+    assert [a.query["scope"] for a in asked] == [[PUSH_SCOPE]]
     assert {a.query["service"][0] for a in asked} == {"the registry"}
     assert {a.query["account"][0] for a in asked} == {"robot$ci"}
 

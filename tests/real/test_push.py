@@ -1,0 +1,506 @@
+"""The step `push`: what is published, which tags name it, and what holds when runs meet or die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
+from pipelines.model.handover import Base, Built, Checkout, Published
+from pipelines.model.reference import Digest, Reference
+from pipelines.steps import signature, tags
+from pipelines.steps.push import publish, push
+from pipelines.steps.tagging import REVISION, VERSION
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+from pipelines.tools.registry_connection import Timing
+from tests.git_repositories import Repository
+from tests.lying_registry import SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
+from tests.oci_images import image
+from tests.registry_process import registry
+
+NAME = "team/web"
+QUICK = Timing(backoff_seconds=0.001)
+
+
+@pytest.fixture
+def liar() -> Iterator[LyingRegistry]:
+    """A registry that lies when told to."""
+    with lying_registry() as state:
+        yield state
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Repository:
+    """A Git repository with one commit on main."""
+    repository = Repository(tmp_path / "remote")
+    repository.write("file", "1").commit("One")
+    return repository
+
+
+class Run:
+    """The workspace of one run: a commit of the remote and an image built from it."""
+
+    def __init__(
+        self, folder: Path, remote: Repository, *, ref: str = "refs/heads/main", version: str = "", content: str = ""
+    ) -> None:
+        self.commit = remote.git("rev-parse", "HEAD")
+        self.folder = folder
+        notes = {REVISION: self.commit} | ({VERSION: version} if version else {})
+        self.layout, self.descriptor = image(folder / "image", content or self.commit, annotations=notes)
+        self.digest = self.descriptor.digest
+        self.checkout = Checkout(
+            repo=str(remote.path),
+            revision=ref,
+            ref=ref,
+            commit=self.commit,
+            time=0,
+            tree="",
+            path="web",
+            dockerfile="web/Dockerfile",
+            target="",
+            build_args=(),
+            platform="linux/amd64",
+            bases=(),
+        )
+        self.built = Built(digest=self.digest, name="web", version=version, size=1, layers=2, builder="none")
+
+    def push(self, address: str, **changes: object) -> Published:
+        """Run the step in this process."""
+        arguments = {
+            "checkout": self.checkout,
+            "built": self.built,
+            "image": self.folder / "image",
+            "bases": self.folder / "bases",
+            "docker_config": self.folder / "push",
+            "credentials": self.folder / "git",
+            "registry": address,
+            "project": "team",
+            "plain_http": address,
+        }
+        return push(**{**arguments, **changes})  # type: ignore[arg-type]
+
+    def start(self, address: str) -> subprocess.Popen[bytes]:
+        """Run the step as a process, as a pod does."""
+        signature.store(self.checkout, self.folder / "out" / "clone")
+        signature.store(self.built, self.folder / "out" / "build")
+        words = ["--checkout=out/clone", "--built=out/build", "--outputs=out/main"]
+        settings = {"SHIPWAY_REGISTRY": address, "SHIPWAY_PROJECT": "team", "SHIPWAY_PLAIN_HTTP": address}
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipelines", "step", "push", *words],
+            cwd=self.folder,
+            env={**os.environ, **settings},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def release(folder: Path, remote: Repository, version: str, content: str = "") -> Run:
+    """Return a run for a Git tag on the remote's head."""
+    remote.git("tag", "--force", f"v{version}")
+    return Run(folder, remote, ref=f"refs/tags/v{version}", version=version, content=content or version)
+
+
+def named(address: str, tag: str) -> Digest | None:
+    """Return what a tag names now."""
+    found = Registry(Credentials(), plain_http=frozenset({address}), timing=QUICK).resolve(
+        Reference(registry=address, repository=NAME, tag=tag)
+    )
+    return found.descriptor.digest if found else None
+
+
+def all_tags(address: str) -> set[str]:
+    """Return the tags that there are."""
+    client = Registry(Credentials(), plain_http=frozenset({address}), timing=QUICK)
+    return set(client.tags(Reference(registry=address, repository=NAME)))
+
+
+# --- publishing ---
+
+
+def test_an_image_is_published_with_its_tags(tmp_path: Path, remote: Repository) -> None:
+    """An image of a branch's head is there by its digest, its commit and its branch; a second run changes nothing."""
+    run = Run(tmp_path / "run", remote)
+    with registry(tmp_path) as address:
+        first = run.push(address)
+        log = tmp_path / "registry" / "log"
+        before = log.read_text(encoding="utf-8").count('"PUT /')
+        assert first == Published(
+            digest=run.digest,
+            reference=f"{address}/{NAME}@{run.digest}",
+            commit=run.commit,
+            tags=(f"git-{run.commit}", "main"),
+            size=1,
+        )
+        assert all_tags(address) == set(first.tags)
+        assert {named(address, tag) for tag in first.tags} == {run.digest}
+        assert run.push(address) == first
+        assert log.read_text(encoding="utf-8").count('"PUT /') == before > 0
+
+
+def test_a_second_run_only_asks(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """A rerun of anything that is published sends nothing at all."""
+    for run in (Run(tmp_path / "a", remote), release(tmp_path / "b", remote, "1.0.0")):
+        first = run.push(liar.address)
+        liar.asked.clear()
+        assert run.push(liar.address) == first
+        assert {asked.method for asked in liar.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [("", ()), ("refs/heads/feature/x", ("feature-x-",)), ("refs/pull/7/head", ("pr-7-",)), ("refs/tags/nightly", ())],
+)
+def test_each_ref_has_its_tags(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry, ref: str, expected: tuple[str, ...]
+) -> None:
+    """The commit's tag is always set, and one more for a branch or a pull request."""
+    if ref:
+        remote.git("update-ref", ref, "HEAD")
+    run = Run(tmp_path / "run", remote, ref=ref)
+    found = run.push(liar.address).tags
+    assert found[0] == f"git-{run.commit}"
+    assert len(found) == 1 + len(expected)
+    assert all(tag.startswith(start) for tag, start in zip(found[1:], expected, strict=True))
+    assert all_tags(liar.address) == set(found)
+
+
+def test_layers_of_a_base_are_not_sent_again(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """The layers that an image shares with its base come from the base's repository."""
+    run = Run(tmp_path / "run", remote)
+    client = Registry(Credentials(), plain_http=frozenset({liar.address}))
+    base = Reference(registry=liar.address, repository="team/base", tag="git-x")
+    client.push(run.layout, run.descriptor, base)
+    client.pull(base.with_digest(run.digest), Layout.create(tmp_path / "run" / "bases"), platform="linux/amd64")
+    liar.asked.clear()
+    entry = Base(name="base", reference=str(base), resolved=run.digest, digest=run.digest, sibling=True)
+    run.checkout = Checkout(**{**vars(run.checkout), "bases": (entry,)})
+    run.push(liar.address)
+    assert liar.count("PUT", f"{NAME}/blobs/uploads") == 1, "only the configuration is sent"
+
+
+# --- refusals that change nothing ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"registry": ""}, Misconfigured, "registry"),
+        ({"registry": "https://r.example"}, Misuse, "registry"),
+        ({"name": "Web App"}, Misuse, "repository"),
+        ({"name": "../other"}, Misuse, "repository"),
+        ({"project": "Team"}, Misuse, "repository"),
+        ({"repo": "https://evil.example/x"}, Refused, "another repository"),
+        ({"ca_file": "nowhere.pem"}, Misconfigured, "nowhere"),
+    ],
+)
+def test_what_cannot_be_published_is_refused_first(
+    tmp_path: Path,
+    remote: Repository,
+    liar: LyingRegistry,
+    changes: dict[str, object],
+    kind: type[ShipwayError],
+    words: str,
+) -> None:
+    """Missing settings and bad names are told before the registry hears of anything."""
+    with pytest.raises(kind, match=words):
+        Run(tmp_path / "run", remote).push(liar.address, **changes)
+    assert liar.asked == []
+
+
+def test_another_image_than_was_built_is_refused(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """A layout that does not hold what the build says is not published."""
+    run = Run(tmp_path / "run", remote)
+    run.layout.name(image(tmp_path / "run" / "image", "other")[1], "")
+    with pytest.raises(Refused, match="does not hold the image") as raised:
+        run.push(liar.address)
+    assert run.digest in str(raised.value)
+    assert liar.asked == []
+
+
+# --- versions ---
+
+
+def test_a_version_that_is_absent_is_published(tmp_path: Path, remote: Repository) -> None:
+    """A version and `latest` appear with the first release."""
+    run = release(tmp_path / "run", remote, "1.2.3")
+    with registry(tmp_path) as address:
+        assert run.push(address).tags == (f"git-{run.commit}", "1.2.3", "latest")
+        assert named(address, "1.2.3") == named(address, "latest") == run.digest
+
+
+def test_a_version_with_another_content_is_refused(tmp_path: Path, remote: Repository) -> None:
+    """A version is never overwritten: both digests and commits are named, and not even a blob is sent."""
+    first = release(tmp_path / "a", remote, "1.2.3", "one")
+    with registry(tmp_path) as address:
+        first.push(address)
+        remote.write("file", "2").commit("Two")
+        second = release(tmp_path / "b", remote, "1.2.3", "two")
+        with pytest.raises(Refused, match="published already") as raised:
+            second.push(address)
+        assert all(word in str(raised.value) for word in (first.digest, second.digest, first.commit, second.commit))
+        assert named(address, "1.2.3") == first.digest
+        assert named(address, f"git-{second.commit}") is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(status=500), Reply(status=200), errors(401, "UNAUTHORIZED", "no"), errors(403, "DENIED", "no"), SILENCE],
+    ids="500 empty 401 403 silence".split(),
+)
+def test_a_version_of_unknown_state_is_never_pushed(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry, reply: Reply
+) -> None:
+    """When the registry does not say whether a version exists, nothing is sent."""
+    liar.lie("GET", "manifests/1.2.3", reply)
+    run = release(tmp_path / "run", remote, "1.2.3")
+    timing = Timing(backoff_seconds=0.001, answer_seconds=0.3 if reply is SILENCE else 20, attempts=2)
+    client = Registry(Credentials(), plain_http=frozenset({liar.address}), timing=timing)
+    with pytest.raises((Transient, Misconfigured)):
+        publish_run(client, liar.address, run, lambda _: run.commit)
+    assert {asked.method for asked in liar.asked} == {"GET"}
+
+
+def test_a_version_whose_manifest_is_lost_is_unknown(tmp_path: Path, remote: Repository) -> None:
+    """A tag that is listed and answers 404 was published once: it is not taken for absent."""
+    first = release(tmp_path / "a", remote, "1.2.3", "one")
+    second = release(tmp_path / "b", remote, "1.2.3", "two")
+    with registry(tmp_path) as address:
+        first.push(address)
+        blobs = tmp_path / "registry/data/docker/registry/v2/blobs/sha256"
+        (blobs / first.digest.hex[:2] / first.digest.hex / "data").unlink()
+        with pytest.raises(Transient, match=r"state of version 1\.2\.3"):
+            second.push(address)
+        assert named(address, f"git-{second.commit}") is None
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["moved", "deleted"])
+def test_a_git_tag_that_is_not_there_any_more(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry, gone: bool
+) -> None:
+    """A version whose Git tag was moved or deleted since the checkout is refused before anything is sent."""
+    run = release(tmp_path / "run", remote, "1.2.3")
+    remote.write("file", "2").commit("Two")
+    remote.git("tag", *(["--delete", "v1.2.3"] if gone else ["--force", "v1.2.3"]))
+    with pytest.raises(Refused, match="does not name the commit") as raised:
+        run.push(liar.address)
+    assert run.commit in str(raised.value)
+    assert liar.asked == []
+
+
+def test_latest_only_rises(tmp_path: Path, remote: Repository) -> None:
+    """`latest` follows the highest release in whatever order they come, and no pre-release."""
+    seen = []
+    with registry(tmp_path) as address:
+        for n, version in enumerate(["1.9.0", "2.0.0-rc.1", "1.10.0", "1.9.1", "2.0.0", "1.10.1"]):
+            run = release(tmp_path / str(n), remote, version)
+            tag_names = run.push(address).tags
+            seen.append((version, "latest" in tag_names, named(address, "latest") == run.digest))
+    assert seen == [
+        ("1.9.0", True, True),
+        ("2.0.0-rc.1", False, False),
+        ("1.10.0", True, True),
+        ("1.9.1", False, False),
+        ("2.0.0", True, True),
+        ("1.10.1", False, False),
+    ]
+
+
+def test_latest_without_a_version_is_left_alone(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """A `latest` that somebody pushed by hand is not moved on a guess."""
+    other = Run(tmp_path / "a", remote, content="by hand")
+    client = Registry(Credentials(), plain_http=frozenset({liar.address}))
+    to = Reference(registry=liar.address, repository=NAME)
+    client.push(other.layout, other.descriptor, to)
+    client.tag(to.with_digest(other.digest), "latest")
+    assert "latest" not in release(tmp_path / "b", remote, "1.0.0").push(liar.address).tags
+    assert named(liar.address, "latest") == other.digest
+
+
+def test_a_branch_cannot_take_a_version(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """Branches called like a version, like `latest` or like a commit's tag touch none of these."""
+    good = release(tmp_path / "good", remote, "1.2.3")
+    good.push(liar.address)
+    for n, branch in enumerate(["1.2.3", "latest", f"git-{good.commit}"]):
+        remote.git("checkout", "--quiet", "-b", branch)
+        remote.write("file", branch).commit()
+        Run(tmp_path / str(n), remote, ref=f"refs/heads/{branch}").push(liar.address)
+    assert {named(liar.address, tag) for tag in ("1.2.3", "latest", f"git-{good.commit}")} == {good.digest}
+
+
+# --- branches that move ---
+
+
+def test_an_old_commit_does_not_take_the_branch(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """A run that comes after its branch has moved on publishes its image and leaves the branch's tag alone."""
+    old = Run(tmp_path / "old", remote)
+    remote.write("file", "2").commit("Two")
+    assert old.push(liar.address).tags == (f"git-{old.commit}",)
+    assert named(liar.address, "main") is None
+
+
+def test_an_old_run_after_the_new_one_leaves_the_branch(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """Runs that end in the wrong order leave the tag at the newer commit."""
+    old = Run(tmp_path / "old", remote)
+    remote.write("file", "2").commit("Two")
+    new = Run(tmp_path / "new", remote)
+    assert "main" in new.push(liar.address).tags
+    assert "main" not in old.push(liar.address).tags
+    assert named(liar.address, "main") == new.digest
+
+
+def test_a_branch_that_moves_while_its_tag_is_set(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """When the head moves on and is published just before the old run sets the tag, the old run puts it right."""
+    old = Run(tmp_path / "old", remote)
+    news: list[Run] = []
+
+    def meanwhile(asked: Asked) -> Reply:
+        remote.write("file", "2").commit("Two")
+        news.append(Run(tmp_path / "new", remote))
+        assert "main" in news[0].push(liar.address).tags
+        return liar.truth(asked)
+
+    liar.lie("PUT", "manifests/main$", meanwhile, times=1)
+    assert "main" not in old.push(liar.address).tags
+    assert named(liar.address, "main") == news[0].digest
+
+
+def test_a_branch_that_moves_to_what_is_not_published_yet(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """When the head moves on while the old run sets the tag, the run of the new head moves it later."""
+    old = Run(tmp_path / "old", remote)
+
+    def meanwhile(asked: Asked) -> Reply:
+        remote.write("file", "2").commit("Two")
+        return liar.truth(asked)
+
+    liar.lie("PUT", "manifests/main$", meanwhile, times=1)
+    old.push(liar.address)
+    assert named(liar.address, "main") == old.digest
+    new = Run(tmp_path / "new", remote)
+    assert "main" in new.push(liar.address).tags
+    assert named(liar.address, "main") == new.digest
+
+
+def test_a_branch_that_is_gone(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """A branch that was deleted meanwhile gets no tag."""
+    run = Run(tmp_path / "run", remote, ref="refs/heads/gone")
+    assert run.push(liar.address).tags == (f"git-{run.commit}",)
+
+
+def test_a_remote_that_does_not_answer_fails_the_run(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """Without the remote's word no branch's tag is moved, and the run says so."""
+    run = Run(tmp_path / "run", remote)
+    remote.path.rename(tmp_path / "away")
+    with pytest.raises(ShipwayError):
+        run.push(liar.address)
+    assert named(liar.address, "main") is None
+
+
+def publish_run(client: Registry, address: str, run: Run, head: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Do what the step does, with another client and another remote."""
+    return publish(
+        client,
+        run.layout,
+        run.descriptor,
+        Reference(registry=address, repository=NAME),
+        plan=tags.plan(run.checkout.ref, run.commit),
+        checkout=run.checkout,
+        mounts={},
+        head=head,
+    )
+
+
+# --- runs that meet, and runs that die ---
+
+
+def test_two_runs_of_one_commit(tmp_path: Path, remote: Repository) -> None:
+    """Two runs of one commit at the same time both succeed, with one digest and the same tags."""
+    runs = [Run(tmp_path / str(n), remote, content="same") for n in range(2)]
+    with registry(tmp_path) as address:
+        children = [run.start(address) for run in runs]
+        assert [child.wait(timeout=120) for child in children] == [0, 0]
+        results = [signature.load(Published, run.folder / "out" / "main") for run in runs]
+        assert results[0] == results[1]
+        assert {named(address, tag) for tag in ("main", f"git-{runs[0].commit}")} == {runs[0].digest}
+
+
+def test_two_runs_of_one_version(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """Of two contents for one version, the one that finds the other's there fails loudly, also at the last moment."""
+    runs = [release(tmp_path / str(n), remote, "1.0.0", str(n)) for n in range(2)]
+    seen: list[str] = []
+
+    def meanwhile(asked: Asked) -> Reply:
+        # The other run is through once this one has found the version absent for the first time.
+        seen.append(runs[1].push(liar.address).reference)
+        return errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+
+    liar.lie("GET", r"manifests/1\.0\.0$", meanwhile, times=1)
+    with pytest.raises(Refused, match="published already"):
+        runs[0].push(liar.address)
+    assert len(seen) == 1
+    assert named(liar.address, "1.0.0") == runs[1].digest
+
+
+@pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "uploads"),
+        ("PUT", "uploads/"),
+        ("PUT", "manifests/sha256:"),
+        ("PUT", "manifests/git-"),
+        ("PUT", "manifests/1.0.0$"),
+        ("PUT", "manifests/latest$"),
+    ],
+)
+def test_a_killed_push_is_finished_by_a_rerun(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry, method: str, path: str, effect: bool
+) -> None:
+    """Killed with -9 before or after the effect of any request, no tag names a half image, and a rerun gives the digest."""
+    run = release(tmp_path / "run", remote, "1.0.0")
+
+    def hang(asked: Asked) -> Reply:
+        if effect:
+            liar.truth(asked)
+        return SILENCE
+
+    liar.lie(method, path, hang, times=1)
+    child = run.start(liar.address)
+    assert liar.silent.wait(timeout=120)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    for tag in all_tags(liar.address):
+        assert named(liar.address, tag) == run.digest
+        whole = Reference(registry=liar.address, repository=NAME, tag=tag)
+        client = Registry(Credentials(), plain_http=frozenset({liar.address}), timing=QUICK)
+        client.pull(whole, Layout.create(tmp_path / f"copy-{tag}"), platform="linux/amd64")
+    assert not (run.folder / "out" / "main").exists()
+    assert run.start(liar.address).wait(timeout=120) == 0
+    result = signature.load(Published, run.folder / "out" / "main")
+    assert result.digest == run.digest
+    assert all_tags(liar.address) == set(result.tags) == {f"git-{run.commit}", "1.0.0", "latest"}
+    assert {named(liar.address, tag) for tag in result.tags} == {run.digest}
+
+
+def test_a_registry_that_dies_in_a_push(tmp_path: Path, remote: Repository) -> None:
+    """A registry killed between two runs keeps what it has; the next run completes it."""
+    run = Run(tmp_path / "run", remote)
+    with registry(tmp_path) as address:
+        client = Registry(Credentials(), plain_http=frozenset({address}), timing=QUICK)
+        client.push(run.layout, run.descriptor, Reference(registry=address, repository=NAME))
+    with pytest.raises(Transient):
+        publish_run(client, address, run, lambda _: run.commit)
+    with registry(tmp_path) as address:
+        assert run.push(address).tags == (f"git-{run.commit}", "main")
+        assert named(address, "main") == run.digest
