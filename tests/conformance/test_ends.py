@@ -1,0 +1,164 @@
+"""However a run ends, nothing of it goes on: an interrupt, two of them, kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE_SECONDS = 60.0
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from pipelines.local import documents, engine
+from pipelines.local.reporter import PlainReporter
+folder = Path(sys.argv[1])
+outcome = engine.run(
+    documents.load([folder / "workflow.yaml"]), "endless", {}, config_maps={}, secrets=None,
+    folder=folder / "run", jobs=4, reporter=PlainReporter(), name="run", grace_seconds=float(sys.argv[2]),
+)
+print(json.dumps(outcome.to_json()))
+"""
+# Each command tells its process id, and that of a child it starts, in a file; the second ignores SIGTERM.
+WORKFLOW = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: endless}
+spec:
+  entrypoint: all
+  onExit: bye
+  templates:
+  - name: all
+    dag:
+      tasks:
+      - {name: polite, template: polite}
+      - {name: stubborn, template: stubborn}
+      - {name: after, template: polite, depends: polite || polite.Failed}
+  - name: polite
+    retryStrategy: {limit: 5}
+    container: {image: busybox, command: [sh, -c, "sleep 1000 & echo $! $$$$ >> $PIDS; wait"]}
+  - name: stubborn
+    containerSet:
+      containers:
+      - {name: first, image: busybox, command: [sh, -c, "trap '' TERM; sleep 1000 & echo $! $$$$ >> $PIDS; wait; wait"]}
+      - {name: main, image: busybox, command: [sh, -c, "exit 0"], dependencies: [first]}
+  - name: bye
+    container: {image: busybox, command: [sh, -c, 'echo "$1" > $BYE; EXIT', sh, "{{workflow.status}}"]}
+"""
+COMMANDS = 2
+
+
+@contextmanager
+def running(folder: Path, *, grace_seconds: float = 1.0, at_exit: str = "exit 0") -> Iterator[subprocess.Popen[str]]:
+    """Run an engine whose commands never end, and give it once they all run."""
+    (folder / "workflow.yaml").write_text(WORKFLOW.replace("EXIT", at_exit))
+    env = {**os.environ, "PIDS": str(folder / "pids"), "BYE": str(folder / "bye")}
+    argv = [sys.executable, "-c", PROGRAM, str(folder), f"{grace_seconds:g}"]
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as engine:
+        try:
+            until(lambda: len(pids(folder)) == 2 * COMMANDS)
+            assert all(map(lives, pids(folder)))
+            yield engine
+        finally:
+            engine.kill()
+            for pid in pids(folder):
+                if lives(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def test_an_interrupt_stops_the_run_and_the_exit_handler_runs(tmp_path: Path) -> None:
+    """Ctrl-C ends every command, starts no further task or attempt, and the exit handler hears of a failure, as on `argo stop`."""
+    with running(tmp_path) as engine:
+        engine.send_signal(signal.SIGINT)
+        outcome = ended(engine)
+        until(lambda: not any(map(lives, pids(tmp_path))))
+    assert outcome["stopped"] is True
+    assert outcome["phase"] == "Failed"
+    assert outcome["message"] == "Stopped with strategy 'Stop'"
+    assert outcome["onExit"]["phase"] == "Succeeded"
+    assert (tmp_path / "bye").read_text() == "Failed\n"
+    tasks = {node["displayName"]: node for node in outcome["nodes"]["children"]}
+    assert tasks.keys() == {"polite", "stubborn"}
+    assert tasks["polite"]["attempts"] == 1
+    assert {task["phase"] for task in tasks.values()} == {"Failed"}
+    assert list((tmp_path / "run").glob("pods/*")) == []
+
+
+def test_a_second_interrupt_ends_the_exit_handler(tmp_path: Path) -> None:
+    """Who asks twice does not wait for the exit handler."""
+    with running(tmp_path, at_exit="exec sleep 1000") as engine:
+        engine.send_signal(signal.SIGINT)
+        until((tmp_path / "bye").is_file)
+        engine.send_signal(signal.SIGINT)
+        outcome = ended(engine)
+    assert outcome["stopped"] is True
+    assert outcome["onExit"]["phase"] == "Failed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name)
+def test_no_command_outlives_an_engine_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
+    """kill -9 of the engine ends its commands and what they started, even those that ignore SIGTERM."""
+    with running(tmp_path) as engine:
+        engine.send_signal(number)
+        engine.wait(PATIENCE_SECONDS)
+        until(lambda: not any(map(lives, pids(tmp_path))))
+
+
+def test_a_killed_command_fails_its_node_and_takes_its_children_along(tmp_path: Path) -> None:
+    """When a command dies by kill -9, what it left behind is ended, and the run goes on."""
+    with running(tmp_path) as engine:
+        sleeper, shell = next(
+            (a, b) for a, b in zip(pids(tmp_path)[::2], pids(tmp_path)[1::2], strict=True) if ignores_nothing(b)
+        )
+        os.kill(shell, signal.SIGKILL)
+        until(lambda: not lives(sleeper))
+        until(lambda: len(pids(tmp_path)) == 2 * COMMANDS + 2)
+        engine.send_signal(signal.SIGINT)
+        outcome = ended(engine)
+    polite = next(node for node in outcome["nodes"]["children"] if node["displayName"] == "polite")
+    assert polite["attempts"] == 2
+    assert polite["children"][0]["exitCode"] == 128 + signal.SIGKILL
+
+
+def pids(folder: Path) -> list[int]:
+    """Return the process ids that commands told."""
+    file = folder / "pids"
+    return [int(word) for word in file.read_text().split()] if file.is_file() else []
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def ignores_nothing(pid: int) -> bool:
+    """Whether a process ignores no signal but those that Python ignores for its children."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    ignored = int(next(line for line in status.splitlines() if line.startswith("SigIgn")).split()[1], 16)
+    return not ignored & 1 << (signal.SIGTERM - 1)
+
+
+def ended(engine: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what an engine said at its end."""
+    stdout, _ = engine.communicate(timeout=PATIENCE_SECONDS)
+    return dict(json.loads(stdout))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)

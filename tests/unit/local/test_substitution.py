@@ -1,0 +1,48 @@
+"""Names between braces become values, once, and only values that Argo would carry unharmed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.local import substitution
+from pipelines.local.substitution import Absent, Unresolvable
+
+
+def test_values_stand_where_their_names_stood() -> None:
+    """Spaces inside the braces do not matter, and text around them stays."""
+    scope = {"inputs.parameters.a": "1", "item": 'x"y'}
+    assert substitution.resolve("<{{inputs.parameters.a}}-{{ item }}>", scope) == '<1-x"y>'
+    assert substitution.resolve("no names { here }", scope) == "no names { here }"
+    assert substitution.names("{{a}} {{ b.c }}{{=d}}") == ("a", "b.c", "=d")
+
+
+def test_a_name_without_a_value() -> None:
+    """It is an error that names it; nothing is left standing."""
+    with pytest.raises(Unresolvable, match=r"\{\{b\}\}"):
+        substitution.resolve("{{a}}{{b}}", {"a": ""})
+
+
+def test_an_output_that_never_was() -> None:
+    """Alone it makes an argument count as not given; inside a text it is an error."""
+    with pytest.raises(Absent):
+        substitution.resolve("{{a}}", {"a": None})
+    with pytest.raises(Unresolvable) as caught:
+        substitution.resolve("x{{a}}", {"a": None})
+    assert not isinstance(caught.value, Absent)
+
+
+@pytest.mark.parametrize("value", ["{{workflow.uid}}", "{{=1+1}}", "a{{", "\x07", "\x7f", "\x00", "\x1b[31m"])
+def test_values_that_are_refused(value: str) -> None:
+    """What Argo would evaluate again, or could not write as JSON, is never substituted."""
+    assert substitution.fault(value)
+    with pytest.raises(Unresolvable):
+        substitution.resolve("{{a}}", {"a": value})
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs"))))
+def test_any_other_value_passes_as_it_is(value: str) -> None:
+    """Quotes, backslashes, newlines, dollars: nothing is escaped or evaluated."""
+    if "{{" not in value:
+        assert substitution.resolve("{{a}}", {"a": value}) == value

@@ -1,0 +1,62 @@
+"""What people at a terminal see of a run."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.local import documents, engine
+from pipelines.local.tree_reporter import TreeReporter
+
+WORKFLOW = """
+kind: WorkflowTemplate
+metadata: {name: flow}
+spec:
+  entrypoint: all
+  onExit: pod
+  templates:
+  - name: all
+    dag:
+      tasks:
+      - {name: bad, template: bad}
+      - {name: never, template: pod, depends: bad}
+  - name: bad
+    retryStrategy: {limit: 1}
+    container: {image: busybox, command: [sh, -c, "echo the reason; exit 3"]}
+  - name: pod
+    container: {image: busybox, command: [sh, -c, "echo chatter"]}
+"""
+
+
+def test_the_finished_tree_stays(tmp_path: Path) -> None:
+    """Every task with its attempts, the last lines of what failed and not of what succeeded, and the exit handler."""
+    (tmp_path / "flow.yaml").write_text(WORKFLOW)
+    screen = io.StringIO()
+    engine.run(
+        documents.load([tmp_path / "flow.yaml"]),
+        "flow",
+        {},
+        config_maps={},
+        secrets=None,
+        folder=tmp_path / "run",
+        jobs=2,
+        reporter=TreeReporter(Console(file=screen, force_terminal=True, width=120, no_color=True)),
+        name="run",
+    )
+    # The last drawing of the tree is what stays on the screen.
+    text_alone = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    shown = text_alone.rpartition("✖ run")[2]
+    for text in (
+        "✖ bad",
+        "attempt 2",
+        "No more retries left",
+        "the reason",
+        "○ never",
+        "depends condition not met",
+        "✔ run.onExit",
+    ):
+        assert text in shown, text
+    assert "chatter" not in shown
