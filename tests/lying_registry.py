@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
     registry: LyingRegistry
     protocol_version = "HTTP/1.1"
     # A client may keep a connection open for ever; the server's end must not wait for it.
-    timeout = 5
+    timeout = 60
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)
