@@ -55,10 +55,10 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[GitServer]:
+def serving(root: Path, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[GitServer]:
     """Serve every repository below a folder until the block ends: `root/a` is `url/a`."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.state = GitServer(root=root, url=f"http://127.0.0.1:{server.server_address[1]}")
+    server = _Server((host, port), _Handler)
+    server.state = GitServer(root=root, url=f"http://{host}:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -34,6 +35,9 @@ def clone(
     *,
     repo: Annotated[str, Arg("address of the Git repository: https, ssh, or a folder")],
     revision: Annotated[str, Arg("branch, tag, full commit id, refs/pull/N/head or HEAD")] = "HEAD",
+    ref: Annotated[
+        str, Arg("full name of the branch or tag that the commit was found under, where the revision is a commit id")
+    ] = "",
     path: Annotated[str, Arg("the image's folder in the repository, its build context")] = ".",
     dockerfile: Annotated[str, Arg("relative to the repository's root; empty: Dockerfile in the folder")] = "",
     target: Annotated[str, Arg("stage to build; empty: the last")] = "",
@@ -75,7 +79,7 @@ def clone(
     if lfs:
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
-        resolved = git.resolve(url, wanted)
+        resolved = _named(git.resolve(url, wanted), ref)
         _say(f"{url} {wanted} is {' at '.join(filter(None, (resolved.ref, resolved.commit)))}")
         _warn_of_changes(git, url)
         commit, files = _check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
@@ -104,6 +108,19 @@ def clone(
         platform=platform,
         bases=fetched,
     )
+
+
+def _named(resolved: Resolved, ref: str) -> Resolved:
+    """Return what was resolved, under the ref that the caller resolved before, so that several images share one commit."""
+    if not ref or resolved.ref == ref:
+        return resolved
+    if resolved.ref or not Revision(ref).startswith("refs/"):
+        raise Misuse(
+            "the ref does not go with the revision",
+            seen=f"{ref!r}, while the revision is {resolved.ref or resolved.commit}",
+            todo="give a commit id as the revision and a whole ref, refs/heads/main, beside it",
+        )
+    return replace(resolved, ref=ref)
 
 
 def _check_out(

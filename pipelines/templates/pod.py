@@ -129,7 +129,7 @@ class StepContainer:
 def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
     """Return the inputs that the containers need together, required ones first; equal names are one input.
 
-    Raises ValueError where two steps give one name different defaults.
+    What one step requires is required. Raises ValueError where two steps give one name different defaults.
     """
     found: dict[str, Parameter] = {}
     for container in containers:
@@ -138,8 +138,11 @@ def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
             parameter = Parameter(name=name, description=argument.help)
             if not argument.required:  # Hera would write a default of None as the text "null"
                 parameter.default = signature.text_of(argument.default)
-            if found.setdefault(name, parameter).default != parameter.default:
+            first = found.setdefault(name, parameter)
+            if None not in {first.default, parameter.default} and first.default != parameter.default:
                 raise ValueError(f"the input {name} has two defaults")
+            if parameter.default is None:
+                first.default = None
     return sorted(found.values(), key=lambda parameter: isinstance(parameter.default, str))
 
 
