@@ -1,0 +1,95 @@
+"""Layers: the same bytes from every machine, and none that is not the one described."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.tools import layer
+from pipelines.tools.layer_store import LayerStore
+from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Layout
+
+DATA = b"".join(b"line %d of a file that compresses well\n" % (n * n) for n in range(200_000))
+ZSTD = "sha256:4ec87d5a7bbee1f1c0e405c0fa47148c10780330ec4cf5115ffc6e7149c2f592"
+
+
+def packed(folder: Path, compression: str, data: bytes = DATA) -> tuple[Layout, Descriptor]:
+    """Return a layout and what compressing into it gave."""
+    layout = Layout.create(folder)
+    return layout, layer.compress(io.BytesIO(data), layout, compression, Digest.of(data))
+
+
+@pytest.mark.parametrize("compression", layer.COMPRESSIONS)
+def test_round_trip(compression: str, tmp_path: Path) -> None:
+    """What was compressed is read back, under the media type that says how."""
+    layout, found = packed(tmp_path, compression)
+    assert found.media_type == f"{LAYER}+{compression}"
+    assert found.size == layout.blob(found.digest).stat().st_size < len(DATA)
+    assert Digest.of_file(layout.blob(found.digest)) == found.digest
+    with layer.plain(layout.blob(found.digest), found.media_type) as stream:
+        assert stream.read() == DATA
+
+
+def test_zstd_is_the_same_everywhere(tmp_path: Path) -> None:
+    """The pinned library gives this digest; another one would change every image's, and must be a decision."""
+    assert packed(tmp_path, "zstd")[1].digest == ZSTD
+
+
+def test_another_tar_than_described(tmp_path: Path) -> None:
+    """A layer that is not what the configuration says is refused, and nothing of it stays."""
+    layout = Layout.create(tmp_path)
+    with pytest.raises(ShipwayError, match="not the one it describes"):
+        layer.compress(io.BytesIO(b"other"), layout, "zstd", Digest.of(DATA))
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 200] == []
+
+
+def test_types() -> None:
+    """Docker's media types become OCI's; what is no distributable layer is refused."""
+    docker = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    entry = {"mediaType": docker, "digest": "sha256:" + "1" * 64, "size": 3}
+    assert layer.descriptor(entry).media_type == LAYER + "+gzip"
+    foreign = {**entry, "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"}
+    with pytest.raises(ShipwayError, match="not built on"):
+        layer.descriptor(foreign)
+
+
+def test_unknown_compression() -> None:
+    """A compression that is not known is the settings' fault."""
+    with pytest.raises(Misconfigured, match="compression"):
+        layer.check("bzip2")
+
+
+def test_store(tmp_path: Path) -> None:
+    """A base's layer keeps the blob it has; another one is compressed once; a damaged entry is none."""
+    bases = Layout.create(tmp_path / "bases")
+    tar = bases.add(b"base tar", LAYER)
+    config = bases.add(b'{"rootfs":{"diff_ids":["%s"]}}' % Digest.of(b"base tar").encode(), CONFIG)
+    manifest = bases.add(b'{"config":%s,"layers":[%s]}' % (_json(config), _json(tar)), MANIFEST)
+    raw = Layout.create(tmp_path / "raw")
+    written = raw.add(DATA, LAYER)
+    image = Layout.create(tmp_path / "image")
+
+    store = LayerStore(tmp_path / "kept", "zstd", bases, [manifest.digest])
+    assert store.put(Digest.of(b"base tar"), image) == tar
+    assert store.put(written.digest, image) is None
+    made = store.compress(written.digest, raw, written, image)
+
+    other, again = Layout.create(tmp_path / "other"), LayerStore(tmp_path / "kept", "zstd", bases, [])
+    assert again.put(written.digest, other) == made
+    assert other.read(made.digest) == image.read(made.digest)
+    assert again.at_hand() == {written.digest}
+    assert LayerStore(tmp_path / "kept", "gzip", bases, []).at_hand() == frozenset()
+
+    kept = tmp_path / "kept" / "blobs" / "sha256" / made.digest.hex
+    kept.unlink()
+    kept.write_bytes(b"cut")
+    assert again.put(written.digest, other) is None
+    assert again.at_hand() == frozenset()
+
+
+def _json(descriptor: Descriptor) -> bytes:
+    return str(descriptor.json()).replace("'", '"').encode()
