@@ -8,6 +8,8 @@ file or by environment, so nothing here has anything to mask.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import shlex
 import shutil
@@ -58,6 +60,7 @@ def run(
 
     With `stream`, both outputs go to this process's stderr line by line while the command runs, and
     the result's `stdout` and `stderr` hold their last lines. `env` replaces the environment as a whole.
+    The command does not outlive this process, however that ends.
     Raises Misconfigured when the program does not exist, Transient when the time limit passes.
     """
     words = tuple(str(word) for word in argv)
@@ -76,6 +79,7 @@ def run(
             errors="replace",
             umask=umask,
             start_new_session=True,
+            preexec_fn=_ending_with_parent(),  # noqa: PLW1509 - one system call, on a function looked up before the fork
         )
     except FileNotFoundError as error:
         raise Misconfigured(
@@ -174,6 +178,20 @@ def background(
             ) from error
     with _ended(child):
         yield lambda: child.poll() is None
+
+
+@functools.cache
+def _ending_with_parent() -> Callable[[], None] | None:
+    """Return what a child calls so that it is killed when its parent is, even by kill -9; None where no system call does it."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+    def call() -> None:
+        prctl(set_death_signal, signal.SIGKILL)
+
+    return call
 
 
 @contextlib.contextmanager

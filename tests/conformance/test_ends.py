@@ -65,7 +65,8 @@ def running(folder: Path, *, grace_seconds: float = 1.0, at_exit: str = "exit 0"
     argv = [sys.executable, "-c", PROGRAM, str(folder), f"{grace_seconds:g}"]
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as engine:
         try:
-            until(lambda: len(pids(folder)) == 2 * COMMANDS)
+            until(lambda: len(pids(folder)) == 2 * COMMANDS or engine.poll() is not None)
+            assert engine.poll() is None
             assert all(map(lives, pids(folder)))
             yield engine
         finally:
@@ -127,6 +128,21 @@ def test_a_killed_command_fails_its_node_and_takes_its_children_along(tmp_path: 
     polite = next(node for node in outcome["nodes"]["children"] if node["displayName"] == "polite")
     assert polite["attempts"] == 2
     assert polite["children"][0]["exitCode"] == 128 + signal.SIGKILL
+
+
+def test_what_a_killed_step_was_running_ends_with_it(tmp_path: Path) -> None:
+    """A step's programs are sessions of their own; when the step dies by kill -9, they die as well."""
+    told = tmp_path / "pid"
+    program = f"""
+from pipelines import process
+process.run(["sh", "-c", "echo $$ > {told}.new; mv {told}.new {told}; exec sleep 1000"], timeout_seconds=1000)
+"""
+    with subprocess.Popen([sys.executable, "-c", program]) as step:
+        until(told.is_file)
+        running = int(told.read_text())
+        assert lives(running)
+        step.kill()
+    until(lambda: not lives(running))
 
 
 def pids(folder: Path) -> list[int]:
