@@ -23,7 +23,7 @@ _HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
 # `sha256-…` is how registries without the referrers API store signatures: distribution-spec, "Referrers Tag Schema".
 # Numbers alone are versions too: people expect 1.2 to follow 1.2.x.
 _RESERVED = re.compile(
-    r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+){0,2}(?:[-_].*)?", re.IGNORECASE
+    r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
 )
 _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
 

@@ -53,6 +53,7 @@ def test_branches_never_share_a_tag(one: str, other: str) -> None:
 @example("1.2.3+x")
 @example("1")
 @example("v1.2")
+@example("0.0.0.0")
 @example("pr-7-" + COMMIT)
 @example("sha256-" + "0" * 64 + ".sig")
 def test_no_branch_reaches_another_kind_of_tag(branch: str) -> None:
