@@ -55,7 +55,7 @@ registry-clean: run-ready ## Stop the registry of this machine and forget images
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: dev-ready tools ## Run every test that needs no cluster: T='pytest arguments'
+test: dev-ready test-packages tools ## Run every test that needs no cluster: T='pytest arguments'
 	@$(BIN)/pytest $(T)
 
 .PHONY: lint
@@ -72,11 +72,11 @@ format: dev-ready ## Format the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: dev-ready tools ## Measure against the bare tools typed by hand, in one interleaved run
+bench: dev-ready test-packages tools ## Measure against the bare tools typed by hand, in one interleaved run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: e2e
-e2e: dev-ready ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
+e2e: dev-ready test-packages ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
 	@$(BIN)/pytest tests/e2e -m cluster $(T)
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
@@ -88,6 +88,10 @@ dev-ready: packages $(VENV)/dev.stamp
 .PHONY: packages
 packages: ## Install the programs that are missing (as root, with apt) or say which they are
 	@setup/packages
+
+.PHONY: test-packages
+test-packages:
+	@setup/packages test
 
 .PHONY: tools
 tools: packages ## Build BuildKit and Helm at their pinned versions, where PATH lacks them
