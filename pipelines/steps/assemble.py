@@ -27,10 +27,12 @@ def assemble(output: Output, images: Sequence[Under], facts: Facts, store: Layer
         raise ShipwayError(
             "the builder's layers do not fit its configuration", seen=f"{len(output.layers)} for {len(diff_ids)}"
         )
-    layers = [
+    stored = [
         store.put(diff_id, layout) or store.compress(diff_id, output.layout, layer.descriptor(entry), layout)
         for diff_id, entry in zip(diff_ids, output.layers, strict=True)
     ]
+    layers = [each.descriptor for each in stored]
+    output.config["rootfs"]["diff_ids"] = [str(each.diff_id) for each in stored]
     config = layout.add(finish.canonical(finish.configuration(output.config, base, facts)), CONFIG)
     manifest = layout.add(finish.canonical(finish.manifest(config, layers, base, facts)), MANIFEST)
     layout.name(manifest, str(manifest.digest))

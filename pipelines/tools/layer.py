@@ -19,6 +19,7 @@ import zstandard
 
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.model.reference import Digest
+from pipelines.tools import layer_tar
 from pipelines.tools.layout import LAYER, Descriptor, Json, Layout
 
 COMPRESSIONS = ("zstd", "gzip")
@@ -74,9 +75,13 @@ def plain(path: Path, media_type: str) -> Iterator[IO[bytes]]:
             yield file
 
 
-def compress(tar: IO[bytes], layout: Layout, compression: str, diff_id: Digest) -> Descriptor:
-    """Store a layer in a layout and return its descriptor; raises ShipwayError when the tar is not that of `diff_id`."""
+def compress(tar: IO[bytes], layout: Layout, compression: str, diff_id: Digest) -> tuple[Descriptor, Digest]:
+    """Store a layer, cleaned, in a layout and return its descriptor and the digest of its plain tar as it is stored.
+
+    Raises ShipwayError when the tar is not that of `diff_id`.
+    """
     worker = _compressor(compression)
+    source = _Hashed(tar)
     unpacked, packed, size = hashlib.sha256(), hashlib.sha256(), 0
     with layout.writer() as file:
 
@@ -84,19 +89,37 @@ def compress(tar: IO[bytes], layout: Layout, compression: str, diff_id: Digest) 
             packed.update(data)
             return file.write(data)
 
-        while chunk := tar.read(_CHUNK):
+        for chunk in layer_tar.cleaned(source):
             unpacked.update(chunk)
             size += put(worker.compress(chunk))
         size += put(worker.flush())
-        if unpacked.hexdigest() != diff_id.hex:
+        if source.digest != diff_id:
             raise ShipwayError(
                 "the builder wrote a layer that is not the one it describes",
-                seen=f"sha256:{unpacked.hexdigest()} for {diff_id}",
+                seen=f"{source.digest} for {diff_id}",
                 todo="empty the builder's cache and build again",
             )
     digest = Digest("sha256:" + packed.hexdigest())
     layout.adopt(Path(file.name), digest)
-    return Descriptor(media_type=f"{LAYER}+{compression}", digest=digest, size=size)
+    described = Descriptor(media_type=f"{LAYER}+{compression}", digest=digest, size=size)
+    return described, Digest("sha256:" + unpacked.hexdigest())
+
+
+class _Hashed:
+    """A file that is read once, with the digest of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        return data
+
+    @property
+    def digest(self) -> Digest:
+        return Digest("sha256:" + self._hash.hexdigest())
 
 
 def _compressor(compression: str) -> _Compressor:

@@ -9,12 +9,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
 from pipelines.model.reference import Digest
 from pipelines.tools import layer
 from pipelines.tools.layout import Descriptor, Layout
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A layer as images have it: its blob, and the digest of its plain tar, from which what a builder left is gone."""
+
+    descriptor: Descriptor
+    diff_id: Digest
 
 
 class LayerStore:
@@ -36,34 +45,36 @@ class LayerStore:
         kept = {diff_id for diff_id in notes if self._find(diff_id)}
         return frozenset(kept | set(self._of_bases) | {found.digest for _, found in self._of_bases.values()})
 
-    def put(self, diff_id: Digest, layout: Layout) -> Descriptor | None:
-        """Bring a layer into a layout and return its descriptor, or None when it is not known."""
+    def put(self, diff_id: Digest, layout: Layout) -> Stored | None:
+        """Bring a layer into a layout and return how it is stored, or None when it is not known."""
         found = self._find(diff_id)
         if found is None:
             return None
-        source, descriptor = found
-        layout.link(source.blob(descriptor.digest), descriptor.digest)
-        return descriptor
+        source, stored = found
+        layout.link(source.blob(stored.descriptor.digest), stored.descriptor.digest)
+        return stored
 
-    def compress(self, diff_id: Digest, source: Layout, written: Descriptor, layout: Layout) -> Descriptor:
-        """Compress a layer that a builder wrote, store it in a layout, and remember it; raises ShipwayError."""
+    def compress(self, diff_id: Digest, source: Layout, written: Descriptor, layout: Layout) -> Stored:
+        """Clean and compress a layer that a builder wrote, store it in a layout, and remember it; raises ShipwayError."""
         with layer.plain(source.blob(written.digest), written.media_type) as tar:
-            descriptor = layer.compress(tar, layout, self._compression, diff_id)
-        self._kept.link(layout.blob(descriptor.digest), descriptor.digest)
+            stored = Stored(*layer.compress(tar, layout, self._compression, diff_id))
+        self._kept.link(layout.blob(stored.descriptor.digest), stored.descriptor.digest)
         partial = self._notes / f".{diff_id.hex}.{os.getpid()}"
-        partial.write_text(json.dumps(descriptor.json()))
+        partial.write_text(json.dumps({**stored.descriptor.json(), "diffId": str(stored.diff_id)}))
         partial.replace(self._notes / diff_id.hex)
-        return descriptor
+        return stored
 
-    def _find(self, diff_id: Digest) -> tuple[Layout, Descriptor] | None:
+    def _find(self, diff_id: Digest) -> tuple[Layout, Stored] | None:
         if diff_id in self._of_bases:
-            return self._of_bases[diff_id]
+            layout, of_base = self._of_bases[diff_id]
+            return layout, Stored(of_base, diff_id)
         try:
-            descriptor = Descriptor.read(json.loads((self._notes / diff_id.hex).read_bytes()))
+            note = json.loads((self._notes / diff_id.hex).read_bytes())
+            descriptor, cleaned = Descriptor.read(note), Digest(note["diffId"])
             size = self._kept.blob(descriptor.digest).stat().st_size
-        except (OSError, ValueError, ShipwayError):
+        except (OSError, ValueError, KeyError, ShipwayError):
             return None
-        return (self._kept, descriptor) if size == descriptor.size else None
+        return (self._kept, Stored(descriptor, cleaned)) if size == descriptor.size else None
 
     def _index(self, manifest: Digest) -> None:
         described = self._bases.json(manifest)

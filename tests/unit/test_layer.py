@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,34 @@ import pytest
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.model.reference import Digest
 from pipelines.tools import layer
-from pipelines.tools.layer_store import LayerStore
+from pipelines.tools.layer_store import LayerStore, Stored
 from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Layout
 
-DATA = b"".join(b"line %d of a file that compresses well\n" % (n * n) for n in range(200_000))
-ZSTD = "sha256:4ec87d5a7bbee1f1c0e405c0fa47148c10780330ec4cf5115ffc6e7149c2f592"
+TEXT = b"".join(b"line %d of a file that compresses well\n" % (n * n) for n in range(200_000))
+
+
+def tar_of(data: bytes, **records: str) -> bytes:
+    """Return a tar of one file, with an extended header where there are records."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo("file")
+        entry.size, entry.pax_headers = len(data), dict(records)
+        tar.addfile(entry, io.BytesIO(data))
+    # Two empty blocks end it; Python would fill up to 10 KiB.
+    size = len(buffer.getvalue().rstrip(b"\0")) + 511
+    return buffer.getvalue()[: size - size % 512] + bytes(1024)
+
+
+DATA = tar_of(TEXT)
+ZSTD = "sha256:2af0aaa2f1f623cc8734fd040c97a9ddc1c8413b77be99f91bda19aae95dcfa5"
 
 
 def packed(folder: Path, compression: str, data: bytes = DATA) -> tuple[Layout, Descriptor]:
     """Return a layout and what compressing into it gave."""
     layout = Layout.create(folder)
-    return layout, layer.compress(io.BytesIO(data), layout, compression, Digest.of(data))
+    found, diff_id = layer.compress(io.BytesIO(data), layout, compression, Digest.of(data))
+    assert diff_id == Digest.of(data)
+    return layout, found
 
 
 @pytest.mark.parametrize("compression", layer.COMPRESSIONS)
@@ -43,8 +61,34 @@ def test_another_tar_than_described(tmp_path: Path) -> None:
     """A layer that is not what the configuration says is refused, and nothing of it stays."""
     layout = Layout.create(tmp_path)
     with pytest.raises(ShipwayError, match="not the one it describes"):
-        layer.compress(io.BytesIO(b"other"), layout, "zstd", Digest.of(DATA))
+        layer.compress(io.BytesIO(tar_of(b"other")), layout, "zstd", Digest.of(DATA))
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 200] == []
+
+
+@pytest.mark.parametrize("others", [{}, {"SCHILY.xattr.user.mine": "1", "comment": "ü" * 300}])
+def test_notes_of_overlay_are_taken_out(others: dict[str, str], tmp_path: Path) -> None:
+    """A layer written without privileges is the same as one written as root, other attributes kept."""
+    notes = {"SCHILY.xattr.user.overlay.origin": "", "SCHILY.xattr.user.overlay.impure": "y"}
+    noted = tar_of(TEXT, **others, **notes)
+    layout = Layout.create(tmp_path)
+    found, diff_id = layer.compress(io.BytesIO(noted), layout, "zstd", Digest.of(noted))
+    assert diff_id == Digest.of(tar_of(TEXT, **others)) != Digest.of(noted)
+    with layer.plain(layout.blob(found.digest), found.media_type) as stream:
+        assert stream.read() == tar_of(TEXT, **others)
+
+
+def test_half_an_overlay_is_refused(tmp_path: Path) -> None:
+    """A folder that hides what lies below it only by an attribute would show it again elsewhere."""
+    data = tar_of(TEXT, **{"SCHILY.xattr.user.overlay.opaque": "y"})
+    with pytest.raises(ShipwayError, match="refers to another one"):
+        layer.compress(io.BytesIO(data), Layout.create(tmp_path), "zstd", Digest.of(data))
+
+
+@pytest.mark.parametrize("cut", [100, 700, 5000])
+def test_a_cut_tar_is_refused(cut: int, tmp_path: Path) -> None:
+    """A layer that ends in the middle is an error, wherever it ends."""
+    with pytest.raises(ShipwayError, match="cut short"):
+        layer.compress(io.BytesIO(DATA[:cut]), Layout.create(tmp_path), "zstd", Digest.of(DATA[:cut]))
 
 
 def test_types() -> None:
@@ -74,12 +118,13 @@ def test_store(tmp_path: Path) -> None:
     image = Layout.create(tmp_path / "image")
 
     store = LayerStore(tmp_path / "kept", "zstd", bases, [manifest.digest])
-    assert store.put(Digest.of(b"base tar"), image) == tar
+    assert store.put(Digest.of(b"base tar"), image) == Stored(tar, Digest.of(b"base tar"))
     assert store.put(written.digest, image) is None
-    made = store.compress(written.digest, raw, written, image)
+    stored = store.compress(written.digest, raw, written, image)
+    made = stored.descriptor
 
     other, again = Layout.create(tmp_path / "other"), LayerStore(tmp_path / "kept", "zstd", bases, [])
-    assert again.put(written.digest, other) == made
+    assert again.put(written.digest, other) == stored
     assert other.read(made.digest) == image.read(made.digest)
     assert again.at_hand() == {written.digest}
     assert LayerStore(tmp_path / "kept", "gzip", bases, []).at_hand() == frozenset()
