@@ -127,10 +127,14 @@ class BuildKit:
         with _slot(self._state) as (root, lock), tempfile.TemporaryDirectory(prefix="shipway-") as private:
             address, log = f"unix://{private}/buildkitd.sock", root.with_suffix(".log")
             config = Path(private) / "buildkitd.toml"
-            config.write_text("[worker.containerd]\nenabled = false\n")
-            argv = ["buildkitd", f"--root={root}", f"--addr={address}", f"--config={config}"]
+            # Its trace socket would be in /run, where only root may write.
+            config.write_text(f'[worker.containerd]\nenabled = false\n[otel]\nsocketPath = "{private}/otel.sock"\n')
+            trace = f"--otel-socket-path={private}/trace.sock"
+            argv = ["buildkitd", f"--root={root}", f"--addr={address}", f"--config={config}", trace]
             if os.geteuid() != 0:
-                argv = ["rootlesskit", *argv, "--rootless", "--oci-worker-no-process-sandbox"]
+                argv = ["rootlesskit", *argv, "--rootless"]
+                if not _has_own_processes():
+                    argv.append("--oci-worker-no-process-sandbox")
             with process.background(argv, log=log, env=settings, holding=lock) as runs:
                 deadline = time.monotonic() + START_SECONDS
                 while not _forget_contexts(address, settings):
@@ -161,6 +165,12 @@ def _slot(state: Path) -> Iterator[tuple[Path, int]]:
             os.close(lock)
         return
     raise Transient("all state folders of BuildKit are in use", seen=f"{_SLOTS} in {state}", todo="run it again later")
+
+
+def _has_own_processes() -> bool:
+    """Whether steps can have a process list of their own; in a pod, whose /proc is masked, they see the pod's."""
+    probe = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]
+    return process.run(probe, timeout_seconds=30).code == 0
 
 
 def _forget_contexts(address: str, settings: dict[str, str]) -> bool:
