@@ -1,0 +1,115 @@
+"""`make bench`: figures, printed and saved under .shipway/bench; no test depends on them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench import compiling, engine
+from tests.bench.clone_build_push import Scenario
+from tests.bench.measure import command, compare, interleave, peak_memory, save
+from tests.registry_process import registry
+
+
+def main() -> None:
+    """Run the benchmarks."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…")
+    parser.add_argument("--pairs", type=int, default=7, help="runs of each side (default: %(default)s)")
+    parser.add_argument("--cold-pairs", type=int, default=5, help="the same with empty caches (default: %(default)s)")
+    parser.add_argument("--only", choices=list(_PARTS), help="one part (default: all)")
+    options = parser.parse_args()
+    results: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory(prefix="shipway-bench-") as name:
+        for part in [options.only] if options.only else _PARTS:
+            folder = Path(name) / part
+            folder.mkdir()
+            results += _PARTS[part](folder, options)
+    save(results, Path(".shipway/bench/results.json"))
+
+
+def _buildah(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    with _own_registry(folder) as address:
+        yield from _builder(Scenario(folder / "run", address, builder="buildah"), options)
+
+
+def _buildkit(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    if not shutil.which("buildkitd"):
+        sys.stdout.write("buildkit: left out, no buildkitd on PATH\n\n")
+        return
+    with _own_registry(folder) as address, _buildkitd(folder / "daemon", address) as host:
+        yield from _builder(Scenario(folder / "run", address, builder="buildkit", buildkit_host=host), options)
+
+
+def _engine(folder: Path, _: argparse.Namespace) -> Iterator[dict[str, object]]:
+    ours, bare = engine.seconds_per_task(folder)
+    sys.stdout.write(f"local engine: {ours * 1000:.1f} ms a task; starting the same command: {bare * 1000:.1f} ms\n\n")
+    yield {"title": "engine, seconds per task", "ours": ours, "theirs": bare}
+
+
+def _compile(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    yield compare("compile", *compiling.seconds(folder, options.pairs))
+
+
+_PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
+    "buildah": _buildah,
+    "buildkit": _buildkit,
+    "engine": _engine,
+    "compile": _compile,
+}
+
+
+@contextmanager
+def _own_registry(folder: Path) -> Iterator[str]:
+    (folder / "registry").mkdir()
+    with registry(folder / "registry") as address:
+        yield address
+
+
+def _builder(scenario: Scenario, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    title = f"clone-build-push with {scenario.builder}"
+    cold = interleave(scenario.forget, scenario.ours, scenario.theirs, options.cold_pairs)
+    yield compare(f"{title}, cold", *cold)
+    warm = interleave(scenario.change, scenario.ours, scenario.theirs, options.pairs)
+    yield compare(f"{title}, warm, one line changed", *warm)
+    scenario.change()
+    memory = peak_memory(scenario.ours_argv(scenario.folder / "ours"), {})
+    sys.stdout.write(f"{title}: shipway itself held {memory:.0f} MB\n\n")
+    yield {"title": f"memory of shipway, {scenario.builder}, MB", "ours": memory}
+
+
+@contextmanager
+def _buildkitd(folder: Path, address: str) -> Iterator[str]:
+    """Give the address of a buildkitd of this run's own, which both sides use."""
+    folder.mkdir()
+    configuration = folder / "buildkitd.toml"
+    configuration.write_text(f'[worker.containerd]\n  enabled = false\n[registry."{address}"]\n  http = true\n')
+    host = f"unix://{folder}/socket"
+    argv = ["buildkitd", "--root", folder / "root", "--addr", host, "--config", configuration]
+    if os.geteuid() != 0:
+        argv = ["rootlesskit", *argv, "--rootless", "--oci-worker-no-process-sandbox"]
+    with (folder / "log").open("wb") as log:
+        child = subprocess.Popen([str(word) for word in argv], stdout=log, stderr=log, env=os.environ.copy())
+    try:
+        for _ in range(600):
+            if (folder / "socket").exists() or child.poll() is not None:
+                break
+            time.sleep(0.1)
+        if child.poll() is not None:
+            raise RuntimeError(f"buildkitd does not start\n{(folder / 'log').read_text()[-4000:]}")
+        command(["buildctl", "--addr", host, "debug", "workers"])
+        yield host
+    finally:
+        child.terminate()
+        child.wait()
+
+
+if __name__ == "__main__":
+    main()
