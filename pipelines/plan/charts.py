@@ -1,0 +1,259 @@
+"""Which charts a tree declares, what each of them says about itself, and the order in which they are published.
+
+Convention: every Chart.yaml outside another chart's `charts/` is a chart. A dependency whose name and version stand in the
+tree, named by `file://` or by the address that this deployment publishes to, is the tree's own chart.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipelines.errors import Refused
+from pipelines.plan.chart_lock import Lock, fits
+from pipelines.plan.yaml_text import YamlText
+
+CHART = "Chart.yaml"
+LOCK = "Chart.lock"
+# A component of a repository's name: distribution-spec, "Pulling manifests"; Helm's charts live under their own name.
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_LONGEST_NAME = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependency:
+    """One entry of a chart's `dependencies`."""
+
+    name: str
+    version: str
+    """The range that Chart.yaml allows."""
+    repository: str
+    """Empty for a chart that lies in `charts/` as files."""
+    line: int
+    number: int
+    """Its place in the list, from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """One chart as its Chart.yaml and Chart.lock describe it."""
+
+    path: str
+    """Its folder, relative to the root; `.` for the root itself."""
+    name: str
+    version: str
+    app_version: str
+    library: bool
+    dependencies: tuple[Dependency, ...]
+    text: YamlText
+    lock: Lock | None
+
+    @property
+    def file(self) -> str:
+        """The path of its Chart.yaml."""
+        return posixpath.normpath(posixpath.join(self.path, CHART))
+
+    @property
+    def lock_file(self) -> str:
+        """The path of its Chart.lock, whether there is one or not."""
+        return posixpath.normpath(posixpath.join(self.path, LOCK))
+
+
+@dataclass(frozen=True, kw_only=True)
+class External:
+    """A dependency to fetch, at the version that Chart.lock pins."""
+
+    name: str
+    version: str
+    repository: str
+    line: int
+
+    @property
+    def file(self) -> str:
+        """Where its archive stands inside the chart's."""
+        return embedded_file(self.name, self.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edges:
+    """Where the dependencies of one chart come from."""
+
+    parents: tuple[str, ...]
+    """Folders of charts in the tree."""
+    externals: tuple[External, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unusable:
+    """A dependency that cannot be taken from anywhere."""
+
+    line: int
+    text: str
+    todo: str
+    refused: bool
+    """Whether it reaches out of the repository or the settings; else it is a mistake."""
+
+
+def discover(paths: Iterable[str], *, ignore: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the folders of the charts of a tree given as its files' paths, sorted.
+
+    An ignore pattern stands for a folder and all below it; `*` in it stands for any text.
+    """
+    folders = {posixpath.dirname(path) or "." for path in paths if posixpath.basename(path) == CHART}
+    return tuple(
+        sorted(f for f in folders if not _ignored(f, ignore) and not any(map(_holds_charts(folders), _ancestors(f))))
+    )
+
+
+def read(folder: str, text: YamlText, lock: Lock | None) -> Chart:
+    """Return the chart of a folder; what is wrong with it is `chart_rules`' to find."""
+    entries = text.value.get("dependencies")
+    dependencies = tuple(
+        Dependency(
+            name=text.scalar("dependencies", number, "name"),
+            version=text.scalar("dependencies", number, "version"),
+            repository=text.scalar("dependencies", number, "repository"),
+            line=text.line("dependencies", number),
+            number=number,
+        )
+        for number, entry in enumerate(entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict)
+    )
+    return Chart(
+        path=folder,
+        name=text.scalar("name"),
+        version=text.scalar("version"),
+        app_version=text.scalar("appVersion"),
+        library=text.scalar("type") == "library",
+        dependencies=dependencies,
+        text=text,
+        lock=lock,
+    )
+
+
+def is_name(name: str) -> bool:
+    """Whether a chart of that name can be published: lower-case letters, digits, and single signs between them."""
+    return _NAME.fullmatch(name) is not None and len(name) <= _LONGEST_NAME
+
+
+def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges, list[Unusable]]:
+    """Return where a chart's dependencies come from, and those that come from nowhere.
+
+    `charts` are the tree's, by folder; `own` is the address that charts are published under, without a scheme.
+    """
+    named = {other.name: other for other in charts.values() if other.path != chart.path}
+    pins = {(pin.name, pin.repository.rstrip("/")): pin for pin in (chart.lock.pins if chart.lock else ())}
+    parents: list[str] = []
+    externals: list[External] = []
+    faults: list[Unusable] = []
+    for item in chart.dependencies:
+        pin = pins.get((item.name, item.repository.rstrip("/")))
+        if not item.repository:
+            continue
+        if item.repository.startswith("file:"):
+            parent, fault = _from_folder(chart, item, charts)
+            if fault:
+                faults.append(fault)
+            elif parent:
+                parents.append(parent.path)
+            continue
+        local = named.get(item.name) if own and item.repository.rstrip("/") == f"oci://{own}" else None
+        if local and (pin.version == local.version if pin else fits(local.version, item.version)):
+            parents.append(local.path)
+        elif pin:
+            externals.append(External(name=item.name, version=pin.version, repository=item.repository, line=item.line))
+        else:
+            faults.append(
+                Unusable(
+                    line=item.line,
+                    text=f"no version of {item.name} is locked",
+                    todo=f"run `helm dependency update {chart.path}` and commit {LOCK}",
+                    refused=False,
+                )
+            )
+    return Edges(parents=tuple(dict.fromkeys(parents)), externals=tuple(dict.fromkeys(externals))), faults
+
+
+def _from_folder(chart: Chart, item: Dependency, charts: Mapping[str, Chart]) -> tuple[Chart | None, Unusable | None]:
+    """Return the chart that a `file://` dependency names, or what is wrong with it."""
+    target = item.repository.removeprefix("file:").removeprefix("//")
+    folder = posixpath.normpath(posixpath.join(chart.path, target))
+    if target.startswith("/") or folder == ".." or folder.startswith("../"):
+        return None, Unusable(
+            line=item.line,
+            text=f"{item.repository} leads out of the repository",
+            todo="name a chart of this repository, or publish that one and name its registry",
+            refused=True,
+        )
+    parent = charts.get(folder)
+    if parent is None or parent.path == chart.path:
+        text, todo = f"{item.repository} leads to no chart of this repository", "correct the path"
+    elif parent.name != item.name:
+        text, todo = f"{folder} holds the chart {parent.name}, not {item.name}", "correct the name or the path"
+    elif not fits(parent.version, item.version):
+        text = f"{item.name} is at {parent.version} in {folder}, which {item.version!r} does not allow"
+        todo = "`shipway step chart-version --write=true` brings ranges and locks in step"
+    else:
+        return parent, None
+    return None, Unusable(line=item.line, text=text, todo=todo, refused=False)
+
+
+def waves(parents: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Return the number of each chart's wave: it stands on charts of lower numbers alone.
+
+    `parents` maps each chart's folder to those that it stands on. Raises Refused naming the charts of a circle.
+    """
+    waiting = {path: set(on) & parents.keys() for path, on in parents.items()}
+    found: dict[str, int] = {}
+    number = 0
+    while waiting:
+        ready = [path for path, on in waiting.items() if not on & waiting.keys()]
+        if not ready:
+            raise Refused(
+                "charts depend on each other in a circle",
+                seen=" → ".join(_circle(waiting)),
+                todo="take one of these dependencies out",
+            )
+        found |= dict.fromkeys(ready, number)
+        for path in ready:
+            del waiting[path]
+        number += 1
+    return found
+
+
+def _circle(waiting: Mapping[str, set[str]]) -> list[str]:
+    chain = [min(waiting)]
+    while True:
+        following = min(waiting[chain[-1]] & waiting.keys())
+        if following in chain:
+            return [*chain[chain.index(following) :], following]
+        chain.append(following)
+
+
+def embedded_file(name: str, version: str) -> str:
+    """Return where a dependency's archive stands inside a chart's, as `helm dependency build` names it."""
+    return f"charts/{name}-{version}.tgz"
+
+
+def tag(version: str) -> str:
+    """Return the tag of a version: a tag can hold no +, for which Helm writes _."""
+    return version.replace("+", "_")
+
+
+def _holds_charts(folders: set[str]) -> Callable[[str], bool]:
+    """Return what tells whether a folder is the `charts/` of a chart."""
+    return lambda folder: posixpath.basename(folder) == "charts" and (posixpath.dirname(folder) or ".") in folders
+
+
+def _ancestors(folder: str) -> set[str]:
+    return {folder, *map(str, PurePosixPath(folder).parents)}
+
+
+def _ignored(folder: str, patterns: Sequence[str]) -> bool:
+    return any(
+        fnmatch.fnmatchcase(part, pattern.strip("/")) for part in _ancestors(folder) - {"."} for pattern in patterns
+    )
