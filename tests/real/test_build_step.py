@@ -348,6 +348,7 @@ def test_killed_and_run_again(builder: str, tmp_path: Path) -> None:
         child.kill()
         child.wait()
     assert not made.image.path.exists()
+    assert str(made.root) not in Path("/proc/mounts").read_text(), "no mount of the killed build is left"
     slow.write_text(quick)
     digest = made.build(builder, made.root / "cache").digest
     assert made.build(builder, tmp_path / "other").digest == digest
