@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -20,12 +18,11 @@ from pipelines.plan import images
 from pipelines.plan.images import Image
 from pipelines.steps import bases as base_images
 from pipelines.steps import checkout_check
+from pipelines.steps.check_out import check_out, named, warn_of_changes
 from pipelines.steps.signature import Arg
 from pipelines.tools.credentials import Credentials
-from pipelines.tools.git import Git, Resolved, require_lfs
+from pipelines.tools.git import Git, require_lfs
 from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_repository import Commit
-from pipelines.tools.git_submodules import check_out_submodules
 from pipelines.tools.registry import Registry
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
@@ -79,10 +76,10 @@ def clone(
     if lfs:
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
-        resolved = _named(git.resolve(url, wanted), ref)
+        resolved = named(git.resolve(url, wanted), ref)
         _say(f"{url} {wanted} is {' at '.join(filter(None, (resolved.ref, resolved.commit)))}")
-        _warn_of_changes(git, url)
-        commit, files = _check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
+        warn_of_changes(git, url)
+        commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     checkout_check.check(source, folder, file, files)
     user = Image(name=PurePosixPath(folder).name or url.name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
@@ -108,67 +105,6 @@ def clone(
         platform=platform,
         bases=fetched,
     )
-
-
-def _named(resolved: Resolved, ref: str) -> Resolved:
-    """Return what was resolved, under the ref that the caller resolved before, so that several images share one commit."""
-    if not ref or resolved.ref == ref:
-        return resolved
-    if resolved.ref or not Revision(ref).startswith("refs/"):
-        raise Misuse(
-            "the ref does not go with the revision",
-            seen=f"{ref!r}, while the revision is {resolved.ref or resolved.commit}",
-            todo="give a commit id as the revision and a whole ref, refs/heads/main, beside it",
-        )
-    return replace(resolved, ref=ref)
-
-
-def _check_out(
-    git: Git, url: RepositoryUrl, resolved: Resolved, source: Path, *, submodules: bool, lfs: bool
-) -> tuple[Commit, tuple[str, ...]]:
-    """Make the folder `source` hold exactly the commit, and return the commit with the paths of its files."""
-    _make_room(source)
-    work = source.with_name(f".{source.name}.work")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        repository = git.fetch(url, resolved, work / "git")
-        commit = repository.commit(resolved.commit)
-        files = tuple(entry.path for entry in repository.tree(commit.id) if not entry.is_submodule)
-        repository.check_out(commit.id, source, lfs=lfs)
-        if submodules:
-            check_out_submodules(git, repository, commit.id, source, lfs=lfs)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    attributes = source / ".gitattributes"
-    if not lfs and attributes.is_file() and not attributes.is_symlink() and b"filter=lfs" in attributes.read_bytes():
-        _say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
-    return commit, files
-
-
-def _make_room(source: Path) -> None:
-    """Remove the checkout of an earlier run, and nothing that was not made here; raises Misuse."""
-    if source.name in {"", ".."}:
-        raise Misuse(f"{source} cannot be made anew", todo="name a folder of its own with --source")
-    mark = source.with_name(f".{source.name}.made-by-shipway")
-    if source.is_symlink() or (
-        source.exists() and not mark.exists() and (not source.is_dir() or any(source.iterdir()))
-    ):
-        raise Misuse(
-            f"{source} is in the way",
-            seen="it was not made by this step",
-            todo="run in an empty folder, or name another one with --source",
-        )
-    source.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    if source.exists():
-        shutil.rmtree(source)
-
-
-def _warn_of_changes(git: Git, url: RepositoryUrl) -> None:
-    if changes := git.uncommitted(url):
-        _say(
-            f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first"
-        )
 
 
 def _tell(fetched: Sequence[Base]) -> None:

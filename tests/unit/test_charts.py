@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Refused
+from pipelines.model.chart import ERROR, REFUSED
 from pipelines.plan import chart_lock, chart_metadata, chart_rules, charts, yaml_text
 from pipelines.plan.charts import Chart, External
 
@@ -105,7 +106,7 @@ def test_a_chart_that_cannot_be_named_so_is_found(name: str) -> None:
     odd = charts.read("x", yaml_text.read(f'apiVersion: v2\nname: "{name}"\nversion: 1.0.0\n'.encode(), "x"), None)
     [finding] = chart_rules.check(odd)
     assert (finding.rule, finding.line) == ("name", 2)
-    assert finding.level == (chart_rules.REFUSED if name in {".", "..", "a/b", "../x"} else chart_rules.ERROR)
+    assert finding.level == (REFUSED if name in {".", "..", "a/b", "../x"} else ERROR)
 
 
 @pytest.mark.parametrize(
