@@ -1,0 +1,138 @@
+"""The logs of a run's containers, each followed by a thread of its own, across lost connections without a line twice."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.cluster import names
+from pipelines.cluster.api import Api, Denied, Lost
+from pipelines.errors import ShipwayError
+from pipelines.local.nodes import Kind, Node
+
+SILENCE_SECONDS = 60.0
+END_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0
+_NODE_ANNOTATION = "workflows.argoproj.io/node-id"
+# Argo's executor writes a line of its own beside what the command wrote.
+_EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_FILE_NAME = 80
+Line = Callable[[Node, str], None]
+
+
+@dataclass(kw_only=True)
+class _Reading:
+    """One container's log on its way."""
+
+    node: Node
+    path: Path
+    pod: str
+    container: str
+    thread: threading.Thread | None = None
+    last: str = ""
+    """The time of the last line that came; each later line has a later one."""
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set once Argo has said that the container has ended."""
+
+
+class Logs:
+    """Follows logs and hands on their lines; every problem is told once, and none ends the run."""
+
+    def __init__(self, api: Api, run: str, folder: Path, line: Line, note: Callable[[str], None]) -> None:
+        """Write each container's log into `folder`, and give its lines to `line` from other threads."""
+        self.api = api
+        self.run = run
+        self.folder = folder
+        self.line = line
+        self.note = note
+        self.readings: dict[Node, _Reading] = {}
+        self.pods: dict[str, str] = {}
+        self.counter = itertools.count(1)
+        self.told: set[str] = set()
+        self.lock = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, node: Node, pod_id: str) -> None:
+        """Follow the log of a container that began: a container of a set, or the one container of a pod."""
+        if node in self.readings:
+            return
+        pod = self._pod(pod_id)
+        if not pod:
+            return
+        name = _NOT_IN_A_FILE_NAME.sub("_", node.name.partition(".")[2] or node.name)[-_MAX_FILE_NAME:]
+        node.log = self.folder / f"{next(self.counter):03d}-{name}.log"
+        container = node.display_name if node.kind is Kind.CONTAINER else "main"
+        reading = _Reading(node=node, path=node.log, pod=pod, container=container)
+        self.readings[node] = reading
+        reading.thread = threading.Thread(target=self._follow, args=(reading,), daemon=True)
+        reading.thread.start()
+
+    def end(self, node: Node) -> None:
+        """Wait until the log of a container that ended is read, for a short while at most."""
+        reading = self.readings.get(node)
+        if reading and reading.thread:
+            reading.ended.set()
+            reading.thread.join(END_SECONDS)
+
+    def _pod(self, identity: str) -> str:
+        if identity not in self.pods:
+            query = {"labelSelector": f"{names.RUN_LABEL}={self.run}"}
+            try:
+                found = self.api.call("GET", f"/api/v1/namespaces/{self.api.namespace}/pods", query=query)
+            except (Denied, Lost) as error:
+                self._tell(f"no logs: the run's pods cannot be listed: {error}")
+                return ""
+            for pod in found.get("items", ()):
+                metadata = pod["metadata"]
+                self.pods[metadata.get("annotations", {}).get(_NODE_ANNOTATION, "")] = metadata["name"]
+        return self.pods.get(identity, "")
+
+    def _follow(self, reading: _Reading) -> None:
+        with reading.path.open("w", encoding="utf-8") as file:
+            while True:
+                was_ended = reading.ended.is_set()
+                try:
+                    for line in self._lines(reading):
+                        file.write(line + "\n")
+                        file.flush()
+                        self.line(reading.node, line)
+                except Denied as error:
+                    if error.status == 404:
+                        self._tell(f"{reading.node.name}: no log: its pod is gone")
+                        return
+                    if error.status != 400:  # 400 says that the container is about to start
+                        self._tell(f"no logs: {error}")
+                        return
+                except (Lost, ShipwayError):
+                    pass  # read again below, from the last line on
+                if was_ended:
+                    return
+                reading.ended.wait(_AGAIN_SECONDS)
+
+    def _lines(self, reading: _Reading) -> Iterator[str]:
+        path = f"/api/v1/namespaces/{self.api.namespace}/pods/{reading.pod}/log"
+        query: dict[str, str | int | bool] = {
+            "container": reading.container,
+            "follow": not reading.ended.is_set(),
+            "timestamps": True,
+        }
+        if reading.last:
+            query["sinceTime"] = reading.last  # counts whole seconds, so lines come again
+        for text in self.api.lines(path, query=query, silence_seconds=SILENCE_SECONDS):
+            moment, _, line = text.partition(" ")
+            if moment > reading.last:
+                reading.last = moment
+                if not _EXECUTOR_LINE.fullmatch(line):
+                    yield line
+
+    def _tell(self, text: str) -> None:
+        with self.lock:
+            if text in self.told:
+                return
+            self.told.add(text)
+        self.note(text)

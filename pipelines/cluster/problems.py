@@ -1,0 +1,80 @@
+"""What the cluster's refusals mean to a user, each in three parts."""
+
+from __future__ import annotations
+
+from pipelines.cluster.api import Api, Denied, Lost
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+
+GROUP = "argoproj.io"
+ARGO = f"/apis/{GROUP}/v1alpha1"
+
+
+def lost(api: Api, error: Lost, *, todo: str = "") -> Transient:
+    """Return the error for a cluster that does not answer."""
+    return Transient(
+        f"the cluster {api.server} does not answer",
+        seen=str(error),
+        todo=todo or "check the network and KUBECONFIG, then try again",
+    )
+
+
+def denied(api: Api, error: Denied, verb: str, kind: str, name: str = "") -> ShipwayError:
+    """Return the error for a refused request: to `verb` something of a `kind`, perhaps of that `name`.
+
+    A cluster without Argo answers 403 or 404, like one where a right or an object is missing; asking which kinds there
+    are tells them apart, and everybody who can log in may ask that.
+    """
+    what = f"{kind[:-1]} {name}" if name else kind
+    if error.status == 401:
+        return Misconfigured(
+            f"the cluster {api.server} does not know this user",
+            seen=error.message,
+            todo="log in again, or set KUBECONFIG to a file with valid credentials",
+        )
+    if error.status in {403, 404} and kind.startswith("workflow") and not _has_argo(api):
+        return Misconfigured(
+            f"the cluster {api.server} has no Argo Workflows",
+            seen=f"its API has no group {GROUP}/v1alpha1",
+            todo="install Argo Workflows 4.1 with its CRDs, or set KUBECONFIG to another cluster",
+        )
+    if error.status == 403:
+        return Misconfigured(
+            f"not allowed to {verb} {what} in namespace {api.namespace}",
+            seen=error.message,
+            todo='ask for the chart\'s Role `shipway-submitter` there; README, "On a cluster", says how',
+        )
+    if error.status == 404 and kind == "workflowtemplates":
+        return _no_template(api, name)
+    if error.status == 404:
+        return ShipwayError(
+            f"there is no {what} in namespace {api.namespace}",
+            seen=error.message,
+            todo="`shipway runs` lists those there are; --namespace names another namespace",
+        )
+    return ShipwayError(f"the cluster refuses to {verb} {what}", seen=str(error))
+
+
+def _no_template(api: Api, name: str) -> ShipwayError:
+    found = []
+    try:
+        listed = api.call("GET", f"{ARGO}/namespaces/{api.namespace}/workflowtemplates")
+        found = sorted(str(item["metadata"]["name"]) for item in listed.get("items", ()))
+    except (Denied, Lost):
+        pass  # the list only makes the message better
+    return Misconfigured(
+        f"namespace {api.namespace} has no WorkflowTemplate {name}",
+        seen=f"its templates: {', '.join(found)}" if found else "it has none",
+        todo="give one of these, or --namespace for another installation"
+        if found
+        else "install the chart there: helm install shipway charts/shipway; or give its namespace with --namespace",
+    )
+
+
+def _has_argo(api: Api) -> bool:
+    try:
+        api.call("GET", ARGO)
+    except Denied as error:
+        return error.status != 404
+    except Lost:
+        return True
+    return True

@@ -1,0 +1,189 @@
+"""Runs on the cluster: Workflows are made, found, watched and stopped through the Kubernetes API alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pipelines.cluster import names, problems
+from pipelines.cluster.api import Api, Denied, Document, Lost, Query
+from pipelines.cluster.problems import ARGO
+from pipelines.errors import ShipwayError, Transient
+
+FINAL = frozenset({"Succeeded", "Failed", "Error"})
+WATCH_SECONDS = 50
+SILENCE_SECONDS = 60.0
+"""A watch ends by itself before; a longer silence is a connection that died."""
+AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+# Of a template's spec, what a run composed over it needs itself: Argo takes none of it from a referenced template.
+_FRAME = ("serviceAccountName", "automountServiceAccountToken", "executor", "ttlStrategy", "podGC")
+T = TypeVar("T")
+
+
+class Runs:
+    """The Workflows of one namespace."""
+
+    def __init__(self, api: Api, *, again_seconds: tuple[float, ...] = AGAIN_SECONDS) -> None:
+        """`again_seconds` are the pauses between tries of a request that gets no answer."""
+        self.api = api
+        self.again_seconds = again_seconds
+        self.path = f"{ARGO}/namespaces/{api.namespace}/workflows"
+
+    def template(self, name: str) -> Document:
+        """Return an installed WorkflowTemplate; raises Misconfigured where it, the chart or Argo is missing."""
+        path = f"{ARGO}/namespaces/{self.api.namespace}/workflowtemplates/{names.check('WorkflowTemplate', name)}"
+        return self._ask(lambda: self.api.call("GET", path), "get", "workflowtemplates", name)
+
+    def settings(self) -> dict[str, str]:
+        """Return the installation's settings, the ConfigMap `shipway`; empty where there is none."""
+        path = f"/api/v1/namespaces/{self.api.namespace}/configmaps/{names.CONFIG_MAP}"
+
+        def read() -> Document:
+            try:
+                return self.api.call("GET", path)
+            except Denied as error:
+                if error.status == 404:
+                    return {}
+                raise
+
+        found = self._ask(read, "get", "configmaps", names.CONFIG_MAP)
+        return {str(key): str(value) for key, value in (found.get("data") or {}).items()}
+
+    def submit(self, template: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> str:
+        """Make a run of a spec and return its name, which begins with the template's.
+
+        The name is chosen here and the run is marked: when the answer is lost, asking again finds the run that was made.
+        """
+        mark = secrets.token_hex(8)
+        for _ in range(5):
+            name = f"{template}-{secrets.token_hex(3)}"
+            document: Document = {
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Workflow",
+                "metadata": {
+                    "name": name,
+                    "labels": {names.APP_LABEL: names.APP, names.TEMPLATE_LABEL: template},
+                    "annotations": {names.MARK: mark, **(annotations or {})},
+                },
+                "spec": dict(spec),
+            }
+            if self._create(document, mark):
+                return name
+        raise Transient("no free name for the run", todo="try again")
+
+    def get(self, name: str) -> Document:
+        """Return a run; raises ShipwayError where there is none."""
+        return self._ask(lambda: self.look(name), "get", "workflows", name)
+
+    def look(self, name: str) -> Document:
+        """Return a run, asked for once; raises Lost or Denied."""
+        return self.api.call("GET", f"{self.path}/{names.check('run', name)}")
+
+    def list(self) -> list[Document]:
+        """Return every run of the namespace, the newest first."""
+        found = self._ask(lambda: self.api.call("GET", self.path), "list", "workflows")
+        return sorted(found.get("items", ()), key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
+
+    def watch(self, name: str, version: str) -> Iterator[Document]:
+        """Give a run's later states until the watch ends, which is often; raises Lost, Denied, ShipwayError when it is deleted."""
+        query: Query = {
+            "watch": True,
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": version,
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        for line in self.api.lines(self.path, query=query, silence_seconds=SILENCE_SECONDS):
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise Lost("the watch broke off within a line") from error
+            if event["type"] == "DELETED":
+                raise gone(name)
+            if event["type"] == "ERROR":  # most often 410: the version is too old to watch from
+                return
+            yield event["object"]
+
+    def stop(self, name: str) -> None:
+        """Ask Argo to stop a run; its exit handler still runs. A run that has ended stays as it is."""
+        path = f"{self.path}/{names.check('run', name)}"
+        patch: Document = {"spec": {"shutdown": "Stop"}}
+
+        def call() -> Document:
+            return self.api.call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+        self._ask(call, "stop", "workflows", name)
+
+    def _create(self, document: Document, mark: str) -> bool:
+        """Make a run; False when its name is taken by another one."""
+
+        def once() -> bool:
+            try:
+                self.api.call("POST", self.path, body=document)
+            except Denied as error:
+                if error.status != 409:
+                    raise
+                there = self.look(document["metadata"]["name"])
+                return bool(there["metadata"].get("annotations", {}).get(names.MARK) == mark)
+            return True
+
+        return self._ask(once, "create", "workflows")
+
+    def _ask(self, call: Callable[[], T], verb: str, kind: str, name: str = "") -> T:
+        """Return what a call returns, made again while it gets no answer; its errors in the user's words."""
+        pauses = iter(self.again_seconds)
+        while True:
+            try:
+                return call()
+            except Denied as error:
+                raise problems.denied(self.api, error, verb, kind, name) from error
+            except Lost as error:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise problems.lost(self.api, error) from error
+                threading.Event().wait(pause)
+
+
+def of_template(name: str, arguments: Mapping[str, str], *, parallelism: int | None = None) -> Document:
+    """Return the spec of a run of an installed template."""
+    spec: Document = {"workflowTemplateRef": {"name": name}, "arguments": {"parameters": _parameters(arguments)}}
+    return spec | ({"parallelism": parallelism} if parallelism else {})
+
+
+def composed(workflow: Mapping[str, Any], template: Mapping[str, Any], *, parallelism: int | None = None) -> Document:
+    """Return the spec of a Workflow document made over an installed template, its accounts and keeping times with it."""
+    frame = {key: template["spec"][key] for key in _FRAME if key in template["spec"]}
+    spec = {**frame, **workflow["spec"]}
+    return spec | ({"parallelism": parallelism} if parallelism else {})
+
+
+def again(run: Mapping[str, Any]) -> tuple[str, Document]:
+    """Return the name and spec that submit the same once more."""
+    spec = copy.deepcopy(dict(run["spec"]))
+    spec.pop("shutdown", None)
+    spec.pop("suspend", None)
+    return template_of(run), spec
+
+
+def template_of(run: Mapping[str, Any]) -> str:
+    """Return the name of the template that a run was made from, or the beginning of the run's own name."""
+    named = run["spec"].get("workflowTemplateRef", {}).get("name")
+    label = run["metadata"].get("labels", {}).get(names.TEMPLATE_LABEL)
+    return str(named or label or run["metadata"]["name"].rpartition("-")[0] or run["metadata"]["name"])
+
+
+def phase(run: Mapping[str, Any]) -> str:
+    """Return a run's phase; Pending before any controller has seen it."""
+    return str(run.get("status", {}).get("phase") or "Pending")
+
+
+def gone(name: str) -> ShipwayError:
+    """Return the error for a run that somebody deleted while it was followed."""
+    return ShipwayError(f"the run {name} was deleted", seen="it is no longer on the cluster", todo="submit it again")
+
+
+def _parameters(arguments: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in arguments.items()]

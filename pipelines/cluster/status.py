@@ -1,0 +1,137 @@
+"""A Workflow's status as the tree of nodes that the local engine has: same names, same phases, same places.
+
+Argo keeps nodes in a flat map. A node's parent is the retry or fan-out that lists it as a child and whose name it
+extends; else the DAG or pod that bounds it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from pipelines.local.nodes import Kind, Node, Phase
+
+_KINDS = {"Steps": Kind.DAG, "StepGroup": Kind.TASK_GROUP}
+_GATHERING = frozenset({"Retry", "TaskGroup"})
+# Argo tells a container's exit code in the message alone.
+_EXIT_CODE = re.compile(r"\(exit code (\d+)\)")
+_NOT_STARTED = frozenset({Phase.PENDING, Phase.SKIPPED, Phase.OMITTED})
+Raw = Mapping[str, Any]
+
+
+class RunTree:
+    """The nodes of one run, brought up to date by each state of its Workflow."""
+
+    def __init__(self, name: str) -> None:
+        """Begin with nothing known but the run's name."""
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+        self.identities: dict[Node, str] = {}
+        self.root: Node | None = None
+        self.on_exit: Node | None = None
+
+    def update(self, workflow: Raw) -> None:
+        """Take over a later state."""
+        raw = nodes_of(workflow)
+        parents = dict(_parents(raw))
+        for identity in sorted(raw, key=lambda i: (str(raw[i].get("startedAt") or "~"), str(raw[i]["name"]))):
+            if identity not in self.nodes:
+                self._add(identity, raw[identity])
+        for identity, node in self.nodes.items():
+            parent = self.nodes.get(parents.get(identity, ""))
+            if node.parent is None and parent is not None:
+                node.parent = parent
+                parent.children.append(node)
+        for identity, node in self.nodes.items():
+            if identity in raw:
+                _fill(node, raw[identity])
+        for identity in raw:
+            if raw[identity]["type"] == "Container":
+                self._time(identity, raw)
+
+    def walk(self) -> Iterator[Node]:
+        """Give every node, parents first, the exit handler's last."""
+        for top in (self.root, self.on_exit):
+            if top is not None:
+                yield from top.walk()
+
+    def _add(self, identity: str, raw: Raw) -> None:
+        name = str(raw["name"])
+        kind = _KINDS.get(raw["type"]) or (Kind(raw["type"]) if raw["type"] in set(Kind) else Kind.POD)
+        reference = raw.get("templateRef", {})
+        template = str(raw.get("templateName") or reference.get("template") or "")
+        node = Node(name=name, display_name=str(raw.get("displayName") or name), kind=kind, template=template)
+        self.nodes[identity], self.identities[node] = node, identity
+        if name == self.name:
+            self.root = node
+        elif name == f"{self.name}.onExit":
+            self.on_exit = node
+
+    def _time(self, identity: str, raw: Mapping[str, Raw]) -> None:
+        """Say when a container of a set began: with its pod's first one, or when the last that it waits for had ended.
+
+        All containers of a pod start together and wait for each other inside; Argo counts the waiting as running.
+        """
+        node = self.nodes[identity]
+        before = [self.nodes[other] for other, one in raw.items() if identity in one.get("children", ())]
+        waits_for = [other for other in before if other.kind is Kind.CONTAINER]
+        if any(not other.phase.is_completed for other in waits_for):
+            if not node.phase.is_completed:
+                node.phase = Phase.PENDING
+            node.started = 0.0
+        elif waits_for:
+            node.started = max(node.started, *(other.finished for other in waits_for))
+        if node.finished:
+            node.started = min(node.started or node.finished, node.finished)
+
+
+def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
+    """Return a Workflow's nodes by their id; Argo compresses them when the document grows too large."""
+    status = workflow.get("status", {})
+    if packed := status.get("compressedNodes"):
+        try:
+            return dict(json.loads(gzip.decompress(base64.b64decode(packed))))
+        except (ValueError, OSError, EOFError, zlib.error):
+            return {}
+    return status.get("nodes") or {}
+
+
+def is_elsewhere(workflow: Raw) -> bool:
+    """Whether the nodes are kept in Argo's database, where the Kubernetes API does not reach."""
+    return bool(workflow.get("status", {}).get("offloadNodeStatusVersion"))
+
+
+def seconds(text: str | None) -> float:
+    """Return a moment in seconds since 1970, 0 for none."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
+
+
+def _parents(raw: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
+    for identity, node in raw.items():
+        if bound := node.get("boundaryID"):
+            yield identity, str(bound)
+    for identity, node in raw.items():
+        if node["type"] in _GATHERING:
+            for child in node.get("children") or ():
+                if child in raw and str(raw[child]["name"]).startswith(f"{node['name']}("):
+                    yield child, identity
+
+
+def _fill(node: Node, raw: Raw) -> None:
+    phase = str(raw.get("phase") or "Pending")
+    node.phase = Phase(phase) if phase in set(Phase) else Phase.RUNNING
+    node.message = str(raw.get("message") or "")
+    node.started = 0.0 if node.phase in _NOT_STARTED else seconds(raw.get("startedAt"))
+    node.finished = seconds(raw.get("finishedAt"))
+    outputs = raw.get("outputs", {})
+    node.outputs = {p["name"]: str(p["value"]) for p in outputs.get("parameters", ()) if "value" in p}
+    if "exitCode" in outputs:
+        node.exit_code = int(outputs["exitCode"])
+    elif node.kind is Kind.CONTAINER and (match := _EXIT_CODE.search(node.message)):
+        node.exit_code = int(match[1])
