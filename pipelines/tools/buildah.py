@@ -7,7 +7,6 @@ something else, since every base is tagged with its own digest. Version 1.28 is 
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from pipelines.tools.layout import CONFIG, MANIFEST, Json, Layout
 _VERSION = re.compile(r"\bversion (\S+)")
 _FAILED = re.compile(r'building at STEP "(?P<step>.*)": (?P<reason>.*)', re.DOTALL)
 _KILLED = 137
-_CAP_SYS_ADMIN = 21  # linux/capability.h
 
 
 class Buildah:
@@ -141,24 +139,13 @@ class Buildah:
         self, settings: dict[str, str], command: str, *arguments: str, cwd: Path | None = None, stream: bool = False
     ) -> Completed:
         return process.run(
-            [*_own_mounts(), self._program, command, *arguments],
+            [*builder.own_mounts(), self._program, command, *arguments],
             timeout_seconds=builder.TIMEOUT_SECONDS,
             env=settings,
             cwd=cwd,
             stream=stream,
             umask=0o022,
         )
-
-
-def _own_mounts() -> tuple[str, ...]:
-    """Return the prefix that gives a privileged buildah mounts of its own, as an unprivileged one has anyway.
-
-    They end with the process: a build that was killed leaves none, and its storage can be removed at once.
-    """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    match = re.search(r"^CapEff:\s*(\w+)$", status, re.MULTILINE)
-    privileged = match is not None and int(match[1], 16) >> _CAP_SYS_ADMIN & 1
-    return ("unshare", "--mount", "--") if os.geteuid() == 0 and privileged else ()
 
 
 def _policy(settings: dict[str, str]) -> tuple[str, ...]:

@@ -129,8 +129,7 @@ class BuildKit:
             config = Path(private) / "buildkitd.toml"
             # Its trace socket would be in /run, where only root may write.
             config.write_text(f'[worker.containerd]\nenabled = false\n[otel]\nsocketPath = "{private}/otel.sock"\n')
-            trace = f"--otel-socket-path={private}/trace.sock"
-            argv = ["buildkitd", f"--root={root}", f"--addr={address}", f"--config={config}", trace]
+            argv = [*builder.own_mounts(), "buildkitd", f"--root={root}", f"--addr={address}", f"--config={config}"]
             if os.geteuid() != 0:
                 argv = ["rootlesskit", *argv, "--rootless"]
                 if not _has_own_processes():
