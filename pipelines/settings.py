@@ -25,6 +25,7 @@ KEYS: Mapping[str, str] = {
     "buildkit-host": "address of a running buildkitd; without one, one is started for each build",
     "compression": "of new layers: zstd or gzip",
     "cache": "folder that builders keep their layers in between runs",
+    "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
 }
 """Every key there is, with its meaning."""

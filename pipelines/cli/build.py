@@ -8,14 +8,18 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import declared, options, running
 from pipelines.cli.declared import Declared
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.local.nodes import Node, Outcome
 from pipelines.model import platform
+from pipelines.model.source import RepositoryUrl
 from pipelines.plan import build_run
+
+if TYPE_CHECKING:
+    from pipelines.cli.on_cluster import Cluster
 
 EXAMPLES = running.TEMPLATES.parents[2] / "examples"
 _PASSED_ON = ("platform", "submodules", "lfs")
@@ -41,9 +45,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Build, and print what was published."""
-    settings = options.read_settings(given, embedded=True)
+    options.check_engine(given)
+    cluster = _cluster(given) if given.engine == "argo" else None
+    settings = cluster.settings if cluster else options.read_settings(given, embedded=True)
     if not settings.get("registry"):
-        raise Misconfigured("no registry to publish to", todo="set `registry` in the settings, or give --registry")
+        where = (
+            "`settings.registry` of the chart's values" if cluster else "`registry` in the settings, or give --registry"
+        )
+        raise Misconfigured("no registry to publish to", todo=f"set {where}")
     for argument in given.build_arg:
         if "=" not in argument:
             raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
@@ -67,13 +76,34 @@ def run(given: argparse.Namespace) -> int:
     if given.build_arg:
         arguments["build-args"] = json.dumps(given.build_arg)
     workflow = build_run.workflow(chosen, found.parents, arguments)
-    outcome = running.run(given, settings, "build", {}, workflow=workflow)
+    if cluster is None:
+        outcome = running.run(given, settings, "build", {}, workflow=workflow)
+    else:
+        left = cluster.attend(cluster.submit_composed(build_run.TEMPLATE, workflow, "build"))
+        if left is None:
+            return 0 if given.detach else running.LEFT
+        outcome = left
     results = _results(outcome, build_run.task_names(chosen))
     if given.json:
         sys.stdout.write(json.dumps(_object(found, results, outcome), indent=2) + "\n")
     else:
         _print(found, results, outcome, settings)
     return running.exit_code(outcome)
+
+
+def _cluster(given: argparse.Namespace) -> Cluster:
+    """Return the cluster to build on; raises Misuse for a repository that it cannot reach, and what Cluster does."""
+    if not given.repo or RepositoryUrl(given.repo).local_path:
+        raise Misuse(
+            "a cluster cannot read a folder of this machine",
+            seen=given.repo or "no repository, which means the examples",
+            todo="give an address that its pods reach: REPO=https://git.example.com/team/shop.git",
+        )
+    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
+
+    cluster = Cluster(given)
+    cluster.runs.template(build_run.TEMPLATE)
+    return cluster
 
 
 def _examples(state: Path, settings: Mapping[str, str]) -> str:

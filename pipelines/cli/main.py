@@ -18,6 +18,7 @@ EPILOG = """\
 examples:
   shipway build https://git.example.com/team/shop.git --revision main
   shipway submit clone-build-push -p repo=. -p path=apps/web
+  shipway submit clone-build-push -p repo=https://git.example.com/team/shop.git --engine argo --namespace ci
   shipway step clone --repo=. --revision=main --path=apps/web --outputs=out/clone
   shipway compile --check
 
@@ -36,6 +37,10 @@ class Command:
 COMMANDS = {
     "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
     "submit": Command("pipelines.cli.submit", "run one workflow"),
+    "runs": Command("pipelines.cli.runs", "list the runs on a cluster"),
+    "logs": Command("pipelines.cli.logs", "follow a run on a cluster"),
+    "stop": Command("pipelines.cli.stop", "stop a run on a cluster"),
+    "retry": Command("pipelines.cli.retry", "submit a run on a cluster once more"),
     "images": Command("pipelines.cli.images", "list the images of a repository in the order they are built"),
     "step": Command("pipelines.cli.step", "run one step by hand, as a pod would"),
     "compile": Command("pipelines.cli.compile", "write the workflows as YAML for Argo"),

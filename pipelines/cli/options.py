@@ -36,6 +36,11 @@ def settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--registry", default="", metavar="HOST[/PROJECT]", help="in place of the settings' registry and project"
     )
+    state(parser)
+
+
+def state(parser: argparse.ArgumentParser) -> None:
+    """Add where this machine keeps what it made."""
     parser.add_argument(
         "--state",
         type=Path,
@@ -47,12 +52,40 @@ def settings(parser: argparse.ArgumentParser) -> None:
 
 def running(parser: argparse.ArgumentParser) -> None:
     """Add how to run."""
-    parser.add_argument("--engine", choices=["local"], default="local", help="where to run (default: %(default)s)")
     parser.add_argument(
-        "--jobs", type=_jobs, default=os.cpu_count() or 1, help="tasks side by side (default: the processors)"
+        "--engine",
+        choices=["local", "argo"],
+        default="local",
+        help="where to run: on this machine, or on the cluster that KUBECONFIG names (default: %(default)s)",
     )
+    parser.add_argument(
+        "--jobs", type=_jobs, metavar="N", help="tasks side by side (default: as many as processors; on Argo, no bound)"
+    )
+    namespace(parser)
+    following(parser)
+
+
+def namespace(parser: argparse.ArgumentParser) -> None:
+    """Add where on the cluster."""
+    parser.add_argument(
+        "--namespace", default="", help="of the installation on the cluster (default: the kubeconfig context's)"
+    )
+
+
+def following(parser: argparse.ArgumentParser) -> None:
+    """Add what is shown of a run."""
+    parser.add_argument("--detach", action="store_true", help="on Argo: start the run, print its name, and leave it")
     parser.add_argument("--quiet", action="store_true", help="show what the steps do, not what their programs write")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+
+
+def check_engine(given: argparse.Namespace) -> None:
+    """Raise Misuse for flags of a cluster where the run is not on one."""
+    if given.engine == "argo":
+        return
+    for flag in ("namespace", "detach"):
+        if getattr(given, flag):
+            raise Misuse(f"--{flag} is for runs on a cluster", seen="--engine local", todo="add --engine argo")
 
 
 def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
 import shutil
 import sys
@@ -21,6 +23,8 @@ from pipelines.local.reporter import PlainReporter, Reporter
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 CONFIG_MAP = "shipway"
 KEPT_RUNS = 20
+LEFT = 130
+"""Exit code of a command that was interrupted while its run goes on."""
 
 
 def run(
@@ -32,11 +36,9 @@ def run(
     workflow: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Run a compiled template, or `workflow` over the compiled ones, and return how it ended."""
-    runs: Path = given.state / "runs"
-    _prune(runs)
     name = f"{template}-{secrets.token_hex(3)}"
-    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    (folder / "definition").mkdir(parents=True)
+    folder = new_folder(given.state, name)
+    (folder / "definition").mkdir()
     files = sorted(TEMPLATES.glob("*.yaml"))
     if workflow is not None:
         files.append(folder / "definition" / "workflow.yaml")
@@ -48,10 +50,29 @@ def run(
         config_maps={CONFIG_MAP: {key: value for key, value in settings.items() if key != "secrets"}},
         secrets=Path(settings["secrets"]),
         folder=folder / "run",
-        jobs=given.jobs,
-        reporter=_reporter(quiet=given.quiet),
+        jobs=given.jobs or os.cpu_count() or 1,
+        reporter=reporter(quiet=given.quiet),
         name=name,
     )
+
+
+def show(given: Namespace, outcome: Outcome) -> None:
+    """Print how a run ended and what it put out."""
+    if given.json:
+        sys.stdout.write(json.dumps(outcome.to_json()) + "\n")
+        return
+    width = max(map(len, outcome.outputs), default=0)
+    sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in outcome.outputs.items())
+    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.message}' if outcome.message else ''}\n")
+
+
+def new_folder(state: Path, name: str) -> Path:
+    """Return a new folder for a run's logs; the oldest runs' folders go."""
+    runs = state / "runs"
+    _prune(runs)
+    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -64,7 +85,8 @@ def exit_code(outcome: Outcome) -> int:
     return next((code for code in codes if code in {2, 3, 75, 78}), 1)
 
 
-def _reporter(*, quiet: bool) -> Reporter:
+def reporter(*, quiet: bool) -> Reporter:
+    """Return who tells of a run: a tree for a terminal, lines for everything else."""
     if sys.stderr.isatty():
         from pipelines.local.tree_reporter import TreeReporter  # noqa: PLC0415 - rich is for terminals only
 

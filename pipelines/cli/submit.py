@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from pipelines.cli import options, running
 from pipelines.errors import Misuse
+from pipelines.local.nodes import Outcome
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    parser.description = "Run a compiled WorkflowTemplate on this machine, as Argo would run it on a cluster."
+    parser.description = (
+        "Run a compiled WorkflowTemplate on this machine, as Argo would run it on a cluster; or, with --engine argo, the "
+        "installed WorkflowTemplate of that name on the cluster that KUBECONFIG names."
+    )
     parser.epilog = "example: shipway submit clone-build-push -p repo=. -p revision=main -p path=apps/web"
     parser.add_argument("template", help="the WorkflowTemplate's name, as in charts/shipway/files")
     parser.add_argument(
@@ -32,12 +34,20 @@ def run(given: argparse.Namespace) -> int:
         if name in arguments:
             raise Misuse("a parameter is given twice", seen=name, todo="give it once")
         arguments[name] = value
-    settings = options.read_settings(given, embedded=True)
-    outcome = running.run(given, settings, given.template, arguments)
-    if given.json:
-        sys.stdout.write(json.dumps(outcome.to_json()) + "\n")
-    else:
-        width = max(map(len, outcome.outputs), default=0)
-        sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in outcome.outputs.items())
-        sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.message}' if outcome.message else ''}\n")
+    options.check_engine(given)
+    outcome = _on_cluster(given, arguments) if given.engine == "argo" else _here(given, arguments)
+    if outcome is None:
+        return 0 if given.detach else running.LEFT
+    running.show(given, outcome)
     return running.exit_code(outcome)
+
+
+def _here(given: argparse.Namespace, arguments: dict[str, str]) -> Outcome:
+    return running.run(given, options.read_settings(given, embedded=True), given.template, arguments)
+
+
+def _on_cluster(given: argparse.Namespace, arguments: dict[str, str]) -> Outcome | None:
+    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
+
+    cluster = Cluster(given)
+    return cluster.attend(cluster.submit(given.template, arguments))

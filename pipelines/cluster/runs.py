@@ -54,11 +54,14 @@ class Runs:
         return {str(key): str(value) for key, value in (found.get("data") or {}).items()}
 
     def submit(self, template: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> str:
-        """Make a run of a spec and return its name, which begins with the template's.
+        """Make a run of a spec and return its name, which begins with `template`.
 
         The name is chosen here and the run is marked: when the answer is lost, asking again finds the run that was made.
         """
         mark = secrets.token_hex(8)
+        labels = {names.APP_LABEL: names.APP}
+        if "workflowTemplateRef" in spec:
+            labels[names.TEMPLATE_LABEL] = template
         for _ in range(5):
             name = f"{template}-{secrets.token_hex(3)}"
             document: Document = {
@@ -66,7 +69,7 @@ class Runs:
                 "kind": "Workflow",
                 "metadata": {
                     "name": name,
-                    "labels": {names.APP_LABEL: names.APP, names.TEMPLATE_LABEL: template},
+                    "labels": labels,
                     "annotations": {names.MARK: mark, **(annotations or {})},
                 },
                 "spec": dict(spec),
