@@ -22,14 +22,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Call the step, store its outputs, and print them as JSON."""
+    """Call the step; its result goes into the files of --outputs or, without that, to stdout as JSON."""
     step = signature.describe(options.step)
     given = _parser(step).parse_args(options.rest)
     values = {a.field: _value(step, a, getattr(given, a.field)) for a in step.arguments}
     result = step.function(**values)
     if given.outputs:
         signature.store(result, Path(given.outputs))
-    sys.stdout.write(signature.text_of(result) + "\n")
+    else:
+        sys.stdout.write(signature.text_of(result) + "\n")
     return 0
 
 
@@ -44,7 +45,11 @@ def _parser(step: Step) -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{argument.name}", dest=argument.field, metavar=_metavar(argument), help=_help(argument), default=None
         )
-    parser.add_argument("--outputs", metavar="FOLDER", help="write each result into a file of this folder")
+    parser.add_argument(
+        "--outputs",
+        metavar="FOLDER",
+        help="write each result into a file of this folder, instead of all as JSON to stdout",
+    )
     return parser
 
 

@@ -52,7 +52,8 @@ def build(
     Nothing is looked up and no credential is used: every image that the Dockerfile names is in BASES, by digest.
     One commit gives one digest with one builder, whatever the cache holds, as far as the RUN steps allow it.
 
-    Example: shipway step build --checkout=out/clone --outputs=out/build
+    Example:
+        shipway step build --checkout=out/clone --outputs=out/build
     """
     layer.check(compression)
     read = recipe.read(checkout, source=source, bases=bases, context=context, secrets=secrets, secret_ids=secret_ids)

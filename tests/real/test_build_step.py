@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -356,13 +355,12 @@ def test_killed_and_run_again(builder: str, tmp_path: Path) -> None:
 
 
 def test_step_by_hand(tmp_path: Path) -> None:
-    """The step is a command: it reads the outputs of clone, prints its result, and stores each part in a file."""
+    """The step is a command: it reads the outputs of clone and stores each part of its result in a file."""
     made = Workspace(tmp_path / "workspace").write({"Dockerfile": "FROM base\n"})
     made.base()
     signature.store(made.checkout(), made.root / "out" / "clone")
     command = [sys.executable, "-m", "pipelines", "step", "build", "--checkout=out/clone", "--outputs=out/build"]
     environment = {"PATH": os.environ["PATH"], "SHIPWAY_CACHE": str(tmp_path / "cache"), "SECRET_TOKEN": "canary"}
     done = subprocess.run(command, cwd=made.root, capture_output=True, text=True, env=environment, check=True)
-    digest = json.loads(done.stdout)["digest"]
-    assert (made.root / "out" / "build" / "digest").read_text() == digest
-    assert made.image.named().digest == digest
+    assert done.stdout == ""
+    assert (made.root / "out" / "build" / "digest").read_text() == made.image.named().digest

@@ -1,0 +1,43 @@
+"""`shipway step NAME`: its help, and where its result goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.main import main
+from pipelines.steps import signature
+from tests.git_repositories import simple
+
+
+@pytest.mark.parametrize("name", signature.STEPS)
+def test_help_has_an_example_that_fits(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each step's help ends its description with a command whose flags are all the step's own."""
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["step", name, "--help"])
+    shown = capsys.readouterr().out
+    example = re.search(rf"^Example:\n +shipway step {name} (.+)$", shown, re.MULTILINE)
+    assert example, shown
+    flags = {word.removeprefix("--").partition("=")[0] for word in shlex.split(example[1])}
+    known = signature.describe(name).arguments
+    assert flags <= {argument.name for argument in known} | {"outputs"}
+    assert flags >= {argument.name for argument in known if argument.required}
+
+
+def test_the_result_is_printed_or_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --outputs the result is one JSON object on stdout; with it the files are the result, and stdout is empty."""
+    monkeypatch.chdir(tmp_path)
+    repository = simple(tmp_path / "app")
+    words = ["step", "clone", f"--repo={repository.path}"]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["commit"] == repository.git("rev-parse", "main")
+    assert main([*words, "--outputs=out"]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "out" / "commit").read_text() == printed["commit"]
