@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from pipelines.embedded import base_image
 from pipelines.model import platform
 from pipelines.model.handover import Base, Built, Checkout
@@ -18,8 +20,11 @@ from pipelines.model.reference import Digest, Reference
 from pipelines.model.times import LAYER_TIME
 from pipelines.steps.build import build
 from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
+from tests.left_out import is_left_out
 
-BUILDERS = ("buildah", "buildkit")
+BUILDERS = ("buildah",) if is_left_out("buildkit") else ("buildah", "buildkit")
+"""The builders that results are compared between."""
+each_builder = pytest.mark.parametrize("builder", ["buildah", pytest.param("buildkit", marks=pytest.mark.buildkit)])
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

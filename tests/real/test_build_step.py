@@ -14,10 +14,8 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.steps import signature
-from tests.build_workspace import BUILDERS, COMMIT, Workspace, busybox, derived
+from tests.build_workspace import COMMIT, Workspace, busybox, derived, each_builder
 from tests.image_files import config, files, manifest, text
-
-both = pytest.mark.parametrize("builder", BUILDERS)
 
 DOCKERFILE = """\
 FROM base AS make
@@ -57,7 +55,7 @@ def prepared(root: Path, umask: int, mtime: int) -> Workspace:
     return made
 
 
-@both
+@each_builder
 def test_one_digest(builder: str, tmp_path: Path) -> None:
     """An empty cache and one full of look-alikes, other folders, umasks and file times give one digest."""
     first = prepared(tmp_path / "first", 0o022, 1_000_000_000)
@@ -79,7 +77,7 @@ def test_one_digest(builder: str, tmp_path: Path) -> None:
     assert found["/new/umask"].content == text("0022\n")
 
 
-@both
+@each_builder
 def test_arguments_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> None:
     """An argument's value counts even where only a setting of the image depends on it."""
     made = Workspace(tmp_path / "workspace")
@@ -89,7 +87,7 @@ def test_arguments_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -
         assert f"WORD={word}" in config(made.image)["config"]["Env"]
 
 
-@both
+@each_builder
 def test_mounts_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> None:
     """A step that reads the context through a mount runs again when the files there change."""
     made = Workspace(tmp_path / "workspace")
@@ -99,7 +97,7 @@ def test_mounts_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> N
         assert files(made.image)["/out"].content == text(word)
 
 
-@both
+@each_builder
 def test_base_of_same_layers(builder: str, tmp_path: Path, cache: Path) -> None:
     """A base whose configuration alone changed gives the new configuration, with the same layers."""
     made = Workspace(tmp_path / "workspace")
@@ -114,7 +112,7 @@ def test_base_of_same_layers(builder: str, tmp_path: Path, cache: Path) -> None:
     assert layers[0] == layers[1]
 
 
-@both
+@each_builder
 def test_unchanged_layers_stay(builder: str, tmp_path: Path, cache: Path) -> None:
     """The next commit has the digests of the layers it did not change, and those of the base are the base's own."""
     made = Workspace(tmp_path / "workspace")
@@ -148,6 +146,7 @@ def standing(tmp_path: Path) -> Iterator[str]:
                 daemon.terminate()
 
 
+@pytest.mark.buildkit
 def test_standing_buildkitd(standing: str, tmp_path: Path, cache: Path) -> None:
     """A standing daemon gives the digest that one of our own gives, and never a file that it got from someone else."""
     made = Workspace(tmp_path / "workspace")
@@ -160,7 +159,7 @@ def test_standing_buildkitd(standing: str, tmp_path: Path, cache: Path) -> None:
         made.build("buildkit", cache, buildkit_host="tcp://127.0.0.1:1")
 
 
-@both
+@each_builder
 def test_facts(builder: str, tmp_path: Path, cache: Path) -> None:
     """Labels and annotations say where the image comes from; the user's labels win over the Dockerfile's, facts over all."""
     made = Workspace(tmp_path / "workspace")
@@ -195,7 +194,7 @@ def test_facts(builder: str, tmp_path: Path, cache: Path) -> None:
     assert not any(b"t0ken" in p.read_bytes() for p in made.image.path.rglob("*") if p.is_file())
 
 
-@both
+@each_builder
 def test_failing_step(builder: str, tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A failing step is named by file and line, with the last of its output, and nothing is left behind."""
     made = Workspace(tmp_path / "workspace")
@@ -214,7 +213,7 @@ def test_failing_step(builder: str, tmp_path: Path, cache: Path, capfd: pytest.C
     assert sorted(p.name for p in made.root.iterdir()) == ["bases", "source"]
 
 
-@both
+@each_builder
 def test_gzip(builder: str, tmp_path: Path, cache: Path) -> None:
     """With the setting compression=gzip new layers are gzip, and the same bytes each time."""
     made = Workspace(tmp_path / "workspace")
@@ -316,7 +315,7 @@ def test_unknown_builder(tmp_path: Path, cache: Path) -> None:
         made.build("kaniko", cache)
 
 
-@both
+@each_builder
 def test_killed_and_run_again(builder: str, tmp_path: Path) -> None:
     """A build that is killed, with everything below it, leaves no image; the next one in its place succeeds."""
     made = Workspace(tmp_path / "workspace")
