@@ -1,7 +1,7 @@
 """One layer: its media type, its plain tar, and its compressed form, which is the same bytes on every machine.
 
-Zstandard comes from the pinned package `zstandard`, in its multi-threaded mode with one worker: the output of that mode
-does not depend on the number of workers. Gzip comes from Python's zlib, whose output may differ where a distribution
+Zstandard comes from the pinned package `zstandard`, in its multi-threaded mode: the output of that mode does not depend on
+the number of workers. Gzip comes from Python's zlib, whose output may differ where a distribution
 replaces zlib; it is for registries and runtimes that know nothing newer.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from pipelines.tools import layer_tar
 from pipelines.tools.layout import LAYER, Descriptor, Json, Layout
 
 COMPRESSIONS = ("zstd", "gzip")
-_CHUNK = 1 << 20
+_MOST_WORKERS = 4
+"""Each further one costs memory, and the rest of the work cannot keep up with more."""
 _TYPES = {
     LAYER: LAYER,
     LAYER + "+gzip": LAYER + "+gzip",
@@ -81,22 +83,27 @@ def compress(tar: IO[bytes], layout: Layout, compression: str, diff_id: Digest) 
     Raises ShipwayError when the tar is not that of `diff_id`.
     """
     worker = _compressor(compression)
-    source = _Hashed(tar)
     unpacked, packed, size = hashlib.sha256(), hashlib.sha256(), 0
+    # One hash serves for what is read and for what is kept, until they differ: most layers need no cleaning.
+    source = unpacked
     with layout.writer() as file:
 
         def put(data: bytes) -> int:
             packed.update(data)
             return file.write(data)
 
-        for chunk in layer_tar.cleaned(source):
-            unpacked.update(chunk)
-            size += put(worker.compress(chunk))
+        for read, kept in layer_tar.cleaned(tar):
+            if source is unpacked and kept is not read:
+                source = unpacked.copy()
+            if source is not unpacked:
+                source.update(read)
+            unpacked.update(kept)
+            size += put(worker.compress(kept))
         size += put(worker.flush())
-        if source.digest != diff_id:
+        if source.hexdigest() != diff_id.hex:
             raise ShipwayError(
                 "the builder wrote a layer that is not the one it describes",
-                seen=f"{source.digest} for {diff_id}",
+                seen=f"sha256:{source.hexdigest()} for {diff_id}",
                 todo="empty the builder's cache and build again",
             )
     digest = Digest("sha256:" + packed.hexdigest())
@@ -105,27 +112,10 @@ def compress(tar: IO[bytes], layout: Layout, compression: str, diff_id: Digest) 
     return described, Digest("sha256:" + unpacked.hexdigest())
 
 
-class _Hashed:
-    """A file that is read once, with the digest of what was read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self._hash.update(data)
-        return data
-
-    @property
-    def digest(self) -> Digest:
-        return Digest("sha256:" + self._hash.hexdigest())
-
-
 def _compressor(compression: str) -> _Compressor:
     if compression == "gzip":
         return zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     parameters = zstandard.ZstdCompressionParameters.from_level(
-        3, threads=1, write_checksum=True, write_content_size=False
+        3, threads=min(os.cpu_count() or 1, _MOST_WORKERS), write_checksum=True, write_content_size=False
     )
     return zstandard.ZstdCompressor(compression_params=parameters).compressobj()

@@ -26,28 +26,32 @@ class Source(Protocol):
         """Return up to that many bytes, none at the end."""
 
 
-def cleaned(tar: Source) -> Iterator[bytes]:
-    """Give the tar in pieces; raises ShipwayError for one that is cut short or holds half an overlay."""
+def cleaned(tar: Source) -> Iterator[tuple[bytes, bytes]]:
+    """Give the tar in pieces, each as it was read and as it is kept: the same object where nothing is taken out.
+
+    Raises ShipwayError for one that is cut short or holds half an overlay.
+    """
     while True:
         header = b"".join(_body(tar, _BLOCK))
         if not header.strip(b"\0"):
-            yield header
+            yield header, header
             break
         size = _size(header)
         if header[156:157] != b"x":
-            yield header
-            yield from _body(tar, _padded(size))
+            yield header, header
+            for piece in _body(tar, _padded(size)):
+                yield piece, piece
             continue
-        records = b"".join(_body(tar, _padded(size)))[:size]
+        body = b"".join(_body(tar, _padded(size)))
+        records = body[:size]
         kept = b"".join(record for record in _records(records) if not _is_note(record))
+        whole = header + body
         if kept == records:
-            yield header
-            yield _pad(records)
-        elif kept:
-            yield _resized(header, len(kept))
-            yield _pad(kept)
-    while chunk := tar.read(_CHUNK):
-        yield chunk
+            yield whole, whole
+        else:
+            yield whole, _resized(header, len(kept)) + _pad(kept) if kept else b""
+    while piece := tar.read(_CHUNK):
+        yield piece, piece
 
 
 def _body(tar: Source, count: int) -> Iterator[bytes]:
