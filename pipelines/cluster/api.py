@@ -138,13 +138,14 @@ class Api:
 def connect(namespace: str = "") -> Api:
     """Return the API of the kubeconfig's current context, and its namespace unless one is given; raises Misconfigured."""
     configuration = Configuration()
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
-        _, context = config.list_kube_config_contexts()
-        config.load_kube_config(client_configuration=configuration)
+        _, context = config.list_kube_config_contexts(files)
+        config.load_kube_config(files, client_configuration=configuration)
     except (config.ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
         raise Misconfigured(
             "no cluster to run on",
-            seen=f"{os.environ.get('KUBECONFIG') or '~/.kube/config'}: {' '.join(str(error).split())[:300]}",
+            seen=f"{files}: {' '.join(str(error).split())[:300]}",
             todo="set KUBECONFIG to a file with a current context",
         ) from error
     if not configuration.verify_ssl:

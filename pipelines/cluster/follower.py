@@ -42,7 +42,14 @@ class Follower:
         self.again_seconds = again_seconds
         self.patience_seconds = patience_seconds
         self.tree = RunTree(name)
-        self.logs = Logs(all_runs.api, name, folder / "logs", reporter.line, reporter.note)
+        self.logs = Logs(
+            all_runs.api,
+            name,
+            folder / "logs",
+            line=reporter.line,
+            note=reporter.note,
+            again_seconds=again_seconds,
+        )
         self.begun: set[Node] = set()
         self.done: set[Node] = set()
         self.told: set[str] = set()

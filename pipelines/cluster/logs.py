@@ -16,7 +16,6 @@ from pipelines.local.nodes import Kind, Node
 
 SILENCE_SECONDS = 60.0
 END_SECONDS = 10.0
-_AGAIN_SECONDS = 1.0
 _NODE_ANNOTATION = "workflows.argoproj.io/node-id"
 # Argo's executor writes a line of its own beside what the command wrote.
 _EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
@@ -38,18 +37,29 @@ class _Reading:
     """The time of the last line that came; each later line has a later one."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Set once Argo has said that the container has ended."""
+    given_up: threading.Event = field(default_factory=threading.Event)
 
 
 class Logs:
     """Follows logs and hands on their lines; every problem is told once, and none ends the run."""
 
-    def __init__(self, api: Api, run: str, folder: Path, line: Line, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        run: str,
+        folder: Path,
+        *,
+        line: Line,
+        note: Callable[[str], None],
+        again_seconds: float = 1.0,
+    ) -> None:
         """Write each container's log into `folder`, and give its lines to `line` from other threads."""
         self.api = api
         self.run = run
         self.folder = folder
         self.line = line
         self.note = note
+        self.again_seconds = again_seconds
         self.readings: dict[Node, _Reading] = {}
         self.pods: dict[str, str] = {}
         self.counter = itertools.count(1)
@@ -78,6 +88,7 @@ class Logs:
         if reading and reading.thread:
             reading.ended.set()
             reading.thread.join(END_SECONDS)
+            reading.given_up.set()
 
     def _pod(self, identity: str) -> str:
         if identity not in self.pods:
@@ -94,8 +105,8 @@ class Logs:
 
     def _follow(self, reading: _Reading) -> None:
         with reading.path.open("w", encoding="utf-8") as file:
-            while True:
-                was_ended = reading.ended.is_set()
+            while not reading.given_up.is_set():
+                is_last = reading.ended.is_set()
                 try:
                     for line in self._lines(reading):
                         file.write(line + "\n")
@@ -109,10 +120,10 @@ class Logs:
                         self._tell(f"no logs: {error}")
                         return
                 except (Lost, ShipwayError):
-                    pass  # read again below, from the last line on
-                if was_ended:
+                    is_last = False  # read again, from the last whole line on
+                if is_last:
                     return
-                reading.ended.wait(_AGAIN_SECONDS)
+                reading.given_up.wait(self.again_seconds)
 
     def _lines(self, reading: _Reading) -> Iterator[str]:
         path = f"/api/v1/namespaces/{self.api.namespace}/pods/{reading.pod}/log"

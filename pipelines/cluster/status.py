@@ -40,7 +40,7 @@ class RunTree:
         """Take over a later state."""
         raw = nodes_of(workflow)
         parents = dict(_parents(raw))
-        for identity in sorted(raw, key=lambda i: (str(raw[i].get("startedAt") or "~"), str(raw[i]["name"]))):
+        for identity in _in_order(raw):
             if identity not in self.nodes:
                 self._add(identity, raw[identity])
         for identity, node in self.nodes.items():
@@ -110,6 +110,19 @@ def is_elsewhere(workflow: Raw) -> bool:
 def seconds(text: str | None) -> float:
     """Return a moment in seconds since 1970, 0 for none."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
+
+
+def _in_order(raw: Mapping[str, Raw]) -> list[str]:
+    """Return the ids of all nodes, what comes first in the run first: Argo lists them by id."""
+    listed = {child for node in raw.values() for child in node.get("children") or ()}
+    order = sorted(raw.keys() - listed, key=lambda identity: str(raw[identity]["name"]))
+    seen = set(order)
+    for identity in order:  # grows while it is gone through
+        for child in raw[identity].get("children") or ():
+            if child in raw and child not in seen:
+                seen.add(child)
+                order.append(child)
+    return order
 
 
 def _parents(raw: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
