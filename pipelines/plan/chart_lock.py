@@ -65,6 +65,14 @@ def faults(chart: YamlText, lock: Lock) -> list[Place]:
     requirements = chart.value.get("dependencies") or []
     if digest(requirements, lock.text.value.get("dependencies") or []) == lock.digest:
         return []
+    return misfits(chart, lock) or [
+        (lock.text.line("digest"), "the dependencies changed since it was written (a range, condition, tag or alias)")
+    ]
+
+
+def misfits(chart: YamlText, lock: Lock) -> list[Place]:
+    """Return the dependencies whose pin is missing, does not fit, or is one too many."""
+    requirements = chart.value.get("dependencies") or []
     found: list[Place] = []
     pins = {(pin.name, pin.repository.rstrip("/")): pin for pin in lock.pins}
     wanted = set()
@@ -83,9 +91,7 @@ def faults(chart: YamlText, lock: Lock) -> list[Place]:
     found += [
         (pin.line, f"{pin.name} is locked and no dependency any more") for key, pin in pins.items() if key not in wanted
     ]
-    return found or [
-        (lock.text.line("digest"), "the dependencies changed since it was written (a range, condition, tag or alias)")
-    ]
+    return found
 
 
 def fits(version: str, allowed: str) -> bool:

@@ -145,25 +145,23 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
 
     `charts` are the tree's, by folder; `own` is the address that charts are published under, without a scheme.
     """
-    named = {other.name: other for other in charts.values() if other.path != chart.path}
     pins = {(pin.name, pin.repository.rstrip("/")): pin for pin in (chart.lock.pins if chart.lock else ())}
     parents: list[str] = []
     externals: list[External] = []
     faults: list[Unusable] = []
     for item in chart.dependencies:
-        pin = pins.get((item.name, item.repository.rstrip("/")))
         if not item.repository:
             continue
+        pin = pins.get((item.name, item.repository.rstrip("/")))
+        parent = parent_of(chart, item, charts, own=own)
         if item.repository.startswith("file:"):
-            parent, fault = _from_folder(chart, item, charts)
+            fault = _unusable(chart, item, parent, charts)
             if fault:
                 faults.append(fault)
             elif parent:
                 parents.append(parent.path)
-            continue
-        local = named.get(item.name) if own and item.repository.rstrip("/") == f"oci://{own}" else None
-        if local and (pin.version == local.version if pin else fits(local.version, item.version)):
-            parents.append(local.path)
+        elif parent:
+            parents.append(parent.path)
         elif pin:
             externals.append(External(name=item.name, version=pin.version, repository=item.repository, line=item.line))
         else:
@@ -178,28 +176,48 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
     return Edges(parents=tuple(dict.fromkeys(parents)), externals=tuple(dict.fromkeys(externals))), faults
 
 
-def _from_folder(chart: Chart, item: Dependency, charts: Mapping[str, Chart]) -> tuple[Chart | None, Unusable | None]:
-    """Return the chart that a `file://` dependency names, or what is wrong with it."""
+def parent_of(chart: Chart, item: Dependency, charts: Mapping[str, Chart], *, own: str) -> Chart | None:
+    """Return the chart of the tree that a dependency means, whether or not its version fits at present."""
+    if item.repository.startswith("file:"):
+        target = item.repository.removeprefix("file:").removeprefix("//")
+        found = charts.get(posixpath.normpath(posixpath.join(chart.path, target)))
+        return found if found and found.name == item.name and found.path != chart.path else None
+    if not own or item.repository.rstrip("/") != f"oci://{own}":
+        return None
+    pinned = [pin.version for pin in (chart.lock.pins if chart.lock else ()) if pin.name == item.name]
+    return next(
+        (
+            other
+            for other in charts.values()
+            if other.name == item.name
+            and other.path != chart.path
+            and (other.version in pinned if pinned else fits(other.version, item.version))
+        ),
+        None,
+    )
+
+
+def _unusable(chart: Chart, item: Dependency, parent: Chart | None, charts: Mapping[str, Chart]) -> Unusable | None:
+    """Return what is wrong with a `file://` dependency, or None."""
     target = item.repository.removeprefix("file:").removeprefix("//")
     folder = posixpath.normpath(posixpath.join(chart.path, target))
     if target.startswith("/") or folder == ".." or folder.startswith("../"):
-        return None, Unusable(
+        return Unusable(
             line=item.line,
             text=f"{item.repository} leads out of the repository",
             todo="name a chart of this repository, or publish that one and name its registry",
             refused=True,
         )
-    parent = charts.get(folder)
-    if parent is None or parent.path == chart.path:
-        text, todo = f"{item.repository} leads to no chart of this repository", "correct the path"
-    elif parent.name != item.name:
-        text, todo = f"{folder} holds the chart {parent.name}, not {item.name}", "correct the name or the path"
-    elif not fits(parent.version, item.version):
+    if parent and fits(parent.version, item.version):
+        return None
+    if parent:
         text = f"{item.name} is at {parent.version} in {folder}, which {item.version!r} does not allow"
         todo = "`shipway step chart-version --write=true` brings ranges and locks in step"
+    elif folder in charts and folder != chart.path:
+        text, todo = f"{folder} holds the chart {charts[folder].name}, not {item.name}", "correct the name or the path"
     else:
-        return parent, None
-    return None, Unusable(line=item.line, text=text, todo=todo, refused=False)
+        text, todo = f"{item.repository} leads to no chart of this repository", "correct the path"
+    return Unusable(line=item.line, text=text, todo=todo, refused=False)
 
 
 def waves(parents: Mapping[str, Iterable[str]]) -> dict[str, int]:

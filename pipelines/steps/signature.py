@@ -29,6 +29,9 @@ STEPS: dict[str, str] = {
     "clone": "pipelines.steps.clone:clone",
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",
+    "chart-clone": "pipelines.steps.chart_clone:chart_clone",
+    "chart-publish": "pipelines.steps.chart_publish:chart_publish",
+    "chart-version": "pipelines.steps.chart_version:chart_version",
 }
 """Each step's name and where its function is; loaded only when asked for."""
 

@@ -176,6 +176,10 @@ class Registry:
         value = json.loads(registry_transfer.small(self._repository(ref), manifest.config))
         return value if isinstance(value, dict) else {}
 
+    def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
+        """Fetch one blob of a repository into a layout; raises Transient when what came is not what its digest names."""
+        registry_transfer.download(self._repository(ref), blob, layout)
+
     def _repository(self, ref: Reference, *, write: bool = False) -> Repository:
         return Repository(
             registry=ref.registry,

@@ -1,0 +1,148 @@
+"""The step `chart-clone`: one commit of a repository, its charts compared with the registry, and the archives to publish."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misuse
+from pipelines.model.chart import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import chart_metadata, chart_moves, charts
+from pipelines.plan.version_range import loose, strict
+from pipelines.steps import chart_files, chart_plan, chart_tree, finish
+from pipelines.steps.chart_plan import Packed
+from pipelines.steps.chart_repository import CONFIG, CONTENT
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.chart_tree import Tree
+from pipelines.steps.check_out import check_out, make_room, named, warn_of_changes
+from pipelines.steps.signature import Arg
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_repository import Commit
+from pipelines.tools.layout import MANIFEST, Layout
+
+
+def chart_clone(
+    *,
+    repo: Annotated[str, Arg("address of the Git repository: https, ssh, or a folder")],
+    revision: Annotated[str, Arg("branch, tag, full commit id, refs/pull/N/head or HEAD")] = "HEAD",
+    ref: Annotated[
+        str, Arg("full name of the branch or tag that the commit was found under, where the revision is a commit id")
+    ] = "",
+    version: Annotated[str, Arg("version of every chart, as of a Git tag v1.2.3; empty: as Chart.yaml says")] = "",
+    app_version: Annotated[str, Arg("appVersion of every chart; empty: as Chart.yaml says")] = "",
+    ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
+    libraries: Annotated[tuple[str, ...], Arg('library charts to publish, as a JSON list of names, or ["*"]')] = (),
+    credentials: Annotated[Path, Arg("folder of the Git credential; may be missing")] = Path("../git"),
+    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")] = Path("../pull"),
+    source: Annotated[Path, Arg("folder that the commit is checked out into")] = Path("source"),
+    archives: Annotated[Path, Arg("folder of the layout that charts to publish are written into")] = Path("archives"),
+    unpacked: Annotated[Path, Arg("folder that charts to check are unpacked into")] = Path("unpacked"),
+    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = "",
+    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
+    chart_registry: Annotated[str, Arg("host and path that charts are published under", setting="chart-registry")] = "",
+    chart_hosts: Annotated[str, Arg("hosts that dependencies are fetched from", setting="chart-hosts")] = "",
+    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
+    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+) -> ChartCheckout:
+    """Check out one commit, pack each of its charts and ask the registry which are published.
+
+    What is wrong with charts stands among the findings; only a circle of charts is refused at once. The folders are made
+    anew by each run.
+
+    Example:
+        shipway step chart-clone --repo=https://example.org/team/charts.git --registry=registry.example.org --outputs=out/clone
+    """
+    url, wanted = RepositoryUrl(repo), Revision(revision)
+    version, app_version = _version(version), _app_version(app_version)
+    make_room(archives)
+    make_room(unpacked)
+    layout = Layout.create(archives)
+    place = ChartSettings(
+        registry=registry,
+        project=project,
+        chart_registry=chart_registry,
+        chart_hosts=chart_hosts,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    published, repositories = place.connect(layout, docker_config)
+    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+        resolved = named(git.resolve(url, wanted), ref)
+        _say(f"{url} {wanted} is {' at '.join(filter(None, (resolved.ref, resolved.commit)))}")
+        warn_of_changes(git, url)
+        commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
+    tree = chart_tree.read(source, files, own=place.address, ignore=ignore)
+    if version or app_version:
+        versions = dict.fromkeys(tree.charts, version) if version else {}
+        changed = chart_moves.moved(tree.charts, versions, own=place.address, app_version=app_version)
+        tree = chart_tree.read(source, files, own=place.address, ignore=ignore, changed=changed)
+    plan = chart_plan.plan(tree, published, repositories, libraries=libraries)
+    planned = tuple(
+        _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=commit, repo=repo)
+        for item in plan.charts
+    )
+    for item in planned:
+        _say(f"{item.path}: {item.name} {item.version} is {item.state}")
+    for finding in plan.findings:
+        _say(str(finding))
+    return ChartCheckout(
+        repo=repo,
+        revision=revision,
+        ref=resolved.ref,
+        commit=commit.id,
+        time=commit.time,
+        tree=commit.tree,
+        charts=planned,
+        findings=plan.findings,
+    )
+
+
+def _stored(
+    item: PlannedChart, packed: Packed | None, tree: Tree, *, layout: Layout, unpacked: Path, commit: Commit, repo: str
+) -> PlannedChart:
+    """Return a chart with what was written of it: its files for the checks, and what is to be pushed."""
+    if packed is None or item.state in {BROKEN, IDENTICAL}:
+        return item
+    folder = unpacked / item.name
+    chart_files.write(folder, packed.files)
+    digest = item.digest
+    if item.state == ABSENT:
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": layout.add(packed.config, CONFIG).json(),
+            "layers": [layout.add(packed.archive, CONTENT).json()],
+            "annotations": chart_metadata.manifest_annotations(
+                tree.charts[item.path].text,
+                revision=commit.id,
+                source=finish.public_address(repo),
+                time=commit.time,
+                dependencies={part.file: part.digest for part in item.embedded},
+            ),
+        }
+        descriptor = layout.add(json.dumps(manifest, separators=(",", ":")).encode(), MANIFEST)
+        layout.name(descriptor, f"{item.name}:{charts.tag(item.version)}")
+        digest = str(descriptor.digest)
+    return replace(item, folder=str(folder), digest=digest)
+
+
+def _version(text: str) -> str:
+    found = text.removeprefix("refs/tags/").removeprefix("v")
+    if text and strict(found) is None:
+        raise Misuse("not a version", seen=repr(text[:100]), todo="give 1.2.3 or v1.2.3, see semver.org")
+    return found
+
+
+def _app_version(text: str) -> str:
+    if text and loose(text) is None:
+        raise Misuse("not a version", seen=repr(text[:100]), todo="give 1.2.3 or v1.2.3")
+    return text
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"chart-clone: {text}\n")

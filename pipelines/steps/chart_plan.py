@@ -1,0 +1,267 @@
+"""Every chart of a tree packed and compared with the registry, with as few questions as the answer needs.
+
+The registry is asked for all charts at once. A chart whose published configuration is its own is packed with the dependencies
+that the published archive holds under the locked names; if that gives the very archive, it is proven to be as published and
+nothing is fetched. Otherwise what Chart.lock pins is fetched, each archive once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.errors import ShipwayError
+from pipelines.model.chart import (
+    ABSENT,
+    BROKEN,
+    DIFFERENT,
+    IDENTICAL,
+    UNPUBLISHED,
+    Embedded,
+    Finding,
+    PlannedChart,
+)
+from pipelines.model.reference import Digest, Reference
+from pipelines.plan import chart_metadata, charts
+from pipelines.plan.charts import Chart, External
+from pipelines.steps import chart_files, chart_states, chart_tree
+from pipelines.steps.chart_repository import ChartRepositories
+from pipelines.steps.chart_states import ChartRegistry
+from pipelines.steps.chart_tree import Tree
+from pipelines.tools import chart_archive
+from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry_transfer import in_parallel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A chart's files with its dependencies, and the archive of them."""
+
+    files: Mapping[str, bytes] = field(repr=False)
+    archive: bytes = field(repr=False)
+    config: bytes = field(repr=False)
+    embedded: tuple[Embedded, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """Of the archive."""
+        return Digest.of(self.archive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The charts of a tree, parents first, those that could be packed with their archives, and every finding."""
+
+    charts: tuple[PlannedChart, ...]
+    packed: Mapping[str, Packed]
+    findings: tuple[Finding, ...]
+
+
+def plan(
+    tree: Tree,
+    registry: ChartRegistry,
+    repositories: ChartRepositories,
+    *,
+    libraries: Sequence[str] = (),
+    bump: str = "patch",
+) -> Plan:
+    """Return what a tree's charts are and what is to be done with each.
+
+    Faults of charts become findings. Raises Refused for a circle of charts, Transient or Misconfigured where a registry or
+    a repository gives no answer.
+    """
+    waves = charts.waves(tree.parents())
+    order = sorted(waves, key=lambda path: (waves[path], path))
+    planner = _Planner(tree, registry, repositories, libraries)
+    planner.ask(order)
+    for path in order:
+        planner.pack(path)
+    planned = in_parallel(lambda path: planner.planned(path, waves[path], bump), order)
+    broken = [planner.broken(tree.charts[path]) for path in sorted(tree.charts.keys() - waves.keys())]
+    return Plan(charts=(*planned, *broken), packed=planner.packed, findings=(*tree.findings, *planner.findings))
+
+
+class _Planner:
+    """The state of one planning."""
+
+    def __init__(
+        self, tree: Tree, registry: ChartRegistry, repositories: ChartRepositories, libraries: Sequence[str]
+    ) -> None:
+        self._tree = tree
+        self._registry = registry
+        self._repositories = repositories
+        self._libraries = libraries
+        self._published: dict[str, Manifest] = {}
+        self._theirs: dict[str, Mapping[str, bytes]] = {}
+        """Files of published archives whose dependencies may serve."""
+        self._fetched: dict[External, tuple[str, bytes] | ShipwayError] = {}
+        self.packed: dict[str, Packed] = {}
+        self.findings: list[Finding] = []
+
+    def ask(self, paths: Sequence[str]) -> None:
+        """Ask the registry for every chart, and fetch what it takes to pack each."""
+        asked = [path for path in paths if self._publishes(self._tree.charts[path])]
+        answers = in_parallel(lambda path: self._registry.published(self._reference(path)), asked)
+        self._published = {path: found for path, found in zip(asked, answers, strict=True) if found}
+        hopeful = [
+            path for path in self._published if self._tree.edges[path].externals and self._may_be_identical(path)
+        ]
+        self._theirs = dict(zip(hopeful, in_parallel(self._published_files, hopeful), strict=True))
+        self._fetch(
+            [
+                item
+                for path in paths
+                for item in self._tree.edges[path].externals
+                if item.file not in self._theirs.get(path, {})
+            ]
+        )
+
+    def pack(self, path: str) -> None:
+        """Pack one chart whose parents are packed, or find what keeps it from being so."""
+        if any(parent not in self.packed for parent in self._tree.edges[path].parents):
+            return
+        found = self._pack(path, self._theirs.get(path, {}))
+        if found and path in self._theirs and not self._is_identical(path, found):
+            self._fetch(self._tree.edges[path].externals)
+            found = self._pack(path, {})
+        if found:
+            self.packed[path] = found
+
+    def planned(self, path: str, wave: int, bump: str) -> PlannedChart:
+        """Return what is to be done with a chart; raises Transient."""
+        chart, packed = self._tree.charts[path], self.packed.get(path)
+        if packed is None:
+            return self.broken(chart)
+        manifest = self._published.get(path)
+        reference = self._reference(path)
+        differs: tuple[str, ...] = ()
+        next_version = ""
+        if not self._publishes(chart):
+            state = UNPUBLISHED
+        elif manifest is None:
+            state = ABSENT
+        elif self._is_identical(path, packed):
+            state = IDENTICAL
+        else:
+            differs = self._registry.differences(reference, manifest, packed.files)
+            state = DIFFERENT if differs else IDENTICAL
+            next_version = self._registry.next_version(reference, chart.version, bump) if differs else ""
+        return self._chart(
+            chart,
+            wave=wave,
+            state=state,
+            digest=str(manifest.descriptor.digest) if manifest else "",
+            archive=str(packed.digest),
+            embedded=packed.embedded,
+            differs=differs,
+            next_version=next_version,
+        )
+
+    def broken(self, chart: Chart) -> PlannedChart:
+        """Return a chart that cannot be packed."""
+        return self._chart(chart, wave=0, state=BROKEN)
+
+    def _chart(
+        self,
+        chart: Chart,
+        *,
+        wave: int,
+        state: str,
+        digest: str = "",
+        archive: str = "",
+        embedded: tuple[Embedded, ...] = (),
+        differs: tuple[str, ...] = (),
+        next_version: str = "",
+    ) -> PlannedChart:
+        return PlannedChart(
+            name=chart.name,
+            version=chart.version,
+            app_version=chart.app_version,
+            path=chart.path,
+            library=chart.library,
+            publish=self._publishes(chart),
+            wave=wave,
+            state=state,
+            repository=self._registry.reference(chart.name).name if state not in {BROKEN, UNPUBLISHED} else "",
+            digest=digest,
+            archive=archive,
+            folder="",
+            embedded=embedded,
+            differs=differs,
+            next_version=next_version,
+        )
+
+    def _publishes(self, chart: Chart) -> bool:
+        return not chart.library or "*" in self._libraries or chart.name in self._libraries
+
+    def _reference(self, path: str) -> Reference:
+        chart = self._tree.charts[path]
+        return self._registry.reference(chart.name, charts.tag(chart.version))
+
+    def _may_be_identical(self, path: str) -> bool:
+        config = Digest.of(chart_metadata.config(self._tree.charts[path].text))
+        return chart_states.digests(self._published[path])[:1] == (config,)
+
+    def _is_identical(self, path: str, packed: Packed) -> bool:
+        manifest = self._published.get(path)
+        return manifest is not None and chart_states.digests(manifest) == (Digest.of(packed.config), packed.digest)
+
+    def _published_files(self, path: str) -> Mapping[str, bytes]:
+        reference = self._reference(path)
+        try:
+            return self._registry.archive(reference, self._published[path]).files
+        except ShipwayError as error:
+            chart_tree.told(error, path, path, "")  # raises again what says nothing about the archive
+            return {}
+
+    def _fetch(self, items: Sequence[External]) -> None:
+        wanted = [item for item in dict.fromkeys(items) if item not in self._fetched]
+        self._fetched |= dict(zip(wanted, in_parallel(self._fetch_one, wanted), strict=True))
+
+    def _fetch_one(self, item: External) -> tuple[str, bytes] | ShipwayError:
+        try:
+            return self._repositories.fetch(item)
+        except ShipwayError as error:
+            chart_tree.told(error, "", "", "")  # raises again what says nothing about the chart
+            return error
+
+    def _pack(self, path: str, theirs: Mapping[str, bytes]) -> Packed | None:
+        chart, edges = self._tree.charts[path], self._tree.edges[path]
+        dependencies: dict[str, tuple[str, bytes]] = {}
+        faults: list[Finding] = []
+        for item in edges.externals:
+            found = (item.repository, theirs[item.file]) if item.file in theirs else self._fetched[item]
+            if isinstance(found, ShipwayError):
+                faults.append(chart_tree.told(found, path, chart.file, "dependency", line=item.line))
+            else:
+                dependencies[item.file] = found
+        for parent in edges.parents:
+            other = self._tree.charts[parent]
+            dependencies[charts.embedded_file(other.name, other.version)] = (parent, self.packed[parent].archive)
+        try:
+            files = chart_files.chart(self._tree.root, path, self._tree.changed)
+            vendored = _archives_of([item.name for item in chart.dependencies if item.repository])
+            files = {name: data for name, data in files.items() if not vendored.fullmatch(name)}
+            files |= {name: data for name, (_, data) in dependencies.items()}
+            archive = chart_archive.pack(chart.name, files)
+        except ShipwayError as error:
+            faults.append(chart_tree.told(error, path, chart.file, "file"))
+        else:
+            if not faults:
+                return Packed(
+                    files=files,
+                    archive=archive,
+                    config=chart_metadata.config(chart.text),
+                    embedded=tuple(
+                        Embedded(file=name, digest=str(Digest.of(data)), source=source)
+                        for name, (source, data) in sorted(dependencies.items())
+                    ),
+                )
+        self.findings += faults
+        return None
+
+
+def _archives_of(names: Sequence[str]) -> re.Pattern[str]:
+    """Return what fits committed archives of dependencies: the locked one takes their place, as `helm dependency build` has it."""
+    return re.compile(rf"charts/(?:{'|'.join(map(re.escape, names)) or '(?!)'})-v?[0-9][^/]*\.tgz")

@@ -1,0 +1,197 @@
+"""The step `chart-publish`: the charts of a checkout that are not yet in the registry, pushed, read back, then tagged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Refused
+from pipelines.model.chart import (
+    ABSENT,
+    BROKEN,
+    DIFFERENT,
+    IDENTICAL,
+    ChartCheckout,
+    ChartRelease,
+    ChartReport,
+    PlannedChart,
+    ReleasedChart,
+)
+from pipelines.model.reference import Reference
+from pipelines.plan import charts
+from pipelines.steps import chart_states
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.chart_states import ChartRegistry
+from pipelines.steps.signature import Arg
+from pipelines.tools import registry_manifest
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry_connection import Unanswered
+from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry_transfer import in_parallel
+
+PUSHED = "pushed"
+
+
+def chart_publish(
+    *,
+    checkout: Annotated[ChartCheckout, Arg("what the step chart-clone found")],
+    report: Annotated[ChartReport, Arg("what the step chart-check found")],
+    repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
+    archives: Annotated[Path, Arg("folder of the layout with the charts to publish")] = Path("archives"),
+    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")] = Path("../push"),
+    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = "",
+    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
+    chart_registry: Annotated[str, Arg("host and path that charts are published under", setting="chart-registry")] = "",
+    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
+    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+) -> ChartRelease:
+    """Publish every chart of a checkout that the registry does not have, parents first; none is ever overwritten.
+
+    Refuses the release as a whole, before anything is sent, when the checks found an error or when a chart's version is
+    published with another content. A second run sends nothing; one after a run that was killed sends what is missing.
+
+    Example:
+        shipway step chart-publish --checkout=out/clone --report=out/check --registry=registry.example.org --outputs=out/publish
+    """
+    if repo and repo != checkout.repo:
+        raise Refused(
+            "the checkout is of another repository than was asked for",
+            seen=f"{checkout.repo}, not {repo}",
+            todo="run the step chart-clone again, then chart-check and this one",
+        )
+    _require_sound(checkout, report)
+    layout = Layout(archives)
+    place = ChartSettings(
+        registry=registry,
+        project=project,
+        chart_registry=chart_registry,
+        chart_hosts="",
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    registry_of_charts, _ = place.connect(layout, docker_config)
+    publisher = _Publisher(registry_of_charts, layout)
+    wanted = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
+    done: list[tuple[ReleasedChart, int]] = []
+    for _, wave in groupby(sorted(wanted, key=lambda chart: chart.wave), key=lambda chart: chart.wave):
+        done += in_parallel(publisher.publish, list(wave))
+    released = tuple(chart for chart, _ in done)
+    return ChartRelease(
+        commit=checkout.commit,
+        charts=released,
+        pushed=sum(chart.state == PUSHED for chart in released),
+        bytes=sum(size for _, size in done),
+    )
+
+
+def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
+    """Refuse a release that has errors, or charts nobody checked, or versions that were published otherwise."""
+    unchecked = {c.path for c in checkout.charts if c.folder} - set(report.checked)
+    broken = [c.path for c in checkout.charts if c.state == BROKEN]
+    if report.errors or broken:
+        lines = [str(finding) for finding in (report.findings or checkout.findings)]
+        raise Refused(
+            f"the charts have {max(report.errors, len(broken))} errors",
+            seen="\n        ".join(lines[:100]) or ", ".join(broken),
+            todo="correct them; nothing was published",
+        )
+    if unchecked:
+        raise Refused(
+            "there are charts that were not checked",
+            seen=", ".join(sorted(unchecked)),
+            todo="run the step chart-check on this checkout, then this one",
+        )
+    refuse_different([chart for chart in checkout.charts if chart.state == DIFFERENT])
+
+
+def refuse_different(different: Sequence[PlannedChart]) -> None:
+    """Refuse charts whose version is published with another content, naming their files and the next version."""
+    if different:
+        lines = [
+            f"{c.name} {c.version} ({c.path}): {', '.join(c.differs[:10])}{' …' * (len(c.differs) > 10)}"
+            f" differ{'s' * (len(c.differs) == 1)}; the next version is {c.next_version}"
+            for c in different
+        ]
+        raise Refused(
+            "a published version is never overwritten",
+            seen="\n        ".join(lines),
+            todo="`shipway step chart-version --write=true` gives these charts their next versions",
+        )
+
+
+class _Publisher:
+    """One release's charts on their way into the registry."""
+
+    def __init__(self, registry: ChartRegistry, layout: Layout) -> None:
+        self._registry = registry
+        self._layout = layout
+
+    def publish(self, chart: PlannedChart) -> tuple[ReleasedChart, int]:
+        """Return a chart as it stands in the registry, and how many bytes were sent for it.
+
+        Raises Refused when somebody published another content meanwhile, Transient when nobody says what is there.
+        """
+        to = self._registry.reference(chart.name, charts.tag(chart.version))
+        if chart.state == IDENTICAL:
+            return _released(chart, to, chart.digest, IDENTICAL), 0
+        ours = self._ours(chart)
+        if there := self._registry.published(to):
+            return _released(chart, to, self._same(chart, to, ours, there), IDENTICAL), 0
+        sent = self._registry.client.push(self._layout, ours.descriptor, to)
+        by_digest = to.with_digest(ours.descriptor.digest)
+        # While it was sent, another run may have come first.
+        if there := self._registry.published(to):
+            return _released(chart, to, self._same(chart, to, ours, there), IDENTICAL), 0
+        self._registry.client.tag(by_digest, to.tag)
+        there = self._registry.published(to)
+        if there is None:
+            raise Unanswered(
+                f"{to} was pushed and cannot be read back",
+                seen="the registry has no such tag",
+                todo="look at the registry's storage, then run this again",
+            )
+        digest = self._same(chart, to, ours, there)
+        _say(f"{to} is published as {digest}")
+        size = ours.descriptor.size + sum(blob.size for blob in ours.blobs) if sent else 0
+        return _released(chart, to, digest, PUSHED), size
+
+    def _ours(self, chart: PlannedChart) -> Manifest:
+        """Return the manifest to push; raises Refused where the layout does not hold the one of the checkout."""
+        descriptor = self._layout.named(f"{chart.name}:{charts.tag(chart.version)}")
+        found = registry_manifest.read(
+            self._layout.read(descriptor.digest), content_type=descriptor.media_type, what=f"cannot push {chart.name}"
+        )
+        if descriptor.digest != chart.digest or chart.archive not in chart_states.digests(found):
+            raise Refused(
+                f"{self._layout.path} does not hold the chart {chart.name} of the checkout",
+                seen=f"it holds {descriptor.digest}, the checkout says {chart.digest}",
+                todo="run the step chart-clone again, then chart-check and this one",
+            )
+        return found
+
+    def _same(self, chart: PlannedChart, to: Reference, ours: Manifest, there: Manifest) -> str:
+        """Return the digest of what is published; raises Refused where it is not this chart's content."""
+        if chart_states.digests(there) == chart_states.digests(ours):
+            return str(there.descriptor.digest)
+        raise Refused(
+            "a published version is never overwritten",
+            seen=f"{to} is {there.descriptor.digest} by now, with another content than {chart.path} has",
+            todo="run the release again; it names the files and the next version",
+        )
+
+
+def _released(chart: PlannedChart, to: Reference, digest: str, state: str) -> ReleasedChart:
+    return ReleasedChart(
+        name=chart.name,
+        version=chart.version,
+        digest=digest,
+        reference=str(to.with_digest(digest)),
+        state=state,
+    )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"chart-publish: {text}\n")

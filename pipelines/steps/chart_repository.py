@@ -1,0 +1,249 @@
+"""Where charts' dependencies are fetched from: chart repositories over HTTP, and OCI registries.
+
+Nothing of the user's own Helm configuration has a part in it, and no server is spoken to that the deployment does not
+allow: a chart, an index or a redirect can name any. Each index and each archive is fetched once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import yaml
+
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.model.reference import Digest, Reference
+from pipelines.plan import yaml_text
+from pipelines.plan.charts import External, tag
+from pipelines.plan.version_range import loose
+from pipelines.tools import chart_archive
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+from pipelines.tools.registry_connection import MEBIBYTE, Network, Timing, Unanswered, retry_after, shown
+from pipelines.tools.registry_manifest import Manifest
+
+CONFIG = "application/vnd.cncf.helm.config.v1+json"
+CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+"""Media types of Helm's artifacts: helm.sh/helm/v4, pkg/registry/constants.go."""
+_LARGEST_INDEX = 64 * MEBIBYTE
+_MOST_REDIRECTS = 5
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+T = TypeVar("T")
+
+
+class ChartRepositories:
+    """Every place that dependencies come from, within what the deployment allows."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        layout: Layout,
+        credentials: Credentials,
+        *,
+        hosts: frozenset[str],
+        plain_http: frozenset[str] = frozenset(),
+        ca_file: Path | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        """`layout` keeps what comes from registries on its way; `hosts` are those that may be spoken to."""
+        self._registry = registry
+        self._layout = layout
+        self._credentials = credentials
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._timing = timing or Timing()
+        self._network = Network(plain_http=plain_http, ca_file=ca_file, timing=self._timing)
+        self._once: dict[str, Future[Any]] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, item: External) -> tuple[str, bytes]:
+        """Return the address that a dependency's archive has, and the archive, which is a chart's of that name and version.
+
+        Raises Refused for a place that is not allowed and for an archive that is none, ShipwayError where there is no such
+        chart, Transient, Misconfigured.
+        """
+        return self._only_once(f"{item.repository} {item.name} {item.version}", lambda: self._fetch(item))
+
+    def _fetch(self, item: External) -> tuple[str, bytes]:
+        if item.repository.startswith("oci://"):
+            address, data = self._from_registry(item)
+        elif item.repository.startswith(("https://", "http://")):
+            address, data = self._from_index(item)
+        else:
+            raise Refused(
+                f"{item.name} comes from nowhere that is known",
+                seen=repr(item.repository[:200]),
+                todo="write an address with https:// or oci://",
+            )
+        what = f"the dependency {item.name} {item.version} from {address}"
+        found = yaml_text.read(chart_archive.unpack(data, what).files["Chart.yaml"], what)
+        if found.scalar("name") != item.name or loose(found.scalar("version")) != loose(item.version):
+            raise Refused(
+                f"{what} is another chart",
+                seen=f"{found.scalar('name')} {found.scalar('version')}",
+                todo="look into that repository; its index or its tag names the wrong archive",
+            )
+        return address, data
+
+    def _from_registry(self, item: External) -> tuple[str, bytes]:
+        try:
+            place = Reference.parse(f"{item.repository.removeprefix('oci://').rstrip('/')}/{item.name}")
+            reference = place.with_tag(tag(item.version))
+        except Misuse as error:
+            raise ShipwayError(
+                f"{item.repository} is no registry's address", seen=error.seen, todo=error.todo
+            ) from error
+        self._allow(reference.registry, f"the dependency {item.name}")
+        manifest = self._registry.resolve(reference)
+        if manifest is None:
+            raise _absent(item, f"{reference.registry} answered 404")
+        return f"oci://{reference}", content(self._registry, reference, manifest, self._layout)
+
+    def _from_index(self, item: External) -> tuple[str, bytes]:
+        base = item.repository.rstrip("/") + "/"
+        entry = next(
+            (entry for entry in self._entries(base, item.name) if _is_version(entry, item.version)),
+            None,
+        )
+        if entry is None:
+            raise _absent(item, f"{shown(base)}index.yaml does not list it")
+        urls = entry.get("urls")
+        if not isinstance(urls, list) or not urls:
+            raise ShipwayError(
+                f"{shown(base)} says no address for {item.name} {item.version}", todo="use another version"
+            )
+        address = urljoin(base, str(urls[0]))
+        data = self._get(address, chart_archive.MOST_FILE_BYTES, item.name)
+        expected = str(entry.get("digest") or "").removeprefix("sha256:")
+        if expected and Digest.of(data).hex != expected:
+            # Half an answer that came whole, or another file than was listed: asking again may help, taking it never does.
+            raise Unanswered(
+                f"the archive of {item.name} {item.version} is not the one that its repository lists",
+                seen=f"{Digest.of(data)} from {shown(address)}, listed is sha256:{expected}",
+                todo="have that repository's index written again, or use another version",
+            )
+        return shown(address), data
+
+    def _entries(self, base: str, name: str) -> list[dict[str, Any]]:
+        text = self._only_once(base, lambda: self._get(base + "index.yaml", _LARGEST_INDEX, name))
+        try:
+            entries = _read_index(text, name)
+        except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
+            raise ShipwayError(
+                f"{shown(base)}index.yaml is no index of charts", seen=str(error)[:200], todo="check the address"
+            ) from error
+        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+    def _get(self, address: str, limit: int, name: str) -> bytes:
+        return self._network.persist(lambda: self._try(address, limit, name))
+
+    def _try(self, address: str, limit: int, name: str) -> bytes:
+        place, what = address, f"cannot fetch {shown(address)}"
+        for _ in range(_MOST_REDIRECTS + 1):
+            host = urlsplit(place).netloc.rpartition("@")[2]
+            self._allow(host, f"the dependency {name}" if place == address else f"a redirect of {shown(address)}")
+            self._network.check(place, what)
+            # A login is for the host that the chart itself names, never for one that a redirect leads to.
+            login = self._credentials.login(host) if host == urlsplit(address).netloc else None
+            headers = {"Authorization": login.basic} if login and login.username else {}
+            with self._network.open("GET", place, headers=headers) as response:
+                if response.status in {301, 302, 303, 307, 308} and "Location" in response.headers:
+                    place = urljoin(place, response.headers["Location"])
+                    continue
+                if response.status == 200:
+                    return self._body(response, what, limit)
+                if response.status in {401, 403}:
+                    raise Misconfigured(
+                        what,
+                        seen=f"{host} answered {response.status}",
+                        todo="put a login for it into the pull credential",
+                    )
+                if response.status in {404, 410}:
+                    raise ShipwayError(what, seen=f"{host} answered {response.status}", todo="check the address")
+                raise Unanswered(
+                    what, seen=f"{host} answered {response.status}", wait_seconds=retry_after(response.headers)
+                )
+        raise Unanswered(what, seen=f"redirects without end, at last to {shown(place)}")
+
+    def _body(self, response: Any, what: str, limit: int) -> bytes:
+        out = bytearray()
+        seconds = self._timing.answer_seconds + limit / self._timing.slowest_bytes_per_second
+        for piece in self._network.pieces(response, what=what, seconds=seconds):
+            out += piece
+            if len(out) > limit:
+                raise Refused(
+                    what, seen=f"more than {limit} bytes", todo="Helm reads no larger one; use another version"
+                )
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and int(length) != len(out):
+            raise Unanswered(what, seen=f"{len(out)} of {length} bytes")
+        return bytes(out)
+
+    def _allow(self, host: str, what: str) -> None:
+        if host.lower() not in self._hosts:
+            raise Refused(
+                f"{what} leads to a host that is not allowed",
+                seen=host,
+                todo="add it to the setting `chart-hosts`, if that is meant",
+            )
+
+    def _only_once(self, key: str, call: Callable[[], T]) -> T:
+        with self._lock:
+            first = key not in self._once
+            future: Future[T] = self._once.setdefault(key, Future())
+        if first:
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001  whoever waits for it gets it, and so does the caller
+                future.set_exception(error)
+        return future.result()
+
+
+def content(registry: Registry, reference: Reference, manifest: Manifest, layout: Layout) -> bytes:
+    """Return the archive that a manifest in a registry names; raises ShipwayError where it is no chart's, Transient."""
+    layers = [] if manifest.is_index else [layer for layer in manifest.layers if layer.media_type == CONTENT]
+    if len(layers) != 1 or manifest.config.media_type != CONFIG:
+        raise ShipwayError(
+            f"{reference} is no Helm chart", seen=manifest.descriptor.media_type, todo="check its address"
+        )
+    if layers[0].size > chart_archive.MOST_BYTES:
+        raise Refused(
+            f"{reference} is larger than Helm reads", seen=f"{layers[0].size} bytes", todo="use another version"
+        )
+    registry.fetch(reference, layers[0], layout)
+    return layout.read(layers[0].digest)
+
+
+def _read_index(data: bytes, name: str) -> Any:
+    """Return the entries of one chart; of a large index, as Helm writes it, only its lines are read as YAML."""
+    if data.lstrip().startswith(b"{"):
+        return json.loads(data)["entries"].get(name)
+    start = re.search(rb"^  " + re.escape(name.encode()) + rb":[ \t]*\n", data, re.MULTILINE)
+    if start:
+        end = re.compile(rb"^(?:  )?[^\s#-]", re.MULTILINE).search(data, start.end())
+        try:
+            found = yaml.load(data[start.start() : end.start() if end else None], Loader=_LOADER)  # noqa: S506  a safe one
+        except yaml.YAMLError:
+            pass  # written otherwise than Helm writes it
+        else:
+            return found[name]
+    return yaml.load(data, Loader=_LOADER)["entries"].get(name)  # noqa: S506  a safe one
+
+
+def _is_version(entry: dict[str, Any], version: str) -> bool:
+    found = str(entry.get("version") or "")
+    return found == version or (loose(found) is not None and str(loose(found)) == str(loose(version)))
+
+
+def _absent(item: External, seen: str) -> ShipwayError:
+    return ShipwayError(
+        f"there is no chart {item.name} {item.version} in {item.repository}",
+        seen=seen,
+        todo="run `helm dependency update` and commit Chart.lock",
+    )

@@ -1,0 +1,92 @@
+"""What the registry has of a chart, and how that differs from what a commit gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.model.reference import Digest, Reference
+from pipelines.plan import chart_metadata, chart_moves, yaml_text
+from pipelines.plan.charts import CHART, LOCK
+from pipelines.steps.chart_repository import CONFIG, CONTENT, content
+from pipelines.tools import chart_archive
+from pipelines.tools.chart_archive import Archive
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+from pipelines.tools.registry_manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartRegistry:
+    """The registry and path that charts are published under."""
+
+    client: Registry
+    address: str
+    """`registry.example.org/charts`."""
+    layout: Layout
+    """Where published archives are kept while they are looked at."""
+
+    def reference(self, name: str, tag: str = "") -> Reference:
+        """Return where a chart is published; raises Misuse for a name that no registry has."""
+        host, _, path = self.address.partition("/")
+        return Reference(registry=host, repository="/".join(filter(None, (path, name))), tag=tag)
+
+    def published(self, reference: Reference) -> Manifest | None:
+        """Return the manifest of a version, or None where there is none; raises Transient, Misconfigured."""
+        return self.client.resolve(reference)
+
+    def archive(self, reference: Reference, manifest: Manifest) -> Archive:
+        """Return the published archive; raises ShipwayError where it is none, Transient."""
+        return chart_archive.unpack(content(self.client, reference, manifest, self.layout), str(reference))
+
+    def differences(self, reference: Reference, manifest: Manifest, files: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Return the files that are not as published, none where only the packaging is another tool's; raises Transient.
+
+        Helm writes Chart.yaml and Chart.lock anew and unpacks the dependencies when it packages, so the content is compared.
+        """
+        try:
+            theirs = self.archive(reference, manifest)
+        except (Transient, Misconfigured):
+            raise
+        except ShipwayError as error:
+            return (f"the published archive ({error.what}: {error.seen})",)
+        ours = dict(files)
+        found = dict(theirs.files)
+        if not theirs.ours:
+            try:
+                ours, found = _plain(ours), _plain(found)
+            except ShipwayError as error:
+                return (f"the published archive ({error.what})",)
+        different = tuple(sorted(path for path in ours.keys() | found.keys() if ours.get(path) != found.get(path)))
+        return different or (("the packaging",) if theirs.ours else ())
+
+    def next_version(self, reference: Reference, version: str, bump: str = "patch") -> str:
+        """Return the first version above one that was never published; raises Transient, Misconfigured."""
+        return chart_moves.next_version(version, self.client.tags(reference), bump)
+
+
+def digests(manifest: Manifest) -> tuple[Digest, ...]:
+    """Return configuration and archive of a published chart, nothing for another kind of artifact.
+
+    A provenance file beside the archive is somebody's signature and no part of the chart.
+    """
+    if manifest.is_index or manifest.config.media_type != CONFIG:
+        return ()
+    return (manifest.config.digest, *(layer.digest for layer in manifest.layers if layer.media_type == CONTENT))
+
+
+def _plain(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return files with their dependencies unpacked, and with Chart.yaml and Chart.lock reduced to what they say."""
+    found: dict[str, bytes] = {}
+    for path, data in files.items():
+        if path.startswith("charts/") and path.endswith(".tgz") and path.count("/") == 1:
+            inner = chart_archive.unpack(data, path)
+            found |= {f"charts/{inner.name}/{name}": body for name, body in _plain(inner.files).items()}
+        elif path.rpartition("/")[2] == CHART:
+            found[path] = chart_metadata.config(yaml_text.read(data, path))
+        elif path.rpartition("/")[2] == LOCK:
+            found[path] = yaml_text.read(data, path).scalar("digest").encode()
+        else:
+            found[path] = data
+    return found

@@ -1,0 +1,98 @@
+"""The charts of a folder as they are written, with everything that is wrong with them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
+from pipelines.model.chart import ERROR, REFUSED, Finding
+from pipelines.plan import chart_lock, chart_rules, charts, yaml_text
+from pipelines.plan.charts import CHART, LOCK, Chart, Edges
+from pipelines.steps import chart_files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """The charts of a folder; those that are broken are among the charts, but have no edges."""
+
+    root: Path
+    charts: Mapping[str, Chart]
+    """By folder, relative to the root."""
+    edges: Mapping[str, Edges]
+    """Where the dependencies of every sound chart come from."""
+    findings: tuple[Finding, ...]
+    changed: Mapping[str, bytes]
+    """Files whose content is another one than on disk, by path."""
+
+    def parents(self) -> dict[str, tuple[str, ...]]:
+        """Return the folders that each sound chart stands on."""
+        return {path: found.parents for path, found in self.edges.items()}
+
+
+def read(
+    root: Path,
+    files: Sequence[str],
+    *,
+    own: str,
+    ignore: Sequence[str] = (),
+    changed: Mapping[str, bytes] | None = None,
+) -> Tree:
+    """Return the charts among a folder's files, given as paths; `own` is the address that charts are published under.
+
+    Faults of charts are findings, none is raised.
+    """
+    changed = changed or {}
+    found: dict[str, Chart] = {}
+    findings: list[Finding] = []
+    for folder in charts.discover(files, ignore=ignore):
+        try:
+            found[folder] = _chart(root, folder, changed)
+        except ShipwayError as error:
+            path = posixpath.normpath(posixpath.join(folder, CHART))
+            findings.append(told(error, folder, path, "file"))
+    findings += [finding for chart in found.values() for finding in chart_rules.check(chart)]
+    findings += chart_rules.same_names(list(found.values()))
+    edges: dict[str, Edges] = {}
+    for chart in found.values():
+        edges[chart.path], faults = charts.edges(chart, found, own=own)
+        findings += chart_rules.unusable(chart, faults)
+    broken = spread({f.chart for f in findings if f.level in {ERROR, REFUSED}}, edges)
+    return Tree(
+        root=root,
+        charts=found,
+        edges={path: edge for path, edge in edges.items() if path not in broken},
+        findings=tuple(findings),
+        changed=changed,
+    )
+
+
+def spread(broken: set[str], edges: Mapping[str, Edges]) -> set[str]:
+    """Return the broken charts with every chart that stands on one of them."""
+    while more := {path for path, edge in edges.items() if path not in broken and broken & set(edge.parents)}:
+        broken = broken | more
+    return broken
+
+
+def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 0) -> Finding:
+    """Return the finding that an error about a chart makes; raises it again where it says nothing about the chart."""
+    if isinstance(error, Transient | Misconfigured):
+        raise error
+    text = error.what + (f" ({error.seen})" if error.seen else "")
+    level = REFUSED if isinstance(error, Refused) else ERROR
+    return Finding(level=level, chart=folder, path=path, line=line, rule=rule, text=text, todo=error.todo)
+
+
+def _chart(root: Path, folder: str, changed: Mapping[str, bytes]) -> Chart:
+    texts = []
+    for name in (CHART, LOCK):
+        path = posixpath.normpath(posixpath.join(folder, name))
+        # What is on disk is looked at in any case: a link is refused, whatever it would be replaced by.
+        data = chart_files.file(root, path)
+        texts.append(None if data is None else yaml_text.read(changed.get(path, data), path))
+    text, lock = texts
+    if text is None:
+        raise Refused(f"{folder}/{CHART} is not there", todo="commit it")
+    return charts.read(folder, text, chart_lock.read(lock) if lock else None)

@@ -1,0 +1,105 @@
+"""The step `chart-version`: which charts of a folder need a new version, and the files that give it to them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misuse, Refused, ShipwayError
+from pipelines.model.chart import BROKEN, DIFFERENT, VersionChange, VersionChanges
+from pipelines.plan import chart_moves
+from pipelines.plan.chart_moves import BUMPS
+from pipelines.steps import chart_files, chart_plan, chart_tree
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.signature import Arg
+from pipelines.tools.layout import Layout
+
+
+def chart_version(
+    *,
+    source: Annotated[Path, Arg("folder with the charts")] = Path(),
+    bump: Annotated[str, Arg("which number goes up: patch, minor or major")] = "patch",
+    write: Annotated[bool, Arg("whether the new versions are written into the files")] = False,
+    fail: Annotated[bool, Arg("whether a chart that needs a new version and was not given one is a refusal")] = False,
+    ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
+    libraries: Annotated[tuple[str, ...], Arg('library charts that are published, as a JSON list, or ["*"]')] = (),
+    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")] = Path("../pull"),
+    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = "",
+    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
+    chart_registry: Annotated[str, Arg("host and path that charts are published under", setting="chart-registry")] = "",
+    chart_hosts: Annotated[str, Arg("hosts that dependencies are fetched from", setting="chart-hosts")] = "",
+    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
+    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+) -> VersionChanges:
+    """Name the charts whose content is not what their version published, with the next version of each.
+
+    With `write`, these versions are written: comments and layout stay, and the ranges and locks of charts that stand on
+    them follow.
+
+    Example:
+        shipway step chart-version --source=. --registry=registry.example.org --write=true
+    """
+    if bump not in BUMPS:
+        raise Misuse("no such bump", seen=repr(bump[:50]), todo=f"use {', '.join(BUMPS)}")
+    place = ChartSettings(
+        registry=registry,
+        project=project,
+        chart_registry=chart_registry,
+        chart_hosts=chart_hosts,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    files = chart_files.every_chart_file(source)
+    before = chart_tree.read(source, files, own=place.address, ignore=ignore)
+    # Ranges and locks that did not follow an earlier change would keep charts from being packed.
+    follows = chart_moves.moved(before.charts, {}, own=place.address)
+    tree = chart_tree.read(source, files, own=place.address, ignore=ignore, changed=follows)
+    with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
+        published, repositories = place.connect(Layout.create(Path(folder)), docker_config)
+        plan = chart_plan.plan(tree, published, repositories, libraries=libraries, bump=bump)
+    different = [chart for chart in plan.charts if chart.state == DIFFERENT]
+    for chart in different:
+        _say(f"{chart.path}: {chart.name} {chart.version} is published otherwise ({', '.join(chart.differs[:10])})")
+    _refuse_broken([str(f) for f in plan.findings], [chart.path for chart in plan.charts if chart.state == BROKEN])
+    changed = chart_moves.moved(before.charts, {c.path: c.next_version for c in different}, own=place.address)
+    written = tuple(sorted(changed)) if write else ()
+    for path in written:
+        _write(source / path, changed[path])
+        _say(f"{path} is written")
+    if different and fail and not write:
+        raise Refused(
+            "charts need a new version",
+            seen=", ".join(f"{c.name} {c.version}, next {c.next_version}" for c in different),
+            todo="run `shipway step chart-version --write=true` and commit what it writes",
+        )
+    return VersionChanges(
+        changes=tuple(
+            VersionChange(name=c.name, path=c.path, version=c.version, next_version=c.next_version, differs=c.differs)
+            for c in different
+        ),
+        written=written,
+    )
+
+
+def _refuse_broken(findings: list[str], broken: list[str]) -> None:
+    if broken:
+        raise ShipwayError(
+            f"{len(broken)} charts cannot be packed",
+            seen="\n        ".join(findings[:100]),
+            todo="correct them first; nothing was written",
+        )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, its mode kept."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.chmod(path.stat().st_mode & 0o777)
+    partial.replace(path)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"chart-version: {text}\n")
