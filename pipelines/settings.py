@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from pipelines.errors import Misconfigured
 
 KEYS: Mapping[str, str] = {
@@ -33,6 +31,8 @@ KEYS: Mapping[str, str] = {
 
 def read(path: Path) -> dict[str, str]:
     """Return the settings of a YAML file, a flat map of known keys to text; raises Misconfigured."""
+    import yaml  # noqa: PLC0415 - steps get their settings by environment, and are started often
+
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
