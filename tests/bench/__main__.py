@@ -19,6 +19,10 @@ from tests.bench.measure import command, compare, interleave, peak_memory, save
 from tests.registry_process import registry
 
 
+_MEGABYTES = (30, 200)
+"""Of the images' own layers: one whose build takes seconds, which shows fixed costs, and one that shows the rest."""
+
+
 def main() -> None:
     """Run the benchmarks."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…")
@@ -37,7 +41,9 @@ def main() -> None:
 
 def _buildah(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
     with _own_registry(folder) as address:
-        yield from _builder(Scenario(folder / "run", address, builder="buildah"), options)
+        for megabytes in _MEGABYTES:
+            run = folder / str(megabytes)
+            yield from _builder(Scenario(run, address, builder="buildah", megabytes=megabytes), options)
 
 
 def _buildkit(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
@@ -45,7 +51,10 @@ def _buildkit(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, o
         sys.stdout.write("buildkit: left out, no buildkitd on PATH\n\n")
         return
     with _own_registry(folder) as address, _buildkitd(folder / "daemon", address) as host:
-        yield from _builder(Scenario(folder / "run", address, builder="buildkit", buildkit_host=host), options)
+        for megabytes in _MEGABYTES:
+            run = folder / str(megabytes)
+            scenario = Scenario(run, address, builder="buildkit", buildkit_host=host, megabytes=megabytes)
+            yield from _builder(scenario, options)
 
 
 def _engine(folder: Path, _: argparse.Namespace) -> Iterator[dict[str, object]]:
@@ -74,7 +83,7 @@ def _own_registry(folder: Path) -> Iterator[str]:
 
 
 def _builder(scenario: Scenario, options: argparse.Namespace) -> Iterator[dict[str, object]]:
-    title = f"clone-build-push with {scenario.builder}"
+    title = f"clone-build-push with {scenario.builder}, {scenario.megabytes} MB"
     cold = interleave(scenario.forget, scenario.ours, scenario.theirs, options.cold_pairs)
     yield compare(f"{title}, cold", *cold)
     warm = interleave(scenario.change, scenario.ours, scenario.theirs, options.pairs)

@@ -32,14 +32,18 @@ GIT = {
 
 
 class Scenario:
-    """A repository of one image of some 30 MB, a registry with its base, and both ways to build it."""
+    """A repository of one image, a registry with its base, and both ways to build it."""
 
-    def __init__(self, folder: Path, registry: str, *, builder: str, buildkit_host: str = "") -> None:
+    def __init__(
+        self, folder: Path, registry: str, *, builder: str, buildkit_host: str = "", megabytes: int = 30
+    ) -> None:
+        """Make the repository; `megabytes` are those of the image's own layers, unpacked."""
         self.folder = folder
         self.registry = registry
         self.builder = builder
         self.buildkit_host = buildkit_host
         self.repository = folder / "repository"
+        self.megabytes = megabytes
         self.counter = 0
         self._publish_base()
         self._make_repository()
@@ -125,7 +129,7 @@ class Scenario:
     def _make_repository(self) -> None:
         (self.repository / "data").mkdir(parents=True)
         (self.repository / "Dockerfile").write_text(DOCKERFILE.format(registry=self.registry))
-        text = "".join(f"{n * 2654435761 % 2**32:010d} line {n}\n" for n in range(250_000))
+        text = "".join(f"{n * 2654435761 % 2**32:010d} line {n}\n" for n in range(self.megabytes * 8_600))
         (self.repository / "data" / "text").write_text(text)
         (self.repository / "source.txt").write_text("first\n")
         command(["git", "init", "-q", "-b", "main", self.repository])

@@ -82,7 +82,7 @@ def command(argv: Sequence[str | Path], *, cwd: Path | None = None, env: dict[st
     done = subprocess.run(
         [str(word) for word in argv],
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env={**_environment(), **(env or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -95,7 +95,10 @@ def command(argv: Sequence[str | Path], *, cwd: Path | None = None, env: dict[st
 def peak_memory(argv: Sequence[str | Path], env: dict[str, str]) -> float:
     """Run a command and return the most memory that its own process held, in MB; its children are not counted."""
     child = subprocess.Popen(
-        [str(word) for word in argv], env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(word) for word in argv],
+        env={**_environment(), **env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     peak = 0
     while child.poll() is None:
@@ -108,6 +111,11 @@ def peak_memory(argv: Sequence[str | Path], env: dict[str, str]) -> float:
         time.sleep(0.05)
     child.wait()
     return peak / 1000
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, with which Python keeps what it compiled, as it does unless told otherwise."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def save(results: Sequence[dict[str, object]], path: Path) -> None:
