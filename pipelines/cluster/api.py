@@ -102,14 +102,12 @@ class Api:
     ) -> Iterator[RESTResponse]:
         headers = {"Accept": "application/json, */*"} | ({"Content-Type": content_type} if body is not None else {})
         try:
-            # A body other than application/json has to come as text.
-            sent = body if content_type == "application/json" else json.dumps(body)
             request = self.client.param_serialize(
                 method,
                 path,
                 query_params=[(key, _word(value)) for key, value in (query or {}).items()],
                 header_params=headers,
-                body=sent if body is not None else None,
+                body=body,
                 auth_settings=["BearerToken"],
             )
             response = self.client.call_api(*request, _request_timeout=(ANSWER_SECONDS, silence_seconds))

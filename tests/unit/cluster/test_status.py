@@ -1,0 +1,67 @@
+"""Argo's flat map of nodes becomes the tree that the local engine has."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from typing import Any
+
+from pipelines.cluster.status import RunTree
+from pipelines.local.nodes import Node, Phase
+from tests.workflow_status import node, status
+
+RUN = "run"
+NODES = (
+    node("run", "DAG", "Failed", children=("run.plan",)),
+    node("run.plan", "Pod", "Succeeded", bound="run", displayName="plan", children=("run.images", "run.none")),
+    # An empty fan-out has the tasks behind it as its children.
+    node("run.none", "TaskGroup", "Skipped", bound="run", displayName="none", children=("run.after",)),
+    node("run.after", "Skipped", "Omitted", bound="run", displayName="after"),
+    node("run.images", "TaskGroup", "Failed", bound="run", displayName="images", children=("run.images(0:a)",)),
+    node("run.images(0:a)", "Retry", "Failed", bound="run", displayName="images(0:a)", children=("run.images(0:a)(0)",)),
+    node("run.images(0:a)(0)", "Pod", "Failed", bound="run", children=("run.images(0:a)(0).main",)),
+    node("run.images(0:a)(0).main", "Container", "Failed", bound="run.images(0:a)(0)", message="Error (exit code 3): no"),
+    node("run.onExit", "Pod", "Succeeded"),
+)  # fmt: skip
+
+
+def shape(top: Node | None) -> Any:
+    """Return a node and those below as nested names."""
+    return top and {top.display_name: [shape(child) for child in top.children]}
+
+
+def test_parents_are_what_the_local_engine_has() -> None:
+    """Items stand under their fan-out, attempts under their retry, containers under their pod, the rest under the DAG."""
+    tree = RunTree(RUN)
+    tree.update({"status": status(RUN, "Failed", *NODES)})
+    assert shape(tree.root) == {
+        "run": [
+            {"plan": []},
+            {"images": [{"images(0:a)": [{"run.images(0:a)(0)": [{"main": []}]}]}]},
+            {"none": []},
+            {"after": []},
+        ]
+    }
+    assert shape(tree.on_exit) == {"run.onExit": []}
+    found = {n.name: n for n in tree.walk()}
+    assert found["run.images(0:a)(0).main"].exit_code == 3
+    assert found["run.after"].phase is Phase.OMITTED
+
+
+def test_nodes_that_come_in_any_order_keep_their_identity() -> None:
+    """A state that tells more changes nodes and makes no second one; a child may be told before its parent's list of it."""
+    tree = RunTree(RUN)
+    for count in range(1, len(NODES) + 1):
+        tree.update({"status": status(RUN, "Running", *reversed(NODES[:count]))})
+    names = [n.name for n in tree.walk()]
+    assert sorted(names) == sorted(str(n["name"]) for n in NODES)
+
+
+def test_compressed_nodes_are_read() -> None:
+    """Argo compresses the nodes of large runs."""
+    told = status(RUN, "Failed", *NODES)
+    packed = base64.b64encode(gzip.compress(json.dumps(told.pop("nodes")).encode())).decode()
+    tree = RunTree(RUN)
+    tree.update({"status": {**told, "compressedNodes": packed}})
+    assert len(list(tree.walk())) == len(NODES)
