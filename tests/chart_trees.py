@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.model.chart import ChartCheckout, ChartReport, PlannedChart
+from pipelines.model.chart import ChartCheckout, ChartRelease, ChartReport, PlannedChart
 from pipelines.plan import chart_lock
 from pipelines.steps.chart_clone import chart_clone
 from pipelines.steps.chart_publish import chart_publish
@@ -88,10 +88,21 @@ def index(*charts: tuple[str, str, str, bytes]) -> bytes:
     return yaml.safe_dump({"apiVersion": "v1", "entries": entries}).encode()
 
 
-def clone(repository: Repository, address: str, **more: object) -> ChartCheckout:
-    """Run the step chart-clone in this folder, against a registry without TLS."""
-    arguments = {"repo": str(repository.path), "registry": address, "plain_http": address, **more}
-    return chart_clone(**arguments)  # type: ignore[arg-type]
+def clone(repository: Repository, place: str, *, also_plain: str = "", **more: object) -> ChartCheckout:
+    """Run the step chart-clone in this folder, against a registry's path, without TLS there and in `also_plain`."""
+    arguments: dict[str, object] = {"repo": str(repository.path), "chart_registry": place, **more}
+    return chart_clone(plain_http=f"{place.partition('/')[0]},{also_plain}", **arguments)  # type: ignore[arg-type]
+
+
+def publish(checkout: ChartCheckout, place: str, archives: str = "archives") -> ChartRelease:
+    """Run the step chart-publish in this folder, after checks that found nothing more."""
+    return chart_publish(
+        checkout=checkout,
+        report=report(checkout),
+        archives=Path(archives),
+        chart_registry=place,
+        plain_http=place.partition("/")[0],
+    )
 
 
 def report(checkout: ChartCheckout) -> ChartReport:
@@ -102,13 +113,6 @@ def report(checkout: ChartCheckout) -> ChartReport:
         errors=sum(finding.level != "warning" for finding in checkout.findings),
         warnings=0,
     )
-
-
-def release(repository: Repository, address: str, **more: object) -> tuple[dict[str, str], int]:
-    """Run chart-clone and chart-publish; return the digest of each chart, and how many were pushed."""
-    checkout = clone(repository, address, **more)
-    done = chart_publish(checkout=checkout, report=report(checkout), registry=address, plain_http=address)
-    return {chart.name: chart.digest for chart in done.charts}, done.pushed
 
 
 def by_name(checkout: ChartCheckout) -> dict[str, PlannedChart]:

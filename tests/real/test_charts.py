@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused
-from pipelines.model.chart import ABSENT, DIFFERENT, IDENTICAL
+from pipelines.errors import Misuse, Refused
+from pipelines.model.chart import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
 from pipelines.model.reference import Reference
-from pipelines.steps.chart_publish import chart_publish
+from pipelines.steps import signature
 from pipelines.tools.credentials import Credentials
+from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry
-from tests.chart_trees import add, by_name, clone, family, report, states
+from tests.chart_trees import add, by_name, clone, family, publish, report, states
 from tests.git_repositories import Repository
 from tests.registry_process import registry
 
@@ -28,12 +32,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def address(running: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The registry, with a path in it that no other test uses; the process stands in an empty workspace."""
+def place(running: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A path in the registry that no other test uses; the process stands in an empty workspace."""
     (tmp_path / "workspace").mkdir()
     monkeypatch.chdir(tmp_path / "workspace")
-    monkeypatch.setenv("SHIPWAY_PROJECT", tmp_path.name.replace("_", "-"))
-    return running
+    return f"{running}/{tmp_path.name.replace('_', '-')}"
 
 
 @pytest.fixture
@@ -50,23 +53,15 @@ def helm(*arguments: str, home: Path) -> str:
     return done.stdout
 
 
-def manifest(address: str, name: str, tag: str = "1.0.0") -> dict[str, object]:
-    """Return what the registry has under a tag."""
-    client = Registry(Credentials(), plain_http=frozenset({address}))
-    found = client.resolve(Reference(registry=address, repository=f"charts/{name}", tag=tag))
-    assert found is not None
-    return found.json
+def registry_of(place: str, name: str) -> tuple[Registry, Reference]:
+    """Return a client, and where a chart is."""
+    host, _, path = place.partition("/")
+    return Registry(Credentials(), plain_http=frozenset({host})), Reference(registry=host, repository=f"{path}/{name}")
 
 
-def project(tmp_path: Path) -> str:
-    """Return this test's path in the registry."""
-    return tmp_path.name.replace("_", "-")
-
-
-def test_a_release_is_found_pushed_and_then_identical(repository: Repository, address: str, tmp_path: Path) -> None:
+def test_a_release_is_found_pushed_and_then_identical(repository: Repository, place: str) -> None:
     """Absent charts are pushed, parents first; after a commit that touches no chart, none is pushed and no digest moves."""
-    place = {"chart_registry": f"{address}/{project(tmp_path)}"}
-    first = clone(repository, address, **place)
+    first = clone(repository, place)
     assert [(c.name, c.state, c.wave) for c in first.charts] == [
         ("base", ABSENT, 0),
         ("api", ABSENT, 1),
@@ -79,25 +74,24 @@ def test_a_release_is_found_pushed_and_then_identical(repository: Repository, ad
         by_name(first)["api"].archive,
         "apps/api",
     )
-    done = chart_publish(checkout=first, report=report(first), plain_http=address, **place)
+    done = publish(first, place)
     assert [(c.name, c.state) for c in done.charts] == [("base", "pushed"), ("api", "pushed"), ("web", "pushed")]
     assert [c.digest for c in done.charts] == [c.digest for c in first.charts]
     assert done.bytes > 0
     repository.write("README.md", "New.").commit()
-    second = clone(repository, address, **place)
+    second = clone(repository, place)
     assert set(states(second).values()) == {IDENTICAL}
-    again = chart_publish(checkout=second, report=report(second), plain_http=address, **place)
+    again = publish(second, place)
     assert (again.pushed, again.bytes) == (0, 0)
     assert [c.digest for c in again.charts] == [c.digest for c in done.charts]
     assert not any(chart.folder for chart in second.charts)
 
 
-def test_helm_pulls_and_renders_what_was_published(repository: Repository, address: str, tmp_path: Path) -> None:
+def test_helm_pulls_and_renders_what_was_published(repository: Repository, place: str, tmp_path: Path) -> None:
     """The official Helm 4 takes a chart by its version, with every dependency inside it."""
-    place = {"chart_registry": f"{address}/{project(tmp_path)}"}
-    checkout = clone(repository, address, **place)
-    chart_publish(checkout=checkout, report=report(checkout), plain_http=address, **place)
-    oci = f"oci://{address}/{project(tmp_path)}/web"
+    checkout = clone(repository, place)
+    publish(checkout, place)
+    oci = f"oci://{place}/web"
     helm("pull", oci, "--version=1.0.0", "--plain-http", f"--destination={tmp_path}", home=tmp_path)
     assert (tmp_path / "web-1.0.0.tgz").stat().st_size > 0
     rendered = helm("template", "x", oci, "--version=1.0.0", "--plain-http", "--set=text=bye", home=tmp_path)
@@ -113,43 +107,146 @@ def test_helm_pulls_and_renders_what_was_published(repository: Repository, addre
 
 
 def test_the_same_content_gives_the_same_archive_everywhere(
-    repository: Repository, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the commit, the folder, the umask and the file times: commit facts stand in annotations alone."""
-    first = by_name(clone(repository, address))
+    first = by_name(clone(repository, place))
     repository.write("apps/web/values.yaml", "text: hello\n", mode=0o755).commit()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    second = by_name(clone(repository, address))
+    second = by_name(clone(repository, place))
     assert {c.archive for c in first.values()} == {c.archive for c in second.values()}
     assert first["web"].digest != second["web"].digest
 
 
-def test_another_content_under_a_published_version_is_refused(
-    repository: Repository, address: str, tmp_path: Path
-) -> None:
+def test_another_content_under_a_published_version_is_refused(repository: Repository, place: str) -> None:
     """The files that differ and the first free version are named, for dependants too; nothing at all is sent."""
-    place = {"chart_registry": f"{address}/{project(tmp_path)}"}
-    checkout = clone(repository, address, **place)
-    chart_publish(checkout=checkout, report=report(checkout), plain_http=address, **place)
+    checkout = clone(repository, place)
+    publish(checkout, place)
     add(repository, "libs/base", version="1.0.1")
     repository.commit()
-    between = clone(repository, address, **place)
+    between = clone(repository, place)
     assert states(between) == {"base": ABSENT, "api": DIFFERENT, "web": DIFFERENT}
     repository.write("libs/base/values.yaml", "text: other\n").write("libs/base/new.txt", "x").commit()
     add(repository, "libs/base", version="1.0.0")
     repository.write("libs/base/values.yaml", "text: other\n").write(
         "apps/new/Chart.yaml", "apiVersion: v2\nname: new\nversion: 1.0.0\n"
     ).commit()
-    third = clone(repository, address, **place)
+    third = clone(repository, place)
     found = by_name(third)
     assert states(third) == {"base": DIFFERENT, "api": DIFFERENT, "web": DIFFERENT, "new": ABSENT}
     assert found["base"].differs == ("new.txt", "values.yaml")
     assert found["web"].differs == ("charts/api-1.0.0.tgz",)
     assert {c.next_version for c in third.charts if c.state == DIFFERENT} == {"1.0.1"}
     with pytest.raises(Refused, match="never overwritten") as caught:
-        chart_publish(checkout=third, report=report(third), plain_http=address, **place)
+        publish(third, place)
     assert "base 1.0.0 (libs/base): new.txt, values.yaml differ; the next version is 1.0.1" in caught.value.seen
-    client = Registry(Credentials(), plain_http=frozenset({address}))
-    assert client.tags(Reference(registry=address, repository=f"{project(tmp_path)}/new")) == ()
+    client, reference = registry_of(place, "new")
+    assert client.tags(reference) == ()
+
+
+def test_a_rerun_of_half_a_release_pushes_what_is_missing(repository: Repository, place: str) -> None:
+    """Whatever of a release is there already, by tag or only by digest, the rest follows with the digests of a whole run."""
+    checkout = clone(repository, place)
+    wanted = {chart.name: chart.digest for chart in checkout.charts}
+    half = replace(checkout, charts=tuple(chart for chart in checkout.charts if chart.name == "base"))
+    publish(half, place)
+    client, reference = registry_of(place, "api")
+    client.push(
+        Layout(Path("archives")), Layout(Path("archives")).named("api:1.0.0"), reference
+    )  # killed before its tag
+    assert client.tags(reference) == ()
+    again = publish(checkout, place)
+    assert ({chart.name: chart.digest for chart in again.charts}, again.pushed) == (wanted, 2)
+    assert publish(clone(repository, place), place).pushed == 0
+
+
+def test_two_runs_may_meet(repository: Repository, place: str) -> None:
+    """The same content from another commit is identical, and its digest the answer; another content is not overwritten."""
+    first = clone(repository, place)
+    repository.write("README.md", "x").commit()
+    second = clone(repository, place, archives=Path("second"))
+    repository.write("apps/web/values.yaml", "text: other\n").commit()
+    third = clone(repository, place, archives=Path("third"))
+    published = publish(first, place)
+    met = publish(second, place, "second")
+    assert [chart.state for chart in met.charts] == [IDENTICAL] * 3
+    assert [chart.digest for chart in met.charts] == [chart.digest for chart in published.charts]
+    with pytest.raises(Refused, match="never overwritten") as caught:
+        publish(third, place, "third")
+    assert "web:1.0.0 is" in caught.value.seen
+
+
+def test_the_settings_and_the_tags_of_a_run(repository: Repository, place: str) -> None:
+    """A Git tag gives every chart its version and appVersion; ranges and locks in the archives follow, lines stay."""
+    repository.git("tag", "v2.0.0-rc.1+b7")
+    checkout = clone(repository, place, revision="v2.0.0-rc.1+b7", version="v2.0.0-rc.1+b7", app_version="2.0.0")
+    assert checkout.findings == ()
+    assert {chart.version for chart in checkout.charts} == {"2.0.0-rc.1+b7"}
+    text = Path("unpacked/web/Chart.yaml").read_text()
+    assert text == (repository.path / "apps/web/Chart.yaml").read_text().replace(
+        "version: 1.0.0", "version: 2.0.0-rc.1+b7"
+    ).replace("v2.0.0\n", "2.0.0\n")
+    assert [chart.reference.rpartition("@")[0].rpartition("/")[2] for chart in publish(checkout, place).charts] == [
+        "base",
+        "api",
+        "web",
+    ]
+    client, reference = registry_of(place, "web")
+    assert client.tags(reference) == ("2.0.0-rc.1_b7",)
+    published = client.resolve(reference.with_tag("2.0.0-rc.1_b7"))
+    assert published is not None
+    assert published.json["annotations"]["org.opencontainers.image.revision"] == checkout.commit
+    assert json.loads(published.json["annotations"]["io.shipway.chart.dependencies"]) == {
+        "charts/api-2.0.0-rc.1+b7.tgz": by_name(checkout)["api"].archive
+    }
+
+
+def test_library_charts_are_published_where_asked(repository: Repository, place: str) -> None:
+    """They are checked and packed into others in any case; `ignore` leaves charts out altogether."""
+    add(repository, "libs/base", more="type: library\n")
+    add(repository, "test/broken", version="x")
+    repository.commit()
+    checkout = clone(repository, place, ignore=("test",))
+    assert states(checkout) == {"base": UNPUBLISHED, "api": ABSENT, "web": ABSENT}
+    assert by_name(checkout)["base"].folder == "unpacked/base"
+    assert [chart.name for chart in publish(checkout, place).charts] == ["api", "web"]
+    assert states(clone(repository, place, ignore=("te*",), libraries=("base",)))["base"] == ABSENT
+
+
+def test_what_helm_pushed_is_known_by_its_content(repository: Repository, place: str, tmp_path: Path) -> None:
+    """A chart that was published by Helm before is identical, though Helm packs otherwise; a change of it is told by its file."""
+    helm("dependency", "build", str(repository.path / "apps/api"), home=tmp_path)
+    helm("package", str(repository.path / "apps/api"), f"--destination={tmp_path}", home=tmp_path)
+    helm("push", str(tmp_path / "api-1.0.0.tgz"), f"oci://{place}", "--plain-http", home=tmp_path)
+    assert states(clone(repository, place)) == {"base": ABSENT, "api": IDENTICAL, "web": ABSENT}
+    repository.write("libs/base/values.yaml", "text: other\n").commit()
+    assert by_name(clone(repository, place))["api"].differs == ("charts/base/values.yaml",)
+
+
+def test_a_step_leaves_files_for_the_next(repository: Repository, place: str) -> None:
+    """The command lines of a pod's containers, one after the other, over one folder."""
+
+    def step(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipelines", "step", name, *arguments]
+        variables = {"SHIPWAY_CHART_REGISTRY": place, "SHIPWAY_PLAIN_HTTP": place.partition("/")[0]}
+        return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+    cloned = step("chart-clone", f"--repo={repository.path}", "--outputs=out/clone")
+    assert cloned.returncode == 0, cloned.stderr
+    checkout: ChartCheckout = signature.load(ChartCheckout, Path("out/clone"))
+    signature.store(replace(report(checkout), checked=("libs/base",)), Path("out/check"))
+    arguments = ("--checkout=out/clone", "--report=out/check", "--outputs=out/publish")
+    unchecked = step("chart-publish", *arguments)
+    assert (unchecked.returncode, "apps/api, apps/web" in unchecked.stderr) == (3, True)
+    signature.store(report(checkout), Path("out/check"))
+    published = step("chart-publish", *arguments)
+    assert published.returncode == 0, published.stderr
+    assert Path("out/publish/pushed").read_text() == "3"
+    other = step("chart-publish", *arguments, "--repo=https://example.org/other.git")
+    assert (other.returncode, "another repository" in other.stderr) == (3, True)
+    Path("mine").mkdir()
+    Path("mine/thesis").write_text("x")
+    assert step("chart-clone", f"--repo={repository.path}", "--unpacked=mine").returncode == Misuse.exit_code
+    assert Path("mine/thesis").exists()
