@@ -57,9 +57,8 @@ class Buildah:
 
     def _settings(self, work: Path) -> dict[str, str]:
         """Return an environment in which no file of the user or of the system has a say."""
-        home, temporary = work / "home", self._storage / "tmp"
-        for folder in (home, temporary):
-            folder.mkdir(parents=True, exist_ok=True)
+        builder.make_folder(self._storage)
+        home, temporary = builder.make_folder(work / "home"), builder.make_folder(self._storage / "tmp")
         (home / "registries.conf").write_text('unqualified-search-registries = []\nshort-name-mode = "disabled"\n')
         (home / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         (home / "auth.json").write_text("{}")

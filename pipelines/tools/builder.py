@@ -92,6 +92,17 @@ def environment(home: Path, temporary: Path) -> dict[str, str]:
     }
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder for a builder's state and return it.
+
+    A pod's volume has the setgid bit (fsGroup), and everything made below it would, too: new directories of the image
+    among them.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o755)
+    return path
+
+
 def own_mounts() -> tuple[str, ...]:
     """Return the prefix that gives a privileged builder mounts of its own, as an unprivileged one has anyway.
 

@@ -159,7 +159,7 @@ def _slot(state: Path) -> Iterator[tuple[Path, int]]:
             os.close(lock)
             continue
         try:
-            yield state / str(number), lock
+            yield builder.make_folder(state / str(number)), lock
         finally:
             os.close(lock)
         return

@@ -67,9 +67,13 @@ def test_one_digest(builder: str, tmp_path: Path) -> None:
     foreign.write({"data/a": "other\n"}).build(builder, full)
     foreign.write({"data/a": "a\n", "Dockerfile": DOCKERFILE.replace("WORD=one", "WORD=three")}).build(builder, full)
 
-    second = prepared(tmp_path / "a" / "longer path" / "second", 0o077, 1_200_000_000)
+    volume = tmp_path / "a" / "longer path"
+    volume.mkdir(parents=True)
+    volume.chmod(0o2775)  # as Kubernetes gives a pod its volumes: what is made below inherits the group, and the bit
+    second = prepared(volume / "second", 0o077, 1_200_000_000)
     assert second.build(builder, full).digest == digest, "a cache with foreign entries"
     assert second.build(builder, full).digest == digest, "everything from the cache"
+    assert second.build(builder, volume / "cache").digest == digest, "a cache on a volume"
     found = files(second.image)
     assert (found["/made/tool"].mode, found["/made/a"].mode) == ("0755", "0644")
     assert found["/made/time"].content == text("315532800\n")
