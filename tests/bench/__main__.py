@@ -18,7 +18,6 @@ from tests.bench.clone_build_push import Scenario
 from tests.bench.measure import command, compare, interleave, peak_memory, save
 from tests.registry_process import registry
 
-
 _MEGABYTES = (30, 200)
 """Of the images' own layers: one whose build takes seconds, which shows fixed costs, and one that shows the rest."""
 

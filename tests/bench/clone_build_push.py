@@ -44,7 +44,7 @@ class Scenario:
         self.buildkit_host = buildkit_host
         self.repository = folder / "repository"
         self.megabytes = megabytes
-        self.counter = 0
+        self.counter = self.pushed_to = 0
         self._publish_base()
         self._make_repository()
 
@@ -55,8 +55,9 @@ class Scenario:
         command(["git", "-C", self.repository, "commit", "-qam", f"change {self.counter}"], env=GIT)
 
     def forget(self) -> None:
-        """Commit a change and empty both sides' caches."""
+        """Commit a change, empty both sides' caches, and push to repositories that the registry does not have yet."""
         self.change()
+        self.pushed_to += 1
         for name in ("ours", "theirs"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         if self.buildkit_host:
@@ -68,7 +69,7 @@ class Scenario:
         state.mkdir(exist_ok=True)
         settings = {
             "registry": self.registry,
-            "project": "ours",
+            "project": f"ours/{self.megabytes}-{self.pushed_to}",
             "plain-http": self.registry,
             "builder": self.builder,
             "buildkit-host": self.buildkit_host,
@@ -98,7 +99,7 @@ class Scenario:
         shutil.rmtree(state / "clone", ignore_errors=True)
         state.mkdir(exist_ok=True)
         command(["git", "clone", "-q", "--depth", "1", f"file://{self.repository}", state / "clone"])
-        name = f"{self.registry}/theirs/image:latest"
+        name = f"{self.registry}/theirs/{self.megabytes}-{self.pushed_to}/image:latest"
         if self.builder == "buildah":
             buildah: list[str | Path] = [
                 "buildah",
