@@ -17,7 +17,7 @@ from pipelines.errors import Refused, ShipwayError
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LARGEST = 1 << 20
 _MOST_NODES = 100_000
-_PLAIN = re.compile(r"[A-Za-z0-9~^<>=.+*/_-]?[A-Za-z0-9 ~^<>=.+*/_-]*")
+_PLAIN = re.compile(r"[A-Za-z0-9~^<>=.+*/_-]?[A-Za-z0-9 ~^<>=.+*/_:-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
