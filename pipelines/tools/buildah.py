@@ -51,6 +51,7 @@ class Buildah:
             "cannot read the image that was built"
         )
         config: Json = json.loads(inspected.stdout)["Docker"]
+        builder.name_layers(config)
         diff_ids = [Digest(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
         raw = self._export(request, settings, image, [d for d in diff_ids if d in request.at_hand])
         return Output(layout=raw, config=config, layers=tuple(raw.json(raw.named().digest)["layers"]))

@@ -103,6 +103,11 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def name_layers(config: Json) -> None:
+    """Give the configuration of an image without layers an empty list of them; builders write null or nothing there."""
+    config["rootfs"]["diff_ids"] = config["rootfs"].get("diff_ids") or []
+
+
 def own_mounts() -> tuple[str, ...]:
     """Return the prefix that gives a privileged builder mounts of its own, as an unprivileged one has anyway.
 

@@ -77,7 +77,8 @@ class BuildKit:
             raise _failure(done)
         manifest = raw.json(raw.named().digest)
         config = raw.json(Digest(manifest["config"]["digest"]))
-        return Output(layout=raw, config=config, layers=tuple(manifest["layers"]))
+        builder.name_layers(config)
+        return Output(layout=raw, config=config, layers=tuple(manifest["layers"] or ()))
 
     def _build(self, request: Request, address: str, raw: Layout) -> Completed:
         settings = builder.environment(request.work / "home", request.work)

@@ -117,6 +117,16 @@ def test_base_of_same_layers(builder: str, tmp_path: Path, cache: Path) -> None:
 
 
 @each_builder
+def test_an_image_without_layers(builder: str, tmp_path: Path, cache: Path) -> None:
+    """FROM scratch and nothing else is an image, too."""
+    made = Workspace(tmp_path).write({"Dockerfile": "FROM scratch\nENV WORD=one\n"})
+    made.build(builder, cache)
+    assert manifest(made.image)["layers"] == []
+    assert config(made.image)["rootfs"]["diff_ids"] == []
+    assert "WORD=one" in config(made.image)["config"]["Env"]
+
+
+@each_builder
 def test_unchanged_layers_stay(builder: str, tmp_path: Path, cache: Path) -> None:
     """The next commit has the digests of the layers it did not change, and those of the base are the base's own."""
     made = Workspace(tmp_path / "workspace")
