@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 import pipelines.compile as compiling
-from pipelines.templates.pod import Size, StepContainer, inputs, outputs
+from pipelines.local import expressions
+from pipelines.local.expressions import Dialect
+from pipelines.templates.pod import TRANSIENT, Size, StepContainer, inputs, outputs
 
 FILES = Path(__file__).parents[2] / "charts/shipway/files"
+# What Argo says of a pod whose containers clone, build and main fail (tests/conformance/workflows/retry-*).
+MESSAGES = (
+    'build: Error (exit code 64): dependency "clone" exited with non-zero code: {}',
+    "build: Error (exit code {})",
+    "main: Error (exit code {})",
+)
 SMALL = Size(cpu="1", memory="1Mi", most_cpu="1", most_memory="1Mi")
 
 
@@ -35,6 +43,15 @@ def test_the_same_bytes_in_every_process() -> None:
         for seed, language in (("1", "C.UTF-8"), ("2", "C"))
     }
     assert texts == {repr(compiling.compile_all())}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_what_is_transient_is_retried_wherever_it_happens(message: str) -> None:
+    """Exit code 75 of any container is tried again, and no other code."""
+    wanted = expressions.parse(TRANSIENT, Dialect.RETRY)
+    for code, again in ((75, True), (1, False), (175, False), (78, False)):
+        said = {"lastRetry.status": "Failed", "lastRetry.message": message.format(code)}
+        assert expressions.evaluate(wanted, said) is again, said
 
 
 def test_drift_is_shown(tmp_path: Path) -> None:
