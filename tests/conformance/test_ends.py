@@ -17,10 +17,13 @@ import pytest
 
 PATIENCE_SECONDS = 60.0
 PROGRAM = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from pipelines.local import documents, engine
 from pipelines.local.reporter import PlainReporter
+# Whoever started the tests in the background had these ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 folder = Path(sys.argv[1])
 outcome = engine.run(
     documents.load([folder / "workflow.yaml"]), "endless", {}, config_maps={}, secrets=None,
