@@ -57,6 +57,9 @@ _LFS: tuple[tuple[str, str], ...] = (
     ("filter.lfs.required", "true"),
 )
 
+# What a folder of this machine gives goes through a pipe: to make it small takes longer than to send it.
+_LOCAL: tuple[tuple[str, str], ...] = (("pack.compression", "0"), ("pack.window", "0"))
+
 # Faults that old tools left in honest histories (git-fsck(1), "fsck message types"). Everything else stops a fetch,
 # above all names in a tree that would reach out of the checkout, and .gitmodules that would run something.
 _HARMLESS = (
@@ -105,7 +108,7 @@ class GitEnvironment:
         extra: list[tuple[str, str]] = []
         if url is not None and url.local_path:
             folder = Path(url.local_path).resolve()
-            extra += [("safe.directory", str(folder)), ("safe.directory", str(folder / ".git"))]
+            extra += [*_LOCAL, ("safe.directory", str(folder)), ("safe.directory", str(folder / ".git"))]
         if lfs and url is not None:
             extra += [*_LFS, ("lfs.url", lfs_address(url)), ("remote.origin.url", str(url))]
         name = "config" + ("-lfs" if lfs else "") + ("-local" if url is not None and url.local_path else "")
