@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import dockerfile, images
 from pipelines.plan.images import Image
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_repository import Entry, GitRepository
+
+_MAX_LINKS = 40
+"""As many as Linux follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +63,9 @@ def read(
         resolved = git.resolve(url, wanted)
         dirty = git.uncommitted(url)
         repository = git.fetch(url, resolved, Path(folder) / "git")
-        tree = [entry.path for entry in repository.tree(resolved.commit) if not entry.is_submodule]
+        tree = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
         found = images.discover(tree, root_name=root_name(repo))
-        texts = {image.name: repository.show(resolved.commit, image.dockerfile) for image in found}
+        texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in found}
     parents: dict[str, tuple[str, ...]] = {}
     warnings = [f"{dirty} uncommitted files of {repo} are not part of the build"] if dirty else []
     for image in found:
@@ -82,6 +86,25 @@ def read(
         parents=parents,
         warnings=tuple(warnings),
     )
+
+
+def _text(repository: GitRepository, commit: str, tree: Mapping[str, Entry], path: str) -> str:
+    """Return the text of a Dockerfile, which may be a link to a file of the same commit; raises Refused for other links."""
+    at = path
+    for _ in range(_MAX_LINKS):
+        if at not in tree:
+            raise ShipwayError(f"{path} is a link to nothing", seen=f"no {at} at {commit[:12]}", todo="commit it")
+        text = repository.show(commit, at)
+        if not tree[at].is_link:
+            return text
+        at = os.path.normpath(PurePosixPath(at).parent / text)
+        if at.split("/")[0] in {"", ".."}:
+            raise Refused(
+                f"{path} is a link that leaves the repository",
+                seen=f"it leads to {text}",
+                todo="commit the file itself, or link to a file of the repository",
+            )
+    raise Refused(f"{path} cannot be followed", seen="links in a circle", todo="make it a file")
 
 
 def root_name(repo: str) -> str:

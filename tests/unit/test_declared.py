@@ -1,0 +1,93 @@
+"""What a repository declares: its images, which of them are meant, and Dockerfiles that are links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import declared
+from pipelines.cli.declared import Declared
+from pipelines.errors import Misuse, Refused, ShipwayError
+from pipelines.plan.images import Image
+from tests.git_repositories import Repository
+
+
+def image(name: str, path: str) -> Image:
+    """Return an image of a folder."""
+    return Image(name=name, path=path, dockerfile=f"{path}/Dockerfile")
+
+
+BASE, WEB, API = image("base", "base"), image("web", "apps/web"), image("api", "apps/api")
+FOUND = Declared(
+    repo="r", commit="c" * 40, ref="", images=(BASE, WEB, API), parents={"base": (), "web": ("base",)}, warnings=()
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ([], (BASE, WEB, API)),
+        (["web"], (WEB,)),
+        (["apps/web"], (WEB,)),
+        (["./apps/web/"], (WEB,)),
+        (["api", "base", "apps/api"], (BASE, API)),
+    ],
+)
+def test_images_are_chosen_by_name_or_folder(wanted: list[str], chosen: tuple[Image, ...]) -> None:
+    """Each is there once, parents first however they were named; nothing named means all."""
+    assert FOUND.choose(wanted) == chosen
+
+
+def test_an_unknown_image_is_told_with_those_there_are() -> None:
+    """Both ways to name the others are shown, and nothing is chosen."""
+    with pytest.raises(Misuse, match="no image apps, wbe at cccccccccccc") as caught:
+        FOUND.choose(["web", "wbe", "apps"])
+    assert caught.value.seen == "images: base (base), web (apps/web), api (apps/api)"
+
+
+def read(repository: Repository) -> Declared:
+    """Return what a repository declares at its head."""
+    return declared.read(
+        str(repository.path),
+        "main",
+        credentials=Path("none"),
+        registry="registry.example",
+        project="team",
+        build_args=(),
+        platform="linux/amd64",
+    )
+
+
+def test_parents_come_first(tmp_path: Path) -> None:
+    """Whatever their names, images stand behind those that their Dockerfiles name."""
+    repository = Repository(tmp_path / "Shop.git")
+    repository.write("a/Dockerfile", "FROM registry.example/team/b:1\nCOPY --from=c / /\n")
+    repository.write("b/Dockerfile", "FROM c\n").write("c/Dockerfile", "FROM scratch\n").write("Dockerfile", "FROM a")
+    repository.commit()
+    found = read(repository)
+    assert [image.name for image in found.images] == ["c", "b", "a", "shop"]
+    assert found.parents == {"a": ("b", "c"), "b": ("c",), "c": (), "shop": ("a",)}
+
+
+@pytest.mark.parametrize(
+    ("link", "error", "said"),
+    [
+        ("/etc/passwd", Refused, "leads to /etc/passwd"),
+        ("../../etc/passwd", Refused, "leads to ../../etc/passwd"),
+        ("../..", Refused, "leads to ../.."),
+        ("..", ShipwayError, "no . at"),
+        ("Dockerfile", Refused, "circle"),
+        ("nothing", ShipwayError, "no app/nothing"),
+    ],
+)
+def test_a_dockerfile_that_is_a_link(link: str, error: type[ShipwayError], said: str, tmp_path: Path) -> None:
+    """A link within the commit is followed; one that leads elsewhere is no Dockerfile with a strange text, but refused."""
+    repository = Repository(tmp_path / "repository").link("app/Dockerfile", "../shared/Base.Dockerfile")
+    repository.write("shared/Base.Dockerfile", "FROM scratch\n").commit()
+    assert [image.name for image in read(repository).images] == ["app"]
+    (tmp_path / "repository/app/Dockerfile").unlink()
+    repository.link("app/Dockerfile", link).commit()
+    with pytest.raises(error, match=r"^app/Dockerfile ") as caught:
+        read(repository)
+    assert said in caught.value.seen
