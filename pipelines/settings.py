@@ -35,9 +35,11 @@ def read(path: Path) -> dict[str, str]:
 
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Misconfigured(
-            f"the settings {path} cannot be read", seen=str(error), todo="write `key: value` lines"
+            f"the settings {path} cannot be read",
+            seen=" ".join((getattr(error, "strerror", "") or str(error)).split()),
+            todo="name a file of `key: value` lines",
         ) from error
     if not isinstance(value, dict) or not all(isinstance(v, str | int | float | bool) for v in value.values()):
         raise Misconfigured(

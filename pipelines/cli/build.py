@@ -52,9 +52,9 @@ def run(given: argparse.Namespace) -> int:
         where = (
             "`settings.registry` of the chart's values" if cluster else "`registry` in the settings, or give --registry"
         )
-        raise Misconfigured("no registry to publish to", todo=f"set {where}")
+        raise Misconfigured("no registry to publish to", seen="settings without one", todo=f"set {where}")
     for argument in given.build_arg:
-        if "=" not in argument:
+        if "=" not in argument.lstrip("="):
             raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
     repo = given.repo or _examples(given.state, settings)
     found = declared.read(
@@ -64,7 +64,7 @@ def run(given: argparse.Namespace) -> int:
         registry=settings["registry"],
         project=settings.get("project", ""),
         build_args=given.build_arg,
-        platform=given.platform or platform.here(),
+        platform=platform.read(given.platform),
     )
     for warning in found.warnings:
         sys.stderr.write(f"shipway: {warning}\n")

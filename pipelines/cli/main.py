@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from pipelines.cli.parser import Parser
 from pipelines.errors import ShipwayError
 
 EPILOG = """\
@@ -52,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser(next((word for word in words if not word.startswith("-")), ""))
-    options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, _terminated)
     try:
+        options = parser.parse_args(words)
         return int(options.run(options))
     except ShipwayError as error:
-        _tell(error, as_json=getattr(options, "json", False))
+        _tell(error, as_json="--json" in words)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("shipway: interrupted\n")
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="shipway",
         description="From a commit to a running deployment on Argo.",
         epilog=EPILOG,

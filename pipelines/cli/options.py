@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines import settings as setting
 from pipelines.errors import Misuse
+from pipelines.model.reference import Reference
 
 STATE = Path(".shipway")
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
@@ -91,7 +92,7 @@ def check_engine(given: argparse.Namespace) -> None:
 def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str]:
     """Return the settings asked for; with `embedded`, those of this machine's own registry where none are.
 
-    Raises Misconfigured for a file that cannot be read.
+    Raises Misconfigured for a file that cannot be read, Misuse for a registry that cannot be one.
     """
     path = given.settings or (Path(os.environ[SETTINGS_VARIABLE]) if os.environ.get(SETTINGS_VARIABLE) else None)
     if path is not None:
@@ -104,6 +105,8 @@ def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str
         found = deployment.settings(given.state)
     if given.registry:
         found["registry"], _, found["project"] = given.registry.partition("/")
+    if found.get("registry"):
+        Reference(registry=found["registry"], repository="/".join(filter(None, (found.get("project"), "image"))))
     found.setdefault("cache", str((given.state / "cache").resolve()))
     found.setdefault("secrets", str((given.state / "secrets").resolve()))
     return found

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_origin
 
+from pipelines.cli.parser import Parser
 from pipelines.errors import Misuse
 from pipelines.steps import signature
 from pipelines.steps.signature import Argument, Step
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _parser(step: Step) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"shipway step {step.name}",
         description=f"{step.summary}\n\n{step.description}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

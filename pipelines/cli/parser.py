@@ -1,0 +1,17 @@
+"""A command line that tells what is wrong with it as every other error is told."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from pipelines.errors import Misuse
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises Misuse where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise it; the exit code is argparse's own."""
+        dash = "write --flag=VALUE where a value begins with a dash; " if "expected one argument" in message else ""
+        raise Misuse("the command line cannot be understood", seen=message, todo=f"{dash}see {self.prog} --help")
