@@ -33,7 +33,7 @@ def metadata(chart: YamlText) -> Json:
     for name in _FIELDS:
         value = chart.value.get(name)
         if name in _TEXTS:
-            value = chart.scalar(name)
+            value = _clean(chart.scalar(name))
         elif name == "dependencies":
             value = [dependency(item) for item in _list(value)]
         elif name == "maintainers":
@@ -44,7 +44,7 @@ def metadata(chart: YamlText) -> Json:
         elif name == "deprecated":
             value = value is True
         else:
-            value = [str(item) for item in _list(value)]
+            value = [_clean(str(item)) for item in _list(value)]
         if value:
             found[name] = value
     return found
@@ -109,9 +109,14 @@ def go_json(value: Any) -> bytes:
     return text.encode()
 
 
+def _clean(text: str) -> str:
+    """Return a text as Helm cleans it (sanitizeString): blanks for line breaks and tabs, without what cannot be printed."""
+    return "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or sign.isprintable())
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
 def _some(item: Json, keys: list[str]) -> Json:
-    return {key: str(item[key]) for key in keys if item.get(key)}
+    return {key: _clean(str(item[key])) for key in keys if item.get(key)}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipelines.errors import Refused
+from pipelines.plan import chart_lock
 from pipelines.plan.chart_lock import Lock, fits
 from pipelines.plan.yaml_text import YamlText
 
@@ -164,7 +165,8 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
             parents.append(parent.path)
         elif pin:
             externals.append(External(name=item.name, version=pin.version, repository=item.repository, line=item.line))
-        else:
+        elif chart.lock and not chart_lock.faults(chart.text, chart.lock):
+            # Without a lock, or with one out of step, `chart_rules` says so.
             faults.append(
                 Unusable(
                     line=item.line,

@@ -30,6 +30,7 @@ from pipelines.steps.chart_repository import ChartRepositories
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.chart_tree import Tree
 from pipelines.tools import chart_archive
+from pipelines.tools.registry_connection import QUESTIONS
 from pipelines.tools.registry_manifest import Manifest
 from pipelines.tools.registry_transfer import in_parallel
 
@@ -102,7 +103,7 @@ class _Planner:
     def ask(self, paths: Sequence[str]) -> None:
         """Ask the registry for every chart, and fetch what it takes to pack each."""
         asked = [path for path in paths if self._publishes(self._tree.charts[path])]
-        answers = in_parallel(lambda path: self._registry.published(self._reference(path)), asked)
+        answers = in_parallel(lambda path: self._registry.published(self._reference(path)), asked, at_once=QUESTIONS)
         self._published = {path: found for path, found in zip(asked, answers, strict=True) if found}
         hopeful = [
             path for path in self._published if self._tree.edges[path].externals and self._may_be_identical(path)

@@ -28,7 +28,7 @@ from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.signature import Arg
 from pipelines.tools import registry_manifest
 from pipelines.tools.layout import Layout
-from pipelines.tools.registry_connection import Unanswered
+from pipelines.tools.registry_connection import QUESTIONS, Unanswered
 from pipelines.tools.registry_manifest import Manifest
 from pipelines.tools.registry_transfer import in_parallel
 
@@ -77,7 +77,7 @@ def chart_publish(
     wanted = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
     done: list[tuple[ReleasedChart, int]] = []
     for _, wave in groupby(sorted(wanted, key=lambda chart: chart.wave), key=lambda chart: chart.wave):
-        done += in_parallel(publisher.publish, list(wave))
+        done += in_parallel(publisher.publish, list(wave), at_once=QUESTIONS)
     released = tuple(chart for chart, _ in done)
     return ChartRelease(
         commit=checkout.commit,

@@ -99,7 +99,7 @@ class ChartRepositories:
             raise ShipwayError(
                 f"{item.repository} is no registry's address", seen=error.seen, todo=error.todo
             ) from error
-        self._allow(reference.registry, f"the dependency {item.name}")
+        self._allow(reference.registry, item.repository)
         manifest = self._registry.resolve(reference)
         if manifest is None:
             raise _absent(item, f"{reference.registry} answered 404")
@@ -119,7 +119,7 @@ class ChartRepositories:
                 f"{shown(base)} says no address for {item.name} {item.version}", todo="use another version"
             )
         address = urljoin(base, str(urls[0]))
-        data = self._get(address, chart_archive.MOST_FILE_BYTES, item.name)
+        data = self._get(address, chart_archive.MOST_FILE_BYTES)
         expected = str(entry.get("digest") or "").removeprefix("sha256:")
         if expected and Digest.of(data).hex != expected:
             # Half an answer that came whole, or another file than was listed: asking again may help, taking it never does.
@@ -131,7 +131,7 @@ class ChartRepositories:
         return shown(address), data
 
     def _entries(self, base: str, name: str) -> list[dict[str, Any]]:
-        text = self._only_once(base, lambda: self._get(base + "index.yaml", _LARGEST_INDEX, name))
+        text = self._only_once(base, lambda: self._get(base + "index.yaml", _LARGEST_INDEX))
         try:
             entries = _read_index(text, name)
         except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
@@ -140,14 +140,14 @@ class ChartRepositories:
             ) from error
         return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
-    def _get(self, address: str, limit: int, name: str) -> bytes:
-        return self._network.persist(lambda: self._try(address, limit, name))
+    def _get(self, address: str, limit: int) -> bytes:
+        return self._network.persist(lambda: self._try(address, limit))
 
-    def _try(self, address: str, limit: int, name: str) -> bytes:
+    def _try(self, address: str, limit: int) -> bytes:
         place, what = address, f"cannot fetch {shown(address)}"
         for _ in range(_MOST_REDIRECTS + 1):
             host = urlsplit(place).netloc.rpartition("@")[2]
-            self._allow(host, f"the dependency {name}" if place == address else f"a redirect of {shown(address)}")
+            self._allow(host, shown(address) if place == address else f"a redirect of {shown(address)}")
             self._network.check(place, what)
             # A login is for the host that the chart itself names, never for one that a redirect leads to.
             login = self._credentials.login(host) if host == urlsplit(address).netloc else None

@@ -29,6 +29,9 @@ MEBIBYTE = 1 << 20
 SMALL = 4 * MEBIBYTE
 """The most that an answer read into memory may hold; the bound of manifests, too (distribution-spec: at least 4 MiB)."""
 PARALLEL = 4
+"""Transfers at once: more would only share the line."""
+QUESTIONS = 16
+"""Small questions at once: each takes a round trip and nothing else."""
 _CHUNK = 1 * MEBIBYTE
 T = TypeVar("T")
 
@@ -70,7 +73,7 @@ class Network:
     def __init__(self, *, plain_http: frozenset[str], ca_file: Path | None, timing: Timing) -> None:
         self.timing = timing
         self._plain_http = frozenset(host.lower() for host in plain_http)
-        self._plain = urllib3.PoolManager(num_pools=16, maxsize=PARALLEL + 1)
+        self._plain = urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1)
         self._ca_file = ca_file
         if ca_file is not None:
             _trust(ca_file)
@@ -78,7 +81,7 @@ class Network:
     @cached_property
     def _tls(self) -> urllib3.PoolManager:
         # Reading the system's authorities takes longer than a push to this machine's own registry that has nothing to do.
-        return urllib3.PoolManager(num_pools=16, maxsize=PARALLEL + 1, ssl_context=_trust(self._ca_file))
+        return urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1, ssl_context=_trust(self._ca_file))
 
     def base(self, address: str) -> str:
         """Return the scheme and address of a registry: https, unless the deployment lists it as plain HTTP."""

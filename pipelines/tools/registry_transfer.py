@@ -21,9 +21,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_parallel(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def in_parallel(call: Callable[[T], R], items: Sequence[T], *, at_once: int = PARALLEL) -> list[R]:
     """Return the results of a call for each item, in their order; the first error ends the rest."""
-    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
         futures = [pool.submit(call, item) for item in items]
         try:
             return [future.result() for future in futures]

@@ -81,7 +81,6 @@ def test_dependencies_of_the_tree_are_taken_from_the_tree() -> None:
         ("base 1.0.0 file://../../libs", "leads to no chart", False),
         ("other 1.0.0 file://../../libs/base", "holds the chart base", False),
         ("base ^2.0.0 file://../../libs/base", "which '^2.0.0' does not allow", False),
-        ("redis ^2 https://example.org", "no version of redis is locked", False),
     ],
 )
 def test_a_dependency_from_nowhere_is_told_with_its_line(dependency: str, text: str, refused: bool) -> None:
@@ -90,6 +89,14 @@ def test_a_dependency_from_nowhere_is_told_with_its_line(dependency: str, text: 
     _, [fault] = charts.edges(tree["apps/web"], tree, own=OWN)
     assert text in fault.text
     assert (fault.refused, fault.line) == (refused, 5)
+
+
+def test_a_lock_that_lies_is_told() -> None:
+    """Its digest says that it fits, and there is nothing in it."""
+    web = chart("apps/web", "redis ^2 https://example.org", locked="other 1.0.0 https://example.org")
+    assert chart_rules.check(web) == []
+    _, [fault] = charts.edges(web, {web.path: web}, own=OWN)
+    assert fault.text == "no version of redis is locked"
 
 
 def test_parents_come_first_and_circles_are_named() -> None:
@@ -167,7 +174,10 @@ def test_configuration_and_annotations_are_those_of_helm_push() -> None:
         b"""version: 1.0.0
 name: web
 apiVersion: v2
-description: a < b
+description: >
+  a <
+
+  b
 appVersion: 1.10
 deprecated: false
 home: https://example.org
@@ -182,7 +192,7 @@ dependencies:
         "Chart.yaml",
     )
     assert chart_metadata.config(text) == (
-        b'{"name":"web","home":"https://example.org","version":"1.0.0","description":"a \\u003c b","maintainers":'
+        b'{"name":"web","home":"https://example.org","version":"1.0.0","description":"a \\u003c b ","maintainers":'
         b'[{"name":"Ada","email":"ada@example.org"}],"apiVersion":"v2","appVersion":"1.10",'
         b'"annotations":{"org.opencontainers.image.revision":"forged","size":"10"},'
         b'"dependencies":[{"name":"base","version":"1.x","repository":"","import-values":["data"]}]}'
@@ -191,7 +201,7 @@ dependencies:
     assert found == {
         "org.opencontainers.image.authors": "Ada (ada@example.org)",
         "org.opencontainers.image.created": "1970-01-01T00:00:00Z",
-        "org.opencontainers.image.description": "a < b",
+        "org.opencontainers.image.description": "a < b ",
         "org.opencontainers.image.revision": "abc",
         "org.opencontainers.image.title": "web",
         "org.opencontainers.image.url": "https://example.org",
