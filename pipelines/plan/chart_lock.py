@@ -37,6 +37,11 @@ class Lock:
     pins: tuple[Pin, ...]
     text: YamlText
 
+    def pin(self, name: str, repository: str, allowed: str) -> Pin | None:
+        """Return what is pinned for a dependency; where it is there twice, under two aliases, the one in its range."""
+        found = [pin for pin in self.pins if pin.name == name and pin.repository.rstrip("/") == repository.rstrip("/")]
+        return next((pin for pin in found if fits(pin.version, allowed)), found[0] if found else None)
+
 
 def read(text: YamlText) -> Lock:
     """Return what a Chart.lock says; entries that are no mappings are left out."""
@@ -74,14 +79,13 @@ def misfits(chart: YamlText, lock: Lock) -> list[Place]:
     """Return the dependencies whose pin is missing, does not fit, or is one too many."""
     requirements = chart.value.get("dependencies") or []
     found: list[Place] = []
-    pins = {(pin.name, pin.repository.rstrip("/")): pin for pin in lock.pins}
     wanted = set()
     for number, _ in enumerate(requirements):
         name, version, repository = (
             chart.scalar("dependencies", number, key) for key in ("name", "version", "repository")
         )
         wanted.add((name, repository.rstrip("/")))
-        pin = pins.get((name, repository.rstrip("/")))
+        pin = lock.pin(name, repository, version)
         if pin is None:
             other = next((pin for pin in lock.pins if pin.name == name), None)
             text = f"{name} is locked from {other.repository}, not {repository}" if other else f"{name} is not locked"
@@ -89,7 +93,9 @@ def misfits(chart: YamlText, lock: Lock) -> list[Place]:
         elif not fits(pin.version, version):
             found.append((pin.line, f"{name} is locked at {pin.version}, which {version!r} does not allow"))
     found += [
-        (pin.line, f"{pin.name} is locked and no dependency any more") for key, pin in pins.items() if key not in wanted
+        (pin.line, f"{pin.name} is locked and no dependency any more")
+        for pin in lock.pins
+        if (pin.name, pin.repository.rstrip("/")) not in wanted
     ]
     return found
 

@@ -146,14 +146,13 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
 
     `charts` are the tree's, by folder; `own` is the address that charts are published under, without a scheme.
     """
-    pins = {(pin.name, pin.repository.rstrip("/")): pin for pin in (chart.lock.pins if chart.lock else ())}
     parents: list[str] = []
     externals: list[External] = []
     faults: list[Unusable] = []
     for item in chart.dependencies:
         if not item.repository:
             continue
-        pin = pins.get((item.name, item.repository.rstrip("/")))
+        pin = chart.lock.pin(item.name, item.repository, item.version) if chart.lock else None
         parent = parent_of(chart, item, charts, own=own)
         if item.repository.startswith("file:"):
             fault = _unusable(chart, item, parent, charts)

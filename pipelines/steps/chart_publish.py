@@ -135,6 +135,12 @@ class _Publisher:
         Raises Refused when somebody published another content meanwhile, Transient when nobody says what is there.
         """
         to = self._registry.reference(chart.name, charts.tag(chart.version))
+        if to.name != chart.repository:
+            raise Refused(
+                f"{chart.name} was compared with another registry",
+                seen=f"{chart.repository}, while this step publishes to {to.name}",
+                todo="give both steps the same settings",
+            )
         if chart.state == IDENTICAL:
             return _released(chart, to, chart.digest, IDENTICAL), 0
         ours = self._ours(chart)

@@ -11,7 +11,10 @@ from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.model.chart import ERROR, REFUSED, Finding
 from pipelines.plan import chart_lock, chart_rules, charts, yaml_text
 from pipelines.plan.charts import CHART, LOCK, Chart, Edges
+from pipelines.plan.yaml_text import YamlText
 from pipelines.steps import chart_files
+
+_REQUIREMENTS = "requirements.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 
 
 
 def _chart(root: Path, folder: str, changed: Mapping[str, bytes]) -> Chart:
-    texts = []
+    texts: list[YamlText | None] = []
     for name in (CHART, LOCK):
         path = posixpath.normpath(posixpath.join(folder, name))
         # What is on disk is looked at in any case: a link is refused, whatever it would be replaced by.
@@ -95,4 +98,10 @@ def _chart(root: Path, folder: str, changed: Mapping[str, bytes]) -> Chart:
     text, lock = texts
     if text is None:
         raise Refused(f"{folder}/{CHART} is not there", todo="commit it")
+    old = posixpath.normpath(posixpath.join(folder, _REQUIREMENTS))
+    if text.scalar("apiVersion") == "v1" and chart_files.file(root, old) is not None:
+        raise ShipwayError(
+            f"{old} holds the dependencies, as apiVersion v1 has it",
+            todo="move them into Chart.yaml, write apiVersion: v2 there, and run `helm dependency update`",
+        )
     return charts.read(folder, text, chart_lock.read(lock) if lock else None)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +17,11 @@ import pytest
 
 from pipelines.errors import Misconfigured, Refused, Transient
 from pipelines.model.chart import ABSENT, BROKEN, ERROR, REFUSED, Finding
+from pipelines.steps import signature
 from pipelines.tools.registry_connection import Timing
-from tests.chart_trees import add, archive, by_name, clone, index, publish, states
+from tests.chart_trees import add, archive, by_name, clone, index, publish, report, states
 from tests.git_repositories import Repository
-from tests.lying_registry import RESET, SILENCE, LyingRegistry, Reply, errors, lying_registry
+from tests.lying_registry import RESET, SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
 
 
 @pytest.fixture
@@ -47,6 +52,7 @@ def outside(tmp_path: Path) -> Iterator[None]:
         "source",
         "archives",
         "unpacked",
+        "out",
     }
 
 
@@ -270,6 +276,45 @@ def test_what_is_pushed_and_lost_fails(repository: Repository, fake: LyingRegist
     assert publish(checkout, f"{fake.address}/charts").pushed == 1
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("POST", "/uploads/$"),
+        ("PUT", "/uploads/"),
+        ("PUT", "/manifests/sha256:"),
+        ("GET", "/manifests/sha256:"),
+        ("PUT", "/base/manifests/1.0.0$"),
+        ("PUT", "/web/manifests/1.0.0$"),
+    ],
+)
+def test_a_release_may_be_killed_anywhere(repository: Repository, fake: LyingRegistry, point: tuple[str, str]) -> None:
+    """What a tag names is whole, with its parents; the rerun pushes what is missing and ends with the same digests."""
+    add(repository, "base")
+    add(repository, "web", ("base", "1.0.0", "file://../base", "1.0.0"))
+    repository.commit()
+    place = f"{fake.address}/charts"
+    checkout = clone(repository, place)
+    signature.store(checkout, Path("out/clone"))
+    signature.store(report(checkout), Path("out/check"))
+    command = [sys.executable, "-m", "pipelines", "step", "chart-publish", "--checkout=out/clone", "--report=out/check"]
+    variables = {"SHIPWAY_CHART_REGISTRY": place, "SHIPWAY_PLAIN_HTTP": fake.address}
+    child = subprocess.Popen([*command, "--outputs=out/publish"], env=os.environ | variables, stderr=subprocess.DEVNULL)
+
+    def kill(asked: Asked) -> Reply:
+        child.kill()
+        return Reply(status=500)
+
+    fake.lie(*point, kill)
+    assert child.wait(timeout=60) == -signal.SIGKILL
+    fake.honest()
+    tagged = {name for name, tag in fake.manifests if tag == "1.0.0"}
+    assert tagged in (set(), {"charts/base"})
+    assert not Path("out/publish/charts").exists()
+    done = publish(clone(repository, place), place)
+    assert done.pushed == 2 - len(tagged)
+    assert [chart.digest for chart in done.charts] == [chart.digest for chart in checkout.charts]
+
+
 def test_something_else_under_the_version_is_different(repository: Repository, fake: LyingRegistry) -> None:
     """An image, or an archive that cannot be read, is another content, and is never overwritten."""
     add(repository, "web")
@@ -303,6 +348,7 @@ def test_every_fault_of_every_chart_is_in_one_report(repository: Repository, fak
     add(repository, "web", ("base", "1.x", "file://../base", "1.0.0"))
     add(repository, "twin/good", name="good")
     repository.write("nothing/Chart.yaml", "- no\n")
+    repository.write("old/Chart.yaml", "apiVersion: v1\nname: old\nversion: 1.0.0\n").write("old/requirements.yaml", "")
     repository.write("rules/Chart.yaml", "apiVersion: v2\nname: rules\nversion: 1.0.0\n").write(
         "rules/.helmignore", "a/**\n"
     )
@@ -310,6 +356,7 @@ def test_every_fault_of_every_chart_is_in_one_report(repository: Repository, fak
     checkout = clone(repository, f"{fake.address}/charts")
     assert {(f.path, f.line, f.rule) for f in checkout.findings} == {
         ("nothing/Chart.yaml", 0, "file"),
+        ("old/Chart.yaml", 0, "file"),
         ("base/Chart.yaml", 4, "version"),
         ("web/Chart.yaml", 6, "dependency"),
         ("twin/good/Chart.yaml", 3, "name"),

@@ -91,6 +91,20 @@ def test_a_dependency_from_nowhere_is_told_with_its_line(dependency: str, text: 
     assert (fault.refused, fault.line) == (refused, 5)
 
 
+def test_a_dependency_may_be_there_twice() -> None:
+    """Under two aliases, each at a version of its own."""
+    web = chart(
+        "web",
+        "redis ^1 https://example.org",
+        "redis ^2 https://example.org",
+        locked="redis 1.5.0 https://example.org, redis 2.5.0 https://example.org",
+    )
+    found, faults = charts.edges(web, {"web": web}, own=OWN)
+    assert ([item.version for item in found.externals], faults) == (["1.5.0", "2.5.0"], [])
+    assert web.lock is not None
+    assert chart_lock.misfits(web.text, web.lock) == []
+
+
 def test_a_lock_that_lies_is_told() -> None:
     """Its digest says that it fits, and there is nothing in it."""
     web = chart("apps/web", "redis ^2 https://example.org", locked="other 1.0.0 https://example.org")
