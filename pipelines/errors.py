@@ -30,10 +30,14 @@ class ShipwayError(Exception):
         """Return the parts on a line each; a part that says nothing is left out."""
         parts = [self.what]
         if self.seen:
-            parts.append(f"  seen: {self.seen}")
+            parts.append(f"  seen: {_indented(self.seen)}")
         if self.todo:
-            parts.append(f"  do:   {self.todo}")
+            parts.append(f"  do:   {_indented(self.todo)}")
         return "\n".join(parts)
+
+
+def _indented(text: str) -> str:
+    return text.strip().replace("\n", "\n        ")
 
 
 class Misuse(ShipwayError):

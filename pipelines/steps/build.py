@@ -118,10 +118,10 @@ def _explained(error: StepFailed, dockerfile: Dockerfile, inserted: Mapping[int,
     """Return the error with the line of the Dockerfile that failed, where the builder said enough to tell it."""
     added = sum(text.count("\n") + 1 for number, text in inserted.items() if number <= error.line)
     instructions = [i for stage in dockerfile.stages for i in (stage.base, *stage.instructions)]
-    said = _words(error.instruction)
+    said = [_words(text) for text in error.instructions]
     for instruction in instructions:
         by_line = error.line and instruction.line <= error.line - added <= instruction.end
-        if by_line or (said and _words(instruction.text) == said):
+        if by_line or _words(instruction.text) in said:
             where = f"{dockerfile.where}:{instruction.line}: {instruction.text.strip().splitlines()[0]}"
             return ShipwayError(f"the build failed at {where}", seen=error.seen, todo="correct this step")
     return ShipwayError(f"the build of {dockerfile.where} failed", seen=error.seen, todo="see the output above")

@@ -19,7 +19,8 @@ from pipelines.tools.builder import Output, Request, StepFailed
 from pipelines.tools.layout import CONFIG, MANIFEST, Json, Layout
 
 _VERSION = re.compile(r"\bversion (\S+)")
-_FAILED = re.compile(r'building at STEP "(?P<step>.*)": (?P<reason>.*)', re.DOTALL)
+_FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)
+_AFTER_STEP = '": '
 _KILLED = 137
 
 
@@ -174,5 +175,8 @@ def _failure(done: Completed) -> ShipwayError:
         return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
     match = _FAILED.search(done.stderr)
     if match:
-        return StepFailed("the build failed", instruction=match["step"], seen=said)
+        # Where the instruction ends and the reason begins is not told: both may hold quotes.
+        parts = match["rest"].split(_AFTER_STEP)
+        texts = [_AFTER_STEP.join(parts[:count]) for count in range(1, len(parts))]
+        return StepFailed("the build failed", instructions=texts, seen=said)
     return StepFailed("the build failed", seen=said)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -71,11 +71,12 @@ class Builder(Protocol):
 class StepFailed(ShipwayError):
     """An instruction of the Dockerfile failed; says which one as far as the builder told."""
 
-    def __init__(self, what: str, *, line: int = 0, instruction: str = "", seen: str = "") -> None:
+    def __init__(self, what: str, *, line: int = 0, instructions: Sequence[str] = (), seen: str = "") -> None:
         super().__init__(what, seen=seen)
         self.line = line
         """In the Dockerfile that the builder was given; 0 when it did not say."""
-        self.instruction = instruction
+        self.instructions = tuple(instructions)
+        """Texts of which one is the instruction's."""
 
 
 def environment(home: Path, temporary: Path) -> dict[str, str]:

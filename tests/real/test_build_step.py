@@ -223,6 +223,9 @@ def test_failing_step(builder: str, tmp_path: Path, cache: Path, capfd: pytest.C
     assert caught.value.exit_code == 1
     assert caught.value.what.startswith("the build failed at app/Dockerfile:4: RUN echo some words;")
     assert "on the way" in caught.value.seen
+    made.write({"app/Dockerfile": 'FROM base\nCOPY "missing": /y\n'})
+    with pytest.raises(ShipwayError, match=r'^the build failed at app/Dockerfile:2: COPY "missing": /y'):
+        made.build(builder, cache, checkout=made.checkout(path="app", dockerfile="app/Dockerfile"))
     assert "on the way" in capfd.readouterr().err
     assert sorted(p.name for p in made.root.iterdir()) == ["bases", "source"]
 
