@@ -76,6 +76,35 @@ class Node:
         """How many nodes stand above."""
         return 0 if self.parent is None else self.parent.depth + 1
 
+    @property
+    def short_name(self) -> str:
+        """What people read: the name without the run's, and without the number of a first attempt."""
+        above = self.parent
+        if above is None:
+            return self.name
+        if above.kind is Kind.RETRY and self is above.children[0]:
+            return above.short_name
+        own = self.name.removeprefix(above.name)
+        return own[1:] if above.short_name == self.root.name and own[:1] == "." else above.short_name + own
+
+    @property
+    def root(self) -> Node:
+        """The node of the whole run."""
+        return self if self.parent is None else self.parent.root
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether this is a container that waited for another one, which failed."""
+        return self.kind is Kind.CONTAINER and self.phase.is_bad and 'dependency "' in self.message
+
+    @property
+    def reason(self) -> str:
+        """Why it failed: in a pod, what the container says that did, not one that waited for it."""
+        if self.kind is Kind.RETRY and len(self.children) == 1:
+            return self.children[0].reason
+        said = (child.message for child in self.children if child.kind is Kind.CONTAINER and child.phase.is_bad)
+        return next((text for text in said if text and 'dependency "' not in text), self.message)
+
     def walk(self) -> Iterator[Node]:
         """Give this node and everything below, parents first."""
         yield self

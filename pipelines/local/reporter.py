@@ -42,28 +42,36 @@ class PlainReporter:
         self.stream = stream or sys.stderr
         self.with_output = with_output
         self.lock = threading.Lock()
+        self.name = ""
 
     def run_started(self, name: str, notes: list[str]) -> None:
         """See Reporter."""
+        self.name = name
         self._write(f"{name}: started")
         for text in notes:
             self._write(f"  {text}")
 
     def node_started(self, node: Node) -> None:
         """See Reporter."""
-        if node.kind not in _SILENT:
-            self._write(f"{_clock()} {node.name}: {node.phase}")
+        if node.kind not in _SILENT and node.short_name != self.name:
+            self._write(f"{_clock()} {node.short_name}: {node.phase}")
 
     def node_finished(self, node: Node) -> None:
         """See Reporter."""
+        # A container that only waited says nothing, and a retry of one attempt nothing new.
+        if node.never_ran or (node.kind is Kind.RETRY and len(node.children) == 1):
+            return
         took = f" after {node.finished - node.started:.1f} s" if node.phase.is_completed else ""
-        why = f": {node.message}" if node.message and node.phase is not Phase.SUCCEEDED else ""
-        self._write(f"{_clock()} {node.name}: {node.phase}{took}{why}")
+        attempts = f" and {len(node.children)} attempts" if node.kind is Kind.RETRY and len(node.children) > 1 else ""
+        reason = "" if node.phase is Phase.SUCCEEDED else node.reason.removeprefix(f"{node.display_name}: ")
+        reason = reason.removeprefix(f"{node.phase.lower()}: ")
+        why = f": {reason}" if reason else ""
+        self._write(f"{_clock()} {node.short_name}: {node.phase}{took}{attempts}{why}")
 
     def line(self, node: Node, text: str) -> None:
         """See Reporter."""
         if self.with_output:
-            self._write(f"{node.display_name} | {text}")
+            self._write(f"{node.short_name} | {text}")
 
     def note(self, text: str) -> None:
         """See Reporter."""

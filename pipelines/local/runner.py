@@ -112,7 +112,7 @@ class Runner:
 
     def log(self, node: Node) -> Path:
         """Return a new file for what a node writes."""
-        name = _NOT_IN_A_FILE_NAME.sub("_", node.name.partition(".")[2] or node.name)[-_MAX_FILE_NAME:]
+        name = _NOT_IN_A_FILE_NAME.sub("_", node.short_name)[-_MAX_FILE_NAME:]
         return self.shared.folder / "logs" / f"{next(self.shared.counter):03d}-{name}.log"
 
     def _inputs(self, template: Template, arguments: Mapping[str, str]) -> dict[str, str]:
@@ -155,7 +155,7 @@ class Runner:
             if isinstance(decision, retries.Enough):
                 self.finish(node, decision.phase, decision.message)
                 return node
-            self.reporter.note(f"{spot.name}: {last.message}; again in {decision.seconds:.1f} s")
+            self.reporter.note(f"{node.short_name}: {last.reason}; again in {decision.seconds:.1f} s")
             self.stage.sleep(decision.seconds)
 
     def _attempt(self, ready: _Ready, spot: Spot, end_at: float | None) -> Node:

@@ -118,10 +118,10 @@ class TreeReporter:
         words = Text.assemble(node.display_name, (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
         if tries:
             words.append(f" {tries}", style="yellow")
-        if node.phase.is_bad and node.message:
-            words.append(f" {node.message}", style="red")
+        if node.phase.is_bad and node.reason and not node.never_ran:
+            words.append(f" {node.reason.removeprefix(f'{node.display_name}: ')}", style="red")
         elif not node.phase.is_completed and node.message:
             words.append(f" {node.message}", style="dim")
-        mark, style = _MARKS.get(node.phase, ("", ""))
+        mark, style = _MARKS[Phase.OMITTED] if node.never_ran else _MARKS.get(node.phase, ("", ""))
         row.add_row(self.spinner if node in self.running else Text(mark, style=style), words)
         return row
