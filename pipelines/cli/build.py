@@ -6,11 +6,12 @@ import argparse
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import declared, options, running
+from pipelines.cli import declared, failures, options, running
 from pipelines.cli.declared import Declared
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.local.nodes import Node, Outcome
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pipelines.cli.on_cluster import Cluster
 
 EXAMPLES = running.TEMPLATES.parents[2] / "examples"
+_STEPS = {"main": "push"}
+"""Argo wants a container of the name main; people think of the step that it runs."""
 _PASSED_ON = ("platform", "submodules", "lfs")
 
 
@@ -129,20 +132,24 @@ def _result(node: Node | None) -> dict[str, Any]:
     if node is None:
         return {"phase": "Omitted", "message": "the run ended before it", "seconds": 0.0, "steps": {}}
     last = [n for n in node.walk() if n.kind == "Container"][-3:]
-    steps = {n.display_name: round(max(0.0, n.finished - n.started), 2) for n in last}
+    steps = {
+        _STEPS.get(n.display_name, n.display_name): round(max(0.0, n.finished - n.started), 2)
+        for n in last
+        if not n.never_ran
+    }
     outputs: dict[str, Any] = dict(node.outputs)
     if "tags" in outputs:
         outputs["tags"] = json.loads(outputs["tags"])
     if "size" in outputs:
         outputs["size"] = int(outputs["size"])
-    failed = next((n for n in reversed(list(node.walk())) if n.phase.is_bad and n.log), None)
+    failed = failures.last(node)
     return {
         "phase": str(node.phase),
-        "message": node.message,
+        "message": node.reason,
         "seconds": round(max(0.0, node.finished - node.started), 2),
         "steps": steps,
         **outputs,
-        **({"log": str(failed.log)} if failed else {}),
+        **({"error": failures.error(failed.log), "log": str(failed.log)} if failed and failed.log else {}),
     }
 
 
@@ -171,8 +178,8 @@ def _print(
             write(f"  tags  {', '.join(result['tags'])}\n")
             write(f"  size  {_size(result['size'])}\n")
             write(f"  try   {_command(result['reference'], settings)}\n")
-        elif result["message"]:
-            write(f"  {result['message']}\n")
+        elif told := result.get("error") or result["message"]:
+            write(textwrap.indent(told, "  ") + "\n")
         if "log" in result:
             write(f"  log   {result['log']}\n")
     done = sum("reference" in result for result in results.values())

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import textwrap
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 import pipelines
+from pipelines.cli import failures
 from pipelines.local import documents, engine
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import PlainReporter, Reporter
@@ -63,7 +65,11 @@ def show(given: Namespace, outcome: Outcome) -> None:
         return
     width = max(map(len, outcome.outputs), default=0)
     sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in outcome.outputs.items())
-    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.message}' if outcome.message else ''}\n")
+    why = outcome.root.reason if outcome.message == outcome.root.message else outcome.message
+    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {why}' if why else ''}\n")
+    failed = failures.last(outcome.root) if outcome.phase.is_bad else None
+    if failed is not None and failed.log is not None:
+        sys.stderr.write(f"{textwrap.indent(failures.error(failed.log), '  ')}\n  log   {failed.log}\n")
 
 
 def new_folder(state: Path, name: str) -> Path:
