@@ -77,4 +77,4 @@ def warn_of_changes(git: Git, url: RepositoryUrl) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"clone: {text}\n")
+    sys.stderr.write(f"{text}\n")

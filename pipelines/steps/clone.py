@@ -77,7 +77,8 @@ def clone(
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         resolved = named(git.resolve(url, wanted), ref)
-        _say(f"{url} {wanted} is {' at '.join(filter(None, (resolved.ref, resolved.commit)))}")
+        told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
+        _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     checkout_check.check(source, folder, file, files)
@@ -113,4 +114,4 @@ def _tell(fetched: Sequence[Base]) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"clone: {text}\n")
+    sys.stderr.write(f"{text}\n")

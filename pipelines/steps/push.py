@@ -162,4 +162,4 @@ def _mounts(checkout: Checkout, folder: Path, registry: str) -> dict[Digest, str
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"push: {text}\n")
+    sys.stderr.write(f"{text}\n")

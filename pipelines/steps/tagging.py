@@ -184,4 +184,4 @@ def _annotation(registry: Registry, reference: Reference, manifest: Manifest, na
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"push: {text}\n")
+    sys.stderr.write(f"{text}\n")

@@ -194,7 +194,7 @@ class Git:
         else:
             if "not our ref" in refusal.stderr:
                 raise _absent(repository.url, wanted, git_errors.cleaned(refusal.stderr))
-            sys.stderr.write(f"clone: {repository.url} gives no commit by its id; fetching its whole history\n")
+            sys.stderr.write(f"{repository.url} gives no commit by its id; fetching its whole history\n")
             ways, specs = [()], _EVERYTHING
         for way in ways:
             done = self._fetch(repository, *way, specs=specs)

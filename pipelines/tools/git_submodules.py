@@ -47,7 +47,7 @@ def check_out_submodules(
             )
         url = repository.url.submodule(settings[link.path])
         into = _place(folder, link.path)
-        sys.stderr.write(f"clone: submodule {link.path} is {url} at {link.id}\n")
+        sys.stderr.write(f"submodule {link.path} is {url} at {link.id}\n")
         git_folder = repository.path.with_name(f"{repository.path.name}.{number}")
         inner = git.fetch(url, Resolved(commit=link.id, ref=""), git_folder)
         inner.check_out(link.id, into, lfs=lfs)
