@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 from hera.workflows import WorkflowTemplate
 
+from pipelines.workflows.chart_release import chart_release
 from pipelines.workflows.clone_build_push import clone_build_push
 
-WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (clone_build_push,)
+WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (chart_release, clone_build_push)
 HEADER = "# Compiled by `shipway compile`; change pipelines/workflows and compile again.\n"
 _SHOWN_LINES = 40
 

@@ -16,6 +16,7 @@ KEYS: Mapping[str, str] = {
     "project": "path in the registry under which the images live; may be empty",
     "chart-registry": "address and path of the registry that charts are pushed to; default: registry and project, then /charts",
     "chart-hosts": "hosts that charts' dependencies are fetched from, host or host:port, separated by commas",
+    "kubernetes-schemas": "folder of Kubernetes' JSON schemas that charts are checked against, as kubeconform keeps them",
     "plain-http": "registries spoken to without TLS, separated by commas",
     "mirrors": "registries asked in place of others, as other=mirror, separated by commas",
     "ca-file": "certificate authorities trusted beside the system's, as a PEM file",

@@ -30,6 +30,7 @@ STEPS: dict[str, str] = {
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",
     "chart-clone": "pipelines.steps.chart_clone:chart_clone",
+    "chart-check": "pipelines.steps.chart_check:chart_check",
     "chart-publish": "pipelines.steps.chart_publish:chart_publish",
     "chart-version": "pipelines.steps.chart_version:chart_version",
 }

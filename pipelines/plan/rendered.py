@@ -1,0 +1,155 @@
+"""What a chart renders: its documents, each with the template that it came from, read as Kubernetes will read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+_SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_SOURCE = re.compile(r"^# Source: (.+)$", re.MULTILINE)
+_ACTION = re.compile(r"\{\{")
+_PREFIX = "tag:yaml.org,2002:"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads scalars as Helm and kubectl do: no times, no numbers to the base of sixty, no `=`."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+
+for _kind, _form, _first in (
+    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
+    ("int", r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+0123456789."),
+    ("merge", r"<<", "<"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+):  # fmt: skip
+    _Loader.add_implicit_resolver(_PREFIX + _kind, re.compile(rf"^(?:{_form})$"), list(_first))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One document that a template rendered."""
+
+    source: str
+    """The template as Helm names it, `web/templates/x.yaml`."""
+    text: str = field(repr=False)
+    value: Any = field(repr=False)
+    """None where it is no YAML."""
+    root: yaml.Node | None = field(repr=False)
+    fault: str
+    """Why it is no YAML; else empty."""
+    fault_line: int
+    """Of the document's text, from 1."""
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it can be something of Kubernetes': it names its kind and its version."""
+        return isinstance(self.value, dict) and all(isinstance(self.value.get(k), str) for k in ("apiVersion", "kind"))
+
+    @property
+    def name(self) -> str:
+        """Return the object's name, `Deployment web`, for people."""
+        metadata = self.value.get("metadata") if isinstance(self.value, dict) else None
+        called = metadata.get("name", "") if isinstance(metadata, dict) else ""
+        return f"{self.value.get('kind', '')} {called}".strip() if isinstance(self.value, dict) else ""
+
+    def line(self, *path: str | int) -> str:
+        """Return the text of the line where something stands, or the nearest thing around it."""
+        node, at = self.root, 0
+        for step in path:
+            if isinstance(node, yaml.MappingNode):
+                pair = next(((key, value) for key, value in node.value if key.value == step), None)
+                if pair is None:
+                    break
+                at, node = pair[0].start_mark.line, pair[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                at = node.start_mark.line
+            else:
+                break
+        lines = self.text.split("\n")
+        return lines[at] if at < len(lines) else ""
+
+    def twice(self) -> Iterator[tuple[str, str]]:
+        """Give each key that stands twice in one mapping, with the text of its line; only the last one counts."""
+        lines = self.text.split("\n")
+        waiting, seen = [self.root], set()
+        while waiting:
+            node = waiting.pop()
+            if node is None or id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.SequenceNode):
+                waiting += node.value
+            elif isinstance(node, yaml.MappingNode):
+                keys: set[str] = set()
+                for key, value in node.value:
+                    if isinstance(key, yaml.ScalarNode):
+                        if key.value in keys and key.value != "<<":
+                            yield key.value, lines[key.start_mark.line]
+                        keys.add(key.value)
+                    waiting.append(value)
+
+
+def documents(output: str) -> list[Document]:
+    """Return the documents that `helm template` wrote, without empty ones."""
+    found, source = [], ""
+    for part in _SEPARATOR.split(output):
+        match = _SOURCE.search(part)
+        if match and part[: match.start()].strip() == "":
+            source = match[1].strip()
+            part = part[match.end() + 1 :]  # noqa: PLW2901 - the rest of it
+        document = _read(source, part)
+        if document.value is not None or document.fault:
+            found.append(document)
+    return found
+
+
+def source_line(line: str, source: str) -> int:
+    """Return the line, from 1, of a template that rendered a line of text; 0 where that is not certain.
+
+    It is certain where one line of the template begins as this one does, up to its first action.
+    """
+    lines = source.split("\n")
+    same = [number for number, text in enumerate(lines, 1) if text.rstrip() == line.rstrip()]
+    if len(same) == 1 and line.strip():
+        return same[0]
+    begun = []
+    for number, text in enumerate(lines, 1):
+        match = _ACTION.search(text)
+        literal = text[: match.start()] if match else ""
+        if literal.strip() and line.startswith(literal):
+            begun.append(number)
+    return begun[0] if len(begun) == 1 and not same else 0
+
+
+def identity(value: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return what tells an object from all others of a release: group, kind, namespace, name."""
+    metadata = value.get("metadata")
+    named = metadata if isinstance(metadata, dict) else {}
+    group = str(value["apiVersion"]).rpartition("/")[0]
+    return group, str(value["kind"]), str(named.get("namespace") or ""), str(named.get("name") or "")
+
+
+def _read(source: str, text: str) -> Document:
+    root, value, fault, line = None, None, "", 0
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            value = loader.construct_document(root) if root is not None else None
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        fault, line = str(error.problem or error), mark.line + 1 if mark else 0
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        fault = str(error)
+    return Document(
+        source=source, text=text, value=value, root=root, fault=" ".join(fault.split())[:300], fault_line=line
+    )

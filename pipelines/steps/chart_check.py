@@ -1,0 +1,61 @@
+"""The step `chart-check`: what Helm and Kubernetes' schemas say about each chart of a checkout, in one report."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.model.chart import ERROR, REFUSED, WARNING, ChartCheckout, ChartReport
+from pipelines.steps.chart_inspection import Inspection
+from pipelines.steps.signature import Arg
+from pipelines.tools.helm import Helm
+from pipelines.tools.kubernetes_schemas import KubernetesSchemas
+
+
+def chart_check(
+    *,
+    checkout: Annotated[ChartCheckout, Arg("what the step chart-clone found")],
+    source: Annotated[Path, Arg("folder that holds the checked-out commit")] = Path("source"),
+    kubernetes_schemas: Annotated[str, Arg("folder of Kubernetes' JSON schemas", setting="kubernetes-schemas")] = "",
+) -> ChartReport:
+    """Lint and render each chart that is not yet published, with its default values and with each of its `ci/*.yaml`.
+
+    Every finding of every chart is in the report, those of chart-clone first; none of them fails this step. No cluster is
+    asked and no credential is needed. Where a chart asks for values by itself, and its `ci/*.yaml` give them, the default
+    values need not do.
+
+    Example:
+        shipway step chart-check --checkout=out/clone --outputs=out/check
+    """
+    wanted = [chart for chart in checkout.charts if chart.folder]
+    findings = list(checkout.findings)
+    if wanted:
+        with tempfile.TemporaryDirectory(prefix="shipway-") as home:
+            helm = Helm(Path(home))
+            schemas = KubernetesSchemas(Path(kubernetes_schemas)) if kubernetes_schemas else None
+            inspection = Inspection(helm, Path(home), source, checkout.charts, schemas)
+            findings += inspection.inspect(wanted)
+            for note in inspection.notes():
+                _say(note)
+    report = ChartReport(
+        checked=tuple(chart.path for chart in wanted),
+        findings=tuple(findings),
+        errors=sum(finding.level in {ERROR, REFUSED} for finding in findings),
+        warnings=sum(finding.level == WARNING for finding in findings),
+    )
+    for finding in report.findings[len(checkout.findings) :]:
+        _say(str(finding))
+    _say(
+        f"{_count(len(wanted), 'chart')} checked: {_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
+    )
+    return report
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'s' * (number != 1)}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"chart-check: {text}\n")

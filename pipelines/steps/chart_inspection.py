@@ -1,0 +1,251 @@
+"""Charts given to Helm side by side, each with several sets of values, and what is found about each."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.model.chart import ERROR, REFUSED, WARNING, Finding, PlannedChart
+from pipelines.plan import helm_messages, rendered
+from pipelines.plan.helm_messages import Message
+from pipelines.plan.rendered import Document
+from pipelines.steps.chart_places import Places
+from pipelines.tools.helm import Helm
+from pipelines.tools.kubernetes_schemas import KubernetesSchemas
+
+VALUES = "ci"
+"""The folder of a chart whose YAML files are values to try it with."""
+_HOOK = "helm.sh/hook"
+_LARGEST_VALUES = 1 << 20
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One chart with one set of values."""
+
+    chart: PlannedChart
+    values: str = ""
+    """The path of the file in the repository; empty for the default values."""
+    copy: Path | None = None
+    """The same file under a name that no option of Helm's takes apart."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What Helm is given."""
+        return (self.copy,) if self.copy else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one trial showed."""
+
+    findings: tuple[Finding, ...]
+    wants_values: tuple[Finding, ...] = ()
+    """Those that only say that the chart wants to be given values."""
+    unknown: tuple[str, ...] = ()
+    """Kinds of objects that no schema describes."""
+
+
+class Inspection:
+    """The checks of one checkout."""
+
+    def __init__(
+        self,
+        helm: Helm,
+        work: Path,
+        source: Path,
+        charts: Sequence[PlannedChart],
+        schemas: KubernetesSchemas | None,
+    ) -> None:
+        self._helm = helm
+        self._work = work
+        self._source = source
+        self._places = Places(source, {chart.path: chart for chart in charts})
+        self._schemas = schemas
+        self._unknown: set[str] = set()
+        self._refused: list[Finding] = []
+
+    def inspect(self, charts: Sequence[PlannedChart]) -> list[Finding]:
+        """Return the findings about charts, in their order and by place; raises Misconfigured and Transient as Helm does."""
+        trials = [trial for chart in charts for trial in self._trials(chart)]
+        with ThreadPoolExecutor(max_workers=min(_AT_ONCE, 1 + len(os.sched_getaffinity(0)))) as pool:
+            version = pool.submit(self._helm.version)
+            outcomes = dict(zip(trials, pool.map(self._try, trials), strict=True))
+            version.result()
+        self._unknown |= {kind for outcome in outcomes.values() for kind in outcome.unknown}
+        found: list[Finding] = []
+        for chart in charts:
+            own = {trial: outcome for trial, outcome in outcomes.items() if trial.chart is chart}
+            found += _merged(own, [finding for finding in self._refused if finding.chart == chart.path])
+        return found
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the report should know about the checks themselves."""
+        if self._schemas is None:
+            return [
+                "no schemas of Kubernetes are at hand (setting kubernetes-schemas): objects are checked for their form alone"
+            ]
+        if self._unknown:
+            return [f"no schema describes {', '.join(sorted(self._unknown))}: checked for their form alone"]
+        return []
+
+    def _trials(self, chart: PlannedChart) -> Iterator[Trial]:
+        yield Trial(chart=chart)
+        folder = self._source / chart.path / VALUES
+        if not folder.is_dir() or folder.is_symlink() or chart.library:
+            return
+        for place in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+            path = posixpath.normpath(posixpath.join(chart.path, VALUES, place.name))
+            if place.is_symlink() or not place.is_file() or place.stat().st_size > _LARGEST_VALUES:
+                text = f"{path} is a link, no file, or too large"
+                self._refused.append(
+                    _finding(chart, path, 0, "values", text, todo="put the values themselves there", level=REFUSED)
+                )
+                continue
+            copy = self._work / "values" / f"{sum(1 for _ in (self._work / 'values').glob('*'))}.yaml"
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(place, copy)
+            yield Trial(chart=chart, values=path, copy=copy)
+
+    def _try(self, trial: Trial) -> Outcome:
+        folder = Path(trial.chart.folder)
+        linted = self._helm.lint(folder, trial.files)
+        messages = helm_messages.lint(linted.stdout)
+        if linted.code != 0 and not messages:
+            messages = helm_messages.failure(linted.stderr, "lint")
+        if trial.chart.library:
+            return self._outcome(trial, messages, [])
+        done = self._helm.template(folder, trial.files)
+        if done.code == 0:
+            return self._outcome(trial, messages, rendered.documents(done.stdout))
+        said = helm_messages.failure(done.stderr)
+        messages += said
+        shown: list[Document] = []
+        if any(message.rendered_line for message in said):
+            shown = rendered.documents(self._helm.template(folder, trial.files, debug=True).stdout)
+        return self._outcome(trial, messages, [], broken=[document for document in shown if document.fault])
+
+    def _outcome(
+        self, trial: Trial, messages: Sequence[Message], documents: Sequence[Document], broken: Sequence[Document] = ()
+    ) -> Outcome:
+        found: dict[Finding, bool] = {}
+        for message in messages:
+            finding = self._told(trial, message, broken)
+            found[finding] = found.get(finding, False) or message.wants_values
+        unknown: list[str] = []
+        for finding in self._objects(trial, documents, unknown):
+            found.setdefault(finding, False)
+        if any(found.values()):
+            # What lint says of a template whose values are missing follows from that.
+            places = {finding.path for finding, wants in found.items() if wants}
+            found = {f: wants for f, wants in found.items() if wants or f.rule != "lint" or f.path not in places}
+        return Outcome(
+            findings=tuple(finding for finding, wants in found.items() if not wants),
+            wants_values=tuple(finding for finding, wants in found.items() if wants),
+            unknown=tuple(unknown),
+        )
+
+    def _told(self, trial: Trial, message: Message, broken: Sequence[Document]) -> Finding:
+        chart = trial.chart
+        if trial.copy and message.file == str(trial.copy.resolve()):
+            return _finding(chart, trial.values, message.line, message.rule, message.text)
+        place = self._places.find(chart, message.file)
+        path, line, text = place.path, 0 if place.within else message.line, message.text
+        if place.within:
+            shown = f"{place.within}:{message.line}" if message.line else place.within
+            text = f"{shown}: {text}"
+        elif message.pointer:
+            values = (
+                trial.values if trial.values and self._places.line_of_value(trial.values, message.pointer) else path
+            )
+            path, line = values, self._places.line_of_value(values, message.pointer)
+        elif message.rendered_line:
+            line = next((n for n in (self._fault_line(d, path, chart) for d in broken) if n), 0)
+            text += "" if line else f" (line {message.rendered_line} of that)"
+        return _finding(chart, path, line, message.rule, text)
+
+    def _fault_line(self, document: Document, path: str, chart: PlannedChart) -> int:
+        if self._places.find(chart, document.source).path != path:
+            return 0
+        lines = document.text.split("\n")
+        at = document.fault_line - 1
+        return self._places.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
+
+    def _objects(self, trial: Trial, documents: Sequence[Document], unknown: list[str]) -> Iterator[Finding]:
+        """Give what is wrong with the objects that were rendered; kinds without a schema are added to `unknown`."""
+        seen: dict[tuple[str, str, str, str], Document] = {}
+        for document in documents:
+            if document.fault:
+                lines = document.text.split("\n")
+                at = lines[document.fault_line - 1] if 0 < document.fault_line <= len(lines) else ""
+                yield self._about(trial, document, at, "yaml", f"what it renders is not YAML: {document.fault}")
+                continue
+            if not document.is_object:
+                yield self._about(trial, document, "", "object", "it renders something without apiVersion or kind")
+                continue
+            for key, at in document.twice():
+                text = f"{document.name}: {key!r} stands twice in one mapping; the last one counts"
+                yield replace(self._about(trial, document, at, "object", text), level=WARNING)
+            yield from self._against_schema(trial, document, unknown)
+            key_of = rendered.identity(document.value)
+            is_hook = _HOOK in str(document.value.get("metadata"))
+            if key_of in seen and key_of[3] and not is_hook:
+                text = f"{document.name} is rendered twice, also by {seen[key_of].source}"
+                yield replace(self._about(trial, document, "", "object", text), level=WARNING)
+            seen.setdefault(key_of, document)
+
+    def _against_schema(self, trial: Trial, document: Document, unknown: list[str]) -> Iterator[Finding]:
+        if self._schemas is None:
+            return
+        violations = self._schemas.check(document.value)
+        if violations is None:
+            unknown.append(f"{document.value['apiVersion']} {document.value['kind']}")
+        for violation in violations or ():
+            where = ".".join(map(str, violation.path))
+            text = f"{document.name}: {where + ': ' if where else ''}{violation.text}"
+            yield self._about(trial, document, document.line(*violation.path), "kubernetes", text)
+
+    def _about(self, trial: Trial, document: Document, line: str, rule: str, text: str) -> Finding:
+        place = self._places.find(trial.chart, document.source)
+        if place.within:
+            return _finding(trial.chart, place.path, 0, rule, f"{place.within}: {text}")
+        return _finding(trial.chart, place.path, self._places.line_of(place.path, line) if line else 0, rule, text)
+
+
+def _merged(outcomes: dict[Trial, Outcome], refused: Sequence[Finding]) -> list[Finding]:
+    """Return a chart's findings, each once; one that only some values bring about names them."""
+    default = next(outcome for trial, outcome in outcomes.items() if not trial.values)
+    given = {trial: outcome for trial, outcome in outcomes.items() if trial.values}
+    found = [*refused, *default.findings]
+    for finding in default.wants_values:
+        if given:
+            text = f"with the default values alone: {finding.text}"
+            found.append(replace(finding, level=WARNING, text=text, todo=""))
+        else:
+            found.append(
+                replace(finding, todo=f"set it in values.yaml, or give values for the checks in {VALUES}/*.yaml")
+            )
+    common = {_essence(finding) for finding in found}
+    for trial, outcome in given.items():
+        for finding in (*outcome.findings, *outcome.wants_values):
+            if _essence(finding) not in common:
+                common.add(_essence(finding))
+                text = finding.text if finding.path == trial.values else f"with {trial.values}: {finding.text}"
+                found.append(replace(finding, text=text))
+    return sorted(dict.fromkeys(found), key=lambda finding: (finding.path, finding.line, finding.text))
+
+
+def _essence(finding: Finding) -> tuple[str, int, str]:
+    return finding.path, finding.line, finding.text
+
+
+def _finding(
+    chart: PlannedChart, path: str, line: int, rule: str, text: str, *, todo: str = "", level: str = ERROR
+) -> Finding:
+    return Finding(level=level, chart=chart.path, path=path, line=line, rule=rule, text=text, todo=todo)

@@ -1,0 +1,94 @@
+"""Where in the repository something is that Helm names by the path it has inside a packed chart."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import ShipwayError
+from pipelines.model.chart import PlannedChart
+from pipelines.plan import charts, rendered, yaml_text
+
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A file of the repository, and what Helm called it where that says more."""
+
+    path: str
+    within: str = ""
+    """A file of a dependency that this repository has no source of."""
+
+
+class Places:
+    """The files of one checkout's charts."""
+
+    def __init__(self, source: Path, planned: Mapping[str, PlannedChart]) -> None:
+        self._source = source
+        self._charts = planned
+        self._texts: dict[str, str | None] = {}
+
+    def find(self, chart: PlannedChart, name: str) -> Place:
+        """Return the place of a file by the name that Helm gives it, `web/templates/x.yaml` or `values.yaml`."""
+        inside = name.removeprefix(f"{chart.name}/")
+        if inside.startswith("charts/"):
+            return self._of_dependency(chart, inside)
+        path = _join(chart.path, inside)
+        if inside and self._file(path):
+            return Place(path=path)
+        return Place(path=_join(chart.path, charts.CHART), within=name.rstrip("/"))
+
+    def line_of(self, path: str, rendered_line: str) -> int:
+        """Return the line of a template that rendered a line; 0 where that is not certain."""
+        text = self._text(path)
+        return rendered.source_line(rendered_line, text) if text else 0
+
+    def line_of_value(self, path: str, pointer: str) -> int:
+        """Return the line of a value, `/image/tag`, in a file of values; 0 where the file does not have it."""
+        text = self._text(path)
+        if not text or not pointer:
+            return 0
+        keys = [part.replace("~1", "/").replace("~0", "~") for part in pointer.strip("/").split("/")]
+        try:
+            document = yaml_text.read(text.encode(), path)
+        except ShipwayError:
+            return 0
+        steps: list[str | int] = [int(key) if key.isdigit() else key for key in keys]
+        return document.line(*steps) if document.node(*steps[:1]) is not None else 0
+
+    def _of_dependency(self, chart: PlannedChart, inside: str) -> Place:
+        """Find a file of a dependency: a folder of the chart, a chart of this repository, or only an archive."""
+        if self._file(_join(chart.path, inside)):
+            return Place(path=_join(chart.path, inside))
+        _, name, rest = inside.split("/", 2) if inside.count("/") > 1 else ("", inside, "")
+        for embedded in chart.embedded:
+            parent = self._charts.get(embedded.source)
+            if parent and parent.name == name:
+                return self.find(parent, rest)
+        return Place(path=_join(chart.path, charts.CHART), within=inside)
+
+    def _file(self, path: str) -> bool:
+        return self._text(path) is not None
+
+    def _text(self, path: str) -> str | None:
+        if path not in self._texts:
+            self._texts[path] = self._read(path)
+        return self._texts[path]
+
+    def _read(self, path: str) -> str | None:
+        """Return a file's text; None for one that is not there, is large, or is reached by a link."""
+        place = self._source
+        for part in path.split("/"):
+            place = place / part
+            if part == ".." or place.is_symlink():
+                return None
+        if not place.is_file() or place.stat().st_size > _LARGEST:
+            return None
+        return place.read_text(encoding="utf-8", errors="replace")
+
+
+def _join(folder: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, name))

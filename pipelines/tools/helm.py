@@ -1,0 +1,99 @@
+"""The official `helm` program, version 4: what it says about a chart's files, without a cluster and without anybody's settings.
+
+Each call gets a home of its own making: no plugins, no repositories, no logins, no kubeconfig. Nothing here judges what
+Helm says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines import process
+from pipelines.errors import Misconfigured, Transient
+from pipelines.process import Completed
+
+TOOLS_VARIABLE = "SHIPWAY_TOOLS"
+"""Names the folder into whose `bin` `make tools` builds Helm where PATH has none."""
+MAJOR = 4
+_VERSION = re.compile(r'Version:"v(\d+)\.([^"]*)"')
+
+
+class Helm:
+    """The program, found on PATH or where `make tools` built it."""
+
+    def __init__(self, home: Path, *, timeout_seconds: float = 120) -> None:
+        """Keep what Helm writes in `home`, and end each call after that time; raises Misconfigured where Helm is missing."""
+        self._program = find()
+        self._home = home.resolve()
+        self._timeout_seconds = timeout_seconds
+
+    def version(self) -> str:
+        """Return the program's version, `4.2.4`; raises Misconfigured where it is not Helm 4."""
+        done = self._run("version")
+        match = _VERSION.search(done.stdout)
+        if done.code != 0 or match is None or int(match[1]) != MAJOR:
+            raise Misconfigured(
+                f"{self._program} is not Helm {MAJOR}",
+                seen=(done.stdout + done.stderr).strip()[:300],
+                todo="install Helm 4, or take it from PATH and run `make tools`",
+            )
+        return f"{match[1]}.{match[2]}"
+
+    def lint(self, chart: Path, values: Sequence[Path] = ()) -> Completed:
+        """Check a chart's folder strictly; the messages are on stdout."""
+        return self._run("lint", "--strict", "--quiet", *_values(values), chart.resolve())
+
+    def template(self, chart: Path, values: Sequence[Path] = (), *, debug: bool = False) -> Completed:
+        """Render a chart's folder, its definitions and tests with it; with `debug` also what is no YAML is on stdout."""
+        flags = ["--include-crds", *(["--debug"] if debug else [])]
+        return self._run("template", "release", chart.resolve(), *flags, *_values(values))
+
+    def _run(self, *words: str | Path) -> Completed:
+        for name in ("", "cache", "config", "data", "tmp"):
+            (self._home / name).mkdir(parents=True, exist_ok=True)
+        done = process.run(
+            [self._program, *words], timeout_seconds=self._timeout_seconds, cwd=self._home, env=self._environment()
+        )
+        if done.code < 0:
+            raise Transient(
+                f"helm {words[0]} was killed",
+                seen=f"signal {-done.code}; the memory may not suffice",
+                todo="run it again",
+            )
+        return done
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self._home),
+            "TMPDIR": str(self._home / "tmp"),
+            "LC_ALL": "C.UTF-8",
+            "HELM_CACHE_HOME": str(self._home / "cache"),
+            "HELM_CONFIG_HOME": str(self._home / "config"),
+            "HELM_DATA_HOME": str(self._home / "data"),
+            "HELM_NO_PLUGINS": "1",
+            "KUBECONFIG": str(self._home / "no-kubeconfig"),
+        }
+
+
+def find() -> str:
+    """Return the program's path; raises Misconfigured where there is none."""
+    folders = [os.environ.get("PATH", os.defpath)]
+    if tools := os.environ.get(TOOLS_VARIABLE):
+        folders.append(str(Path(tools) / "bin"))
+    found = shutil.which("helm", path=os.pathsep.join(folders))
+    if found is None:
+        raise Misconfigured(
+            "there is no helm",
+            seen=f"neither on PATH nor below ${TOOLS_VARIABLE}",
+            todo="install Helm 4, or `make tools`",
+        )
+    return found
+
+
+def _values(files: Sequence[Path]) -> list[str]:
+    return [f"--values={path.resolve()}" for path in files]

@@ -1,0 +1,53 @@
+"""`chart-release`: the charts of a repository, from a commit to digests, in one pod."""
+
+from __future__ import annotations
+
+from hera.workflows import WorkflowTemplate
+
+from pipelines.templates.pod import Secret, Size, StepContainer, arguments, pod
+from pipelines.templates.workflow_template import workflow_template
+
+NAME = "chart-release"
+DEADLINE_SECONDS = 3600
+
+GIT = Secret(name="shipway-git", folder="git")
+PULL = Secret(name="shipway-pull", folder="pull")
+PUSH = Secret(name="shipway-push", folder="push")
+
+CLONE = StepContainer(
+    step="chart-clone",
+    name="clone",
+    size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
+    inputs=("repo", "revision", "ref", "version", "app-version", "ignore", "libraries"),
+    fixed={"credentials": "../git", "docker-config": "../pull"},
+    secrets=(GIT, PULL),
+)
+CHECK = StepContainer(
+    step="chart-check",
+    name="check",
+    size=Size(cpu="200m", memory="256Mi", most_cpu="4", most_memory="2Gi"),
+    fixed={"checkout": "out/clone"},
+    after=("clone",),
+)
+MAIN = StepContainer(
+    step="chart-publish",
+    name="main",
+    size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
+    inputs=("repo",),
+    fixed={"checkout": "out/clone", "report": "out/check", "docker-config": "../push"},
+    secrets=(PUSH,),
+    after=("check",),
+)
+CONTAINERS = (CLONE, CHECK, MAIN)
+RESULTS = ("commit", "charts", "pushed", "bytes")
+
+
+def chart_release() -> WorkflowTemplate:
+    """Return the WorkflowTemplate; its one template of the same name can be referenced from others."""
+    template = pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="10Gi")
+    return workflow_template(
+        [template],
+        title="Checks the charts of a Git repository and publishes those that the registry does not have",
+        arguments=arguments(CONTAINERS),
+        deadline_seconds=DEADLINE_SECONDS + 600,
+    )
