@@ -42,6 +42,11 @@ submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, 
 	@shipway build $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') $(if $(IMAGE),--image '$(IMAGE)') \
 	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) $(ARGS)
 
+.PHONY: release
+release: run-ready helm ## Check and publish Helm charts: REPO, REVISION, REGISTRY, ARGS (default: those of examples/)
+	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(ARGS)
+
 .PHONY: compile
 compile: run-ready ## Write the workflows as YAML into charts/shipway/files
 	@shipway compile
@@ -96,6 +101,10 @@ test-packages:
 .PHONY: tools
 tools: packages ## Build BuildKit and Helm at their pinned versions, where PATH lacks them
 	@setup/tools '$(TOOLS)'
+
+.PHONY: helm
+helm: packages
+	@SHIPWAY_WITHOUT_BUILDKIT=1 setup/tools '$(TOOLS)'
 
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check --quiet install
 

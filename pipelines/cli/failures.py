@@ -16,7 +16,7 @@ def last(node: Node) -> Node | None:
     return next((one for one in reversed(list(node.walk())) if one.phase.is_bad and one.log), None)
 
 
-def error(log: Path) -> str:
+def error(log: Path, *, most_lines: int = _MOST_LINES) -> str:
     """Return the error that a step ended with, or the last lines of another program; nothing where there is no log."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -26,5 +26,5 @@ def error(log: Path) -> str:
     if not starts:
         return "\n".join(lines[-_LAST_LINES:])
     told = lines[starts[-1] :]
-    left_out = [f"        … {len(told) - _MOST_LINES} lines more in the log"] if len(told) > _MOST_LINES else []
-    return "\n".join([*told[: _MOST_LINES - 1], *left_out, *told[_MOST_LINES - 1 :][-1:]]).removeprefix(_STEP_FAILED)
+    left_out = [f"        … {len(told) - most_lines} lines more in the log"] if len(told) > most_lines else []
+    return "\n".join([*told[: most_lines - 1], *left_out, *told[most_lines - 1 :][-1:]]).removeprefix(_STEP_FAILED)

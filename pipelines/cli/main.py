@@ -37,6 +37,7 @@ class Command:
 
 COMMANDS = {
     "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
+    "release": Command("pipelines.cli.release", "check and publish the Helm charts of a repository"),
     "submit": Command("pipelines.cli.submit", "run one workflow"),
     "runs": Command("pipelines.cli.runs", "list the runs on a cluster"),
     "logs": Command("pipelines.cli.logs", "follow a run on a cluster"),

@@ -58,4 +58,4 @@ def _count(number: int, what: str) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"chart-check: {text}\n")
+    sys.stderr.write(f"{text}\n")
