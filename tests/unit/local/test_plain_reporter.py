@@ -63,7 +63,7 @@ def test_each_thing_is_told_once(tmp_path: Path) -> None:
         "again(1): Succeeded after … s",
         "again: Succeeded after … s and 2 attempts",
         "never: Omitted: depends condition not met",
-        "run: Failed after … s",
+        "run: Succeeded after … s",
     ]
     assert sorted(path.name for path in (outcome.folder / "logs").iterdir()) == [
         "002-image.clone.log",
