@@ -73,7 +73,8 @@ def chart_clone(
     published, repositories = place.connect(layout, docker_config)
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
         resolved = named(git.resolve(url, wanted), ref)
-        _say(f"{url} {wanted} is {' at '.join(filter(None, (resolved.ref, resolved.commit)))}")
+        told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
+        _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     tree = chart_tree.read(source, files, own=place.address, ignore=ignore)
@@ -145,4 +146,4 @@ def _app_version(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"chart-clone: {text}\n")
+    sys.stderr.write(f"{text}\n")

@@ -18,12 +18,13 @@ from pipelines.model.chart import (
     DIFFERENT,
     IDENTICAL,
     UNPUBLISHED,
+    WARNING,
     Embedded,
     Finding,
     PlannedChart,
 )
 from pipelines.model.reference import Digest, Reference
-from pipelines.plan import chart_metadata, charts
+from pipelines.plan import chart_metadata, chart_rules, charts
 from pipelines.plan.charts import Chart, External
 from pipelines.steps import chart_files, chart_states, chart_tree
 from pipelines.steps.chart_repository import ChartRepositories
@@ -80,7 +81,25 @@ def plan(
         planner.pack(path)
     planned = in_parallel(lambda path: planner.planned(path, waves[path], bump), order)
     broken = [planner.broken(tree.charts[path]) for path in sorted(tree.charts.keys() - waves.keys())]
-    return Plan(charts=(*planned, *broken), packed=planner.packed, findings=(*tree.findings, *planner.findings))
+    different = [_told(tree.charts[item.path], item) for item in planned if item.state == DIFFERENT]
+    return Plan(
+        charts=(*planned, *broken),
+        packed=planner.packed,
+        findings=(*tree.findings, *planner.findings, *different),
+    )
+
+
+def _told(chart: Chart, item: PlannedChart) -> Finding:
+    """Return the finding that tells a pull request what a release would refuse."""
+    files = ", ".join(item.differs[:10]) + " …" * (len(item.differs) > 10)
+    return chart_rules.finding(
+        chart,
+        chart.text.line("version"),
+        "published",
+        f"{item.name} {item.version} is published with another content ({files})",
+        f"the next version is {item.next_version}; `shipway step chart-version --write=true` writes it",
+        level=WARNING,
+    )
 
 
 class _Planner:

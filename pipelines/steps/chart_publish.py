@@ -14,6 +14,7 @@ from pipelines.model.chart import (
     BROKEN,
     DIFFERENT,
     IDENTICAL,
+    WARNING,
     ChartCheckout,
     ChartRelease,
     ChartReport,
@@ -92,7 +93,7 @@ def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
     unchecked = {c.path for c in checkout.charts if c.folder} - set(report.checked)
     broken = [c.path for c in checkout.charts if c.state == BROKEN]
     if report.errors or broken:
-        lines = [str(finding) for finding in (report.findings or checkout.findings)]
+        lines = [str(f) for f in (report.findings or checkout.findings) if f.level != WARNING]
         raise Refused(
             f"the charts have {max(report.errors, len(broken))} errors",
             seen="\n        ".join(lines[:100]) or ", ".join(broken),
@@ -200,4 +201,4 @@ def _released(chart: PlannedChart, to: Reference, digest: str, state: str) -> Re
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"chart-publish: {text}\n")
+    sys.stderr.write(f"{text}\n")

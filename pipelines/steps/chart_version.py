@@ -102,4 +102,4 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"chart-version: {text}\n")
+    sys.stderr.write(f"{text}\n")
