@@ -52,8 +52,7 @@ def lint(output: str) -> list[Message]:
     for part in parts[1:]:
         path, _, body = part.partition(": ")
         body = body.split("\n[INFO] ")[0].strip()
-        whole_templates = path.rstrip("/") == "templates"
-        found += _read(body, "" if whole_templates or path.startswith("/") else path, "lint")
+        found += _read(body, "" if path.startswith("/") else path.rstrip("/"), "lint")
     return found
 
 
@@ -89,8 +88,8 @@ def _read(body: str, file: str, rule: str) -> Iterator[Message]:
 def _schema(body: str) -> Iterator[Message]:
     """Take apart what does not fit values.schema.json: a list, or one for each chart under its name."""
     sections = [*_SECTION.finditer(body)]
-    ends = [*(section.start() for section in sections[1:]), len(body)]
-    parts = [(s["chart"], body[s.end() : end]) for s, end in zip(sections, ends, strict=True)] or [("", body)]
+    ends = [section.start() for section in sections[1:]]
+    parts = [(s["chart"], body[s.end() : end]) for s, end in zip(sections, [*ends, None], strict=False)] or [("", body)]
     for chart, part in parts:
         for match in _SCHEMA.finditer(part):
             text = _flat(match["text"])
@@ -107,7 +106,7 @@ def _schema(body: str) -> Iterator[Message]:
 def _yaml(file: str, text: str, *, rendered: bool) -> Message:
     match = _YAML.search(text)
     line = int(match["line"] or 0) if match else 0
-    said = "no object" if "cannot unmarshal" in text else _flat(match["text"] if match else text)
+    said = "no object" if "json: cannot unmarshal" in text else _flat(match["text"] if match else text)
     message = Message(file=file, line=0 if rendered else line, text=f"not YAML: {said}", rule="yaml")
     return replace(message, rendered_line=line, text=f"what it renders is not YAML: {said}") if rendered else message
 

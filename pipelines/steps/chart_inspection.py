@@ -125,6 +125,9 @@ class Inspection:
         if done.code == 0:
             return self._outcome(trial, messages, rendered.documents(done.stdout))
         said = helm_messages.failure(done.stderr)
+        if all(message.wants_values for message in said):
+            # Lint goes on without the values; what it says of templates then only follows from that.
+            messages = [message for message in messages if "templates/" not in message.file or message.wants_values]
         messages += said
         shown: list[Document] = []
         if any(message.rendered_line for message in said):
@@ -141,10 +144,6 @@ class Inspection:
         unknown: list[str] = []
         for finding in self._objects(trial, documents, unknown):
             found.setdefault(finding, False)
-        if any(found.values()):
-            # What lint says of a template whose values are missing follows from that.
-            places = {finding.path for finding, wants in found.items() if wants}
-            found = {f: wants for f, wants in found.items() if wants or f.rule != "lint" or f.path not in places}
         return Outcome(
             findings=tuple(finding for finding, wants in found.items() if not wants),
             wants_values=tuple(finding for finding, wants in found.items() if wants),

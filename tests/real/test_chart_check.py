@@ -1,0 +1,155 @@
+"""The step chart-check with the real Helm: everything wrong with every chart, in one report, with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Misconfigured
+from pipelines.model.chart import ChartReport
+from pipelines.steps.chart_check import chart_check
+from pipelines.tools.helm import Helm
+from tests.chart_trees import add, clone, family
+from tests.git_repositories import Repository
+from tests.registry_process import registry
+
+pytestmark = pytest.mark.helm
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: {matchLabels: {app: x}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "workspace").mkdir()
+    monkeypatch.chdir(tmp_path / "workspace")
+
+
+def _check(tmp_path: Path, repository: Repository, **more: str) -> ChartReport:
+    repository.commit()
+    with registry(tmp_path) as address:
+        checkout = clone(repository, f"{address}/charts")
+    return chart_check(checkout=checkout, **more)
+
+
+def _lines(report: ChartReport) -> list[str]:
+    return [str(finding) for finding in report.findings]
+
+
+def test_sound_charts_have_no_findings(tmp_path: Path) -> None:
+    """Dependencies are rendered with their parents; nothing of it needs a cluster or a configuration."""
+    report = _check(tmp_path, family(tmp_path / "repository"))
+    assert (report.findings, report.errors, report.warnings) == ((), 0, 0)
+    assert report.checked == ("libs/base", "apps/api", "apps/web")
+
+
+def test_all_findings_of_all_charts(tmp_path: Path) -> None:
+    """Each with the file of the repository that is at fault, also where it came through a dependency."""
+    repository = family(tmp_path / "repository")
+    repository.write("apps/web/templates/nil.yaml", "a: 1\nb: {{ .Values.x.y.z }}\n")
+    repository.write(
+        "libs/base/templates/indent.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  b:\n c: d\n"
+    )
+    add(repository, "apps/other")
+    repository.write("apps/other/values.yaml", "text: hello\nimage:\n  tag: 5\n")
+    repository.write(
+        "apps/other/values.schema.json",
+        '{"properties": {"image": {"properties": {"tag": {"type": "string"}}}, "text": {"type": "integer"}}}',
+    )
+    add(repository, "apps/locked", ("base", "1.0.0", "file://../../libs/base", "1.0.0"))
+    repository.write("apps/locked/Chart.lock", "dependencies: []\ndigest: sha256:0\ngenerated: x\n")
+    report = _check(tmp_path, repository)
+    places = {(finding.path, finding.line, finding.rule) for finding in report.findings}
+    assert {
+        ("apps/web/templates/nil.yaml", 2, "template"),
+        ("libs/base/templates/indent.yaml", 6, "yaml"),
+        ("apps/other/values.yaml", 3, "values"),
+        ("apps/other/values.yaml", 1, "values"),
+    } <= places, _lines(report)
+    assert any(path.startswith("apps/locked/") and rule == "lock" for path, _, rule in places), _lines(report)
+    assert report.errors >= 5
+
+
+def test_values_to_try(tmp_path: Path) -> None:
+    """Each ci/*.yaml is tried, whatever its name; what only one of them brings about names it."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web")
+    repository.write(
+        "web/templates/more.yaml",
+        'a: {{ required "give w" .Values.w }}\nkind: X\napiVersion: v1\nmetadata: {name: x}\n',
+    )
+    repository.write("web/ci/good, or not.yaml", "w: 1\n").write("web/ci/none.yaml", "w:\n")
+    repository.link("web/ci/secret.yaml", "/etc/passwd").write("web/.helmignore", "ci/\n")
+    report = _check(tmp_path, repository)
+    found = {(finding.level, finding.path, finding.line): finding.text for finding in report.findings}
+    assert found["refused", "web/ci/secret.yaml", 0]
+    assert found["warning", "web/templates/more.yaml", 1] == "with the default values alone: give w"
+    assert found["error", "web/templates/more.yaml", 1] == "with web/ci/none.yaml: give w"
+    assert len(found) == 3, _lines(report)
+
+
+def test_values_that_nobody_gives(tmp_path: Path) -> None:
+    """A chart that asks for values, with none to try it with, cannot be shown to work."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web")
+    repository.write("web/templates/config.yaml", 'a: {{ required "give w" .Values.w }}\n')
+    [finding] = _check(tmp_path, repository).findings
+    assert (finding.path, finding.line, finding.text) == ("web/templates/config.yaml", 1, "give w")
+    assert "ci/*.yaml" in finding.todo
+
+
+def test_schemas_of_kubernetes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every violation is found, with its line; a kind without a schema is told once, and a missing folder is refused."""
+    schemas = tmp_path / "schemas"
+    schemas.mkdir()
+    spec = {"type": "object", "properties": {"replicas": {"type": ["integer", "null"]}}, "required": ["template"]}
+    (schemas / "deployment-apps-v1.json").write_text(json.dumps({"properties": {"spec": spec}}))
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web")
+    repository.write("web/templates/deployment.yaml", DEPLOYMENT).write("web/values.yaml", "text: a\nreplicas: many\n")
+    report = _check(tmp_path, repository, kubernetes_schemas=str(schemas))
+    assert [(f.path, f.line) for f in report.findings if f.rule == "kubernetes"] == [
+        ("web/templates/deployment.yaml", 5),
+        ("web/templates/deployment.yaml", 6),
+    ]
+    assert capfd.readouterr().err.count("no schema describes v1 ConfigMap") == 1
+    with pytest.raises(Misconfigured, match="no folder"):
+        _check(tmp_path, repository, kubernetes_schemas=str(tmp_path / "nowhere"))
+
+
+def test_templates_that_read_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lookup` finds nothing, whatever cluster the user has; the user's Helm is neither read nor written."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    for name in ("CACHE", "CONFIG", "DATA"):
+        monkeypatch.setenv(f"HELM_{name}_HOME", str(tmp_path / "users"))
+    (tmp_path / "kubeconfig").write_text("clusters: [\n")
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web")
+    template = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\ndata:\n  found: {{ lookup "v1" "Secret" "a" "b" | toJson | quote }}\n'
+    repository.write("web/templates/lookup.yaml", template)
+    assert _check(tmp_path, repository).findings == ()
+    assert not (tmp_path / "users").exists()
+
+
+def test_a_program_that_is_not_helm_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older Helm is named; without any, where it was looked for; behind PATH, where `make tools` built it."""
+    old = tmp_path / "bin" / "helm"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'version.BuildInfo{Version:\"v3.20.1\"}'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("SHIPWAY_TOOLS", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Misconfigured, match="not Helm 4") as told:
+        Helm(tmp_path / "home").version()
+    assert "v3.20.1" in told.value.seen
+    monkeypatch.delenv("SHIPWAY_TOOLS")
+    with pytest.raises(Misconfigured, match="no helm"):
+        Helm(tmp_path / "home")
