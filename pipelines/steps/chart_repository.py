@@ -6,6 +6,7 @@ allow: a chart, an index or a redirect can name any. Each index and each archive
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -223,7 +224,8 @@ def content(registry: Registry, reference: Reference, manifest: Manifest, layout
 def _read_index(data: bytes, name: str) -> Any:
     """Return the entries of one chart; of a large index, as Helm writes it, only its lines are read as YAML."""
     if data.lstrip().startswith(b"{"):
-        return json.loads(data)["entries"].get(name)
+        with contextlib.suppress(json.JSONDecodeError):  # else it is YAML in flow style
+            return json.loads(data)["entries"].get(name)
     start = re.search(rb"^  " + re.escape(name.encode()) + rb":[ \t]*\n", data, re.MULTILINE)
     if start:
         end = re.compile(rb"^(?:  )?[^\s#-]", re.MULTILINE).search(data, start.end())

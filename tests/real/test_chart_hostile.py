@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.errors import Misconfigured, Refused, Transient
 from pipelines.model.chart import ABSENT, BROKEN, ERROR, REFUSED, Finding
@@ -53,6 +56,7 @@ def outside(tmp_path: Path) -> Iterator[None]:
         "archives",
         "unpacked",
         "out",
+        "pull",
     }
 
 
@@ -371,3 +375,57 @@ def test_every_fault_of_every_chart_is_in_one_report(repository: Repository, fak
         "twin/good": BROKEN,
         "rules": BROKEN,
     }
+
+
+@pytest.mark.parametrize("form", ["helm", "json", "flow", "absolute"])
+def test_an_index_may_be_written_in_any_way(repository: Repository, fake: LyingRegistry, form: str) -> None:
+    """As Helm writes it, of which only the chart's own lines are read; as JSON; in YAML's other forms; behind a login."""
+    data = archive("redis", "2.1.0")
+    url = f"http://{fake.address}/repo"
+    entry = {"version": "v2.1.0", "urls": [f"{url}/x/redis.tgz" if form == "absolute" else "x/redis.tgz"]}
+    others = {
+        "redis-ha": [{"version": "2.1.0", "urls": ["ha.tgz"]}],
+        "zoo": [{"version": "2.1.0", "urls": ["zoo.tgz"]}],
+    }
+    value = {"entries": {**others, "redis": [{"version": "2.1.1", "urls": ["new.tgz"]}, entry]}}
+    body = json.dumps(value) if form == "json" else yaml.safe_dump(value, default_flow_style=form == "flow")
+    fake.lie("GET", "^/repo/index.yaml$", Reply(status=302, headers={"Location": "/repo/there.yaml"}))
+    fake.lie("GET", "^/repo/there.yaml$", Reply(status=200, body=body.encode()))
+    fake.lie("GET", "^/repo/x/redis.tgz$", Reply(status=200, body=data))
+    Path("pull").mkdir()
+    login = base64.b64encode(b"ada:secret").decode()
+    Path("pull/config.json").write_text(json.dumps({"auths": {fake.address: {"auth": login}}}))
+    add(repository, "web", ("redis", "^2.0.0", url, "2.1.0"))
+    repository.commit()
+    checkout = clone(repository, f"{fake.address}/charts", docker_config=Path("pull"))
+    assert checkout.findings == ()
+    [part] = checkout.charts[0].embedded
+    assert part.digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    asked = [a for a in fake.asked if a.path.startswith("/repo/")]
+    assert {a.headers.get("authorization") for a in asked} == {f"Basic {login}"}
+
+
+def test_a_chart_may_be_the_whole_repository(repository: Repository, fake: LyingRegistry) -> None:
+    """Its folder is the root; what it vendors is a part of it, and an older release of its sibling comes from the registry."""
+    place = f"{fake.address}/charts"
+    add(repository, "base", version="0.9.0")
+    repository.commit()
+    publish(clone(repository, place), place)
+    repository.git("rm", "-r", "--quiet", "base")
+    add(repository, ".", ("base", "0.x", f"oci://{place}", "0.9.0"), name="root")
+    repository.write("charts/vendored/Chart.yaml", "apiVersion: v2\nname: vendored\nversion: 1.0.0\n").commit()
+    checkout = clone(repository, place)
+    assert checkout.findings == ()
+    [chart] = checkout.charts
+    assert (chart.path, chart.state, [part.file for part in chart.embedded]) == (".", ABSENT, ["charts/base-0.9.0.tgz"])
+    unpacked = {path.relative_to(chart.folder).as_posix() for path in Path(chart.folder).rglob("*") if path.is_file()}
+    assert unpacked == {
+        "Chart.yaml",
+        "Chart.lock",
+        "values.yaml",
+        "templates/config.yaml",
+        "charts/base-0.9.0.tgz",
+        "charts/vendored/Chart.yaml",
+    }
+    publish(checkout, place)
+    assert states(clone(repository, place)) == {"root": "identical"}
