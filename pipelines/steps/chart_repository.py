@@ -135,7 +135,7 @@ class ChartRepositories:
         text = self._only_once(base, lambda: self._get(base + "index.yaml", _LARGEST_INDEX))
         try:
             entries = _read_index(text, name)
-        except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
+        except (yaml.YAMLError, LookupError, TypeError, ValueError, RecursionError, AttributeError) as error:
             raise ShipwayError(
                 f"{shown(base)}index.yaml is no index of charts", seen=str(error)[:200], todo="check the address"
             ) from error
