@@ -33,11 +33,11 @@ def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "workspace")
 
 
-def _check(tmp_path: Path, repository: Repository, **more: str) -> ChartReport:
+def _check(tmp_path: Path, repository: Repository, *, kubernetes_schemas: str = "") -> ChartReport:
     repository.commit()
     with registry(tmp_path) as address:
         checkout = clone(repository, f"{address}/charts")
-    return chart_check(checkout=checkout, **more)
+    return chart_check(checkout=checkout, kubernetes_schemas=kubernetes_schemas)
 
 
 def _lines(report: ChartReport) -> list[str]:
