@@ -130,7 +130,7 @@ class Follower:
         if node in self.begun and node.kind in {Kind.POD, Kind.CONTAINER}:
             self._read_log(node)
         if node.phase is Phase.PENDING and node.kind is Kind.POD and node.message not in _PASSING:
-            self._tell(f"{node.name}: {node.message}")
+            self._tell(f"{node.short_name}: {node.message}")
         for child in list(node.children):
             self._tell_of(child)
         if node.phase not in {Phase.PENDING, Phase.RUNNING} and node not in self.done:

@@ -19,6 +19,8 @@ END_SECONDS = 10.0
 _NODE_ANNOTATION = "workflows.argoproj.io/node-id"
 # Argo's executor writes a line of its own beside what the command wrote.
 _EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
+_LAST_WORDS = re.compile(r"Error: exit status \d+")
+"""What it writes last, after a command that failed; a command may write the same earlier."""
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FILE_NAME = 80
 Line = Callable[[Node, str], None]
@@ -35,6 +37,8 @@ class _Reading:
     thread: threading.Thread | None = None
     last: str = ""
     """The time of the last line that came; each later line has a later one."""
+    held: str = ""
+    """A line that is told only if another one follows."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Set once Argo has said that the container has ended."""
     given_up: threading.Event = field(default_factory=threading.Event)
@@ -73,9 +77,12 @@ class Logs:
             return
         pod = self._pod(pod_id)
         if not pod:
+            if node.phase.is_completed:
+                self._tell_gone(node)
             return
-        name = _NOT_IN_A_FILE_NAME.sub("_", node.name.partition(".")[2] or node.name)[-_MAX_FILE_NAME:]
+        name = _NOT_IN_A_FILE_NAME.sub("_", node.short_name)[-_MAX_FILE_NAME:]
         node.log = self.folder / f"{next(self.counter):03d}-{name}.log"
+        node.log.touch()
         container = node.display_name if node.kind is Kind.CONTAINER else "main"
         reading = _Reading(node=node, path=node.log, pod=pod, container=container)
         self.readings[node] = reading
@@ -89,6 +96,9 @@ class Logs:
             reading.ended.set()
             reading.thread.join(END_SECONDS)
             reading.given_up.set()
+            if not reading.path.stat().st_size:
+                node.log = None
+                reading.path.unlink()
 
     def _pod(self, identity: str) -> str:
         if identity not in self.pods:
@@ -114,7 +124,7 @@ class Logs:
                         self.line(reading.node, line)
                 except Denied as error:
                     if error.status == 404:
-                        self._tell(f"{reading.node.name}: no log: its pod is gone")
+                        self._tell_gone(reading.node)
                         return
                     if error.status != 400:  # 400 says that the container is about to start
                         self._tell(f"no logs: {error}")
@@ -138,8 +148,17 @@ class Logs:
             moment, _, line = text.partition(" ")
             if moment > reading.last:
                 reading.last = moment
-                if not _EXECUTOR_LINE.fullmatch(line):
+                if _EXECUTOR_LINE.fullmatch(line):
+                    continue
+                if reading.held:
+                    yield reading.held
+                reading.held = line if _LAST_WORDS.fullmatch(line) else ""
+                if not reading.held:
                     yield line
+
+    def _tell_gone(self, node: Node) -> None:
+        pod = node.parent if node.kind is Kind.CONTAINER and node.parent else node
+        self._tell(f"no more logs of {pod.short_name}: its pod is gone")
 
     def _tell(self, text: str) -> None:
         with self.lock:
