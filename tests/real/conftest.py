@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.shipway_process import Shipway
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,3 +25,15 @@ def tools_on_path() -> None:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that builders keep their layers in, one for the session: what one test leaves, the next one meets."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shipway, dict[str, Any]]]:
+    """The command on a fresh machine, with nothing set, after its first run; and what that run printed."""
+    shipway = Shipway(tmp_path_factory.mktemp("embedded"))
+    try:
+        done = shipway.run("build", "--json")
+        assert done.returncode == 0, done.stderr
+        yield shipway, json.loads(done.stdout)
+    finally:
+        shipway.run("embedded", "clean")
