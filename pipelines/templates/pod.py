@@ -14,10 +14,10 @@ from hera.workflows import models as m
 
 from pipelines.steps import signature
 from pipelines.steps.signature import Step
+from pipelines.templates.secrets import ROOT, Secret
 
 IMAGE = "shipway"
 """Stands for the image until the chart sets it: no parameter ever names one."""
-ROOT = "/shipway"
 WORKSPACE = f"{ROOT}/workspace"
 CONFIG_MAP = "shipway"
 SERVICE_ACCOUNT = "shipway-workflow"
@@ -30,25 +30,6 @@ TRANSIENT = (
 """Argo's own failures (a pod deleted, a node lost) and exit code 75, which says "try again later". In a containerSet the true
 code of a container stands only in the message, which is that of the first failed container by name: where that one never ran,
 it says `dependency "clone" exited with non-zero code: 75`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Secret:
-    """A Secret with a fixed name, mounted beside the workspace; a missing one is an empty folder."""
-
-    name: str
-    folder: str
-
-    @property
-    def volume(self) -> m.Volume:
-        """The pod's volume."""
-        source = m.SecretVolumeSource(secret_name=self.name, optional=True, default_mode=0o440)
-        return m.Volume(name=self.folder, secret=source)
-
-    @property
-    def mount(self) -> m.VolumeMount:
-        """Where a container finds it."""
-        return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)

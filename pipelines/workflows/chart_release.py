@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.templates.pod import Secret, Size, StepContainer, arguments, pod
+from pipelines.templates.pod import Size, StepContainer, arguments, pod
+from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
 
 NAME = "chart-release"
 DEADLINE_SECONDS = 3600
-
-GIT = Secret(name="shipway-git", folder="git")
-PULL = Secret(name="shipway-pull", folder="pull")
-PUSH = Secret(name="shipway-push", folder="push")
 
 CLONE = StepContainer(
     step="chart-clone",

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.templates.pod import Secret, Size, StepContainer, arguments, pod
+from pipelines.templates.pod import Size, StepContainer, arguments, pod
+from pipelines.templates.secrets import BUILD_SECRETS, GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
 
 NAME = "clone-build-push"
 DEADLINE_SECONDS = 2 * 3600
-
-GIT = Secret(name="shipway-git", folder="git")
-PULL = Secret(name="shipway-pull", folder="pull")
-PUSH = Secret(name="shipway-push", folder="push")
-BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")
 
 CLONE = StepContainer(
     step="clone",

@@ -1,0 +1,38 @@
+"""The Secrets of an installation: their names are fixed, and which container sees which is written in the workflows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hera.workflows import models as m
+
+ROOT = "/shipway"
+"""The folder of a pod that the workspace and everything beside it stand in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A Secret with a fixed name, mounted beside the workspace; a missing one is an empty folder."""
+
+    name: str
+    folder: str
+
+    @property
+    def volume(self) -> m.Volume:
+        """The pod's volume."""
+        source = m.SecretVolumeSource(secret_name=self.name, optional=True, default_mode=0o440)
+        return m.Volume(name=self.folder, secret=source)
+
+    @property
+    def mount(self) -> m.VolumeMount:
+        """Where a container finds it."""
+        return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
+
+
+GIT = Secret(name="shipway-git", folder="git")
+"""Read-only login to Git servers."""
+PULL = Secret(name="shipway-pull", folder="pull")
+"""Read-only logins to registries."""
+PUSH = Secret(name="shipway-push", folder="push")
+BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")
+"""What Dockerfiles ask for by id."""
