@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import compiling, engine
+from tests.bench.chart_release import Charts, tell_bytes
 from tests.bench.clone_build_push import Scenario
 from tests.bench.measure import command, compare, interleave, peak_memory, save
 from tests.registry_process import registry
@@ -66,9 +67,32 @@ def _compile(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, ob
     yield compare("compile", *compiling.seconds(folder, options.pairs))
 
 
+def _charts(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    if not shutil.which("helm"):
+        sys.stdout.write("charts: left out, no helm on PATH\n\n")
+        return
+    with _own_registry(folder) as address:
+        charts = Charts(folder / "run", address, folder / "registry")
+        for first in (charts.ours, charts.chartpress):
+            first()
+        title = "chart-release, 50 charts, 3 changed"
+        loop = interleave(charts.change, charts.ours, charts.loop, options.cold_pairs)
+        yield compare(f"{title}, against the loop", *loop)
+        names = ("shipway", "chartpress")
+        yield compare(title, *interleave(charts.change, charts.ours, charts.chartpress, options.pairs, names))
+        same = interleave(lambda: None, charts.ours, charts.chartpress, options.pairs, names)
+        yield compare("chart-release, 50 charts, nothing changed", *same)
+        charts.change()
+        for name, side in {"shipway": charts.ours, "the loop": charts.loop, "chartpress": charts.chartpress}.items():
+            before = charts.stored_bytes()
+            side()
+            yield tell_bytes(f"{title}, {name} added to the registry", charts.stored_bytes() - before)
+
+
 _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
     "buildah": _buildah,
     "buildkit": _buildkit,
+    "charts": _charts,
     "engine": _engine,
     "compile": _compile,
 }
