@@ -80,6 +80,9 @@ def run(given: argparse.Namespace) -> int:
         arguments["build-args"] = json.dumps(given.build_arg)
     workflow = build_run.workflow(chosen, found.parents, arguments)
     if cluster is None:
+        from pipelines.cli import reach  # noqa: PLC0415 - on a cluster it is not this machine that must reach it
+
+        reach.check(settings, chosen[0].name)
         outcome = running.run(given, settings, "build", {}, workflow=workflow)
     else:
         left = cluster.attend(cluster.submit_composed(build_run.TEMPLATE, workflow, "build"))
