@@ -102,7 +102,9 @@ def _parameters(
     names = [parameter.name for parameter in workflow.arguments]
     if unknown := sorted(arguments.keys() - set(names)):
         raise Misuse(
-            f"{workflow.name} has no parameter {unknown[0]!r}", todo=f"its parameters: {', '.join(names) or 'none'}"
+            f"{workflow.name} does not take every parameter that is given",
+            seen=f"no parameter {', '.join(map(repr, unknown))}",
+            todo=f"its parameters: {', '.join(names) or 'none'}",
         )
     for name, value in arguments.items():
         if why := substitution.fault(value):
