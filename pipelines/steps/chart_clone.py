@@ -14,6 +14,20 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import chart_metadata, chart_moves, charts
 from pipelines.plan.version_range import loose, strict
 from pipelines.steps import chart_files, chart_plan, chart_tree, finish
+from pipelines.steps.arguments import (
+    CaFile,
+    ChartHosts,
+    ChartsUnder,
+    GitLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    Ref,
+    RegistryHost,
+    Repo,
+    RevisionName,
+    Source,
+)
 from pipelines.steps.chart_plan import Packed
 from pipelines.steps.chart_repository import CONFIG, CONTENT
 from pipelines.steps.chart_setup import ChartSettings
@@ -28,26 +42,24 @@ from pipelines.tools.layout import MANIFEST, Layout
 
 def chart_clone(
     *,
-    repo: Annotated[str, Arg("address of the Git repository: https, ssh, or a folder")],
-    revision: Annotated[str, Arg("branch, tag, full commit id, refs/pull/N/head or HEAD")] = "HEAD",
-    ref: Annotated[
-        str, Arg("full name of the branch or tag that the commit was found under, where the revision is a commit id")
-    ] = "",
+    repo: Repo,
+    revision: RevisionName = "HEAD",
+    ref: Ref = "",
     version: Annotated[str, Arg("version of every chart, as of a Git tag v1.2.3; empty: as Chart.yaml says")] = "",
     app_version: Annotated[str, Arg("appVersion of every chart; empty: as Chart.yaml says")] = "",
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
     libraries: Annotated[tuple[str, ...], Arg('library charts to publish, as a JSON list of names, or ["*"]')] = (),
-    credentials: Annotated[Path, Arg("folder of the Git credential; may be missing")] = Path("../git"),
-    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")] = Path("../pull"),
-    source: Annotated[Path, Arg("folder that the commit is checked out into")] = Path("source"),
+    credentials: GitLogin = Path("../git"),
+    docker_config: PullLogins = Path("../pull"),
+    source: Source = Path("source"),
     archives: Annotated[Path, Arg("folder of the layout that charts to publish are written into")] = Path("archives"),
     unpacked: Annotated[Path, Arg("folder that charts to check are unpacked into")] = Path("unpacked"),
-    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = "",
-    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
-    chart_registry: Annotated[str, Arg("host and path that charts are published under", setting="chart-registry")] = "",
-    chart_hosts: Annotated[str, Arg("hosts that dependencies are fetched from", setting="chart-hosts")] = "",
-    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
-    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    chart_hosts: ChartHosts = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
 ) -> ChartCheckout:
     """Check out one commit, pack each of its charts and ask the registry which are published.
 

@@ -24,6 +24,7 @@ from pipelines.model.chart import (
 from pipelines.model.reference import Reference
 from pipelines.plan import charts
 from pipelines.steps import chart_states
+from pipelines.steps.arguments import CaFile, ChartsUnder, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.signature import Arg
@@ -42,12 +43,12 @@ def chart_publish(
     report: Annotated[ChartReport, Arg("what the step chart-check found")],
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     archives: Annotated[Path, Arg("folder of the layout with the charts to publish")] = Path("archives"),
-    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")] = Path("../push"),
-    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = "",
-    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
-    chart_registry: Annotated[str, Arg("host and path that charts are published under", setting="chart-registry")] = "",
-    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
-    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+    docker_config: PushLogins = Path("../push"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
 ) -> ChartRelease:
     """Publish every chart of a checkout that the registry does not have, parents first; none is ever overwritten.
 

@@ -13,6 +13,7 @@ from pipelines.model.chart import BROKEN, DIFFERENT, VersionChange, VersionChang
 from pipelines.plan import chart_moves
 from pipelines.plan.chart_moves import BUMPS
 from pipelines.steps import chart_files, chart_plan, chart_tree
+from pipelines.steps.arguments import CaFile, ChartHosts, ChartsUnder, PlainHttp, Project, PullLogins, RegistryHost
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
@@ -26,13 +27,13 @@ def chart_version(
     fail: Annotated[bool, Arg("whether a chart that needs a new version and was not given one is a refusal")] = False,
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
     libraries: Annotated[tuple[str, ...], Arg('library charts that are published, as a JSON list, or ["*"]')] = (),
-    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")] = Path("../pull"),
-    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = "",
-    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
-    chart_registry: Annotated[str, Arg("host and path that charts are published under", setting="chart-registry")] = "",
-    chart_hosts: Annotated[str, Arg("hosts that dependencies are fetched from", setting="chart-hosts")] = "",
-    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
-    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+    docker_config: PullLogins = Path("../pull"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    chart_hosts: ChartHosts = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
 ) -> VersionChanges:
     """Name the charts whose content is not what their version published, with the next version of each.
 

@@ -18,6 +18,18 @@ from pipelines.plan import images
 from pipelines.plan.images import Image
 from pipelines.steps import bases as base_images
 from pipelines.steps import checkout_check
+from pipelines.steps.arguments import (
+    CaFile,
+    GitLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    Ref,
+    RegistryHost,
+    Repo,
+    RevisionName,
+    Source,
+)
 from pipelines.steps.check_out import check_out, named, warn_of_changes
 from pipelines.steps.signature import Arg
 from pipelines.tools.credentials import Credentials
@@ -30,11 +42,9 @@ _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 def clone(
     *,
-    repo: Annotated[str, Arg("address of the Git repository: https, ssh, or a folder")],
-    revision: Annotated[str, Arg("branch, tag, full commit id, refs/pull/N/head or HEAD")] = "HEAD",
-    ref: Annotated[
-        str, Arg("full name of the branch or tag that the commit was found under, where the revision is a commit id")
-    ] = "",
+    repo: Repo,
+    revision: RevisionName = "HEAD",
+    ref: Ref = "",
     path: Annotated[str, Arg("the image's folder in the repository, its build context")] = ".",
     dockerfile: Annotated[str, Arg("relative to the repository's root; empty: Dockerfile in the folder")] = "",
     target: Annotated[str, Arg("stage to build; empty: the last")] = "",
@@ -42,15 +52,15 @@ def clone(
     platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
     submodules: Annotated[bool, Arg("whether submodules are checked out")] = False,
     lfs: Annotated[bool, Arg("whether large files are fetched with Git LFS")] = False,
-    credentials: Annotated[Path, Arg("folder of the Git credential; may be missing")] = Path("../git"),
-    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")] = Path("../pull"),
-    source: Annotated[Path, Arg("folder that the commit is checked out into")] = Path("source"),
+    credentials: GitLogin = Path("../git"),
+    docker_config: PullLogins = Path("../pull"),
+    source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
-    registry: Annotated[str, Arg("registry of this repository's own images", setting="registry")] = "",
-    project: Annotated[str, Arg("their path in the registry", setting="project")] = "",
-    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
+    registry: RegistryHost = "",
+    project: Project = "",
+    plain_http: PlainHttp = "",
     mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
-    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+    ca_file: CaFile = "",
 ) -> Checkout:
     """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile stands on.
 

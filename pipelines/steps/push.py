@@ -13,6 +13,7 @@ from pipelines.model.handover import Built, Checkout, Published
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl
 from pipelines.steps import tags
+from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.steps.signature import Arg
 from pipelines.steps.tagging import Tagging
 from pipelines.steps.tags import TagPlan
@@ -31,12 +32,12 @@ def push(
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     image: Annotated[Path, Arg("folder of the image layout to publish")] = Path("image"),
     bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
-    docker_config: Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")] = Path("../push"),
-    credentials: Annotated[Path, Arg("folder of the Git credential; may be missing")] = Path("../git"),
-    registry: Annotated[str, Arg("registry to publish to", setting="registry")] = "",
-    project: Annotated[str, Arg("path in the registry", setting="project")] = "",
-    plain_http: Annotated[str, Arg("registries without TLS", setting="plain-http")] = "",
-    ca_file: Annotated[str, Arg("further certificate authorities", setting="ca-file")] = "",
+    docker_config: PushLogins = Path("../push"),
+    credentials: GitLogin = Path("../git"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
 ) -> Published:
     """Publish an image by its digest, read it back, then set its tags.
 
