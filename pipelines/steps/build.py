@@ -106,6 +106,7 @@ def _run(program: Builder, read: Recipe, store: LayerStore, work: Path) -> Outpu
         platform=read.checkout.platform,
         layer_time=LAYER_TIME,
         at_hand=store.at_hand(),
+        keep=store.keep,
         work=work,
     )
     try:

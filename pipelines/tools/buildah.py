@@ -7,21 +7,25 @@ something else, since every base is tagged with its own digest. Version 1.28 is 
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines import process
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.reference import Digest
 from pipelines.process import Completed
-from pipelines.tools import builder, layer
+from pipelines.tools import builder, image_stream, layer
 from pipelines.tools.builder import Output, Request, StepFailed
-from pipelines.tools.layout import CONFIG, MANIFEST, Json, Layout
+from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
 
 _VERSION = re.compile(r"\bversion (\S+)")
 _FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)
 _AFTER_STEP = '": '
 _KILLED = 137
+_READ_ALONG = 32 << 20
+"""Bytes of bases, as they are stored, that are read out sooner than the rest is compressed and unpacked once more."""
 
 
 class Buildah:
@@ -54,7 +58,12 @@ class Buildah:
         config: Json = json.loads(inspected.stdout)["Docker"]
         builder.name_layers(config)
         diff_ids = [Digest(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
-        raw = self._export(request, settings, image, [d for d in diff_ids if d in request.at_hand])
+        at_hand = [d for d in diff_ids if d in request.at_hand]
+        if len(at_hand) < len(diff_ids) and _bytes_of_bases(request, at_hand) <= _READ_ALONG:
+            self._give(request, settings, image, set(diff_ids) - set(at_hand))
+            plain = (Descriptor(media_type=LAYER, digest=diff_id, size=0) for diff_id in diff_ids)
+            return Output(layout=Layout(request.work / "raw"), config=config, layers=tuple(d.json() for d in plain))
+        raw = self._export(request, settings, image, at_hand)
         return Output(layout=raw, config=config, layers=tuple(raw.json(raw.named().digest)["layers"]))
 
     def _settings(self, work: Path) -> dict[str, str]:
@@ -113,6 +122,14 @@ class Buildah:
             return result.read_text().strip()
         raise _failure(done)
 
+    def _give(self, request: Request, settings: dict[str, str], image: str, wanted: set[Digest]) -> None:
+        """Have the caller keep the wanted layers while buildah reads all of them out."""
+        pipe = request.work / "archive"
+        with image_stream.reading(pipe, wanted, request.keep):
+            self._run(settings, "push", "--quiet", *_policy(settings), image, f"docker-archive:{pipe}").check(
+                "buildah cannot export the image"
+            )
+
     def _export(self, request: Request, settings: dict[str, str], image: str, at_hand: list[Digest]) -> Layout:
         """Write the image's layers into a layout.
 
@@ -151,6 +168,17 @@ class Buildah:
 
 def _policy(settings: dict[str, str]) -> tuple[str, ...]:
     return ("--signature-policy", settings["HOME"] + "/policy.json")
+
+
+def _bytes_of_bases(request: Request, layers: Iterable[Digest]) -> float:
+    """Return the stored size of layers, which is infinite where one is not of a base."""
+    sizes: dict[Digest, int] = {}
+    for digest in request.images.values():
+        manifest = request.bases.json(digest)
+        config = request.bases.json(Digest(manifest["config"]["digest"]))
+        for diff_id, entry in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
+            sizes[Digest(diff_id)] = entry["size"]
+    return sum(sizes.get(diff_id, math.inf) for diff_id in layers)
 
 
 def _plain(bases: Layout, digest: Digest) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from pipelines.errors import ShipwayError
 from pipelines.model.reference import Digest
@@ -41,13 +41,18 @@ class Request:
     layer_time: int
     at_hand: frozenset[Digest]
     """Blobs that the caller needs no more: layers of bases as they are stored, and plain tars of layers it has."""
+    keep: Callable[[Digest, IO[bytes]], object]
+    """Takes a layer's plain tar, by its digest, from a builder that can give it as it reads it; it is then at hand."""
     work: Path
     """An empty folder for this build alone, on the workspace's disk; removed by the caller."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """An image as the builder made it: one descriptor in `layers` for each of the configuration's diff_ids."""
+    """An image as the builder made it: one descriptor in `layers` for each of the configuration's diff_ids.
+
+    The layout lacks the layers that were at hand, or were given to `keep`.
+    """
 
     layout: Layout
     config: Json

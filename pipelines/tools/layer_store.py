@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pipelines.errors import ShipwayError
 from pipelines.model.reference import Digest
@@ -57,8 +58,13 @@ class LayerStore:
     def compress(self, diff_id: Digest, source: Layout, written: Descriptor, layout: Layout) -> Stored:
         """Clean and compress a layer that a builder wrote, store it in a layout, and remember it; raises ShipwayError."""
         with layer.plain(source.blob(written.digest), written.media_type) as tar:
-            stored = Stored(*layer.compress(tar, layout, self._compression, diff_id))
-        self._kept.link(layout.blob(stored.descriptor.digest), stored.descriptor.digest)
+            stored = self.keep(diff_id, tar)
+        layout.link(self._kept.blob(stored.descriptor.digest), stored.descriptor.digest)
+        return stored
+
+    def keep(self, diff_id: Digest, tar: IO[bytes]) -> Stored:
+        """Clean and compress a layer's plain tar, so that `put` finds it; raises ShipwayError for another tar."""
+        stored = Stored(*layer.compress(tar, self._kept, self._compression, diff_id))
         partial = self._notes / f".{diff_id.hex}.{os.getpid()}"
         partial.write_text(json.dumps({**stored.descriptor.json(), "diffId": str(stored.diff_id)}))
         partial.replace(self._notes / diff_id.hex)
