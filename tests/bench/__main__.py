@@ -109,6 +109,9 @@ def _builder(scenario: Scenario, options: argparse.Namespace) -> Iterator[dict[s
     title = f"clone-build-push with {scenario.builder}, {scenario.megabytes} MB"
     cold = interleave(scenario.forget, scenario.ours, scenario.theirs, options.cold_pairs)
     yield compare(f"{title}, cold", *cold)
+    # The last cold run left one side without its cache.
+    scenario.ours()
+    scenario.theirs()
     warm = interleave(scenario.change, scenario.ours, scenario.theirs, options.pairs)
     yield compare(f"{title}, warm, one line changed", *warm)
     scenario.change()
