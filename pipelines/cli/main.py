@@ -68,6 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of stdout went away, as `| head` does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # Whatever opens a file of this machine may find a full disk or a folder of somebody else's.
+        seen = " ".join(filter(None, (error.strerror or str(error), str(error.filename or ""))))
+        failure = ShipwayError(
+            "a file cannot be used", seen=seen, todo="see to its folder, its owner and the free space"
+        )
+        _tell(failure, as_json="--json" in words)
+        return failure.exit_code
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:

@@ -18,7 +18,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{1,5}))?")
+_MAX_PORT = 65535
 _MAX_REPOSITORY = 255
 DOCKER_HUB = "docker.io"
 
@@ -62,7 +63,8 @@ class Reference:
 
     def __post_init__(self) -> None:
         """Refuse what the grammar does not allow."""
-        if not _REGISTRY.fullmatch(self.registry):
+        match = _REGISTRY.fullmatch(self.registry)
+        if not match or int(match["port"] or 0) > _MAX_PORT:
             raise Misuse("not a registry's address", seen=repr(self.registry), todo="give host or host:port, no scheme")
         if not _REPOSITORY.fullmatch(self.repository) or len(self.repository) > _MAX_REPOSITORY:
             raise Misuse(

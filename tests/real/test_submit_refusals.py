@@ -118,6 +118,8 @@ CASES = [
     ("build app --settings unregistered.yaml", 78, "no registry"),
     ("build app --settings other.yaml", 78, "builder is not known"),
     ("build app --registry http://{nobody}/x", 2, "not a registry's address"),
+    ("build app --registry localhost:65536/x", 2, "not a registry's address"),
+    ("build app --state good.yaml/below", 1, "a file cannot be used\n.*good.yaml/below"),
     ("build app --registry {nobody}/x", 75, "{nobody} did not answer"),
 ]
 
