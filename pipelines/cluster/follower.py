@@ -119,14 +119,13 @@ class Follower:
 
     def _tell_of(self, node: Node) -> None:
         """Tell what is new of a node and all below: beginnings from the top down, ends from the bottom up."""
-        if (
-            node.phase is not Phase.PENDING
-            and node.kind is not Kind.SKIPPED
-            and node.started
-            and node not in self.begun
-        ):
+        ran = node.phase is not Phase.PENDING and node.kind is not Kind.SKIPPED and not node.never_ran
+        if ran and node.started and node not in self.begun:
             self.begun.add(node)
+            # A short step may have ended before it was first seen.
+            seen, node.phase = node.phase, Phase.RUNNING
             self.reporter.node_started(node)
+            node.phase = seen
         if node in self.begun and node.kind in {Kind.POD, Kind.CONTAINER}:
             self._read_log(node)
         if node.phase is Phase.PENDING and node.kind is Kind.POD and node.message not in _PASSING:

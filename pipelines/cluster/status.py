@@ -81,12 +81,15 @@ class RunTree:
         node = self.nodes[identity]
         before = [self.nodes[other] for other, one in raw.items() if identity in one.get("children", ())]
         waits_for = [other for other in before if other.kind is Kind.CONTAINER]
-        if any(not other.phase.is_completed for other in waits_for):
+        if any(other.phase is not Phase.SUCCEEDED for other in waits_for) and not node.phase.is_bad:
             if not node.phase.is_completed:
                 node.phase = Phase.PENDING
             node.started = 0.0
         elif waits_for:
             node.started = max(node.started, *(other.finished for other in waits_for))
+        failed = next((other for other in waits_for if other.phase.is_bad), None)
+        if failed is not None and node.phase.is_bad and 'dependency "' not in node.message:
+            node.message = f'Error (exit code 64): dependency "{failed.display_name}" failed'  # Argo leaves it out
         if node.finished:
             node.started = min(node.started or node.finished, node.finished)
 
@@ -139,7 +142,7 @@ def _parents(raw: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
 def _fill(node: Node, raw: Raw) -> None:
     phase = str(raw.get("phase") or "Pending")
     node.phase = Phase(phase) if phase in set(Phase) else Phase.RUNNING
-    node.message = str(raw.get("message") or "")
+    node.message = str(raw.get("message") or "").removesuffix(": ")  # what follows is often nothing
     node.started = 0.0 if node.phase in _NOT_STARTED else seconds(raw.get("startedAt"))
     node.finished = seconds(raw.get("finishedAt"))
     outputs = raw.get("outputs", {})

@@ -83,7 +83,10 @@ def test_the_exit_code_is_that_of_the_step(fake: Cluster, capsys: pytest.Capture
     fake.put("run-1", {"workflowTemplateRef": {"name": "clone-build-push"}}, {})
     fake.states = [image("run-1", "Failed", "Failed 78", "Error 64", "Error 64", message="clone: Error (exit code 78)")]
     assert main(["logs", "run-1"]) == 78
-    assert "clone: Failed after 2.0 s: Error (exit code 78)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "clone: Failed after 2.0 s: Error (exit code 78)" in told
+    assert told.count("clone: ") == 2
+    assert "build: " not in told
 
 
 @pytest.mark.parametrize(
