@@ -404,10 +404,15 @@ def test_a_killed_run_is_finished_by_the_next(app: Repository, workspace: Path, 
     assert names(workspace / "source") == {"Dockerfile", "hello", "rootfs/etc/localtime"}
 
 
-def test_a_registry_that_is_silent_is_transient(app: Repository, workspace: Path, tmp_path: Path) -> None:
-    """Nobody at the base's address: the same command may succeed later."""
+def test_a_registry_that_is_silent_is_transient(
+    app: Repository, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody at the base's address: it is asked several times, and the same command may succeed later."""
+    waits: list[float] = []
+    monkeypatch.setattr("pipelines.tools.registry_connection.time.sleep", waits.append)
     with serving(tmp_path / "nowhere") as server:
         dead = server.url.removeprefix("http://")
     app.write("Dockerfile", f"FROM {dead}/busybox\n").commit()
     with pytest.raises(Transient, match="Dockerfile:1"):
         clone(repo=str(app.path), plain_http=dead)
+    assert waits
