@@ -18,6 +18,7 @@ REVISION ?=
 IMAGE ?=
 REGISTRY ?=
 ENGINE ?= local
+NAMESPACE ?=
 JOBS ?=
 ARGS ?=
 # pytest's arguments: make test T=tests/unit/test_images.py
@@ -33,19 +34,21 @@ help: ## Show this help
 	@echo "  make submit                                                     build examples/ into a registry of this machine"
 	@echo "  make submit REPO=https://git.example.com/shop.git REVISION=main IMAGE=apps/web"
 	@echo "  make submit REPO=. REGISTRY=registry.example.com/team ARGS=--json"
+	@echo "  make submit ENGINE=argo NAMESPACE=ci REPO=https://git.example.com/shop.git"
 	@echo "  make test T='tests/unit -k images'"
 
 # --- the main job ---------------------------------------------------------------------------------------------------
 
 .PHONY: submit
-submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, JOBS, ARGS (default: examples/)
+submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, JOBS, ENGINE, ARGS (default: examples/)
 	@shipway build $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') $(if $(IMAGE),--image '$(IMAGE)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) $(ARGS)
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
+	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: release
 release: run-ready helm ## Check and publish Helm charts: REPO, REVISION, REGISTRY, ARGS (default: those of examples/)
 	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(ARGS)
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: compile
 compile: run-ready ## Write the workflows as YAML into charts/shipway/files
