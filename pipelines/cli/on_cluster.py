@@ -15,7 +15,7 @@ from pipelines import settings as setting
 from pipelines.cli import options, running
 from pipelines.cluster import api, arguments, names, runs
 from pipelines.cluster.follower import Follower
-from pipelines.errors import Misconfigured, Refused
+from pipelines.errors import Refused, ShipwayError
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import Reporter
 
@@ -83,7 +83,7 @@ class Cluster:
         """Return the address of a run in the Argo UI; empty where no setting says where that is."""
         try:
             ui = self.settings.get(names.UI_KEY, "")
-        except Misconfigured:  # a link is no reason to fail: who may start runs need not be able to read settings
+        except ShipwayError:  # a link is no reason to fail: who may start runs need not be able to read settings
             ui = self.own.get(names.UI_KEY, "")
         return f"{ui.rstrip('/')}/workflows/{self.api.namespace}/{name}" if ui else ""
 
