@@ -23,6 +23,7 @@ _VALUES = re.compile(r"failed to parse (?P<file>\S+): (?P<text>.*)", re.DOTALL)
 _YAML = re.compile(r"yaml: (?:line (?P<line>\d+): )?(?P<text>.*)", re.DOTALL)
 _SCHEMA = re.compile(r"^- at '(?P<pointer>[^'\n]*)': (?P<text>.*(?:\n +.*)*)", re.MULTILINE)
 _SECTION = re.compile(r"^(?P<chart>[^\s:][^:\n]*):\n(?=- at )", re.MULTILINE)
+_NO_MEMORY = re.compile(r"^(?:fatal error: |runtime: ).*(?:out of memory|cannot allocate)", re.MULTILINE)
 _DEBUG_HINT = "Use --debug flag to render out invalid YAML"
 _LONGEST = 500
 
@@ -58,6 +59,8 @@ def lint(output: str) -> list[Message]:
 
 def failure(stderr: str, rule: str = "template") -> list[Message]:
     """Return why Helm failed."""
+    if _NO_MEMORY.search(stderr):
+        return [Message(file="", line=0, text="Helm ran out of the memory that it may use", rule=rule)]
     _, _, body = ("\n" + stderr).rpartition("\nError: ")
     body = body.replace(_DEBUG_HINT, "").strip()
     return list(_read(body, "", rule)) if body else [Message(file="", line=0, text="helm failed", rule=rule)]

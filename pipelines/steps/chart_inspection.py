@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.errors import Transient
 from pipelines.model.chart import ERROR, REFUSED, WARNING, Finding, PlannedChart
 from pipelines.plan import helm_messages, rendered
 from pipelines.plan.helm_messages import Message
@@ -72,7 +73,7 @@ class Inspection:
         self._refused: list[Finding] = []
 
     def inspect(self, charts: Sequence[PlannedChart]) -> list[Finding]:
-        """Return the findings about charts, in their order and by place; raises Misconfigured and Transient as Helm does."""
+        """Return the findings about charts, in their order and by place; raises Misconfigured as Helm does."""
         trials = [trial for chart in charts for trial in self._trials(chart)]
         with ThreadPoolExecutor(max_workers=min(_AT_ONCE, 1 + len(os.sched_getaffinity(0)))) as pool:
             version = pool.submit(self._helm.version)
@@ -114,6 +115,14 @@ class Inspection:
             yield Trial(chart=chart, values=path, copy=copy)
 
     def _try(self, trial: Trial) -> Outcome:
+        try:
+            return self._tried(trial)
+        except Transient as error:
+            # The chart brought Helm to that, and would again: this is no reason to run everything once more.
+            said = Message(file="", line=0, text=f"{error.what}: {error.seen}", rule="template")
+            return self._outcome(trial, [said], [])
+
+    def _tried(self, trial: Trial) -> Outcome:
         folder = Path(trial.chart.folder)
         linted = self._helm.lint(folder, trial.files)
         messages = helm_messages.lint(linted.stdout)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +139,28 @@ def test_templates_that_read_the_cluster(tmp_path: Path, monkeypatch: pytest.Mon
     repository.write("web/templates/lookup.yaml", template)
     assert _check(tmp_path, repository).findings == ()
     assert not (tmp_path / "users").exists()
+
+
+@pytest.mark.parametrize(
+    ("bound", "template"),
+    [
+        ({"memory_bytes": 1 << 30}, "a: {{ range until 400000000 }}{{ . }}{{ end }}\n"),
+        ({"timeout_seconds": 2}, "a: {{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}\n"),
+    ],
+)
+def test_templates_without_end(
+    bound: dict[str, Any], template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chart that takes all memory, or all time, is a finding, and the others are checked all the same."""
+    monkeypatch.setattr("pipelines.steps.chart_check.Helm", functools.partial(Helm, **bound))
+    repository = family(tmp_path / "repository")
+    add(repository, "apps/endless")
+    repository.write("apps/endless/templates/bomb.yaml", template)
+    report = _check(tmp_path, repository)
+    [finding] = [finding for finding in report.findings if finding.chart == "apps/endless"]
+    assert (finding.level, finding.path) == ("error", "apps/endless/Chart.yaml")
+    assert ("memory" if "memory_bytes" in bound else "did not finish") in finding.text
+    assert set(report.checked) == {"libs/base", "apps/api", "apps/web", "apps/endless"}
 
 
 def test_a_program_that_is_not_helm_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
