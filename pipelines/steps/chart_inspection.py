@@ -246,7 +246,9 @@ def _merged(outcomes: dict[Trial, Outcome], refused: Sequence[Finding]) -> list[
                 common.add(_essence(finding))
                 text = finding.text if finding.path == trial.values else f"with {trial.values}: {finding.text}"
                 found.append(replace(finding, text=text))
-    return sorted(dict.fromkeys(found), key=lambda finding: (finding.path, finding.line, finding.text))
+    # Lint and template say the same of the same place.
+    once = {_essence(finding): finding for finding in reversed(found)}
+    return sorted(once.values(), key=lambda finding: (finding.path, finding.line, finding.text))
 
 
 def _essence(finding: Finding) -> tuple[str, int, str]:
