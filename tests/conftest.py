@@ -1,12 +1,34 @@
-"""What holds for every test: which tools it may need, and what the summary says of those that were left out."""
+"""What holds for every test: which tools it may need, where its files are, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
+import tempfile
+import time
+from collections.abc import Iterator
+
 import pytest
 
+from tests import leftovers
 from tests.left_out import VARIABLES, is_left_out
 
 _DESELECTED = pytest.StashKey[dict[str, int]]()
+_ENDING_SECONDS = 20.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep every temporary file in pytest's own folder, also those of programs that are killed; at the end, nothing runs there."""
+    folder = tmp_path_factory.mktemp("tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
+    all_folders = tmp_path_factory.getbasetemp()
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while (running := leftovers.processes(all_folders)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not running, "processes that no test ended"
+    assert not leftovers.mounts(all_folders)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

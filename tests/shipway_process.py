@@ -15,6 +15,7 @@ from pipelines.model.reference import Digest, Reference
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry
+from tests import leftovers
 
 PATIENCE_SECONDS = 120.0
 
@@ -59,19 +60,7 @@ class Shipway:
 
     def processes(self) -> dict[int, str]:
         """Return the processes that have to do with this folder, by their id, with their command lines."""
-        found = {}
-        own = Path("/proc/self/mountinfo").read_bytes()
-        needle = os.fsencode(self.folder)
-        for entry in Path("/proc").iterdir():
-            try:
-                command = (entry / "cmdline").read_bytes()
-                mounts = (entry / "mountinfo").read_bytes()
-                texts = (command, (entry / "environ").read_bytes(), os.fsencode((entry / "cwd").readlink()))
-            except (OSError, ValueError):
-                continue
-            if any(needle in text for text in texts) or (mounts != own and needle in mounts):
-                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
-        return found
+        return leftovers.processes(self.folder)
 
 
 def until(holds: Callable[[], object]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import leftovers
 from tests.git_repositories import Repository
 from tests.shipway_process import Images, Shipway, until
 
@@ -100,7 +101,7 @@ def test_killed_and_run_again(moment: tuple[str, str], calm: Calm, disturbed: tu
         assert after["main"] in calm.digests
     else:
         assert after == before
-    assert str(shipway.folder) not in Path("/proc/self/mounts").read_text()
+    assert not leftovers.mounts(shipway.folder)
     assert build(shipway, calm.repository)["digest"] == calm.digests[1]
     assert images.tags("app") == before | wanted
     assert images.pull("app", calm.digests[1], shipway.folder / "pulled").named().digest == calm.digests[1]
@@ -137,4 +138,4 @@ def test_an_interrupt_ends_everything(calm: Calm, disturbed: tuple[Shipway, Imag
     assert not shipway.processes()
     assert images.tags("app") == before
     assert not list(shipway.state.glob("runs/*/run/pods/*"))
-    assert str(shipway.folder) not in Path("/proc/self/mounts").read_text()
+    assert not leftovers.mounts(shipway.folder)
