@@ -190,13 +190,14 @@ def security(*, user_namespaces: bool) -> m.SecurityContext:
 
     newuidmap and newgidmap carry one file capability each; taking it up needs `allowPrivilegeEscalation` and the two
     capabilities in the bounding set. The builder's own mounts and namespaces are outside the runtime's default seccomp
-    profile (BuildKit: docs/rootless.md).
+    and AppArmor profiles (BuildKit: docs/rootless.md); a node without AppArmor takes Unconfined, too.
     """
     if user_namespaces:
         return m.SecurityContext(
             allow_privilege_escalation=True,
             capabilities=m.Capabilities(drop=["ALL"], add=["SETUID", "SETGID"]),
             seccomp_profile=m.SeccompProfile(type="Unconfined"),
+            app_armor_profile=m.AppArmorProfile(type="Unconfined"),
         )
     return m.SecurityContext(
         allow_privilege_escalation=False,

@@ -1,0 +1,67 @@
+{{- /* What several templates share. */}}
+
+{{- define "shipway.labels" -}}
+app.kubernetes.io/name: shipway
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- /* The settings as steps get them: those of values.yaml, and what other values imply. */}}
+{{- define "shipway.settings" -}}
+{{- $settings := deepCopy .Values.settings }}
+{{- if not $settings.registry }}
+{{- fail "settings.registry is empty: name the registry that images are pushed to, as host or host:port" }}
+{{- end }}
+{{- if .Values.buildkit.enabled }}
+{{- if ne (default "buildkit" $settings.builder) "buildkit" }}
+{{- fail (printf "buildkit.enabled needs settings.builder to be buildkit: it is %s" $settings.builder) }}
+{{- end }}
+{{- if get $settings "buildkit-host" }}
+{{- fail "buildkit.enabled and settings.buildkit-host each name a builder: set one of them" }}
+{{- end }}
+{{- $_ := set $settings "builder" "buildkit" }}
+{{- $_ := set $settings "buildkit-host" "tcp://shipway-buildkit:1234" }}
+{{- end }}
+{{- if .Values.authorities }}
+{{- if get $settings "ca-file" }}
+{{- fail "authorities and settings.ca-file each name certificate authorities: set one of them" }}
+{{- end }}
+{{- $_ := set $settings "ca-file" "/shipway/authorities/ca.crt" }}
+{{- end }}
+{{- toYaml $settings }}
+{{- end }}
+
+{{- /* Whether builds go to a builder in another pod, so that no container of a run needs user namespaces. */}}
+{{- define "shipway.builds-elsewhere" -}}
+{{- $settings := include "shipway.settings" . | fromYaml }}
+{{- if and (eq (default "" $settings.builder) "buildkit") (get $settings "buildkit-host") }}yes{{ end }}
+{{- end }}
+
+{{- /* Every container but a rootless builder: what the level "restricted" of Pod Security asks for. */}}
+{{- define "shipway.restricted" -}}
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- /* A rootless builder: pipelines/templates/pod.py says why. */}}
+{{- define "shipway.rootless-builder" -}}
+allowPrivilegeEscalation: true
+capabilities: {drop: [ALL], add: [SETUID, SETGID]}
+seccompProfile: {type: Unconfined}
+appArmorProfile: {type: Unconfined}
+{{- end }}
+
+{{- define "shipway.user" -}}
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+fsGroup: 1000
+{{- end }}
+
+{{- /* Whether a container reads a setting, given as its environment variable. */}}
+{{- define "shipway.reads" -}}
+{{- $variable := index . 1 }}
+{{- range (index . 0).env }}{{ if eq .name $variable }}yes{{ end }}{{ end }}
+{{- end }}

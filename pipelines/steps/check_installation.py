@@ -1,0 +1,107 @@
+"""The step `check-installation`: what `helm test` runs, with the settings and in the kind of pod that builds have."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pipelines import settings
+from pipelines.errors import Misconfigured
+from pipelines.model import platform
+from pipelines.model.handover import Checkout
+from pipelines.model.installation import Checked
+from pipelines.model.reference import Reference
+from pipelines.model.times import LAYER_TIME
+from pipelines.steps.arguments import CaFile, PlainHttp, Project, PushLogins, RegistryHost
+from pipelines.steps.build import build
+from pipelines.steps.signature import Arg
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+
+NAME = "shipway-check"
+_NO_COMMIT = "0" * 40
+
+
+def check_installation(
+    *,
+    docker_config: PushLogins = Path("../push"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    plain_http: PlainHttp = "",
+    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    ca_file: CaFile = "",
+    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
+    buildkit_host: Annotated[
+        str, Arg("address of a running buildkitd; without it, one is started", "buildkit-host")
+    ] = "",
+    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
+    program: Annotated[str, Arg("a statically linked program, for the image that is built")] = "buildctl",
+) -> Checked:
+    """Ask the registry with the login for pushing, and build an image of one file with one RUN step; publish nothing.
+
+    Example:
+        shipway step check-installation --registry=registry.example.org
+    """
+    settings.pairs(mirrors)
+    if not registry:
+        raise Misconfigured("no registry to publish to", seen="the setting `registry` is empty", todo="set `registry`")
+    to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), NAME))), tag="none")
+    client = Registry(
+        Credentials.read(docker_config),
+        plain_http=settings.names(plain_http),
+        ca_file=Path(ca_file) if ca_file else None,
+    )
+    client.resolve(to)
+    _say(f"{registry} answers")
+    with tempfile.TemporaryDirectory(prefix="shipway-") as folder:
+        made = build(
+            checkout=_checkout(Path(folder) / "source", program),
+            source=Path(folder) / "source",
+            bases=Layout.create(Path(folder) / "bases").path,
+            secrets=Path(folder) / "secrets",
+            name=NAME,
+            builder=builder,
+            buildkit_host=buildkit_host,
+            compression=compression,
+            cache=cache,
+            into=Path(folder) / "image",
+        )
+    _say(f"{made.builder} builds")
+    return Checked(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=made.builder)
+
+
+def _checkout(source: Path, program: str) -> Checkout:
+    """Write a Dockerfile whose RUN step needs no base, and return it as the step clone would."""
+    found = shutil.which(program)
+    if not found:
+        raise Misconfigured(
+            f"{program} is not on PATH", seen="nothing for a RUN step to run", todo="name a static --program"
+        )
+    source.mkdir()
+    name = Path(found).name
+    shutil.copyfile(found, source / name)
+    (source / name).chmod(0o755)
+    (source / "Dockerfile").write_text(f'FROM scratch\nCOPY {name} /{name}\nRUN ["/{name}", "--help"]\n')
+    return Checkout(
+        repo="",
+        revision="",
+        ref="",
+        commit=_NO_COMMIT,
+        time=LAYER_TIME,
+        tree=_NO_COMMIT,
+        path=".",
+        dockerfile="Dockerfile",
+        target="",
+        build_args=(),
+        platform=platform.here(),
+        bases=(),
+    )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
