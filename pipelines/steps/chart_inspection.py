@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.errors import Transient
-from pipelines.model.chart import ERROR, REFUSED, WARNING, Finding, PlannedChart
+from pipelines.model.chart import REFUSED, WARNING, Finding, PlannedChart
 from pipelines.plan import helm_messages, rendered
 from pipelines.plan.helm_messages import Message
 from pipelines.plan.rendered import Document
-from pipelines.steps.chart_places import Places
+from pipelines.steps.chart_objects import Objects
+from pipelines.steps.chart_places import Places, finding_in
 from pipelines.tools.helm import Helm
 from pipelines.tools.kubernetes_schemas import KubernetesSchemas
 
 VALUES = "ci"
 """The folder of a chart whose YAML files are values to try it with."""
-_HOOK = "helm.sh/hook"
 _LARGEST_VALUES = 1 << 20
 _AT_ONCE = 8
 
@@ -68,7 +68,7 @@ class Inspection:
         self._work = work
         self._source = source
         self._places = Places(source, {chart.path: chart for chart in charts})
-        self._schemas = schemas
+        self._objects = Objects(self._places, schemas)
         self._unknown: set[str] = set()
         self._refused: list[Finding] = []
 
@@ -88,7 +88,7 @@ class Inspection:
 
     def notes(self) -> list[str]:
         """Return what a reader of the report should know about the checks themselves."""
-        if self._schemas is None:
+        if not self._objects.has_schemas:
             return [
                 "no schemas of Kubernetes are at hand (setting kubernetes-schemas): objects are checked for their form alone"
             ]
@@ -106,7 +106,7 @@ class Inspection:
             if place.is_symlink() or not place.is_file() or place.stat().st_size > _LARGEST_VALUES:
                 text = f"{path} is a link, no file, or too large"
                 self._refused.append(
-                    _finding(chart, path, 0, "values", text, todo="put the values themselves there", level=REFUSED)
+                    finding_in(chart, path, 0, "values", text, todo="put the values themselves there", level=REFUSED)
                 )
                 continue
             copy = self._work / "values" / f"{sum(1 for _ in (self._work / 'values').glob('*'))}.yaml"
@@ -151,7 +151,7 @@ class Inspection:
             finding = self._told(trial, message, broken)
             found[finding] = found.get(finding, False) or message.wants_values
         unknown: list[str] = []
-        for finding in self._objects(trial, documents, unknown):
+        for finding in self._objects.check(trial.chart, documents, unknown):
             found.setdefault(finding, False)
         return Outcome(
             findings=tuple(finding for finding, wants in found.items() if not wants),
@@ -162,7 +162,7 @@ class Inspection:
     def _told(self, trial: Trial, message: Message, broken: Sequence[Document]) -> Finding:
         chart = trial.chart
         if trial.copy and message.file == str(trial.copy.resolve()):
-            return _finding(chart, trial.values, message.line, message.rule, message.text)
+            return finding_in(chart, trial.values, message.line, message.rule, message.text)
         place = self._places.find(chart, message.file)
         path, line, text = place.path, 0 if place.within else message.line, message.text
         if place.within:
@@ -176,7 +176,7 @@ class Inspection:
         elif message.rendered_line:
             line = next((n for n in (self._fault_line(d, path, chart) for d in broken) if n), 0)
             text += "" if line else f" (line {message.rendered_line} of that)"
-        return _finding(chart, path, line, message.rule, text)
+        return finding_in(chart, path, line, message.rule, text)
 
     def _fault_line(self, document: Document, path: str, chart: PlannedChart) -> int:
         if self._places.find(chart, document.source).path != path:
@@ -184,46 +184,6 @@ class Inspection:
         lines = document.text.split("\n")
         at = document.fault_line - 1
         return self._places.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
-
-    def _objects(self, trial: Trial, documents: Sequence[Document], unknown: list[str]) -> Iterator[Finding]:
-        """Give what is wrong with the objects that were rendered; kinds without a schema are added to `unknown`."""
-        seen: dict[tuple[str, str, str, str], Document] = {}
-        for document in documents:
-            if document.fault:
-                lines = document.text.split("\n")
-                at = lines[document.fault_line - 1] if 0 < document.fault_line <= len(lines) else ""
-                yield self._about(trial, document, at, "yaml", f"what it renders is not YAML: {document.fault}")
-                continue
-            if not document.is_object:
-                yield self._about(trial, document, "", "object", "it renders something without apiVersion or kind")
-                continue
-            for key, at in document.twice():
-                text = f"{document.name}: {key!r} stands twice in one mapping; the last one counts"
-                yield replace(self._about(trial, document, at, "object", text), level=WARNING)
-            yield from self._against_schema(trial, document, unknown)
-            key_of = rendered.identity(document.value)
-            is_hook = _HOOK in str(document.value.get("metadata"))
-            if key_of in seen and key_of[3] and not is_hook:
-                text = f"{document.name} is rendered twice, also by {seen[key_of].source}"
-                yield replace(self._about(trial, document, "", "object", text), level=WARNING)
-            seen.setdefault(key_of, document)
-
-    def _against_schema(self, trial: Trial, document: Document, unknown: list[str]) -> Iterator[Finding]:
-        if self._schemas is None:
-            return
-        violations = self._schemas.check(document.value)
-        if violations is None:
-            unknown.append(f"{document.value['apiVersion']} {document.value['kind']}")
-        for violation in violations or ():
-            where = ".".join(map(str, violation.path))
-            text = f"{document.name}: {where + ': ' if where else ''}{violation.text}"
-            yield self._about(trial, document, document.line(*violation.path), "kubernetes", text)
-
-    def _about(self, trial: Trial, document: Document, line: str, rule: str, text: str) -> Finding:
-        place = self._places.find(trial.chart, document.source)
-        if place.within:
-            return _finding(trial.chart, place.path, 0, rule, f"{place.within}: {text}")
-        return _finding(trial.chart, place.path, self._places.line_of(place.path, line) if line else 0, rule, text)
 
 
 def _merged(outcomes: dict[Trial, Outcome], refused: Sequence[Finding]) -> list[Finding]:
@@ -253,9 +213,3 @@ def _merged(outcomes: dict[Trial, Outcome], refused: Sequence[Finding]) -> list[
 
 def _essence(finding: Finding) -> tuple[str, int, str]:
     return finding.path, finding.line, finding.text
-
-
-def _finding(
-    chart: PlannedChart, path: str, line: int, rule: str, text: str, *, todo: str = "", level: str = ERROR
-) -> Finding:
-    return Finding(level=level, chart=chart.path, path=path, line=line, rule=rule, text=text, todo=todo)

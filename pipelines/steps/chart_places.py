@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.model.chart import PlannedChart
+from pipelines.model.chart import ERROR, Finding, PlannedChart
 from pipelines.plan import charts, rendered, yaml_text
 
 _LARGEST = 1 << 20
@@ -88,6 +88,13 @@ class Places:
         if not place.is_file() or place.stat().st_size > _LARGEST:
             return None
         return place.read_text(encoding="utf-8", errors="replace")
+
+
+def finding_in(
+    chart: PlannedChart, path: str, line: int, rule: str, text: str, *, todo: str = "", level: str = ERROR
+) -> Finding:
+    """Return a finding about a chart in a file of the repository."""
+    return Finding(level=level, chart=chart.path, path=path, line=line, rule=rule, text=text, todo=todo)
 
 
 def _join(folder: str, name: str) -> str:
