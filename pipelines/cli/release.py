@@ -113,7 +113,7 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
         "revision": given.revision,
         "commit": outputs.get("commit", ""),
         "phase": str(outcome.phase),
-        "message": outcome.message,
+        "message": outcome.root.reason,
         "seconds": round(outcome.root.finished - outcome.root.started, 2),
         "charts": json.loads(outputs.get("charts", "[]")),
         "pushed": int(outputs.get("pushed", "0")),
@@ -136,7 +136,7 @@ def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
         write("\n" + textwrap.indent(problem, "  ") + "\n")
     same = len(told["charts"]) - told["pushed"]
     write(
-        f"\n{told['phase']} in {told['seconds']:.1f} s: {told['pushed']} charts pushed ({told['bytes']} bytes), "
+        f"\n{told['phase']} in {told['seconds']:.1f} s: {told['pushed']} {'chart' if told['pushed'] == 1 else 'charts'} pushed ({told['bytes']} bytes), "
         f"{same} identical with what is published; logs: {told['logs']}\n"
     )
     if told["charts"] and not shutil.which("helm"):

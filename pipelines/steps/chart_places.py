@@ -64,11 +64,23 @@ class Places:
         if self._file(_join(chart.path, inside)):
             return Place(path=_join(chart.path, inside))
         _, name, rest = inside.split("/", 2) if inside.count("/") > 1 else ("", inside, "")
+        known_as = self._aliases(chart).get(name, name)
         for embedded in chart.embedded:
             parent = self._charts.get(embedded.source)
-            if parent and parent.name == name:
+            if parent and parent.name == known_as:
                 return self.find(parent, rest)
         return Place(path=_join(chart.path, charts.CHART), within=inside)
+
+    def _aliases(self, chart: PlannedChart) -> dict[str, str]:
+        """Return the names of a chart's dependencies by the aliases that it gives them."""
+        path = _join(chart.path, charts.CHART)
+        try:
+            metadata = yaml_text.read((self._text(path) or "").encode(), path)
+        except ShipwayError:
+            return {}
+        count = len(metadata.value.get("dependencies") or ())
+        keys = [("dependencies", number) for number in range(count)]
+        return {metadata.scalar(*key, "alias"): metadata.scalar(*key, "name") for key in keys}
 
     def _file(self, path: str) -> bool:
         return self._text(path) is not None

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.errors import Misconfigured
 from pipelines.model.chart import ChartReport
+from pipelines.plan import chart_lock
 from pipelines.steps.chart_check import chart_check
 from pipelines.tools.helm import Helm
 from tests.chart_trees import add, clone, family
@@ -78,6 +79,38 @@ def test_all_findings_of_all_charts(tmp_path: Path) -> None:
     } <= places, _lines(report)
     assert any(path.startswith("apps/locked/") and rule == "lock" for path, _, rule in places), _lines(report)
     assert report.errors >= 5
+
+
+def test_what_comes_through_dependencies(tmp_path: Path) -> None:
+    """A file of a chart of this repository is named there, whatever the dependant calls it; of a vendored one, where it lies."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "dep", ("lib", "1.0.0", "file://../lib", "1.0.0"))
+    repository.write("dep/templates/bad.yaml", "\n{{- if .Values.text }}{{ .Values.a.b.c }}{{ end }}\n")
+    add(repository, "lib", more="type: library\n")
+    repository.write("lib/templates/config.yaml", "").write(
+        "lib/templates/_x.tpl", '{{ define "lib.x" }}{{ .Values.a.b.c }}{{ end }}\n'
+    )
+    add(repository, "user", ("dep", "1.0.0", "file://../dep", "1.0.0"))
+    repository.write("user/values.yaml", "text: hello\nother: {text: hello}\n")
+    metadata = (repository.path / "user/Chart.yaml").read_text() + "    alias: other\n"
+    lock = [{"name": "dep", "version": "1.0.0", "repository": "file://../dep"}]
+    digest = chart_lock.digest([{**lock[0], "alias": "other"}], lock)
+    repository.write("user/Chart.yaml", metadata)
+    repository.write(
+        "user/Chart.lock", json.dumps({"dependencies": lock, "digest": digest, "generated": "2026-01-01T00:00:00Z"})
+    )
+    add(repository, "vendor")
+    repository.write("vendor/charts/old/Chart.yaml", "apiVersion: v2\nname: old\nversion: 1.0.0\n")
+    repository.write("vendor/charts/old/templates/bad.yaml", "a: 1\n{{ nothing }}\n")
+    add(repository, "include", ("lib", "1.0.0", "file://../lib", "1.0.0"))
+    repository.write("include/templates/x.yaml", '{{ include "lib.x" . }}\n')
+    places = {(finding.chart, finding.path, finding.line) for finding in _check(tmp_path, repository).findings}
+    assert {
+        ("dep", "dep/templates/bad.yaml", 2),
+        ("user", "dep/templates/bad.yaml", 2),
+        ("vendor", "vendor/charts/old/templates/bad.yaml", 2),
+        ("include", "lib/templates/_x.tpl", 1),
+    } <= places, places
 
 
 def test_values_to_try(tmp_path: Path) -> None:
