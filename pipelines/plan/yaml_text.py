@@ -52,6 +52,15 @@ class YamlText:
                 return int(node.start_mark.line) + 1
         return 1
 
+    def key_line(self, *path: str | int) -> int:
+        """Return the line, from 1, of the key that a path ends with, or of what stands around it."""
+        parent = self.node(*path[:-1])
+        if isinstance(parent, yaml.MappingNode):
+            for key, _ in reversed(parent.value):
+                if key.value == path[-1]:
+                    return int(key.start_mark.line) + 1
+        return self.line(*path)
+
     def scalar(self, *path: str | int) -> str:
         """Return a scalar as it is written, without its quotes: 1.10 stays 1.10; an empty text where there is none."""
         node = self.node(*path)

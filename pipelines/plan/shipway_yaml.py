@@ -1,0 +1,232 @@
+"""shipway.yaml: what a repository says beyond its tree. Optional, and so is everything in it.
+
+The JSON Schema in `pipelines/schemas` is published for editors and is the one judge of the file; what is read here has
+been judged, so nothing is checked twice.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from pipelines.errors import ShipwayError
+from pipelines.model.plan import ERROR, Finding
+from pipelines.plan import yaml_text
+from pipelines.plan.yaml_text import YamlText
+
+NAME = "shipway.yaml"
+_UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
+_WRITTEN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
+"""Scalars that are taken as they are written: a date is a fine text for `rebuild`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """What the file says of one image; everything has the convention's value."""
+
+    name: str = ""
+    """Empty: that of its folder."""
+    build: bool = True
+    version: str = ""
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    rebuild: str = ""
+    max_age: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesFile:
+    """A place in a values file that follows an image."""
+
+    file: str
+    image: str
+    at: str = "image"
+    line: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One key of `images`: a folder or a pattern, what it says, and where."""
+
+    pattern: str
+    line: int
+    given: Mapping[str, Any]
+    lines: Mapping[str, int]
+    """The line of each thing it says."""
+
+    def fits(self, folder: str) -> bool:
+        """Whether it is about the image of a folder."""
+        return folder == self.pattern or fnmatch.fnmatchcase(folder, self.pattern)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """A whole shipway.yaml, or the conventions where there is none."""
+
+    ignore: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    chart_ignore: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    values: tuple[ValuesFile, ...] = ()
+
+    def image(self, folder: str) -> ImageSettings:
+        """Return what the file says of the image in a folder; later entries win, build arguments add up."""
+        found = ImageSettings()
+        for entry in self.entries:
+            if entry.fits(folder):
+                arguments = {**found.build_args, **entry.given.get("build_args", {})}
+                found = replace(found, **{**entry.given, "build_args": arguments})
+        return found
+
+    def line(self, folder: str, what: str) -> int:
+        """Return the line that says something of an image, 0 where none does."""
+        lines = [entry.lines[what] for entry in self.entries if entry.fits(folder) and what in entry.lines]
+        return lines[-1] if lines else 0
+
+    def is_ignored(self, folder: str) -> bool:
+        """Whether Dockerfiles and charts of a folder count for nothing."""
+        return _is_ignored(folder, self.ignore)
+
+
+def seconds(age: str) -> int:
+    """Return the seconds of a `max-age`, 0 for an empty one."""
+    return int(age[:-1]) * _UNITS[age[-1]] if age else 0
+
+
+def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
+    """Return what a file says, and what is wrong with it; where anything is, the conventions are returned."""
+    try:
+        text = yaml_text.read(data, NAME) if _says_something(data) else None
+    except ShipwayError as error:
+        return Configuration(), (_unreadable(error),)
+    if text is None or not text.value:
+        return Configuration(), ()
+    findings = tuple(sorted({*_repeated(text.root), *_violations(text)}))
+    return (Configuration(), findings) if findings else (_configuration(text), ())
+
+
+def _says_something(data: bytes) -> bool:
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
+
+
+@cache
+def schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of the file."""
+    path = resources.files("pipelines") / "schemas" / "shipway.schema.json"
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _configuration(text: YamlText) -> Configuration:
+    value = _plain(text.root)
+    charts = value.get("charts") or {}
+    return Configuration(
+        ignore=_folders(value.get("ignore", ())),
+        entries=tuple(_entry(text, str(key)) for key in value.get("images") or {}),
+        chart_ignore=_folders(charts.get("ignore", ())),
+        libraries=tuple(charts.get("libraries", ())),
+        values=tuple(
+            ValuesFile(**item, line=text.line("values", number)) for number, item in enumerate(value.get("values", ()))
+        ),
+    )
+
+
+def _entry(text: YamlText, pattern: str) -> Entry:
+    node = text.node("images", pattern)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    given: dict[str, Any] = {}
+    for key, value in pairs:
+        if isinstance(value, yaml.ScalarNode):
+            given[_field(key.value)] = _plain(value) if key.value == "build" else value.value
+        elif isinstance(value, yaml.SequenceNode):
+            given[_field(key.value)] = tuple(item.value for item in value.value)
+        else:
+            given[_field(key.value)] = {name.value: item.value for name, item in value.value}
+    return Entry(
+        pattern=pattern,
+        line=text.key_line("images", pattern),
+        given=given,
+        lines={_field(key.value): key.start_mark.line + 1 for key, _ in pairs},
+    )
+
+
+def _field(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _folders(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return patterns as folders: each stands for all below it anyway."""
+    return tuple(pattern.removesuffix("/**").removesuffix("/*") for pattern in patterns)
+
+
+def _is_ignored(folder: str, patterns: Sequence[str]) -> bool:
+    parts = folder.split("/")
+    ancestors = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns for part in ancestors)
+
+
+def _plain(node: yaml.Node | None) -> Any:
+    """Return what a tree says in the types of JSON, with texts and dates as they are written."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: _plain(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item) for item in node.value]
+    if node is None or node.tag in _WRITTEN:
+        return node.value if node is not None else None
+    return yaml.safe_load(node.value)
+
+
+def _repeated(node: yaml.Node | None) -> Iterator[Finding]:
+    """Find keys that stand twice in one mapping: YAML lets the last one count without a word."""
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in first:
+                yield _finding(line, f"{key.value!r} stands here and in line {first[key.value]}", "take one out")
+            first.setdefault(str(key.value), line)
+            yield from _repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item)
+
+
+def _violations(text: YamlText) -> Iterator[Finding]:
+    import jsonschema  # noqa: PLC0415 - takes longer to load than most plans, and most repositories have no such file
+
+    for error in jsonschema.Draft202012Validator(schema()).iter_errors(_plain(text.root)):
+        path = tuple(error.absolute_path)
+        where = ".".join(map(str, path)) or "the file"
+        unknown = (
+            [key for key in error.instance if key not in error.schema.get("properties", {})]
+            if (error.validator == "additionalProperties" and isinstance(error.instance, dict))
+            else []
+        )
+        for key in unknown:
+            known = ", ".join(error.schema["properties"])
+            yield _finding(text.key_line(*path, key), f"{where} has no {key!r}", f"it has {known}")
+        if "propertyNames" in error.absolute_schema_path:
+            yield _finding(text.key_line(*path, error.instance), f"{where}: {error.instance!r} cannot be a key here")
+        elif not unknown:
+            told = error.schema.get("description", "") if error.validator != "required" else ""
+            yield _finding(text.line(*path), f"{where}: {error.message}", told)
+
+
+def _unreadable(error: ShipwayError) -> Finding:
+    place, _, rest = error.what.partition(": ")
+    number = place.rpartition(":")[2]
+    text = f"{rest or error.what}: {error.seen}".removesuffix(": ")
+    return _finding(int(number) if number.isdigit() else 1, text, error.todo)
+
+
+def _finding(line: int, text: str, todo: str = "") -> Finding:
+    return Finding(path=NAME, line=line, level=ERROR, rule=NAME, text=text, todo=todo)
