@@ -93,10 +93,11 @@ def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
     """Refuse a release that has errors, or charts nobody checked, or versions that were published otherwise."""
     unchecked = {c.path for c in checkout.charts if c.folder} - set(report.checked)
     broken = [c.path for c in checkout.charts if c.state == BROKEN]
-    if report.errors or broken:
+    count = max(report.errors, len(broken))
+    if count:
         lines = [str(f) for f in (report.findings or checkout.findings) if f.level != WARNING]
         raise Refused(
-            f"the charts have {max(report.errors, len(broken))} errors",
+            f"the charts have {count} error{'s' * (count > 1)}",
             seen="\n        ".join(lines[:100]) or ", ".join(broken),
             todo="correct them; nothing was published",
         )
