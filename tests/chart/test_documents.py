@@ -1,0 +1,111 @@
+"""What Helm makes of the chart: each document is one that the cluster takes, in its own namespace, and without privileges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hera.workflows import models
+
+from tests.chart.kubernetes_fields import MODELS, unknown
+from tests.chart.rendering import CHART, VALUES, Document, helm, of_kind, pods, render
+from tests.laws import workflows
+from tests.laws.documents import walk
+from tests.laws.fields import unknown_fields
+
+pytestmark = pytest.mark.helm
+each_values = pytest.mark.parametrize("values", VALUES)
+BUILDERS = {"clone-build-push/clone-build-push": "build", "shipway-buildkit": "buildkitd", "shipway-test": "check"}
+"""By pod, the container that may be a rootless builder."""
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+ROOTLESS = {
+    "allowPrivilegeEscalation": True,
+    "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+    "seccompProfile": {"type": "Unconfined"},
+    "appArmorProfile": {"type": "Unconfined"},
+}
+
+
+@each_values
+def test_every_document_is_valid(values: str) -> None:
+    """WorkflowTemplates keep the laws of compiled ones; all else has only fields that Kubernetes knows."""
+    for document in render(values):
+        if document["kind"] == "WorkflowTemplate":
+            assert unknown_fields(document, models.WorkflowTemplate) == []
+            assert [broken for law in workflows.LAWS for broken in law(document)] == []
+        else:
+            assert list(unknown(document, MODELS[document["apiVersion"], document["kind"]])) == []
+
+
+@each_values
+def test_two_installations_share_nothing(values: str) -> None:
+    """Every object is in the release's namespace, and no text names another: the same chart fits twice into one cluster."""
+    one, other = render(values, "one"), render(values, "other")
+    assert {d["metadata"]["namespace"] for d in one} == {"one"}
+    assert yaml.safe_dump(one).replace("namespace: one", "namespace: other") == yaml.safe_dump(other)
+
+
+@each_values
+def test_rendering_is_stable(values: str) -> None:
+    """The same values give the same text, so that an upgrade without a change changes nothing, and Argo CD is in sync."""
+    words = ("template", "shipway", str(CHART), "--values", str(VALUES[values]))
+    assert helm(*words).stdout == helm(*words).stdout
+
+
+@each_values
+def test_containers_have_no_more_rights_than_they_need(values: str) -> None:
+    """What the level "restricted" of Pod Security asks for, but for a rootless builder; none has a token of the cluster."""
+    elsewhere = values in {"standing-builder", "builder-elsewhere", "everything"}
+    for name, pod, containers in pods(render(values)):
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert not [path for path, _ in walk(pod) if "host" in path.rpartition(".")[2].lower()], name
+        for container in containers:
+            builds = BUILDERS.get(name) == container["name"] and (name == "shipway-buildkit" or not elsewhere)
+            assert container["securityContext"] == (ROOTLESS if builds else RESTRICTED), name
+
+
+def test_compiled_files_are_printed_unchanged() -> None:
+    """But for what the smallest values decide: image, namespace and labels."""
+    found = of_kind(render("smallest"), "WorkflowTemplate")
+    compiled = [yaml.safe_load(path.read_text()) for path in CHART.joinpath("files").glob("*.yaml")]
+    assert found.keys() == {document["metadata"]["name"] for document in compiled}
+    for document in compiled:
+        printed = found[document["metadata"]["name"]]
+        assert document["metadata"]["labels"].items() <= printed["metadata"]["labels"].items()
+        printed["metadata"]["labels"] = document["metadata"]["labels"]
+        del printed["metadata"]["namespace"]
+        for template in printed["spec"]["templates"]:
+            for container in template.get("containerSet", {}).get("containers", []):
+                assert container.pop("imagePullPolicy") == "IfNotPresent"
+                assert container["image"] == "shipway:0.1.0"
+                container["image"] = "shipway"
+            template.pop("metadata", None)
+        assert printed == document
+
+
+def test_values_reach_what_they_decide() -> None:
+    """The image, the pull policy and the place of all pods; resources of one container; authorities where they are read."""
+    values = yaml.safe_load(VALUES["everything"].read_text())
+    documents = render("everything")
+    for name, pod, containers in pods(documents):
+        assert pod["nodeSelector"] == values["nodeSelector"], name
+        assert pod["tolerations"] == values["tolerations"], name
+        assert {(c["image"], c["imagePullPolicy"]) for c in containers} == {(values["image"], "Always")}, name
+    build = containers_of(documents, "clone-build-push")["build"]
+    assert build["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
+    for template in of_kind(documents, "WorkflowTemplate"):
+        for container in containers_of(documents, template).values():
+            reads = any(variable["name"] == "SHIPWAY_CA_FILE" for variable in container["env"])
+            assert reads == any(mount["name"] == "authorities" for mount in container["volumeMounts"])
+
+
+def containers_of(documents: list[Document], template: str) -> dict[str, Any]:
+    """Return the containers of a WorkflowTemplate by name."""
+    found = (p for p in pods(documents) if p[0].startswith(f"{template}/"))
+    return {container["name"]: container for _, _, containers in found for container in containers}

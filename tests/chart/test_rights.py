@@ -1,0 +1,29 @@
+"""Accounts may do what the golden file says, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.rendering import of_kind, render
+from tests.chart.rights import Rights, golden, rights
+
+pytestmark = pytest.mark.helm
+
+
+def test_roles_are_those_of_the_golden_file() -> None:
+    """Each account gets its rights by the Role of its own name; people get those of shipway-submitter."""
+    documents = render("everything")
+    accounts: dict[str, Rights] = {name: {} for name in of_kind(documents, "ServiceAccount")}
+    roles = of_kind(documents, "Role")
+    for binding in of_kind(documents, "RoleBinding").values():
+        assert binding["roleRef"]["kind"] == "Role"
+        for subject in binding["subjects"]:
+            name = subject["name"] if subject["name"] in accounts else binding["roleRef"]["name"]
+            accounts.setdefault(name, {}).update(rights(roles.pop(binding["roleRef"]["name"], {}).get("rules", ())))
+    assert accounts == golden()
+    assert roles == {}
+
+
+def test_nobody_is_a_submitter_unless_named() -> None:
+    """The Role is there to be bound; the chart binds it to nobody of its own accord."""
+    assert of_kind(render("smallest"), "RoleBinding").keys() == {"shipway-executor"}

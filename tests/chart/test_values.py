@@ -1,0 +1,81 @@
+"""Values: what is refused, with which words, and what is written of each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import settings
+from tests.chart.rendering import CHART, helm, of_kind, refusal, render
+
+SCHEMA: dict[str, Any] = json.loads(CHART.joinpath("values.schema.json").read_text())
+REGISTRY = {"settings": {"registry": "registry.example.com"}}
+REFUSED: dict[str, dict[str, Any]] = {
+    "settings.registry is empty": {},
+    "additional properties 'registy' not allowed": {"settings": {"registy": "registry.example.com"}},
+    "/settings/registry": {"settings": {"registry": "https://registry.example.com"}},
+    "/settings/mirrors": {"settings": {"registry": "registry.example.com", "mirrors": "docker.io"}},
+    "/settings/builder": {"settings": {"registry": "registry.example.com", "builder": "docker"}},
+    "needs settings.builder to be buildkit": {
+        "settings": {"registry": "registry.example.com", "builder": "buildah"},
+        "buildkit": {"enabled": True},
+    },
+    "each name a builder": {
+        "settings": {"registry": "registry.example.com", "buildkit-host": "tcp://elsewhere:1234"},
+        "buildkit": {"enabled": True},
+    },
+    "each name certificate authorities": {
+        "settings": {"registry": "registry.example.com", "ca-file": "/etc/ca.crt"},
+        "authorities": "-----BEGIN CERTIFICATE-----",
+    },
+    "/authorities": {**REGISTRY, "authorities": "ca.crt"},
+    "/buildkit/storageGiB": {**REGISTRY, "buildkit": {"storageGiB": "50Gi"}},
+}
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(("told", "values"), REFUSED.items(), ids=list(REFUSED))
+def test_wrong_values_are_refused(told: str, values: dict[str, Any]) -> None:
+    """By name, before anything is installed."""
+    assert told in refusal(values)
+
+
+@pytest.mark.helm
+def test_the_chart_is_without_findings() -> None:
+    """Of helm lint, strictly."""
+    done = helm("lint", str(CHART), "--strict", "--values", "-", given=yaml.safe_dump(REGISTRY))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.helm
+def test_values_that_imply_settings() -> None:
+    """A standing builder and authorities of its own reach the ConfigMap that steps read."""
+    data = of_kind(render("everything"), "ConfigMap")["shipway"]["data"]
+    assert data["builder"] == "buildkit"
+    assert data["buildkit-host"] == "tcp://shipway-buildkit:1234"
+    assert data["ca-file"] == "/shipway/authorities/ca.crt"
+    assert of_kind(render("everything"), "ConfigMap")["shipway-buildkit"]["data"]["buildkitd.toml"].count('"5734MB"')
+
+
+def test_every_value_is_described_and_has_a_default() -> None:
+    """The schema knows each key of values.yaml and the settings that steps read, and nothing beside them."""
+    defaults = yaml.safe_load(CHART.joinpath("values.yaml").read_text())
+    properties = SCHEMA["properties"]
+    assert properties.keys() - {"global"} == defaults.keys()
+    for name in ("buildkit", "networkPolicy"):
+        assert properties[name]["properties"].keys() == defaults[name].keys()
+    assert properties["settings"]["properties"].keys() == settings.KEYS.keys() - {"secrets"}
+    assert [path for path, schema in described("", SCHEMA) if not schema.get("description")] == [""]
+
+
+def described(path: str, schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return every named place of a schema."""
+    found = [(path, schema)]
+    for name, inner in schema.get("properties", {}).items():
+        found += described(f"{path}.{name}", inner)
+    if "properties" in schema.get("items", {}):
+        found += described(f"{path}[]", {**schema["items"], "description": "an item"})
+    return found
