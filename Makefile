@@ -87,6 +87,10 @@ bench: dev-ready test-packages tools ## Measure against the bare tools typed by 
 e2e: dev-ready test-packages ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
 	@$(BIN)/pytest tests/e2e -m cluster $(T)
 
+.PHONY: soak-cluster
+soak-cluster: dev-ready ## Break runs on the cluster, many times over, and count what came of them: ARGS=--runs 10
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
 .PHONY: run-ready dev-ready
