@@ -1,0 +1,144 @@
+"""Which files of a folder a builder is given: .dockerignore with BuildKit's own meaning.
+
+The rules are those of github.com/moby/patternmatcher (with its package ignorefile), which BuildKit uses; buildah's are
+a copy. They look like .gitignore's and differ: a pattern is anchored at the context, the last one that fits decides, and
+what lies in an ignored folder can be taken back.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipelines.errors import ShipwayError
+
+NAME = ".dockerignore"
+_WILD = frozenset("*?[]\\")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pattern:
+    expression: re.Pattern[str]
+    keeps: bool
+    """Whether it takes back what others ignore."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The patterns of one file, in its order."""
+
+    patterns: tuple[_Pattern, ...]
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> Rules:
+        """Return the rules of a file's text; raises ShipwayError naming file and line."""
+        found = []
+        for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+            if line.startswith("#") or not line.strip():
+                continue
+            body = line.strip()
+            keeps = body.startswith("!")
+            body = body.removeprefix("!").strip() if keeps else body
+            try:
+                found.append(_Pattern(expression=_compiled(body), keeps=keeps))
+            except (ValueError, re.error) as error:
+                raise ShipwayError(
+                    f"{where}:{number}: not a pattern that builders read", seen=repr(line), todo="correct that line"
+                ) from error
+        return cls(tuple(found))
+
+    def kept(self, paths: Iterable[str]) -> Iterator[str]:
+        """Give those of a context's files that the builder gets, in their order; each path is relative to the context."""
+        if not self.patterns:
+            yield from paths
+            return
+        known: dict[str, tuple[bool, ...]] = {}
+        keeping = any(pattern.keeps for pattern in self.patterns)
+        for path in paths:
+            if not self._ignores(path, known, keeping=keeping):
+                yield path
+
+    def _ignores(self, path: str, known: dict[str, tuple[bool, ...]], *, keeping: bool) -> bool:
+        """Whether a file is ignored; `known` remembers, for each folder, which patterns fit it or what is around it."""
+        folder = path.rpartition("/")[0]
+        if folder:
+            above = self._folder(folder, known)
+            if not keeping:
+                return any(above) or any(p.expression.match(path) for p in self.patterns)
+        else:
+            above = ()
+        return self._judged(path, above)[0]
+
+    def _folder(self, folder: str, known: dict[str, tuple[bool, ...]]) -> tuple[bool, ...]:
+        found = known.get(folder)
+        if found is None:
+            parent = folder.rpartition("/")[0]
+            found = self._judged(folder, self._folder(parent, known) if parent else ())[1]
+            known[folder] = found
+        return found
+
+    def _judged(self, path: str, above: tuple[bool, ...]) -> tuple[bool, tuple[bool, ...]]:
+        """Return whether a path is ignored, and which patterns fit (patternmatcher: MatchesUsingParentResults)."""
+        ignored = False
+        fits = []
+        for number, pattern in enumerate(self.patterns):
+            fit = bool(above) and above[number]
+            # What could not change the verdict is not asked, and counts as no fit below, too.
+            if not fit and pattern.keeps == ignored:
+                fit = pattern.expression.match(path) is not None
+            if fit:
+                ignored = not pattern.keeps
+            fits.append(fit)
+        return ignored, tuple(fits)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return the expression that a pattern means; raises ValueError or re.error for a malformed one."""
+    if not pattern:
+        raise ValueError("a ! without a pattern")
+    clean = posixpath.normpath(pattern)
+    clean = clean.removeprefix("/") if clean.startswith("//") else clean
+    clean = clean[1:] if len(clean) > 1 and clean.startswith("/") else clean
+    return re.compile(_translate(clean) + r"\Z", re.DOTALL)
+
+
+def _translate(pattern: str) -> str:
+    if pattern.startswith("**") and not pattern.startswith("**/") and not _WILD & set(pattern[2:]):
+        return ".*" + re.escape(pattern[2:])  # `**.md` is any path that ends so
+    found, at = "", 0
+    while at < len(pattern):
+        sign = pattern[at]
+        at += 1
+        if sign == "*" and pattern[at : at + 1] == "*":
+            at += 1
+            at += pattern[at : at + 1] == "/"  # **/ means the same as **
+            found += ".*" if at == len(pattern) else "(?:.*/)?"
+        elif sign == "*":
+            found += "[^/]*"
+        elif sign == "?":
+            found += "[^/]"
+        elif sign == "\\":
+            if at == len(pattern):
+                raise ValueError("a backslash at the end")
+            found += re.escape(pattern[at])
+            at += 1
+        elif sign == "[":
+            end = _class_end(pattern, at)
+            found += "[" + re.sub(r"([\[&~|])", r"\\\1", pattern[at:end]) + "]"
+            at = end + 1
+        else:
+            found += re.escape(sign)
+    return found
+
+
+def _class_end(pattern: str, at: int) -> int:
+    """Return where a bracket expression ends, as Go's filepath.Match reads it; raises ValueError where it does not."""
+    begin = at + (pattern[at : at + 1] == "^")
+    at = begin
+    while at < len(pattern) and (pattern[at] != "]" or at == begin):
+        at += 2 if pattern[at] == "\\" else 1
+    if at >= len(pattern) or pattern[begin] in "]-":
+        raise ValueError("a bracket expression that does not end")
+    return at
