@@ -24,6 +24,10 @@ KEYS: Mapping[str, str] = {
     "buildkit-host": "address of a running buildkitd; without one, one is started for each build",
     "compression": "of new layers: zstd or gzip",
     "cache": "folder that builders keep their layers in between runs",
+    "repositories": "addresses of the repositories whose events are heard, separated by commas; default: all whose webhooks are signed",
+    "protected-branches": "branches that may publish, separated by commas; * is anything but a slash, ** anything; default: main,master",
+    "protected-tags": "tags that may publish, written like branches; default: v*",
+    "maintainers": "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say",
     "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
 }

@@ -26,6 +26,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pipelines.errors import Misuse
 
 STEPS: dict[str, str] = {
+    "decode": "pipelines.steps.decode:decode",
     "clone": "pipelines.steps.clone:clone",
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",

@@ -1,0 +1,192 @@
+"""What a Sensor hands to a run about the event that started it, and what the step `decode` makes of it.
+
+A Sensor passes on a fixed list of fields and nothing else, as base64 of a JSON object. Each class below is one list; which
+one an object is follows from its fields alone. So the body of a webhook, which is signed, decides of what kind an event
+is: its headers, which are not, have no part in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias, get_type_hints
+
+from pipelines.errors import Refused
+
+LONGEST_TEXT = 1000
+"""Sensors cut texts to so many bytes of UTF-8: a text that reaches it may have been cut, and is not used."""
+MOST_BYTES = 16 * 1024
+"""Of a whole event, before base64."""
+_TODO = "start runs through the installed Sensors, or see `shipway simulate --help`"
+
+
+class Source(StrEnum):
+    """Who sent it: written into the Sensor, per event source, and never taken from the event."""
+
+    GITHUB = "github"
+    GITEA = "gitea"
+    GITLAB = "gitlab"
+    CALENDAR = "calendar"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """A branch or tag was created, moved or deleted."""
+
+    source: str
+    repo_id: int
+    """The forge's own number of the repository, which a renaming leaves alone."""
+    repo: str
+    ref: str
+    before: str
+    """The commit before, or zeros for a new ref."""
+    head: str
+    """The commit now, the tag object for an annotated tag, or zeros for a deleted ref."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullRequest:
+    """A pull request was opened, reopened or made ready, or has a new commit."""
+
+    source: str
+    repo_id: int
+    """Of the repository that it is made to."""
+    repo: str
+    number: int
+    base: str
+    """The branch that it is made to, without refs/heads/."""
+    head: str
+    head_repo_id: int
+    """Of the repository that it comes from; 0 for one that is gone."""
+    draft: str
+    """`true`, or empty."""
+    author: str
+    association: str
+    """Of its author with the repository, in GitHub's words; empty where the forge does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comment:
+    """Somebody wrote under a pull request."""
+
+    source: str
+    repo_id: int
+    repo: str
+    number: int
+    """The pull request's."""
+    comment_id: int
+    author: str
+    association: str
+    """Of the comment's author."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nightly:
+    """The calendar's time came, for one repository."""
+
+    source: str
+    repo: str
+    ref: str
+    time: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manual:
+    """Somebody with the bearer token asks for a run."""
+
+    source: str
+    repo: str
+    ref: str
+    head: str
+    """A commit, or empty for the ref's own."""
+    id: str
+    """Chosen by the caller: the same request with the same id starts nothing more."""
+
+
+Event: TypeAlias = Push | PullRequest | Comment | Nightly | Manual
+SHAPES: tuple[type[Event], ...] = (Push, PullRequest, Comment, Nightly, Manual)
+
+
+class Kind(StrEnum):
+    """What started a run."""
+
+    PUSH = "push"
+    TAG = "tag"
+    PULL_REQUEST = "pull_request"
+    COMMENT = "comment"
+    NIGHTLY = "nightly"
+    MANUAL = "manual"
+
+
+class Lane(StrEnum):
+    """What a run may do."""
+
+    TRUSTED = "trusted"
+    """It may publish."""
+    UNTRUSTED = "untrusted"
+    """It builds and checks, with no secret but a read-only Git login, and publishes nothing."""
+    IGNORED = "ignored"
+    """It does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """An event, read, checked and judged; each text is safe as an argument of a further step."""
+
+    kind: Kind
+    source: Source
+    lane: Lane
+    reason: str
+    """Why this lane, in words that hold nothing from outside but a commit id."""
+    repo: str
+    repo_id: int
+    """0 where the event does not say."""
+    ref: str
+    """In full: refs/heads/main, refs/tags/v1.0.0, refs/pull/7/head."""
+    head: str
+    """The object that the ref named when the event was sent, or empty where the event does not say."""
+    revision: str
+    """What to check out: the commit, or the ref where only that is known, and always for a tag."""
+    number: int
+    """The pull request's, or 0."""
+    base: str
+    """The branch in full that a pull request is made to, or empty."""
+    mutex: str
+    """A key that all runs of one repository share, however the event spells its address."""
+    group: str
+    """A key that runs of one repository, lane and full ref share: of these the newest wins."""
+
+
+def read(text: str) -> Event:
+    """Return the event that a Sensor encoded; raises Refused for anything that no Sensor of ours writes."""
+    if len(text) > MOST_BYTES * 4 // 3 + 4:
+        raise Refused("the event is too large", seen=f"{len(text)} characters of base64", todo=_TODO)
+    try:
+        value = json.loads(base64.b64decode(text, validate=True))
+    except (binascii.Error, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise Refused("the event is not base64 of JSON", seen=f"{type(error).__name__}", todo=_TODO) from error
+    if not isinstance(value, dict):
+        raise Refused("the event is not a JSON object", seen=type(value).__name__, todo=_TODO)
+    for shape in SHAPES:
+        if value.keys() == {field.name for field in dataclasses.fields(shape)}:
+            return _typed(shape, value)
+    raise Refused("the event has the fields of no kind", seen=", ".join(sorted(value))[:200], todo=_TODO)
+
+
+def _typed(shape: type[Event], value: dict[str, object]) -> Event:
+    for name, kind in get_type_hints(shape).items():
+        item = value[name]
+        if type(item) is not kind:
+            raise Refused(f"the event's {name} is no {kind.__name__}", seen=type(item).__name__, todo=_TODO)
+        if isinstance(item, str) and name != "text" and len(item.encode(errors="replace")) >= LONGEST_TEXT:
+            raise Refused(f"the event's {name} is too long", seen=f"{item[:100]!r}…", todo="give it a shorter name")
+    found: Event = shape(**value)  # type: ignore[arg-type]  # the loop above has compared every field's type
+    if found.source not in set(Source):
+        raise Refused("the event comes from nowhere known", seen=repr(found.source[:100]), todo=_TODO)
+    return found

@@ -1,0 +1,231 @@
+"""Which lane an event runs in: decided from the event and the deployment's rules, never by what a repository holds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from pipelines.errors import Misconfigured, Misuse, Refused
+from pipelines.model.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Source
+from pipelines.model.source import RepositoryUrl, Revision
+
+COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
+"""A comment's first line that asks for something; whatever follows it is for people."""
+_COMMAND = re.compile(COMMAND)
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REF = re.compile(r"refs/(heads|tags)/(.+)")
+_ZEROS = re.compile(r"0+")
+# GitHub's words for people whom the repository's owner chose; CONTRIBUTOR is anybody who once had a commit merged.
+_MAINTAINING = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+_PATTERN = re.compile(r"[^\s\x00-\x1f\x7f,~^:?\[\\{}]+")
+_PULL_REFS = {Source.GITLAB: "refs/merge-requests/{}/head"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a deployment decides."""
+
+    protected_branches: tuple[str, ...]
+    """Whole names, in which * stands for anything but a slash, and ** for anything."""
+    protected_tags: tuple[str, ...]
+    maintainers: frozenset[str]
+    """Login names, for forges that do not say who is one."""
+    repositories: tuple[RepositoryUrl, ...]
+    """Those that are watched; none means every one whose webhooks are signed with our secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A lane, and why."""
+
+    lane: Lane
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What an event is about, checked."""
+
+    repo: RepositoryUrl
+    ref: str
+    head: str
+    number: int = 0
+    base: str = ""
+
+
+def target(event: Event) -> Target:
+    """Return what an event is about; raises Refused for addresses, refs and commits that are none."""
+    repo = _repository(event.repo)
+    match event:
+        case Push():
+            return Target(repo=repo, ref=_ref(event.ref), head="" if _deleted(event) else _object(event.head))
+        case PullRequest():
+            ref = pull_ref(event.source, event.number)
+            return Target(
+                repo=repo,
+                ref=ref,
+                head=_object(event.head),
+                number=event.number,
+                base=_ref(f"refs/heads/{event.base}"),
+            )
+        case Comment():
+            asked = _COMMAND.match(event.text)
+            ref = pull_ref(event.source, event.number)
+            return Target(repo=repo, ref=ref, head=(asked and asked[1]) or "", number=event.number)
+        case Nightly():
+            return Target(repo=repo, ref=_ref(event.ref), head="")
+        case Manual():
+            return Target(repo=repo, ref=_ref(event.ref), head=_object(event.head) if event.head else "")
+
+
+def decide(event: Event, rules: Rules) -> Verdict:
+    """Return the lane of an event whose target was accepted."""
+    known = [watched for watched in rules.repositories if place(watched) == place(RepositoryUrl(event.repo))]
+    if rules.repositories and not known:
+        return _ignored("the repository is not watched")
+    match event:
+        case Push():
+            if _deleted(event):
+                return _ignored("the ref was deleted")
+            return _by_ref(event.ref, rules)
+        case Nightly():
+            return _by_ref(event.ref, rules)
+        case Manual():
+            if not known:
+                return _ignored("a manual run is for watched repositories, and the setting `repositories` names none")
+            return _by_ref(event.ref, rules)
+        case PullRequest():
+            return _pull_request(event, rules)
+        case Comment():
+            return _comment(event, rules)
+
+
+def watched(repo: RepositoryUrl, rules: Rules) -> RepositoryUrl:
+    """Return the address that the deployment gives a repository, or the event's own where it gives none."""
+    return next((known for known in rules.repositories if place(known) == place(repo)), repo)
+
+
+def place(repo: RepositoryUrl) -> str:
+    """Return host and path of an address, the same for its https and its ssh form."""
+    if repo.scheme == "file":
+        return str(repo)
+    host = repo.origin.partition("://")[2].lower()
+    if repo.is_ssh:  # its port is another one than that of the same forge's https
+        host = re.sub(r":\d+$", "", host)
+    path = repo.partition("://")[2].partition("/")[2] if "://" in repo else repo.rpartition(":")[2]
+    return f"{host}/{path.strip('/').removesuffix('.git')}"
+
+
+def key(*parts: str) -> str:
+    """Return 32 hexadecimal digits that stand for the parts, and for no others that look like them."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def patterns(text: str) -> tuple[str, ...]:
+    """Return the patterns of a setting, separated by commas; raises Misconfigured for one that no ref could match."""
+    found = tuple(filter(None, (part.strip() for part in text.split(","))))
+    for pattern in found:
+        if not _PATTERN.fullmatch(pattern):
+            raise Misconfigured(
+                "a pattern of protected refs is none", seen=repr(pattern), todo="write whole names, with * and **"
+            )
+    return found
+
+
+def pull_ref(source: str, number: int) -> str:
+    """Return the ref under which a forge keeps a pull request's commits; raises Refused for a number that is none."""
+    if number < 1:
+        raise Refused("a pull request without a number", seen=str(number), todo="see the forge's delivery log")
+    return _PULL_REFS.get(Source(source), "refs/pull/{}/head").format(number)
+
+
+def _by_ref(ref: str, rules: Rules) -> Verdict:
+    found = _REF.fullmatch(ref)
+    kind, name = (found[1], found[2]) if found else ("", "")
+    word, setting = ("tag", rules.protected_tags) if kind == "tags" else ("branch", rules.protected_branches)
+    for pattern in setting:
+        if _glob(pattern).fullmatch(name):
+            return Verdict(lane=Lane.TRUSTED, reason=f"a protected {word}: it matches {pattern}")
+    return Verdict(lane=Lane.UNTRUSTED, reason=f"the {word} is not protected: it matches none of {', '.join(setting)}")
+
+
+def _pull_request(event: PullRequest, rules: Rules) -> Verdict:
+    if event.draft == "true":
+        return _ignored("a draft; it runs once it is ready for review")
+    if event.head_repo_id == event.repo_id:
+        return Verdict(lane=Lane.UNTRUSTED, reason="a pull request from a branch of the repository itself")
+    if why := _maintains(event, rules):
+        return Verdict(lane=Lane.UNTRUSTED, reason=f"a pull request from a fork, by {why}")
+    return _ignored(f"a pull request from a fork: a maintainer must write /ok-to-test {event.head}")
+
+
+def _comment(event: Comment, rules: Rules) -> Verdict:
+    asked = _COMMAND.match(event.text)
+    if not asked:
+        return _ignored("the comment asks for nothing")
+    why = _maintains(event, rules)
+    if not why:
+        return _ignored("the comment is by nobody who may ask: no maintainer")
+    said = f"/ok-to-test for {asked[1]}" if asked[1] else "/retest"
+    return Verdict(lane=Lane.UNTRUSTED, reason=f"{said}, by {why}")
+
+
+def _maintains(event: PullRequest | Comment, rules: Rules) -> str:
+    """Return how an author is a maintainer, or nothing."""
+    if event.source == Source.GITHUB and event.association in _MAINTAINING:
+        return f"a maintainer: {event.association}"
+    return "a maintainer whom the setting names" if event.author in rules.maintainers else ""
+
+
+def _ignored(reason: str) -> Verdict:
+    return Verdict(lane=Lane.IGNORED, reason=reason)
+
+
+def _deleted(event: Push) -> bool:
+    return _ZEROS.fullmatch(event.head) is not None
+
+
+def _repository(text: str) -> RepositoryUrl:
+    try:
+        found = RepositoryUrl(text)
+    except Misuse as error:
+        raise Refused("the event's repository is none", seen=error.seen, todo="see the forge's settings") from error
+    if found.scheme == "file" or _is_template(text):
+        raise Refused("the event's repository is none", seen=repr(text[:200]), todo="see the forge's settings")
+    return found
+
+
+def _ref(text: str) -> str:
+    """Return a branch's or a tag's full name as it is.
+
+    `{{` is refused although Git allows it: Argo takes the values of arguments for templates, so that another name than
+    the branch's own would arrive.
+    """
+    try:
+        found = Revision(text)
+    except Misuse as error:
+        raise Refused("the event's ref is none", seen=error.seen, todo="give the branch or tag another name") from error
+    if not _REF.fullmatch(found) or _is_template(found):
+        raise Refused("a ref that is never built", seen=repr(text[:200]), todo="give the branch or tag another name")
+    return str(found)
+
+
+def _object(text: str) -> str:
+    if not _OBJECT.fullmatch(text):
+        raise Refused("the event's commit is none", seen=repr(text[:200]), todo="see the forge's delivery log")
+    return text
+
+
+def _is_template(text: str) -> bool:
+    return "{{" in text or "}}" in text
+
+
+@cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    parts = (
+        re.escape(part) if not part.startswith("*") else ".*" if len(part) > 1 else "[^/]*"
+        for part in re.split(r"(\*+)", pattern)
+    )
+    return re.compile("".join(parts))

@@ -1,0 +1,240 @@
+"""Events and lanes: what an event is follows from its fields, and what it may do from typed rules."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.errors import Misconfigured, Refused
+from pipelines.model import event as events
+from pipelines.model.event import Decoded, Kind, Lane
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan import lanes
+from pipelines.steps.decode import decode
+
+A, B = "a" * 40, "b" * 40
+REPO = "https://git.example.com/team/shop.git"
+PUSH = {"source": "github", "repo_id": 7, "repo": REPO, "ref": "refs/heads/main", "before": B, "head": A}
+PULL = {
+    "source": "github",
+    "repo_id": 7,
+    "repo": REPO,
+    "number": 3,
+    "base": "main",
+    "head": A,
+    "head_repo_id": 8,
+    "draft": "",
+    "author": "ada",
+    "association": "NONE",
+}
+COMMENT = {
+    "source": "github",
+    "repo_id": 7,
+    "repo": REPO,
+    "number": 3,
+    "comment_id": 99,
+    "author": "ada",
+    "association": "MEMBER",
+    "text": f"/ok-to-test {A}",
+}
+NIGHTLY = {"source": "calendar", "repo": REPO, "ref": "refs/heads/main", "time": "2026-11-24 03:00"}
+MANUAL = {"source": "webhook", "repo": REPO, "ref": "refs/heads/main", "head": "", "id": "1"}
+
+
+def encoded(fields: object) -> str:
+    """Return an event as a Sensor passes it on."""
+    return base64.b64encode(json.dumps(fields).encode()).decode()
+
+
+def read(fields: dict[str, Any], **changed: Any) -> Decoded:
+    """Return what `decode` makes of the fields after a change; names that are settings go to the step."""
+    settings = {
+        name: changed.pop(name) for name in ("maintainers", "repositories", "protected_branches") if name in changed
+    }
+    return decode(event=encoded(fields | changed), **settings)
+
+
+@pytest.mark.parametrize(
+    ("fields", "changed", "lane", "reason"),
+    [
+        (PUSH, {}, "trusted", "a protected branch: it matches main"),
+        (PUSH, {"ref": "refs/heads/feature/x"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/heads/xmain"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/heads/main/x"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/heads/v1.0.0"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/tags/v1.0.0"}, "trusted", "a protected tag: it matches v*"),
+        (PUSH, {"ref": "refs/tags/main"}, "untrusted", "the tag is not protected"),
+        (PUSH, {"ref": "refs/heads/r/1", "protected_branches": "r/*"}, "trusted", "matches r/*"),
+        (PUSH, {"ref": "refs/heads/r/1/2", "protected_branches": "r/*"}, "untrusted", "none of r/*"),
+        (PUSH, {"ref": "refs/heads/r/1/2", "protected_branches": "r/**"}, "trusted", "matches r/**"),
+        (PUSH, {"ref": "refs/heads/mXin", "protected_branches": "m.in"}, "untrusted", "none of m.in"),
+        (PUSH, {"head": "0" * 40}, "ignored", "deleted"),
+        (PUSH, {"before": "0" * 40}, "trusted", "protected"),
+        (PUSH, {"repositories": "git@git.example.com:team/other.git"}, "ignored", "not watched"),
+        (PUSH, {"repositories": "git@git.example.com:team/shop"}, "trusted", "protected"),
+        (PULL, {"head_repo_id": 7}, "untrusted", "a branch of the repository itself"),
+        (PULL, {}, "ignored", f"a maintainer must write /ok-to-test {A}"),
+        (PULL, {"head_repo_id": 0}, "ignored", "a maintainer must"),
+        (PULL, {"association": "CONTRIBUTOR"}, "ignored", "a maintainer must"),
+        (PULL, {"association": "COLLABORATOR"}, "untrusted", "a maintainer: COLLABORATOR"),
+        (PULL, {"association": "member"}, "ignored", "a maintainer must"),
+        (PULL, {"source": "gitea", "association": "OWNER"}, "ignored", "a maintainer must"),
+        (PULL, {"source": "gitea", "maintainers": "bob,ada"}, "untrusted", "whom the setting names"),
+        (PULL, {"draft": "true", "head_repo_id": 7}, "ignored", "a draft"),
+        (COMMENT, {}, "untrusted", f"/ok-to-test for {A}, by a maintainer: MEMBER"),
+        (COMMENT, {"association": "NONE"}, "ignored", "no maintainer"),
+        (COMMENT, {"text": "/retest\r\nplease"}, "untrusted", "/retest, by a maintainer"),
+        (COMMENT, {"text": "/retest", "association": "CONTRIBUTOR"}, "ignored", "no maintainer"),
+        (COMMENT, {"text": f"/ok-to-test {A[:12]}"}, "ignored", "asks for nothing"),
+        (COMMENT, {"text": f"/ok-to-test {A}0"}, "ignored", "asks for nothing"),
+        (COMMENT, {"text": f"see\n/ok-to-test {A}"}, "ignored", "asks for nothing"),
+        (COMMENT, {"text": "/ok-to-test"}, "ignored", "asks for nothing"),
+        (NIGHTLY, {}, "trusted", "protected"),
+        (NIGHTLY, {"ref": "refs/heads/dev"}, "untrusted", "not protected"),
+        (MANUAL, {}, "ignored", "names none"),
+        (MANUAL, {"repositories": REPO}, "trusted", "protected"),
+        (MANUAL, {"repositories": "https://git.example.com/team/shop2"}, "ignored", "not watched"),
+    ],
+)
+def test_the_lane_follows_from_the_event_and_the_rules(
+    fields: dict[str, Any], changed: dict[str, Any], lane: str, reason: str
+) -> None:
+    """Whoever pushes to a protected ref may publish; a stranger's commit runs only after a maintainer named it."""
+    found = read(fields, **changed)
+    assert found.lane == lane, found.reason
+    assert reason in found.reason
+
+
+def test_what_is_checked_out() -> None:
+    """A branch and a pull request are checked out at the event's commit, a tag at the tag, the rest at the ref."""
+    assert read(PUSH).revision == A
+    tag = read(PUSH, ref="refs/tags/v1")
+    assert (tag.kind, tag.revision, tag.head) == (Kind.TAG, "refs/tags/v1", A)
+    pull = read(PULL)
+    assert (pull.ref, pull.revision, pull.base, pull.number) == ("refs/pull/3/head", A, "refs/heads/main", 3)
+    assert read(PULL, source="gitlab").ref == "refs/merge-requests/3/head"
+    assert read(COMMENT).revision == A
+    assert read(COMMENT, text="/retest").revision == "refs/pull/3/head"
+    assert read(NIGHTLY).revision == "refs/heads/main"
+    assert read(MANUAL, head=B).revision == B
+    assert read(PUSH, repositories="git@git.example.com:team/shop").repo == "git@git.example.com:team/shop"
+
+
+def test_runs_that_must_not_meet_have_different_keys() -> None:
+    """One repository has one mutex, whatever its address; a group ends at the repository, the lane and the full ref."""
+    main = read(PUSH)
+    same = [
+        read(NIGHTLY),
+        read(PUSH, repo="git@git.example.com:team/shop"),
+        read(PUSH, repo="ssh://git@GIT.example.com:22/team/shop.git"),
+    ]
+    assert {found.mutex for found in same} == {main.mutex}
+    assert {found.group for found in same} == {main.group}
+    others = [
+        read(PUSH, ref="refs/heads/a/b"),
+        read(PUSH, ref="refs/heads/a-b"),
+        read(PUSH, ref="refs/tags/main"),
+        read(PUSH, protected_branches="none"),
+        read(PUSH, repo="https://git.example.com/team-shop"),
+        read(PUSH, repo="https://git.example.com:8443/team/shop"),
+        read(PULL),
+    ]
+    assert len({found.group for found in [main, *others]}) == len(others) + 1
+    assert read(PUSH, repo="https://git.example.com/team/Shop").mutex != main.mutex
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ref": "refs/heads/$(id)\n"},
+        {"ref": "refs/heads/{{workflow.uid}}"},
+        {"ref": "refs/heads/{{=1+1}}"},
+        {"ref": "--upload-pack=touch x"},
+        {"ref": "refs/heads/../x"},
+        {"ref": "refs/heads/" + "x" * 989},
+        {"ref": "refs/notes/commits"},
+        {"ref": "main"},
+        {"ref": ""},
+        {"head": "HEAD"},
+        {"head": A[:39]},
+        {"head": ""},
+        {"repo": "ext::sh -c touch% x"},
+        {"repo": "/etc"},
+        {"repo": "file:///etc"},
+        {"repo": "ssh://-oProxyCommand=touch/x"},
+        {"repo": "https://git.example.com/{{workflow.name}}"},
+        {"repo": ""},
+        {"repo_id": "7"},
+        {"repo_id": True},
+        {"source": "nowhere"},
+        {"more": "fields"},
+    ],
+)
+def test_hostile_values_are_refused(changed: dict[str, Any]) -> None:
+    """What Git or Argo would read as something else never leaves the step."""
+    with pytest.raises(Refused):
+        read(PUSH, **changed)
+
+
+@pytest.mark.parametrize(
+    "name", ["$(id)", "`id`", "';touch-x;#", 'a"}],"args",("x', "feat@1", "x" * 200, "ä/é", "%s", "{=1}", "\u2028"]
+)
+def test_awkward_names_arrive_byte_for_byte(name: str) -> None:
+    """What Git takes for a branch is built under its own name."""
+    assert read(PUSH, ref=f"refs/heads/{name}").ref == f"refs/heads/{name}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "=",
+        encoded([]),
+        encoded("x"),
+        encoded({}),
+        encoded(None),
+        base64.b64encode(b"\xff").decode(),
+        encoded(PUSH) + "\n",
+        encoded([["["] * 9] * 9),
+        "A" * 40_000,
+        base64.b64encode(b"[" * 9000).decode(),
+    ],
+)
+def test_what_is_no_event_is_refused(text: str) -> None:
+    """Neither other JSON nor too much of it gets further."""
+    with pytest.raises(Refused):
+        events.read(text)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(PUSH)), st.one_of(st.text(), st.integers(), st.none()), max_size=6))
+def test_no_value_breaks_the_step(changed: dict[str, Any]) -> None:
+    """Whatever a field holds, it is decoded or refused."""
+    try:
+        found = read(PUSH, **changed)
+    except Refused:
+        return
+    assert found.lane in set(Lane)
+    assert not any("{{" in str(value) for value in dataclasses.astuple(found))
+
+
+def test_patterns_are_whole_names() -> None:
+    """A pattern is no regular expression, and an empty setting protects nothing."""
+    assert lanes.patterns(" main, release/** ,") == ("main", "release/**")
+    for text in ("a b", "x^", "a?", "{{x}}"):
+        with pytest.raises(Misconfigured):
+            lanes.patterns(text)
+    with pytest.raises(Misconfigured):
+        read(PUSH, repositories="ext::x")
+
+
+def test_an_address_and_its_other_forms_are_one_place() -> None:
+    """Ports matter where they name another server."""
+    assert lanes.place(RepositoryUrl("http://h:3000/a/b.git")) == "h:3000/a/b"
+    assert lanes.place(RepositoryUrl("ssh://git@h:2222/a/b/")) == lanes.place(RepositoryUrl("git@h:a/b.git")) == "h/a/b"
