@@ -1,4 +1,4 @@
-"""The real registry program of the distribution, on a free port of loopback, for the length of a `with` block."""
+"""The real registry program of the distribution, on a free port, for the length of a `with` block."""
 
 from __future__ import annotations
 
@@ -20,23 +20,32 @@ START_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def registry(tmp_path: Path, auth: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run a registry whose data lives in `tmp_path`/registry and give its address, 127.0.0.1:PORT.
+def registry(
+    tmp_path: Path,
+    auth: Mapping[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[str]:
+    """Run a registry whose data lives in `tmp_path`/registry and give its address, HOST:PORT.
 
-    With `auth`, a map of users to passwords, it wants one of these by Basic authentication. The data stays
-    when the block ends, so a second block over the same folder goes on where the first one stopped.
+    With `auth`, a map of users to passwords, it wants one of these by Basic authentication; with a certificate and its
+    key, it speaks TLS, and the certificate must be its own authority. The data stays when the block ends, so a second block over the same folder goes on where the
+    first one stopped.
     """
     program = shutil.which("docker-registry") or shutil.which("registry")
     assert program, "no registry program: apt-get install docker-registry"
     folder = tmp_path / "registry"
     folder.mkdir(parents=True, exist_ok=True)
     for _ in range(5):
-        address = f"127.0.0.1:{_free_port()}"
-        (folder / "config.json").write_text(json.dumps(_configuration(folder, address, auth)), encoding="utf-8")
+        address = f"{host}:{_free_port(host)}"
+        (folder / "config.json").write_text(
+            json.dumps(_configuration(folder, address, auth, certificate)), encoding="utf-8"
+        )
         with (folder / "log").open("ab") as log:
             child = subprocess.Popen([program, "serve", str(folder / "config.json")], stdout=log, stderr=log)
         try:
-            if _starts(child, address):
+            if _starts(child, address, certificate):
                 yield address
                 return
         finally:
@@ -45,12 +54,17 @@ def registry(tmp_path: Path, auth: Mapping[str, str] | None = None) -> Iterator[
     raise AssertionError(f"the registry did not start: {(folder / 'log').read_text(encoding='utf-8')[-2000:]}")
 
 
-def _configuration(folder: Path, address: str, auth: Mapping[str, str] | None) -> dict[str, object]:
+def _configuration(
+    folder: Path, address: str, auth: Mapping[str, str] | None, certificate: tuple[Path, Path] | None
+) -> dict[str, object]:
+    http: dict[str, object] = {"addr": address}
+    if certificate is not None:
+        http["tls"] = dict(zip(("certificate", "key"), map(str, certificate), strict=True))
     configuration: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "info"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": address},
+        "http": http,
     }
     if auth is not None:
         lines = [f"{user}:{_bcrypt(password)}\n" for user, password in auth.items()]
@@ -68,19 +82,21 @@ def _bcrypt(password: str) -> str:
     return str(hashed.decode())
 
 
-def _starts(child: subprocess.Popen[bytes], address: str) -> bool:
+def _starts(child: subprocess.Popen[bytes], address: str, certificate: tuple[Path, Path] | None) -> bool:
     """Whether the process answers; False when it ended, as it does when somebody else took the port."""
     deadline = time.monotonic() + START_SECONDS
-    with urllib3.PoolManager(retries=False, timeout=2.0) as pool:
+    url = f"{'https' if certificate else 'http'}://{address}/v2/"
+    authority = str(certificate[0]) if certificate else None
+    with urllib3.PoolManager(retries=False, timeout=2.0, ca_certs=authority) as pool:
         while child.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(urllib3.exceptions.HTTPError):
-                if pool.request("GET", f"http://{address}/v2/").status in {200, 401}:
+                if pool.request("GET", url).status in {200, 401}:
                     return True
             time.sleep(0.02)
     return False
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A real OpenSSH server on a free port of loopback, for the user that runs the tests."""
+"""A real OpenSSH server on a free port, for the user that runs the tests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class SshServer:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[SshServer]:
-    """Run the server until the block ends; `folder` takes its keys."""
+def serving(folder: Path, *, host: str = "127.0.0.1") -> Iterator[SshServer]:
+    """Run the server at an address of this machine until the block ends; `folder` takes its keys."""
     program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
     assert program, "no sshd: apt-get install openssh-server"
     folder.mkdir()
@@ -34,12 +34,12 @@ def serving(folder: Path) -> Iterator[SshServer]:
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)]
         subprocess.run(make, check=True)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((host, 0))
         port = free.getsockname()[1]
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     (folder / "config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"ListenAddress {host}:{port}\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {folder}/user.pub\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\n"
     )
@@ -48,24 +48,24 @@ def serving(folder: Path) -> Iterator[SshServer]:
             [program, "-D", "-e", "-f", str(folder / "config")], stderr=log, stdin=subprocess.DEVNULL
         )
         try:
-            _wait(port, child, folder / "log")
+            _wait((host, port), child, folder / "log")
             public = " ".join((folder / "host.pub").read_text().split()[:2])
             yield SshServer(
-                url=f"ssh://{getpass.getuser()}@127.0.0.1:{port}",
+                url=f"ssh://{getpass.getuser()}@{host}:{port}",
                 key=folder / "user",
-                known_hosts=f"[127.0.0.1]:{port} {public}\n",
+                known_hosts=f"[{host}]:{port} {public}\n",
             )
         finally:
             child.terminate()
             child.wait()
 
 
-def _wait(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(address: tuple[str, int], child: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         assert child.poll() is None, log.read_text()
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(address, timeout=1).close()
         except OSError:
             time.sleep(0.02)
         else:

@@ -58,7 +58,8 @@ def check_installation(
     )
     client.resolve(to)
     _say(f"{registry} answers")
-    with tempfile.TemporaryDirectory(prefix="shipway-") as folder:
+    # In the workspace, as every build: overlays do not stand on the overlay that a container's own root is.
+    with tempfile.TemporaryDirectory(prefix="shipway-", dir=Path.cwd()) as folder:
         made = build(
             checkout=_checkout(Path(folder) / "source", program),
             source=Path(folder) / "source",

@@ -68,21 +68,31 @@ class Installation:
             "registry": registry,
             "project": self.namespace,
             "plain-http": registry,
+            "builder": "buildah",
             "mirrors": f"shipway.local={registry}",
         }
 
-    def configure(self, **settings: str) -> None:
-        """Install the chart, or bring it to other settings; names are written with _ for -."""
+    def configure(self, values: Mapping[str, Any] | None = None, **settings: str) -> None:
+        """Install the chart, or bring it to other values and settings; names of settings are written with _ for -."""
         given = {**self.settings, **{name.replace("_", "-"): value for name, value in settings.items()}}
-        values = {"image": self.where.image, "imagePullPolicy": "Always", "settings": given}
+        whole = {"image": self.where.image, "imagePullPolicy": "Always", "settings": given, **(values or {})}
+        self.helm("upgrade", "--install", "shipway", str(CHART), "--wait", "--values", "-", given=json.dumps(whole))
+
+    def check(self) -> str:
+        """Run `helm test` and return what it wrote; fails where it does."""
+        return self.helm("test", "shipway", "--logs")
+
+    def remove(self) -> None:
+        """Uninstall the chart."""
+        self.helm("uninstall", "shipway", "--wait")
+
+    def helm(self, *words: str, given: str = "") -> str:
+        """Run Helm in the namespace and return what it wrote; fails where it does."""
         done = subprocess.run(
-            ["helm", "upgrade", "--install", "shipway", str(CHART), "-n", self.namespace, "--values", "-"],
-            input=json.dumps(values),
-            capture_output=True,
-            text=True,
-            check=False,
+            ["helm", *words, "-n", self.namespace], input=given, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def start(self, template: str, **arguments: str) -> str:
         """Start a run of a template and return its name; names of arguments are written with _ for -."""

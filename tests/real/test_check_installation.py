@@ -15,14 +15,19 @@ BUSYBOX = "busybox"
 
 
 @each_builder
-def test_registry_and_builder_are_tried(builder: str, tmp_path: Path, cache: Path) -> None:
-    """With what works, it says who built; the registry has nothing new."""
+def test_registry_and_builder_are_tried(
+    builder: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what works, it says who built; the registry has nothing new, nor has the workspace."""
+    (tmp_path / "workspace").mkdir()
+    monkeypatch.chdir(tmp_path / "workspace")
     with registry(tmp_path) as address:
         found = check_installation(
             registry=address, project="team", plain_http=address, builder=builder, cache=cache, program=BUSYBOX
         )
     assert found.registry == f"{address}/team"
     assert found.builder.startswith(f"{builder} ")
+    assert not list((tmp_path / "workspace").iterdir())
     assert not list((tmp_path / "registry").glob("data/docker/registry/v2/repositories/*"))
 
 
