@@ -1,6 +1,8 @@
 # The image that pods run: Shipway's command and the programs that it drives, for a user without privileges.
 #
-# BASE is any Debian 12. TOOLS is the stage, or the name of an image, that holds BuildKit and Helm in /opt/tools/bin.
+# BASE is any Debian 12; name it by digest, and APT_SOURCES an archive that keeps its past, and every byte is pinned: what
+# comes from elsewhere is pinned by requirements/ and setup/. TOOLS is the stage, or the name of an image, that holds
+# BuildKit and Helm in /opt/tools/bin.
 ARG BASE=debian:bookworm-slim
 ARG TOOLS=built-tools
 
@@ -29,13 +31,17 @@ RUN /build/setup/tools /opt/tools
 FROM ${TOOLS} AS tools
 
 FROM ${BASE}
+# Lines for /etc/apt/sources.list in place of the base's: "deb [check-valid-until=no] ADDRESS bookworm main".
+ARG APT_SOURCES=""
 # libcap2-bin is needed here alone: newuidmap and newgidmap must carry file capabilities in place of the setuid bit,
-# since the setuid bit would ask for more than CAP_SETUID and CAP_SETGID.
-RUN apt-get update \
+# since the setuid bit would ask for more than CAP_SETUID and CAP_SETGID. No other program keeps one, either.
+RUN if [ -n "$APT_SOURCES" ]; then rm -rf /etc/apt/sources.list.d && echo "$APT_SOURCES" > /etc/apt/sources.list; fi \
+ && printf 'path-exclude=%s\n' '/usr/share/man/*' '/usr/share/locale/*' '/usr/lib/cni/*' > /etc/dpkg/dpkg.cfg.d/small \
+ && apt-get update \
  && apt-get install --yes --no-install-recommends \
-      buildah ca-certificates fuse-overlayfs git git-lfs libcap2-bin openssh-client python3 rootlesskit runc slirp4netns uidmap util-linux \
- && rm -rf /var/lib/apt/lists/* \
- && chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap \
+      buildah ca-certificates git git-lfs libcap2-bin openssh-client python3 rootlesskit runc uidmap util-linux \
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
  && setcap cap_setuid+ep /usr/bin/newuidmap \
  && setcap cap_setgid+ep /usr/bin/newgidmap \
  && useradd --uid 1000 --create-home --home-dir /home/shipway shipway \
