@@ -66,16 +66,26 @@ def discover(paths: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
     return tuple(sorted(found.values()))
 
 
+def is_name(name: str) -> bool:
+    """Whether an image can have that name: lower-case letters, digits, and single signs between them."""
+    return _NAME.fullmatch(name) is not None
+
+
+def bare_name(name: str, *, registry: str, project: str) -> str:
+    """Return what a Dockerfile's `name` would be called if it meant an image of the same repository."""
+    own = "/".join(filter(None, (registry, project))) + "/"
+    if not registry or not name.startswith(own):
+        return name
+    rest = name.removeprefix(own).partition("@")[0]
+    return rest.rpartition(":")[0] or rest
+
+
 def sibling(name: str, images: Sequence[Image], *, registry: str, project: str, user: str = "") -> Image | None:
     """Return the image of the same repository that a Dockerfile's `name` means, or None for one from outside.
 
     An image's own name, `user`, is never itself: `FROM nginx` in a folder nginx means the public image.
     """
-    own = "/".join(filter(None, (registry, project))) + "/"
-    bare = name
-    if registry and name.startswith(own):
-        rest = name.removeprefix(own).partition("@")[0]
-        bare = rest.rpartition(":")[0] or rest
+    bare = bare_name(name, registry=registry, project=project)
     return next((image for image in images if image.name == bare and image.name != user), None)
 
 

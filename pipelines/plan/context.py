@@ -1,0 +1,116 @@
+"""What a builder is given of a tree: the files of an image's context, after .dockerignore, with what is laid into it."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import posixpath
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from pipelines.plan import dockerignore
+from pipelines.plan.dockerfile import Dockerfile
+from pipelines.plan.dockerignore import Rules
+from pipelines.plan.git_tree import File, GitTree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The files that a builder gets."""
+
+    digest: str
+    """Over each path, mode and id."""
+    files: int
+    excluded: tuple[str, ...]
+    """Files of the context that are kept from the builder because `deploy` writes them."""
+
+
+def of(
+    tree: GitTree,
+    *,
+    folder: str,
+    dockerfile: str,
+    shared: Iterable[str] = (),
+    written: Collection[str] = (),
+    read: Dockerfile | None = None,
+) -> Context:
+    """Return the context of an image; raises ShipwayError for a .dockerignore with a malformed line.
+
+    `shared` are folders that are laid into it under their own path, `written` the files that a deployment changes: these
+    are left out, unless the Dockerfile (`read`) names them or a folder that they are in.
+    """
+    found = dict(_relative(tree, folder, tree.below(folder)))
+    for other in shared:
+        if not _is_below(other, folder):
+            found.update((path, tree.files[path]) for path in tree.below(other))
+    rules = _rules(tree, folder, dockerfile)
+    total, count, excluded = hashlib.sha256(), 0, []
+    inside = {path for path, _ in _relative(tree, folder, written)} if written else set()
+    for path in rules.kept(sorted(found)):
+        if path in inside and read is not None and not names(read, path):
+            excluded.append(path)
+            continue
+        file = found[path]
+        total.update(f"{file.mode} {file.id} {path}\0".encode("utf-8", "surrogateescape"))
+        count += 1
+    return Context(digest=total.hexdigest(), files=count, excluded=tuple(excluded))
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest of a file's content."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def collisions(tree: GitTree, folder: str, shared: Iterable[str]) -> tuple[str, ...]:
+    """Return the shared folders under whose path the context has something of its own."""
+    return tuple(
+        other
+        for other in shared
+        if not _is_below(other, folder)
+        and (tree.below(posixpath.join(folder, other)) or posixpath.join(folder, other) in tree.files)
+    )
+
+
+def ignore_files(folder: str, dockerfile: str) -> tuple[str, str]:
+    """Return where an image's .dockerignore may be; the first that is there counts, alone."""
+    return f"{dockerfile}{dockerignore.NAME}", posixpath.normpath(posixpath.join(folder, dockerignore.NAME))
+
+
+def names(dockerfile: Dockerfile, path: str) -> bool:
+    """Whether a Dockerfile names a file of its context, or a folder that it is in; `COPY . .` names nothing."""
+    around = [path]
+    while "/" in around[-1]:
+        around.append(around[-1].rpartition("/")[0])
+    return any(
+        "$" in source or any(fnmatch.fnmatchcase(part, source) for part in around) for source in _sources(dockerfile)
+    )
+
+
+def _sources(dockerfile: Dockerfile) -> Iterator[str]:
+    for stage in dockerfile.stages:
+        for instruction in stage.instructions:
+            if instruction.name in {"COPY", "ADD"} and not instruction.flag("from"):
+                for word in instruction.words[:-1]:
+                    yield posixpath.normpath(word.lstrip("/") or ".")
+            for mount in instruction.mounts:
+                if mount.get("type", "bind") == "bind" and "from" not in mount:
+                    source = mount.get("source") or mount.get("src") or "."
+                    yield posixpath.normpath(source.lstrip("/") or ".")
+
+
+def _rules(tree: GitTree, folder: str, dockerfile: str) -> Rules:
+    for path in ignore_files(folder, dockerfile):
+        if path in tree.files:
+            return Rules.parse((tree.read(path) or b"").decode("utf-8", "surrogateescape"), path)
+    return Rules.parse("", folder)
+
+
+def _relative(tree: GitTree, folder: str, paths: Iterable[str]) -> Iterator[tuple[str, File]]:
+    start = 0 if folder == "." else len(folder) + 1
+    for path in paths:
+        if start == 0 or path.startswith(f"{folder}/"):
+            yield path[start:], tree.files[path]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return folder in {".", path} or path.startswith(f"{folder}/")

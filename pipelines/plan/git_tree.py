@@ -1,0 +1,66 @@
+"""The tree of one commit as a value: every path with its mode and id, and the content of the few files that were read."""
+
+from __future__ import annotations
+
+import posixpath
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+LINK = "120000"
+_MAX_LINKS = 40
+"""As many as Linux follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, link or submodule: Git's mode and id, which decide its content."""
+
+    mode: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitTree:
+    """One commit's tree; nothing in it leads out of it."""
+
+    files: Mapping[str, File] = field(repr=False)
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What was read, by path; of a link, where it leads."""
+
+    @cached_property
+    def paths(self) -> Sequence[str]:
+        """Every path, in order."""
+        return sorted(self.files)
+
+    def below(self, folder: str) -> Sequence[str]:
+        """Return the paths in a folder, in order; `.` is the root."""
+        if folder == ".":
+            return self.paths
+        return self.paths[bisect_left(self.paths, f"{folder}/") : bisect_left(self.paths, f"{folder}0")]
+
+    def target(self, path: str) -> str:
+        """Return the file that a path leads to through links, the path itself for a file, an empty string for none.
+
+        Links that were not read, and those that leave the tree, lead to nothing.
+        """
+        for _ in range(_MAX_LINKS):
+            file = self.files.get(path)
+            if file is None:
+                return ""
+            if file.mode != LINK:
+                return path
+            path = self.link(path)
+        return ""
+
+    def link(self, path: str) -> str:
+        """Return the path that a link names, an empty string where it was not read or leads out of the tree."""
+        to = self.contents.get(path, b"").decode("utf-8", "surrogateescape")
+        found = posixpath.normpath(posixpath.join(posixpath.dirname(path), to)) if to else ""
+        return "" if found.startswith(("/", "../")) or found in {".", ".."} else found
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a file, links followed; None where there is none or it was not read."""
+        target = self.target(path)
+        return self.contents.get(target) if target else None

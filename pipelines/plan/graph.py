@@ -1,0 +1,366 @@
+"""The images that a tree declares and what each of them stands on, with everything that is wrong with them.
+
+Nothing is raised and nothing is asked: what a file says wrongly becomes a finding with its line, and the images that it
+concerns are blocked, with all that stand on them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from pipelines.errors import Refused, ShipwayError
+from pipelines.model.plan import ERROR, WARNING, Finding
+from pipelines.plan import context, dockerfile, features, images, shipway_yaml
+from pipelines.plan.context import Context
+from pipelines.plan.dockerfile import Dockerfile, External, Instruction
+from pipelines.plan.git_tree import GitTree
+from pipelines.plan.images import Image
+from pipelines.plan.shipway_yaml import Configuration, ImageSettings
+
+MOST_WAVES = 8
+"""The workflow has a fixed number of them."""
+_PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
+_URL = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
+_PINNED_REPOSITORY = re.compile(r"[^#]+\.git#[0-9a-f]{40,64}(?::.*)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is built, for whom and by what; the same for all images of a plan."""
+
+    platform: str
+    builder: str
+    """Its kind."""
+    builder_version: str
+    compression: str
+    build_args: tuple[str, ...] = ()
+    """For every Dockerfile; they win over those of shipway.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """A line that names an image of the same repository."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One image: what it is made of, and what it stands on."""
+
+    image: Image
+    settings: ImageSettings
+    build_args: tuple[str, ...]
+    """Those that its Dockerfile declares, sorted by name."""
+    dockerfile: str = ""
+    """Digest of the Dockerfile's content."""
+    context: Context | None = None
+    parents: tuple[Edge, ...] = ()
+    externals: tuple[External, ...] = ()
+    blocked: str = ""
+    """Why it cannot be built; empty where it can."""
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.image.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Every image by name, parents first."""
+
+    nodes: Mapping[str, Node]
+    off: tuple[Image, ...]
+    """Those that shipway.yaml switches off."""
+    findings: tuple[Finding, ...] = field(repr=False)
+
+
+def read(
+    tree: GitTree,
+    configuration: Configuration,
+    target: Target,
+    *,
+    root_name: str,
+    registry: str,
+    project: str,
+    written: Sequence[str] = (),
+) -> Graph:
+    """Return the images of a tree; `written` are the files that a deployment writes."""
+    found, off, findings = _discover(tree, configuration, root_name)
+    reader = _Reader(
+        tree=tree,
+        target=target,
+        registry=registry,
+        project=project,
+        written=written,
+        known={image.name: image for image, _ in found},
+        off={image.name: image for image in off},
+        findings=findings,
+    )
+    nodes = {image.name: reader.node(image, configuration) for image, blocked in found if not blocked}
+    nodes |= {image.name: _blocked(image, configuration, why) for image, why in found if why}
+    findings += _unused(configuration, [image.path for image, _ in found] + [image.path for image in off])
+    nodes = _without_circles(nodes, findings)
+    nodes = _without_depth(nodes, findings)
+    return Graph(nodes=_spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
+
+
+def told(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
+    """Return the finding that an error about a file makes; its line is the one that the error begins with."""
+    match = _PLACE.fullmatch(error.what)
+    what = match["what"] if match else error.what
+    text = f"{what}: {error.seen}" if error.seen else what
+    place, line = (match["path"], int(match["line"])) if match else (path, 0)
+    return Finding(path=place, line=line, level=level, rule=rule, text=" ".join(text.split()), todo=error.todo)
+
+
+def _discover(
+    tree: GitTree, configuration: Configuration, root_name: str
+) -> tuple[list[tuple[Image, str]], list[Image], list[Finding]]:
+    """Return each image with what blocks it, those that are off, and the findings."""
+    found: dict[str, tuple[Image, str]] = {}
+    off: list[Image] = []
+    findings: list[Finding] = []
+    for path in tree.paths:
+        if not path.endswith("Dockerfile") or PurePosixPath(path).name != "Dockerfile":
+            continue
+        folder = str(PurePosixPath(path).parent)
+        if configuration.is_ignored(folder):
+            continue
+        settings = configuration.image(folder)
+        name = settings.name or PurePosixPath(folder).name or root_name
+        image = Image(name=name, path=folder, dockerfile=path)
+        if not settings.build:
+            off.append(image)
+        elif not images.is_name(name):
+            todo = f"give it a name in {shipway_yaml.NAME}, or ignore its folder there"
+            findings.append(_finding(path, 0, "name", f"the folder's name {name!r} cannot name an image", todo))
+        elif name in found:
+            first = found[name][0]
+            text = f"{first.dockerfile} is an image of the name {name}, too"
+            todo = f"rename a folder, or name one of them in {shipway_yaml.NAME}"
+            findings.append(_finding(path, 0, "name", text, todo))
+            found[name] = (first, "another image has the same name")
+        else:
+            found[name] = (image, "")
+    return list(found.values()), off, findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    tree: GitTree
+    target: Target
+    registry: str
+    project: str
+    written: Sequence[str]
+    known: Mapping[str, Image]
+    off: Mapping[str, Image]
+    findings: list[Finding]
+
+    def node(self, image: Image, configuration: Configuration) -> Node:
+        """Return an image with its edges, or blocked where its files say something that cannot be."""
+        settings = configuration.image(image.path)
+        try:
+            return self._read(image, settings, configuration)
+        except ShipwayError as error:
+            rule = "refused" if isinstance(error, Refused) else "arg" if "no value" in error.what else "dockerfile"
+            finding = told(error, image.dockerfile, rule)
+            self.findings.append(finding)
+            return _blocked(image, configuration, f"{finding.path}:{finding.line} {finding.text}")
+
+    def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> Node:
+        file = self._dockerfile(image)
+        given = {**settings.build_args, **dict(arg.partition("=")[::2] for arg in self.target.build_args)}
+        declared = _declared(file)
+        build_args = tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in declared)
+        features.check(file, secrets=settings.secrets)
+        if self.target.builder == "buildah":
+            features.check_buildah(file, self.target.builder_version)
+        platform = self.target.platform
+        reached = file.reached(build_args, target=settings.target, platform=platform)
+        needed = file.externals(build_args, target=settings.target, platform=platform)
+        parents: list[Edge] = []
+        externals: list[External] = []
+        for external in needed:
+            bare = images.bare_name(external.name, registry=self.registry, project=self.project)
+            if bare == image.name:
+                externals.append(external)
+            elif bare in self.known:
+                parents.append(Edge(name=bare, line=external.line))
+                self._warn_of_shadow(image, external)
+            elif bare in self.off:
+                raise ShipwayError(
+                    f"{image.dockerfile}:{external.line}: the image {bare} is switched off",
+                    todo=f"switch it on in {shipway_yaml.NAME}, or name another image",
+                )
+            else:
+                externals.append(external)
+        self.findings.extend(_additions(file, reached))
+        self._check_shared(image, settings, configuration)
+        return Node(
+            image=image,
+            settings=settings,
+            build_args=build_args,
+            dockerfile=context.digest_of(self.tree.read(image.dockerfile) or b""),
+            context=context.of(
+                self.tree,
+                folder=image.path,
+                dockerfile=image.dockerfile,
+                shared=settings.shared,
+                written=self.written,
+                read=file,
+            ),
+            parents=tuple({edge.name: edge for edge in reversed(parents)}.values())[::-1],
+            externals=tuple(externals),
+        )
+
+    def _dockerfile(self, image: Image) -> Dockerfile:
+        data = self.tree.read(image.dockerfile)
+        if data is None:
+            raise ShipwayError(
+                f"{image.dockerfile} is a link that leads to no file of the repository", todo="commit the file itself"
+            )
+        try:
+            return dockerfile.read(data.decode("utf-8"), image.dockerfile)
+        except UnicodeDecodeError as error:
+            raise ShipwayError(f"{image.dockerfile} is not UTF-8 text", seen=str(error), todo="save it so") from None
+
+    def _warn_of_shadow(self, image: Image, external: External) -> None:
+        if external.name in images.PUBLIC:
+            text = (
+                f"{external.name} is this repository's image in {self.known[external.name].path}, not the public image"
+            )
+            self.findings.append(_finding(image.dockerfile, external.line, "shadow", text, level=WARNING))
+
+    def _check_shared(self, image: Image, settings: ImageSettings, configuration: Configuration) -> None:
+        line = configuration.line(image.path, "shared")
+        for folder in settings.shared:
+            if not self.tree.below(folder):
+                raise ShipwayError(
+                    f"{shipway_yaml.NAME}:{line}: there is no folder {folder} to share", todo="name a folder with files"
+                )
+        if taken := context.collisions(self.tree, image.path, settings.shared):
+            raise ShipwayError(
+                f"{shipway_yaml.NAME}:{line}: {image.path} has a {taken[0]} of its own",
+                todo="rename one of them: the shared folder is laid into the context under its path",
+            )
+
+
+def _blocked(image: Image, configuration: Configuration, why: str) -> Node:
+    return Node(image=image, settings=configuration.image(image.path), build_args=(), blocked=why)
+
+
+def _declared(file: Dockerfile) -> frozenset[str]:
+    """Return the arguments that a Dockerfile declares anywhere; no other has an effect."""
+    instructions = (*file.globals, *(i for stage in file.stages for i in stage.instructions))
+    return frozenset(word.partition("=")[0] for i in instructions if i.name == "ARG" for word in i.words)
+
+
+def _additions(file: Dockerfile, reached: frozenset[int]) -> Iterator[Finding]:
+    """Find what a build fetches without saying what it must be: the key cannot know when it changes."""
+    for number in sorted(reached):
+        for instruction in file.stages[number].instructions:
+            if instruction.name == "ADD" and not instruction.flag("checksum"):
+                for source in _urls(instruction):
+                    yield _finding(
+                        file.where,
+                        instruction.line,
+                        "add",
+                        f"ADD fetches {source} and nothing says what it must be",
+                        "add --checksum=sha256:…, or max-age in shipway.yaml so that it is fetched anew",
+                        level=WARNING,
+                    )
+
+
+def _urls(instruction: Instruction) -> Iterator[str]:
+    for word in instruction.words[:-1]:
+        if _URL.match(word) and not _PINNED_REPOSITORY.fullmatch(word):
+            yield word
+
+
+def _unused(configuration: Configuration, folders: Sequence[str]) -> Iterator[Finding]:
+    for entry in configuration.entries:
+        if not any(map(entry.fits, folders)):
+            text = f"there is no image in {entry.pattern}"
+            yield _finding(shipway_yaml.NAME, entry.line, "unused", text, "correct the folder", level=WARNING)
+
+
+def _without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
+    """Return the images in an order in which parents come first; those in a circle are blocked, each circle told once."""
+    found: dict[str, Node] = {}
+    waiting = {name: {edge.name for edge in node.parents if edge.name in nodes} for name, node in nodes.items()}
+    children: dict[str, list[str]] = {}
+    for name, parents in waiting.items():
+        for parent in parents:
+            children.setdefault(parent, []).append(name)
+    ready = sorted(name for name, parents in waiting.items() if not parents)
+    while waiting:
+        if not ready:
+            chain = _circle(waiting)
+            told_in = nodes[chain[0]]
+            line = next(edge.line for edge in told_in.parents if edge.name == chain[1])
+            text = f"images stand on each other in a circle: {' → '.join(chain)}"
+            findings.append(_finding(told_in.image.dockerfile, line, "cycle", text, "take one of the FROM lines out"))
+            for name in chain[:-1]:
+                nodes = {**nodes, name: replace(nodes[name], blocked=f"in a circle: {' → '.join(chain)}", parents=())}
+            ready = sorted(set(chain))
+        following: list[str] = []
+        for name in ready:
+            if name not in waiting:
+                continue
+            del waiting[name]
+            found[name] = nodes[name]
+            for child in children.get(name, ()):
+                if child in waiting:
+                    waiting[child].discard(name)
+                    if not waiting[child]:
+                        following.append(child)
+        ready = sorted(following)
+    return found
+
+
+def _circle(waiting: Mapping[str, set[str]]) -> list[str]:
+    chain = [min(waiting)]
+    while True:
+        following = min(waiting[chain[-1]] & waiting.keys())
+        if following in chain:
+            circle = chain[chain.index(following) :]
+            start = circle.index(min(circle))
+            return [*circle[start:], *circle[:start], circle[start]]
+        chain.append(following)
+
+
+def _without_depth(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
+    """Block the images that stand on more images of the repository, one over the other, than there are waves."""
+    chains: dict[str, tuple[str, ...]] = {}
+    found = dict(nodes)
+    for name, node in nodes.items():
+        below = max((chains[edge.name] for edge in node.parents if edge.name in chains), key=len, default=())
+        chains[name] = (*below, name)
+        if len(chains[name]) > MOST_WAVES:
+            chain = " → ".join(chains[name])
+            if len(chains[name]) == MOST_WAVES + 1:
+                line = next(edge.line for edge in node.parents if edge.name == below[-1])
+                text = f"more than {MOST_WAVES} images stand on each other: {chain}"
+                findings.append(_finding(node.image.dockerfile, line, "depth", text, "let one stand on an earlier one"))
+            found[name] = replace(node, blocked=f"more than {MOST_WAVES} images deep: {chain}")
+    return found
+
+
+def _spread(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Block every image that stands on a blocked one."""
+    found: dict[str, Node] = {}
+    for name, node in nodes.items():
+        parent = next((edge.name for edge in node.parents if edge.name in found and found[edge.name].blocked), "")
+        blocked = node.blocked or (f"parent image {parent} is blocked" if parent else "")
+        found[name] = replace(node, blocked=blocked) if blocked != node.blocked else node
+    return found
+
+
+def _finding(path: str, line: int, rule: str, text: str, todo: str = "", *, level: str = ERROR) -> Finding:
+    return Finding(path=path, line=line, level=level, rule=rule, text=text, todo=todo)

@@ -1,0 +1,162 @@
+"""The graph of a tree's images, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.plan import shipway_yaml
+from pipelines.plan.graph import MOST_WAVES
+from tests.trees import TARGET, read
+
+
+def told(files: dict[str, str]) -> list[str]:
+    """Return the findings as people see them."""
+    return [str(finding) for finding in read(files).findings]
+
+
+def test_edges_come_from_everything_that_names_an_image() -> None:
+    """FROM with arguments, COPY --from and mounts, by bare name and by the deployment's own address."""
+    found = read(
+        {
+            "base/Dockerfile": "FROM debian:12\n",
+            "tools/Dockerfile": "FROM scratch\n",
+            "data/Dockerfile": "FROM scratch\n",
+            "web/Dockerfile": "ARG KIND=base\nFROM registry.example/team/${KIND}:1\nCOPY --from=tools /a /a\n"
+            "RUN --mount=from=data,target=/d true\nCOPY --from=busybox:1 /b /b\n",
+            "Dockerfile": "FROM web\n",
+        }
+    )
+    web = found.nodes["web"]
+    assert [(edge.name, edge.line) for edge in web.parents] == [("base", 2), ("tools", 3), ("data", 4)]
+    assert [external.name for external in web.externals] == ["busybox:1"]
+    assert list(found.nodes) == ["base", "data", "tools", "web", "shop"]
+    assert found.findings == ()
+
+
+def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
+    """What FROM stands on may depend on them; the caller's win; undeclared ones have no effect."""
+    files = {
+        "a/Dockerfile": "FROM scratch\n",
+        "b/Dockerfile": "FROM scratch\n",
+        "web/Dockerfile": "ARG ON\nFROM ${ON} AS one\nFROM scratch\n",
+        shipway_yaml.NAME: "images: {web: {build-args: {ON: a, OTHER: x}, target: one}}\n",
+    }
+    assert [edge.name for edge in read(files).nodes["web"].parents] == ["a"]
+    other = read(files, target=TARGET.__class__(**{**vars(TARGET), "build_args": ("ON=b",)}))
+    assert [edge.name for edge in other.nodes["web"].parents] == ["b"]
+    assert other.nodes["web"].build_args == ("ON=b",)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"a/Dockerfile": "FROM c\n", "b/Dockerfile": "\nFROM a\n", "c/Dockerfile": "FROM b\n"},
+            "a/Dockerfile:1: error: images stand on each other in a circle: a → c → b → a [cycle]",
+        ),
+        (
+            {"x/web/Dockerfile": "FROM scratch\n", "y/web/Dockerfile": "FROM scratch\n"},
+            "y/web/Dockerfile: error: x/web/Dockerfile is an image of the name web, too [name]",
+        ),
+        ({"Web/Dockerfile": "FROM scratch\n"}, "Web/Dockerfile: error: the folder's name 'Web' cannot name an image"),
+        (
+            {"a/Dockerfile": "ARG BASE\n\nFROM ${BASE}\n"},
+            "a/Dockerfile:3: error: the variable BASE has no value: '${BASE}' [arg]",
+        ),
+        (
+            {"a/Dockerfile": "FROM scratch\n\nADD https://example.org/x.tar /x\n"},
+            "a/Dockerfile:3: warning: ADD fetches https://example.org/x.tar and nothing says what it must be [add]",
+        ),
+        ({"a/Dockerfile": "FRM scratch\n"}, "a/Dockerfile: error: a/Dockerfile "),
+        ({"a/Dockerfile": "FROM scratch\nRUN --network=host x\n"}, "a/Dockerfile:2: error: RUN --network is not given"),
+        (
+            {"a/Dockerfile": "FROM scratch\n", "a/.dockerignore": "ok\n[\n"},
+            "a/.dockerignore:2: error: not a pattern that builders read",
+        ),
+        (
+            {
+                "a/Dockerfile": "FROM b\n",
+                "b/Dockerfile": "FROM scratch\n",
+                "shipway.yaml": "images: {b: {build: false}}",
+            },
+            "a/Dockerfile:1: error: the image b is switched off",
+        ),
+        (
+            {"a/Dockerfile": "FROM scratch\n", "shipway.yaml": "images:\n  a:\n    shared: [core]\n"},
+            "shipway.yaml:3: error: there is no folder core to share",
+        ),
+        (
+            {
+                "a/Dockerfile": "FROM scratch\n",
+                "a/core/x": "",
+                "core/x": "",
+                "shipway.yaml": "images: {a: {shared: [core]}}",
+            },
+            "shipway.yaml:1: error: a has a core of its own",
+        ),
+        (
+            {"a/Dockerfile": "FROM scratch\n", "shipway.yaml": "images:\n  b: {}\n"},
+            "shipway.yaml:2: warning: there is no image in b [unused]",
+        ),
+        (
+            {"debian/Dockerfile": "FROM scratch\n", "a/Dockerfile": "FROM debian\n"},
+            "a/Dockerfile:1: warning: debian is this repository's image in debian, not the public image [shadow]",
+        ),
+    ],
+)
+def test_each_fault_is_a_finding_with_its_place(files: dict[str, str], said: str) -> None:
+    """Nothing is raised, so one plan tells all of them."""
+    found = told(files)
+    assert len(found) == 1
+    assert found[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "--checksum=sha256:0 https://example.org/x",
+        "https://example.org/x.git#0123456789012345678901234567890123456789",
+        "x",
+    ],
+)
+def test_what_is_fetched_by_digest_is_no_finding(source: str) -> None:
+    """A checksum or a commit says what it must be."""
+    assert told({"a/Dockerfile": f"FROM scratch\nADD {source} /x\n"}) == []
+
+
+def test_what_stands_on_a_fault_is_blocked_and_nothing_else() -> None:
+    """An image of another part of the tree is planned as if the fault were not there."""
+    found = read(
+        {
+            "a/Dockerfile": "FROM b\n",
+            "b/Dockerfile": "ARG X\nFROM $X\n",
+            "c/Dockerfile": "FROM a\n",
+            "d/Dockerfile": "FROM scratch\n",
+        }
+    )
+    assert {name: node.blocked for name, node in found.nodes.items()} == {
+        "b": "b/Dockerfile:2 the variable X has no value: '$X'",
+        "a": "parent image b is blocked",
+        "c": "parent image a is blocked",
+        "d": "",
+    }
+
+
+def test_more_waves_than_there_are_is_refused_with_the_chain() -> None:
+    """The chain is named once, at the first image that is too deep; whatever is above it is blocked."""
+    names = "abcdefghij"[: MOST_WAVES + 2]
+    files = {f"{name}/Dockerfile": f"FROM {under}\n" for name, under in zip(names, ["scratch", *names], strict=False)}
+    found = read(files)
+    assert [str(finding) for finding in found.findings] == [
+        (
+            f"i/Dockerfile:1: error: more than {MOST_WAVES} images stand on each other: "
+            "a → b → c → d → e → f → g → h → i [depth]; let one stand on an earlier one"
+        )
+    ]
+    assert [name for name, node in found.nodes.items() if node.blocked] == ["i", "j"]
+
+
+def test_ignored_folders_have_no_images() -> None:
+    """Their Dockerfiles may say anything."""
+    files = {"tests/x/Dockerfile": "nonsense", "a/Dockerfile": "FROM scratch\n", "shipway.yaml": "ignore: [tests/**]\n"}
+    assert list(read(files).nodes) == ["a"]
