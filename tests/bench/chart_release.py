@@ -119,7 +119,13 @@ class Charts:
         environment = self.folder / "chartpress" / "venv"
         if not environment.exists():
             venv.create(environment, with_pip=True)
-            pip: list[str | Path] = [environment / "bin" / "pip", "--disable-pip-version-check", "--quiet", "install", CHARTPRESS]
+            pip: list[str | Path] = [
+                environment / "bin" / "pip",
+                "--disable-pip-version-check",
+                "--quiet",
+                "install",
+                CHARTPRESS,
+            ]
             command(pip)
         return environment / "bin" / "chartpress"
 
