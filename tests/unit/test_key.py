@@ -1,0 +1,210 @@
+"""An image's key changes with everything that can change its bytes, and with nothing else: over generated repositories."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.plan import graph, key, shipway_yaml
+from pipelines.plan.git_tree import File, GitTree
+from pipelines.plan.graph import Graph, Target
+from pipelines.plan.key import Salt
+from tests import trees
+
+EXTERNALS = ("debian:12", "busybox:1", "golang:1.22")
+DAY = 86400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A commit, and the world around it."""
+
+    parents: Mapping[str, tuple[str, ...]]
+    """For each image, the images and externals that its Dockerfile names."""
+    files: Mapping[str, str]
+    executable: frozenset[str] = frozenset()
+    links: Mapping[str, str] = field(default_factory=dict)
+    comments: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Lines of shipway.yaml for an image."""
+    bases: Mapping[str, str] = field(default_factory=lambda: {name: f"sha256:{name}" for name in EXTERNALS})
+    target: Target = trees.TARGET
+    salt: Salt = field(default_factory=Salt)
+    backwards: bool = False
+
+    def graph(self) -> Graph:
+        """Return its graph."""
+        files = dict(self.files) | {"core/tool": self.files.get("core/tool", "tool")}
+        for name, named in self.parents.items():
+            copies = "".join(f"COPY --from={other} /x /x\n" for other in named[1:])
+            text = f"ARG USED=1\nFROM {named[0]} AS one\n{copies}FROM one AS two\nCOPY . /\n"
+            files[f"{name}/Dockerfile"] = self.comments.get(name, "") + text
+            files[f"{name}/.dockerignore"] = "ignored\n**/*.log\n"
+        yaml = "".join(f"  {name}: {{{self.more.get(name, '')}}}\n" for name in self.parents)
+        files[shipway_yaml.NAME] = f"images:\n{yaml}"
+        made = trees.tree(files, self.links)
+        entries = [
+            (path, File("100755" if path in self.executable else file.mode, file.id))
+            for path, file in made.files.items()
+        ]
+        tree = GitTree(files=dict(reversed(entries) if self.backwards else entries), contents=made.contents)
+        configuration, findings = shipway_yaml.read(files[shipway_yaml.NAME].encode())
+        assert findings == ()
+        return graph.read(
+            tree, configuration, self.target, root_name="shop", registry=trees.REGISTRY, project=trees.PROJECT
+        )
+
+    def keys(self) -> dict[str, str]:
+        """Return every image's key."""
+        found = self.graph()
+        assert not any(node.blocked for node in found.nodes.values()), found.findings
+        return {name: made.key for name, made in key.keys(found, self.target, self.bases, self.salt).items()}
+
+    def above(self, *names: str) -> set[str]:
+        """Return images with all that stand on them."""
+        found = set(names)
+        while more := {name for name, on in self.parents.items() if name not in found and found & set(on)}:
+            found |= more
+        return found
+
+    def with_file(self, path: str, text: str) -> Repository:
+        """Return the same with another file."""
+        return replace(self, files={**self.files, path: text})
+
+    def with_more(self, name: str, more: str) -> Repository:
+        """Return the same with something said of an image."""
+        return replace(self, more={**self.more, name: more})
+
+
+@st.composite
+def repositories(draw: st.DrawFn) -> tuple[Repository, str]:
+    """Draw a repository of some images, and one of them."""
+    names = [f"i{number}" for number in range(draw(st.integers(1, 5)))]
+    parents: dict[str, tuple[str, ...]] = {}
+    for number, name in enumerate(names):
+        choice = [*names[:number], *EXTERNALS[:2]]
+        parents[name] = tuple(draw(st.lists(st.sampled_from(choice), min_size=1, max_size=3, unique=True)))
+    files = {f"{name}/src/{part}": f"{name} {part}" for name in names for part in draw(st.sets(st.sampled_from("abc")))}
+    files |= {f"{name}/src/main": name for name in names} | {"README.md": "read me"}
+    return Repository(parents=parents, files=files), draw(st.sampled_from(names))
+
+
+CHANGES: dict[str, Callable[[Repository, str], Repository]] = {
+    "a file's content": lambda r, n: r.with_file(f"{n}/src/main", "other"),
+    "a new file": lambda r, n: r.with_file(f"{n}/src/new", ""),
+    "a file's name": lambda r, n: replace(
+        r, files={path.replace(f"{n}/src/main", f"{n}/src/moved"): text for path, text in r.files.items()}
+    ),
+    "a file that is gone": lambda r, n: replace(
+        r, files={path: text for path, text in r.files.items() if path != f"{n}/src/main"}
+    ),
+    "a file's mode": lambda r, n: replace(r, executable=frozenset({f"{n}/src/main"})),
+    "a link": lambda r, n: replace(r, links={f"{n}/link": "src/main"}),
+    "its Dockerfile": lambda r, n: replace(r, comments={n: "# another\n"}),
+    "a build argument": lambda r, n: r.with_more(n, "build-args: {USED: 2}"),
+    "its target": lambda r, n: r.with_more(n, "target: one"),
+    "its version": lambda r, n: r.with_more(n, "version: 1.0"),
+    "a text that asks for it": lambda r, n: r.with_more(n, "rebuild: now"),
+    "--rebuild": lambda r, n: replace(r, salt=Salt(rebuild={n: "now"})),
+    "an age": lambda r, n: r.with_more(n, "max-age: 7d"),
+    "a shared folder": lambda r, n: r.with_more(n, "shared: [core]"),
+}
+FOR_ALL: dict[str, Callable[[Repository], Repository]] = {
+    "the platform": lambda r: replace(r, target=replace(r.target, platform="linux/arm64")),
+    "the builder": lambda r: replace(r, target=replace(r.target, builder="buildah", builder_version="1.40.0")),
+    "its version": lambda r: replace(r, target=replace(r.target, builder_version="0.99.0")),
+    "the compression": lambda r: replace(r, target=replace(r.target, compression="gzip")),
+    "an argument for all": lambda r: replace(r, target=replace(r.target, build_args=("USED=3",))),
+    "an age for all": lambda r: replace(r, salt=Salt(max_age="7d")),
+}
+FOR_NONE: dict[str, Callable[[Repository, str], Repository]] = {
+    "a file outside of every context": lambda r, _: r.with_file("docs/x", "other"),
+    "an ignored file": lambda r, n: r.with_file(f"{n}/ignored/x", "other").with_file(f"{n}/a.log", ""),
+    "the order of files": lambda r, _: replace(r, backwards=True),
+    "the clock": lambda r, _: replace(r, salt=Salt(now=2_000_000_000)),
+    "an argument that nothing declares": lambda r, n: r.with_more(n, "build-args: {OTHER: 2}"),
+    "a secret that nothing mounts": lambda r, n: r.with_more(n, "secrets: [token]"),
+    "an image that nothing stands on": lambda r, _: replace(r, bases={**r.bases, "golang:1.22": "sha256:other"}),
+    "a shared folder that nobody has": lambda r, _: r.with_file("core/tool", "other"),
+    "--rebuild of an image that is not there": lambda r, _: replace(r, salt=Salt(rebuild={"other": "now"})),
+}
+
+
+def changed(one: Repository, other: Repository) -> set[str]:
+    """Return the images whose keys differ."""
+    first, second = one.keys(), other.keys()
+    assert first.keys() == second.keys()
+    return {name for name in first if first[name] != second[name]}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+@settings(max_examples=12, deadline=None)
+@given(drawn=repositories())
+def test_what_changes_an_image_changes_its_key(kind: str, drawn: tuple[Repository, str]) -> None:
+    """And that of each image above it, and no other."""
+    repository, name = drawn
+    assert changed(repository, CHANGES[kind](repository, name)) == repository.above(name)
+
+
+@pytest.mark.parametrize("kind", FOR_ALL)
+@settings(max_examples=8, deadline=None)
+@given(drawn=repositories())
+def test_what_changes_every_image_changes_every_key(kind: str, drawn: tuple[Repository, str]) -> None:
+    """Platform, builder, compression, and what a caller asks of all."""
+    assert changed(drawn[0], FOR_ALL[kind](drawn[0])) == set(drawn[0].parents)
+
+
+@pytest.mark.parametrize("kind", FOR_NONE)
+@settings(max_examples=8, deadline=None)
+@given(drawn=repositories())
+def test_what_changes_no_image_changes_no_key(kind: str, drawn: tuple[Repository, str]) -> None:
+    """Another machine, at another time, with other files beside it, comes to the same keys."""
+    assert changed(drawn[0], FOR_NONE[kind](*drawn)) == set()
+
+
+@settings(max_examples=20, deadline=None)
+@given(drawn=repositories())
+def test_a_base_that_moved_changes_what_stands_on_it(drawn: tuple[Repository, str]) -> None:
+    """The digest counts, not the name."""
+    repository, _ = drawn
+    moved = replace(repository, bases={**repository.bases, "debian:12": "sha256:other"})
+    using = [name for name, on in repository.parents.items() if "debian:12" in on]
+    assert changed(repository, moved) == repository.above(*using)
+
+
+def test_a_shared_folder_counts_for_those_that_have_it() -> None:
+    """It is laid into their context, and their .dockerignore holds for it, too."""
+    repository = Repository(parents={"a": ("debian:12",), "b": ("debian:12",)}, files={}).with_more(
+        "a", "shared: [core]"
+    )
+    assert changed(repository, repository.with_file("core/tool", "other")) == {"a"}
+    assert changed(repository, repository.with_file("core/a.log", "")) == set()
+
+
+def test_an_age_changes_the_key_once_in_its_period() -> None:
+    """Each image has its own turn, so one night does not build them all."""
+    names = [f"i{number}" for number in range(20)]
+    repository = Repository(parents=dict.fromkeys(names, ("debian:12",)), files={})
+    start = 1_700_000_000
+    turns: dict[str, list[int]] = {name: [] for name in names}
+    before = replace(repository, salt=Salt(now=start, max_age="7d")).keys()
+    for day in range(1, 22):
+        now = replace(repository, salt=Salt(now=start + day * DAY, max_age="7d")).keys()
+        for name in names:
+            if now[name] != before[name]:
+                turns[name].append(day)
+        before = now
+    assert all([after - first for first, after in itertools.pairwise(days)] == [7, 7] for days in turns.values())
+    assert len({days[0] for days in turns.values()}) > 3
+
+
+def test_an_image_whose_base_is_unknown_has_no_key() -> None:
+    """Nor has any that stands on it; the others have."""
+    repository = Repository(parents={"a": ("debian:12",), "b": ("a",), "c": ("busybox:1",)}, files={})
+    known = {name: digest for name, digest in repository.bases.items() if name != "debian:12"}
+    assert replace(repository, bases=known).keys().keys() == {"c"}
