@@ -15,9 +15,12 @@ from hera.workflows import WorkflowTemplate
 
 from pipelines.workflows.chart_release import chart_release
 from pipelines.workflows.clone_build_push import clone_build_push
+from sensors.documents import documents as event_documents
 
 WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (chart_release, clone_build_push)
-HEADER = "# Compiled by `shipway compile`; change pipelines/workflows and compile again.\n"
+HEADER = "# Compiled by `shipway compile`; change {} and compile again.\n"
+EVENTS = "sensors"
+"""The folder of what is no WorkflowTemplate."""
 _SHOWN_LINES = 40
 
 
@@ -29,30 +32,34 @@ class _Dumper(yaml.SafeDumper):
 
 
 def compile_all() -> dict[str, str]:
-    """Return the text of every compiled file by its name."""
-    return {f"{document['metadata']['name']}.yaml": text(document) for document in documents()}
+    """Return the text of every compiled file by its path."""
+    workflows = documents()
+    found = {f"{document['metadata']['name']}.yaml": text(document) for document in workflows}
+    for name, document in event_documents(workflows).items():
+        found[f"{EVENTS}/{name}.yaml"] = text(document, "sensors")
+    return found
 
 
 def documents() -> list[dict[str, Any]]:
-    """Return every compiled document, in the order of its name."""
+    """Return every compiled WorkflowTemplate, in the order of its name."""
     found: list[dict[str, Any]] = [workflow().to_dict() for workflow in WORKFLOWS]
     return sorted(found, key=lambda document: str(document["metadata"]["name"]))
 
 
-def text(document: Mapping[str, Any]) -> str:
+def text(document: Mapping[str, Any], made_in: str = "pipelines/workflows") -> str:
     """Return one document as YAML, with a line that says where it comes from."""
-    return HEADER + yaml.dump(
+    return HEADER.format(made_in) + yaml.dump(
         dict(document), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True, default_flow_style=False
     )
 
 
 def write(folder: Path) -> list[Path]:
     """Write what differs, remove what is no longer compiled, and return the paths that changed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / EVENTS).mkdir(parents=True, exist_ok=True)
     wanted = compile_all()
     changed = []
-    for path in sorted(folder.glob("*.yaml")):
-        if path.name not in wanted:
+    for name, path in _present(folder).items():
+        if name not in wanted:
             path.unlink()
             changed.append(path)
     for name, content in wanted.items():
@@ -66,7 +73,7 @@ def write(folder: Path) -> list[Path]:
 def check(folder: Path) -> list[str]:
     """Return a difference for each file that is not what would be compiled now; none when all are."""
     wanted = compile_all()
-    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.yaml")}
+    present = {name: path.read_text(encoding="utf-8") for name, path in _present(folder).items()}
     drifts = []
     for name in sorted(wanted.keys() | present.keys()):
         old, new = present.get(name, ""), wanted.get(name, "")
@@ -76,3 +83,8 @@ def check(folder: Path) -> list[str]:
             )
             drifts.append("\n".join(list(lines)[:_SHOWN_LINES]))
     return drifts
+
+
+def _present(folder: Path) -> dict[str, Path]:
+    paths = sorted([*folder.glob("*.yaml"), *folder.glob(f"{EVENTS}/*.yaml")])
+    return {path.relative_to(folder).as_posix(): path for path in paths}

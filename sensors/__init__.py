@@ -1,0 +1,1 @@
+"""Argo Events: the bus, what listens to forges and clocks, and the Sensor that starts runs."""

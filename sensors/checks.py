@@ -1,0 +1,249 @@
+"""What every document of Argo Events must keep, or it is not compiled. Each check returns what breaks it, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from sensors import fields
+from sensors.target import ARGUMENT, Target
+
+Document: TypeAlias = Mapping[str, Any]
+Check: TypeAlias = Callable[[Document, Target], list[str]]
+
+_DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
+_NAME_ENCODING = re.compile(r"\{\{ .+ \| toJson \| sha256sum \| trunc (\d+) \}\}", re.DOTALL)
+_ENCODING = re.compile(r"\{\{ .+ \| toJson (?:\| trunc \d+ )?\| b64enc \}\}", re.DOTALL)
+_LONGEST_NAME = 57
+"""Argo appends a hash and more to a run's name for its pods."""
+_SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab", "webhook", "calendar"}
+_FEWEST_STEPS = 2
+
+
+def refuse(documents: Iterable[Document], target: Target) -> None:
+    """Raise ValueError with everything that a document breaks."""
+    broken = [
+        f"{document['kind']} {document['metadata']['name']}: {text}"
+        for document in documents
+        for check in CHECKS
+        for text in check(document, target)
+    ]
+    if broken:
+        raise ValueError("\n".join(broken))
+
+
+def unsigned_sources(document: Document, _target: Target) -> list[str]:
+    """Whatever listens asks for a secret: Argo's own validation does not, and without one it accepts anything."""
+    if document["kind"] != "EventSource":
+        return []
+    spec = document["spec"]
+    broken = [f"{kind}: a source that nobody has looked at" for kind in spec.keys() - _SOURCES]
+    needed = {"github": ("webhookSecret",), "gitlab": ("secretToken", "accessToken"), "webhook": ("authSecret",)}
+    for kind, names in needed.items():
+        for name, source in spec.get(kind, {}).items():
+            broken += [
+                f"{kind}.{name}: no {secret}"
+                for secret in names
+                if not (source.get(secret, {}).get("name") and source.get(secret, {}).get("key"))
+            ]
+            if kind == "gitlab" and not source.get("webhook", {}).get("url"):
+                broken.append(f"{kind}.{name}: no webhook.url, without which the token is never compared")
+    return broken
+
+
+def loose_patterns(document: Document, _target: Target) -> list[str]:
+    """Every filter is a pattern that stands for a whole text; nothing else filters."""
+    broken = []
+    for dependency in document["spec"].get("dependencies", []):
+        name, filters = dependency["name"], dependency.get("filters", {})
+        broken += [f"{name}: filters by {key}" for key in filters.keys() - {"data"}]
+        broken += [f"{name}: {key}" for key in dependency.keys() & {"transform", "filtersLogicalOperator"}]
+        for entry in filters.get("data", []):
+            if entry.get("type") != "string" or entry.keys() - {"path", "type", "value"}:
+                broken.append(f"{name}: the filter of {entry.get('path')} is no plain pattern")
+            broken += [
+                f"{name}: {pattern} of {entry['path']} is not anchored"
+                for pattern in entry.get("value", [])
+                if not anchored(pattern)
+            ]
+    return broken
+
+
+def anchored(pattern: str) -> bool:
+    """Return whether a pattern begins with ^ and ends with $, and no | outside parentheses undoes that."""
+    if not (pattern.startswith("^") and pattern.endswith("$") and len(pattern) > 1):
+        return False
+    depth, in_class, at = 0, False, 0
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "\\":
+            at += 1
+            if at == len(pattern) - 1:
+                return False  # the last $ is an escaped one
+        elif in_class:
+            in_class = character != "]"
+        elif character == "[":
+            in_class = True
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+        elif character == "|" and depth == 0:
+            return False
+        at += 1
+    return depth == 0 and not in_class
+
+
+def wrong_parameters(document: Document, target: Target) -> list[str]:
+    """A value goes to an argument by its place in a list: that place has the name of one of the target's arguments."""
+    broken = []
+    for trigger in _triggers(document):
+        name = trigger["template"]["name"]
+        k8s = trigger["template"].get("k8s", {})
+        workflow = k8s.get("source", {}).get("resource", {})
+        if workflow.get("kind") != "Workflow":
+            broken.append(f"{name}: starts no Workflow")
+            continue
+        spec = workflow["spec"]
+        if spec.get("workflowTemplateRef") != {"name": target.name} or spec.keys() - {
+            "workflowTemplateRef",
+            "arguments",
+        }:
+            broken.append(f"{name}: is no plain run of {target.name}")
+        given = [parameter["name"] for parameter in spec.get("arguments", {}).get("parameters", [])]
+        broken += [f"{name}: {target.name} has no argument {word}" for word in given if word not in target.parameters]
+        broken += [f"{name}: no argument {word}" for word in sorted(target.required - set(given))]
+        places = []
+        for parameter in k8s.get("parameters", []):
+            found = _ARGUMENT.fullmatch(parameter["dest"])
+            if found:
+                places.append(int(found[1]))
+            elif parameter["dest"] != "metadata.name":
+                broken.append(f"{name}: a value goes to {parameter['dest']}")
+        at = [given[place] if place < len(given) else str(place) for place in places]
+        if at != [ARGUMENT]:
+            broken.append(f"{name}: the event goes to {', '.join(at) or 'nothing'} and not to {ARGUMENT}")
+    return broken
+
+
+def losing_triggers(document: Document, _target: Target) -> list[str]:
+    """A trigger that fails is tried again and then kept; the one that keeps it is tried again, too."""
+    broken = []
+    for trigger in _triggers(document):
+        name = trigger["template"]["name"]
+        broken += _losing(name, trigger)
+        dead = trigger.get("dlqTrigger")
+        if not dead:
+            broken.append(f"{name}: no dead-letter trigger")
+            continue
+        broken += _losing(f"{name}'s dead-letter trigger", dead)
+        if "dlqTrigger" in dead:
+            broken.append(f"{name}: the dead-letter trigger has one itself")
+    return broken
+
+
+def _losing(name: str, trigger: Document) -> list[str]:
+    broken = [] if trigger.get("atLeastOnce") is True else [f"{name}: no atLeastOnce"]
+    backoff = trigger.get("retryStrategy", {})
+    if backoff.get("steps", 1) < _FEWEST_STEPS or not backoff.get("duration") or not backoff.get("factor"):
+        broken.append(f"{name}: no backoff")
+    return broken
+
+
+def doubling_triggers(document: Document, _target: Target) -> list[str]:
+    """A run has one name for one event, and a second one changes nothing."""
+    broken = []
+    for trigger in _triggers(document):
+        name = trigger["template"]["name"]
+        k8s = trigger["template"].get("k8s", {})
+        if k8s.get("operation") != "patch":
+            broken.append(f"{name}: the operation is {k8s.get('operation')}, not patch")
+        named = [p for p in k8s.get("parameters", []) if p["dest"] == "metadata.name"]
+        if len(named) != 1 or named[0].get("operation") != "append":
+            broken.append(f"{name}: the run is not named after its event")
+    return broken
+
+
+def unencoded_values(document: Document, _target: Target) -> list[str]:
+    """Of an event nothing but base64 reaches a document, and nothing but a hash its name."""
+    broken = []
+    for trigger in _all_triggers(document):
+        name = trigger["template"]["name"]
+        if trigger.get("parameters"):
+            broken.append(f"{name}: parameters over the trigger itself")
+        broken += [f"{name}: {kind}" for kind in trigger["template"].keys() - {"name", "conditions", "k8s"}]
+        for parameter in trigger["template"].get("k8s", {}).get("parameters", []):
+            source, place = parameter["src"], parameter["dest"]
+            wanted = _NAME_ENCODING if place == "metadata.name" else _ENCODING
+            if source.keys() - {"dependencyName", "dataTemplate"} or not wanted.fullmatch(
+                source.get("dataTemplate", "")
+            ):
+                broken.append(f"{name}: a value of the event reaches {place} as it is")
+    return broken
+
+
+def unknown_fields(document: Document, _target: Target) -> list[str]:
+    """Every field is one of Argo's."""
+    return [f"{path}: no such field" for path in fields.unknown(document)]
+
+
+def illegal_names(document: Document, _target: Target) -> list[str]:
+    """Names and labels are what the cluster takes, with all that is appended to them."""
+    broken = [] if _DNS.fullmatch(document["metadata"]["name"]) else [document["metadata"]["name"]]
+    broken += _labels(document)
+    spec = document["spec"]
+    kinds = [
+        [dependency["name"] for dependency in spec.get("dependencies", [])],
+        [trigger["template"]["name"] for trigger in _all_triggers(document)],
+    ]
+    if document["kind"] == "EventSource":
+        entries = (spec[kind] for kind in ("github", "gitlab", "webhook", "calendar") if kind in spec)
+        kinds.append([name for entry in entries for name in entry])
+    for names in kinds:
+        broken += [f"{name} is no name" for name in names if not _DNS.fullmatch(name)]
+        broken += [f"{name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    for trigger in _all_triggers(document):
+        k8s = trigger["template"].get("k8s", {})
+        found = k8s.get("source", {}).get("resource", {"metadata": {}})
+        broken += _labels(found)
+        if "namespace" in found["metadata"]:
+            broken.append(f"{trigger['template']['name']}: creates in another namespace")
+        begins = found["metadata"].get("name", found["metadata"].get("generateName", ""))
+        appended = [
+            int(match[1])
+            for parameter in k8s.get("parameters", [])
+            if (match := _NAME_ENCODING.fullmatch(parameter["src"].get("dataTemplate", "")))
+        ]
+        whole = begins + "0" * sum(appended or [5])
+        if not _DNS.fullmatch(whole) or len(whole) > _LONGEST_NAME:
+            broken.append(f"{trigger['template']['name']}: {whole} is no name of a run")
+    return broken
+
+
+def _labels(document: Document) -> list[str]:
+    labels = document["metadata"].get("labels", {})
+    return [f"label {key}: {value}" for key, value in labels.items() if not _LABEL.fullmatch(str(value))]
+
+
+def _triggers(document: Document) -> list[Any]:
+    return list(document["spec"].get("triggers", []))
+
+
+def _all_triggers(document: Document) -> Iterator[Any]:
+    for trigger in _triggers(document):
+        yield trigger
+        if "dlqTrigger" in trigger:
+            yield trigger["dlqTrigger"]
+
+
+CHECKS: tuple[Check, ...] = (
+    unsigned_sources,
+    loose_patterns,
+    wrong_parameters,
+    losing_triggers,
+    doubling_triggers,
+    unencoded_values,
+    unknown_fields,
+    illegal_names,
+)

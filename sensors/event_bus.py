@@ -1,0 +1,33 @@
+"""The bus between what listens and what starts runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensors import manifest
+
+NAME = "shipway"
+MAX_PAYLOAD = "8MB"
+# NATS acknowledges before it has written to the disk, every two minutes by default (jepsen.io/analyses/nats-2.12.1).
+SETTINGS = "max_memory_store: -1\nmax_file_store: -1\nsync_interval: always\n"
+
+
+def event_bus() -> dict[str, Any]:
+    """Return a JetStream bus of three servers, which writes an event to the disk before it acknowledges it.
+
+    A body of GitHub's grows on its way, since `<`, `>` and `&` are written as six characters: what a message may hold is more
+    than the 1 MiB that an event source takes. The chart can put a bus of the cluster's own in its place.
+    """
+    return manifest.document(
+        "EventBus",
+        NAME,
+        {
+            "jetstream": {
+                "version": "latest",
+                "replicas": 3,
+                "maxPayload": MAX_PAYLOAD,
+                "settings": SETTINGS,
+                "persistence": {"volumeSize": "5Gi", "accessMode": "ReadWriteOnce"},
+            }
+        },
+    )

@@ -1,0 +1,87 @@
+"""What listens: one pod for the webhooks, one for the clock, since Argo rolls the two out in different ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hera.events import models as m
+from hera.events.models.io.k8s.api.core import v1 as core
+
+from pipelines.model.event import Source
+from sensors import event_bus, manifest, payloads, pods
+
+WEBHOOKS = "shipway-webhooks"
+CALENDAR = "shipway-calendar"
+SECRET = "shipway-webhooks"  # noqa: S105 - the Secret's name
+PORT = "12000"
+SCHEDULE = "0 3 * * *"
+
+
+def secret(key: str) -> core.SecretKeySelector:
+    """Return a key of the one Secret that holds what webhooks are signed with."""
+    return core.SecretKeySelector(name=SECRET, key=key)
+
+
+def webhook(path: str, **more: Any) -> m.WebhookContext:
+    """Return where a source listens."""
+    return m.WebhookContext(endpoint=path, port=PORT, method="POST", **more)
+
+
+def webhooks() -> dict[str, Any]:
+    """Return what listens to forges, and to whoever has the bearer token.
+
+    The chart takes out what is not enabled, and names the repositories. Gitea and Forgejo sign as GitHub does and send
+    GitHub's headers beside their own. Argo compares GitLab's token only where it makes the hooks itself: with
+    `accessToken` and `webhook.url`.
+    """
+    spec = m.EventSourceSpec(
+        event_bus_name=event_bus.NAME,
+        service=m.Service(ports=[core.ServicePort(name="webhooks", port=int(PORT))]),
+        template=pods.template(account=WEBHOOKS, component=WEBHOOKS),
+        github={
+            str(source): m.GithubEventSource(
+                webhook=webhook(f"/{source}"),
+                events=["push", "pull_request", "issue_comment"],
+                repositories=[],
+                webhook_secret=secret(source),
+                content_type="json",
+                active=True,
+            )
+            for source in (Source.GITHUB, Source.GITEA)
+        },
+        gitlab={
+            str(Source.GITLAB): m.GitlabEventSource(
+                webhook=webhook("/gitlab", url="https://set-by-the-chart.invalid"),
+                events=["PushEvents", "TagPushEvents", "MergeRequestsEvents", "NoteEvents"],
+                projects=[],
+                gitlab_base_url="https://gitlab.com",
+                enable_ssl_verification=True,
+                secret_token=secret("gitlab"),
+                access_token=secret("gitlab-access"),
+            )
+        },
+        webhook={
+            payloads.MANUAL.name: m.WebhookEventSource(
+                webhook_context=webhook("/runs", auth_secret=secret("manual"), max_payload_size="65536")
+            )
+        },
+    )
+    found = manifest.document("EventSource", WEBHOOKS, spec)
+    # A number in Argo's type, a text in Hera's.
+    context = found["spec"]["webhook"][payloads.MANUAL.name]
+    context["maxPayloadSize"] = int(context["maxPayloadSize"])
+    return found
+
+
+def calendar() -> dict[str, Any]:
+    """Return the clock; the chart writes one entry for each repository, with its address and branch."""
+    spec = m.EventSourceSpec(
+        event_bus_name=event_bus.NAME,
+        template=pods.template(account=WEBHOOKS, component=CALENDAR),
+        calendar={
+            payloads.NIGHTLY.name: m.CalendarEventSource(
+                schedule=SCHEDULE, timezone="UTC", metadata={"repo": "", "ref": ""}
+            )
+        },
+    )
+    return manifest.document("EventSource", CALENDAR, spec)

@@ -1,0 +1,248 @@
+"""What each forge writes into a webhook's body, and which fields of it a run gets.
+
+One entry of SHAPES is one shape of payload: it names the event's class in pipelines.model.event, gives each field of it an
+expression over the body, and the patterns without which a pod would start for nothing. A path that a body lacks makes Argo
+drop the event (argo-events: pkg/sensors/dependencies/filter.go), so no two shapes share an entry.
+
+The patterns are for RE2 and stand anchored; they decide nothing: the step `decode` looks at every field again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.model.event import (
+    LONGEST_TEXT,
+    Comment,
+    Event,
+    Manual,
+    Nightly,
+    PullRequest,
+    Push,
+    Source,
+)
+
+COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"
+NOT_ZEROS = "^[0-9a-f]*[1-9a-f][0-9a-f]*$"
+BRANCH = "^refs/heads/.+$"
+TAG = "^refs/tags/.+$"
+NUMBER = "^[1-9][0-9]*$"
+ANY = "^.+$"
+OBJECT = r"^\{[\s\S]+\}$"
+COMMAND = r"^/(retest|ok-to-test [0-9a-f]{40}([0-9a-f]{24})?)[ \t]*(\r?\n[\s\S]*)?$"
+# Gitea says `synchronized` where GitHub says `synchronize`.
+ACTIONS = "^(opened|synchronized?|reopened|ready_for_review)$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One shape of payload from one source."""
+
+    source: Source
+    name: str
+    """Of the kind of event, as runs and dependencies are named after it."""
+    event: type[Event]
+    fields: Mapping[str, str]
+    """An expression for every field of the event but `source`."""
+    patterns: Mapping[str, str]
+    """By path, what the text there must match."""
+    repository: str = ""
+    """The path of the repository's name, owner included, which the chart compares with what is watched."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the fields are not those of the event."""
+        names = {field.name for field in dataclasses.fields(self.event)} - {"source"}
+        if names != self.fields.keys():
+            raise ValueError(f"{self.id}: the fields {sorted(names ^ self.fields.keys())} do not fit the event")
+
+    @property
+    def id(self) -> str:
+        """The name of its dependency and of its trigger."""
+        return f"{self.source}-{self.name}"
+
+    @property
+    def expression(self) -> str:
+        """The event as JSON: an expression in Go's templates, to be encoded before it stands anywhere."""
+        pairs = " ".join(f'"{name}" {expression}' for name, expression in self.fields.items())
+        return f'dict "source" "{self.source}" {pairs} | toJson'
+
+
+def text(path: str, longest: int = LONGEST_TEXT) -> str:
+    """Return the expression of a text, cut; what is missing or null is an empty one."""
+    return f'(.Input.{path} | default "" | toString | trunc {longest})'
+
+
+def number(path: str) -> str:
+    """Return the expression of a whole number; what is none is 0."""
+    return f"(.Input.{path} | int64)"
+
+
+def number_in(path: str, key: str) -> str:
+    """Return the expression of a number in an object that may be null."""
+    return f'(get (.Input.{path} | default (dict)) "{key}" | int64)'
+
+
+def _github(source: Source) -> tuple[Shape, ...]:
+    """Return GitHub's shapes, which are Gitea's and Forgejo's, too."""
+    repository = {"repo_id": number("body.repository.id"), "repo": text("body.repository.clone_url")}
+    known = {"body.repository.id": NUMBER, "body.repository.clone_url": ANY}
+    push = repository | {"ref": text("body.ref"), "before": text("body.before"), "head": text("body.after")}
+    pull = "body.pull_request"
+    name = "body.repository.full_name"
+    return (
+        Shape(
+            source=source,
+            name="push",
+            event=Push,
+            fields=push,
+            patterns={"body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
+            repository=name,
+        ),
+        Shape(
+            source=source,
+            name="tag",
+            event=Push,
+            fields=push,
+            patterns={"body.ref": TAG, "body.after": NOT_ZEROS, **known},
+            repository=name,
+        ),
+        Shape(
+            source=source,
+            name="pull-request",
+            event=PullRequest,
+            fields=repository
+            | {
+                "number": number(f"{pull}.number"),
+                "base": text(f"{pull}.base.ref"),
+                "head": text(f"{pull}.head.sha"),
+                "head_repo_id": number_in(f"{pull}.head.repo", "id"),
+                "draft": text(f"{pull}.draft"),
+                "author": text(f"{pull}.user.login"),
+                "association": text(f"{pull}.author_association"),
+            },
+            patterns={
+                "body.action": ACTIONS,
+                f"{pull}.head.sha": COMMIT,
+                f"{pull}.base.ref": ANY,
+                f"{pull}.user.login": ANY,
+                **known,
+            },
+            repository=name,
+        ),
+        Shape(
+            source=source,
+            name="comment",
+            event=Comment,
+            fields=repository
+            | {
+                "number": number("body.issue.number"),
+                "comment_id": number("body.comment.id"),
+                "author": text("body.comment.user.login"),
+                "association": text("body.comment.author_association"),
+                "text": text("body.comment.body", 200),
+            },
+            patterns={
+                "body.action": "^created$",
+                "body.issue.pull_request": OBJECT,
+                "body.issue.number": NUMBER,
+                "body.comment.user.login": ANY,
+                "body.comment.body": COMMAND,
+                **known,
+            },
+            repository=name,
+        ),
+    )
+
+
+def _gitlab() -> tuple[Shape, ...]:
+    """Return GitLab's shapes; who may approve is always a setting, since GitLab does not say."""
+    repository = {"repo_id": number("body.project.id"), "repo": text("body.project.git_http_url")}
+    known = {"body.project.id": NUMBER, "body.project.git_http_url": ANY}
+    push = repository | {"ref": text("body.ref"), "before": text("body.before"), "head": text("body.after")}
+    merge = "body.object_attributes"
+    name = "body.project.path_with_namespace"
+    return (
+        Shape(
+            source=Source.GITLAB,
+            name="push",
+            event=Push,
+            fields=push,
+            patterns={"body.object_kind": "^push$", "body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
+            repository=name,
+        ),
+        Shape(
+            source=Source.GITLAB,
+            name="tag",
+            event=Push,
+            fields=push,
+            patterns={"body.object_kind": "^tag_push$", "body.ref": TAG, "body.after": NOT_ZEROS, **known},
+            repository=name,
+        ),
+        Shape(
+            source=Source.GITLAB,
+            name="pull-request",
+            event=PullRequest,
+            fields=repository
+            | {
+                "number": number(f"{merge}.iid"),
+                "base": text(f"{merge}.target_branch"),
+                "head": text(f"{merge}.last_commit.id"),
+                "head_repo_id": number(f"{merge}.source_project_id"),
+                "draft": text(f"{merge}.draft"),
+                "author": text("body.user.username"),
+                "association": '""',
+            },
+            patterns={
+                "body.object_kind": "^merge_request$",
+                f"{merge}.action": "^(open|update|reopen)$",
+                f"{merge}.last_commit.id": COMMIT,
+                f"{merge}.target_branch": ANY,
+                "body.user.username": ANY,
+                **known,
+            },
+            repository=name,
+        ),
+        Shape(
+            source=Source.GITLAB,
+            name="comment",
+            event=Comment,
+            fields=repository
+            | {
+                "number": number("body.merge_request.iid"),
+                "comment_id": number(f"{merge}.id"),
+                "author": text("body.user.username"),
+                "association": '""',
+                "text": text(f"{merge}.note", 200),
+            },
+            patterns={
+                "body.object_kind": "^note$",
+                f"{merge}.noteable_type": "^MergeRequest$",
+                f"{merge}.note": COMMAND,
+                "body.merge_request.iid": NUMBER,
+                "body.user.username": ANY,
+                **known,
+            },
+            repository=name,
+        ),
+    )
+
+
+NIGHTLY = Shape(
+    source=Source.CALENDAR,
+    name="nightly",
+    event=Nightly,
+    # The time to the minute: a calendar that is started twice tells of the same minute.
+    fields={"repo": text("metadata.repo"), "ref": text("metadata.ref"), "time": text("eventTime", 16)},
+    patterns={"metadata.repo": ANY, "metadata.ref": BRANCH},
+)
+MANUAL = Shape(
+    source=Source.WEBHOOK,
+    name="manual",
+    event=Manual,
+    fields={name: text(f"body.{name}") for name in ("repo", "ref", "head", "id")},
+    patterns={"body.repo": ANY, "body.ref": "^refs/(heads|tags)/.+$"},
+)
+SHAPES: tuple[Shape, ...] = (*_github(Source.GITHUB), *_github(Source.GITEA), *_gitlab(), NIGHTLY, MANUAL)
+"""Every shape there is."""

@@ -1,0 +1,101 @@
+"""The Sensor: from a payload to a run of the target, exactly one for each state of a ref.
+
+A run is named after a hash of the whole event it gets, and created by `patch`, which creates what is absent and leaves
+alone what is there: an event that is sent or delivered twice starts one run. `create` would fail on the second, and burn its
+retries. Without `atLeastOnce` Argo never retries, and with it alone it tries once (argo-events: pkg/sensors/listener.go).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hera.events import models as m
+
+from pipelines.model.event import Source
+from sensors import event_bus, event_sources, manifest, payloads, pods
+from sensors.payloads import Shape
+from sensors.target import ARGUMENT, Target
+
+NAME = "shipway"
+HASH = 32
+"""Hexadecimal digits of a run's name: 128 bits, and room for what Argo appends."""
+LOST = 65536
+"""Bytes of an event's body that are kept where it could start no run."""
+_FORGES = (Source.GITHUB, Source.GITEA, Source.GITLAB)
+
+
+def sensor(target: Target) -> dict[str, Any]:
+    """Return the Sensor with a dependency and a trigger for every shape of payload."""
+    spec = m.SensorSpec(
+        event_bus_name=event_bus.NAME,
+        template=pods.template(account="shipway-sensor", component="shipway-sensor"),
+        dependencies=[_dependency(shape) for shape in payloads.SHAPES],
+        triggers=[_trigger(shape, target) for shape in payloads.SHAPES],
+    )
+    return manifest.document("Sensor", NAME, spec)
+
+
+def _dependency(shape: Shape) -> m.EventDependency:
+    calendar = shape.source is Source.CALENDAR
+    return m.EventDependency(
+        name=shape.id,
+        event_source_name=event_sources.CALENDAR if calendar else event_sources.WEBHOOKS,
+        event_name=str(shape.source) if shape.source in _FORGES else shape.name,
+        filters=m.EventDependencyFilter(
+            data=[m.DataFilter(path=path, type="string", value=[pattern]) for path, pattern in shape.patterns.items()]
+        ),
+    )
+
+
+def _trigger(shape: Shape, target: Target) -> m.Trigger:
+    workflow = target.workflow(f"{shape.name}-")
+    parameters = [
+        m.TriggerParameter(src=_source(shape, f"sha256sum | trunc {HASH}"), dest="metadata.name", operation="append"),
+        m.TriggerParameter(src=_source(shape, "b64enc"), dest=target.path(workflow, ARGUMENT)),
+    ]
+    return m.Trigger(
+        at_least_once=True,
+        # Waits of 2, 4, 8 … 64 seconds: a restart of the cluster's API passes within.
+        retry_strategy=m.Backoff(steps=7, duration=manifest.duration("2s"), factor=manifest.amount(2)),
+        dlq_trigger=_lost(shape),
+        template=m.TriggerTemplate(
+            name=shape.id,
+            conditions=shape.id,
+            k8s=m.StandardK8STrigger(operation="patch", source=manifest.resource(workflow), parameters=parameters),
+        ),
+    )
+
+
+def _lost(shape: Shape) -> m.Trigger:
+    """Return what is done with an event that could start no run: it is kept for people, in a ConfigMap."""
+    record = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "generateName": "shipway-lost-event-",
+            "labels": {"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "lost-event"},
+        },
+        "data": {"trigger": shape.id, "body": ""},
+    }
+    place = ".Input" if shape.source is Source.CALENDAR else ".Input.body"  # headers may hold a token
+    source = m.TriggerParameterSource(
+        dependency_name=shape.id, data_template=f"{{{{ {place} | toJson | trunc {LOST} | b64enc }}}}"
+    )
+    return m.Trigger(
+        at_least_once=True,
+        retry_strategy=m.Backoff(steps=7, duration=manifest.duration("2s"), factor=manifest.amount(2)),
+        template=m.TriggerTemplate(
+            name=f"{shape.id}-lost",
+            k8s=m.StandardK8STrigger(
+                operation="create",
+                source=manifest.resource(record),
+                parameters=[m.TriggerParameter(src=source, dest="data.body")],
+            ),
+        ),
+    )
+
+
+def _source(shape: Shape, encoding: str) -> m.TriggerParameterSource:
+    return m.TriggerParameterSource(
+        dependency_name=shape.id, data_template=f"{{{{ {shape.expression} | {encoding} }}}}"
+    )
