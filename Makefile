@@ -84,7 +84,7 @@ bench: dev-ready test-packages tools ## Measure against the bare tools typed by 
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: e2e
-e2e: dev-ready test-packages ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
+e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
 	@$(BIN)/pytest tests/e2e -m cluster $(T)
 
 .PHONY: soak-cluster

@@ -20,7 +20,7 @@ LOOK = f"""
 import importlib.metadata, json, os, re, shutil, subprocess
 def run(*argv):
     done = subprocess.run(argv, capture_output=True, text=True)
-    return [done.returncode, done.stdout + done.stderr]
+    return [done.returncode, done.stdout]
 print(json.dumps({{
     "steps": {{step: run("shipway", "step", step, "--help") for step in {list(signature.STEPS)!r}}},
     "lacking": [program for program in {PROGRAMS!r} if not shutil.which(program)],

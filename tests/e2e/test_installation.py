@@ -1,0 +1,131 @@
+"""The chart on a real cluster: taken by its API to the letter, installed, upgraded and removed, twice side by side."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chart.rendering import VALUES, render
+from tests.chart.rights import Rights, golden, rights
+from tests.e2e.installation import Installation
+from tests.e2e.place import Place, kubectl
+from tests.git_repositories import Repository
+from tests.git_server import GitServer
+
+STANDING = {"enabled": True, "persistent": False, "storageGiB": 5, "resources": {"requests": {"memory": "128Mi"}}}
+ALWAYS_THERE = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+
+
+@pytest.fixture
+def neighbours(where: Place) -> Iterator[tuple[Installation, Installation]]:
+    """Give the chart in two namespaces of its own."""
+    names = [f"shipway-e2e-{secrets.token_hex(3)}" for _ in range(2)]
+    for name in names:
+        kubectl(name, "create", "namespace", name)
+    yield Installation(where, names[0]), Installation(where, names[1])
+    for name in names:
+        subprocess.run(["kubectl", "delete", "namespace", name, "--wait=false"], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_the_cluster_takes_every_document(values: str, installation: Installation) -> None:
+    """Strictly: an unknown field or a value of the wrong type, also in Argo's own kinds, is an error."""
+    installation.configure()
+    documents = render(values, installation.namespace)
+    given = {"apiVersion": "v1", "kind": "List", "items": documents}
+    kubectl(installation.namespace, "apply", "--dry-run=server", "--validate=strict", "-f", "-", given=given)
+
+
+def test_accounts_may_do_what_the_golden_file_says(installation: Installation) -> None:
+    """As the cluster answers `kubectl auth can-i --list`, without what it lets everybody do."""
+    place = installation.namespace
+    submitter = {"kind": "ServiceAccount", "name": "eve", "namespace": place}
+    installation.configure({"submitters": [submitter]})
+    everybody = allowed(place, "default")
+    for account, expected in golden().items():
+        seen = allowed(place, "eve" if account == "shipway-submitter" else account)
+        assert {what: verbs for what, verbs in seen.items() if everybody.get(what) != verbs} == expected, account
+    assert allowed("default", "eve", of=place) == allowed("default", "default", of=place)
+
+
+def test_two_installations_come_change_and_go_apart(neighbours: tuple[Installation, Installation]) -> None:
+    """`helm test` passes in each, with other values; what one does the other does not feel; nothing stays behind."""
+    one, other = neighbours
+    one.configure()
+    other.configure({"buildkit": STANDING}, builder="buildkit")
+    assert "buildah" in one.check()
+    assert "buildkit" in other.check()
+
+    before = objects(other)
+    one.configure({"buildkit": STANDING}, builder="buildkit")
+    assert {"statefulset.apps/shipway-buildkit", "service/shipway-buildkit"} <= objects(one)
+    one.configure()
+    gone(one)
+    assert not any("buildkit" in name for name in objects(one))
+    one.remove()
+    assert objects(one) == ALWAYS_THERE
+    assert objects(other) == before
+    assert "buildkit" in other.check()
+    other.remove()
+    gone(other)
+    assert objects(other) == ALWAYS_THERE
+
+
+def test_builds_in_a_standing_builder(
+    neighbours: tuple[Installation, Installation], installation: Installation, git: GitServer
+) -> None:
+    """The digest is that of a builder in the pod; the second build finds the first one's layers, also after a restart
+    of nothing but the run; and no container of the run may have user namespaces."""
+    step = "FROM shipway.local/busybox:static\nRUN echo layer > /layer\nCOPY text /text\n"
+    repository = Repository(git.root / "app").write("Dockerfile", step).write("text", "one\n")
+    repository.commit()
+    arguments = {"repo": f"{git.url}/app", "revision": "main", "path": ".", "name": "standing"}
+    installation.configure(builder="buildkit")
+    in_pod = installation.run("clone-build-push", **arguments)
+    assert in_pod.phase == "Succeeded", installation.story(in_pod)
+
+    standing, _ = neighbours
+    standing.configure({"buildkit": STANDING}, builder="buildkit")
+    first = standing.run("clone-build-push", **arguments)
+    assert first.phase == "Succeeded", standing.story(first)
+    assert first.outputs["digest"] == in_pod.outputs["digest"]
+    repository.write("text", "two\n").commit()
+    second = standing.run("clone-build-push", **arguments)
+    assert second.phase == "Succeeded", standing.story(second)
+    (pod,) = standing.pods(second.name)
+    assert "CACHED" in standing.log(pod["metadata"]["name"], "build")
+    ours = [c["securityContext"] for c in pod["spec"]["containers"] if c["name"] != "wait"]
+    assert [context["allowPrivilegeEscalation"] for context in ours] == [False] * 3
+
+
+def allowed(namespace: str, account: str, *, of: str = "") -> Rights:
+    """Return what the cluster lets an account do in a namespace."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    who = f"--as=system:serviceaccount:{of or namespace}:{account}"
+    answer = json.loads(kubectl(namespace, "create", "-f", "-", "-o", "json", "--validate=false", who, given=review))
+    return rights(answer["status"]["resourceRules"])
+
+
+def objects(installation: Installation) -> set[str]:
+    """Return every object of a namespace, but for what the cluster itself writes about others."""
+    kinds = subprocess.run(
+        ["kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    asked = ",".join(kind for kind in kinds if not kind.startswith(("events", "endpoint", "controllerrevisions")))
+    return set(kubectl(installation.namespace, "get", asked, "--output=name", "--ignore-not-found").split())
+
+
+def gone(installation: Installation) -> None:
+    """Wait until the builder's pod, whose end takes some seconds, is gone."""
+    kubectl(installation.namespace, "wait", "pod/shipway-buildkit-0", "--for=delete", "--timeout=120s")
