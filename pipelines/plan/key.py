@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pipelines.plan import shipway_yaml
 from pipelines.plan.graph import Graph, Node, Target
 
-PREFIX = "key-"
 _FORMAT = 1
 """Of images as Shipway finishes them; a new number builds everything again."""
 

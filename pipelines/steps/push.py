@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,12 +25,21 @@ from pipelines.tools.layout import Descriptor, Layout
 from pipelines.tools.registry import Registry
 
 
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """An image in a registry, by digest, and the tags that name it."""
+
+    image: Reference
+    tags: tuple[str, ...]
+
+
 def push(
     *,
     checkout: Annotated[Checkout, Arg("what the step clone fetched")],
     built: Annotated[Built, Arg("what the step build made")],
     name: Annotated[str, Arg("the image's name; empty: as it was built")] = "",
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
+    key: Annotated[str, Arg("the image's key, as `shipway plan` prints it; empty: none is published")] = "",
     image: Annotated[Path, Arg("folder of the image layout to publish")] = Path("image"),
     bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
     docker_config: PushLogins = Path("../push"),
@@ -76,13 +86,15 @@ def push(
             checkout=checkout,
             mounts=_mounts(checkout, bases, registry),
             head=lambda ref: git.head(url, ref),
+            key=key,
         )
+    assert named.image.digest is not None
     return Published(
-        digest=descriptor.digest,
-        reference=str(to.with_digest(descriptor.digest)),
+        digest=named.image.digest,
+        reference=str(named.image),
         commit=checkout.commit,
-        tags=named,
-        size=built.size,
+        tags=named.tags,
+        size=built.size if named.image.digest == descriptor.digest else _size(client, named.image),
     )
 
 
@@ -96,20 +108,29 @@ def publish(
     checkout: Checkout,
     mounts: dict[Digest, str],
     head: Callable[[str], str | None],
-) -> tuple[str, ...]:
-    """Bring an image and its tags into a registry and return the tags that name it now.
+    key: str = "",
+) -> Named:
+    """Bring an image and its tags into a registry and return what is there now.
 
-    `head` asks the remote what a ref names. Raises Refused, before anything is sent, when the version is there with
+    `head` asks the remote what a ref names. Where the registry has another image under the key, that one is taken, and
+    nothing of this run's is sent. Raises Refused, before anything is sent, when the version is there with
     another content or its Git tag names another commit by now; Transient, likewise, when nobody says so.
     """
-    by_digest = to.with_digest(descriptor.digest)
-    tagging = Tagging(registry=client, image=by_digest, commit=checkout.commit)
+    key_tag = tags.key_tag(key) if key else ""
+    tagging = Tagging(registry=client, image=to.with_digest(descriptor.digest), commit=checkout.commit)
+    if key_tag:
+        tagging = tagging.adopted(key_tag)
     if plan.version:
         _check_tag(checkout, head(checkout.ref))
         tagging.is_published(plan.version)
-    sent = client.push(layout, descriptor, to, mounts=mounts)
-    _say(f"{by_digest} {'is published' if sent else 'was there already'}")
-    named = [tag for tag in (plan.commit, plan.pull_request) if tag and tagging.set(tag)]
+    if tagging.digest == descriptor.digest:
+        sent = client.push(layout, descriptor, to, mounts=mounts)
+        _say(f"{tagging.image} {'is published' if sent else 'was there already'}")
+    named = []
+    if key_tag:
+        tagging = tagging.claim(key_tag)
+        named.append(key_tag)
+    named += [tag for tag in (plan.commit, plan.pull_request) if tag and tagging.set(tag)]
     if plan.version:
         tagging.publish(plan.version)
         named.append(plan.version)
@@ -119,7 +140,13 @@ def publish(
         _say(f"{checkout.ref} is no version of the form v1.2.3, so it makes no tag")
     if plan.branch and tagging.follow(plan.branch, checkout.ref, head):
         named.append(plan.branch)
-    return tuple(named)
+    return Named(image=tagging.image, tags=tuple(named))
+
+
+def _size(client: Registry, image: Reference) -> int:
+    """Return the bytes of the layers of an image that another run published."""
+    manifest = client.resolve(image)
+    return sum(layer.size for layer in manifest.layers) if manifest and not manifest.is_index else 0
 
 
 def _check_tag(checkout: Checkout, commit: str | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import semver
 
@@ -45,6 +45,29 @@ class Tagging:
         self._move(tag, self.digest)
         found = self.registry.resolve(self.image.with_tag(tag))
         return found is not None and found.descriptor.digest == self.digest
+
+    def adopted(self, tag: str) -> Tagging:
+        """Return the tagging of the image that a key's tag names, this one where there is no such tag; raises Transient.
+
+        Two builds of one key may differ in what nobody can foresee, a time in a file; whoever published first is right.
+        """
+        found = self.registry.resolve(self.image.with_tag(tag))
+        if found is None or found.descriptor.digest == self.digest:
+            return self
+        _say(f"{self.image.name}:{tag} names {found.descriptor.digest} already: that image is taken, not {self.digest}")
+        return replace(self, image=self.image.with_digest(found.descriptor.digest))
+
+    def claim(self, tag: str) -> Tagging:
+        """Let a key's tag name this run's image unless it names one; return the tagging of what it names. Raises Transient.
+
+        Of two runs that find none in the same moment, the later one's image stays, and the next run's tags follow it.
+        """
+        first = self.adopted(tag)
+        if first.digest == self.digest:
+            if self._names(tag) is None:
+                self._move(tag, self.digest)
+            first = self.adopted(tag)
+        return first
 
     def is_published(self, version: str) -> bool:
         """Whether a version's tag names this run's image already, or False where there is no such tag.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import semver
 
-from pipelines.errors import Refused
+from pipelines.errors import Misuse, Refused
 
 LATEST = "latest"
 _LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -25,6 +25,7 @@ _HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
 _RESERVED = re.compile(
     r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
 )
+_KEY = re.compile(r"[0-9a-f]{64}")
 _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
 
 
@@ -64,6 +65,15 @@ def plan(ref: str, commit: str) -> TagPlan:
 def commit_tag(commit: str) -> str:
     """Return the tag of a commit's image."""
     return f"git-{commit}"
+
+
+def key_tag(key: str) -> str:
+    """Return the tag of the image that was built first from what a key stands for; raises Misuse for what is no key."""
+    if not _KEY.fullmatch(key):
+        raise Misuse(
+            "not an image's key", seen=repr(key[:100]), todo="give the 64 hex digits that `shipway plan` prints"
+        )
+    return f"key-{key}"
 
 
 def branch_tag(branch: str) -> str:

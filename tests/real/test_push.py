@@ -418,7 +418,52 @@ def publish_run(client: Registry, address: str, run: Run, head: Callable[[str], 
         checkout=run.checkout,
         mounts={},
         head=head,
-    )
+    ).tags
+
+
+# --- keys ---
+
+
+def test_the_first_image_of_a_key_is_kept(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """A run that built another image from the same takes the one that is there: its tags name it, and nothing is sent."""
+    key = "0" * 64
+    first = Run(tmp_path / "first", remote, content="first").push(liar.address, key=key)
+    assert f"key-{key}" in first.tags
+    liar.asked.clear()
+    remote.write("file", "2").commit("Two")
+    second = Run(tmp_path / "second", remote, content="second").push(liar.address, key=key)
+    assert (second.digest, second.reference) == (first.digest, first.reference)
+    assert second.size == len("first 0") + len("first 1")
+    assert {named(liar.address, tag) for tag in second.tags} == {first.digest}
+    assert {"main", f"key-{key}", f"git-{second.commit}"} == set(second.tags)
+    assert not [asked for asked in liar.asked if "/blobs/uploads" in asked.path]
+
+
+def test_an_unanswered_question_for_a_key_publishes_nothing(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """No answer is not absent: the first writer could be anybody."""
+    run = Run(tmp_path / "run", remote)
+    liar.lie("GET", "/manifests/key-", errors(503, "UNAVAILABLE", "later"))
+    with pytest.raises(Transient):
+        publish(
+            Registry(Credentials(), plain_http=frozenset({liar.address}), timing=QUICK),
+            run.layout,
+            run.descriptor,
+            Reference(registry=liar.address, repository=NAME),
+            plan=tags.plan(run.checkout.ref, run.commit),
+            checkout=run.checkout,
+            mounts={},
+            head=lambda _: run.commit,
+            key="0" * 64,
+        )
+    assert not [asked for asked in liar.asked if asked.method in {"PUT", "POST", "PATCH"}]
+
+
+def test_what_is_no_key_is_refused(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """Nothing else gets into a tag of that kind."""
+    with pytest.raises(Misuse, match="not an image's key"):
+        Run(tmp_path / "run", remote).push(liar.address, key="../x")
 
 
 # --- runs that meet, and runs that die ---
