@@ -23,8 +23,12 @@ examples:
   shipway step clone --repo=. --revision=main --path=apps/web --outputs=out/clone
   shipway compile --check
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted
+exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted, 143 terminated
 """
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: in a pod, because its node or its owner wants it gone, so that a retry may do better."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShipwayError as error:
         _tell(error, as_json="--json" in words)
         return error.exit_code
+    except Terminated:
+        sys.stderr.write("shipway: terminated\n")
+        return 143
     except KeyboardInterrupt:
         sys.stderr.write("shipway: interrupted\n")
         return 130
@@ -109,4 +116,4 @@ def _tell(error: ShipwayError, *, as_json: bool) -> None:
 def _terminated(number: int, _frame: FrameType | None) -> None:
     # Unwinding ends the children; the next signal is the kernel's own.
     signal.signal(number, signal.SIG_DFL)
-    raise KeyboardInterrupt
+    raise Terminated

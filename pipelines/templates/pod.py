@@ -23,13 +23,21 @@ CONFIG_MAP = "shipway"
 SERVICE_ACCOUNT = "shipway-workflow"
 EXECUTOR_ACCOUNT = "shipway-executor"
 USER = 1000
-TRANSIENT = (
-    "lastRetry.status == 'Error'"
-    " || lastRetry.message contains '(exit code 75)' || lastRetry.message contains 'non-zero code: 75'"
+_AGAIN = (75, 143)
+"""Exit codes after which another attempt may do better: "try again later", and SIGTERM, as when a node is drained."""
+TRANSIENT = " || ".join(
+    (
+        "lastRetry.status == 'Error'",
+        *(
+            f"lastRetry.message contains '{words}'"
+            for code in _AGAIN
+            for words in (f"(exit code {code})", f"non-zero code: {code}")
+        ),
+    )
 )
-"""Argo's own failures (a pod deleted, a node lost) and exit code 75, which says "try again later". In a containerSet the true
-code of a container stands only in the message, which is that of the first failed container by name: where that one never ran,
-it says `dependency "clone" exited with non-zero code: 75`."""
+"""Argo's own failures (a pod deleted, a node lost) and the codes above. In a containerSet the true code of a container stands
+only in the message, which is that of the first failed container by name: where that one never ran, it says
+`dependency "clone" exited with non-zero code: 75`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,9 +47,9 @@ def test_the_same_bytes_in_every_process() -> None:
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_what_is_transient_is_retried_wherever_it_happens(message: str) -> None:
-    """Exit code 75 of any container is tried again, and no other code."""
+    """Exit codes 75 and 143 of any container are tried again, and no other code."""
     wanted = expressions.parse(TRANSIENT, Dialect.RETRY)
-    for code, again in ((75, True), (1, False), (175, False), (78, False)):
+    for code, again in ((75, True), (143, True), (1, False), (175, False), (78, False), (137, False)):
         said = {"lastRetry.status": "Failed", "lastRetry.message": message.format(code)}
         assert expressions.evaluate(wanted, said) is again, said
 
