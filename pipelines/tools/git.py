@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from pipelines.tools.git_repository import GitRepository
 
 _QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance")
 _FETCHED = "refs/shipway/fetched"
+_PARTIAL = "partial"
 _EVERYTHING = ("+refs/heads/*:refs/shipway/heads/*", "+refs/tags/*:refs/shipway/tags/*")
 _SHORT = re.compile(r"[0-9a-f]{7,63}")
 _DEEPER = 64
@@ -141,19 +142,44 @@ class Git:
             raise _unknown(url, revision, refs)
         return Resolved(commit=refs.commits[found[0]], ref=found[0])
 
-    def fetch(self, url: RepositoryUrl, wanted: Resolved, folder: Path) -> GitRepository:
+    def fetch(self, url: RepositoryUrl, wanted: Resolved, folder: Path, *, with_files: bool = True) -> GitRepository:
         """Return a new repository in `folder` that holds exactly the wanted commit, shallow where the server lets it.
 
+        Without files only its tree comes, where the server lets it, and `fetch_files` brings those that are needed.
         Raises ShipwayError when the commit is not there (any more), and what `refs` raises.
         """
         repository = self._create(url, wanted.commit, folder)
-        done = self._fetch(repository, "--depth=1", specs=[f"+{wanted.commit}:{_FETCHED}"])
+        specs = [f"+{wanted.commit}:{_FETCHED}"]
+        if with_files or url.local_path:
+            done = self._fetch(repository, "--depth=1", specs=specs)
+        else:
+            repository.call("config", f"remote.{_PARTIAL}.url", _address(url))
+            # Else the server would leave out the files of a commit that is here without them.
+            repository.call("config", "fetch.negotiationAlgorithm", "noop")
+            done = self._fetch(repository, "--depth=1", "--filter=blob:none", address=_PARTIAL, specs=specs)
+            repository.lacks_files = done.code == 0 and "filtering not recognized" not in done.stderr
         if git_errors.refuses_commit(done):
             self._fetch_by_ref(repository, wanted, done)
         elif done.code != 0:
             raise self._error(f"cannot fetch {wanted.commit} of {url}", done, url)
         repository.commit(wanted.commit)
         return repository
+
+    def fetch_files(self, repository: GitRepository, ids: Iterable[str]) -> None:
+        """Bring files of a repository that was fetched without them, by their ids, all at once; raises what `fetch` raises."""
+        wanted = sorted(set(ids))
+        if not repository.lacks_files or not wanted:
+            return
+        # As Git fetches what a partial clone lacks (promisor-remote.c), but for all files at once.
+        way = ["--filter=blob:none", "--stdin"]
+        done = self._fetch(repository, *way, address=_PARTIAL, specs=(), stdin="\n".join(wanted))
+        if git_errors.refuses_commit(done):
+            sys.stderr.write(f"{repository.url} gives no file by its id; fetching all files\n")
+            commit = repository.call("rev-parse", _FETCHED).stdout.strip()
+            way = ["--refetch", "--no-filter", "--depth=1"]
+            done = self._fetch(repository, *way, address=_PARTIAL, specs=[f"+{commit}:{_FETCHED}"])
+        if done.code != 0:
+            raise self._error(f"cannot fetch files of {repository.url}", done, repository.url)
 
     def is_reachable(self, url: RepositoryUrl, commit: str, folder: Path) -> bool:
         """Whether a branch or tag has the commit in its history: a host also gives, by id, what only a fork has.
@@ -210,7 +236,9 @@ class Git:
         kind = "sha256" if len(commit) == 64 else "sha1"
         return GitRepository.create(folder, url, self._environment, git=self._git, object_format=kind)
 
-    def _fetch(self, repository: GitRepository, *way: str, specs: Sequence[str], address: str = "") -> Completed:
+    def _fetch(
+        self, repository: GitRepository, *way: str, specs: Sequence[str], address: str = "", stdin: str | None = None
+    ) -> Completed:
         words = [
             f"--git-dir={repository.path}",
             "fetch",
@@ -224,6 +252,7 @@ class Git:
             [self._git, *words],
             timeout_seconds=self._fetch_seconds,
             env=self._environment.variables(repository.url),
+            stdin=stdin,
             umask=0o022,
         )
 

@@ -6,6 +6,7 @@ The Git folder stands outside the checkout, so no build sees it, and nothing in 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,8 @@ class GitRepository:
         self.url = url
         self._environment = environment
         self._git = git
+        self.lacks_files = False
+        """Whether it holds the commit's tree and only those files that were fetched after it."""
 
     @classmethod
     def create(
@@ -140,12 +143,22 @@ class GitRepository:
             login = self._environment.login(self.url) if lfs else ""
             raise git_errors.error(f"cannot check out {commit} of {self.url}", done, self.url if lfs else None, login)
 
-    def call(self, *words: str, lfs: bool = False, cwd: Path | None = None) -> Completed:
+    def write(self, commit: str, paths: Iterable[str], folder: Path) -> None:
+        """Write some of a commit's files into a folder, as `check_out` does; raises what it raises."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{path}\0" for path in paths)
+        for words, stdin in ((["read-tree", commit], None), (["checkout-index", "-z", "--stdin", "--force"], text)):
+            done = self.call(f"--work-tree={folder.absolute()}", *words, cwd=folder, stdin=stdin)
+            if done.code != 0:
+                raise git_errors.error(f"cannot read files of {commit} of {self.url}", done, None, "")
+
+    def call(self, *words: str, lfs: bool = False, cwd: Path | None = None, stdin: str | None = None) -> Completed:
         """Run a command of Git on this repository; nothing but large files is fetched."""
         return run(
             [self._git, f"--git-dir={self.path}", *words],
             timeout_seconds=LOCAL_SECONDS,
             env=self._environment.variables(self.url if lfs else None, lfs=lfs),
             cwd=cwd,
+            stdin=stdin,
             umask=0o022,
         )

@@ -1,0 +1,88 @@
+"""What a commit declares, read from real repositories, over the network without the files that nobody looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.steps import declared_tree
+from pipelines.steps.declared_tree import Declared
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from tests.git_repositories import Repository
+from tests.git_server import serving
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Repository:
+    """A repository with images, a chart, and much that is neither."""
+    repository = Repository(tmp_path / "served" / "shop")
+    repository.write("shipway.yaml", "ignore: [old]\nvalues: [{file: env/prod.yaml, image: web}]\n")
+    repository.write("env/prod.yaml", "image: x\n").write("old/Dockerfile", "FROM nothing\n")
+    repository.write("web/Dockerfile", "FROM scratch\n").write("web/.dockerignore", "large\n")
+    repository.write("web/large", b"\0\xff" * 5000).link("api/Dockerfile", "../shared/Api.Dockerfile")
+    repository.write("shared/Api.Dockerfile", "FROM web\n")
+    repository.write("charts/site/Chart.yaml", "apiVersion: v2\nname: site\nversion: 1.0.0\n")
+    repository.write("charts/site/values.yaml", "a: 1\n").write("charts/site/icon.png", b"\x89PNG\xff")
+    repository.commit()
+    return repository
+
+
+def read(url: str, work: Path) -> Declared:
+    """Return what the head of main declares."""
+    work.mkdir(parents=True)
+    address = RepositoryUrl(url)
+    with Git(GitCredentials.read(work / "none")) as git:
+        return declared_tree.read(git, address, git.resolve(address, Revision("main")), work)
+
+
+def check(found: Declared, shop: Repository) -> None:
+    """Everything that planning needs was read, by content, and every path is known."""
+    assert {path: data.decode() for path, data in found.tree.contents.items()} == {
+        "web/Dockerfile": "FROM scratch\n",
+        "web/.dockerignore": "large\n",
+        "api/Dockerfile": "../shared/Api.Dockerfile",
+        "shared/Api.Dockerfile": "FROM web\n",
+        "env/prod.yaml": "image: x\n",
+        "charts/site/Chart.yaml": "apiVersion: v2\nname: site\nversion: 1.0.0\n",
+        "charts/site/values.yaml": "a: 1\n",
+    }
+    assert set(found.tree.files) == set(shop.git("ls-files").splitlines())
+    assert found.tree.files["web/large"].id == shop.git("rev-parse", "HEAD:web/large")
+    assert found.tree.read("api/Dockerfile") == b"FROM web\n"
+    assert (found.root / "charts/site/icon.png").read_bytes() == b"\x89PNG\xff"
+    assert found.charts == ("charts/site",)
+    assert found.configuration.ignore == ("old",)
+
+
+def test_a_folder_of_this_machine(tmp_path: Path, shop: Repository) -> None:
+    """Read as it is committed."""
+    found = read(str(shop.path), tmp_path / "work")
+    check(found, shop)
+    assert (found.ref, found.commit.id) == ("refs/heads/main", shop.git("rev-parse", "HEAD"))
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_over_the_network(tmp_path: Path, shop: Repository, partial: bool) -> None:
+    """Only the files that matter come where the server can do so; where it cannot, the commit comes as a whole."""
+    shop.git("config", "uploadpack.allowFilter", "true" if partial else "false")
+    with serving(tmp_path / "served") as server:
+        found = read(f"{server.url}/shop/.git", tmp_path / "work")
+        posts = sum(request.startswith("POST") for request in server.requests)
+    check(found, shop)
+    large, had = shop.git("rev-parse", "HEAD:web/large"), Repository.__new__(Repository)
+    had.path = tmp_path / "work" / "git"
+    objects = had.git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").splitlines()
+    assert (large in objects) is not partial
+    assert posts <= 8  # refs, the tree, shipway.yaml, the rest, and what links lead to: not one for each file
+
+
+def test_a_server_that_gives_no_file_by_its_id(tmp_path: Path, shop: Repository) -> None:
+    """Old servers filter, and then want a ref for everything: all files are fetched."""
+    shop.git("config", "uploadpack.allowFilter", "true")
+    with serving(tmp_path / "served") as server:
+        server.by_commit = False
+        found = read(f"{server.url}/shop/.git", tmp_path / "work")
+    check(found, shop)
