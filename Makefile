@@ -51,8 +51,9 @@ release: run-ready helm ## Check and publish Helm charts: REPO, REVISION, REGIST
 	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: compile
-compile: run-ready ## Write the workflows as YAML into charts/shipway/files
+compile: run-ready ## Write the workflows as YAML into charts/shipway/files, and the chart's values into docs/values.md
 	@shipway compile
+	@$(BIN)/python -m tests.chart.reference
 
 .PHONY: registry-stop registry-clean
 registry-stop: run-ready ## Stop the registry of this machine; its images stay
