@@ -49,6 +49,7 @@ COMMANDS = {
     "retry": Command("pipelines.cli.retry", "submit a run on a cluster once more"),
     "images": Command("pipelines.cli.images", "list the images of a repository in the order they are built"),
     "step": Command("pipelines.cli.step", "run one step by hand, as a pod would"),
+    "simulate": Command("pipelines.cli.simulate", "show what a saved webhook would start"),
     "compile": Command("pipelines.cli.compile", "write the workflows as YAML for Argo"),
     "embedded": Command("pipelines.cli.embedded", "start, stop or clean the registry of this machine"),
 }

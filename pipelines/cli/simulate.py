@@ -1,0 +1,111 @@
+"""`shipway simulate PAYLOAD.json`: which triggers a saved webhook fires, and the Workflow that each creates; no cluster needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.cli import options, running
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.model.event import Decoded, Source
+from pipelines.simulation import sensors, webhooks
+from pipelines.simulation.sensors import Outcome
+from pipelines.steps import signature
+from pipelines.steps.decode import decode
+
+SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.description = (
+        "Run the compiled Sensor over the body of a webhook: print the Workflow that each trigger creates, with its lane "
+        "and the reason, and for each that does not fire the filter that said no. What the Sensor does not use of Argo "
+        "Events is refused by name. Which repositories a chart watches is the setting `repositories`."
+    )
+    parser.epilog = "example: shipway simulate examples/payloads/github-push.json --source github --event push"
+    parser.add_argument("payload", metavar="PAYLOAD.json", help="the body that the forge sent; - for stdin")
+    parser.add_argument("--source", choices=[str(source) for source in Source], default="github", help="who sent it")
+    parser.add_argument(
+        "--event", default="", metavar="NAME", help="what the unsigned header X-GitHub-Event says; it changes nothing"
+    )
+    parser.add_argument(
+        "--sensor", type=Path, default=SENSOR, metavar="FILE", help="the Sensor (default: the compiled one)"
+    )
+    options.settings(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print what happens; the exit code is 0 also where nothing fires."""
+    source = Source(given.source)
+    settings = options.read_settings(given, embedded=False)
+    payload = sys.stdin.buffer.read() if given.payload == "-" else Path(given.payload).read_bytes()
+    event_source, name = webhooks.SOURCES[source]
+    found = sensors.run(
+        _sensor(given.sensor),
+        source=event_source,
+        event=name,
+        data=webhooks.event(source, payload, given.event),
+    )
+    told = [_told(outcome, settings) for outcome in found]
+    if given.json:
+        sys.stdout.write(json.dumps({"source": source, "triggers": told}, indent=2, ensure_ascii=True) + "\n")
+    else:
+        _print(told)
+    return 0
+
+
+def _sensor(path: Path) -> dict[str, Any]:
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict) or document.get("kind") != "Sensor":
+        raise Misuse("this is no Sensor", seen=str(path), todo="name a file that `shipway compile` wrote")
+    return document
+
+
+def _told(outcome: Outcome, settings: dict[str, str]) -> dict[str, Any]:
+    if outcome.workflow is None:
+        return {
+            "trigger": outcome.trigger,
+            "fires": outcome.failed,
+            "failed" if outcome.failed else "no": outcome.said_no,
+        }
+    told: dict[str, Any] = {"trigger": outcome.trigger, "fires": True}
+    try:
+        decoded = _decoded(outcome.workflow, settings)
+    except ShipwayError as error:
+        told |= {"lane": "refused", "reason": str(error)}
+    else:
+        told |= {"lane": decoded.lane, "reason": decoded.reason}
+        told["decoded"] = json.loads(signature.text_of(decoded))
+    return told | {"workflow": outcome.workflow}
+
+
+def _decoded(workflow: dict[str, Any], settings: dict[str, str]) -> Decoded:
+    """Return what the first step of the run says, with the settings that it would read."""
+    step = signature.describe("decode")
+    chosen = {a.field: a.parse(settings[a.setting]) for a in step.arguments if a.setting and a.setting in settings}
+    [event] = [p["value"] for p in workflow["spec"]["arguments"]["parameters"] if p["name"] == "event"]
+    return decode(event=event, **chosen)
+
+
+def _print(told: list[dict[str, Any]]) -> None:
+    write = sys.stdout.write
+    for one in told:
+        if "no" in one:
+            write(f"{one['trigger']}: does not fire: {one['no']}\n")
+        elif "failed" in one:
+            write(f"{one['trigger']}: fires and fails: {one['failed']}\n")
+        else:
+            reason = one["reason"].replace("\n", "\n  ")
+            write(f"{one['trigger']}: fires\n  lane: {one['lane']}\n  reason: {reason}\n")
+            for key in ("kind", "repo", "ref", "head", "revision"):
+                if value := one.get("decoded", {}).get(key):
+                    write(f"  {key}: {value}\n")
+            text = yaml.safe_dump(one["workflow"], sort_keys=False, width=10_000)
+            write("".join(f"  {line}\n" for line in ["workflow:", *(f"  {line}" for line in text.splitlines())]))

@@ -1,0 +1,53 @@
+"""JSON as Go writes and reads it: the name of a run is a hash of it, so each byte counts.
+
+A text of Go is bytes. Here it is a `str` in which a byte that is no UTF-8 stands as a lone surrogate (PEP 383).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pipelines.errors import Misuse
+
+# encoding/json escapes what HTML or JavaScript could take for something else, and bytes that are no UTF-8.
+_ESCAPED = re.compile("[<>&\u2028\u2029\udc80-\udcff]")
+
+
+def dumps(value: Any) -> str:
+    """Return a value as json.Marshal writes it: keys in order, nothing between the signs."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _ESCAPED.sub(lambda found: _escape(found[0]), text)
+
+
+def loads(data: bytes) -> Any:
+    """Return what json.Unmarshal reads from a body: what is no UTF-8, and half a surrogate pair, is U+FFFD; raises Misuse."""
+    try:
+        return _replaced(json.loads(data.decode("utf-8", "replace")))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise Misuse("the payload is not JSON", seen=str(error), todo="save the body that the forge sent") from error
+
+
+def cut(text: str, longest: int) -> str:
+    """Return the first bytes of a text."""
+    return as_bytes(text)[:longest].decode("utf-8", "surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """Return the bytes of a text."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _escape(character: str) -> str:
+    return "\\ufffd" if character >= "\ud800" else f"\\u{ord(character):04x}"
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, list):
+        return [_replaced(item) for item in value]
+    if isinstance(value, dict):
+        return {_replaced(key): _replaced(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,220 @@
+"""The part of Go's templates, with sprig's functions, that compiled Sensors use; anything else is refused by name."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pipelines.errors import Refused
+from pipelines.simulation import go_json
+
+_TOKEN = re.compile(
+    r'\s*(?:(?P<text>"(?:[^"\\]|\\["\\])*")|(?P<number>\d+)|(?P<field>(?:\.[A-Za-z_][A-Za-z0-9_]*)+)'
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[()|]))"
+)
+_ACTION = re.compile(r"\{\{ (?P<body>.*) \}\}", re.DOTALL)
+
+
+class TemplateError(Exception):
+    """A template that Go would give up on."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A text or a number."""
+
+    value: str | int
+
+
+@dataclass(frozen=True)
+class Field:
+    """A path from the top of the data."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function and what it is given."""
+
+    name: str
+    arguments: tuple[Operand, ...]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Commands, each of which gets the result of the one before as its last argument."""
+
+    commands: tuple[Call | Constant | Field | Pipeline, ...]
+
+
+Operand: TypeAlias = Constant | Field | Call | Pipeline
+
+
+def parse(template: str) -> Pipeline:
+    """Return the one action that a template is; raises Refused for all that no compiled Sensor has."""
+    found = _ACTION.fullmatch(template)
+    if not found:
+        raise _unknown("a template that is more than one action", template)
+    tokens = []
+    body, at = found["body"].strip(), 0
+    while at < len(body):
+        match = _TOKEN.match(body, at)
+        if not match:
+            raise _unknown("a sign in a template", body[at : at + 20])
+        assert match.lastgroup
+        tokens.append((match.lastgroup, match[match.lastgroup]))
+        at = match.end()
+    pipeline, rest = _pipeline(tokens)
+    if rest:
+        raise _unknown("a template", template)
+    return pipeline
+
+
+def evaluate(operand: Operand, data: Mapping[str, Any]) -> Any:
+    """Return the value of an expression; raises TemplateError where Go would fail, Refused for what is not imitated."""
+    match operand:
+        case Constant():
+            return operand.value
+        case Field():
+            return _field(operand.path, data)
+        case Call():
+            return _call(operand, [evaluate(argument, data) for argument in operand.arguments])
+        case Pipeline():
+            value = evaluate(operand.commands[0], data)
+            for command in operand.commands[1:]:
+                if not isinstance(command, Call):
+                    raise _unknown("a pipe into something that is no function", str(command))
+                value = _call(command, [*(evaluate(argument, data) for argument in command.arguments), value])
+            return value
+
+
+def render(template: str, data: Mapping[str, Any]) -> str:
+    """Return the text that a template makes of data."""
+    value = evaluate(parse(template), data)
+    if not isinstance(value, str):
+        raise _unknown("a template whose result is no text", template)
+    if not value:
+        raise TemplateError("the template makes an empty text")
+    return value
+
+
+Tokens: TypeAlias = list[tuple[str, str]]
+
+
+def _pipeline(tokens: Tokens) -> tuple[Pipeline, Tokens]:
+    commands: list[Call | Constant | Field | Pipeline] = []
+    while True:
+        operands, tokens = _operands(tokens)
+        first = operands[0]
+        if isinstance(first, Call):
+            commands.append(Call(first.name, tuple(operands[1:])))
+        elif len(operands) == 1:
+            commands.append(first)
+        else:
+            raise _unknown("a call of something that is no function", str(first))
+        if not tokens or tokens[0] != ("sign", "|"):
+            return Pipeline(tuple(commands)), tokens
+        tokens = tokens[1:]
+
+
+def _operands(tokens: Tokens) -> tuple[list[Operand], Tokens]:
+    found: list[Operand] = []
+    while tokens and tokens[0] not in {("sign", "|"), ("sign", ")")}:
+        (kind, text), tokens = tokens[0], tokens[1:]
+        match kind:
+            case "text":
+                found.append(Constant(text[1:-1].replace('\\"', '"').replace("\\\\", "\\")))
+            case "number":
+                found.append(Constant(int(text)))
+            case "field":
+                found.append(Field(tuple(text[1:].split("."))))
+            case "name":
+                if text not in _FUNCTIONS:
+                    raise _unknown("a function of templates", text)
+                found.append(Call(text, ()))
+            case _:
+                inner, tokens = _pipeline(tokens)
+                if not tokens or tokens[0] != ("sign", ")"):
+                    raise _unknown("a template", "a parenthesis that stays open")
+                tokens = tokens[1:]
+                found.append(inner)
+    if not found:
+        raise _unknown("a template", "a command without words")
+    return found, tokens
+
+
+def _field(path: tuple[str, ...], data: Any) -> Any:
+    """Return the value of a path; a missing leaf is nil, and so is what a null leads to no further."""
+    value = data
+    for key in path:
+        if not isinstance(value, dict):
+            raise TemplateError(f".{'.'.join(path)}: nothing has a field {key}")
+        value = value.get(key)
+    return value
+
+
+def _call(call: Call, arguments: list[Any]) -> Any:
+    function, count = _FUNCTIONS[call.name]
+    if count is not None and len(arguments) != count:
+        raise _unknown(f"{call.name} with {len(arguments)} arguments", "")
+    return function(*arguments)
+
+
+def _dict(*items: Any) -> dict[str, Any]:
+    if len(items) % 2:
+        raise _unknown("dict with a key that has no value", "")
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    raise _unknown(f"{type(value).__name__} where the payload should have a text", "")
+
+
+def _int64(value: Any) -> int:
+    if isinstance(value, str) and value:
+        raise _unknown("a text where the payload should have a number", value)
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _trunc(longest: Any, text: Any) -> str:
+    return go_json.cut(_string(text), longest)
+
+
+def _get(found: Any, key: str) -> Any:
+    if not isinstance(found, dict):
+        raise TemplateError("get: no map")
+    return found.get(key, "")
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TemplateError(f"a text is expected, not {type(value).__name__}")
+    return value
+
+
+_FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
+    "dict": (_dict, None),
+    "default": (lambda other, value: value or other, 2),
+    "toString": (_text, 1),
+    "int64": (_int64, 1),
+    "get": (_get, 2),
+    "trunc": (_trunc, 2),
+    "toJson": (go_json.dumps, 1),
+    "b64enc": (lambda text: base64.b64encode(go_json.as_bytes(_string(text))).decode(), 1),
+    "sha256sum": (lambda text: hashlib.sha256(go_json.as_bytes(_string(text))).hexdigest(), 1),
+}
+
+
+def _unknown(what: str, seen: str) -> Refused:
+    return Refused(
+        f"this is not simulated: {what}", seen=seen[:200], todo="simulate the Sensor that `shipway compile` writes"
+    )

@@ -1,0 +1,150 @@
+"""A Sensor over one event: which dependencies take it, and what their triggers create."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.errors import Refused
+from pipelines.simulation import go_json, go_template
+from pipelines.simulation.go_template import TemplateError
+
+_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
+# What means another thing in Python than in RE2, in which Argo's patterns are written.
+_OTHER = re.compile(r"\(\?|\\(?![.\\+*?()|\[\]{}^$\-rnt/sS])|[*+?}]\+|\\s(?!\\S)")
+_KNOWN: Mapping[str, frozenset[str]] = {
+    "dependency": frozenset({"name", "eventName", "eventSourceName", "filters"}),
+    "filters": frozenset({"data"}),
+    "filter": frozenset({"path", "type", "value"}),
+    "trigger": frozenset({"atLeastOnce", "retryStrategy", "dlqTrigger", "template"}),
+    "template": frozenset({"name", "conditions", "k8s"}),
+    "k8s": frozenset({"operation", "source", "parameters"}),
+    "source": frozenset({"resource"}),
+    "parameter": frozenset({"src", "dest", "operation"}),
+    "src": frozenset({"dependencyName", "dataTemplate"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one trigger does with an event."""
+
+    trigger: str
+    workflow: dict[str, Any] | None
+    """What it creates, or nothing."""
+    said_no: str
+    """The filter that kept it from firing, or why it failed."""
+    failed: bool = False
+    """Whether it fired and could not make its Workflow; then the event is tried again, and kept."""
+
+
+def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str, Any]) -> list[Outcome]:
+    """Return what each trigger for an event of a source does; raises Refused for what no compiled Sensor has."""
+    dependencies = {dependency["name"]: dependency for dependency in sensor["spec"]["dependencies"]}
+    outcomes = []
+    for trigger in sensor["spec"]["triggers"]:
+        _only("trigger", trigger)
+        _only("template", trigger["template"])
+        name = trigger["template"]["name"]
+        condition = trigger["template"].get("conditions", "")
+        if condition not in dependencies:
+            raise _unknown(f"the condition of {name}", condition)
+        dependency = dependencies[condition]
+        _only("dependency", dependency)
+        if (dependency["eventSourceName"], dependency["eventName"]) != (source, event):
+            continue
+        outcomes.append(_outcome(name, dependency, trigger["template"]["k8s"], data))
+    return outcomes
+
+
+def _outcome(name: str, dependency: Mapping[str, Any], k8s: Mapping[str, Any], data: Mapping[str, Any]) -> Outcome:
+    no = refusal(dependency.get("filters", {}), data)
+    if no:
+        return Outcome(trigger=name, workflow=None, said_no=no)
+    try:
+        workflow = _created(k8s, dependency["name"], data)
+    except TemplateError as error:
+        return Outcome(trigger=name, workflow=None, said_no=str(error), failed=True)
+    return Outcome(trigger=name, workflow=workflow, said_no="")
+
+
+def refusal(filters: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return which filter discards an event and why, or nothing."""
+    _only("filters", filters)
+    for entry in filters.get("data", []):
+        _only("filter", entry)
+        path, patterns = entry["path"], entry["value"]
+        if entry.get("type") != "string" or not _PATH.fullmatch(path):
+            raise _unknown("a filter", f"{path} of type {entry.get('type')}")
+        there, text = _look(path, data)
+        if not there:
+            return f"{path} is not in the payload"
+        if not any(_expression(pattern).fullmatch(text) for pattern in patterns):
+            return f"{path} is {_short(text)} and does not match {' or '.join(patterns)}"
+    return ""
+
+
+def _created(k8s: Mapping[str, Any], dependency: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    _only("k8s", k8s)
+    _only("source", k8s["source"])
+    if k8s["operation"] != "patch":
+        raise _unknown("an operation", k8s["operation"])
+    made: dict[str, Any] = copy.deepcopy(k8s["source"]["resource"])
+    for parameter in k8s["parameters"]:
+        _only("parameter", parameter)
+        _only("src", parameter["src"])
+        if parameter["src"]["dependencyName"] != dependency:
+            raise _unknown("a value of another dependency", parameter["src"]["dependencyName"])
+        value = go_template.render(parameter["src"]["dataTemplate"], {"Input": data})
+        operation, place = parameter.get("operation", ""), parameter["dest"]
+        if operation not in {"", "append"}:
+            raise _unknown("an operation on a value", operation)
+        found = _ARGUMENT.fullmatch(place)
+        holder, key = (made["metadata"], "name") if place == "metadata.name" else (None, "value")
+        if found:
+            holder = made["spec"]["arguments"]["parameters"][int(found[1])]
+        if holder is None:
+            raise _unknown("a place for a value", place)
+        holder[key] = (holder.get(key, "") if operation == "append" else "") + value
+    return made
+
+
+def _look(path: str, data: Any) -> tuple[bool, str]:
+    """Return whether a path leads somewhere, and the text there as Argo's patterns see it."""
+    value = data
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return False, ""
+        value = value[key]
+    if value is None:
+        return True, ""
+    if isinstance(value, float) and not value.is_integer():
+        raise _unknown("a fraction in the payload", path)
+    if isinstance(value, str):
+        return True, value
+    return True, go_json.dumps(int(value) if isinstance(value, float) else value)
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    if not (pattern.startswith("^") and pattern.endswith("$")) or _OTHER.search(pattern.replace(r"[\s\S]", ".")):
+        raise _unknown("a pattern", pattern)
+    return re.compile(pattern[1:-1])
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}…")
+
+
+def _only(kind: str, value: Mapping[str, Any]) -> None:
+    if unknown := sorted(value.keys() - _KNOWN[kind]):
+        raise _unknown(f"the field {unknown[0]} of a {kind}", str(value.get("name", "")))
+
+
+def _unknown(what: str, seen: str) -> Refused:
+    return Refused(
+        f"this is not simulated: {what}", seen=seen, todo="simulate the Sensor that `shipway compile` writes"
+    )
