@@ -34,6 +34,12 @@ OBJECT = r"^\{[\s\S]+\}$"
 COMMAND = r"^/(retest|ok-to-test [0-9a-f]{40}([0-9a-f]{24})?)[ \t]*(\r?\n[\s\S]*)?$"
 # Gitea says `synchronized` where GitHub says `synchronize`.
 ACTIONS = "^(opened|synchronized?|reopened|ready_for_review)$"
+WATCHED = {
+    Source.GITHUB: "body.repository.full_name",
+    Source.GITEA: "body.repository.full_name",
+    Source.GITLAB: "body.project.path_with_namespace",
+}
+"""The path of a repository's name, owner included: the chart puts the names that are watched in place of its pattern."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +54,6 @@ class Shape:
     """An expression for every field of the event but `source`."""
     patterns: Mapping[str, str]
     """By path, what the text there must match."""
-    repository: str = ""
-    """The path of the repository's name, owner included, which the chart compares with what is watched."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the fields are not those of the event."""
@@ -87,10 +91,9 @@ def number_in(path: str, key: str) -> str:
 def _github(source: Source) -> tuple[Shape, ...]:
     """Return GitHub's shapes, which are Gitea's and Forgejo's, too."""
     repository = {"repo_id": number("body.repository.id"), "repo": text("body.repository.clone_url")}
-    known = {"body.repository.id": NUMBER, "body.repository.clone_url": ANY}
+    known = {"body.repository.id": NUMBER, "body.repository.clone_url": ANY, WATCHED[source]: ANY}
     push = repository | {"ref": text("body.ref"), "before": text("body.before"), "head": text("body.after")}
     pull = "body.pull_request"
-    name = "body.repository.full_name"
     return (
         Shape(
             source=source,
@@ -98,7 +101,6 @@ def _github(source: Source) -> tuple[Shape, ...]:
             event=Push,
             fields=push,
             patterns={"body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
-            repository=name,
         ),
         Shape(
             source=source,
@@ -106,7 +108,6 @@ def _github(source: Source) -> tuple[Shape, ...]:
             event=Push,
             fields=push,
             patterns={"body.ref": TAG, "body.after": NOT_ZEROS, **known},
-            repository=name,
         ),
         Shape(
             source=source,
@@ -129,7 +130,6 @@ def _github(source: Source) -> tuple[Shape, ...]:
                 f"{pull}.user.login": ANY,
                 **known,
             },
-            repository=name,
         ),
         Shape(
             source=source,
@@ -151,7 +151,6 @@ def _github(source: Source) -> tuple[Shape, ...]:
                 "body.comment.body": COMMAND,
                 **known,
             },
-            repository=name,
         ),
     )
 
@@ -159,10 +158,9 @@ def _github(source: Source) -> tuple[Shape, ...]:
 def _gitlab() -> tuple[Shape, ...]:
     """Return GitLab's shapes; who may approve is always a setting, since GitLab does not say."""
     repository = {"repo_id": number("body.project.id"), "repo": text("body.project.git_http_url")}
-    known = {"body.project.id": NUMBER, "body.project.git_http_url": ANY}
+    known = {"body.project.id": NUMBER, "body.project.git_http_url": ANY, WATCHED[Source.GITLAB]: ANY}
     push = repository | {"ref": text("body.ref"), "before": text("body.before"), "head": text("body.after")}
     merge = "body.object_attributes"
-    name = "body.project.path_with_namespace"
     return (
         Shape(
             source=Source.GITLAB,
@@ -170,7 +168,6 @@ def _gitlab() -> tuple[Shape, ...]:
             event=Push,
             fields=push,
             patterns={"body.object_kind": "^push$", "body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
-            repository=name,
         ),
         Shape(
             source=Source.GITLAB,
@@ -178,7 +175,6 @@ def _gitlab() -> tuple[Shape, ...]:
             event=Push,
             fields=push,
             patterns={"body.object_kind": "^tag_push$", "body.ref": TAG, "body.after": NOT_ZEROS, **known},
-            repository=name,
         ),
         Shape(
             source=Source.GITLAB,
@@ -202,7 +198,6 @@ def _gitlab() -> tuple[Shape, ...]:
                 "body.user.username": ANY,
                 **known,
             },
-            repository=name,
         ),
         Shape(
             source=Source.GITLAB,
@@ -224,7 +219,6 @@ def _gitlab() -> tuple[Shape, ...]:
                 "body.user.username": ANY,
                 **known,
             },
-            repository=name,
         ),
     )
 

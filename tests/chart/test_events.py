@@ -1,0 +1,147 @@
+"""Events in the chart: off unless asked for, and what values decide leaves every check of the compiled documents standing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.model.event import Source
+from pipelines.simulation import sensors, webhooks
+from sensors import checks
+from sensors.target import CONTRACT
+from tests.chart.kubernetes_fields import MODELS, unknown
+from tests.chart.rendering import CHART, Document, helm, of_kind, refusal, render
+from tests.unit.test_simulate import PAYLOADS
+
+pytestmark = pytest.mark.helm
+GITHUB = {"forge": "github", "url": "https://github.com/team/shop.git", "branch": "main"}
+REPOSITORIES = [
+    GITHUB,
+    {"forge": "github", "url": "git@github.com:team/shop.web.git", "branch": "trunk"},
+    {"forge": "gitea", "url": "https://git.example.com/team/tools", "branch": "main"},
+    {"forge": "gitlab", "url": "ssh://git@gitlab.example.com:22/group/sub/tools.git", "branch": "main"},
+]
+GITLAB = {"url": "https://gitlab.example.com", "webhookUrl": "https://hooks.example.com"}
+ALL = {"enabled": True, "manual": True, "repositories": REPOSITORIES, "gitlab": GITLAB}
+ARGO = {"EventBus", "EventSource", "Sensor"}
+
+
+def rendered(**events: Any) -> list[Document]:
+    """Return what the chart gives with these values of `events`."""
+    values = {"settings": {"registry": "registry.example.com"}, "events": events}
+    done = helm("template", "shipway", str(CHART), "-n", "ci", "--values", "-", given=yaml.safe_dump(values))
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def test_nothing_listens_unless_asked() -> None:
+    """An installation has no bus, no open port and no account for events by default."""
+    documents = render("smallest")
+    assert not {document["kind"] for document in documents} & ARGO
+    assert not {"shipway-sensor", "shipway-webhooks"} & of_kind(documents, "ServiceAccount").keys()
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        ALL,
+        {"enabled": True, "repositories": [GITHUB]},
+        {
+            **ALL,
+            "bus": {"url": "nats://nats.example.com:4222", "secret": "shipway-bus", "streamConfig": "replicas: 1\n"},
+        },
+    ],
+)
+def test_documents_keep_every_check(events: dict[str, Any]) -> None:
+    """What is filled in is neither unsigned, nor unanchored, nor lost, nor unknown."""
+    documents = rendered(**events)
+    checks.refuse([document for document in documents if document["kind"] in ARGO], CONTRACT)
+    for document in documents:
+        if document["kind"] not in ARGO | {"WorkflowTemplate"}:
+            assert list(unknown(document, MODELS[document["apiVersion"], document["kind"]])) == []
+        assert document["metadata"]["namespace"] == "ci"
+
+
+def test_what_is_not_used_is_left_out() -> None:
+    """A forge without a repository here has no port to listen at, and a Sensor waits for no source that is not there."""
+    documents = rendered(enabled=True, repositories=[GITHUB])
+    sources = of_kind(documents, "EventSource")
+    assert sources["shipway-webhooks"]["spec"].keys() == {"eventBusName", "github", "service", "template"}
+    assert sources["shipway-webhooks"]["spec"]["github"].keys() == {"github"}
+    sensor = of_kind(documents, "Sensor")["shipway"]["spec"]
+    waiting = {dependency["eventName"] for dependency in sensor["dependencies"]}
+    assert waiting == {"github", *sources["shipway-calendar"]["spec"]["calendar"]}
+    assert [t["template"]["name"] for t in sensor["triggers"]] == [d["name"] for d in sensor["dependencies"]]
+    assert len(sensor["triggers"]) == 5
+
+
+def test_repositories_are_those_of_the_values() -> None:
+    """Each is heard under its own name alone, looked at every night, and known to the step `decode`."""
+    documents = rendered(**ALL)
+    sensor = of_kind(documents, "Sensor")["shipway"]
+    [pattern] = {
+        entry["value"][0]
+        for dependency in sensor["spec"]["dependencies"]
+        if dependency["eventName"] == "github"
+        for entry in dependency["filters"]["data"]
+        if entry["path"] == "body.repository.full_name"
+    }
+    assert pattern == r"^(team/shop|team/shop\.web)$"
+    calendar = of_kind(documents, "EventSource")["shipway-calendar"]["spec"]["calendar"]
+    assert sorted((entry["metadata"]["repo"], entry["metadata"]["ref"]) for entry in calendar.values()) == sorted(
+        (repository["url"], f"refs/heads/{repository['branch']}") for repository in REPOSITORIES
+    )
+    webhook = of_kind(documents, "EventSource")["shipway-webhooks"]["spec"]
+    assert webhook["gitlab"]["gitlab"]["projects"] == ["group/sub/tools"]
+    assert webhook["github"]["github"]["repositories"] == [
+        {"owner": "team", "names": ["shop"]},
+        {"owner": "team", "names": ["shop.web"]},
+    ]
+    settings = of_kind(documents, "ConfigMap")["shipway"]["data"]["repositories"]
+    assert settings == ",".join(repository["url"] for repository in REPOSITORIES)
+
+
+def test_the_sensor_of_the_chart_starts_what_the_compiled_one_does() -> None:
+    """A watched repository's push fires, another's does not; each night's line fires its own trigger alone."""
+    sensor = of_kind(rendered(**ALL), "Sensor")["shipway"]
+    push = (PAYLOADS / "github-push.json").read_bytes()
+    for payload, fires in ((push, 1), (push.replace(b"team/shop", b"team/shopXweb"), 0)):
+        data = webhooks.event(Source.GITHUB, payload, "push")
+        found = sensors.run(sensor, source="shipway-webhooks", event="github", data=data)
+        assert sum(outcome.workflow is not None for outcome in found) == fires
+    for dependency in sensor["spec"]["dependencies"]:
+        if dependency["eventName"].startswith("nightly-"):
+            data = webhooks.event(Source.CALENDAR, (PAYLOADS / "calendar-nightly.json").read_bytes(), "")
+            found = sensors.run(sensor, source="shipway-calendar", event=dependency["eventName"], data=data)
+            assert [outcome.workflow is not None for outcome in found] == [True]
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "events.enabled needs events.repositories": {"repositories": []},
+    "without it Argo Events compares no token": {"repositories": REPOSITORIES[3:]},
+    "/events/repositories/0/url": {"repositories": [GITHUB | {"url": "https://github.com/team/a|.*"}]},
+    "/events/repositories/0/forge": {"repositories": [GITHUB | {"forge": "svn"}]},
+    "/events/repositories/0/branch": {"repositories": [GITHUB | {"branch": "{{x}}"}]},
+    "/events/bus/url": {"repositories": [GITHUB], "bus": {"url": "http://x"}},
+}
+
+
+@pytest.mark.parametrize(("told", "events"), REFUSED.items(), ids=list(REFUSED))
+def test_wrong_values_are_refused(told: str, events: dict[str, Any]) -> None:
+    """By name, before anything is installed."""
+    assert told in refusal({"settings": {"registry": "registry.example.com"}, "events": {"enabled": True, **events}})
+
+
+def test_what_listens_has_no_rights_and_what_starts_has_few() -> None:
+    """The pod that strangers reach has no token; the Sensor creates runs and keeps events, in its own namespace."""
+    documents = rendered(**ALL)
+    accounts = of_kind(documents, "ServiceAccount")
+    assert accounts["shipway-webhooks"]["automountServiceAccountToken"] is False
+    bound = [s["name"] for b in of_kind(documents, "RoleBinding").values() for s in b["subjects"]]
+    assert "shipway-webhooks" not in bound
+    assert of_kind(documents, "Role")["shipway-sensor"]["rules"] == [
+        {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "create", "patch"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
+    ]
