@@ -22,6 +22,7 @@ KEYS: Mapping[str, str] = {
     "ca-file": "certificate authorities trusted beside the system's, as a PEM file",
     "builder": "buildah or buildkit",
     "buildkit-host": "address of a running buildkitd; without one, one is started for each build",
+    "build-secrets": "which repositories may read which build secrets: any, none, or id=repository, separated by commas; default: any",
     "compression": "of new layers: zstd or gzip",
     "cache": "folder that builders keep their layers in between runs",
     "repositories": "addresses of the repositories whose events are heard, separated by commas; default: all whose webhooks are signed",

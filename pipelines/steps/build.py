@@ -15,7 +15,7 @@ from pipelines.model.handover import Built, Checkout
 from pipelines.model.times import LAYER_TIME
 from pipelines.plan import features
 from pipelines.plan.dockerfile import Dockerfile
-from pipelines.steps import build_context, finish, recipe
+from pipelines.steps import build_context, build_secrets, finish, recipe
 from pipelines.steps.assemble import assemble
 from pipelines.steps.finish import Facts
 from pipelines.steps.recipe import Recipe
@@ -37,6 +37,9 @@ def build(
     labels: Annotated[tuple[str, ...], Arg("labels as name=value; they win over the Dockerfile's")] = (),
     secrets: Annotated[Path, Arg("folder with a file for each secret")] = Path("../secrets"),
     secret_ids: Annotated[tuple[str, ...], Arg("ids of the secrets that the Dockerfile may mount")] = (),
+    allowed_secrets: Annotated[
+        str, Arg("which repositories may read which secrets: any, none, or id=repository,…", setting="build-secrets")
+    ] = build_secrets.ANY,
     name: Annotated[str, Arg("the image's name; without it, that of its folder")] = "",
     version: Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")] = "",
     builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
@@ -57,6 +60,7 @@ def build(
     """
     layer.check(compression)
     read = recipe.read(checkout, source=source, bases=bases, context=context, secrets=secrets, secret_ids=secret_ids)
+    build_secrets.check(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
     program = _builder(builder, buildkit_host, cache.resolve() / builder)
     program_version = program.version()

@@ -33,6 +33,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "authorities": "-----BEGIN CERTIFICATE-----",
     },
     "/authorities": {**REGISTRY, "authorities": "ca.crt"},
+    "/buildSecrets/npm": {**REGISTRY, "buildSecrets": {"npm": ["git.example.com/team/*"]}},
     "/buildkit/storageGiB": {**REGISTRY, "buildkit": {"storageGiB": "50Gi"}},
 }
 
@@ -55,6 +56,12 @@ def test_the_chart_is_without_findings() -> None:
 def test_values_that_imply_settings() -> None:
     """A standing builder and authorities of its own reach the ConfigMap that steps read."""
     data = of_kind(render("everything"), "ConfigMap")["shipway"]["data"]
+    assert data["build-secrets"].split(",") == [
+        "npm=https://git.example.com/team/shop.git",
+        "npm=https://git.example.com/team/web.git",
+        "pip=ssh://git@git.example.com/team/shop.git",
+    ]
+    assert of_kind(render("smallest"), "ConfigMap")["shipway"]["data"]["build-secrets"] == "none"
     assert data["builder"] == "buildkit"
     assert data["buildkit-host"] == "tcp://shipway-buildkit:1234"
     assert data["ca-file"] == "/shipway/authorities/ca.crt"
@@ -68,7 +75,7 @@ def test_every_value_is_described_and_has_a_default() -> None:
     assert properties.keys() - {"global"} == defaults.keys()
     for name in ("buildkit", "networkPolicy"):
         assert properties[name]["properties"].keys() == defaults[name].keys()
-    assert properties["settings"]["properties"].keys() == settings.KEYS.keys() - {"secrets"}
+    assert properties["settings"]["properties"].keys() == settings.KEYS.keys() - {"secrets", "build-secrets"}
     assert [path for path, schema in described("", SCHEMA) if not schema.get("description")] == [""]
 
 

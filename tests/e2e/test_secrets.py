@@ -93,8 +93,7 @@ def test_a_registry_with_login_and_authority(installation: Installation, tmp_pat
 
 @each_builder
 def test_build_secrets_reach_their_step_alone(builder: str, installation: Installation, tmp_path: Path) -> None:
-    """A key of the Secret is a file of the RUN step that asks for it; it is in no layer and in no log."""
-    installation.configure(builder=builder)
+    """A key of the Secret is a file of the RUN step that asks for it, of the repositories that values.yaml allows it to."""
     with (
         git_server.serving(tmp_path, host=installation.where.host) as git,
         secret(installation, "shipway-build-secrets", npm=NPM, other="not asked for"),
@@ -103,8 +102,10 @@ def test_build_secrets_reach_their_step_alone(builder: str, installation: Instal
         step = f"RUN --mount=type=secret,id=npm {there}\\n"
         Repository(git.root / "app").write("Dockerfile", f"FROM shipway.local/busybox:static\n{step}").commit()
         arguments = {"repo": f"{git.url}/app", "revision": "main", "path": ".", "name": "secrets"}
-        refused = installation.run("clone-build-push", **arguments)
-        assert refused.phase == "Failed", "a secret that the run does not allow was mounted"
+        installation.configure({"buildSecrets": {"npm": [f"{git.url}/other"]}}, builder=builder)
+        refused = installation.run("clone-build-push", **arguments, secret_ids='["npm"]')
+        assert ["build: Error (exit code 3)" in message for message in refused.attempts] == [True]
+        installation.configure({"buildSecrets": {"npm": [f"{git.url}/app.git"]}}, builder=builder)
         run = installation.run("clone-build-push", **arguments, secret_ids='["npm"]')
     assert run.phase == "Succeeded", installation.story(run)
 

@@ -13,6 +13,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not $settings.registry }}
 {{- fail "settings.registry is empty: name the registry that images are pushed to, as host or host:port" }}
 {{- end }}
+{{- $allowed := list }}
+{{- range $id, $repositories := .Values.buildSecrets }}
+{{- range $repositories }}{{- $allowed = append $allowed (printf "%s=%s" $id .) }}{{- end }}
+{{- end }}
+{{- $_ := set $settings "build-secrets" (join "," $allowed | default "none") }}
 {{- if .Values.buildkit.enabled }}
 {{- if ne (default "buildkit" $settings.builder) "buildkit" }}
 {{- fail (printf "buildkit.enabled needs settings.builder to be buildkit: it is %s" $settings.builder) }}
@@ -28,14 +33,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "authorities and settings.ca-file each name certificate authorities: set one of them" }}
 {{- end }}
 {{- $_ := set $settings "ca-file" "/shipway/authorities/ca.crt" }}
-{{- end }}
-{{- if .Values.events.enabled }}
-{{- if $settings.repositories }}
-{{- fail "events.repositories and settings.repositories each name what is watched: set the first" }}
-{{- end }}
-{{- $watched := list }}
-{{- range .Values.events.repositories }}{{- $watched = append $watched .url }}{{- end }}
-{{- $_ := set $settings "repositories" (join "," $watched) }}
 {{- end }}
 {{- toYaml $settings }}
 {{- end }}
