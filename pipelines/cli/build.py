@@ -59,7 +59,7 @@ def run(given: argparse.Namespace) -> int:
     for argument in given.build_arg:
         if "=" not in argument.lstrip("="):
             raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
-    repo = given.repo or _examples(given.state, settings)
+    repo = given.repo or examples(given.state, settings)
     found = declared.read(
         repo,
         given.revision,
@@ -112,7 +112,8 @@ def _cluster(given: argparse.Namespace) -> Cluster:
     return cluster
 
 
-def _examples(state: Path, settings: Mapping[str, str]) -> str:
+def examples(state: Path, settings: Mapping[str, str]) -> str:
+    """Bring the example repository up to date, and its base into this machine's registry; return its address."""
     from pipelines.embedded import deployment  # noqa: PLC0415 - only for the examples
 
     if f"{deployment.BASE_HOST}=" in settings.get("mirrors", ""):

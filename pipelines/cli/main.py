@@ -23,7 +23,8 @@ examples:
   shipway step clone --repo=. --revision=main --path=apps/web --outputs=out/clone
   shipway compile --check
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted, 143 terminated
+exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted, 143 terminated;
+`shipway plan` ends with 10 where something is to be done
 """
 
 
@@ -41,6 +42,7 @@ class Command:
 
 COMMANDS = {
     "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
+    "plan": Command("pipelines.cli.plan", "say what would be built and released for a commit, and why"),
     "release": Command("pipelines.cli.release", "check and publish the Helm charts of a repository"),
     "submit": Command("pipelines.cli.submit", "run one workflow"),
     "runs": Command("pipelines.cli.runs", "list the runs on a cluster"),

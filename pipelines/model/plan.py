@@ -27,3 +27,127 @@ class Finding:
         """Write it on one line, as compilers do."""
         place = f"{self.path}:{self.line}" if self.line else self.path
         return f"{place}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")
+
+
+BUILD = "build"
+TAG = "tag"
+RELEASE = "release"
+NOTHING = "nothing"
+"""Actions: build and publish an image, only bring its tags in place, publish a chart, or none."""
+
+PUBLISHED = "published"
+ABSENT = "absent"
+BLOCKED = "blocked"
+UNKNOWN = "unknown"
+DIFFERENT = "different"
+"""States: in the registry as declared; not there; not to be built before a finding is dealt with; nobody knows, for a registry
+did not answer; a version that is published with another content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """What a Dockerfile's name for an image stands for in this plan."""
+
+    name: str
+    """As the Dockerfile writes it, arguments expanded."""
+    digest: str = ""
+    """Of an image from outside, for the platform."""
+    key: str = ""
+    """Of an image of the same repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageJob:
+    """One build: every argument that clone-build-push takes beside the commit's."""
+
+    name: str
+    path: str
+    dockerfile: str
+    target: str
+    build_args: tuple[str, ...]
+    secret_ids: tuple[str, ...]
+    shared: tuple[str, ...]
+    """Folders of the repository to lay into the context."""
+    exclude: tuple[str, ...]
+    """Files of the context that deployments write, so that no build sees them."""
+    version: str
+    platform: str
+    key: str
+    pins: tuple[Pin, ...]
+    parents: tuple[str, ...]
+    """Images of the same plan's earlier waves that it stands on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage:
+    """One image of a commit, compared with the registry."""
+
+    name: str
+    path: str
+    state: str
+    action: str
+    reasons: tuple[str, ...]
+    key: str
+    """Empty where it cannot be known."""
+    digest: str
+    """What the registry has under the key, or an empty string."""
+    parents: tuple[str, ...]
+    externals: tuple[str, ...]
+    shared: tuple[str, ...]
+    tags: tuple[str, ...]
+    """Those that are to name it and do not, as far as they are known before a build."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedChart:
+    """One chart of a commit, compared with the registry."""
+
+    name: str
+    version: str
+    path: str
+    state: str
+    action: str
+    reasons: tuple[str, ...]
+    digest: str
+    parents: tuple[str, ...]
+    """Folders of charts that it depends on."""
+    images: tuple[str, ...]
+    """Images of the same repository that its values name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a commit declares, what is to be done for it, and why."""
+
+    repo: str
+    commit: str
+    ref: str
+    platform: str
+    builder: str
+    images: tuple[PlannedImage, ...]
+    """Parents first."""
+    charts: tuple[PlannedChart, ...]
+    waves: tuple[tuple[ImageJob, ...], ...]
+    """Images to build: those of one wave stand on earlier waves alone."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def everything(self) -> tuple[PlannedImage | PlannedChart, ...]:
+        """Images and charts."""
+        return (*self.images, *self.charts)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something cannot be done before people change something."""
+        states = {item.state for item in self.everything}
+        return bool(states & {BLOCKED, DIFFERENT}) or any(finding.level == ERROR for finding in self.findings)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a registry left a question open."""
+        return any(item.state == UNKNOWN for item in self.everything)
+
+    @property
+    def to_do(self) -> int:
+        """How many images and charts something is to be done for."""
+        return sum(item.action != NOTHING for item in self.everything)

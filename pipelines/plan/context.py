@@ -45,7 +45,7 @@ def of(
             found.update((path, tree.files[path]) for path in tree.below(other))
     rules = _rules(tree, folder, dockerfile)
     total, count, excluded = hashlib.sha256(), 0, []
-    inside = {path for path, _ in _relative(tree, folder, written)} if written else set()
+    inside = {path for path, _ in _relative(tree, folder, (path for path in written if path in tree.files))}
     for path in rules.kept(sorted(found)):
         if path in inside and read is not None and not names(read, path):
             excluded.append(path)

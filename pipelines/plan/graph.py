@@ -45,6 +45,8 @@ class Edge:
     """A line that names an image of the same repository."""
 
     name: str
+    written: str
+    """As the Dockerfile names it, arguments expanded."""
     line: int
 
 
@@ -69,6 +71,11 @@ class Node:
         """The image's name."""
         return self.image.name
 
+    @property
+    def parent_names(self) -> tuple[str, ...]:
+        """The images of the repository that it stands on, each once."""
+        return tuple(dict.fromkeys(edge.name for edge in self.parents))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
@@ -91,7 +98,7 @@ def read(
     written: Sequence[str] = (),
 ) -> Graph:
     """Return the images of a tree; `written` are the files that a deployment writes."""
-    found, off, findings = _discover(tree, configuration, root_name)
+    found, off, findings = discover(tree, configuration, root_name)
     reader = _Reader(
         tree=tree,
         target=target,
@@ -119,7 +126,7 @@ def told(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Fi
     return Finding(path=place, line=line, level=level, rule=rule, text=" ".join(text.split()), todo=error.todo)
 
 
-def _discover(
+def discover(
     tree: GitTree, configuration: Configuration, root_name: str
 ) -> tuple[list[tuple[Image, str]], list[Image], list[Finding]]:
     """Return each image with what blocks it, those that are off, and the findings."""
@@ -191,7 +198,7 @@ class _Reader:
             if bare == image.name:
                 externals.append(external)
             elif bare in self.known:
-                parents.append(Edge(name=bare, line=external.line))
+                parents.append(Edge(name=bare, written=external.name, line=external.line))
                 self._warn_of_shadow(image, external)
             elif bare in self.off:
                 raise ShipwayError(
@@ -215,7 +222,7 @@ class _Reader:
                 written=self.written,
                 read=file,
             ),
-            parents=tuple({edge.name: edge for edge in reversed(parents)}.values())[::-1],
+            parents=tuple(parents),
             externals=tuple(externals),
         )
 

@@ -1,0 +1,113 @@
+"""Which images of the repository the values of charts name, and so which files a deployment writes.
+
+Two forms are known, those that charts of the field have: one text, `registry.example/team/web:1.2`, and a mapping with
+`repository`, to which `registry` may belong.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from pipelines.errors import ShipwayError
+from pipelines.model.plan import WARNING, Finding
+from pipelines.plan import yaml_text
+from pipelines.plan.charts import CHART, LOCK
+from pipelines.plan.git_tree import GitTree
+from pipelines.plan.images import bare_name
+from pipelines.plan.shipway_yaml import NAME, Configuration
+
+VALUES = "values.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """A place in a values file that names an image of the repository."""
+
+    file: str
+    line: int
+    image: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """Every such place, and the files that a deployment writes."""
+
+    uses: tuple[Use, ...]
+    findings: tuple[Finding, ...]
+    charts: tuple[str, ...]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The values files, and Chart.yaml and Chart.lock of the charts that they belong to."""
+        files = {use.file for use in self.uses}
+        folders = {folder for folder in self.charts if any(file.startswith(f"{folder}/") for file in files)}
+        return tuple(sorted(files | {posixpath.join(folder, name) for folder in folders for name in (CHART, LOCK)}))
+
+    def of_chart(self, folder: str) -> tuple[str, ...]:
+        """Return the images that a chart's own values name."""
+        file = posixpath.normpath(posixpath.join(folder, VALUES))
+        return tuple(sorted({use.image for use in self.uses if use.file == file}))
+
+
+def read(
+    tree: GitTree,
+    configuration: Configuration,
+    *,
+    charts: Collection[str],
+    images: Collection[str],
+    registry: str,
+    project: str,
+) -> Values:
+    """Return what the values of a tree's charts name; `images` are the names of the repository's images."""
+    found: list[Use] = []
+    findings: list[Finding] = []
+    host = registry.encode()
+    for folder in charts:
+        file = posixpath.normpath(posixpath.join(folder, VALUES))
+        data = tree.contents.get(file, b"")
+        # Values files are large, and most name no image of their own repository.
+        if host and host in data:
+            try:
+                root = yaml_text.read(data, file).root
+            except ShipwayError:
+                continue  # The chart's own checks tell it.
+            found += [use for use in _uses(root, file, registry, project) if use.image in images]
+    for item in configuration.values:
+        if item.file not in tree.files:
+            findings.append(_warning(item.line, f"there is no file {item.file}"))
+        elif item.image not in images:
+            findings.append(_warning(item.line, f"there is no image {item.image}"))
+        else:
+            found.append(Use(file=item.file, line=0, image=item.image))
+    return Values(uses=tuple(found), findings=tuple(findings), charts=tuple(charts))
+
+
+def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[Use]:
+    if isinstance(node, yaml.ScalarNode):
+        if name := _own(str(node.value), registry, project):
+            yield Use(file=file, line=node.start_mark.line + 1, image=name)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _uses(item, file, registry, project)
+    elif isinstance(node, yaml.MappingNode):
+        texts: Mapping[str, yaml.Node] = {str(key.value): value for key, value in node.value}
+        host, rest = texts.get("registry"), texts.get("repository")
+        both = isinstance(host, yaml.ScalarNode) and isinstance(rest, yaml.ScalarNode)
+        if both and rest and host and (name := _own(f"{host.value}/{rest.value}", registry, project)):
+            yield Use(file=file, line=rest.start_mark.line + 1, image=name)
+        for value in texts.values():
+            yield from _uses(value, file, registry, project)
+
+
+def _own(text: str, registry: str, project: str) -> str:
+    text = text.removeprefix("oci://")
+    name = bare_name(text, registry=registry, project=project)
+    return name if name != text else ""
+
+
+def _warning(line: int, text: str) -> Finding:
+    return Finding(path=NAME, line=line, level=WARNING, rule="unused", text=text, todo="correct it")

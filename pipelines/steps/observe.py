@@ -1,0 +1,139 @@
+"""What the registries say about the images of a plan, asked side by side. No answer is an answer of its own: unknown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.model.reference import Reference
+from pipelines.plan.decide import Wanted
+from pipelines.plan.graph import Graph
+from pipelines.plan.key import Ingredients
+from pipelines.plan.observed import Answer, Observed, Previous
+from pipelines.steps import tags
+from pipelines.steps.tagging import REVISION
+from pipelines.tools import registry_manifest
+from pipelines.tools.registry import Registry
+from pipelines.tools.registry_connection import QUESTIONS, Unanswered
+from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry_transfer import in_parallel
+
+_BASE = "org.opencontainers.image.base."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observer:
+    """Asks about images; a registry that once said nothing at all is not asked again."""
+
+    client: Registry
+    registry: str
+    project: str
+    _silent: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def bases(self, graph: Graph, platform: str) -> dict[str, Answer]:
+        """Return what each image from outside is for a platform, by the name that Dockerfiles write."""
+        names = sorted({external.name for node in graph.nodes.values() for external in node.externals})
+        return dict(
+            zip(names, in_parallel(lambda name: self._base(name, platform), names, at_once=QUESTIONS), strict=True)
+        )
+
+    def images(self, graph: Graph, made: Mapping[str, Ingredients], wanted: Wanted) -> Observed:
+        """Return what there is under keys and tags, and what was published before of what is not there.
+
+        Raises Misconfigured where the deployment's own registry lets nobody in.
+        """
+        questions = [(name, tags.key_tag(ingredients.key)) for name, ingredients in made.items()]
+        for name in made:
+            own = graph.nodes[name].settings.version
+            questions += [(name, tag) for tag in (*wanted.moving, wanted.version, wanted.latest, own) if tag]
+        found = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
+        keys = {name: found[name, tags.key_tag(ingredients.key)] for name, ingredients in made.items()}
+        absent = [name for name, answer in keys.items() if answer.absent]
+        candidates = [*wanted.moving, tags.LATEST]
+        previous = in_parallel(lambda name: self._previous(name, candidates, found), absent, at_once=QUESTIONS)
+        return Observed(
+            keys=keys,
+            tags=found,
+            previous={name: item for name, item in zip(absent, previous, strict=True) if item},
+        )
+
+    def _base(self, name: str, platform: str) -> Answer:
+        try:
+            reference = Reference.parse(name)
+        except ShipwayError as error:
+            return Answer(wrong=f"{error.what}: {error.seen}")
+        if reference.digest:
+            # Content does not move, so there is nothing to ask, and the key is the same without a network.
+            return Answer(digest=str(reference.digest))
+        reference = reference if reference.tag else reference.with_tag("latest")
+        try:
+            return self._ask(reference, lambda manifest, at: _of_platform(manifest, at, platform), mirrored=True)
+        except Misconfigured as error:
+            # Public registries say so of what does not exist, too.
+            return Answer(wrong=f"{name} cannot be read: {error.what} ({error.seen})")
+        except ShipwayError as error:
+            return Answer(wrong=f"{error.what}: {error.seen}")
+
+    def _tag(self, question: tuple[str, str]) -> Answer:
+        name, tag = question
+        return self._ask(self._reference(name, tag), _named)
+
+    def _ask(
+        self, reference: Reference, read: Callable[[Manifest, Reference], Answer], *, mirrored: bool = False
+    ) -> Answer:
+        if why := self._silent.get(reference.registry):
+            return Answer(unknown=why)
+        try:
+            manifest = self.client.resolve(reference, mirrored=mirrored)
+        except Transient as error:
+            why = f"{reference.registry} did not answer ({error.seen or error.what})"
+            if isinstance(error, Unanswered) and error.silent:
+                with self._lock:
+                    self._silent[reference.registry] = why
+            return Answer(unknown=why)
+        return Answer() if manifest is None else read(manifest, reference)
+
+    def _previous(
+        self, name: str, candidates: Sequence[str], known: Mapping[tuple[str, str], Answer]
+    ) -> Previous | None:
+        """Return what a tag that people use names, for a reason; nothing where nobody says."""
+        for tag in candidates:
+            answer = known.get((name, tag)) or self._tag((name, tag))
+            if answer.digest:
+                return Previous(
+                    tag=tag,
+                    revision=answer.notes.get(REVISION, ""),
+                    base_name=answer.notes.get(f"{_BASE}name", ""),
+                    base_digest=answer.notes.get(f"{_BASE}digest", ""),
+                )
+        return None
+
+    def _reference(self, name: str, tag: str) -> Reference:
+        return Reference(
+            registry=self.registry, repository="/".join(filter(None, (self.project.strip("/"), name))), tag=tag
+        )
+
+
+def wanted(ref: str, commit: str) -> Wanted:
+    """Return the tags that images of a commit are to have, where it was asked for by a full ref; raises Refused."""
+    plan = tags.plan(ref, commit)
+    return Wanted(
+        moving=tuple(filter(None, (plan.branch, plan.pull_request))),
+        version=plan.version,
+        latest=tags.LATEST if plan.is_release else "",
+    )
+
+
+def _of_platform(manifest: Manifest, reference: Reference, platform: str) -> Answer:
+    """Return the manifest of the platform: an index also moves when another platform's image does."""
+    if manifest.is_index:
+        return Answer(digest=str(registry_manifest.choose(manifest, platform, str(reference)).digest))
+    return Answer(digest=str(manifest.descriptor.digest))
+
+
+def _named(manifest: Manifest, _: Reference) -> Answer:
+    notes = manifest.json.get("annotations") or {}
+    return Answer(digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()})

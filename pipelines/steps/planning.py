@@ -1,0 +1,127 @@
+"""One plan from its two halves: what a commit declares, and what the registries say."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.errors import Misuse
+from pipelines.model.plan import Finding, Plan
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan import decide, graph, key, values
+from pipelines.plan.graph import Graph, Target
+from pipelines.plan.key import Salt
+from pipelines.plan.values import Values
+from pipelines.steps import declared_tree, observe, plan_charts
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.declared_tree import Declared
+from pipelines.steps.observe import Observer
+from pipelines.tools.git import Git, Resolved
+
+_AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a deployment publishes, and how it is spoken to."""
+
+    observer: Observer
+    charts: ChartSettings
+    docker_config: Path
+    """Folder of the logins for reading."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be planned."""
+
+    url: RepositoryUrl
+    resolved: Resolved
+    target: Target
+    salt: Salt = field(default_factory=Salt)
+    rebuild: tuple[str, ...] = ()
+    """Images to build again for this time's sake, by name or folder, or * for all."""
+    because: str = ""
+    """What is written into their key."""
+
+
+def age(text: str) -> str:
+    """Return an age such as 7d; raises Misuse for what is none."""
+    if text and not _AGE.fullmatch(text):
+        raise Misuse("not an age", seen=repr(text[:100]), todo="write 12h, 7d or 4w")
+    return text
+
+
+def plan(git: Git, request: Request, place: Place) -> Plan:
+    """Return what is to be done for a commit; raises what fetching it raises, and Misconfigured.
+
+    Faults of what it declares are findings, and a registry that does not answer leaves states unknown.
+    """
+    with tempfile.TemporaryDirectory(prefix="shipway-plan-") as folder:
+        work = Path(folder)
+        declared = declared_tree.read(git, request.url, request.resolved, work)
+        observer, target = place.observer, request.target
+        found, used = _graph(declared, request, observer)
+        wanted = observe.wanted(request.resolved.ref, declared.commit.id)
+        answers = observer.bases(found, target.platform)
+        bases, wrong = decide.bases(found, answers)
+        made = key.keys(found, target, bases, _salt(request, found))
+        observed = observer.images(found, made, wanted)
+        decided = decide.decide(
+            found,
+            target,
+            made=made,
+            answers=answers,
+            observed=observed,
+            wanted=wanted,
+            versions=_version_lines(declared, found),
+        )
+        charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
+    findings: set[Finding] = {*declared.findings, *found.findings, *used.findings, *wrong, *decided.findings, *told}
+    return Plan(
+        repo=str(request.url),
+        commit=declared.commit.id,
+        ref=declared.ref,
+        platform=target.platform,
+        builder=f"{target.builder} {target.builder_version}",
+        images=decided.images,
+        charts=charts,
+        waves=decided.waves,
+        findings=tuple(sorted(findings)),
+    )
+
+
+def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Graph, Values]:
+    names = {"root_name": request.url.name, "registry": observer.registry, "project": observer.project}
+    configuration = declared.configuration
+    images = {image.name for image, _ in graph.discover(declared.tree, configuration, request.url.name)[0]}
+    used = values.read(
+        declared.tree,
+        configuration,
+        charts=declared.charts,
+        images=images,
+        registry=observer.registry,
+        project=observer.project,
+    )
+    return graph.read(declared.tree, configuration, request.target, written=used.written, **names), used
+
+
+def _salt(request: Request, found: Graph) -> Salt:
+    asked = {str(Path(item)) for item in request.rebuild}
+    rebuild: Mapping[str, str] = {
+        name: request.because
+        for name, node in found.nodes.items()
+        if asked & {"*", name, node.image.path, node.image.dockerfile}
+    }
+    return Salt(now=request.salt.now, max_age=request.salt.max_age, rebuild=rebuild)
+
+
+def _version_lines(declared: Declared, found: Graph) -> dict[str, int]:
+    return {
+        name: declared.configuration.line(node.image.path, "version")
+        for name, node in found.nodes.items()
+        if node.settings.version
+    }

@@ -1,0 +1,327 @@
+"""Plans over real repositories and registries: what is to be done, why, and what is not known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipelines.model.plan import Plan, PlannedImage
+from pipelines.model.reference import Reference
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan.graph import Target
+from pipelines.plan.key import Salt
+from pipelines.steps import planning, tags
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.observe import Observer
+from pipelines.steps.planning import Place, Request
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.registry import Registry
+from pipelines.tools.registry_connection import Timing
+from tests.git_repositories import Repository
+from tests.lying_registry import SILENCE, LyingRegistry, errors, lying_registry
+from tests.oci_images import image
+
+OCI = "org.opencontainers.image."
+QUICK = Timing(attempts=2, backoff_seconds=0.001, answer_seconds=0.5, connect_seconds=0.5)
+
+
+@dataclass
+class World:
+    """A repository, a registry, and somebody who does what plans say."""
+
+    repository: Repository
+    registry: LyingRegistry
+    folder: Path
+    built: list[str] = field(default_factory=list)
+    """Images in the order in which they were built."""
+
+    @property
+    def client(self) -> Registry:
+        """A client that remembers nothing."""
+        return Registry(Credentials(), plain_http=frozenset({self.registry.address}), timing=QUICK)
+
+    def commit(self, **files: str) -> None:
+        """Commit some files; __ in a name stands for /, and Dockerfiles name the registry as REGISTRY."""
+        for name, text in files.items():
+            self.repository.write(name.replace("__", "/"), text.replace("REGISTRY", self.registry.address))
+        self.repository.commit()
+
+    def plan(self, revision: str = "main", *, rebuild: str = "", max_age: str = "", now: int = 0) -> Plan:
+        """Plan a revision."""
+        address = self.registry.address
+        charts = ChartSettings(
+            registry=address, project="team", chart_registry="", chart_hosts="", plain_http=address, ca_file=""
+        )
+        place = Place(
+            observer=Observer(client=self.client, registry=address, project="team"),
+            charts=charts,
+            docker_config=self.folder / "none",
+        )
+        url = RepositoryUrl(str(self.repository.path))
+        with Git(GitCredentials.read(self.folder / "none")) as git:
+            request = Request(
+                url=url,
+                resolved=git.resolve(url, Revision(revision)),
+                target=Target(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"),
+                salt=Salt(now=now, max_age=max_age),
+                rebuild=(rebuild,) if rebuild else (),
+                because="tonight" if rebuild else "",
+            )
+            return planning.plan(git, request, place)
+
+    def base(self, name: str, content: str) -> str:
+        """Publish an image from outside and return its digest."""
+        return self._push(name.partition(":")[0], content, {}, [name.partition(":")[2]])
+
+    def build(self, plan: Plan) -> None:
+        """Do what a plan says about images, as clone-build-push would."""
+        digests = {item.name: item.digest for item in plan.images}
+        wanted = tags.plan(plan.ref, plan.commit)
+        for wave in plan.waves:
+            for job in wave:
+                pin = job.pins[0] if job.pins else None
+                notes = {f"{OCI}revision": plan.commit, f"{OCI}version": wanted.version or plan.commit[:12]}
+                if pin:
+                    notes |= {f"{OCI}base.name": pin.name, f"{OCI}base.digest": pin.digest or digests[pin.name]}
+                names = [tags.key_tag(job.key), tags.commit_tag(plan.commit)]
+                names += [tag for tag in (wanted.branch, wanted.version, job.version) if tag]
+                digests[job.name] = self._push(f"team/{job.name}", f"{job.name} {job.key}", notes, names)
+                self.built.append(job.name)
+        for item in plan.images:
+            for tag in item.tags if item.action == "tag" else ():
+                self.client.tag(self._reference(f"team/{item.name}").with_digest(item.digest), tag)
+
+    def _push(self, name: str, content: str, notes: dict[str, str], names: list[str]) -> str:
+        layout, descriptor = image(
+            self.folder / f"layout-{len(list(self.folder.iterdir()))}", content, annotations=notes
+        )
+        to = self._reference(name)
+        client = self.client
+        client.push(layout, descriptor, to)
+        for tag in names:
+            client.tag(to.with_digest(descriptor.digest), tag)
+        return str(descriptor.digest)
+
+    def _reference(self, name: str) -> Reference:
+        return Reference(registry=self.registry.address, repository=name)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Three images, one over the other, and one beside them."""
+    (tmp_path / "work").mkdir()
+    with lying_registry() as registry:
+        found = World(Repository(tmp_path / "repository"), registry, tmp_path / "work")
+        found.base("public/debian:12", "bookworm")
+        found.commit(
+            base__Dockerfile="FROM REGISTRY/public/debian:12\nCOPY motd /\n", base__motd="hello", web__Dockerfile="FROM base\n",
+            web__page="1", shop__Dockerfile="FROM web\n", alone__Dockerfile="FROM scratch\nCOPY x /\n", alone__x="x",
+            docs__x="x",
+        )  # fmt: skip
+        yield found
+
+
+def actions(plan: Plan) -> dict[str, tuple[str, str]]:
+    """Return state and action of each image."""
+    return {item.name: (item.state, item.action) for item in plan.images}
+
+
+def one(plan: Plan, name: str) -> PlannedImage:
+    """Return one image of a plan."""
+    return next(item for item in plan.images if item.name == name)
+
+
+DONE, TODO = ("published", "nothing"), ("absent", "build")
+
+
+def test_everything_is_built_once_in_waves(world: World) -> None:
+    """After what the plan says was done, there is nothing to do."""
+    plan = world.plan()
+    assert [[job.name for job in wave] for wave in plan.waves] == [["alone", "base"], ["web"], ["shop"]]
+    assert plan.waves[1][0].pins[0].key == one(plan, "base").key
+    assert one(plan, "alone").reasons == ("it was never published",)
+    world.build(plan)
+    after = world.plan()
+    assert (set(actions(after).values()), after.waves, after.to_do) == ({DONE}, (), 0)
+
+
+def test_only_what_changed_and_what_stands_on_it_is_built_again(world: World) -> None:
+    """With a reason each; a file that is in no context builds nothing."""
+    world.build(world.plan())
+    first = world.plan().commit
+    world.commit(docs__x="other")
+    assert set(actions(world.plan()).values()) == {DONE}
+    world.commit(web__page="2")
+    plan = world.plan()
+    assert actions(plan) == {"alone": DONE, "base": DONE, "web": TODO, "shop": TODO}
+    assert one(plan, "shop").reasons == ("parent image web is rebuilt",)
+    assert one(plan, "web").reasons == (
+        f"its files, its Dockerfile, its arguments or the builder changed since {first[:12]}",
+    )
+    assert plan.waves[0][0].pins[0].key == one(plan, "base").key
+
+
+def test_a_base_that_moved_is_the_reason(world: World) -> None:
+    """Its digests stand in it; what does not stand on it is left alone."""
+    world.build(world.plan())
+    old = world.client.resolve(Reference(registry=world.registry.address, repository="public/debian", tag="12"))
+    new = world.base("public/debian:12", "newer")
+    plan = world.plan()
+    assert actions(plan) == {"alone": DONE, "base": TODO, "web": TODO, "shop": TODO}
+    assert old is not None
+    name = f"{world.registry.address}/public/debian:12"
+    assert one(plan, "base").reasons == (f"base {name} moved {old.descriptor.digest[:19]}… → {new[:19]}…",)
+
+
+def test_a_revert_reuses_what_was_built(world: World) -> None:
+    """The first content has its key still: nothing is built, and the branch's tag goes back."""
+    world.build(world.plan())
+    world.commit(web__page="2")
+    world.build(world.plan())
+    world.built.clear()
+    world.commit(web__page="1")
+    plan = world.plan()
+    assert actions(plan) == {
+        "alone": DONE, "base": DONE, "web": ("published", "tag"), "shop": ("published", "tag"),
+    }  # fmt: skip
+    assert one(plan, "web").reasons == ("main names another image",)
+    world.build(plan)
+    assert (world.built, world.plan().to_do) == ([], 0)
+
+
+def test_rebuild_and_age_are_reasons(world: World) -> None:
+    """What is asked for is built though nothing changed, with what stands on it."""
+    world.build(world.plan())
+    plan = world.plan(rebuild="web")
+    assert actions(plan) == {"alone": DONE, "base": DONE, "web": TODO, "shop": TODO}
+    assert one(plan, "web").reasons == ("it was asked for: tonight",)
+    world.build(world.plan(max_age="7d", now=1_700_000_000))
+    assert world.plan(max_age="7d", now=1_700_000_000).to_do == 0
+    later = world.plan(max_age="7d", now=1_700_000_000 + 7 * 86400)
+    assert set(actions(later).values()) == {TODO}
+    assert one(later, "alone").reasons[0].endswith("or it is older than 7d")
+
+
+def test_a_version_is_published_once(world: World) -> None:
+    """A Git tag's version that has another content is never overwritten, and the plan says so before anything is built."""
+    world.repository.git("tag", "v1.0.0")
+    world.build(world.plan("v1.0.0"))
+    assert world.plan("v1.0.0").to_do == 4  # `latest`
+    world.build(world.plan("v1.0.0"))
+    assert world.plan("v1.0.0").to_do == 0
+    world.commit(web__page="2")
+    world.repository.git("tag", "--force", "v1.0.0")
+    plan = world.plan("v1.0.0")
+    assert actions(plan)["web"] == ("different", "nothing")
+    assert actions(plan)["shop"] == ("blocked", "nothing")
+    assert plan.blocked
+    assert plan.waves == ()
+
+
+def test_an_image_s_own_version_stays_with_its_first_content(world: World) -> None:
+    """It is told as a warning: the new image is built and has the branch's tag alone."""
+    world.commit(**{"shipway.yaml": "images:\n  alone:\n    version: 1.0-1\n"})
+    plan = world.plan()
+    assert one(plan, "alone").tags == ("main", "1.0-1")
+    world.build(plan)
+    assert world.plan().to_do == 0
+    world.commit(alone__x="other")
+    plan = world.plan()
+    assert actions(plan)["alone"] == TODO
+    assert [str(finding).partition(";")[0] for finding in plan.findings] == [
+        "shipway.yaml:3: warning: version 1.0-1 of alone is published with another content, which stays [version]"
+    ]
+
+
+def test_a_base_that_exists_nowhere(world: World) -> None:
+    """It is a finding with its line; what stands on it is blocked, the rest is built."""
+    world.commit(web__Dockerfile="# ours\nFROM REGISTRY/public/nothing:1\n")
+    plan = world.plan()
+    blocked = ("blocked", "nothing")
+    assert actions(plan) == {"alone": TODO, "base": TODO, "web": blocked, "shop": blocked}
+    finding = next(iter(plan.findings))
+    assert (finding.path, finding.line, finding.rule) == ("web/Dockerfile", 2, "base")
+    assert plan.blocked
+
+
+def test_no_answer_is_unknown_and_never_absent(world: World) -> None:
+    """About a base, about a key, about a tag: nothing is built on a guess, and what is known goes on."""
+    world.build(world.plan())
+    world.commit(web__page="2")
+    unknown = ("unknown", "nothing")
+    world.registry.lie("GET", "/public/debian/", errors(503, "UNAVAILABLE", "later"))
+    assert actions(world.plan()) == {"alone": DONE, "base": unknown, "web": unknown, "shop": unknown}
+    world.registry.honest()
+    world.registry.lie("GET", "/team/web/manifests/key-", errors(503, "UNAVAILABLE", "later"))
+    assert actions(world.plan()) == {"alone": DONE, "base": DONE, "web": unknown, "shop": unknown}
+    world.registry.honest()
+    world.registry.lie("GET", "/team/alone/manifests/main", errors(503, "UNAVAILABLE", "later"))
+    plan = world.plan()
+    assert actions(plan) == {"alone": unknown, "base": DONE, "web": TODO, "shop": TODO}
+    assert plan.unknown
+    assert "did not answer" in one(plan, "alone").reasons[0]
+
+
+def test_a_registry_that_says_nothing_is_asked_once(world: World) -> None:
+    """A thousand images would wait for a thousand silences."""
+    world.registry.lie("GET", "/team/|/public/", SILENCE)
+    plan = world.plan()
+    assert {state for state, _ in actions(plan).values()} == {"unknown"}
+    assert world.registry.count("GET", "/manifests/") <= 2 * (1 + 4)  # two attempts, for what was under way at once
+
+
+def test_charts_stand_in_the_same_plan(world: World) -> None:
+    """With their states, what they depend on, and the images that their values name."""
+    world.commit(
+        **{
+            "charts/site/Chart.yaml": "apiVersion: v2\nname: site\nversion: 1.0.0\n",
+            "charts/site/values.yaml": "image:\n  repository: REGISTRY/team/web\n  tag: x\nother: REGISTRY/team/base:1\n",
+            "charts/broken/Chart.yaml": "apiVersion: v2\nname: broken\nversion: one\n",
+            "tests/x/Chart.yaml": "apiVersion: v2\nname: x\nversion: 1.0.0\n",
+            "shipway.yaml": "ignore: [tests]\n",
+        }
+    )
+    plan = world.plan()
+    found = {item.name: (item.state, item.action, item.images) for item in plan.charts}
+    assert found == {
+        "site": ("absent", "release", ("base", "web")),
+        "broken": ("blocked", "nothing", ()),
+    }
+    assert [(finding.path, finding.line) for finding in plan.findings] == [("charts/broken/Chart.yaml", 3)]
+    world.registry.lie("GET", "/team/charts/", errors(503, "UNAVAILABLE", "later"))
+    assert {item.state for item in world.plan().charts} == {"unknown"}
+
+
+def test_files_that_deployments_write_are_no_part_of_an_image(world: World) -> None:
+    """Else each deployment would build the image that it deploys; a Dockerfile that names them gets them all the same."""
+    chart = "apiVersion: v2\nname: site\nversion: 1.0.0\n"
+    files = {
+        "Dockerfile": "FROM scratch\nCOPY . /\n",
+        "chart/Chart.yaml": chart,
+        "chart/values.yaml": "image: REGISTRY/team/web:1\n",
+    }
+    world.commit(**files)
+    before = world.plan()
+    world.commit(**{"chart/values.yaml": "image: REGISTRY/team/web:2\n"})
+    after = world.plan()
+    name = before.images[-1].name
+    assert next(job for wave in after.waves for job in wave if job.path == ".").exclude == (
+        "chart/Chart.yaml", "chart/values.yaml",
+    )  # fmt: skip
+    assert one(before, "repository").key == one(after, "repository").key, name
+    world.commit(Dockerfile="FROM scratch\nCOPY chart /chart\n")
+    named = world.plan()
+    world.commit(**{"chart/values.yaml": "image: REGISTRY/team/web:3\n"})
+    assert one(world.plan(), "repository").key != one(named, "repository").key
+
+
+def test_plans_are_json(world: World) -> None:
+    """Every type of it survives."""
+
+    assert json.loads(json.dumps(asdict(world.plan())))["waves"][0][0]["name"] == "alone"
