@@ -34,6 +34,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- $_ := set $settings "ca-file" "/shipway/authorities/ca.crt" }}
 {{- end }}
+{{- if .Values.events.enabled }}
+{{- if $settings.repositories }}
+{{- fail "events.repositories and settings.repositories each name what is watched: set the first" }}
+{{- end }}
+{{- $watched := list }}
+{{- range .Values.events.repositories }}{{- $watched = append $watched .url }}{{- end }}
+{{- $_ := set $settings "repositories" (join "," $watched) }}
+{{- end }}
 {{- toYaml $settings }}
 {{- end }}
 
