@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pipelines import settings as setting
 from pipelines.cli import options
-from pipelines.cli.build import examples
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
 from pipelines.model.plan import BUILD, NOTHING, RELEASE, TAG, Plan, PlannedChart, PlannedImage
@@ -72,7 +71,7 @@ def run(given: argparse.Namespace) -> int:
     if not settings.get("registry"):
         raise Misconfigured("no registry to compare with", seen="settings without one", todo="give --registry")
     repo, revision = source(given.repo, given.revision)
-    url = RepositoryUrl(repo or examples(given.state, settings))
+    url = RepositoryUrl(repo or _examples(given.state, settings))
     builder = settings.get("builder", "buildah")
     cache = Path(settings["cache"]) / builder
     target = Target(
@@ -142,6 +141,12 @@ def source(repo: str, revision: str) -> tuple[str, str]:
     if revision != "HEAD":
         raise Misuse("the revision is given twice", seen=f"{found} and {revision}", todo="give it once")
     return address, found
+
+
+def _examples(state: Path, settings: dict[str, str]) -> str:
+    from pipelines.cli.build import examples  # noqa: PLC0415 - brings the engine with it
+
+    return examples(state, settings)
 
 
 def _arguments(given: list[str]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 from pipelines.plan import shipway_yaml
 from pipelines.plan.graph import Graph, Node, Target
@@ -50,10 +51,11 @@ class Ingredients:
     """The image's own, which its labels say; empty for most."""
     salt: Mapping[str, str]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The hash, 64 hex digits."""
-        text = json.dumps([_FORMAT, asdict(self)], sort_keys=True, separators=(",", ":"))
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        text = json.dumps([_FORMAT, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

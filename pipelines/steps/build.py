@@ -10,12 +10,12 @@ from secrets import randbelow
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.handover import Built, Checkout
 from pipelines.model.times import LAYER_TIME
 from pipelines.plan import features
 from pipelines.plan.dockerfile import Dockerfile
-from pipelines.steps import build_context, build_secrets, finish, recipe
+from pipelines.steps import build_context, build_secrets, builders, finish, recipe
 from pipelines.steps.assemble import assemble
 from pipelines.steps.finish import Facts
 from pipelines.steps.recipe import Recipe
@@ -23,7 +23,6 @@ from pipelines.steps.signature import Arg
 from pipelines.tools import layer
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.builder import Builder, Output, Request, StepFailed
-from pipelines.tools.buildkit import BuildKit
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.layout import Layout
 
@@ -62,7 +61,7 @@ def build(
     read = recipe.read(checkout, source=source, bases=bases, context=context, secrets=secrets, secret_ids=secret_ids)
     build_secrets.check(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
-    program = _builder(builder, buildkit_host, cache.resolve() / builder)
+    program = builders.choose(builder, buildkit_host, cache.resolve() / builder)
     program_version = program.version()
     if program.kind == Buildah.kind:
         features.check_buildah(read.dockerfile, program_version)
@@ -87,14 +86,6 @@ def build(
         layers=len(manifest["layers"]),
         builder=f"{program.kind} {program_version}",
     )
-
-
-def _builder(kind: str, host: str, cache: Path) -> Builder:
-    if kind == Buildah.kind:
-        return Buildah(cache)
-    if kind == BuildKit.kind:
-        return BuildKit(cache, host)
-    raise Misconfigured("the setting builder is not known", seen=repr(kind), todo="use buildah or buildkit")
 
 
 def _run(program: Builder, read: Recipe, store: LayerStore, work: Path) -> Output:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import compiling, engine
+from tests.bench import compiling, engine, planning
 from tests.bench.chart_release import Charts, tell_bytes
 from tests.bench.clone_build_push import Scenario
 from tests.bench.measure import command, compare, interleave, peak_memory, save
@@ -89,12 +89,20 @@ def _charts(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, obj
             yield tell_bytes(f"{title}, {name} added to the registry", charts.stored_bytes() - before)
 
 
+def _plan(folder: Path, _: argparse.Namespace) -> Iterator[dict[str, object]]:
+    with _own_registry(folder) as address:
+        for images in planning.SIZES:
+            yield planning.tell(images, planning.measure(folder, address, images))
+    sys.stdout.write("\n")
+
+
 _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
     "buildah": _buildah,
     "buildkit": _buildkit,
     "charts": _charts,
     "engine": _engine,
     "compile": _compile,
+    "plan": _plan,
 }
 
 
