@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.handover import Base
-from pipelines.model.reference import Reference
+from pipelines.model.reference import Digest, Reference
 from pipelines.plan import images
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
+from pipelines.steps import tags
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry
 
 _AT_ONCE = 4
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,27 @@ class Wanted:
     reference: Reference
     parent: Image | None
     """The image of the same repository that is meant."""
+    digest: str = ""
+    """Of the image to take, whatever the reference names by now; empty: what it names."""
+
+    @property
+    def taken(self) -> Reference:
+        """What is fetched."""
+        return self.reference.with_digest(self.digest) if self.digest else self.reference
+
+
+def read_pins(texts: Sequence[str]) -> dict[str, str]:
+    """Return what each name stands for, from texts of the form name=sha256:… or name=key-…; raises Misuse."""
+    found = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        key = value.removeprefix("key-")
+        if not name or (value == key and not value.startswith("sha256:")):
+            raise Misuse("not a pin", seen=repr(text[:200]), todo="write name=sha256:… or name=key-…")
+        found[name] = key if value != key else Digest(value)
+        if value != key:
+            tags.key_tag(key)
+    return found
 
 
 def siblings(externals: Sequence[External], files: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
@@ -42,16 +65,24 @@ def siblings(externals: Sequence[External], files: Iterable[str], *, root_name: 
 
 
 def wanted(
-    externals: Iterable[External], known: Sequence[Image], user: Image, *, commit: str, registry: str, project: str
+    externals: Iterable[External],
+    known: Sequence[Image],
+    user: Image,
+    *,
+    commit: str,
+    registry: str,
+    project: str,
+    pins: Mapping[str, str] = _NONE,
 ) -> tuple[Wanted, ...]:
     """Return what to fetch for each name: a sibling as this commit's image, anything else as it is written.
 
-    Raises Misuse naming the line where a name is no image's, Misconfigured where a sibling is meant and no registry is set.
+    `pins` maps names to what a plan found them to stand for, a sibling's key or a digest. Raises Misuse naming the line where a name is no image's, Misconfigured where a sibling is meant and no registry is set.
     """
     found = []
     for external in externals:
         where = f"{user.dockerfile}:{external.line}"
-        parent = images.sibling(external.name, known, registry=registry, project=project, user=user.name)
+        pin = pins.get(external.name, "")
+        parent = _parent(external, pin, known, user, registry=registry, project=project)
         if parent and not registry:
             raise Misconfigured(
                 f"{where}: {external.name} is an image of this repository, and no registry is set to fetch it from",
@@ -60,15 +91,30 @@ def wanted(
         try:
             if parent:
                 repository = "/".join(filter(None, (project, parent.name)))
-                reference = Reference(registry=registry, repository=repository, tag=f"git-{commit}")
+                tag = tags.key_tag(pin) if pin else tags.commit_tag(commit)
+                reference = Reference(registry=registry, repository=repository, tag=tag)
             else:
                 reference = Reference.parse(external.name)
         except ShipwayError as error:
             raise _at(where, error) from error
         if not reference.tag and not reference.digest:
             reference = reference.with_tag("latest")
-        found.append(Wanted(external=external, where=where, reference=reference, parent=parent))
+        found.append(
+            Wanted(external=external, where=where, reference=reference, parent=parent, digest="" if parent else pin)
+        )
     return tuple(found)
+
+
+def _parent(
+    external: External, pin: str, known: Sequence[Image], user: Image, *, registry: str, project: str
+) -> Image | None:
+    """Return the sibling that a name means: as the plan has it, which also knows shipway.yaml, else by the folders' names."""
+    if not pin:
+        return images.sibling(external.name, known, registry=registry, project=project, user=user.name)
+    if pin.startswith("sha256:"):
+        return None
+    name = images.bare_name(external.name, registry=registry, project=project)
+    return next((image for image in known if image.name == name), Image(name=name, path=name, dockerfile=""))
 
 
 def fetch(items: Sequence[Wanted], registry: Registry, folder: Path, *, platform: str) -> tuple[Base, ...]:
@@ -80,15 +126,15 @@ def fetch(items: Sequence[Wanted], registry: Registry, folder: Path, *, platform
     layout = Layout.create(folder)
     for partial in (folder / "blobs").glob("partial-*"):
         partial.unlink()
-    first = {str(item.reference): item for item in reversed(items)}
+    first = {str(item.taken): item for item in reversed(items)}
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         futures = {
-            key: pool.submit(registry.pull, item.reference, layout, platform=platform) for key, item in first.items()
+            key: pool.submit(registry.pull, item.taken, layout, platform=platform) for key, item in first.items()
         }
     found = []
     for item in items:
         try:
-            pulled = futures[str(item.reference)].result()
+            pulled = futures[str(item.taken)].result()
         except ShipwayError as error:
             raise _at(item.where, error) from error
         found.append(
@@ -110,7 +156,7 @@ def require_parents(items: Iterable[Wanted], registry: Registry, *, commit: str)
             raise ShipwayError(
                 f"{item.where}: the parent {item.parent.name} is not published for commit {commit}",
                 seen=f"{item.reference} does not exist",
-                todo=f"build {item.parent.path} first; `shipway submit` without an image builds all in order",
+                todo=f"build {item.parent.path} first, or see why its build failed; `shipway build` builds all in order",
             )
 
 

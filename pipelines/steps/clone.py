@@ -50,6 +50,10 @@ def clone(
     target: Annotated[str, Arg("stage to build; empty: the last")] = "",
     build_args: Annotated[tuple[str, ...], Arg('build arguments, as a JSON list of "NAME=value"')] = (),
     platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
+    pins: Annotated[
+        tuple[str, ...],
+        Arg("what a plan found images to stand for, as a JSON list of name=sha256:… and, for siblings, name=key-…"),
+    ] = (),
     submodules: Annotated[bool, Arg("whether submodules are checked out")] = False,
     lfs: Annotated[bool, Arg("whether large files are fetched with Git LFS")] = False,
     credentials: GitLogin = Path("../git"),
@@ -75,6 +79,7 @@ def clone(
     for argument in build_args:
         if not _ARGUMENT.fullmatch(argument):
             raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
+    pinned = base_images.read_pins(pins)
     authorities = Path(ca_file) if ca_file else None
     platform = platforms.read(platform)
     client = Registry(
@@ -98,7 +103,9 @@ def clone(
     siblings = base_images.siblings(externals, files, root_name=url.name)
     for warning in images.shadowed(user, externals, siblings):
         _say(warning)
-    items = base_images.wanted(externals, siblings, user, commit=commit.id, registry=registry, project=project)
+    items = base_images.wanted(
+        externals, siblings, user, commit=commit.id, registry=registry, project=project, pins=pinned
+    )
     base_images.require_parents(items, client, commit=commit.id)
     fetched = base_images.fetch(items, client, bases, platform=platform)
     _tell(fetched)

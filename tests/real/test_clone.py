@@ -169,6 +169,27 @@ def test_a_parent_is_this_commits_image(app: Repository, workspace: Path, shared
     ]
 
 
+def test_what_a_plan_found_is_taken(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
+    """A base by the digest that its key counted, though its tag moved; a sibling by its key, whatever its folder is called."""
+    address = shared[0]
+    key = "a" * 64
+    digest = publish(shared, f"team/tools:key-{key}")
+    app.write("utilities/Dockerfile", "FROM scratch\n").write(
+        "web/Dockerfile", f"FROM {address}/moved:1\nCOPY --from=tools / /\n"
+    )
+    app.commit()
+    publish(shared, "moved:2")
+    pins = (f"{address}/moved:1={digest}", f"tools=key-{key}")
+    settings = {"registry": address, "project": "team", "plain_http": address}
+    got = clone(repo=str(app.path), path="web", pins=pins, **settings)  # type: ignore[arg-type]
+    assert [(b.name, b.reference, b.digest, b.sibling) for b in got.bases] == [
+        (f"{address}/moved:1", f"{address}/moved:1", digest, False),
+        ("tools", f"{address}/team/tools:key-{key}", digest, True),
+    ]
+    with pytest.raises(ShipwayError, match="the parent tools is not published"):
+        clone(repo=str(app.path), path="web", pins=(pins[0], f"tools=key-{'b' * 64}"), **settings)  # type: ignore[arg-type]
+
+
 def test_a_parent_that_hides_a_public_image_is_reported(
     app: Repository, workspace: Path, shared: tuple[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,6 +287,9 @@ def test_a_missing_dockerfile_names_those_there_are(app: Repository, workspace: 
         {"platform": "linux/amd64;x"},
         {"build_args": ("HOME",)},
         {"build_args": ("=x",)},
+        {"pins": ("base=1.0",)},
+        {"pins": ("base=sha256:1",)},
+        {"pins": ("base=key-../x",)},
     ],
 )
 def test_what_cannot_be_meant_changes_nothing(
