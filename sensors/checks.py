@@ -54,6 +54,23 @@ def unsigned_sources(document: Document, _target: Target) -> list[str]:
     return broken
 
 
+def shared_ports(document: Document, _target: Target) -> list[str]:
+    """Two kinds of sources have two ports; each port is one of the service's."""
+    if document["kind"] != "EventSource":
+        return []
+    spec = document["spec"]
+    used: dict[str, set[str]] = {}
+    for kind in ("github", "gitlab", "webhook"):
+        for name, source in spec.get(kind, {}).items():
+            port = source.get("webhook", source).get("port", "")
+            used.setdefault(str(port), set()).add(kind)
+            if int(port or 0) not in {entry["port"] for entry in spec.get("service", {}).get("ports", [])}:
+                return [f"{kind}.{name}: the port {port} is not the service's"]
+    return [
+        f"the port {port} is that of {' and '.join(sorted(kinds))}" for port, kinds in used.items() if len(kinds) > 1
+    ]
+
+
 def loose_patterns(document: Document, _target: Target) -> list[str]:
     """Every filter is a pattern that stands for a whole text; nothing else filters."""
     broken = []
@@ -239,6 +256,7 @@ def _all_triggers(document: Document) -> Iterator[Any]:
 
 CHECKS: tuple[Check, ...] = (
     unsigned_sources,
+    shared_ports,
     loose_patterns,
     wrong_parameters,
     losing_triggers,

@@ -13,7 +13,8 @@ from sensors import event_bus, manifest, payloads, pods
 WEBHOOKS = "shipway-webhooks"
 CALENDAR = "shipway-calendar"
 SECRET = "shipway-webhooks"  # noqa: S105 - the Secret's name
-PORT = "12000"
+PORTS = {"webhooks": 12000, "gitlab": 12001, "manual": 12002}
+"""Each kind of source has a server of its own: two on one port are one too many, and Argo only logs that."""
 SCHEDULE = "0 3 * * *"
 
 
@@ -22,9 +23,9 @@ def secret(key: str) -> core.SecretKeySelector:
     return core.SecretKeySelector(name=SECRET, key=key)
 
 
-def webhook(path: str, **more: Any) -> m.WebhookContext:
+def webhook(port: str, path: str, **more: Any) -> m.WebhookContext:
     """Return where a source listens."""
-    return m.WebhookContext(endpoint=path, port=PORT, method="POST", **more)
+    return m.WebhookContext(endpoint=path, port=str(PORTS[port]), method="POST", **more)
 
 
 def webhooks() -> dict[str, Any]:
@@ -36,11 +37,11 @@ def webhooks() -> dict[str, Any]:
     """
     spec = m.EventSourceSpec(
         event_bus_name=event_bus.NAME,
-        service=m.Service(ports=[core.ServicePort(name="webhooks", port=int(PORT))]),
+        service=m.Service(ports=[core.ServicePort(name=name, port=port) for name, port in PORTS.items()]),
         template=pods.template(account=WEBHOOKS, component=WEBHOOKS),
         github={
             str(source): m.GithubEventSource(
-                webhook=webhook(f"/{source}"),
+                webhook=webhook("webhooks", f"/{source}"),
                 events=["push", "pull_request", "issue_comment"],
                 repositories=[],
                 webhook_secret=secret(source),
@@ -51,7 +52,7 @@ def webhooks() -> dict[str, Any]:
         },
         gitlab={
             str(Source.GITLAB): m.GitlabEventSource(
-                webhook=webhook("/gitlab", url="https://set-by-the-chart.invalid"),
+                webhook=webhook("gitlab", "/gitlab", url="https://set-by-the-chart.invalid"),
                 events=["PushEvents", "TagPushEvents", "MergeRequestsEvents", "NoteEvents"],
                 projects=[],
                 gitlab_base_url="https://gitlab.com",
@@ -62,7 +63,7 @@ def webhooks() -> dict[str, Any]:
         },
         webhook={
             payloads.MANUAL.name: m.WebhookEventSource(
-                webhook_context=webhook("/runs", auth_secret=secret("manual"), max_payload_size="65536")
+                webhook_context=webhook("manual", "/runs", auth_secret=secret("manual"), max_payload_size="65536")
             )
         },
     )

@@ -37,13 +37,12 @@ def sensor(target: Target) -> dict[str, Any]:
 
 def _dependency(shape: Shape) -> m.EventDependency:
     calendar = shape.source is Source.CALENDAR
+    filters = [m.DataFilter(path=path, type="string", value=[pattern]) for path, pattern in shape.patterns.items()]
     return m.EventDependency(
         name=shape.id,
         event_source_name=event_sources.CALENDAR if calendar else event_sources.WEBHOOKS,
         event_name=str(shape.source) if shape.source in _FORGES else shape.name,
-        filters=m.EventDependencyFilter(
-            data=[m.DataFilter(path=path, type="string", value=[pattern]) for path, pattern in shape.patterns.items()]
-        ),
+        filters=m.EventDependencyFilter(data=filters) if filters else None,
     )
 
 

@@ -70,6 +70,7 @@ def test_what_is_not_used_is_left_out() -> None:
     sources = of_kind(documents, "EventSource")
     assert sources["shipway-webhooks"]["spec"].keys() == {"eventBusName", "github", "service", "template"}
     assert sources["shipway-webhooks"]["spec"]["github"].keys() == {"github"}
+    assert [port["port"] for port in sources["shipway-webhooks"]["spec"]["service"]["ports"]] == [12000]
     sensor = of_kind(documents, "Sensor")["shipway"]["spec"]
     waiting = {dependency["eventName"] for dependency in sensor["dependencies"]}
     assert waiting == {"github", *sources["shipway-calendar"]["spec"]["calendar"]}
@@ -116,6 +117,20 @@ def test_the_sensor_of_the_chart_starts_what_the_compiled_one_does() -> None:
             data = webhooks.event(Source.CALENDAR, (PAYLOADS / "calendar-nightly.json").read_bytes(), "")
             found = sensors.run(sensor, source="shipway-calendar", event=dependency["eventName"], data=data)
             assert [outcome.workflow is not None for outcome in found] == [True]
+
+
+def test_the_bus_is_its_own_or_one_that_is_there() -> None:
+    """Three servers that write an event to the disk before they acknowledge it; or no server at all."""
+    own = of_kind(rendered(enabled=True, repositories=[GITHUB]), "EventBus")["shipway"]["spec"]
+    compiled = yaml.safe_load(CHART.joinpath("files/sensors/event-bus.yaml").read_text())["spec"]
+    assert own == compiled
+    assert "sync_interval: always" in own["jetstream"]["settings"]
+    bus = {"url": "tls://nats.example.com:4222", "secret": "shipway-bus"}
+    other = of_kind(rendered(enabled=True, repositories=[GITHUB], bus=bus), "EventBus")["shipway"]["spec"]
+    login = {"name": "shipway-bus", "key": "auth"}
+    assert other == {"jetstreamExotic": {"url": bus["url"], "streamConfig": "", "accessSecret": login}}
+    bare = of_kind(rendered(enabled=True, repositories=[GITHUB], bus={"volumeSize": ""}), "EventBus")["shipway"]["spec"]
+    assert "persistence" not in bare["jetstream"]
 
 
 REFUSED: dict[str, dict[str, Any]] = {

@@ -59,6 +59,13 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
     (checks.unsigned_sources, "no webhook.url", WEBHOOKS, lambda s: s["gitlab"]["gitlab"]["webhook"].pop("url")),
     (checks.unsigned_sources, "manual: no authSecret", WEBHOOKS, lambda s: s["webhook"]["manual"].pop("authSecret")),
     (checks.unsigned_sources, "bitbucket", WEBHOOKS, lambda s: s.update(bitbucket={"x": {}})),
+    (
+        checks.shared_ports,
+        "github and gitlab",
+        WEBHOOKS,
+        lambda s: s["gitlab"]["gitlab"]["webhook"].update(port="12000"),
+    ),
+    (checks.shared_ports, "not the service's", WEBHOOKS, lambda s: s["webhook"]["manual"].update(port="1")),
     (checks.loose_patterns, "main of body.ref is not anchored", SENSOR, lambda s: pattern(s, "main")),
     (checks.loose_patterns, "is not anchored", SENSOR, lambda s: pattern(s, "^main")),
     (checks.loose_patterns, "is not anchored", SENSOR, lambda s: pattern(s, "^a|b$")),
