@@ -33,6 +33,10 @@ def build(
     source: Annotated[Path, Arg("folder of the checkout")] = Path("source"),
     bases: Annotated[Path, Arg("image layout with the images that the Dockerfile stands on")] = Path("bases"),
     context: Annotated[str, Arg("folder of the context, from the repository's root; without it, the image's")] = "",
+    shared: Annotated[
+        tuple[str, ...], Arg("folders to lay into the context under their own path, from the repository's root")
+    ] = (),
+    exclude: Annotated[tuple[str, ...], Arg("files of the context that no build sees, such as deployments write")] = (),
     labels: Annotated[tuple[str, ...], Arg("labels as name=value; they win over the Dockerfile's")] = (),
     secrets: Annotated[Path, Arg("folder with a file for each secret")] = Path("../secrets"),
     secret_ids: Annotated[tuple[str, ...], Arg("ids of the secrets that the Dockerfile may mount")] = (),
@@ -58,7 +62,16 @@ def build(
         shipway step build --checkout=out/clone --outputs=out/build
     """
     layer.check(compression)
-    read = recipe.read(checkout, source=source, bases=bases, context=context, secrets=secrets, secret_ids=secret_ids)
+    read = recipe.read(
+        checkout,
+        source=source,
+        bases=bases,
+        context=context,
+        secrets=secrets,
+        secret_ids=secret_ids,
+        shared=shared,
+        exclude=exclude,
+    )
     build_secrets.check(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
     program = builders.choose(builder, buildkit_host, cache.resolve() / builder)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.errors import Refused, ShipwayError
@@ -17,6 +19,8 @@ from pipelines.model.source import TreePath
 from pipelines.model.times import LAYER_TIME
 
 _NOT_GIT = "\n# The repository's own data is no part of any image: it differs from clone to clone.\n.git\n**/.git\n"
+_SPECIAL = re.compile(r"[*?\[\]\\]")
+_ESCAPED = r"\\\g<0>"
 
 
 def inside(checkout: Path, path: str, what: str) -> Path:
@@ -38,15 +42,42 @@ def inside(checkout: Path, path: str, what: str) -> Path:
     return found
 
 
-def ignore(checkout: Path, dockerfile: str, context: Path) -> str:
-    """Return the text of the .dockerignore that counts: the Dockerfile's own, else the context's, else an empty one."""
+def lay_into(checkout: Path, context: Path, shared: Iterable[str]) -> None:
+    """Lay folders of a checkout into a context under their own path; one that is in the context anyway stays.
+
+    Raises Refused where something else is there, or a link on the way.
+    """
+    for folder in shared:
+        found = inside(checkout, folder, "shared folder")
+        if found.is_relative_to(context):
+            continue
+        place = context / TreePath(folder)
+        if any(parent.is_symlink() for parent in (place, *place.parents) if parent.is_relative_to(context)):
+            raise Refused(f"a link is where {folder} is to be laid", seen=str(place), todo="take the link out")
+        if place.exists():
+            if digest(place) != digest(found):
+                raise Refused(f"the context has a {folder} of its own", todo="rename one of them")
+            continue
+        partial = checkout.resolve().with_name(f".{place.name}.shared")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(found, partial, symlinks=True, copy_function=os.link)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(place)
+
+
+def ignore(checkout: Path, dockerfile: str, context: Path, exclude: Iterable[str] = ()) -> str:
+    """Return the text of the .dockerignore that counts: the Dockerfile's own, else the context's, else an empty one.
+
+    `exclude` are further files of the context that no builder sees, by their paths.
+    """
     root = checkout.resolve()
+    more = _NOT_GIT + "".join(f"/{_SPECIAL.sub(_ESCAPED, path)}\n" for path in exclude)
     beside = f"{dockerfile}.dockerignore"
     shared = os.path.relpath(context / ".dockerignore", root)
     for path in (beside, shared):
         if os.path.lexists(root / path):
-            return inside(checkout, path, "file").read_text(encoding="utf-8", errors="surrogateescape") + _NOT_GIT
-    return _NOT_GIT
+            return inside(checkout, path, "file").read_text(encoding="utf-8", errors="surrogateescape") + more
+    return more
 
 
 def settle(context: Path, nanoseconds: int) -> None:

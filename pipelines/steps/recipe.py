@@ -100,6 +100,8 @@ def read(
     context: str,
     secrets: Path,
     secret_ids: Collection[str],
+    shared: Collection[str] = (),
+    exclude: Collection[str] = (),
 ) -> Recipe:
     """Return the recipe of a checkout; raises Refused, Misuse or Misconfigured with the line where there is one."""
     _check_platform(checkout.platform)
@@ -110,6 +112,7 @@ def read(
     folder = build_context.inside(source, context or checkout.path, "context")
     if not folder.is_dir():
         raise Misuse("the context is no folder", seen=context or checkout.path, todo="name a folder of the repository")
+    build_context.lay_into(source, folder, shared)
     layout = Layout(bases.resolve())
     images = _images(dockerfile, checkout)
     return Recipe(
@@ -117,7 +120,7 @@ def read(
         text=text,
         dockerfile=dockerfile,
         context=folder,
-        ignore=build_context.ignore(source, checkout.dockerfile, folder),
+        ignore=build_context.ignore(source, checkout.dockerfile, folder, exclude),
         bases=layout,
         images=images,
         under=tuple(_under(image, layout) for image in images),

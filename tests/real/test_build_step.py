@@ -102,6 +102,50 @@ def test_mounts_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> N
 
 
 @each_builder
+def test_shared_folders_are_in_the_context_and_excluded_files_are_not(
+    builder: str, tmp_path: Path, cache: Path
+) -> None:
+    """A shared folder lies under its own path, .dockerignore holds for it, and a second run finds it as the first left it."""
+    made = Workspace(tmp_path / "workspace")
+    made.write(
+        {
+            "core/app/run": "run",
+            "core/app/run.log": "log",
+            "core/other": "other",
+            "apps/web/Dockerfile": "FROM scratch\nCOPY . /\n",
+            "apps/web/.dockerignore": "**/*.log",
+            "apps/web/values[1].yaml": "written by deployments",
+            "apps/web/values1.yaml": "ours",
+        }
+    )
+    (made.source / "core/app/link").symlink_to("run")
+    checkout = made.checkout(path="apps/web", dockerfile="apps/web/Dockerfile")
+    for _ in range(2):
+        made.build(builder, cache, checkout=checkout, shared=("core/app",), exclude=("values[1].yaml",))
+        found = {path for path, entry in files(made.image).items() if entry.kind != "folder"}
+        assert found == {"/core/app/run", "/core/app/link", "/Dockerfile", "/.dockerignore", "/values1.yaml"}
+    made.write({"apps/web/core/app/more": "its own"})
+    with pytest.raises(Refused, match="has a core/app of its own"):
+        made.build(builder, cache, checkout=checkout, shared=("core/app",))
+
+
+@pytest.mark.parametrize(("link", "shared"), [("apps/web/core", "core/app"), ("leaves", "leaves")])
+def test_shared_folders_follow_no_link(link: str, shared: str, tmp_path: Path) -> None:
+    """Neither one in the way of the context's copy, nor one that leaves the checkout."""
+    made = Workspace(tmp_path / "workspace").write({"core/app/x": "", "apps/web/Dockerfile": "FROM scratch\n"})
+    (tmp_path / "outside").mkdir()
+    (made.source / link).symlink_to(tmp_path / "outside")
+    with pytest.raises(Refused):
+        made.build(
+            "buildah",
+            tmp_path / "cache",
+            checkout=made.checkout(path="apps/web", dockerfile="apps/web/Dockerfile"),
+            shared=(shared,),
+        )
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@each_builder
 def test_base_of_same_layers(builder: str, tmp_path: Path, cache: Path) -> None:
     """A base whose configuration alone changed gives the new configuration, with the same layers."""
     made = Workspace(tmp_path / "workspace")
