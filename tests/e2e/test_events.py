@@ -31,6 +31,7 @@ REPOSITORIES = [
 ]
 # One server, without a disk, of whichever version the cluster's controller starts.
 BUS = {"replicas": 1, "volumeSize": "", "settings": "max_memory_store: -1\nmax_file_store: -1\n"}
+VALUES = {"enabled": True, "manual": True, "repositories": REPOSITORIES, "bus": BUS, "schedule": "* * * * *"}
 RELEASE = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "WorkflowTemplate",
@@ -120,7 +121,6 @@ def events() -> Iterator[Events]:
         keys = {name: secrets.token_hex(16) for name in ("github", "gitea", "manual")}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shipway-webhooks"}, "stringData": keys}
         kubectl(namespace, "apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": [secret, RELEASE]})
-        values = {"enabled": True, "manual": True, "repositories": REPOSITORIES, "bus": BUS, "schedule": "* * * * *"}
         words = [
             "helm",
             "template",
@@ -133,7 +133,7 @@ def events() -> Iterator[Events]:
             "--values",
             "-",
         ]
-        given = json.dumps({"settings": {"registry": "registry.example.com"}, "events": values})
+        given = json.dumps({"settings": {"registry": "registry.example.com"}, "events": VALUES})
         done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         documents = [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -263,6 +263,20 @@ def test_a_large_push_and_many_doubles_are_one_run_each(events: Events) -> None:
         workflow["metadata"]["name"] for body in (large, often) for workflow in events.simulated(Source.GITHUB, body)
     }
     assert events.until(wanted).keys() == {*before, *wanted}
+
+
+def test_an_empty_secret_is_refused(namespace: str) -> None:
+    """Argo Events compares no signature where the secret is empty: the chart does not install over one."""
+    given = json.dumps({"settings": {"registry": "registry.example.com"}, "events": VALUES})
+    words = ["helm", "template", "shipway", str(CHART), "-n", namespace, "--dry-run=server", "--values", "-"]
+    good = {name: secrets.token_hex(16) for name in ("github", "gitea", "manual")}
+    for wrong in ({}, {"gitea": "\n"}, {"manual": "short"}, {"github": ""}):
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shipway-webhooks"}}
+        kubectl(namespace, "apply", "-f", "-", given={**secret, "stringData": good | wrong})
+        done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)
+        told = [f"the key {key} of the Secret shipway-webhooks is missing or shorter" for key in wrong]
+        assert (done.returncode == 0) is (not wrong), done.stderr
+        assert all(text in done.stderr for text in told)
 
 
 def test_the_clock_starts_a_run_for_each_repository(events: Events) -> None:
