@@ -79,7 +79,7 @@ def run(given: argparse.Namespace) -> int:
         builder=builder,
         builder_version=builders.choose(builder, settings.get("buildkit-host", ""), cache).version(),
         compression=settings.get("compression", "zstd"),
-        build_args=_arguments(given.build_arg),
+        build_args=planning.arguments(given.build_arg),
     )
     now = int(time.time())
     with Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=_ca_file(settings)) as git:
@@ -149,13 +149,6 @@ def _examples(state: Path, settings: dict[str, str]) -> str:
     return examples(state, settings)
 
 
-def _arguments(given: list[str]) -> tuple[str, ...]:
-    for argument in given:
-        if "=" not in argument.lstrip("="):
-            raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
-    return tuple(given)
-
-
 def _ca_file(settings: dict[str, str]) -> Path | None:
     return Path(settings["ca-file"]) if settings.get("ca-file") else None
 
@@ -195,7 +188,7 @@ def _summary(plan: Plan) -> str:
         f"{counts[TAG]} to tag" if counts[TAG] else "",
         f"{counts[RELEASE]} charts to release" if counts[RELEASE] else "",
     ]
-    stuck = sum(item.state in {"blocked", "different"} for item in plan.everything)
+    stuck = sum(item.state in planning.STUCK for item in plan.everything)
     unknown = sum(item.state == "unknown" for item in plan.everything)
     parts += [f"{stuck} blocked" if stuck else "", f"{unknown} unknown" if unknown else ""]
     return ", ".join(filter(None, parts)) or "nothing to do"

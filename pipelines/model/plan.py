@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ERROR = "error"
@@ -151,3 +152,38 @@ class Plan:
     def to_do(self) -> int:
         """How many images and charts something is to be done for."""
         return sum(item.action != NOTHING for item in self.everything)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetagJob:
+    """An image that is published and lacks tags."""
+
+    name: str
+    digest: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by."""
+
+    commit: str
+    ref: str
+    wave_1: tuple[Mapping[str, str], ...]
+    """Builds side by side; each maps inputs of clone-build-push to texts."""
+    wave_2: tuple[Mapping[str, str], ...]
+    wave_3: tuple[Mapping[str, str], ...]
+    wave_4: tuple[Mapping[str, str], ...]
+    wave_5: tuple[Mapping[str, str], ...]
+    wave_6: tuple[Mapping[str, str], ...]
+    wave_7: tuple[Mapping[str, str], ...]
+    wave_8: tuple[Mapping[str, str], ...]
+    retag: tuple[RetagJob, ...]
+    charts: int
+    """How many charts are to be released."""
+    to_do: int
+    blocked: int
+    """How many images, charts and findings keep the whole from being done."""
+    unknown: int
+    plan: str
+    """All of it, as JSON, for people."""

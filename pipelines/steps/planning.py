@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import Misuse
-from pipelines.model.plan import Finding, Plan
+from pipelines.model.plan import BLOCKED, DIFFERENT, Finding, Plan
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, values
 from pipelines.plan.graph import Graph, Target
@@ -21,6 +21,8 @@ from pipelines.steps.declared_tree import Declared
 from pipelines.steps.observe import Observer
 from pipelines.tools.git import Git, Resolved
 
+STUCK = frozenset({BLOCKED, DIFFERENT})
+"""States that people have to change something about."""
 _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 
 
@@ -53,6 +55,14 @@ def age(text: str) -> str:
     if text and not _AGE.fullmatch(text):
         raise Misuse("not an age", seen=repr(text[:100]), todo="write 12h, 7d or 4w")
     return text
+
+
+def arguments(given: Sequence[str]) -> tuple[str, ...]:
+    """Return build arguments for every Dockerfile; raises Misuse for one that is none."""
+    for argument in given:
+        if "=" not in argument.lstrip("="):
+            raise Misuse("a build argument cannot be read", seen=repr(argument[:100]), todo="write NAME=VALUE")
+    return tuple(given)
 
 
 def plan(git: Git, request: Request, place: Place) -> Plan:

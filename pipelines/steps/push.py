@@ -40,6 +40,9 @@ def push(
     name: Annotated[str, Arg("the image's name; empty: as it was built")] = "",
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     key: Annotated[str, Arg("the image's key, as `shipway plan` prints it; empty: none is published")] = "",
+    version_tag: Annotated[
+        str, Arg("a version of the image's own, published where that tag names nothing yet; begins with a digit")
+    ] = "",
     image: Annotated[Path, Arg("folder of the image layout to publish")] = Path("image"),
     bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
     docker_config: PushLogins = Path("../push"),
@@ -87,6 +90,7 @@ def push(
             mounts=_mounts(checkout, bases, registry),
             head=lambda ref: git.head(url, ref),
             key=key,
+            version_tag=version_tag,
         )
     assert named.image.digest is not None
     return Published(
@@ -109,6 +113,7 @@ def publish(
     mounts: dict[Digest, str],
     head: Callable[[str], str | None],
     key: str = "",
+    version_tag: str = "",
 ) -> Named:
     """Bring an image and its tags into a registry and return what is there now.
 
@@ -117,6 +122,7 @@ def publish(
     another content or its Git tag names another commit by now; Transient, likewise, when nobody says so.
     """
     key_tag = tags.key_tag(key) if key else ""
+    own_version = tags.own_version(version_tag) if version_tag else ""
     tagging = Tagging(registry=client, image=to.with_digest(descriptor.digest), commit=checkout.commit)
     if key_tag:
         tagging = tagging.adopted(key_tag)
@@ -138,9 +144,21 @@ def publish(
             named.append(tags.LATEST)
     elif checkout.ref.startswith("refs/tags/"):
         _say(f"{checkout.ref} is no version of the form v1.2.3, so it makes no tag")
+    if own_version and own_version != plan.version and _publish_once(tagging, own_version):
+        named.append(own_version)
     if plan.branch and tagging.follow(plan.branch, checkout.ref, head):
         named.append(plan.branch)
     return Named(image=tagging.image, tags=tuple(named))
+
+
+def _publish_once(tagging: Tagging, version: str) -> bool:
+    """Publish a version of the image's own, which a rebuild for a moved base leaves where it is; return whether it is ours."""
+    try:
+        tagging.publish(version)
+    except Refused as error:
+        _say(f"{error.what}: it stays; {error.seen}")
+        return False
+    return True
 
 
 def _size(client: Registry, image: Reference) -> int:

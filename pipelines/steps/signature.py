@@ -30,6 +30,7 @@ STEPS: dict[str, str] = {
     "clone": "pipelines.steps.clone:clone",
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",
+    "plan": "pipelines.steps.plan:plan",
     "check-installation": "pipelines.steps.check_installation:check_installation",
     "chart-clone": "pipelines.steps.chart_clone:chart_clone",
     "chart-check": "pipelines.steps.chart_check:chart_check",

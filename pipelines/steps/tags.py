@@ -25,6 +25,7 @@ _HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
 _RESERVED = re.compile(
     r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
 )
+_OWN_VERSION = re.compile(r"[0-9][A-Za-z0-9._-]{0,127}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
 
@@ -74,6 +75,15 @@ def key_tag(key: str) -> str:
             "not an image's key", seen=repr(key[:100]), todo="give the 64 hex digits that `shipway plan` prints"
         )
     return f"key-{key}"
+
+
+def own_version(version: str) -> str:
+    """Return the tag of a version that shipway.yaml gives an image; raises Misuse for one that could be another kind of tag."""
+    if not _OWN_VERSION.fullmatch(version):
+        raise Misuse(
+            "not a version", seen=repr(version[:100]), todo="begin it with a digit; use letters, digits and . _ -"
+        )
+    return version
 
 
 def branch_tag(branch: str) -> str:

@@ -460,6 +460,18 @@ def test_an_unanswered_question_for_a_key_publishes_nothing(
     assert not [asked for asked in liar.asked if asked.method in {"PUT", "POST", "PATCH"}]
 
 
+def test_a_version_of_the_image_s_own_stays_with_its_first_content(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """A rebuild of it succeeds without the version; a name that could be another kind of tag is none."""
+    first = Run(tmp_path / "first", remote, content="first").push(liar.address, version_tag="2.0-1")
+    second = Run(tmp_path / "second", remote, content="second").push(liar.address, version_tag="2.0-1")
+    assert ("2.0-1" in first.tags, "2.0-1" in second.tags) == (True, False)
+    assert (named(liar.address, "2.0-1"), named(liar.address, "main")) == (first.digest, second.digest)
+    with pytest.raises(Misuse, match="not a version"):
+        Run(tmp_path / "third", remote).push(liar.address, version_tag="latest")
+
+
 def test_what_is_no_key_is_refused(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
     """Nothing else gets into a tag of that kind."""
     with pytest.raises(Misuse, match="not an image's key"):

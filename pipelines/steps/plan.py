@@ -1,0 +1,166 @@
+"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from pipelines import settings
+from pipelines.errors import Misconfigured
+from pipelines.model import platform as platforms
+from pipelines.model.plan import ERROR, RELEASE, UNKNOWN, ImageJob, Planned, RetagJob
+from pipelines.model.plan import TAG as RETAG
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan.graph import MOST_WAVES, Target
+from pipelines.plan.key import Salt
+from pipelines.steps import builders, planning
+from pipelines.steps.arguments import (
+    CaFile,
+    ChartHosts,
+    ChartsUnder,
+    GitLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    Ref,
+    RegistryHost,
+    Repo,
+    RevisionName,
+)
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.check_out import named
+from pipelines.steps.observe import Observer
+from pipelines.steps.planning import Place, Request
+from pipelines.steps.signature import Arg
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.registry import Registry
+
+
+def plan(
+    *,
+    repo: Repo,
+    revision: RevisionName = "HEAD",
+    ref: Ref = "",
+    build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
+    platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
+    max_age: Annotated[str, Arg("age of images that shipway.yaml gives none: 12h, 7d, 4w; empty: any")] = "",
+    rebuild: Annotated[
+        tuple[str, ...], Arg('images to build again, as a JSON list of names or folders, or ["*"]')
+    ] = (),
+    because: Annotated[str, Arg("what a rebuild is called in the images' keys; empty: this moment")] = "",
+    credentials: GitLogin = Path("../git"),
+    docker_config: PullLogins = Path("../pull"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    chart_hosts: ChartHosts = "",
+    plain_http: PlainHttp = "",
+    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    ca_file: CaFile = "",
+    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
+    buildkit_host: Annotated[str, Arg("address of a running buildkitd", setting="buildkit-host")] = "",
+    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+) -> Planned:
+    """Say what is to be built, tagged and released for a commit, and why; change nothing.
+
+    Findings do not fail the step: whoever gives the verdict does, after everything else was done.
+
+    Example:
+        shipway step plan --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/plan
+    """
+    url, wanted, planning_age = RepositoryUrl(repo), Revision(revision), planning.age(max_age)
+    if not registry:
+        raise Misconfigured("no registry to compare with", seen="the setting `registry` is empty", todo="set it")
+    authorities = Path(ca_file) if ca_file else None
+    client = Registry(
+        Credentials.read(docker_config),
+        plain_http=settings.names(plain_http),
+        mirrors=settings.pairs(mirrors),
+        ca_file=authorities,
+    )
+    charts = ChartSettings(
+        registry=registry,
+        project=project,
+        chart_registry=chart_registry,
+        chart_hosts=chart_hosts,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    target = Target(
+        platform=platforms.read(platform),
+        builder=builder,
+        builder_version=builders.choose(builder, buildkit_host, Path("cache")).version(),
+        compression=compression,
+        build_args=planning.arguments(build_args),
+    )
+    now = int(time.time())
+    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+        request = Request(
+            url=url,
+            resolved=named(git.resolve(url, wanted), ref),
+            target=target,
+            salt=Salt(now=now, max_age=planning_age),
+            rebuild=rebuild,
+            because=because or str(now),
+        )
+        observer = Observer(client=client, registry=registry, project=project)
+        found = planning.plan(git, request, Place(observer=observer, charts=charts, docker_config=docker_config))
+    for item in found.everything:
+        _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
+    for finding in found.findings:
+        _say(str(finding))
+    waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
+    return Planned(
+        commit=found.commit,
+        ref=found.ref,
+        wave_1=_inputs(waves[0]),
+        wave_2=_inputs(waves[1]),
+        wave_3=_inputs(waves[2]),
+        wave_4=_inputs(waves[3]),
+        wave_5=_inputs(waves[4]),
+        wave_6=_inputs(waves[5]),
+        wave_7=_inputs(waves[6]),
+        wave_8=_inputs(waves[7]),
+        retag=tuple(
+            RetagJob(name=item.name, digest=item.digest, tags=item.tags)
+            for item in found.images
+            if item.action == RETAG
+        ),
+        charts=sum(item.action == RELEASE for item in found.charts),
+        to_do=found.to_do,
+        blocked=sum(item.state in planning.STUCK for item in found.everything)
+        + sum(finding.level == ERROR for finding in found.findings),
+        unknown=sum(item.state == UNKNOWN for item in found.everything),
+        plan=json.dumps(asdict(found), separators=(",", ":")),
+    )
+
+
+def _inputs(jobs: tuple[ImageJob, ...]) -> tuple[Mapping[str, str], ...]:
+    """Return builds as clone-build-push takes them: each input's name with its text; those that say nothing are left out."""
+    return tuple(_input(job) for job in jobs)
+
+
+def _input(job: ImageJob) -> dict[str, str]:
+    pins = [f"{pin.name}={f'key-{pin.key}' if pin.key else pin.digest}" for pin in job.pins]
+    lists = {
+        "build-args": job.build_args,
+        "secret-ids": job.secret_ids,
+        "shared": job.shared,
+        "exclude": job.exclude,
+        "pins": pins,
+    }
+    found = {"name": job.name, "path": job.path, "dockerfile": job.dockerfile, "target": job.target, "key": job.key}
+    found |= {"version": job.version, "version-tag": job.version, "platform": job.platform}
+    found |= {name: json.dumps(list(items), separators=(",", ":")) for name, items in lists.items()}
+    return found
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
