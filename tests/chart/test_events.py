@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def rendered(**events: Any) -> list[Document]:
     done = helm("template", "shipway", str(CHART), "-n", "ci", "--values", "-", given=yaml.safe_dump(values))
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def test_every_value_of_events_is_described_and_has_a_default() -> None:
+    """The schema knows each key of values.yaml, and nothing beside them."""
+    defaults = yaml.safe_load(CHART.joinpath("values.yaml").read_text())["events"]
+    schema = json.loads(CHART.joinpath("values.schema.json").read_text())["properties"]["events"]["properties"]
+    assert schema.keys() == defaults.keys()
+    for name in ("bus", "gitlab"):
+        assert schema[name]["properties"].keys() == defaults[name].keys()
 
 
 def test_nothing_listens_unless_asked() -> None:

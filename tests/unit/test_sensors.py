@@ -18,6 +18,8 @@ from sensors import checks, manifest, payloads
 from sensors.checks import Check
 from sensors.documents import documents
 from sensors.target import CONTRACT, Target
+from tests.laws import events as laws
+from tests.laws.documents import Document
 from tests.laws.fields import unknown_fields
 
 FILES = Path(__file__).parents[2] / "charts/shipway/files"
@@ -32,6 +34,35 @@ def test_committed_documents_keep_every_check(check: Check) -> None:
     """What the chart ships is what the checks are about."""
     assert {name: told for name, document in DOCUMENTS.items() if (told := check(document, TARGET))} == {}
     assert [trigger["template"]["name"] for trigger in SENSOR["spec"]["triggers"]] == [s.id for s in payloads.SHAPES]
+
+
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
+def test_committed_documents_keep_the_laws(law: Callable[[Document], list[str]]) -> None:
+    """Values are encoded, sources are signed, headers are not read."""
+    assert [broken for document in DOCUMENTS.values() for broken in law(document)] == []
+
+
+@pytest.mark.parametrize(
+    ("law", "document", "change"),
+    [
+        (laws.stray_templates, SENSOR, lambda s: resource(s)["metadata"]["labels"].update(x="{{ .Input.body.ref }}")),
+        (laws.stray_templates, SENSOR, lambda s: encoding(s, "| b64enc", "")),
+        (laws.stray_templates, WEBHOOKS, lambda s: s["github"]["github"]["webhook"].update(endpoint="/{{x}}")),
+        (laws.unsigned, WEBHOOKS, lambda s: s["github"]["gitea"].pop("webhookSecret")),
+        (laws.unsigned, WEBHOOKS, lambda s: s["webhook"]["manual"].pop("authSecret")),
+        (laws.unsigned, WEBHOOKS, lambda s: s["github"]["gitea"]["webhookSecret"].update(name="other")),
+        (laws.headers_read, SENSOR, lambda s: entry(s).update(path="headers.X-GitHub-Event")),
+        (laws.headers_read, SENSOR, lambda s: entry(s).update(path="body.X-GitHub-Event")),
+        (laws.headers_read, SENSOR, lambda s: encoding(s, ".Input.body.ref", ".Input.headers")),
+    ],
+)
+def test_each_law_catches_what_breaks_it(
+    law: Callable[[Document], list[str]], document: Any, change: Callable[[Any], object]
+) -> None:
+    """A law that nothing can break would prove nothing."""
+    broken = copy.deepcopy(document)
+    change(broken["spec"])
+    assert law(broken)
 
 
 def test_runs_have_no_unknown_field() -> None:
