@@ -33,6 +33,7 @@ def of(
     shared: Iterable[str] = (),
     written: Collection[str] = (),
     read: Dockerfile | None = None,
+    builder: str = "buildkit",
 ) -> Context:
     """Return the context of an image; raises ShipwayError for a .dockerignore with a malformed line.
 
@@ -46,7 +47,7 @@ def of(
     rules = _rules(tree, folder, dockerfile)
     total, count, excluded = hashlib.sha256(), 0, []
     inside = {path for path, _ in _relative(tree, folder, (path for path in written if path in tree.files))}
-    for path in rules.kept(sorted(found)):
+    for path in (rules.kept_by_buildah if builder == "buildah" else rules.kept)(sorted(found)):
         if path in inside and read is not None and not names(read, path):
             excluded.append(path)
             continue

@@ -1,8 +1,8 @@
 """Which files of a folder a builder is given: .dockerignore with BuildKit's own meaning.
 
-The rules are those of github.com/moby/patternmatcher (with its package ignorefile), which BuildKit uses; buildah's are
-a copy. They look like .gitignore's and differ: a pattern is anchored at the context, the last one that fits decides, and
-what lies in an ignored folder can be taken back.
+The rules are those of github.com/moby/patternmatcher (with its package ignorefile), which BuildKit uses. They look like
+.gitignore's and differ: a pattern is anchored at the context, the last one that fits decides, and what lies in an ignored
+folder can be taken back. Buildah has an older copy (containers/storage: pkg/fileutils), which differs in the corners.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ _WILD = frozenset("*?[]\\")
 @dataclass(frozen=True, kw_only=True)
 class _Pattern:
     expression: re.Pattern[str]
+    older: re.Pattern[str]
+    """What buildah makes of it."""
+    depth: int
+    """How many parts it has: buildah compares it with the file, and with the one folder around it that has as many."""
     keeps: bool
     """Whether it takes back what others ignore."""
 
@@ -42,7 +46,7 @@ class Rules:
             keeps = body.startswith("!")
             body = body.removeprefix("!").strip() if keeps else body
             try:
-                found.append(_Pattern(expression=_compiled(body), keeps=keeps))
+                found.append(_pattern(body, keeps=keeps))
             except (ValueError, re.error) as error:
                 raise ShipwayError(
                     f"{where}:{number}: not a pattern that builders read", seen=repr(line), todo="correct that line"
@@ -58,6 +62,20 @@ class Rules:
         keeping = any(pattern.keeps for pattern in self.patterns)
         for path in paths:
             if not self._ignores(path, known, keeping=keeping):
+                yield path
+
+    def kept_by_buildah(self, paths: Iterable[str]) -> Iterator[str]:
+        """Give those of a context's files that buildah may be given, in their order: all of them, and sometimes some more.
+
+        Buildah leaves folders out as a whole where it overlooks that a pattern takes something of them back.
+        """
+        for path in paths:
+            parts, ignored = path.split("/"), False
+            for pattern in self.patterns:
+                around = "/".join(parts[: pattern.depth]) if pattern.depth < len(parts) else path
+                if pattern.older.match(path) or pattern.older.match(around):
+                    ignored = not pattern.keeps
+            if not ignored:
                 yield path
 
     def _ignores(self, path: str, known: dict[str, tuple[bool, ...]], *, keeping: bool) -> bool:
@@ -94,19 +112,25 @@ class Rules:
         return ignored, tuple(fits)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return the expression that a pattern means; raises ValueError or re.error for a malformed one."""
-    if not pattern:
+def _pattern(text: str, *, keeps: bool) -> _Pattern:
+    """Return what a pattern means; raises ValueError or re.error for a malformed one."""
+    if not text:
         raise ValueError("a ! without a pattern")
-    clean = posixpath.normpath(pattern)
+    clean = posixpath.normpath(text)
     clean = clean.removeprefix("/") if clean.startswith("//") else clean
     clean = clean[1:] if len(clean) > 1 and clean.startswith("/") else clean
-    return re.compile(_translate(clean) + r"\Z", re.DOTALL)
+    older = _translate(clean)
+    by_end = clean.startswith("**") and not clean.startswith("**/") and not _WILD & set(clean[2:])
+    newer = ".*" + re.escape(clean[2:]) if by_end else older  # `**.md` is any path that ends so
+    return _Pattern(
+        expression=re.compile(newer + r"\Z", re.DOTALL),
+        older=re.compile(older + r"\Z", re.DOTALL),
+        depth=clean.count("/") + 1,
+        keeps=keeps,
+    )
 
 
 def _translate(pattern: str) -> str:
-    if pattern.startswith("**") and not pattern.startswith("**/") and not _WILD & set(pattern[2:]):
-        return ".*" + re.escape(pattern[2:])  # `**.md` is any path that ends so
     found, at = "", 0
     while at < len(pattern):
         sign = pattern[at]

@@ -221,6 +221,7 @@ class _Reader:
                 shared=settings.shared,
                 written=self.written,
                 read=file,
+                builder=self.target.builder,
             ),
             parents=tuple(parents),
             externals=tuple(externals),
