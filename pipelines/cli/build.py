@@ -76,9 +76,7 @@ def run(given: argparse.Namespace) -> int:
         raise Misuse(f"{repo} has no image", seen=f"no Dockerfile at {found.commit[:12]}", todo="add a Dockerfile")
     arguments = {"repo": _absolute(repo), "revision": found.commit, "ref": found.ref}
     arguments |= {name: getattr(given, name) for name in _PASSED_ON if getattr(given, name)}
-    if given.build_arg:
-        arguments["build-args"] = json.dumps(given.build_arg)
-    workflow = build_run.workflow(chosen, found.parents, arguments)
+    workflow = build_run.workflow(chosen, found.parents, arguments, found.inputs)
     if cluster is None:
         from pipelines.cli import reach  # noqa: PLC0415 - on a cluster it is not this machine that must reach it
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.plan import dockerfile, images
+from pipelines.plan import dockerfile, images, shipway_yaml
 from pipelines.plan.images import Image
+from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_repository import Entry, GitRepository
@@ -31,6 +32,8 @@ class Declared:
     parents: dict[str, tuple[str, ...]]
     """For each image, the siblings that its Dockerfile names."""
     warnings: tuple[str, ...]
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What shipway.yaml says of an image, as inputs of clone-build-push."""
 
     def choose(self, wanted: Sequence[str]) -> tuple[Image, ...]:
         """Return the images named by name or by folder, or all of them; raises Misuse naming those there are."""
@@ -64,13 +67,16 @@ def read(
         dirty = git.uncommitted(url)
         repository = git.fetch(url, resolved, Path(folder) / "git")
         tree = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-        found = images.discover(tree, root_name=root_name(repo))
+        configuration = _configuration(repository, resolved.commit, tree)
+        found = images.discover(tree, root_name=root_name(repo), configuration=configuration)
         texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in found}
     parents: dict[str, tuple[str, ...]] = {}
     warnings = [f"{dirty} uncommitted files of {repo} are not part of the build"] if dirty else []
     for image in found:
         file = dockerfile.read(texts[image.name], image.dockerfile)
-        externals = file.externals(build_args, platform=platform)
+        settings = configuration.image(image.path)
+        given = [*(f"{name}={value}" for name, value in settings.build_args.items()), *build_args]
+        externals = file.externals(given, target=settings.target, platform=platform)
         siblings = (
             images.sibling(external.name, found, registry=registry, project=project, user=image.name)
             for external in externals
@@ -85,7 +91,18 @@ def read(
         images=tuple(sorted(found, key=lambda image: order[image.name])),
         parents=parents,
         warnings=tuple(warnings),
+        inputs={image.name: shipway_yaml.inputs(configuration.image(image.path), build_args) for image in found},
     )
+
+
+def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, Entry]) -> Configuration:
+    """Return what the commit's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
+    if shipway_yaml.NAME not in tree:
+        return Configuration()
+    found, findings = shipway_yaml.read(_text(repository, commit, tree, shipway_yaml.NAME).encode())
+    for finding in findings:
+        raise ShipwayError(f"{finding.path}:{finding.line}: {finding.text}", todo=finding.todo)
+    return found
 
 
 def _text(repository: GitRepository, commit: str, tree: Mapping[str, Entry], path: str) -> str:

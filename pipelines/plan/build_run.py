@@ -12,6 +12,7 @@ from typing import Any
 from pipelines.plan.images import Image
 
 TEMPLATE = "clone-build-push"
+_NONE: Mapping[str, Mapping[str, str]] = {}
 _ILLEGAL = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -28,16 +29,19 @@ def task_names(images: Iterable[Image]) -> dict[str, str]:
 
 
 def workflow(
-    images: Sequence[Image], parents: Mapping[str, Iterable[str]], arguments: Mapping[str, str]
+    images: Sequence[Image],
+    parents: Mapping[str, Iterable[str]],
+    arguments: Mapping[str, str],
+    inputs: Mapping[str, Mapping[str, str]] = _NONE,
 ) -> dict[str, Any]:
     """Return the Workflow document; `parents` names, for each image, the siblings that are built before it.
 
-    A sibling that is not among `images` is not waited for: it is expected in the registry.
+    `arguments` are for every image, `inputs` for some, by name. A sibling that is not among `images` is not waited for: it is expected in the registry.
     """
     names = task_names(images)
     tasks = []
     for image in images:
-        own = {"path": image.path, "dockerfile": image.dockerfile, "name": image.name}
+        own = {"path": image.path, "dockerfile": image.dockerfile, "name": image.name, **inputs.get(image.name, {})}
         waits = sorted(names[parent] for parent in parents.get(image.name, ()) if parent in names)
         task: dict[str, Any] = {
             "name": names[image.name],

@@ -14,7 +14,9 @@ from pathlib import PurePosixPath
 
 from pipelines.errors import Misuse, Refused
 from pipelines.plan.dockerfile import External
+from pipelines.plan.shipway_yaml import Configuration
 
+_CONVENTIONS = Configuration()
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 PUBLIC = frozenset(
@@ -37,8 +39,8 @@ class Image:
     dockerfile: str
 
 
-def discover(paths: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
-    """Return the images of a tree given as its files' paths, sorted by name.
+def discover(paths: Iterable[str], *, root_name: str, configuration: Configuration = _CONVENTIONS) -> tuple[Image, ...]:
+    """Return the images of a tree given as its files' paths, sorted by name, without those that shipway.yaml takes out.
 
     An image at the root takes `root_name`. Raises Misuse where a folder's name cannot name an image, or where two folders
     would give one image.
@@ -49,7 +51,10 @@ def discover(paths: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
         if path.name != "Dockerfile":
             continue
         folder = path.parent
-        name = folder.name or root_name
+        settings = configuration.image(str(folder))
+        if configuration.is_ignored(str(folder)) or not settings.build:
+            continue
+        name = settings.name or folder.name or root_name
         if not _NAME.fullmatch(name):
             raise Misuse(
                 f"the folder of {text} cannot name an image",

@@ -114,6 +114,19 @@ def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
     return (Configuration(), findings) if findings else (_configuration(text), ())
 
 
+def inputs(settings: ImageSettings, build_args: Sequence[str] = ()) -> dict[str, str]:
+    """Return what the file says of an image as inputs of clone-build-push; `build_args` win over the file's."""
+    arguments = {**settings.build_args, **dict(argument.partition("=")[::2] for argument in build_args)}
+    lists = {
+        "build-args": [f"{name}={value}" for name, value in arguments.items()],
+        "secret-ids": list(settings.secrets),
+        "shared": list(settings.shared),
+    }
+    found = {"target": settings.target, "version": settings.version, "version-tag": settings.version}
+    found |= {name: json.dumps(items) for name, items in lists.items() if items}
+    return {name: text for name, text in found.items() if text}
+
+
 def _says_something(data: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
 

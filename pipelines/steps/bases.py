@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.handover import Base
 from pipelines.model.reference import Digest, Reference
-from pipelines.plan import images
+from pipelines.plan import images, shipway_yaml
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
+from pipelines.plan.shipway_yaml import Configuration
 from pipelines.steps import tags
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry
@@ -53,15 +54,33 @@ def read_pins(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def siblings(externals: Sequence[External], files: Iterable[str], *, root_name: str) -> tuple[Image, ...]:
+def siblings(
+    externals: Sequence[External], files: Iterable[str], configuration: Configuration, *, root_name: str
+) -> tuple[Image, ...]:
     """Return the images of a tree that some of the names could mean.
 
     The rest of the tree is not asked to be in order: two folders of one name elsewhere are no concern of this build.
     """
     names = {PurePosixPath(external.name.partition("@")[0]).name.partition(":")[0] for external in externals}
+    wanted = [file for file in files if PurePosixPath(file).name == "Dockerfile"]
     return images.discover(
-        (file for file in files if (PurePosixPath(file).parent.name or root_name) in names), root_name=root_name
+        (file for file in wanted if _name(PurePosixPath(file).parent, configuration, root_name) in names),
+        root_name=root_name,
+        configuration=configuration,
     )
+
+
+def _name(folder: PurePosixPath, configuration: Configuration, root_name: str) -> str:
+    return configuration.image(str(folder)).name or folder.name or root_name
+
+
+def configuration(source: Path) -> Configuration:
+    """Return what a checkout's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
+    path = source / shipway_yaml.NAME
+    found, findings = shipway_yaml.read(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
+    for finding in findings:
+        raise ShipwayError(f"{finding.path}:{finding.line}: {finding.text}", todo=finding.todo)
+    return found
 
 
 def wanted(

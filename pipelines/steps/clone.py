@@ -97,10 +97,12 @@ def clone(
         warn_of_changes(git, url)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     checkout_check.check(source, folder, file, files)
-    user = Image(name=PurePosixPath(folder).name or url.name, path=str(folder), dockerfile=str(file))
+    configuration = base_images.configuration(source)
+    name = configuration.image(folder).name or PurePosixPath(folder).name or url.name
+    user = Image(name=name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
     externals = dockerfiles.read(text, str(file)).externals(build_args, target=target, platform=platform)
-    siblings = base_images.siblings(externals, files, root_name=url.name)
+    siblings = base_images.siblings(externals, files, configuration, root_name=url.name)
     for warning in images.shadowed(user, externals, siblings):
         _say(warning)
     items = base_images.wanted(

@@ -169,6 +169,17 @@ def test_a_parent_is_this_commits_image(app: Repository, workspace: Path, shared
     ]
 
 
+def test_a_sibling_of_another_name_than_its_folder(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
+    """shipway.yaml names it; and an ignored folder holds no sibling, so its name means the public image."""
+    address = shared[0]
+    app.write("one/Dockerfile", "FROM scratch\n").write("tests/base/Dockerfile", "FROM scratch\n")
+    app.write("shipway.yaml", "ignore: [tests]\nimages: {one: {name: base}}\n")
+    commit = app.write("web/Dockerfile", "FROM base\n").commit()
+    digest = publish(shared, f"team/base:git-{commit}")
+    got = clone(repo=str(app.path), path="web", registry=address, project="team", plain_http=address)
+    assert [(b.name, b.digest, b.sibling) for b in got.bases] == [("base", digest, True)]
+
+
 def test_what_a_plan_found_is_taken(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
     """A base by the digest that its key counted, though its tag moved; a sibling by its key, whatever its folder is called."""
     address = shared[0]

@@ -91,3 +91,26 @@ def test_a_dockerfile_that_is_a_link(link: str, error: type[ShipwayError], said:
     with pytest.raises(error, match=r"^app/Dockerfile ") as caught:
         read(repository)
     assert said in caught.value.seen
+
+
+def test_shipway_yaml_is_heeded(tmp_path: Path) -> None:
+    """What is ignored or off is no image, names are its own, and the rest become inputs of each build."""
+    repository = Repository(tmp_path / "shop")
+    repository.write("tests/x/Dockerfile", "nonsense\n").write("off/Dockerfile", "FROM scratch\n")
+    repository.write("bases/one/Dockerfile", "FROM scratch\n").write("web/Dockerfile", "ARG ON\nFROM ${ON}\n")
+    text = "ignore: [tests]\nimages:\n  off: {build: false}\n  bases/one: {name: base}\n"
+    text += "  web: {build-args: {ON: base}, secrets: [token], shared: [tests], version: 1.0}\n"
+    repository.write("shipway.yaml", text).commit()
+    found = read(repository)
+    assert [(image.name, image.path) for image in found.images] == [("base", "bases/one"), ("web", "web")]
+    assert found.parents["web"] == ("base",)
+    assert found.inputs == {
+        "base": {},
+        "web": {
+            "build-args": '["ON=base"]', "secret-ids": '["token"]', "shared": '["tests"]',
+            "version": "1.0", "version-tag": "1.0",
+        },
+    }  # fmt: skip
+    repository.write("shipway.yaml", "images:\n  web: {nme: x}\n").commit()
+    with pytest.raises(ShipwayError, match=r"^shipway\.yaml:2: images\.web has no 'nme'"):
+        read(repository)
