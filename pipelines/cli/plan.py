@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -95,7 +94,7 @@ def run(given: argparse.Namespace) -> int:
             sys.stderr.write(f"shipway: {dirty} uncommitted files of {url} are not part of the plan\n")
         plan = planning.plan(git, request, place(settings))
     if given.json:
-        sys.stdout.write(json.dumps({"verdict": _verdict(plan), **dataclasses.asdict(plan)}) + "\n")
+        sys.stdout.write(json.dumps({"verdict": _verdict(plan), **vars(plan)}, default=vars) + "\n")
     elif given.graph:
         sys.stdout.write(mermaid.flowchart(plan))
         sys.stderr.writelines(f"{finding}\n" for finding in plan.findings)

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -138,7 +137,7 @@ def plan(
         blocked=sum(item.state in planning.STUCK for item in found.everything)
         + sum(finding.level == ERROR for finding in found.findings),
         unknown=sum(item.state == UNKNOWN for item in found.everything),
-        plan=json.dumps(asdict(found), separators=(",", ":")),
+        plan=json.dumps(found, default=vars, separators=(",", ":")),
     )
 
 

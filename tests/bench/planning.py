@@ -33,9 +33,12 @@ for start, end in sorted(waited):
     covered += max(0.0, end - max(start, until))
     until = max(until, end)
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-print(json.dumps({"code": code, "seconds": took, "registry": covered, "questions": len(waited), "memory": memory}), file=sys.stderr)
+children = resource.getrusage(resource.RUSAGE_CHILDREN)
+processor = time.thread_time() + children.ru_utime + children.ru_stime
+print(json.dumps({"code": code, "seconds": took, "registry": covered, "questions": len(waited), "memory": memory, "processor": processor}), file=sys.stderr)
 """
-"""Runs the command in this process and counts the time in which at least one question to a registry was open."""
+"""Runs the command and counts the time in which at least one question to a registry was open, and the processor time of the
+main thread and of Git: questions are asked by other threads."""
 
 
 def repository(folder: Path, images: int) -> Repository:
@@ -82,7 +85,8 @@ def tell(images: int, told: dict[str, float]) -> dict[str, object]:
     """Print one size and return it for machines."""
     own = told["seconds"] - told["registry"]
     sys.stdout.write(
-        f"plan, {images} images and {images // 2} charts: {own:.2f} s of its own, {told['registry']:.2f} s of the registry "
+        f"plan, {images} images and {images // 2} charts: {own:.2f} s of its own ({told['processor']:.2f} s of a processor), "
+        f"{told['registry']:.2f} s of the registry "
         f"({told['questions']:.0f} questions), {told['memory']:.0f} MB\n"
     )
     sys.stdout.flush()
