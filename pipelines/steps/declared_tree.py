@@ -20,6 +20,7 @@ from pipelines.tools.git_repository import Commit, GitRepository
 DOCKERFILE = "Dockerfile"
 _MOST_BYTES = 1 << 20
 """Of a file that is read for planning; the builder takes no larger Dockerfile either."""
+_NO_FILE = File("", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +101,16 @@ class _Reader:
 
     def content(self, path: str) -> bytes | None:
         """Return the content of a file that was fetched, or where a link leads; None for one that is not there."""
-        place = self.root / path
-        if place.is_symlink():
-            return os.fsencode(place.readlink())
-        if not place.is_file() or place.stat().st_size > _MOST_BYTES:
+        # Texts, not Paths: there are thousands of these, and a Path costs more than reading a small file.
+        place = f"{self.root}/{path}"
+        try:
+            if self.files.get(path, _NO_FILE).mode == LINK:
+                return os.fsencode(os.readlink(place))  # noqa: PTH115
+            with open(place, "rb") as file:  # noqa: PTH123
+                data = file.read(_MOST_BYTES + 1)
+        except OSError:
             return None
-        return place.read_bytes()
+        return data if len(data) <= _MOST_BYTES else None
 
     def contents(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the content of files, and of what links among them lead to."""
