@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 ERROR = "error"
@@ -164,20 +163,44 @@ class RetagJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BuildItem:
+    """One build as an item of a fan-out: inputs of clone-build-push.
+
+    Lists are lists: a text inside an item keeps the backslashes of its JSON when Argo passes it on, a list does not.
+    """
+
+    name: str
+    path: str
+    dockerfile: str
+    target: str
+    build_args: tuple[str, ...]
+    secret_ids: tuple[str, ...]
+    shared: tuple[str, ...]
+    exclude: tuple[str, ...]
+    version: str
+    platform: str
+    key: str
+    pins: tuple[str, ...]
+    """Each a name with `=` and a digest, or a key's tag."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Planned:
     """A plan as a workflow reads it: lists to fan out over, and numbers to decide by."""
 
     commit: str
     ref: str
-    wave_1: tuple[Mapping[str, str], ...]
-    """Builds side by side; each maps inputs of clone-build-push to texts."""
-    wave_2: tuple[Mapping[str, str], ...]
-    wave_3: tuple[Mapping[str, str], ...]
-    wave_4: tuple[Mapping[str, str], ...]
-    wave_5: tuple[Mapping[str, str], ...]
-    wave_6: tuple[Mapping[str, str], ...]
-    wave_7: tuple[Mapping[str, str], ...]
-    wave_8: tuple[Mapping[str, str], ...]
+    now: int
+    """When it was made, in seconds since 1970: the same plan can be made again with it."""
+    wave_1: tuple[BuildItem, ...]
+    """Builds side by side."""
+    wave_2: tuple[BuildItem, ...]
+    wave_3: tuple[BuildItem, ...]
+    wave_4: tuple[BuildItem, ...]
+    wave_5: tuple[BuildItem, ...]
+    wave_6: tuple[BuildItem, ...]
+    wave_7: tuple[BuildItem, ...]
+    wave_8: tuple[BuildItem, ...]
     retag: tuple[RetagJob, ...]
     charts: int
     """How many charts are to be released."""
@@ -187,3 +210,16 @@ class Planned:
     unknown: int
     plan: str
     """All of it, as JSON, for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a run left what it planned."""
+
+    verdict: str
+    """One line for people."""
+    commit: str
+    published: int
+    """Images and charts that the registry has as the commit declares them."""
+    untagged: int
+    """Images of those that still lack tags."""

@@ -123,6 +123,15 @@ def key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
+def plain(text: str) -> str:
+    """Return a text that Argo takes for no template; raises Refused for one that it would."""
+    if _is_template(text):
+        raise Refused(
+            "a name that Argo takes for a template", seen=repr(text[:200]), todo="use names without {{ and }}"
+        )
+    return str(text)
+
+
 def patterns(text: str) -> tuple[str, ...]:
     """Return the patterns of a setting, separated by commas; raises Misconfigured for one that no ref could match."""
     found = tuple(filter(None, (part.strip() for part in text.split(","))))

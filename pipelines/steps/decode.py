@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.model import event as events
-from pipelines.model.event import Comment, Decoded, Event, Kind, Manual, Nightly, PullRequest, Push, Source
-from pipelines.model.source import RepositoryUrl
+from pipelines.model.event import Comment, Decoded, Event, Kind, Lane, Manual, Nightly, PullRequest, Push, Source
+from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lanes
 from pipelines.plan.lanes import Rules
 from pipelines.settings import names
@@ -20,7 +20,10 @@ PROTECTED_TAGS = "v*"
 
 def decode(
     *,
-    event: Annotated[str, Arg("what the Sensor passed on, as base64")],
+    event: Annotated[str, Arg("what the Sensor passed on, as base64; empty: a repository is asked for by hand")] = "",
+    repo: Annotated[str, Arg("address of the Git repository that is asked for by hand, in place of an event")] = "",
+    revision: Annotated[str, Arg("its branch, tag or full commit id; empty: HEAD")] = "",
+    ref: Annotated[str, Arg("full name of the branch or tag, where the revision is a commit id")] = "",
     protected_branches: Annotated[
         str, Arg("branches that may publish", setting="protected-branches")
     ] = PROTECTED_BRANCHES,
@@ -30,6 +33,7 @@ def decode(
 ) -> Decoded:
     """Read an event, check every text of it, and say in which lane it runs and why.
 
+    Without one, repo, revision and ref say what a person asks for: who may submit runs may publish. Raises Misuse for both, and for neither.
     Nothing is run that the event names. Names that Git or Argo would take for something else are refused, exit code 3.
 
     Example:
@@ -41,6 +45,14 @@ def decode(
         maintainers=names(maintainers),
         repositories=tuple(_address(text) for text in sorted(names(repositories))),
     )
+    if bool(event) == bool(repo or revision or ref):
+        raise Misuse(
+            "an event or a repository is needed, and not both",
+            seen="both" if event else "neither",
+            todo="give event, or repo with revision and ref",
+        )
+    if not event:
+        return _by_hand(repo, revision or "HEAD", ref)
     found = events.read(event)
     about = lanes.target(found)
     verdict = lanes.decide(found, rules)
@@ -62,6 +74,28 @@ def decode(
         base=about.base,
         mutex=mutex,
         group=lanes.key(mutex, verdict.lane, about.ref),
+    )
+
+
+def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
+    url, wanted = lanes.plain(RepositoryUrl(repo)), lanes.plain(Revision(revision))
+    full = lanes.plain(Revision(ref)) if ref else ""
+    mutex = lanes.key(lanes.place(RepositoryUrl(url)))
+    sys.stderr.write(f"{url}, {wanted}: asked for by hand\n")
+    return Decoded(
+        kind=Kind.MANUAL,
+        source=Source.HAND,
+        lane=Lane.TRUSTED,
+        reason="asked for by hand",
+        repo=url,
+        repo_id=0,
+        ref=full,
+        head="",
+        revision=wanted,
+        number=0,
+        base="",
+        mutex=mutex,
+        group=lanes.key(mutex, Lane.TRUSTED, full or wanted),
     )
 
 

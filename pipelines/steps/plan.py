@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pipelines import settings
 from pipelines.errors import Misconfigured
 from pipelines.model import platform as platforms
-from pipelines.model.plan import ERROR, RELEASE, UNKNOWN, ImageJob, Planned, RetagJob
+from pipelines.model.plan import ERROR, RELEASE, UNKNOWN, BuildItem, ImageJob, Planned, RetagJob
 from pipelines.model.plan import TAG as RETAG
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan.graph import MOST_WAVES, Target
@@ -54,6 +53,7 @@ def plan(
         tuple[str, ...], Arg('images to build again, as a JSON list of names or folders, or ["*"]')
     ] = (),
     because: Annotated[str, Arg("what a rebuild is called in the images' keys; empty: this moment")] = "",
+    now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
     registry: RegistryHost = "",
@@ -99,7 +99,7 @@ def plan(
         compression=compression,
         build_args=planning.arguments(build_args),
     )
-    now = int(time.time())
+    now = now or int(time.time())
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         request = Request(
             url=url,
@@ -119,14 +119,15 @@ def plan(
     return Planned(
         commit=found.commit,
         ref=found.ref,
-        wave_1=_inputs(waves[0]),
-        wave_2=_inputs(waves[1]),
-        wave_3=_inputs(waves[2]),
-        wave_4=_inputs(waves[3]),
-        wave_5=_inputs(waves[4]),
-        wave_6=_inputs(waves[5]),
-        wave_7=_inputs(waves[6]),
-        wave_8=_inputs(waves[7]),
+        now=now,
+        wave_1=_items(waves[0]),
+        wave_2=_items(waves[1]),
+        wave_3=_items(waves[2]),
+        wave_4=_items(waves[3]),
+        wave_5=_items(waves[4]),
+        wave_6=_items(waves[5]),
+        wave_7=_items(waves[6]),
+        wave_8=_items(waves[7]),
         retag=tuple(
             RetagJob(name=item.name, digest=item.digest, tags=item.tags)
             for item in found.images
@@ -141,24 +142,25 @@ def plan(
     )
 
 
-def _inputs(jobs: tuple[ImageJob, ...]) -> tuple[Mapping[str, str], ...]:
-    """Return builds as clone-build-push takes them: each input's name with its text; those that say nothing are left out."""
-    return tuple(_input(job) for job in jobs)
+def _items(jobs: tuple[ImageJob, ...]) -> tuple[BuildItem, ...]:
+    return tuple(_item(job) for job in jobs)
 
 
-def _input(job: ImageJob) -> dict[str, str]:
-    pins = [f"{pin.name}={f'key-{pin.key}' if pin.key else pin.digest}" for pin in job.pins]
-    lists = {
-        "build-args": job.build_args,
-        "secret-ids": job.secret_ids,
-        "shared": job.shared,
-        "exclude": job.exclude,
-        "pins": pins,
-    }
-    found = {"name": job.name, "path": job.path, "dockerfile": job.dockerfile, "target": job.target, "key": job.key}
-    found |= {"version": job.version, "version-tag": job.version, "platform": job.platform}
-    found |= {name: json.dumps(list(items), separators=(",", ":")) for name, items in lists.items()}
-    return found
+def _item(job: ImageJob) -> BuildItem:
+    return BuildItem(
+        name=job.name,
+        path=job.path,
+        dockerfile=job.dockerfile,
+        target=job.target,
+        build_args=job.build_args,
+        secret_ids=job.secret_ids,
+        shared=job.shared,
+        exclude=job.exclude,
+        version=job.version,
+        platform=job.platform,
+        key=job.key,
+        pins=tuple(f"{pin.name}={f'key-{pin.key}' if pin.key else pin.digest}" for pin in job.pins),
+    )
 
 
 def _say(text: str) -> None:

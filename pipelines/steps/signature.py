@@ -31,6 +31,7 @@ STEPS: dict[str, str] = {
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",
     "plan": "pipelines.steps.plan:plan",
+    "verdict": "pipelines.steps.verdict:verdict",
     "check-installation": "pipelines.steps.check_installation:check_installation",
     "chart-clone": "pipelines.steps.chart_clone:chart_clone",
     "chart-check": "pipelines.steps.chart_check:chart_check",
@@ -208,20 +209,21 @@ def _parse_result(hint: Any, text: str) -> Any:
         return {"true": True, "false": False}[text]
     if isinstance(hint, type) and issubclass(hint, str | int | Path):
         return hint(text)
-    return _typed(hint, json.loads(text))
+    return typed(hint, json.loads(text))
 
 
-def _typed(hint: Any, value: Any) -> Any:
+def typed(hint: Any, value: Any) -> Any:
+    """Return what JSON says as a value of a type; raises ValueError, KeyError or TypeError where it is unfit."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:
-        return tuple(_typed(args[0], item) for item in value)
+        return tuple(typed(args[0], item) for item in value)
     if origin in {dict, typing.get_origin(typing.Mapping[str, str])}:
-        return {key: _typed(args[1], item) for key, item in value.items()}
+        return {key: typed(args[1], item) for key, item in value.items()}
     if origin in {typing.Union, types.UnionType}:
-        return None if value is None else _typed(next(a for a in args if a is not type(None)), value)
+        return None if value is None else typed(next(a for a in args if a is not type(None)), value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
-        return hint(**{name: _typed(hints[name], item) for name, item in value.items()})
+        return hint(**{name: typed(hints[name], item) for name, item in value.items()})
     return hint(value)
 
 

@@ -101,7 +101,7 @@ def test_values_reach_what_they_decide() -> None:
     assert build["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
     for template in of_kind(documents, "WorkflowTemplate"):
         for container in containers_of(documents, template).values():
-            reads = any(variable["name"] == "SHIPWAY_CA_FILE" for variable in container["env"])
+            reads = any(variable["name"] == "SHIPWAY_CA_FILE" for variable in container.get("env", []))
             assert reads == any(mount["name"] == "authorities" for mount in container["volumeMounts"])
 
 

@@ -6,10 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.model.plan import Planned
+from pipelines.model.plan import BuildItem, Planned
 from pipelines.steps import signature
 from tests.git_repositories import Repository
 from tests.registry_process import registry
@@ -26,9 +25,11 @@ def step(folder: Path, repository: Repository, address: str, **arguments: str) -
     return found
 
 
-def build(shipway: Shipway, settings: Path, planned: Planned, repository: Repository, job: Mapping[str, str]) -> None:
+def build(shipway: Shipway, settings: Path, planned: Planned, repository: Repository, job: BuildItem) -> None:
     """Run one job of a plan on the compiled template."""
-    given = {"repo": str(repository.path), "revision": planned.commit, "ref": planned.ref, **job}
+    given = {"repo": str(repository.path), "revision": planned.commit, "ref": planned.ref}
+    given |= {name.replace("_", "-"): signature.text_of(value) for name, value in vars(job).items()}
+    given["version-tag"] = job.version
     words = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
     done = shipway.run("submit", "clone-build-push", "--settings", str(settings), "--quiet", *words)
     assert done.returncode == 0, done.stderr
@@ -51,14 +52,14 @@ def test_what_a_plan_says_is_done_once(tmp_path: Path) -> None:
         settings = tmp_path / "settings.yaml"
         settings.write_text(f"registry: {address}\nproject: team\nplain-http: {address}\n")
         planned = step(tmp_path / "work", repository, address)
-        assert [job["name"] for wave in (planned.wave_1, planned.wave_2, planned.wave_3) for job in wave] == [
+        assert [job.name for wave in (planned.wave_1, planned.wave_2, planned.wave_3) for job in wave] == [
             "base", "web",
         ]  # fmt: skip
         assert (planned.to_do, planned.blocked, planned.unknown, planned.charts) == (2, 0, 0, 0)
         for job in (*planned.wave_1, *planned.wave_2):
             build(shipway, settings, planned, repository, job)
         images = Images(address, "team")
-        assert {"main", "2.0-1", f"key-{planned.wave_2[0]['key']}"} <= set(images.tags("web"))
+        assert {"main", "2.0-1", f"key-{planned.wave_2[0].key}"} <= set(images.tags("web"))
         for words in ([str(repository.path)], [f"{repository.path}@main"]):
             done = shipway.run("plan", *words, "--settings", str(settings), "--json")
             plan = json.loads(done.stdout)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import Misconfigured, Refused
+from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.model import event as events
 from pipelines.model.event import Decoded, Kind, Lane
 from pipelines.model.source import RepositoryUrl
@@ -238,3 +238,34 @@ def test_an_address_and_its_other_forms_are_one_place() -> None:
     """Ports matter where they name another server."""
     assert lanes.place(RepositoryUrl("http://h:3000/a/b.git")) == "h:3000/a/b"
     assert lanes.place(RepositoryUrl("ssh://git@h:2222/a/b/")) == lanes.place(RepositoryUrl("git@h:a/b.git")) == "h/a/b"
+
+
+def test_a_repository_asked_for_by_hand_is_trusted() -> None:
+    """Without an event, the repository, revision and ref are taken as they are; a revision left out is HEAD."""
+    found = decode(repo="https://git.example.com/team/shop.git")
+    assert (found.kind, found.lane, found.reason) == ("manual", "trusted", "asked for by hand")
+    assert (found.revision, found.ref) == ("HEAD", "")
+    asked = decode(repo="git@git.example.com:team/shop.git", revision="a" * 40, ref="refs/heads/main")
+    assert (asked.revision, asked.ref, asked.mutex) == ("a" * 40, "refs/heads/main", found.mutex)
+
+
+@pytest.mark.parametrize(
+    ("event", "repo", "revision"),
+    [("", "", ""), ("e30=", "https://git.example.com/team/shop.git", ""), ("e30=", "", "main"), ("", "", "main")],
+)
+def test_an_event_or_a_repository(event: str, repo: str, revision: str) -> None:
+    """Both, or neither, is misuse."""
+    with pytest.raises(Misuse):
+        decode(event=event, repo=repo, revision=revision)
+
+
+def test_no_name_by_hand_is_a_template() -> None:
+    """Argo would take it for one when it passes it on."""
+    with pytest.raises(Refused, match="takes for a template"):
+        decode(repo="https://git.example.com/team/shop.git", revision="{{workflow.uid}}")
+
+
+def test_no_event_comes_by_hand() -> None:
+    """The source of runs asked for by hand is none that an event may name."""
+    with pytest.raises(Refused, match="nowhere known"):
+        read(PUSH, source="hand")

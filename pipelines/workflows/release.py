@@ -1,0 +1,190 @@
+"""`release`: everything that a commit declares, from an event or by hand: planned, built in waves, released, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
+from hera.workflows import models as m
+
+from pipelines.plan.graph import MOST_WAVES
+from pipelines.templates import pod as pods
+from pipelines.templates.pod import Size, StepContainer, pod
+from pipelines.templates.secrets import GIT, PULL
+from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows import chart_release, clone_build_push
+
+NAME = "release"
+WORK = "work"
+DEADLINE_SECONDS = 12 * 3600
+_PLANNING_SECONDS = 1800
+_SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
+_PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
+
+DECODE = StepContainer(step="decode", name="main", size=_SMALL, inputs=("event", "repo", "revision", "ref"))
+PLAN = StepContainer(
+    step="plan",
+    name="main",
+    size=_PLANNER,
+    inputs=("repo", "revision", "ref", "rebuild"),
+    fixed={"credentials": "../git", "docker-config": "../pull"},
+    secrets=(GIT, PULL),
+)
+AGAIN = StepContainer(
+    step="plan",
+    name="again",
+    size=_PLANNER,
+    inputs=("repo", "revision", "ref", "rebuild", "now"),
+    fixed={"credentials": "../git", "docker-config": "../pull"},
+    secrets=(GIT, PULL),
+)
+VERDICT = StepContainer(step="verdict", name="main", size=_SMALL, fixed={"planned": "out/again"}, after=("again",))
+
+_WAVES = tuple(f"wave-{number}" for number in range(1, MOST_WAVES + 1))
+_ITEM = {
+    **{
+        name: name for name in ("name", "path", "dockerfile", "target", "build-args", "secret-ids", "shared", "exclude")
+    },
+    **{name: name for name in ("version", "platform", "key", "pins")},
+    "version-tag": "version",
+}
+"""Inputs of clone-build-push, and which part of an item each takes."""
+
+
+class _Unhurried(DAG):
+    """A DAG with failFast off where DAGs have it: Hera writes it onto the template, too, where it bounds fan-outs."""
+
+    def _build_template(self) -> m.Template:
+        found: m.Template = super()._build_template()
+        found.fail_fast = None
+        return found
+
+
+def release() -> WorkflowTemplate:
+    """Return the WorkflowTemplate: an event or a repository in, and the verdict's line out."""
+    return workflow_template(
+        [_release(), _work(), *_pods()],
+        title="Builds and releases whatever a commit declares and the registry lacks",
+        arguments=_given(value=True),
+        deadline_seconds=DEADLINE_SECONDS,
+    )
+
+
+def _pods() -> list[ContainerSet]:
+    decoded = ("lane", "reason", "repo", "revision", "ref")
+    return [
+        pod("decode", (DECODE,), results=decoded, deadline_seconds=600, workspace="64Mi"),
+        pod(
+            "plan",
+            (PLAN,),
+            results=("commit", "ref", "now", *_WAVES, "retag", "charts", "to-do", "blocked", "unknown"),
+            deadline_seconds=_PLANNING_SECONDS,
+            workspace="10Gi",
+        ),
+        pod(
+            "verdict",
+            (AGAIN, VERDICT),
+            results=("verdict", "commit", "published", "untagged"),
+            deadline_seconds=_PLANNING_SECONDS,
+            workspace="10Gi",
+        ),
+    ]
+
+
+def _release() -> DAG:
+    decoded = {name: f"{{{{tasks.decode.outputs.parameters.{name}}}}}" for name in ("repo", "revision", "ref")}
+    return DAG(
+        name=NAME,
+        inputs=_given(value=False),
+        tasks=[
+            Task(name="decode", template="decode", arguments=_arguments(_inputs("event", "repo", "revision", "ref"))),
+            Task(
+                name=WORK,
+                template=WORK,
+                depends="decode",
+                when="{{tasks.decode.outputs.parameters.lane}} == trusted",
+                arguments=_arguments({**decoded, **_inputs("rebuild")}),
+            ),
+        ],
+        outputs=_outputs(WORK),
+    )
+
+
+def _work() -> DAG:
+    """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
+    found = {name: f"{{{{tasks.plan.outputs.parameters.{name}}}}}" for name in ("ref", "now", "charts", *_WAVES)}
+    commit = {"revision": "{{tasks.plan.outputs.parameters.commit}}", "ref": found["ref"]}
+    tasks: list[Task | m.DAGTask] = [
+        Task(name="plan", template="plan", arguments=_arguments(_inputs("repo", "revision", "ref", "rebuild")))
+    ]
+    before = "plan"
+    for wave in _WAVES:
+        item = {name: f"{{{{item.{part.replace('-', '_')}}}}}" for name, part in _ITEM.items()}
+        tasks.append(
+            Task(
+                name=wave,
+                template_ref=_reference(clone_build_push.NAME),
+                depends=_after(before),
+                with_param=found[wave],
+                arguments=_arguments({**_inputs("repo"), **commit, **item}),
+            )
+        )
+        before = wave
+    tasks += [
+        Task(
+            name="charts",
+            template_ref=_reference(chart_release.NAME),
+            depends=_after(before),
+            when=f"{found['charts']} > 0",
+            arguments=_arguments({**_inputs("repo"), **commit}),
+        ),
+        Task(
+            name="verdict",
+            template="verdict",
+            depends=_after("charts"),
+            arguments=_arguments({**_inputs("repo", "rebuild"), **commit, "now": found["now"]}),
+        ),
+    ]
+    return _Unhurried(
+        name=WORK,
+        inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild")],
+        fail_fast=False,
+        tasks=tasks,
+        outputs=_outputs("verdict"),
+    )
+
+
+def _given(*, value: bool) -> list[Parameter]:
+    """Return what a run may be given, as the workflow's arguments or as the inputs of its first template."""
+    containers = (DECODE, StepContainer(step="plan", name="plan", size=_PLANNER, inputs=("rebuild",)))
+    return pods.arguments(containers) if value else pods.inputs(containers)
+
+
+def _after(task: str) -> str:
+    """Return the condition that a task has ended in whatever way, and that there is a plan."""
+    if task == "plan":
+        return "plan.Succeeded"
+    ends = " || ".join(f"{task}.{end}" for end in ("Succeeded", "Failed", "Errored", "Skipped", "Omitted"))
+    return f"plan.Succeeded && ({ends})"
+
+
+def _outputs(task: str) -> list[Parameter]:
+    """Return what a DAG repeats of a task; nothing where that task did not run."""
+    return [
+        Parameter(
+            name=name, value_from=m.ValueFrom(parameter=f"{{{{tasks.{task}.outputs.parameters.{name}}}}}", default="")
+        )
+        for name in ("commit", "verdict")
+    ]
+
+
+def _reference(name: str) -> m.TemplateRef:
+    return m.TemplateRef(name=name, template=name)
+
+
+def _inputs(*names: str) -> dict[str, str]:
+    return {name: f"{{{{inputs.parameters.{name}}}}}" for name in names}
+
+
+def _arguments(values: Mapping[str, str]) -> Sequence[Parameter]:
+    return [Parameter(name=name, value=value) for name, value in values.items()]
