@@ -202,6 +202,8 @@ class Planned:
     wave_7: tuple[BuildItem, ...]
     wave_8: tuple[BuildItem, ...]
     retag: tuple[RetagJob, ...]
+    untagged: int
+    """How many images `retag` lists."""
     charts: int
     """How many charts are to be released."""
     to_do: int
@@ -210,6 +212,15 @@ class Planned:
     unknown: int
     plan: str
     """All of it, as JSON, for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retagged:
+    """What the step retag did."""
+
+    images: int
+    tags: int
+    """How many tags name these images now."""
 
 
 @dataclass(frozen=True, kw_only=True)

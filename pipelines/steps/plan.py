@@ -133,6 +133,7 @@ def plan(
             for item in found.images
             if item.action == RETAG
         ),
+        untagged=sum(item.action == RETAG for item in found.images),
         charts=sum(item.action == RELEASE for item in found.charts),
         to_do=found.to_do,
         blocked=sum(item.state in planning.STUCK for item in found.everything)

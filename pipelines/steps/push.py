@@ -127,7 +127,7 @@ def publish(
     if key_tag:
         tagging = tagging.adopted(key_tag)
     if plan.version:
-        _check_tag(checkout, head(checkout.ref))
+        check_tag(checkout.ref, checkout.commit, head(checkout.ref))
         tagging.is_published(plan.version)
     if tagging.digest == descriptor.digest:
         sent = client.push(layout, descriptor, to, mounts=mounts)
@@ -136,19 +136,27 @@ def publish(
     if key_tag:
         tagging = tagging.claim(key_tag)
         named.append(key_tag)
-    named += [tag for tag in (plan.commit, plan.pull_request) if tag and tagging.set(tag)]
+    named += set_tags(tagging, plan, ref=checkout.ref, head=head, own_version=own_version)
+    return Named(image=tagging.image, tags=tuple(named))
+
+
+def set_tags(
+    tagging: Tagging, plan: TagPlan, *, ref: str, head: Callable[[str], str | None], own_version: str = ""
+) -> list[str]:
+    """Let a ref's tags name a published image, and return those that do; raises as Tagging's rules do."""
+    named = [tag for tag in (plan.commit, plan.pull_request) if tag and tagging.set(tag)]
     if plan.version:
         tagging.publish(plan.version)
         named.append(plan.version)
         if plan.is_release and tagging.raise_latest(plan.version):
             named.append(tags.LATEST)
-    elif checkout.ref.startswith("refs/tags/"):
-        _say(f"{checkout.ref} is no version of the form v1.2.3, so it makes no tag")
+    elif ref.startswith("refs/tags/"):
+        _say(f"{ref} is no version of the form v1.2.3, so it makes no tag")
     if own_version and own_version != plan.version and _publish_once(tagging, own_version):
         named.append(own_version)
-    if plan.branch and tagging.follow(plan.branch, checkout.ref, head):
+    if plan.branch and tagging.follow(plan.branch, ref, head):
         named.append(plan.branch)
-    return Named(image=tagging.image, tags=tuple(named))
+    return named
 
 
 def _publish_once(tagging: Tagging, version: str) -> bool:
@@ -167,12 +175,12 @@ def _size(client: Registry, image: Reference) -> int:
     return sum(layer.size for layer in manifest.layers) if manifest and not manifest.is_index else 0
 
 
-def _check_tag(checkout: Checkout, commit: str | None) -> None:
+def check_tag(ref: str, built: str, commit: str | None) -> None:
     """Refuse a version whose Git tag was moved or deleted since the checkout."""
-    if commit != checkout.commit:
+    if commit != built:
         raise Refused(
-            f"{checkout.ref} does not name the commit that was built",
-            seen=f"it names {commit or 'nothing'} now, {checkout.commit} was built",
+            f"{ref} does not name the commit that was built",
+            seen=f"it names {commit or 'nothing'} now, {built} was built",
             todo="release under a new version, or run this one again if it was never published",
         )
 

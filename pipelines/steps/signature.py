@@ -31,6 +31,7 @@ STEPS: dict[str, str] = {
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",
     "plan": "pipelines.steps.plan:plan",
+    "retag": "pipelines.steps.retag:retag",
     "verdict": "pipelines.steps.verdict:verdict",
     "check-installation": "pipelines.steps.check_installation:check_installation",
     "chart-clone": "pipelines.steps.chart_clone:chart_clone",

@@ -10,7 +10,7 @@ from hera.workflows import models as m
 from pipelines.plan.graph import MOST_WAVES
 from pipelines.templates import pod as pods
 from pipelines.templates.pod import Size, StepContainer, pod
-from pipelines.templates.secrets import GIT, PULL
+from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
 from pipelines.workflows import chart_release, clone_build_push
 
@@ -37,6 +37,15 @@ AGAIN = StepContainer(
     inputs=("repo", "revision", "ref", "rebuild", "now"),
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
+)
+RETAG = StepContainer(
+    step="retag",
+    name="main",
+    size=_SMALL,
+    inputs=("repo",),
+    fixed={"planned": "out/again", "credentials": "../git", "docker-config": "../push"},
+    secrets=(GIT, PUSH),
+    after=("again",),
 )
 VERDICT = StepContainer(step="verdict", name="main", size=_SMALL, fixed={"planned": "out/again"}, after=("again",))
 
@@ -77,7 +86,14 @@ def _pods() -> list[ContainerSet]:
         pod(
             "plan",
             (PLAN,),
-            results=("commit", "ref", "now", *_WAVES, "retag", "charts", "to-do", "blocked", "unknown"),
+            results=("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown"),
+            deadline_seconds=_PLANNING_SECONDS,
+            workspace="10Gi",
+        ),
+        pod(
+            "retag",
+            (AGAIN, RETAG),
+            results=("images", "tags"),
             deadline_seconds=_PLANNING_SECONDS,
             workspace="10Gi",
         ),
@@ -112,7 +128,9 @@ def _release() -> DAG:
 
 def _work() -> DAG:
     """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
-    found = {name: f"{{{{tasks.plan.outputs.parameters.{name}}}}}" for name in ("ref", "now", "charts", *_WAVES)}
+    found = {
+        name: f"{{{{tasks.plan.outputs.parameters.{name}}}}}" for name in ("ref", "now", "charts", "untagged", *_WAVES)
+    }
     commit = {"revision": "{{tasks.plan.outputs.parameters.commit}}", "ref": found["ref"]}
     tasks: list[Task | m.DAGTask] = [
         Task(name="plan", template="plan", arguments=_arguments(_inputs("repo", "revision", "ref", "rebuild")))
@@ -139,9 +157,16 @@ def _work() -> DAG:
             arguments=_arguments({**_inputs("repo"), **commit}),
         ),
         Task(
+            name="retag",
+            template="retag",
+            depends=_after("charts"),
+            when=f"{found['untagged']} > 0",
+            arguments=_arguments({**_inputs("repo", "rebuild"), **commit, "now": found["now"]}),
+        ),
+        Task(
             name="verdict",
             template="verdict",
-            depends=_after("charts"),
+            depends=_after("retag"),
             arguments=_arguments({**_inputs("repo", "rebuild"), **commit, "now": found["now"]}),
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def submit(shipway: Shipway, *words: str) -> tuple[int, dict[str, Any], str]:
 
 @pytest.mark.helm
 def test_everything_is_released_once(tmp_path: Path) -> None:
-    """The first run builds the examples' three images and releases their charts; the second finds nothing to do."""
+    """The first run builds the examples' three images and releases their charts; the second finds nothing to do; another branch only gets its tag."""
     shipway = Shipway(tmp_path)
     shipway.state.mkdir()
     try:
@@ -45,6 +46,10 @@ def test_everything_is_released_once(tmp_path: Path) -> None:
         assert "wave-1: Skipped" in told
         assert "charts: Skipped" in told
         assert {name: images.tags(name) for name in before} == before
+        subprocess.run(["git", "-C", repo, "branch", "next", "main"], check=True)
+        code, _, told = submit(shipway, "-p", f"repo={repo}", "-p", "revision=next")
+        assert code == 0, told
+        assert images.tags("web") == before["web"] | {"next": before["web"]["main"]}
     finally:
         shipway.run("embedded", "clean")
 

@@ -45,7 +45,7 @@ def planned(*images: PlannedImage, chart: PlannedChart = CHART) -> Planned:
     )  # fmt: skip
     return Planned(
         commit=plan.commit, ref="", now=0, wave_1=(), wave_2=(), wave_3=(), wave_4=(), wave_5=(), wave_6=(), wave_7=(),
-        wave_8=(), retag=(), charts=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)),
+        wave_8=(), retag=(), untagged=0, charts=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)),
     )  # fmt: skip
 
 

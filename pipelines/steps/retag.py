@@ -1,0 +1,58 @@
+"""The step `retag`: tags for images that are published already, since nothing that decides them has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pipelines import settings
+from pipelines.errors import Misconfigured
+from pipelines.model.plan import Planned, Retagged
+from pipelines.model.reference import Digest, Reference
+from pipelines.model.source import RepositoryUrl
+from pipelines.steps import push, tags
+from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
+from pipelines.steps.signature import Arg
+from pipelines.steps.tagging import Tagging
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.registry import Registry
+
+
+def retag(
+    *,
+    planned: Annotated[Planned, Arg("what the step plan says")],
+    repo: Repo,
+    docker_config: PushLogins = Path("../push"),
+    credentials: GitLogin = Path("../git"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
+) -> Retagged:
+    """Let the tags of a plan's commit name the images that it found published and without them.
+
+    The rules are those of the step push: a version is never overwritten, a branch's tag names the image of its head.
+
+    Example:
+        shipway step retag --planned=out/plan --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/main
+    """
+    if not registry:
+        raise Misconfigured("no registry to tag in", seen="the setting `registry` is empty", todo="set it")
+    wanted, url = tags.plan(planned.ref, planned.commit), RepositoryUrl(repo)
+    authorities = Path(ca_file) if ca_file else None
+    client = Registry(Credentials.read(docker_config), plain_http=settings.names(plain_http), ca_file=authorities)
+    of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tags.LATEST}
+    done = 0
+    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+        if wanted.version and planned.retag:
+            push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
+        for job in planned.retag:
+            to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), job.name))))
+            tagging = Tagging(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
+            own = next((tags.own_version(tag) for tag in job.tags if tag not in of_the_ref), "")
+            done += len(
+                push.set_tags(tagging, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own)
+            )
+    return Retagged(images=len(planned.retag), tags=done)
