@@ -53,7 +53,7 @@ def test_run_steps_in_the_standing_builder_reach_nothing_private() -> None:
 
 
 def test_builds_alone_use_the_standing_builder() -> None:
-    """Other pods of the namespace do not, and what else listens there is nobody's."""
+    """And pods that plan, which ask its version; no other pod of the namespace, and what else listens there is nobody's."""
     documents = render("standing-builder")
     (builder,) = policies_of(documents, "shipway-buildkit")
     target = labels(documents, "shipway-buildkit")
@@ -61,6 +61,12 @@ def test_builds_alone_use_the_standing_builder() -> None:
         assert admits(builder, labels(documents, name), 1234) is may
         (policy,) = policies_of(documents, name)
         assert reaches(policy, "10.0.0.9", 1234, target)
+    steps = {
+        template["name"]: template["metadata"]["labels"]
+        for template in of_kind(documents, "WorkflowTemplate")["release"]["spec"]["templates"]
+        if "containerSet" in template
+    }
+    assert {name for name in steps if admits(builder, steps[name], 1234)} == {"plan", "retag", "verdict"}
     assert not admits(builder, {"app.kubernetes.io/component": "clone-build-push"}, 1234)
     assert not admits(builder, labels(documents, "clone-build-push"), 22)
 
