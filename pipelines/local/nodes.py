@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,9 @@ class Kind(StrEnum):
     TASK_GROUP = "TaskGroup"
     RETRY = "Retry"
     SKIPPED = "Skipped"
+
+
+_LONG_ITEM = 40
 
 
 @dataclass(eq=False, kw_only=True)
@@ -85,7 +89,17 @@ class Node:
         if above.kind is Kind.RETRY and self is above.children[0]:
             return above.short_name
         own = self.name.removeprefix(above.name)
+        if above.kind is Kind.TASK_GROUP:
+            return above.short_name + _item(own)
         return own[1:] if above.short_name == self.root.name and own[:1] == "." else above.short_name + own
+
+    @property
+    def label(self) -> str:
+        """What people read where the node above is in sight."""
+        above = self.parent
+        if above is None or above.kind is not Kind.TASK_GROUP:
+            return self.display_name
+        return above.display_name + _item(self.display_name.removeprefix(above.display_name))
 
     @property
     def root(self) -> Node:
@@ -188,3 +202,11 @@ class Outcome:
 
 def _moment(time: float) -> str | None:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds") if time else None
+
+
+def _item(text: str) -> str:
+    """Return the end of an item's name, `(0:a)`, as people want it: a map of many texts by its own name, or by its number."""
+    if len(text) <= _LONG_ITEM:
+        return text
+    named = re.search(r"[:,]name:([^,)]+)", text)
+    return f"({named[1]})" if named else f"({text[1:].partition(':')[0]})"

@@ -115,7 +115,7 @@ class TreeReporter:
         row = Table.grid(padding=(0, 1))
         took = (node.finished or time.time()) - node.started if node.started else 0.0
         tries = f"attempt {len(node.children)}" if node.kind is Kind.RETRY and len(node.children) > 1 else ""
-        words = Text.assemble(node.display_name, (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
+        words = Text.assemble(node.label, (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
         if tries:
             words.append(f" {tries}", style="yellow")
         if node.phase.is_bad and node.reason and not node.never_ran:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from pipelines.local import documents, engine
+from pipelines.local.nodes import Kind, Node
 from pipelines.local.reporter import PlainReporter
 
 WORKFLOW = """
@@ -70,3 +71,18 @@ def test_each_thing_is_told_once(tmp_path: Path) -> None:
         "004-again.log",
         "006-again_1_.log",
     ]
+
+
+def test_items_are_told_by_their_names() -> None:
+    """An item of many texts goes by the one that is called name; Argo's own name for it holds them all."""
+    group = Node(
+        name="run.wave",
+        display_name="wave",
+        kind=Kind.TASK_GROUP,
+        parent=Node(name="run", display_name="run", kind=Kind.DAG),
+    )
+    text = "(3:dockerfile:apps/web/Dockerfile,key:0123456789,name:web,path:apps/web)"
+    item = Node(name=f"run.wave{text}", display_name=f"wave{text}", kind=Kind.RETRY, parent=group)
+    assert (item.short_name, item.label) == ("wave(web)", "wave(web)")
+    short = Node(name="run.wave(0:a)", display_name="wave(0:a)", kind=Kind.POD, parent=group)
+    assert (short.short_name, short.label) == ("wave(0:a)", "wave(0:a)")
