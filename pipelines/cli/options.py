@@ -106,7 +106,7 @@ def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str
     if given.registry:
         found["registry"], _, found["project"] = given.registry.partition("/")
     if found.get("registry"):
-        Reference(registry=found["registry"], repository="/".join(filter(None, (found.get("project"), "image"))))
+        Reference.under(found["registry"], found.get("project", ""), "image")
     found.setdefault("cache", str((given.state / "cache").resolve()))
     found.setdefault("secrets", str((given.state / "secrets").resolve()))
     return found

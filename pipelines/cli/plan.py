@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines import settings as setting
 from pipelines.cli import options
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
@@ -18,14 +17,12 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
 from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
-from pipelines.steps import builders, planning
+from pipelines.steps import builders, planning, registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.registry import Registry
 from pipelines.tools.registry_connection import Timing
 
 TO_DO = 10
@@ -106,11 +103,11 @@ def run(given: argparse.Namespace) -> int:
 def place(settings: dict[str, str]) -> Place:
     """Return where the settings publish to; raises Misconfigured."""
     docker_config = options.secret(settings, "shipway-pull")
-    client = Registry(
-        Credentials.read(docker_config),
-        plain_http=setting.names(settings.get("plain-http", "")),
-        mirrors=setting.pairs(settings.get("mirrors", "")),
-        ca_file=_ca_file(settings),
+    client = registries.connect(
+        docker_config,
+        plain_http=settings.get("plain-http", ""),
+        mirrors=settings.get("mirrors", ""),
+        ca_file=settings.get("ca-file", ""),
         timing=Timing(attempts=_ATTEMPTS),
     )
     keys = ("registry", "project", "chart-registry", "chart-hosts", "plain-http", "ca-file")

@@ -98,6 +98,11 @@ class Reference:
             repository = repository if "/" in repository else f"library/{repository}"
         return cls(registry=registry, repository=repository, tag=tag, digest=Digest(digest) if at else None)
 
+    @classmethod
+    def under(cls, registry: str, project: str, name: str, *, tag: str = "") -> Reference:
+        """Return an image of a deployment, by its name below the project's path, which may be empty; raises Misuse."""
+        return cls(registry=registry, repository="/".join(filter(None, (project.strip("/"), name))), tag=tag)
+
     @property
     def name(self) -> str:
         """Registry and repository."""

@@ -109,9 +109,8 @@ def wanted(
             )
         try:
             if parent:
-                repository = "/".join(filter(None, (project, parent.name)))
                 tag = tags.key_tag(pin) if pin else tags.commit_tag(commit)
-                reference = Reference(registry=registry, repository=repository, tag=tag)
+                reference = Reference.under(registry, project, parent.name, tag=tag)
             else:
                 reference = Reference.parse(external.name)
         except ShipwayError as error:

@@ -8,19 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from pipelines import settings
 from pipelines.errors import Misconfigured
 from pipelines.model import platform
 from pipelines.model.handover import Checkout
 from pipelines.model.installation import Checked
 from pipelines.model.reference import Reference
 from pipelines.model.times import LAYER_TIME
+from pipelines.steps import registries
 from pipelines.steps.arguments import CaFile, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.steps.build import build
 from pipelines.steps.signature import Arg
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
 
 NAME = "shipway-check"
 _NO_COMMIT = "0" * 40
@@ -47,15 +45,10 @@ def check_installation(
     Example:
         shipway step check-installation --registry=registry.example.org
     """
-    settings.pairs(mirrors)
     if not registry:
         raise Misconfigured("no registry to publish to", seen="the setting `registry` is empty", todo="set `registry`")
-    to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), NAME))), tag="none")
-    client = Registry(
-        Credentials.read(docker_config),
-        plain_http=settings.names(plain_http),
-        ca_file=Path(ca_file) if ca_file else None,
-    )
+    to = Reference.under(registry, project, NAME, tag="none")
+    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     client.resolve(to)
     _say(f"{registry} answers")
     # In the workspace, as every build: overlays do not stand on the overlay that a container's own root is.

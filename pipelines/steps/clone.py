@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pipelines import settings
 from pipelines.errors import Misuse
 from pipelines.model import platform as platforms
 from pipelines.model.handover import Base, Checkout
@@ -17,7 +16,7 @@ from pipelines.plan import dockerfile as dockerfiles
 from pipelines.plan import images
 from pipelines.plan.images import Image
 from pipelines.steps import bases as base_images
-from pipelines.steps import checkout_check
+from pipelines.steps import checkout_check, registries
 from pipelines.steps.arguments import (
     CaFile,
     GitLogin,
@@ -32,10 +31,8 @@ from pipelines.steps.arguments import (
 )
 from pipelines.steps.check_out import check_out, named, warn_of_changes
 from pipelines.steps.signature import Arg
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git, require_lfs
 from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.registry import Registry
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
@@ -82,12 +79,7 @@ def clone(
     pinned = base_images.read_pins(pins)
     authorities = Path(ca_file) if ca_file else None
     platform = platforms.read(platform)
-    client = Registry(
-        Credentials.read(docker_config),
-        plain_http=settings.names(plain_http),
-        mirrors=settings.pairs(mirrors),
-        ca_file=authorities,
-    )
+    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     if lfs:
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:

@@ -112,9 +112,7 @@ class Observer:
         return None
 
     def _reference(self, name: str, tag: str) -> Reference:
-        return Reference(
-            registry=self.registry, repository="/".join(filter(None, (self.project.strip("/"), name))), tag=tag
-        )
+        return Reference.under(self.registry, self.project, name, tag=tag)
 
 
 def wanted(ref: str, commit: str) -> Wanted:

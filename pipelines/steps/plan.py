@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from pipelines import settings
 from pipelines.errors import Misconfigured
 from pipelines.model import platform as platforms
 from pipelines.model.plan import ERROR, RELEASE, UNKNOWN, BuildItem, ImageJob, Planned, RetagJob
@@ -16,7 +15,7 @@ from pipelines.model.plan import TAG as RETAG
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan.graph import MOST_WAVES, Target
 from pipelines.plan.key import Salt
-from pipelines.steps import builders, planning
+from pipelines.steps import builders, planning, registries
 from pipelines.steps.arguments import (
     CaFile,
     ChartHosts,
@@ -35,10 +34,8 @@ from pipelines.steps.check_out import named
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.signature import Arg
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.registry import Registry
 
 
 def plan(
@@ -78,12 +75,7 @@ def plan(
     if not registry:
         raise Misconfigured("no registry to compare with", seen="the setting `registry` is empty", todo="set it")
     authorities = Path(ca_file) if ca_file else None
-    client = Registry(
-        Credentials.read(docker_config),
-        plain_http=settings.names(plain_http),
-        mirrors=settings.pairs(mirrors),
-        ca_file=authorities,
-    )
+    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     charts = ChartSettings(
         registry=registry,
         project=project,

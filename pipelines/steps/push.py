@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pipelines import settings
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model.handover import Built, Checkout, Published
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl
-from pipelines.steps import tags
+from pipelines.steps import registries, tags
 from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.steps.signature import Arg
 from pipelines.steps.tagging import Tagging
 from pipelines.steps.tags import TagPlan
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.layout import Descriptor, Layout
@@ -66,7 +64,7 @@ def push(
             seen="the setting `registry` is empty",
             todo="set `registry` in the settings, or give --registry",
         )
-    to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), name or built.name))))
+    to = Reference.under(registry, project, name or built.name)
     if repo and repo != checkout.repo:
         # The checkout lay beside the build of a stranger's Dockerfile; the Git credential goes where the caller says.
         raise Refused(
@@ -77,7 +75,7 @@ def push(
     plan = tags.plan(checkout.ref, checkout.commit)
     layout, descriptor = _image(image, built)
     authorities = Path(ca_file) if ca_file else None
-    client = Registry(Credentials.read(docker_config), plain_http=settings.names(plain_http), ca_file=authorities)
+    client = registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
     url = RepositoryUrl(checkout.repo)
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         named = publish(

@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pipelines import settings
 from pipelines.errors import Misconfigured
 from pipelines.model.plan import Planned, Retagged
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl
-from pipelines.steps import push, tags
+from pipelines.steps import push, registries, tags
 from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
 from pipelines.steps.signature import Arg
 from pipelines.steps.tagging import Tagging
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.registry import Registry
 
 
 def retag(
@@ -42,14 +39,14 @@ def retag(
         raise Misconfigured("no registry to tag in", seen="the setting `registry` is empty", todo="set it")
     wanted, url = tags.plan(planned.ref, planned.commit), RepositoryUrl(repo)
     authorities = Path(ca_file) if ca_file else None
-    client = Registry(Credentials.read(docker_config), plain_http=settings.names(plain_http), ca_file=authorities)
+    client = registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
     of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tags.LATEST}
     done = 0
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         if wanted.version and planned.retag:
             push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
-            to = Reference(registry=registry, repository="/".join(filter(None, (project.strip("/"), job.name))))
+            to = Reference.under(registry, project, job.name)
             tagging = Tagging(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
             own = next((tags.own_version(tag) for tag in job.tags if tag not in of_the_ref), "")
             done += len(
