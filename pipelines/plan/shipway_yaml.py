@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import ERROR, Finding
-from pipelines.plan import yaml_text
+from pipelines.model.plan import Finding
+from pipelines.plan import yaml_findings, yaml_text
 from pipelines.plan.yaml_text import YamlText
 
 NAME = "shipway.yaml"
@@ -107,10 +107,11 @@ def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
     try:
         text = yaml_text.read(data, NAME) if _says_something(data) else None
     except ShipwayError as error:
-        return Configuration(), (_unreadable(error),)
+        return Configuration(), (yaml_findings.unreadable(NAME, error, rule=NAME),)
     if text is None or not text.value:
         return Configuration(), ()
-    findings = tuple(sorted({*_repeated(text.root), *_violations(text)}))
+    repeated = yaml_findings.repeated(NAME, text.root, rule=NAME)
+    findings = tuple(sorted({*repeated, *yaml_findings.violations(text, _plain(text.root), schema(), rule=NAME)}))
     return (Configuration(), findings) if findings else (_configuration(text), ())
 
 
@@ -196,50 +197,3 @@ def _plain(node: yaml.Node | None) -> Any:
     if node is None or node.tag in _WRITTEN:
         return node.value if node is not None else None
     return yaml.safe_load(node.value)
-
-
-def _repeated(node: yaml.Node | None) -> Iterator[Finding]:
-    """Find keys that stand twice in one mapping: YAML lets the last one count without a word."""
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in first:
-                yield _finding(line, f"{key.value!r} stands here and in line {first[key.value]}", "take one out")
-            first.setdefault(str(key.value), line)
-            yield from _repeated(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated(item)
-
-
-def _violations(text: YamlText) -> Iterator[Finding]:
-    import jsonschema  # noqa: PLC0415 - takes longer to load than most plans, and most repositories have no such file
-
-    for error in jsonschema.Draft202012Validator(schema()).iter_errors(_plain(text.root)):
-        path = tuple(error.absolute_path)
-        where = ".".join(map(str, path)) or "the file"
-        unknown = (
-            [key for key in error.instance if key not in error.schema.get("properties", {})]
-            if (error.validator == "additionalProperties" and isinstance(error.instance, dict))
-            else []
-        )
-        for key in unknown:
-            known = ", ".join(error.schema["properties"])
-            yield _finding(text.key_line(*path, key), f"{where} has no {key!r}", f"it has {known}")
-        if "propertyNames" in error.absolute_schema_path:
-            yield _finding(text.key_line(*path, error.instance), f"{where}: {error.instance!r} cannot be a key here")
-        elif not unknown:
-            told = error.schema.get("description", "") if error.validator != "required" else ""
-            yield _finding(text.line(*path), f"{where}: {error.message}", told)
-
-
-def _unreadable(error: ShipwayError) -> Finding:
-    place, _, rest = error.what.partition(": ")
-    number = place.rpartition(":")[2]
-    text = f"{rest or error.what}: {error.seen}".removesuffix(": ")
-    return _finding(int(number) if number.isdigit() else 1, text, error.todo)
-
-
-def _finding(line: int, text: str, todo: str = "") -> Finding:
-    return Finding(path=NAME, line=line, level=ERROR, rule=NAME, text=text, todo=todo)

@@ -1,0 +1,69 @@
+"""What is wrong with a YAML file that a JSON Schema describes, each thing with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from pipelines.errors import ShipwayError
+from pipelines.model.plan import ERROR, Finding
+from pipelines.plan.yaml_text import YamlText
+
+
+def finding(path: str, line: int, text: str, todo: str = "", *, rule: str) -> Finding:
+    """Return an error at a line of a file."""
+    return Finding(path=path, line=line, level=ERROR, rule=rule, text=text, todo=todo)
+
+
+def unreadable(path: str, error: ShipwayError, *, rule: str) -> Finding:
+    """Return what `yaml_text.read` refused as a finding at the line that it names."""
+    place, _, rest = error.what.partition(": ")
+    number = place.rpartition(":")[2]
+    text = f"{rest or error.what}: {error.seen}".removesuffix(": ")
+    return finding(path, int(number) if number.isdigit() else 1, text, error.todo, rule=rule)
+
+
+def repeated(path: str, node: yaml.Node | None, *, rule: str) -> Iterator[Finding]:
+    """Find keys that stand twice in one mapping: YAML lets the last one count without a word."""
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in first:
+                text = f"{key.value!r} stands here and in line {first[key.value]}"
+                yield finding(path, line, text, "take one out", rule=rule)
+            first.setdefault(str(key.value), line)
+            yield from repeated(path, value, rule=rule)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from repeated(path, item, rule=rule)
+
+
+def violations(
+    text: YamlText, value: Any, schema: Mapping[str, Any], *, rule: str, skip: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Find what a schema forbids of a file's value; `skip` are keywords whose violations the caller tells himself."""
+    import jsonschema  # noqa: PLC0415 - takes longer to load than most plans, and most repositories have no such file
+
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(value):
+        if error.validator in skip:
+            continue
+        path = tuple(error.absolute_path)
+        where = ".".join(map(str, path)) or "the file"
+        unknown = (
+            [key for key in error.instance if key not in error.schema.get("properties", {})]
+            if (error.validator == "additionalProperties" and isinstance(error.instance, dict))
+            else []
+        )
+        for key in unknown:
+            known = ", ".join(error.schema["properties"])
+            line = text.key_line(*path, key)
+            yield finding(text.where, line, f"{where} has no {key!r}", f"it has {known}", rule=rule)
+        if "propertyNames" in error.absolute_schema_path:
+            line = text.key_line(*path, error.instance)
+            yield finding(text.where, line, f"{where}: {error.instance!r} cannot be a key here", rule=rule)
+        elif not unknown:
+            told = error.schema.get("description", "") if error.validator != "required" else ""
+            yield finding(text.where, text.line(*path), f"{where}: {error.message}", told, rule=rule)
