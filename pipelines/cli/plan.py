@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.cli import options
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
-from pipelines.model.plan import BUILD, NOTHING, RELEASE, TAG, Plan, PlannedChart, PlannedImage
+from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, PlannedChart, PlannedImage
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
 from pipelines.plan.graph import Target
@@ -184,7 +184,7 @@ def _summary(plan: Plan) -> str:
         f"{counts[TAG]} to tag" if counts[TAG] else "",
         f"{counts[RELEASE]} charts to release" if counts[RELEASE] else "",
     ]
-    stuck = sum(item.state in planning.STUCK for item in plan.everything)
+    stuck = sum(item.state in STUCK for item in plan.everything)
     unknown = sum(item.state == "unknown" for item in plan.everything)
     parts += [f"{stuck} blocked" if stuck else "", f"{unknown} unknown" if unknown else ""]
     return ", ".join(filter(None, parts)) or "nothing to do"

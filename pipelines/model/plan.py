@@ -42,23 +42,16 @@ UNKNOWN = "unknown"
 DIFFERENT = "different"
 """States: in the registry as declared; not there; not to be built before a finding is dealt with; nobody knows, for a registry
 did not answer; a version that is published with another content."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pin:
-    """What a Dockerfile's name for an image stands for in this plan."""
-
-    name: str
-    """As the Dockerfile writes it, arguments expanded."""
-    digest: str = ""
-    """Of an image from outside, for the platform."""
-    key: str = ""
-    """Of an image of the same repository."""
+STUCK = frozenset({BLOCKED, DIFFERENT})
+"""States that people have to change something about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageJob:
-    """One build: every argument that clone-build-push takes beside the commit's."""
+    """One build, as an item of a fan-out: every argument that clone-build-push takes beside the commit's.
+
+    Lists are lists: a text inside an item keeps the backslashes of its JSON when Argo passes it on, a list does not.
+    """
 
     name: str
     path: str
@@ -73,7 +66,8 @@ class ImageJob:
     version: str
     platform: str
     key: str
-    pins: tuple[Pin, ...]
+    pins: tuple[str, ...]
+    """What the Dockerfile's names for images stand for: each `name=sha256:…`, or `name=key-…` for one of this plan."""
     parents: tuple[str, ...]
     """Images of the same plan's earlier waves that it stands on."""
 
@@ -137,15 +131,15 @@ class Plan:
         return (*self.images, *self.charts)
 
     @property
-    def blocked(self) -> bool:
-        """Whether something cannot be done before people change something."""
-        states = {item.state for item in self.everything}
-        return bool(states & {BLOCKED, DIFFERENT}) or any(finding.level == ERROR for finding in self.findings)
+    def blocked(self) -> int:
+        """How many images, charts and findings keep the whole from being done, before people change something."""
+        stuck = sum(item.state in STUCK for item in self.everything)
+        return stuck + sum(finding.level == ERROR for finding in self.findings)
 
     @property
-    def unknown(self) -> bool:
-        """Whether a registry left a question open."""
-        return any(item.state == UNKNOWN for item in self.everything)
+    def unknown(self) -> int:
+        """How many images and charts a registry left a question open about."""
+        return sum(item.state == UNKNOWN for item in self.everything)
 
     @property
     def to_do(self) -> int:
@@ -163,28 +157,6 @@ class RetagJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildItem:
-    """One build as an item of a fan-out: inputs of clone-build-push.
-
-    Lists are lists: a text inside an item keeps the backslashes of its JSON when Argo passes it on, a list does not.
-    """
-
-    name: str
-    path: str
-    dockerfile: str
-    target: str
-    build_args: tuple[str, ...]
-    secret_ids: tuple[str, ...]
-    shared: tuple[str, ...]
-    exclude: tuple[str, ...]
-    version: str
-    platform: str
-    key: str
-    pins: tuple[str, ...]
-    """Each a name with `=` and a digest, or a key's tag."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Planned:
     """A plan as a workflow reads it: lists to fan out over, and numbers to decide by."""
 
@@ -192,15 +164,15 @@ class Planned:
     ref: str
     now: int
     """When it was made, in seconds since 1970: the same plan can be made again with it."""
-    wave_1: tuple[BuildItem, ...]
+    wave_1: tuple[ImageJob, ...]
     """Builds side by side."""
-    wave_2: tuple[BuildItem, ...]
-    wave_3: tuple[BuildItem, ...]
-    wave_4: tuple[BuildItem, ...]
-    wave_5: tuple[BuildItem, ...]
-    wave_6: tuple[BuildItem, ...]
-    wave_7: tuple[BuildItem, ...]
-    wave_8: tuple[BuildItem, ...]
+    wave_2: tuple[ImageJob, ...]
+    wave_3: tuple[ImageJob, ...]
+    wave_4: tuple[ImageJob, ...]
+    wave_5: tuple[ImageJob, ...]
+    wave_6: tuple[ImageJob, ...]
+    wave_7: tuple[ImageJob, ...]
+    wave_8: tuple[ImageJob, ...]
     retag: tuple[RetagJob, ...]
     untagged: int
     """How many images `retag` lists."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipelines.errors import Misuse
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_KEY = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -119,3 +120,12 @@ class Reference:
     def __str__(self) -> str:
         """Write the whole reference."""
         return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+def key_tag(key: str) -> str:
+    """Return the tag of the image that was built first from what a key stands for; raises Misuse for what is no key."""
+    if not _KEY.fullmatch(key):
+        raise Misuse(
+            "not an image's key", seen=repr(key[:100]), todo="give the 64 hex digits that `shipway plan` prints"
+        )
+    return f"key-{key}"

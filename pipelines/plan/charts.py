@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipelines.errors import Refused
-from pipelines.plan import chart_lock
+from pipelines.plan import chart_lock, order
 from pipelines.plan.chart_lock import Lock, fits
 from pipelines.plan.yaml_text import YamlText
 
@@ -226,31 +225,10 @@ def waves(parents: Mapping[str, Iterable[str]]) -> dict[str, int]:
 
     `parents` maps each chart's folder to those that it stands on. Raises Refused naming the charts of a circle.
     """
-    waiting = {path: set(on) & parents.keys() for path, on in parents.items()}
-    found: dict[str, int] = {}
-    number = 0
-    while waiting:
-        ready = [path for path, on in waiting.items() if not on & waiting.keys()]
-        if not ready:
-            raise Refused(
-                "charts depend on each other in a circle",
-                seen=" → ".join(_circle(waiting)),
-                todo="take one of these dependencies out",
-            )
-        found |= dict.fromkeys(ready, number)
-        for path in ready:
-            del waiting[path]
-        number += 1
-    return found
-
-
-def _circle(waiting: Mapping[str, set[str]]) -> list[str]:
-    chain = [min(waiting)]
-    while True:
-        following = min(waiting[chain[-1]] & waiting.keys())
-        if following in chain:
-            return [*chain[chain.index(following) :], following]
-        chain.append(following)
+    found = order.waves(
+        parents, what="charts depend on each other in a circle", todo="take one of these dependencies out"
+    )
+    return {path: number for number, wave in enumerate(found) for path in wave}
 
 
 def embedded_file(name: str, version: str) -> str:

@@ -19,10 +19,9 @@ from pipelines.model.plan import (
     WARNING,
     Finding,
     ImageJob,
-    Pin,
     PlannedImage,
 )
-from pipelines.model.reference import Reference
+from pipelines.model.reference import Reference, key_tag
 from pipelines.plan import shipway_yaml
 from pipelines.plan.graph import Graph, Node, Target
 from pipelines.plan.key import Ingredients
@@ -241,8 +240,8 @@ def _waves(
 
 def _job(node: Node, target: Target, made: Ingredients, on: tuple[str, ...]) -> ImageJob:
     assert node.context is not None
-    pins = [Pin(name=name, digest=digest) for name, digest in made.images.items()]
-    pins += [Pin(name=edge.written, key=made.parents[edge.name]) for edge in node.parents]
+    pins = [f"{name}={digest}" for name, digest in made.images.items()]
+    pins += [f"{edge.written}={key_tag(made.parents[edge.name])}" for edge in node.parents]
     return ImageJob(
         name=node.name,
         path=node.image.path,

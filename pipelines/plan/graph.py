@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.model.plan import ERROR, WARNING, Finding
-from pipelines.plan import context, dockerfile, features, images, shipway_yaml
+from pipelines.plan import context, dockerfile, features, images, order, shipway_yaml
 from pipelines.plan.context import Context
 from pipelines.plan.dockerfile import Dockerfile, External, Instruction
 from pipelines.plan.git_tree import GitTree
@@ -309,7 +309,7 @@ def _without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict
     ready = sorted(name for name, parents in waiting.items() if not parents)
     while waiting:
         if not ready:
-            chain = _circle(waiting)
+            chain = order.circle(waiting)
             told_in = nodes[chain[0]]
             line = next(edge.line for edge in told_in.parents if edge.name == chain[1])
             text = f"images stand on each other in a circle: {' → '.join(chain)}"
@@ -330,17 +330,6 @@ def _without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict
                         following.append(child)
         ready = sorted(following)
     return found
-
-
-def _circle(waiting: Mapping[str, set[str]]) -> list[str]:
-    chain = [min(waiting)]
-    while True:
-        following = min(waiting[chain[-1]] & waiting.keys())
-        if following in chain:
-            circle = chain[chain.index(following) :]
-            start = circle.index(min(circle))
-            return [*circle[start:], *circle[:start], circle[start]]
-        chain.append(following)
 
 
 def _without_depth(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipelines.errors import Misuse, Refused
+from pipelines.errors import Misuse
+from pipelines.plan import order
 from pipelines.plan.dockerfile import External
 from pipelines.plan.shipway_yaml import Configuration
 
@@ -110,25 +111,4 @@ def waves(parents: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
 
     `parents` maps every image to the siblings it stands on. Raises Refused naming the chain of a cycle.
     """
-    waiting = {name: set(on) for name, on in parents.items()}
-    done: list[tuple[str, ...]] = []
-    while waiting:
-        ready = tuple(sorted(name for name, on in waiting.items() if not on & waiting.keys()))
-        if not ready:
-            chain = _cycle(waiting)
-            raise Refused(
-                "images stand on each other in a circle", seen=" → ".join(chain), todo="take one of the FROM lines out"
-            )
-        done.append(ready)
-        for name in ready:
-            del waiting[name]
-    return tuple(done)
-
-
-def _cycle(waiting: Mapping[str, set[str]]) -> list[str]:
-    chain = [min(waiting)]
-    while True:
-        following = min(waiting[chain[-1]] & waiting.keys())
-        if following in chain:
-            return [*chain[chain.index(following) :], following]
-        chain.append(following)
+    return order.waves(parents, what="images stand on each other in a circle", todo="take one of the FROM lines out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.model.plan import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, Plan, PlannedChart, PlannedImage
+from pipelines.model.plan import NOTHING, STUCK, UNKNOWN, Plan, PlannedChart, PlannedImage
 
 _STYLES = {
     "todo": "fill:#fff3bf,stroke:#f08c00",
@@ -49,7 +49,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _style(item: PlannedImage | PlannedChart) -> str:
-    if item.state in {BLOCKED, DIFFERENT}:
+    if item.state in STUCK:
         return ":::stuck"
     if item.state == UNKNOWN:
         return ":::unknown"

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.handover import Base
-from pipelines.model.reference import Digest, Reference
+from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.plan import images, shipway_yaml
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
@@ -50,7 +50,7 @@ def read_pins(texts: Sequence[str]) -> dict[str, str]:
             raise Misuse("not a pin", seen=repr(text[:200]), todo="write name=sha256:… or name=key-…")
         found[name] = key if value != key else Digest(value)
         if value != key:
-            tags.key_tag(key)
+            key_tag(key)
     return found
 
 
@@ -109,7 +109,7 @@ def wanted(
             )
         try:
             if parent:
-                tag = tags.key_tag(pin) if pin else tags.commit_tag(commit)
+                tag = key_tag(pin) if pin else tags.commit_tag(commit)
                 reference = Reference.under(registry, project, parent.name, tag=tag)
             else:
                 reference = Reference.parse(external.name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.reference import Reference
+from pipelines.model.reference import Reference, key_tag
 from pipelines.plan.decide import Wanted
 from pipelines.plan.graph import Graph
 from pipelines.plan.key import Ingredients
@@ -45,12 +45,12 @@ class Observer:
 
         Raises Misconfigured where the deployment's own registry lets nobody in.
         """
-        questions = [(name, tags.key_tag(ingredients.key)) for name, ingredients in made.items()]
+        questions = [(name, key_tag(ingredients.key)) for name, ingredients in made.items()]
         for name in made:
             own = graph.nodes[name].settings.version
             questions += [(name, tag) for tag in (*wanted.moving, wanted.version, wanted.latest, own) if tag]
         found = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
-        keys = {name: found[name, tags.key_tag(ingredients.key)] for name, ingredients in made.items()}
+        keys = {name: found[name, key_tag(ingredients.key)] for name, ingredients in made.items()}
         absent = [name for name, answer in keys.items() if answer.absent]
         candidates = [*wanted.moving, tags.LATEST]
         previous = in_parallel(lambda name: self._previous(name, candidates, found), absent, at_once=QUESTIONS)

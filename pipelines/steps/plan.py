@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.model import platform as platforms
-from pipelines.model.plan import ERROR, RELEASE, UNKNOWN, BuildItem, ImageJob, Planned, RetagJob
+from pipelines.model.plan import RELEASE, Planned, RetagJob
 from pipelines.model.plan import TAG as RETAG
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan.graph import MOST_WAVES, Target
@@ -107,52 +107,29 @@ def plan(
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
     for finding in found.findings:
         _say(str(finding))
+    retags = tuple(
+        RetagJob(name=item.name, digest=item.digest, tags=item.tags) for item in found.images if item.action == RETAG
+    )
     waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
     return Planned(
         commit=found.commit,
         ref=found.ref,
         now=now,
-        wave_1=_items(waves[0]),
-        wave_2=_items(waves[1]),
-        wave_3=_items(waves[2]),
-        wave_4=_items(waves[3]),
-        wave_5=_items(waves[4]),
-        wave_6=_items(waves[5]),
-        wave_7=_items(waves[6]),
-        wave_8=_items(waves[7]),
-        retag=tuple(
-            RetagJob(name=item.name, digest=item.digest, tags=item.tags)
-            for item in found.images
-            if item.action == RETAG
-        ),
-        untagged=sum(item.action == RETAG for item in found.images),
+        wave_1=waves[0],
+        wave_2=waves[1],
+        wave_3=waves[2],
+        wave_4=waves[3],
+        wave_5=waves[4],
+        wave_6=waves[5],
+        wave_7=waves[6],
+        wave_8=waves[7],
+        retag=retags,
+        untagged=len(retags),
         charts=sum(item.action == RELEASE for item in found.charts),
         to_do=found.to_do,
-        blocked=sum(item.state in planning.STUCK for item in found.everything)
-        + sum(finding.level == ERROR for finding in found.findings),
-        unknown=sum(item.state == UNKNOWN for item in found.everything),
+        blocked=found.blocked,
+        unknown=found.unknown,
         plan=json.dumps(found, default=vars, separators=(",", ":")),
-    )
-
-
-def _items(jobs: tuple[ImageJob, ...]) -> tuple[BuildItem, ...]:
-    return tuple(_item(job) for job in jobs)
-
-
-def _item(job: ImageJob) -> BuildItem:
-    return BuildItem(
-        name=job.name,
-        path=job.path,
-        dockerfile=job.dockerfile,
-        target=job.target,
-        build_args=job.build_args,
-        secret_ids=job.secret_ids,
-        shared=job.shared,
-        exclude=job.exclude,
-        version=job.version,
-        platform=job.platform,
-        key=job.key,
-        pins=tuple(f"{pin.name}={f'key-{pin.key}' if pin.key else pin.digest}" for pin in job.pins),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import Misuse
-from pipelines.model.plan import BLOCKED, DIFFERENT, Finding, Plan
+from pipelines.model.plan import Finding, Plan
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, values
 from pipelines.plan.graph import Graph, Target
@@ -21,8 +21,6 @@ from pipelines.steps.declared_tree import Declared
 from pipelines.steps.observe import Observer
 from pipelines.tools.git import Git, Resolved
 
-STUCK = frozenset({BLOCKED, DIFFERENT})
-"""States that people have to change something about."""
 _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 
 

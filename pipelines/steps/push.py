@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model.handover import Built, Checkout, Published
-from pipelines.model.reference import Digest, Reference
+from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
 from pipelines.steps import registries, tags
 from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
@@ -119,11 +119,11 @@ def publish(
     nothing of this run's is sent. Raises Refused, before anything is sent, when the version is there with
     another content or its Git tag names another commit by now; Transient, likewise, when nobody says so.
     """
-    key_tag = tags.key_tag(key) if key else ""
+    claimed = key_tag(key) if key else ""
     own_version = tags.own_version(version_tag) if version_tag else ""
     tagging = Tagging(registry=client, image=to.with_digest(descriptor.digest), commit=checkout.commit)
-    if key_tag:
-        tagging = tagging.adopted(key_tag)
+    if claimed:
+        tagging = tagging.adopted(claimed)
     if plan.version:
         check_tag(checkout.ref, checkout.commit, head(checkout.ref))
         tagging.is_published(plan.version)
@@ -131,9 +131,9 @@ def publish(
         sent = client.push(layout, descriptor, to, mounts=mounts)
         _say(f"{tagging.image} {'is published' if sent else 'was there already'}")
     named = []
-    if key_tag:
-        tagging = tagging.claim(key_tag)
-        named.append(key_tag)
+    if claimed:
+        tagging = tagging.claim(claimed)
+        named.append(claimed)
     named += set_tags(tagging, plan, ref=checkout.ref, head=head, own_version=own_version)
     return Named(image=tagging.image, tags=tuple(named))
 

@@ -26,7 +26,6 @@ _RESERVED = re.compile(
     r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
 )
 _OWN_VERSION = re.compile(r"[0-9][A-Za-z0-9._-]{0,127}")
-_KEY = re.compile(r"[0-9a-f]{64}")
 _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
 
 
@@ -66,15 +65,6 @@ def plan(ref: str, commit: str) -> TagPlan:
 def commit_tag(commit: str) -> str:
     """Return the tag of a commit's image."""
     return f"git-{commit}"
-
-
-def key_tag(key: str) -> str:
-    """Return the tag of the image that was built first from what a key stands for; raises Misuse for what is no key."""
-    if not _KEY.fullmatch(key):
-        raise Misuse(
-            "not an image's key", seen=repr(key[:100]), todo="give the 64 hex digits that `shipway plan` prints"
-        )
-    return f"key-{key}"
 
 
 def own_version(version: str) -> str:

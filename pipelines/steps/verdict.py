@@ -8,12 +8,11 @@ from typing import Annotated
 
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.model.plan import (
-    BLOCKED,
     BUILD,
-    DIFFERENT,
     ERROR,
     PUBLISHED,
     RELEASE,
+    STUCK,
     TAG,
     UNKNOWN,
     Finding,
@@ -64,9 +63,7 @@ def _failure(plan: Plan, told: list[str], *, is_stuck: bool, is_unknown: bool) -
 
 
 def _stuck(plan: Plan) -> list[str]:
-    items = [
-        f"{item.name}: {item.state}, {_why(item)}" for item in plan.everything if item.state in {BLOCKED, DIFFERENT}
-    ]
+    items = [f"{item.name}: {item.state}, {_why(item)}" for item in plan.everything if item.state in STUCK]
     findings: list[Finding] = [finding for finding in plan.findings if finding.level == ERROR]
     return [*items, *map(str, findings)]
 

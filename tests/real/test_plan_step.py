@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipelines.model.plan import BuildItem, Planned
+from pipelines.model.plan import ImageJob, Planned
 from pipelines.steps import signature
 from tests.git_repositories import Repository
 from tests.registry_process import registry
@@ -25,10 +25,12 @@ def step(folder: Path, repository: Repository, address: str, **arguments: str) -
     return found
 
 
-def build(shipway: Shipway, settings: Path, planned: Planned, repository: Repository, job: BuildItem) -> None:
+def build(shipway: Shipway, settings: Path, planned: Planned, repository: Repository, job: ImageJob) -> None:
     """Run one job of a plan on the compiled template."""
     given = {"repo": str(repository.path), "revision": planned.commit, "ref": planned.ref}
-    given |= {name.replace("_", "-"): signature.text_of(value) for name, value in vars(job).items()}
+    given |= {
+        name.replace("_", "-"): signature.text_of(value) for name, value in vars(job).items() if name != "parents"
+    }
     given["version-tag"] = job.version
     words = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
     done = shipway.run("submit", "clone-build-push", "--settings", str(settings), "--quiet", *words)
