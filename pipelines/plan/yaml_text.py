@@ -129,7 +129,7 @@ def read(data: bytes, where: str) -> YamlText:
         loader = _LOADER(text)
         try:
             root = loader.get_single_node()
-            _bound(root, where)
+            bound(root, where)
             value = loader.construct_document(root) if root is not None else None
         finally:
             loader.dispose()
@@ -146,7 +146,7 @@ def read(data: bytes, where: str) -> YamlText:
     return YamlText(where=where, text=text, value=value, root=root, mark=mark)
 
 
-def _bound(root: yaml.Node | None, where: str) -> None:
+def bound(root: yaml.Node | None, where: str) -> None:
     """Refuse a document that its aliases make large beyond reason, before anything walks through it."""
     count, waiting = 0, [root]
     while waiting:

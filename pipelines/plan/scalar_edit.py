@@ -1,0 +1,201 @@
+"""Scalars of YAML files replaced in the text: comments, order, quotes, indentation, anchors and line ends stay as they are.
+
+The text changes where the scalar stands and nowhere else, which is proven before it is given back: the new text is read
+again, and its tree must be the old one but for those scalars.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pipelines.errors import Refused, ShipwayError
+from pipelines.plan import yaml_text
+
+LARGEST = 1 << 20
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STR = "tag:yaml.org,2002:str"
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*(?:[&!]\S*$)?")
+_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+-]*(?::[A-Za-z0-9_./@+-]+)*")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\"'\\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One document of a file: its tree, with positions in the text of the whole file."""
+
+    number: int
+    root: yaml.Node = field(repr=False)
+    text: str = field(repr=False)
+    """Of the whole file, without the mark below."""
+    mark: str = ""
+    """The byte order mark that the file begins with, or nothing."""
+    shared: frozenset[int] = field(default=frozenset(), repr=False)
+    """Which nodes an alias names too, or are in one that an alias names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """A scalar and its new text."""
+
+    document: int
+    node: yaml.ScalarNode = field(repr=False)
+    text: str
+
+
+def read(data: bytes, file: str) -> tuple[Document, ...]:
+    """Return every document of a file that says something.
+
+    Raises Refused for a file that is too large, ShipwayError, with the line, for one that is no YAML in UTF-8.
+    """
+    if len(data) > LARGEST:
+        raise Refused(f"{file} is too large", seen=f"{len(data)} bytes", todo=f"keep it below {LARGEST} bytes")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ShipwayError(f"{file} is not UTF-8 text", seen=str(error)[:200], todo="save it as UTF-8") from None
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    return tuple(
+        Document(number=number, root=root, text=text, mark=mark, shared=_shared(root))
+        for number, root in enumerate(_roots(text, file))
+        if root is not None
+    )
+
+
+def applied(documents: Sequence[Document], edits: Sequence[Edit], file: str) -> bytes:
+    """Return a file that says something with some scalars replaced; raises ShipwayError where one cannot be replaced in its place alone."""
+    text, mark = documents[0].text, documents[0].mark
+    by_number = {document.number: document for document in documents}
+    spans = sorted(((_span(by_number[edit.document], edit, file), edit) for edit in edits), key=lambda item: item[0][0])
+    for (start, end), edit in reversed(spans):
+        text = text[:start] + _written(text, start, end, edit, file) + text[end:]
+    _prove(documents, edits, text, file)
+    return (mark + text).encode()
+
+
+def _roots(text: str, file: str) -> list[yaml.Node | None]:
+    loader = _LOADER(text)
+    try:
+        found: list[yaml.Node | None] = []
+        while loader.check_node():
+            root = loader.get_node()
+            yaml_text.bound(root, file)
+            found.append(root)
+        return found
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        place = f"{file}:{at.line + 1}" if at else file
+        raise ShipwayError(
+            f"{place}: not YAML", seen=str(error.problem or error)[:200], todo="correct that line"
+        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ShipwayError(f"{file}: not YAML", seen=str(error)[:200], todo="correct it") from error
+    finally:
+        loader.dispose()
+
+
+def _children(node: yaml.Node | None) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key
+            yield value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _shared(root: yaml.Node | None) -> frozenset[int]:
+    """Return the nodes that stand in more than one place of the tree, with all that is in them."""
+    count: Counter[int] = Counter()
+    waiting = [root] if root is not None else []
+    twice: list[yaml.Node] = []
+    while waiting:
+        node = waiting.pop()
+        count[id(node)] += 1
+        if count[id(node)] == 1:
+            waiting += _children(node)
+        elif count[id(node)] == 2:
+            twice.append(node)
+    found: set[int] = set()
+    while twice:
+        node = twice.pop()
+        if id(node) not in found:
+            found.add(id(node))
+            twice += _children(node)
+    return frozenset(found)
+
+
+def _span(document: Document, edit: Edit, file: str) -> tuple[int, int]:
+    """Return where a scalar stands, without an anchor or a tag before it."""
+    node = edit.node
+    what = f"{file}:{node.start_mark.line + 1}: cannot be changed in its place alone"
+    if id(node) in document.shared:
+        raise ShipwayError(
+            what, seen="an alias names it too, so that two places would change", todo="write it out twice"
+        )
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.style in {"|", ">"} or "\n" in document.text[start:end]:
+        raise ShipwayError(what, seen="the text is written over several lines", todo="write it on one line")
+    properties = _PROPERTIES.match(document.text[start:end])
+    return start + (properties.end() if properties else 0), end
+
+
+def _written(text: str, start: int, end: int, edit: Edit, file: str) -> str:
+    """Return a scalar's new text in the manner of the old one; quotes come only where YAML would read it otherwise."""
+    new, old = edit.text, text[start:end]
+    if not new or _UNSAFE.search(new) or not new.isprintable():
+        raise ShipwayError(f"{file}: a value cannot hold {new[:100]!r}", todo="change it by hand")
+    if old[:1] in {'"', "'"}:
+        return f"{old[0]}{new}{old[0]}"
+    gap = " " if start == end and text[start - 1 : start] not in {" ", "\t"} else ""
+    plain = _PLAIN.fullmatch(new) and yaml.load(new, Loader=_LOADER) == new  # noqa: S506 - a safe loader
+    is_flow = _is_flow(text, start, end)
+    return gap + (new if plain and not (is_flow and ":" in new) else f'"{new}"')
+
+
+def _is_flow(text: str, start: int, end: int) -> bool:
+    """Whether a scalar may stand between braces: what comes next on its line says so, and wrongly at worst for a comment."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    return "{" in line or "[" in line or text[end : end + 1] in {",", "}", "]"}
+
+
+def _prove(documents: Sequence[Document], edits: Sequence[Edit], text: str, file: str) -> None:
+    """Raise ShipwayError unless the new text says what the old one did, but for the edited scalars."""
+    new = {id(edit.node): edit.text for edit in edits}
+    after = _roots(text, file)
+    if any(
+        document.number >= len(after) or not _same(document.root, after[document.number], new) for document in documents
+    ):
+        lines = ", ".join(str(edit.node.start_mark.line + 1) for edit in edits)
+        raise ShipwayError(
+            f"{file} cannot be changed without a change of something else",
+            seen=f"lines {lines}",
+            todo="write these values on lines of their own, in quotes",
+        )
+
+
+def _same(old: yaml.Node, new: yaml.Node | None, edited: dict[int, str]) -> bool:
+    waiting: list[tuple[yaml.Node, yaml.Node | None]] = [(old, new)]
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        one, other = waiting.pop()
+        if other is None or type(one) is not type(other):
+            return False
+        if (id(one), id(other)) in seen:
+            continue
+        seen.add((id(one), id(other)))
+        if isinstance(one, yaml.ScalarNode):
+            tag, value = (_STR, edited[id(one)]) if id(one) in edited else (one.tag, one.value)
+            if (other.tag, other.value) != (tag, value):
+                return False
+            continue
+        mine, theirs = list(_children(one)), list(_children(other))
+        if one.tag != other.tag or len(mine) != len(theirs):
+            return False
+        waiting += zip(mine, theirs, strict=True)
+    return True

@@ -1,0 +1,284 @@
+"""Values files at new digests and tags of images: the scalars change, and not one character beside them.
+
+A place that names an image is a mapping with `repository`, to which `registry` may belong, or one text such as
+`registry.example/team/web:1.2@sha256:…`. Places that say it otherwise are named by a path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import yaml
+
+from pipelines.errors import ShipwayError
+from pipelines.plan import scalar_edit
+from pipelines.plan.scalar_edit import Document, Edit
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REFERENCE = re.compile(
+    r"(?P<name>[^@\s]+?)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_NULL, _STR = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
+_PARTS = ("tag", "digest")
+ADDRESSES = ("repository", "image", "name")
+"""Keys of a mapping that may hold an image's address, with its tag or digest beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What an image is to be named as."""
+
+    digest: str
+    tag: str
+    """One that names the digest and moves no more."""
+    also: frozenset[str] = frozenset()
+    """Other such tags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class At:
+    """A place that shipway.yaml names: keys and numbers, from a document's root."""
+
+    path: tuple[str, ...]
+    image: str
+    """The image's address."""
+    where: str
+    """What names it, for messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One place that names an image, with the scalars in it."""
+
+    image: str
+    """The image's address, `registry.example/team/web`."""
+    line: int
+    tag: str
+    digest: str
+    """As they are written; empty where they are not."""
+    document: int = field(repr=False)
+    whole: yaml.ScalarNode | None = field(repr=False)
+    """A text that holds the whole reference."""
+    parts: Mapping[str, yaml.ScalarNode] = field(repr=False)
+    """The scalars `tag` and `digest` of a mapping."""
+
+    def names(self, wanted: Wanted) -> bool:
+        """Whether it names what is wanted: where a digest stands, that alone decides."""
+        if self.digest:
+            return self.digest == wanted.digest
+        tag = self.parts.get("tag")
+        return self.tag in wanted.also and (tag is None or tag.tag == _STR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What became of one place."""
+
+    file: str
+    line: int
+    image: str
+    old_tag: str
+    old_digest: str
+    tag: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesText:
+    """A values file: its documents, and every place in them that names an image."""
+
+    file: str
+    data: bytes = field(repr=False)
+    documents: tuple[Document, ...] = field(repr=False)
+    places: tuple[Place, ...]
+
+    def edited(self, wanted: Mapping[str, Wanted]) -> tuple[bytes, tuple[Change, ...]]:
+        """Return the file with the places of some images at what is wanted, and what changed.
+
+        A place whose digest is the wanted one stays as it is. Raises ShipwayError, and changes nothing, where a scalar stands in
+        a block or is an alias, or is in one.
+        """
+        edits: list[Edit] = []
+        changes: list[Change] = []
+        for place in self.places:
+            if place.image not in wanted or place.names(wanted[place.image]):
+                continue
+            found = list(_edits(place, wanted[place.image]))
+            if found:
+                edits += found
+                changes.append(_change(self.file, place, wanted[place.image]))
+        return scalar_edit.applied(self.documents, edits, self.file) if edits else self.data, tuple(changes)
+
+
+def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> ValuesText:
+    """Return a values file with the places that name images under an address such as `registry.example/team/`.
+
+    `at` are places that are named. Raises ShipwayError for what is no YAML, with its line, and for a path that leads nowhere or to two
+    places; Refused for a file too large.
+    """
+    documents = scalar_edit.read(data, file)
+    named = [_named(documents, file, item) for item in at]
+    taken = {id(node) for place in named for node in (place.whole, *place.parts.values()) if node is not None}
+    found: list[Place] = []
+    for document in documents:
+        seen: set[int] = set()
+        if under:
+            found += _places(document, document.root, under, seen)
+    places = [p for p in found if not taken & {id(n) for n in (p.whole, *p.parts.values()) if n is not None}]
+    return ValuesText(file=file, data=data, documents=documents, places=(*named, *places))
+
+
+def path(text: str) -> tuple[str, ...]:
+    r"""Return the keys of a dotted path; a dot that belongs to a key is written `\.`."""
+    return tuple(part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", text))
+
+
+def _places(document: Document, node: yaml.Node, under: str, seen: set[int]) -> Iterator[Place]:
+    if id(node) in seen:  # an alias names a place that was found already
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _scalar(document, item, under)
+            yield from _places(document, item, under, seen)
+    elif isinstance(node, yaml.MappingNode):
+        # The last of several equal keys is the one that counts.
+        keys: dict[str, yaml.Node] = {str(key.value): value for key, value in node.value}
+        parts = {name: keys[name] for name in _PARTS if isinstance(keys.get(name), yaml.ScalarNode)}
+        split = False
+        for name in ADDRESSES:
+            address = _address(keys, name)
+            if address.startswith(under) and ":" not in address.removeprefix(under) and "@" not in address and parts:
+                yield _mapping(document, address, keys[name], parts)
+                split = True
+                break
+        for key, value in keys.items():
+            if not (split and key in {*ADDRESSES, "registry", *_PARTS}):
+                yield from _scalar(document, value, under)
+            yield from _places(document, value, under, seen)
+
+
+def _address(keys: Mapping[str, yaml.Node], name: str) -> str:
+    """Return the address that a mapping's keys make together, or an empty text."""
+    rest, host = keys.get(name), keys.get("registry")
+    if not isinstance(rest, yaml.ScalarNode) or not rest.value:
+        return ""
+    if isinstance(host, yaml.ScalarNode) and host.value:
+        return f"{host.value}/{rest.value}"
+    return str(rest.value)
+
+
+def _mapping(document: Document, address: str, node: yaml.Node, parts: Mapping[str, yaml.Node]) -> Place:
+    scalars = {name: part for name, part in parts.items() if isinstance(part, yaml.ScalarNode)}
+    tag, digest = (_text(scalars.get(name)) for name in _PARTS)
+    if "@" in tag and not digest:  # a tag that brings its digest with it
+        digest = tag.partition("@")[2]
+    return Place(
+        image=address,
+        line=node.start_mark.line + 1,
+        tag=tag.partition("@")[0],
+        digest=digest,
+        document=document.number,
+        whole=None,
+        parts=scalars,
+    )
+
+
+def _scalar(document: Document, node: yaml.Node, under: str) -> Iterator[Place]:
+    """Give the place that one text is, where it is a whole reference: a name alone names nothing that could change."""
+    if not isinstance(node, yaml.ScalarNode) or not str(node.value).startswith(under):
+        return
+    match = _REFERENCE.fullmatch(str(node.value))
+    if match and (match["tag"] or match["digest"]):
+        yield Place(
+            image=match["name"],
+            line=node.start_mark.line + 1,
+            tag=match["tag"] or "",
+            digest=match["digest"] or "",
+            document=document.number,
+            whole=node,
+            parts={},
+        )
+
+
+def _named(documents: Sequence[Document], file: str, at: At) -> Place:
+    """Return the place that a path leads to; raises ShipwayError where it leads to none, or to two."""
+    shown = ".".join(at.path)
+    found = [(document, node) for document in documents for node in _reached(document.root, at.path)]
+    if not found:
+        raise ShipwayError(f"{file} has no {shown}", seen=at.where, todo="correct the path, or add the key")
+    if len(found) > 1:
+        lines = " and ".join(str(node.start_mark.line + 1) for _, node in found)
+        raise ShipwayError(
+            f"{file} has {shown} twice", seen=f"lines {lines}; {at.where}", todo="name a place that is there once"
+        )
+    document, node = found[0]
+    if isinstance(node, yaml.MappingNode):
+        keys = {str(key.value): value for key, value in node.value}
+        parts = {name: keys[name] for name in _PARTS if isinstance(keys.get(name), yaml.ScalarNode)}
+        if parts:
+            return _mapping(document, at.image, node, parts)
+    if not isinstance(node, yaml.ScalarNode):
+        raise ShipwayError(
+            f"{file}:{node.start_mark.line + 1}: {shown} is neither a text nor a mapping with a tag or a digest",
+            seen=at.where,
+            todo="name the text that is to follow the image",
+        )
+    line, text = node.start_mark.line + 1, _text(node)
+    match = _REFERENCE.fullmatch(text)
+    if _DIGEST.fullmatch(text) or at.path[-1] == "digest":
+        parts = {"digest": node}
+    elif match and ("/" in text or match["tag"] or match["digest"]):
+        tag, digest = match["tag"] or "", match["digest"] or ""
+        return Place(image=at.image, line=line, tag=tag, digest=digest, document=document.number, whole=node, parts={})
+    else:
+        parts = {"tag": node}
+    return _mapping(document, at.image, node, parts)
+
+
+def _reached(node: yaml.Node, keys: tuple[str, ...]) -> Iterator[yaml.Node]:
+    """Give every node that a path leads to: more than one where a mapping has a key twice."""
+    if not keys:
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if str(key.value) == keys[0]:
+                yield from _reached(value, keys[1:])
+    elif isinstance(node, yaml.SequenceNode) and keys[0].isdigit() and int(keys[0]) < len(node.value):
+        yield from _reached(node.value[int(keys[0])], keys[1:])
+
+
+def _edits(place: Place, wanted: Wanted) -> Iterator[Edit]:
+    if place.whole is not None:
+        name = str(place.whole.value).partition("@")[0]
+        name = name.removesuffix(f":{place.tag}") if place.tag else name
+        tag = f":{wanted.tag}" if place.tag else ""
+        yield Edit(document=place.document, node=place.whole, text=f"{name}{tag}@{wanted.digest}")
+        return
+    if node := place.parts.get("digest"):
+        yield Edit(document=place.document, node=node, text=wanted.digest)
+    if node := place.parts.get("tag"):
+        both = "@" in _text(node)
+        text = f"{wanted.tag}@{wanted.digest}" if both else wanted.tag
+        # An empty tag beside a digest was left empty on purpose: many charts would write both.
+        is_same = _text(node) == text and node.tag == _STR
+        if not is_same and (_text(node) or "digest" not in place.parts):
+            yield Edit(document=place.document, node=node, text=text)
+
+
+def _change(file: str, place: Place, wanted: Wanted) -> Change:
+    return Change(
+        file=file,
+        line=place.line,
+        image=place.image,
+        old_tag=place.tag,
+        old_digest=place.digest,
+        tag=wanted.tag,
+        digest=wanted.digest,
+    )
+
+
+def _text(node: yaml.ScalarNode | None) -> str:
+    return "" if node is None or node.tag == _NULL else str(node.value)
