@@ -55,11 +55,13 @@ def run(
     stream: bool = False,
     echo: bool = False,
     umask: int = -1,
+    into: Path | None = None,
 ) -> Completed:
     """Run a command to its end and return what it left; a non-zero exit code is the caller's to judge.
 
     With `stream`, both outputs go to this process's stderr line by line while the command runs, and
-    the result's `stdout` and `stderr` hold their last lines. `env` replaces the environment as a whole.
+    the result's `stdout` and `stderr` hold their last lines. `env` replaces the environment as a whole. With `into`, standard
+    output goes into that file byte for byte, and the result's is empty.
     The command does not outlive this process, however that ends.
     Raises Misconfigured when the program does not exist, Transient when the time limit passes.
     """
@@ -67,13 +69,14 @@ def run(
     if echo:
         sys.stderr.write(f"$ {shlex.join(words)}\n")
         sys.stderr.flush()
+    output = into.open("wb") if into else None
     try:
         child = subprocess.Popen(
             words,
             cwd=cwd,
             env=None if env is None else dict(env),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -85,6 +88,9 @@ def run(
         raise Misconfigured(
             f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
         ) from error
+    finally:
+        if output:
+            output.close()  # the child has its own
     with _ended(child):
         try:
             if stream:
@@ -95,7 +101,7 @@ def run(
             raise Transient(
                 f"{words[0]} did not finish", seen=f"still running after {timeout_seconds:g} s", todo="run it again"
             ) from error
-    return Completed(argv=words, code=child.returncode, stdout=stdout, stderr=stderr)
+    return Completed(argv=words, code=child.returncode, stdout=stdout or "", stderr=stderr)
 
 
 def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None) -> int:

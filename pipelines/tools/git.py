@@ -181,6 +181,34 @@ class Git:
         if done.code != 0:
             raise self._error(f"cannot fetch files of {repository.url}", done, repository.url)
 
+    def push(self, repository: GitRepository, commit: str | None, ref: str, *, expected: str | None) -> bool:
+        """Let a ref of the remote name a commit, or nothing for None; return False where somebody else was faster.
+
+        `expected` is what the ref must name until then, None where there is to be no such ref. Raises Refused where a rule of the
+        host protects the ref, Misconfigured where the login may not write, Transient.
+        """
+        done = run(
+            [
+                self._git,
+                f"--git-dir={repository.path}",
+                "push",
+                "--porcelain",
+                "--no-verify",
+                f"--force-with-lease={ref}:{expected or ''}",
+                "--",
+                _address(repository.url),
+                f"{commit or ''}:{ref}",
+            ],
+            timeout_seconds=self._fetch_seconds,
+            env=self._environment.variables(repository.url),
+        )
+        if done.code == 0:
+            return True
+        if git_errors.was_overtaken(done):
+            return False
+        login = self._environment.login(repository.url)
+        raise git_errors.push_error(f"cannot push {ref} of {repository.url}", done, repository.url, login)
+
     def is_reachable(self, url: RepositoryUrl, commit: str, folder: Path) -> bool:
         """Whether a branch or tag has the commit in its history: a host also gives, by id, what only a fork has.
 

@@ -7,6 +7,7 @@ message that names its cause stands beside general ones, such as that the remote
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl
@@ -39,6 +40,20 @@ _TRANSIENT = re.compile(
     r"|end of file|invalid server response|read error|from HTTP (?:429|5\d\d)|Server error:"
 )
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_OVERTAKEN = re.compile(
+    r"\[rejected\] \((?:stale info|fetch first|non-fast-forward|needs force|already exists)"
+    # Two pushes at once: the server had taken both before it looked at the ref again.
+    r"|cannot lock ref|failed to update ref|reference already exists|incorrect old value provided|\(failed to lock\)"
+    # The commit stands on one that no ref of the server has any more.
+    r"|shallow update not allowed"
+)
+_PROTECTED = re.compile(
+    r"protected branch|[Pp]rotected ref|hook declined|GH0(?:06|13)|not allowed to push|branch is currently checked out"
+)
+_UNWRITABLE = re.compile(
+    r"Permission to \S+ denied|returned error: 403|insufficient permission|[Pp]ermission denied|denied to|not authorized"
+    r"|service not enabled|read-only|unable to create temporary object directory|unpacker error"
+)
 _UNADVERTISED = re.compile(r"not our ref|unadvertised object|want \w+ not valid|[Cc]ouldn't find remote ref")
 
 
@@ -51,6 +66,25 @@ def cleaned(text: str) -> str:
 def refuses_commit(done: Completed) -> bool:
     """Whether a fetch failed because the server does not give, or does not have, the commit by its id."""
     return done.code != 0 and _UNADVERTISED.search(done.stderr) is not None
+
+
+def was_overtaken(done: Completed) -> bool:
+    """Whether a push came to nothing because the ref names something else by now."""
+    return done.code != 0 and _OVERTAKEN.search(f"{done.stdout}\n{done.stderr}") is not None
+
+
+def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> ShipwayError:
+    """Return the error that a failed push stands for, where nobody else was faster."""
+    # The line of the ref is on standard output, what the host said beside it.
+    rejected = [line.lstrip("!\t ") for line in done.stdout.splitlines() if line.startswith("!")]
+    seen = _lines(cleaned(done.stderr), *(cleaned(line) for line in rejected))
+    text = f"{done.stdout}\n{done.stderr}"
+    if _PROTECTED.search(text):
+        todo = "let deployments come as pull requests (shipway.yaml, `deploy`), or let the login push to that branch"
+        return Refused(what, seen=seen, todo=todo)
+    if _UNWRITABLE.search(text):
+        return Misconfigured(what, seen=_lines(seen, login), todo="give a login that may write to the repository")
+    return error(what, replace(done, stderr="\n".join((done.stderr, *rejected))), url, login)
 
 
 def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> ShipwayError:

@@ -112,6 +112,28 @@ class GitRepository:
             raise ShipwayError(f"{path} cannot be read at {commit}", seen=git_errors.cleaned(done.stderr))
         return done.stdout
 
+    def contents(self, entries: Iterable[Entry]) -> dict[str, bytes]:
+        """Return the bytes of files by path, as they are stored: no attribute has a part in it. Raises ShipwayError.
+
+        They must have been fetched.
+        """
+        wanted = list(entries)
+        file = self.path / "shipway-contents"
+        text = "".join(f"{entry.id}\n" for entry in wanted)
+        done = self.call("cat-file", "--batch", "--buffer", stdin=text, into=file)
+        data = file.read_bytes()
+        file.unlink()
+        found: dict[str, bytes] = {}
+        start = 0
+        for entry in wanted:
+            end = data.find(b"\n", start)
+            words = data[start:end].split()
+            if done.code != 0 or end < 0 or len(words) != 3:
+                raise ShipwayError(f"{entry.path} of {self.url} cannot be read", seen=git_errors.cleaned(done.stderr))
+            found[entry.path] = data[end + 1 : end + 1 + int(words[2])]
+            start = end + 1 + int(words[2]) + 1
+        return found
+
     def submodule_settings(self, commit: str) -> dict[str, dict[str, str]]:
         """Return the settings of each submodule that a commit's .gitmodules names; raises ShipwayError."""
         done = self.call("config", f"--blob={commit}:.gitmodules", "-z", "--list")
@@ -152,8 +174,15 @@ class GitRepository:
             if done.code != 0:
                 raise git_errors.error(f"cannot read files of {commit} of {self.url}", done, None, "")
 
-    def call(self, *words: str, lfs: bool = False, cwd: Path | None = None, stdin: str | None = None) -> Completed:
-        """Run a command of Git on this repository; nothing but large files is fetched."""
+    def call(
+        self,
+        *words: str,
+        lfs: bool = False,
+        cwd: Path | None = None,
+        stdin: str | None = None,
+        into: Path | None = None,
+    ) -> Completed:
+        """Run a command of Git on this repository, its output into a file if asked; nothing but large files is fetched."""
         return run(
             [self._git, f"--git-dir={self.path}", *words],
             timeout_seconds=LOCAL_SECONDS,
@@ -161,4 +190,5 @@ class GitRepository:
             cwd=cwd,
             stdin=stdin,
             umask=0o022,
+            into=into,
         )
