@@ -1,20 +1,19 @@
-"""docs/values.md, made of the chart's schema and defaults: `python -m tests.chart.reference` writes it."""
+"""Pages about the charts' values, made of schemas and defaults: `python -m tests.chart.reference` writes them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 TOP = Path(__file__).parents[2]
-CHART = TOP / "charts" / "shipway"
-PAGE = TOP / "docs" / "values.md"
-HEAD = """# Values of the chart
+HEAD = """# Values of the chart{name}
 
-Made of `charts/shipway/values.schema.json` and `values.yaml` by `python -m tests.chart.reference`; a test compares them.
+Made of `charts/{chart}/values.schema.json` and `values.yaml` by `python -m tests.chart.reference`; a test compares them.
 Unknown values are refused, and so are those of another form.
 
 | value | default | meaning |
@@ -22,11 +21,25 @@ Unknown values are refused, and so are those of another form.
 """
 
 
-def page() -> str:
+@dataclass(frozen=True)
+class Reference:
+    """A chart and the page about its values."""
+
+    chart: Path
+    page: Path
+    name: str = ""
+
+
+SHIPWAY = Reference(TOP / "charts" / "shipway", TOP / "docs" / "values.md")
+ENVIRONMENTS = Reference(TOP / "charts" / "environments", TOP / "docs" / "environments-values.md", " environments")
+
+
+def page(reference: Reference) -> str:
     """Return the page."""
-    schema = json.loads(CHART.joinpath("values.schema.json").read_text())
-    defaults = yaml.safe_load(CHART.joinpath("values.yaml").read_text())
-    return HEAD + "".join(f"{row}\n" for row in _rows("", schema, defaults))
+    schema = json.loads(reference.chart.joinpath("values.schema.json").read_text())
+    defaults = yaml.safe_load(reference.chart.joinpath("values.yaml").read_text())
+    head = HEAD.format(name=reference.name, chart=reference.chart.name)
+    return head + "".join(f"{row}\n" for row in _rows("", schema, defaults))
 
 
 def _rows(path: str, schema: dict[str, Any], default: Any) -> Iterator[str]:
@@ -51,4 +64,5 @@ def _meaning(schema: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    for one in (SHIPWAY, ENVIRONMENTS):
+        one.page.write_text(page(one))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipelines import settings
-from tests.chart.reference import PAGE, page
+from tests.chart.reference import SHIPWAY, page
 from tests.chart.rendering import CHART, helm, of_kind, refusal, render
 
 SCHEMA: dict[str, Any] = json.loads(CHART.joinpath("values.schema.json").read_text())
@@ -91,4 +91,4 @@ def described(path: str, schema: dict[str, Any]) -> list[tuple[str, dict[str, An
 
 def test_the_reference_is_that_of_the_schema() -> None:
     """docs/values.md says what the schema says; `python -m tests.chart.reference` brings it there."""
-    assert PAGE.read_text() == page()
+    assert SHIPWAY.page.read_text() == page(SHIPWAY)

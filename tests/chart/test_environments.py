@@ -1,0 +1,207 @@
+"""The chart `environments`: what it makes of values, what it refuses, and that Argo CD knows each field."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pipelines.model.environments import STAGES
+from pipelines.plan import environments
+from pipelines.plan.git_tree import File, GitTree
+from tests.chart.reference import ENVIRONMENTS, page
+from tests.chart.rendering import Document, helm, of_kind
+from tests.chart.test_values import described
+
+TOP = Path(__file__).parents[2]
+CHART = TOP / "charts" / "environments"
+EXAMPLE = TOP / "examples" / "environments"
+SOURCE = "ARGO_CD_SRC"
+"""Names a checkout of Argo CD, for its CRDs."""
+GIT = "https://git.example.com/team/environments.git"
+EVERYTHING: dict[str, Any] = {
+    "repository": GIT,
+    "charts": {"registry": "registry.example.com/charts", "plainHttp": True},
+    "defaults": {"sync": {"share": {"database": 1}}},
+    "environments": [
+        {"name": "dev", "namespaces": ["shop-dev"], "repositories": ["https://git.example.com/team/shop.git"]},
+        {
+            "name": "prod",
+            "namespaces": ["shop", "shop-*"],
+            "clusterName": "production",
+            "revision": "released",
+            "sync": {"selfHeal": False, "stages": False, "createNamespaces": False},
+            "kinds": {"cluster": [{"group": "apiextensions.k8s.io", "kind": "CustomResourceDefinition"}]},
+        },
+        {"name": "by-hand", "namespaces": ["x"], "sync": {"automated": False}},
+    ],
+    "rolling": [
+        {
+            "name": "edge",
+            "environment": "dev",
+            "repository": "https://git.example.com/team/edge.git",
+            "path": "charts/edge",
+            "namespace": "shop-dev",
+            "valueFiles": ["values-dev.yaml"],
+            "parameters": {"image.tag": "main", "podAnnotations.commit": "$ARGOCD_APP_REVISION"},
+        }
+    ],
+}
+REFUSED: dict[str, dict[str, Any]] = {
+    "repository is empty": {"environments": [{"name": "dev", "namespaces": ["a"]}]},
+    "environment dev: namespaces is empty": {"repository": GIT, "environments": [{"name": "dev"}]},
+    "sync.stages needs sync.selfHeal": {
+        "repository": GIT,
+        "environments": [{"name": "dev", "namespaces": ["a"], "sync": {"selfHeal": False}}],
+    },
+    "rolling edge: there is no environment dev": {**EVERYTHING, "environments": []},
+    "/environments/0/name": {"repository": GIT, "environments": [{"name": "default", "namespaces": ["a"]}]},
+    "/repository": {"repository": "https://me:secret@git.example.com/x.git"},
+    "/defaults/sync/share/crd": {"repository": GIT, "defaults": {"sync": {"share": {"crd": "0%"}}}},
+    "additional properties 'prune' not allowed": {"repository": GIT, "environments": [{"name": "a", "prune": True}]},
+}
+
+
+def render(values: object) -> list[Document]:
+    """Return every document that values give."""
+    done = helm(
+        "template", "release", str(CHART), "--namespace", "argocd", "--values", "-", given=yaml.safe_dump(values)
+    )
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(("told", "values"), REFUSED.items(), ids=list(REFUSED))
+def test_wrong_values_are_refused(told: str, values: dict[str, Any]) -> None:
+    """By name, before Argo CD sees anything."""
+    done = helm("template", "release", str(CHART), "--values", "-", given=yaml.safe_dump(values))
+    assert done.returncode != 0, done.stdout
+    assert told in done.stderr
+
+
+@pytest.mark.helm
+def test_a_project_allows_what_its_environment_needs() -> None:
+    """Sources, destinations and kinds of one environment, and of no other."""
+    projects = of_kind(render(EVERYTHING), "AppProject")
+    dev, prod = projects["dev"]["spec"], projects["prod"]["spec"]
+    assert dev["sourceRepos"] == [
+        GIT,
+        "registry.example.com/charts",
+        "https://git.example.com/team/shop.git",
+        "https://git.example.com/team/edge.git",
+    ]
+    assert prod["sourceRepos"] == [GIT, "registry.example.com/charts"]
+    assert dev["destinations"] == [{"namespace": "shop-dev", "server": "https://kubernetes.default.svc"}]
+    assert prod["destinations"] == [{"namespace": name, "name": "production"} for name in ("shop", "shop-*")]
+    assert dev["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": "shop-dev"}]
+    assert [kind["kind"] for kind in prod["clusterResourceWhitelist"]] == ["CustomResourceDefinition"]
+    kinds = {(kind["group"], kind["kind"]) for kind in dev["namespaceResourceWhitelist"]}
+    assert ("", "Service") in kinds
+    assert not kinds & {("", "*"), ("*", "*"), ("rbac.authorization.k8s.io", "Role")}
+
+
+@pytest.mark.helm
+def test_an_environment_is_synced_as_it_says() -> None:
+    """In stages, a share at a time; all at once; or by people alone, and then nothing is ever taken away."""
+    sets = of_kind(render(EVERYTHING), "ApplicationSet")
+    steps = sets["dev"]["spec"]["strategy"]["rollingSync"]["steps"]
+    assert [step["matchExpressions"][0]["values"][0] for step in steps] == list(STAGES)
+    assert [step["maxUpdate"] for step in steps] == ["100%", "100%", 1, "100%"]
+    assert "strategy" not in sets["prod"]["spec"]
+    assert sets["prod"]["spec"]["template"]["spec"]["syncPolicy"]["automated"] == {"prune": True, "selfHeal": False}
+    assert sets["prod"]["spec"]["generators"][0]["git"]["revision"] == "released"
+    assert "CreateNamespace=false" in sets["prod"]["spec"]["templatePatch"]
+    by_hand = sets["by-hand"]["spec"]
+    assert "automated" not in by_hand["template"]["spec"]["syncPolicy"]
+    assert by_hand["syncPolicy"] == {"preserveResourcesOnDeletion": True, "applicationsSync": "create-update"}
+
+
+@pytest.mark.helm
+def test_uninstalling_takes_nothing_from_a_cluster() -> None:
+    """What would take running applications with it stays, until somebody deletes it on purpose."""
+    for document in render(EVERYTHING):
+        kept = document["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+        assert kept == (document["kind"] != "Secret"), document["kind"]
+
+
+@pytest.mark.helm
+def test_what_rolls_at_a_branch_is_one_application() -> None:
+    """In its environment's project and policy, with the commit among its values."""
+    spec = of_kind(render(EVERYTHING), "Application")["dev-edge"]["spec"]
+    assert (spec["project"], spec["source"]["targetRevision"]) == ("dev", "HEAD")
+    assert {p["name"]: p["value"] for p in spec["source"]["helm"]["parameters"]} == {
+        "image.tag": "main",
+        "podAnnotations.commit": "$ARGOCD_APP_REVISION",
+    }
+
+
+@pytest.mark.helm
+@pytest.mark.skipif(
+    not os.environ.get(SOURCE), reason=f"{SOURCE} names no checkout of Argo CD; the e2e tests ask a server"
+)
+def test_argo_cd_knows_every_field() -> None:
+    """By its own CRDs, and with unknown fields refused."""
+    documents = render(EVERYTHING)
+    for document in documents:
+        if document["kind"] == "Secret":
+            continue
+        path = Path(os.environ[SOURCE]) / "manifests" / "crds" / f"{document['kind'].lower()}-crd.yaml"
+        crd = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        closed(schema)
+        errors = list(jsonschema.Draft202012Validator(schema).iter_errors(document))
+        assert not errors, f"{document['kind']}: {errors[0].json_path}: {errors[0].message[:300]}"
+
+
+def closed(schema: Any) -> None:
+    """Let a schema refuse fields that it does not name, as the server does when it is strict."""
+    if isinstance(schema, dict):
+        if schema.pop("x-kubernetes-int-or-string", False):
+            schema.clear()
+        named = "properties" in schema and schema["properties"].keys() - {"metadata"}
+        if named and "kind" not in schema["properties"]:
+            schema.setdefault("additionalProperties", False)
+        for value in list(schema.values()):
+            closed(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            closed(item)
+
+
+@pytest.mark.helm
+def test_the_chart_is_without_findings() -> None:
+    """Of helm lint, strictly, with everything and with the example's values."""
+    for given in (yaml.safe_dump(EVERYTHING), EXAMPLE.joinpath("values.yaml").read_text()):
+        done = helm("lint", str(CHART), "--strict", "--values", "-", given=given)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_example_is_sound() -> None:
+    """The example repository declares two environments, whose namespaces and sources its values allow."""
+    files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
+    contents = {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in files}
+    found = environments.read(GitTree(files={path: File("100644", "") for path in contents}, contents=contents))
+    assert found.findings == ()
+    assert found.names == ("dev", "prod")
+    values = yaml.safe_load(contents["values.yaml"])
+    allowed = {item["name"]: item for item in values["environments"]}
+    for item in found.applications:
+        assert item.namespace in allowed[item.environment]["namespaces"]
+        assert not item.repo or item.repo in allowed[item.environment]["repositories"]
+        assert item.values
+
+
+def test_every_value_is_described_and_has_a_default() -> None:
+    """The schema knows each key of values.yaml, and docs/environments-values.md says what it says."""
+    schema = json.loads(CHART.joinpath("values.schema.json").read_text())
+    defaults = yaml.safe_load(CHART.joinpath("values.yaml").read_text())
+    assert schema["properties"].keys() - {"global"} == defaults.keys()
+    assert schema["properties"]["defaults"]["properties"].keys() == defaults["defaults"].keys()
+    assert [path for path, inner in described("", schema) if not inner.get("description")] == [""]
+    assert ENVIRONMENTS.page.read_text() == page(ENVIRONMENTS)
