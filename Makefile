@@ -46,7 +46,7 @@ submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, 
 	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: release
-release: run-ready helm ## Check and publish Helm charts: REPO, REVISION, REGISTRY, ARGS (default: those of examples/)
+release: run-ready helm ## Build, release and deploy what a commit declares: REPO, REVISION, REGISTRY, ARGS (default: examples/)
 	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
 	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
@@ -83,6 +83,10 @@ format: dev-ready ## Format the code
 .PHONY: bench
 bench: dev-ready test-packages tools ## Measure against the bare tools typed by hand, in one interleaved run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: dev-ready tools ## Measure on the cluster that KUBECONFIG names: ARGS="--pairs 7 --only by-hand"
+	@$(BIN)/python -m tests.bench.cluster $(ARGS)
 
 .PHONY: e2e
 e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names; skips with a line where there is none

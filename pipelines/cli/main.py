@@ -43,7 +43,10 @@ class Command:
 COMMANDS = {
     "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
     "plan": Command("pipelines.cli.plan", "say what would be built and released for a commit, and why"),
-    "release": Command("pipelines.cli.release", "check and publish the Helm charts of a repository"),
+    "release": Command(
+        "pipelines.cli.release", "build, release and deploy whatever a commit declares and nobody has yet"
+    ),
+    "charts": Command("pipelines.cli.charts", "check and publish the Helm charts of a repository"),
     "submit": Command("pipelines.cli.submit", "run one workflow"),
     "runs": Command("pipelines.cli.runs", "list the runs on a cluster"),
     "logs": Command("pipelines.cli.logs", "follow a run on a cluster"),

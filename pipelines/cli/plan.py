@@ -140,9 +140,9 @@ def source(repo: str, revision: str) -> tuple[str, str]:
 
 
 def _examples(state: Path, settings: dict[str, str]) -> str:
-    from pipelines.cli.build import examples  # noqa: PLC0415 - brings the engine with it
+    from pipelines.cli import repository  # noqa: PLC0415 - brings the engine with it
 
-    return examples(state, settings)
+    return repository.examples(state, settings)
 
 
 def _ca_file(settings: dict[str, str]) -> Path | None:

@@ -1,143 +1,116 @@
-"""`shipway release`: the charts of a repository, checked, and published where the registry does not have them."""
+"""`shipway release`: images, charts and deployments of one commit, whatever of them is not there yet."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.cli import failures, options, running
+from pipelines.cli import charts, failures, image_results, options, repository, running
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.local.nodes import Outcome
-from pipelines.model.source import RepositoryUrl
+from pipelines.local.nodes import Kind, Node, Outcome
 
-TEMPLATE = "chart-release"
-EXAMPLES = running.TEMPLATES.parents[2] / "examples"
+TEMPLATE = "release"
+_CHARTS_ALONE = ("version", "app_version", "ignore", "library")
 _MOST_LINES = 200
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.description = (
-        "Release the Helm charts of a Git repository at one commit: each is checked, packed the same everywhere, and pushed "
-        "unless the registry has it; a published version is never overwritten. Without a repository, the charts of the "
-        "examples are released; without settings, into a registry of this machine."
+        "Bring what a commit declares into the registry and the environments: images are built in waves, charts released, "
+        "tags and deployments moved, and what is there already is left alone, so that a second run does nothing. "
+        "Without a repository, the examples are released; without settings, into a registry of this machine."
     )
-    parser.epilog = "example: shipway release https://git.example.com/team/charts.git --revision v1.2.0 --version 1.2.0"
+    parser.epilog = "example: shipway release https://git.example.com/team/shop.git --revision main --rebuild base"
     parser.add_argument("repo", nargs="?", default="", help="address or folder of a Git repository")
     parser.add_argument(
         "--revision", default="HEAD", help="branch, tag, full commit id or refs/pull/N/head (default: HEAD)"
     )
-    parser.add_argument("--version", default="", help="version of every chart (default: what each Chart.yaml says)")
-    parser.add_argument("--app-version", default="", help="appVersion of every chart (default: as Chart.yaml says)")
     parser.add_argument(
-        "--ignore",
+        "--rebuild",
         action="append",
         default=[],
-        metavar="PATTERN",
-        help="leave out the charts of a folder; may be repeated",
-    )
-    parser.add_argument(
-        "--library",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="publish this library chart too, or '*' for all; may be repeated",
+        metavar="NAME|FOLDER",
+        help="build this image again though nothing changed, or '*' for all; may be repeated",
     )
     options.settings(parser)
     options.running(parser)
+    charts.alone(
+        parser.add_argument_group(
+            "charts alone", "with any of these nothing but the charts is released, as `shipway charts` does"
+        )
+    )
 
 
 def run(given: argparse.Namespace) -> int:
-    """Release, and print what is in the registry now."""
+    """Release, and print what was done and what is there now."""
+    if any(getattr(given, name) for name in _CHARTS_ALONE):
+        if given.rebuild:
+            raise Misuse("--rebuild is about images", seen="flags of a release of charts alone", todo="leave one out")
+        return charts.run(given)
     options.check_engine(given)
-    arguments = {"revision": given.revision, "version": given.version, "app-version": given.app_version}
-    arguments |= {"ignore": json.dumps(given.ignore), "libraries": json.dumps(given.library)}
+    arguments = {"revision": given.revision, "rebuild": json.dumps(given.rebuild)}
     if given.engine == "argo":
-        outcome, settings = _on_cluster(given, arguments)
+        outcome, settings = running.on_cluster(
+            given, TEMPLATE, {"repo": repository.on_cluster(given.repo), **arguments}
+        )
     else:
-        outcome, settings = _here(given, arguments)
+        settings = options.read_settings(given, embedded=True)
+        if not settings.get("registry"):
+            raise Misconfigured(
+                "no registry to publish to", seen="settings without one", todo="set `registry`, or give --registry"
+            )
+        repo = repository.here(given.repo or repository.examples(given.state, settings))
+        outcome = running.run(given, settings, TEMPLATE, {"repo": repo, **arguments})
     if outcome is None:
         return 0 if given.detach else running.LEFT
+    told = _object(given, outcome)
     if given.json:
-        sys.stdout.write(json.dumps(_object(given, outcome), indent=2) + "\n")
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
-        _print(_object(given, outcome), settings)
+        _print(told, settings)
     return running.exit_code(outcome)
 
 
-def _here(given: argparse.Namespace, arguments: Mapping[str, str]) -> tuple[Outcome, dict[str, str]]:
-    settings = options.read_settings(given, embedded=True)
-    if given.registry:
-        settings.pop("chart-registry", None)  # the flag names the place of everything
-    if not settings.get("registry") and not settings.get("chart-registry"):
-        raise Misconfigured(
-            "no registry to publish to", seen="settings without one", todo="set `registry`, or give --registry"
-        )
-    repo = given.repo or _examples(given.state)
-    if "://" not in repo and Path(repo).is_dir():
-        repo = str(Path(repo).resolve())  # pods of a local run work in folders of their own
-    return running.run(given, settings, TEMPLATE, {"repo": repo, **arguments}), settings
-
-
-def _on_cluster(given: argparse.Namespace, arguments: Mapping[str, str]) -> tuple[Outcome | None, dict[str, str]]:
-    if not given.repo or RepositoryUrl(given.repo).local_path:
-        raise Misuse(
-            "a cluster cannot read a folder of this machine",
-            seen=given.repo or "no repository, which means the examples",
-            todo="give an address that its pods reach: REPO=https://git.example.com/team/charts.git",
-        )
-    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
-
-    cluster = Cluster(given)
-    outcome = cluster.attend(cluster.submit(TEMPLATE, {"repo": given.repo, **arguments}))
-    return outcome, cluster.settings if outcome else {}
-
-
-def _examples(state: Path) -> str:
-    from pipelines.embedded import deployment  # noqa: PLC0415 - only for the examples
-
-    return deployment.publish_examples(state, EXAMPLES)
-
-
 def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
-    outputs = outcome.outputs
+    nodes = {node.display_name: node for node in outcome.root.walk()}
+    of_charts = nodes.get("charts")
     failed = failures.last(outcome.root)
     return {
-        "repo": given.repo or str(EXAMPLES),
+        "repo": given.repo or str(repository.EXAMPLES),
         "revision": given.revision,
-        "commit": outputs.get("commit", ""),
+        "commit": outcome.outputs.get("commit") or (nodes["plan"].outputs.get("commit", "") if "plan" in nodes else ""),
         "phase": str(outcome.phase),
+        "verdict": outcome.outputs.get("verdict", ""),
         "message": outcome.root.reason,
         "seconds": round(outcome.root.finished - outcome.root.started, 2),
-        "charts": json.loads(outputs.get("charts", "[]")),
-        "pushed": int(outputs.get("pushed", "0")),
-        "bytes": int(outputs.get("bytes", "0")),
+        "images": {name: image_results.of(node) for name, node in _builds(nodes)},
+        **charts.of(of_charts.outputs if of_charts else {}),
         "logs": str(outcome.folder / "logs"),
         **({"error": failures.error(failed.log, most_lines=_MOST_LINES)} if failed and failed.log else {}),
     }
 
 
+def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
+    """Give the node of each image that the plan wanted built, by the image's name."""
+    plan = nodes.get("plan")
+    for wave, jobs in (plan.outputs if plan else {}).items():
+        if wave.startswith("wave-") and wave in nodes and nodes[wave].kind is Kind.TASK_GROUP:
+            for job, node in zip(json.loads(jobs), nodes[wave].items, strict=False):
+                yield job["name"], node
+
+
 def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
     write = sys.stdout.write
     write(f"\n{told['repo']} {told['revision']}" + (f" at {told['commit']}\n" if told["commit"] else "\n"))
-    for chart in told["charts"]:
-        place = chart["reference"].partition("@")[0]
-        plain = " --plain-http" if place.split("/", 1)[0] in settings.get("plain-http", "").split(",") else ""
-        write(f"\n{chart['name']} {chart['version']}: {chart['state']}\n")
-        write(f"  {chart['reference']}\n")
-        write(f"  try  helm install {chart['name']} oci://{place} --version {chart['version']}{plain}\n")
+    image_results.show(told["images"], settings)
+    charts.show(told, settings)
     if problem := told.get("error") or ("" if told["phase"] == "Succeeded" else told["message"]):
         write("\n" + textwrap.indent(problem, "  ") + "\n")
-    same = len(told["charts"]) - told["pushed"]
-    write(
-        f"\n{told['phase']} in {told['seconds']:.1f} s: {told['pushed']} {'chart' if told['pushed'] == 1 else 'charts'} pushed ({told['bytes']} bytes), "
-        f"{same} identical with what is published; logs: {told['logs']}\n"
-    )
-    if told["charts"] and not shutil.which("helm"):
-        write("(helm is not on PATH; `make tools` builds it)\n")
+    built = sum("reference" in result for result in told["images"].values())
+    done = [f"{built} of {len(told['images'])} images built", f"{charts.counted(told)} pushed", told["verdict"]]
+    write(f"\n{told['phase']} in {told['seconds']:.1f} s: {', '.join(filter(None, done))}; logs: {told['logs']}\n")

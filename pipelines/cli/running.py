@@ -58,6 +58,17 @@ def run(
     )
 
 
+def on_cluster(
+    given: Namespace, template: str, arguments: Mapping[str, str]
+) -> tuple[Outcome | None, Mapping[str, str]]:
+    """Run an installed template on the cluster; return how it ended, or None where it is left running, and the settings."""
+    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
+
+    cluster = Cluster(given)
+    outcome = cluster.attend(cluster.submit(template, arguments))
+    return outcome, cluster.settings if outcome else {}
+
+
 def show(given: Namespace, outcome: Outcome) -> None:
     """Print how a run ended and what it put out."""
     if given.json:

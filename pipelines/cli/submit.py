@@ -35,7 +35,9 @@ def run(given: argparse.Namespace) -> int:
             raise Misuse("a parameter is given twice", seen=name, todo="give it once")
         arguments[name] = value
     options.check_engine(given)
-    outcome = _on_cluster(given, arguments) if given.engine == "argo" else _here(given, arguments)
+    outcome = (
+        running.on_cluster(given, given.template, arguments)[0] if given.engine == "argo" else _here(given, arguments)
+    )
     if outcome is None:
         return 0 if given.detach else running.LEFT
     running.show(given, outcome)
@@ -44,10 +46,3 @@ def run(given: argparse.Namespace) -> int:
 
 def _here(given: argparse.Namespace, arguments: dict[str, str]) -> Outcome:
     return running.run(given, options.read_settings(given, embedded=True), given.template, arguments)
-
-
-def _on_cluster(given: argparse.Namespace, arguments: dict[str, str]) -> Outcome | None:
-    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
-
-    cluster = Cluster(given)
-    return cluster.attend(cluster.submit(given.template, arguments))

@@ -79,7 +79,7 @@ class Charts:
         settings = {"registry": self.registry, "project": "ours", "plain-http": self.registry}
         (state / "settings.yaml").write_text(yaml.safe_dump(settings))
         flags: list[str | Path] = ["--settings", state / "settings.yaml", "--state", state, "--quiet", "--json"]
-        told: dict[str, object] = json.loads(command(["shipway", "release", self.repository, *flags]))
+        told: dict[str, object] = json.loads(command(["shipway", "charts", self.repository, *flags]))
         return told
 
     def loop(self) -> None:

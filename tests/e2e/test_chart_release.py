@@ -82,7 +82,7 @@ def local(installation: Installation, repo: str, folder: Path) -> dict[str, str]
     settings = {**installation.settings, "project": f"{installation.namespace}-laptop"}
     file = folder / "settings.yaml"
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    command = [sys.executable, "-m", "pipelines", "release", repo, "--revision=main", "--json"]
+    command = [sys.executable, "-m", "pipelines", "charts", repo, "--revision=main", "--json"]
     done = subprocess.run(
         [*command, f"--settings={file}", f"--state={folder / 'state'}"],
         capture_output=True,

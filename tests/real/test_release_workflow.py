@@ -54,6 +54,28 @@ def test_everything_is_released_once(tmp_path: Path) -> None:
         shipway.run("embedded", "clean")
 
 
+@pytest.mark.helm
+def test_the_command_tells_of_images_and_charts(tmp_path: Path) -> None:
+    """What was built and pushed stands in the result, with its reference; a second run has nothing to tell but the verdict."""
+    shipway = Shipway(tmp_path)
+    try:
+        first = json.loads(shipway.run("release", "--json").stdout)
+        commit = first["commit"]
+        assert (first["phase"], first["verdict"]) == ("Succeeded", f"5 of 5 published at {commit}")
+        assert {name: f"git-{commit}" in image["tags"] for name, image in first["images"].items()} == dict.fromkeys(
+            ("base", "tools", "web"), True
+        )
+        assert {(chart["name"], chart["state"]) for chart in first["charts"]} == {("web", "pushed"), ("site", "pushed")}
+        second = shipway.run("release")
+        assert second.returncode == 0, second.stderr
+        assert f"0 of 0 images built, 0 charts pushed, 5 of 5 published at {commit}" in second.stdout
+        alone = json.loads(shipway.run("release", "--json", "--ignore", "charts/site").stdout)
+        assert [chart["state"] for chart in alone["charts"]] == ["identical"]
+        assert "images" not in alone
+    finally:
+        shipway.run("embedded", "clean")
+
+
 def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     """An image that cannot be built keeps only its children from being built; the verdict names them all."""
     repository = Repository(tmp_path / "shop")

@@ -1,4 +1,4 @@
-"""`shipway release`: the compiled chart-release on the local engine, against the real Helm and a real registry."""
+"""`shipway charts`: the compiled chart-release on the local engine, against the real Helm and a real registry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _start(repository: Repository, address: str, project: str, state: Path, *fla
             sys.executable,
             "-m",
             "pipelines",
-            "release",
+            "charts",
             str(repository.path),
             f"--settings={settings}",
             f"--state={state}",
