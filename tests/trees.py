@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipelines.plan import graph, shipway_yaml
 from pipelines.plan.git_tree import LINK, File, GitTree
@@ -25,8 +25,11 @@ def tree(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> Gi
     )
 
 
-def read(files: Mapping[str, str], *, target: Target = TARGET, root_name: str = "shop") -> Graph:
-    """Return the graph of some files; shipway.yaml is among them where there is one."""
+def read(
+    files: Mapping[str, str], *, target: Target = TARGET, root_name: str = "shop", written: Sequence[str] = ()
+) -> Graph:
+    """Return the graph of some files; shipway.yaml is among them where there is one, `written` is what deployments write."""
     configuration, findings = shipway_yaml.read(files.get(shipway_yaml.NAME, "").encode())
     assert findings == ()
-    return graph.read(tree(files), configuration, target, root_name=root_name, registry=REGISTRY, project=PROJECT)
+    names = {"root_name": root_name, "registry": REGISTRY, "project": PROJECT}
+    return graph.read(tree(files), configuration, target, written=written, **names)

@@ -23,6 +23,8 @@ class Context:
     files: int
     excluded: tuple[str, ...]
     """Files of the context that are kept from the builder because `deploy` writes them."""
+    counted: tuple[str, ...] = ()
+    """Files of the context that `deploy` writes and the Dockerfile names, so that they count."""
 
 
 def of(
@@ -40,21 +42,24 @@ def of(
     `shared` are folders that are laid into it under their own path, `written` the files that a deployment changes: these
     are left out, unless the Dockerfile (`read`) names them or a folder that they are in.
     """
-    found = dict(_relative(tree, folder, tree.below(folder)))
+    found, shared = dict(_relative(tree, folder, tree.below(folder))), tuple(shared)
     for other in shared:
         if not _is_below(other, folder):
             found.update((path, tree.files[path]) for path in tree.below(other))
     rules = _rules(tree, folder, dockerfile)
-    total, count, excluded = hashlib.sha256(), 0, []
+    total, count, excluded, counted = hashlib.sha256(), 0, [], []
     inside = {path for path, _ in _relative(tree, folder, (path for path in written if path in tree.files))}
+    inside |= {path for path in written for other in shared if _is_below(path, other) and not _is_below(other, folder)}
     for path in (rules.kept_by_buildah if builder == "buildah" else rules.kept)(sorted(found)):
         if path in inside and read is not None and not names(read, path):
             excluded.append(path)
             continue
+        if path in inside:
+            counted.append(path)
         file = found[path]
         total.update(f"{file.mode} {file.id} {path}\0".encode("utf-8", "surrogateescape"))
         count += 1
-    return Context(digest=total.hexdigest(), files=count, excluded=tuple(excluded))
+    return Context(digest=total.hexdigest(), files=count, excluded=tuple(excluded), counted=tuple(counted))
 
 
 def digest_of(data: bytes) -> str:

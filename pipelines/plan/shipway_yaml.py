@@ -53,6 +53,30 @@ class ValuesFile:
     line: int = 0
 
 
+COMMIT = "commit"
+PULL_REQUEST = "pull-request"
+"""Ways of a deployment: onto the branch itself, or proposed to people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy:
+    """What follows the images of a branch's head, each by COMMIT or PULL_REQUEST."""
+
+    branch: str = ""
+    """Empty: the default branch."""
+    charts: str = ""
+    """Empty: the repository's own charts stay as they are."""
+    environments: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether anything follows."""
+        return bool(self.charts or self.environments)
+
+    def follows(self, ref: str) -> bool:
+        """Whether a run of a full ref may be one that deploys; where no branch is named, Git knows the default one."""
+        return bool(self) and ref.startswith("refs/heads/") and ref == f"refs/heads/{self.branch or ref[11:]}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One key of `images`: a folder or a pattern, what it says, and where."""
@@ -77,6 +101,7 @@ class Configuration:
     chart_ignore: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     values: tuple[ValuesFile, ...] = ()
+    deploy: Deploy = field(default_factory=Deploy)
 
     def image(self, folder: str) -> ImageSettings:
         """Return what the file says of the image in a folder; later entries win, build arguments add up."""
@@ -143,6 +168,7 @@ def schema() -> Mapping[str, Any]:
 def _configuration(text: YamlText) -> Configuration:
     value = _plain(text.root)
     charts = value.get("charts") or {}
+    deploy = value.get("deploy") or {}
     return Configuration(
         ignore=_folders(value.get("ignore", ())),
         entries=tuple(_entry(text, str(key)) for key in value.get("images") or {}),
@@ -150,6 +176,11 @@ def _configuration(text: YamlText) -> Configuration:
         libraries=tuple(charts.get("libraries", ())),
         values=tuple(
             ValuesFile(**item, line=text.line("values", number)) for number, item in enumerate(value.get("values", ()))
+        ),
+        deploy=Deploy(
+            branch=deploy.get("branch", ""),
+            charts=deploy.get("charts", ""),
+            environments=deploy.get("environments", {}),
         ),
     )
 

@@ -19,6 +19,7 @@ from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
 from pipelines.plan.shipway_yaml import NAME, Configuration
+from pipelines.plan.values_edit import ADDRESSES
 
 VALUES = "values.yaml"
 
@@ -39,17 +40,20 @@ class Values:
     uses: tuple[Use, ...]
     findings: tuple[Finding, ...]
     charts: tuple[str, ...]
+    dependants: tuple[str, ...] = ()
+    """Charts that have dependencies, and so may move with another chart."""
 
     @property
     def written(self) -> tuple[str, ...]:
-        """The values files, and Chart.yaml and Chart.lock of the charts that they belong to."""
+        """The values files, and Chart.yaml and Chart.lock of the charts that they belong to, or that may stand on those."""
         files = {use.file for use in self.uses}
-        folders = {folder for folder in self.charts if any(file.startswith(f"{folder}/") for file in files)}
-        return tuple(sorted(files | {posixpath.join(folder, name) for folder in folders for name in (CHART, LOCK)}))
+        folders = {folder for folder in self.charts if any(is_in(file, folder) for file in files)}
+        folders |= {*self.dependants} if folders else set()
+        return tuple(sorted(files | {_file(folder, name) for folder in folders for name in (CHART, LOCK)}))
 
     def of_chart(self, folder: str) -> tuple[str, ...]:
         """Return the images that a chart's own values name."""
-        file = posixpath.normpath(posixpath.join(folder, VALUES))
+        file = _file(folder, VALUES)
         return tuple(sorted({use.image for use in self.uses if use.file == file}))
 
 
@@ -67,7 +71,7 @@ def read(
     findings: list[Finding] = []
     host = registry.encode()
     for folder in charts:
-        file = posixpath.normpath(posixpath.join(folder, VALUES))
+        file = _file(folder, VALUES)
         data = tree.contents.get(file, b"")
         # Values files are large, and most name no image of their own repository.
         if host and host in data:
@@ -83,7 +87,15 @@ def read(
             findings.append(_warning(item.line, f"there is no image {item.image}"))
         else:
             found.append(Use(file=item.file, line=0, image=item.image))
-    return Values(uses=tuple(found), findings=tuple(findings), charts=tuple(charts))
+    dependants = [folder for folder in charts if b"dependencies" in (tree.read(_file(folder, CHART)) or b"")]
+    return Values(
+        uses=tuple(found), findings=tuple(findings), charts=tuple(charts), dependants=tuple(sorted(dependants))
+    )
+
+
+def is_in(file: str, folder: str) -> bool:
+    """Whether a file is in a chart's folder, which may be the root."""
+    return folder == "." or file.startswith(f"{folder}/")
 
 
 def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[Use]:
@@ -95,10 +107,12 @@ def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[U
             yield from _uses(item, file, registry, project)
     elif isinstance(node, yaml.MappingNode):
         texts: Mapping[str, yaml.Node] = {str(key.value): value for key, value in node.value}
-        host, rest = texts.get("registry"), texts.get("repository")
-        both = isinstance(host, yaml.ScalarNode) and isinstance(rest, yaml.ScalarNode)
-        if both and rest and host and (name := _own(f"{host.value}/{rest.value}", registry, project)):
-            yield Use(file=file, line=rest.start_mark.line + 1, image=name)
+        host = texts.get("registry")
+        for key in ADDRESSES:
+            rest = texts.get(key)
+            both = isinstance(host, yaml.ScalarNode) and isinstance(rest, yaml.ScalarNode)
+            if both and rest and host and (name := _own(f"{host.value}/{rest.value}", registry, project)):
+                yield Use(file=file, line=rest.start_mark.line + 1, image=name)
         for value in texts.values():
             yield from _uses(value, file, registry, project)
 
@@ -107,6 +121,10 @@ def _own(text: str, registry: str, project: str) -> str:
     text = text.removeprefix("oci://")
     name = bare_name(text, registry=registry, project=project)
     return name if name != text else ""
+
+
+def _file(folder: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, name))
 
 
 def _warning(line: int, text: str) -> Finding:

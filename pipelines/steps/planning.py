@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.errors import Misuse
 from pipelines.model.plan import Finding, Plan
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import decide, graph, key, values
+from pipelines.plan import decide, graph, key, loops, values
 from pipelines.plan.graph import Graph, Target
 from pipelines.plan.key import Salt
 from pipelines.plan.values import Values
@@ -70,25 +70,31 @@ def plan(git: Git, request: Request, place: Place) -> Plan:
     """
     with tempfile.TemporaryDirectory(prefix="shipway-plan-") as folder:
         work = Path(folder)
-        declared = declared_tree.read(git, request.url, request.resolved, work)
-        observer, target = place.observer, request.target
-        found, used = _graph(declared, request, observer)
-        wanted = observe.wanted(request.resolved.ref, declared.commit.id)
-        answers = observer.bases(found, target.platform)
-        bases, wrong = decide.bases(found, answers)
-        made = key.keys(found, target, bases, _salt(request, found))
-        observed = observer.images(found, made, wanted)
-        decided = decide.decide(
-            found,
-            target,
-            made=made,
-            answers=answers,
-            observed=observed,
-            wanted=wanted,
-            versions=_version_lines(declared, found),
-        )
-        charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
+        return of(declared_tree.read(git, request.url, request.resolved, work), request, place, work)
+
+
+def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
+    """Return what is to be done for a commit that was read; `work` may take files. Raises Misconfigured."""
+    observer, target = place.observer, request.target
+    found, used = _graph(declared, request, observer)
+    wanted = observe.wanted(request.resolved.ref, declared.commit.id)
+    answers = observer.bases(found, target.platform)
+    bases, wrong = decide.bases(found, answers)
+    made = key.keys(found, target, bases, _salt(request, found))
+    observed = observer.images(found, made, wanted)
+    decided = decide.decide(
+        found,
+        target,
+        made=made,
+        answers=answers,
+        observed=observed,
+        wanted=wanted,
+        versions=_version_lines(declared, found),
+    )
+    charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
     findings: set[Finding] = {*declared.findings, *found.findings, *used.findings, *wrong, *decided.findings, *told}
+    if declared.configuration.deploy.charts:
+        findings |= {*loops.find(found.nodes, {use.image for use in used.uses})}
     return Plan(
         repo=str(request.url),
         commit=declared.commit.id,

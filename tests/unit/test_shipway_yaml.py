@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.plan import shipway_yaml
-from pipelines.plan.shipway_yaml import Configuration, ImageSettings, ValuesFile
+from pipelines.plan.shipway_yaml import Configuration, Deploy, ImageSettings, ValuesFile
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +102,7 @@ def test_schema_and_reader_know_the_same_things() -> None:
         "ignore: [a/**]\nimages:\n  b:\n    name: c\n    build: false\n    version: '1'\n    target: t\n"
         "    build-args: {A: b}\n    secrets: [s]\n    shared: [d]\n    rebuild: r\n    max-age: 1h\n"
         "charts: {ignore: [e], libraries: ['*']}\nvalues: [{file: f.yaml, image: c, at: g.h}]\n"
+        "deploy: {branch: b, charts: commit, environments: {dev: commit, prod: pull-request}}\n"
     )
     assert everything.image("b") == ImageSettings(
         name="c", build=False, version="1", target="t", build_args={"A": "b"}, secrets=("s",), shared=("d",),
@@ -111,7 +112,11 @@ def test_schema_and_reader_know_the_same_things() -> None:
     assert everything.chart_ignore == ("e",)
     assert everything.libraries == ("*",)
     assert everything.values == (ValuesFile(file="f.yaml", image="c", at="g.h", line=14),)
-    top = {"ignore", "images", "charts", "values"}
+    assert everything.deploy == Deploy(
+        branch="b", charts="commit", environments={"dev": "commit", "prod": "pull-request"}
+    )
+    assert set(schema["properties"]["deploy"]["properties"]) == set(vars(everything.deploy))
+    top = {"ignore", "images", "charts", "values", "deploy"}
     assert set(schema["properties"]) == top
     assert set(schema["properties"]["charts"]["properties"]) == {
         "ignore",

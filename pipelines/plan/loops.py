@@ -1,0 +1,31 @@
+"""Images that their own deployment would build again, and so on without end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from pipelines.model.plan import ERROR, Finding
+from pipelines.plan.graph import Node
+
+RULE = "loop"
+
+
+def find(nodes: Mapping[str, Node], deployed: Collection[str]) -> Iterator[Finding]:
+    """Give a finding for each image that counts a file which deployments write, where it or a child of it is deployed."""
+    matters, waiting = set(), [name for name in deployed if name in nodes]
+    while waiting:
+        name = waiting.pop()
+        if name not in matters:
+            matters.add(name)
+            waiting += [edge.name for edge in nodes[name].parents if edge.name in nodes]
+    for name in sorted(matters):
+        node = nodes[name]
+        if node.context is not None and node.context.counted:
+            yield Finding(
+                path=node.image.dockerfile,
+                line=0,
+                level=ERROR,
+                rule=RULE,
+                text=f"it names {', '.join(node.context.counted)}, which deployments of {name} write: each would build it again",
+                todo="copy other files, or take that values file out of what is deployed",
+            )
