@@ -28,6 +28,8 @@ KEYS: Mapping[str, str] = {
     "repositories": "addresses of the repositories whose events are heard, separated by commas; default: all whose webhooks are signed",
     "protected-branches": "branches that may publish, separated by commas; * is anything but a slash, ** anything; default: main,master",
     "protected-tags": "tags that may publish, written like branches; default: v*",
+    "max-age": "age of images that the nightly run builds again, where shipway.yaml gives none: 12h, 7d, 4w; default: 7d",
+    "reconcile-days": "age in days up to which the nightly run looks at protected tags; default: 7",
     "maintainers": "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say",
     "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",

@@ -77,6 +77,8 @@ class Cluster:
         self.broken_watches: list[int] = []
         """For each watch in turn, after how many events its connection is reset; the rest end in order."""
         self.asked: list[tuple[str, str, Mapping[str, list[str]], Any]] = []
+        self.accepts: list[str] = []
+        """What the requests were ready to take."""
         self.version = 100
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -157,7 +159,9 @@ class Cluster:
                 self.workflows[body["metadata"]["name"]] = body
                 return 201, body
             if method == "PATCH" and name in self.workflows:
-                self.workflows[name]["spec"] |= body["spec"]
+                self.workflows[name]["spec"] |= body.get("spec", {})
+                for field, values in body.get("metadata", {}).items():
+                    self.workflows[name]["metadata"].setdefault(field, {}).update(values)
                 self.states = list(self.states_after_stop)
                 self.changed.notify_all()
             return _pick(self.workflows, "workflows", name)
@@ -189,6 +193,13 @@ def _pick(found: Mapping[str, Document], kind: str, name: str) -> tuple[int, Doc
     if name not in found:
         return _status(404, f'{kind} "{name}" not found')
     return 200, found[name]
+
+
+def _selected(run: Document, selector: str) -> bool:
+    """Whether a run that has not ended bears the labels of a selector."""
+    own: dict[str, str] = run["metadata"].get("labels", {})
+    wanted = dict(word.split("=") for word in selector.split(",") if "!=" not in word)
+    return wanted.items() <= own.items() and own.get("workflows.argoproj.io/completed") != "true"
 
 
 def _status(code: int, message: str) -> tuple[int, Document]:
@@ -240,6 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         data = self.rfile.read(int(self.headers.get("content-length", "0")))
         body = json.loads(data) if data else None
+        self.cluster.accepts.append(self.headers.get("Accept", ""))
         self.cluster.asked.append((self.command, parts.path, query, body))
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._send(*_status(401, "Unauthorized"))
@@ -253,7 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif match := re.fullmatch(r"/api/v1/namespaces/ci/pods/([^/]+)/log", parts.path):
             self._log(match[1], query)
         else:
-            self._send(*self.cluster.answer(self.command, parts.path, body))
+            status, document = self.cluster.answer(self.command, parts.path, body)
+            if "labelSelector" in query and parts.path.endswith("/workflows"):
+                document["items"] = [run for run in document["items"] if _selected(run, query["labelSelector"][0])]
+            self._send(status, document)
 
     do_GET = do_POST = do_PATCH = _serve  # noqa: N815  http.server's names
 

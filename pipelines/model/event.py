@@ -163,6 +163,42 @@ class Decoded:
     """A key that all runs of one repository share, however the event spells its address."""
     group: str
     """A key that runs of one repository, lane and full ref share: of these the newest wins."""
+    max_age: str
+    """Age of images that are built again, where shipway.yaml gives none; empty but for the nightly run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A branch or tag that is looked at tonight."""
+
+    repo: str
+    ref: str
+    group: str
+    """As `Decoded` has it."""
+    event: str
+    """The event of its run, as `read` takes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tonight:
+    """What a night is about."""
+
+    time: str
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciled:
+    """The runs of a night."""
+
+    started: tuple[str, ...]
+    there: tuple[str, ...]
+    """Those that another attempt had started."""
+
+
+def write(event: Event) -> str:
+    """Return an event as `read` takes it, and as an argument may carry it."""
+    return base64.b64encode(json.dumps(dataclasses.asdict(event), sort_keys=True).encode()).decode()
 
 
 def read(text: str) -> Event:

@@ -16,6 +16,7 @@ from pipelines.steps.signature import Arg
 
 PROTECTED_BRANCHES = "main,master"
 PROTECTED_TAGS = "v*"
+MAX_AGE = "7d"
 
 
 def decode(
@@ -30,6 +31,7 @@ def decode(
     protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = PROTECTED_TAGS,
     maintainers: Annotated[str, Arg("who may approve pull requests of strangers", setting="maintainers")] = "",
     repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = "",
+    max_age: Annotated[str, Arg("age of images that the nightly run builds again", setting="max-age")] = MAX_AGE,
 ) -> Decoded:
     """Read an event, check every text of it, and say in which lane it runs and why.
 
@@ -39,12 +41,7 @@ def decode(
     Example:
         shipway step decode --event=eyJoZWFkIjoiIiwiaWQiOiIxIiwicmVmIjoicmVmcy9oZWFkcy9tYWluIiw… --outputs=out/decode
     """
-    rules = Rules(
-        protected_branches=lanes.patterns(protected_branches),
-        protected_tags=lanes.patterns(protected_tags),
-        maintainers=names(maintainers),
-        repositories=tuple(_address(text) for text in sorted(names(repositories))),
-    )
+    rules = read_rules(protected_branches, protected_tags, maintainers, repositories)
     if bool(event) == bool(repo or revision or ref):
         raise Misuse(
             "an event or a repository is needed, and not both",
@@ -74,6 +71,17 @@ def decode(
         base=about.base,
         mutex=mutex,
         group=lanes.key(mutex, verdict.lane, about.ref),
+        max_age=max_age if kind is Kind.NIGHTLY else "",
+    )
+
+
+def read_rules(protected_branches: str, protected_tags: str, maintainers: str, repositories: str) -> Rules:
+    """Return the rules that settings write; raises Misconfigured."""
+    return Rules(
+        protected_branches=lanes.patterns(protected_branches),
+        protected_tags=lanes.patterns(protected_tags),
+        maintainers=names(maintainers),
+        repositories=tuple(_address(text) for text in sorted(names(repositories))),
     )
 
 
@@ -96,6 +104,7 @@ def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
         base="",
         mutex=mutex,
         group=lanes.key(mutex, Lane.TRUSTED, full or wanted),
+        max_age="",
     )
 
 

@@ -27,6 +27,10 @@ from pipelines.errors import Misuse
 
 STEPS: dict[str, str] = {
     "decode": "pipelines.steps.decode:decode",
+    "locate": "pipelines.steps.locate:locate",
+    "supersede": "pipelines.steps.supersede:supersede",
+    "look": "pipelines.steps.look:look",
+    "reconcile": "pipelines.steps.reconcile:reconcile",
     "clone": "pipelines.steps.clone:clone",
     "build": "pipelines.steps.build:build",
     "push": "pipelines.steps.push:push",

@@ -158,7 +158,13 @@ def outputs(container: StepContainer, names: Sequence[str]) -> list[Parameter]:
 
 
 def pod(
-    name: str, containers: Sequence[StepContainer], *, results: Sequence[str], deadline_seconds: int, workspace: str
+    name: str,
+    containers: Sequence[StepContainer],
+    *,
+    results: Sequence[str],
+    deadline_seconds: int,
+    workspace: str,
+    account: str = SERVICE_ACCOUNT,
 ) -> ContainerSet:
     """Return a template that runs the containers in one pod; the outputs come from the last, which is named `main`.
 
@@ -178,7 +184,7 @@ def pod(
             *(secret.volume for secret in secrets),
         ],
         active_deadline_seconds=str(deadline_seconds),  # the Argo SDK reads an IntOrString as text only
-        service_account_name=SERVICE_ACCOUNT,
+        service_account_name=account,
         automount_service_account_token=False,
         executor=m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
         pod_security_context=m.PodSecurityContext(

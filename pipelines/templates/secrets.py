@@ -34,5 +34,9 @@ GIT = Secret(name="shipway-git", folder="git")
 PULL = Secret(name="shipway-pull", folder="pull")
 """Read-only logins to registries."""
 PUSH = Secret(name="shipway-push", folder="push")
+SUPERSEDE = Secret(name="shipway-supersede", folder="account")
+"""The token of the account that may list and stop runs."""
+RECONCILE = Secret(name="shipway-reconcile", folder="account")
+"""The token of the account that may start runs."""
 BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")
 """What Dockerfiles ask for by id."""

@@ -42,6 +42,14 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a ref names: the object itself, which for an annotated tag is the tag, and its commit."""
+
+    object: str
+    commit: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refs:
     """What a repository offers: each ref's commit, tags peeled, and the ref of its default branch."""
 
@@ -117,6 +125,17 @@ class Git:
         """Return the commit that a full ref names now, or None when there is no such ref."""
         kind = ref.removeprefix("refs/").partition("/")[0]
         return self.refs(url, *([kind] if kind in {"heads", "tags"} else [])).commits.get(ref)
+
+    def named(self, url: RepositoryUrl, ref: str) -> Named | None:
+        """Return what a full ref names now, or None when there is no such ref; one request, whatever refs there are else."""
+        done = self._ask(url, "ls-remote", "--quiet", "--", _address(url), ref, f"{ref}^{{}}")
+        if done.code != 0:
+            raise self._error(f"cannot read {ref} of {url}", done, url)
+        lines = (line.partition("\t") for line in done.stdout.splitlines())
+        found = {name: value for value, _, name in lines}
+        if ref not in found:
+            return None
+        return Named(object=found[ref], commit=found.get(f"{ref}^{{}}", found[ref]))
 
     def resolve(self, url: RepositoryUrl, revision: Revision) -> Resolved:
         """Return the commit that a revision names; a full commit id is taken as it is, without asking.
@@ -209,20 +228,35 @@ class Git:
         login = self._environment.login(repository.url)
         raise git_errors.push_error(f"cannot push {ref} of {repository.url}", done, repository.url, login)
 
-    def is_reachable(self, url: RepositoryUrl, commit: str, folder: Path) -> bool:
-        """Whether a branch or tag has the commit in its history: a host also gives, by id, what only a fork has.
+    def is_reachable(self, url: RepositoryUrl, commit: str, ref: str, folder: Path) -> bool:
+        """Whether a full ref has the commit in its history: a host also gives, by id, what only a fork has.
 
-        Fetches the history without its files into a new repository in `folder`, unless a ref names the very commit.
+        Fetches the ref's history without its files into a new repository in `folder`.
         """
-        if commit in self.refs(url, "heads", "tags").commits.values():
-            return True
         repository = self._create(url, commit, folder)
         repository.call("config", "remote.history.url", _address(url))
-        done = self._fetch(repository, "--filter=tree:0", address="history", specs=_EVERYTHING)
+        done = self._fetch(repository, "--filter=tree:0", address="history", specs=[f"+{ref}:{_FETCHED}"])
         if done.code != 0:
-            raise self._error(f"cannot fetch the history of {url}", done, url)
-        found = repository.call("for-each-ref", "--count=1", f"--contains={commit}", "refs/shipway/")
-        return found.code == 0 and bool(found.stdout.strip())
+            raise self._error(f"cannot fetch the history of {ref} of {url}", done, url)
+        return repository.call("merge-base", "--is-ancestor", commit, _FETCHED).code == 0
+
+    def times(self, url: RepositoryUrl, refs: Iterable[str], folder: Path) -> Mapping[str, int]:
+        """Return when each ref's tag or commit was made, in seconds since 1970, by full name; those without a date are left out.
+
+        Fetches tags and commits alone, without trees and history where the server lets it, into a new repository in `folder`.
+        """
+        wanted = list(refs)
+        repository = self._create(url, "", folder)
+        repository.call("config", "remote.history.url", _address(url))
+        specs = "\n".join(f"+{ref}:{ref}" for ref in wanted)
+        done = self._fetch(
+            repository, "--depth=1", "--filter=tree:0", "--stdin", address="history", specs=(), stdin=specs
+        )
+        if done.code != 0:
+            raise self._error(f"cannot fetch {len(wanted)} refs of {url}", done, url)
+        told = repository.call("for-each-ref", "--format=%(refname) %(creatordate:unix)").stdout
+        found = (line.rpartition(" ") for line in told.splitlines())
+        return {name: int(time) for name, _, time in found if time.isdecimal()}
 
     def uncommitted(self, url: RepositoryUrl) -> int:
         """Return how many files of a local working tree differ from its HEAD or are not in Git; 0 for any other address.

@@ -1,0 +1,85 @@
+"""The step `locate`: what the repository itself says of an event, before anything is done for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Refused
+from pipelines.model.event import Decoded, Kind, Lane, Source
+from pipelines.model.source import RepositoryUrl
+from pipelines.steps.arguments import CaFile, GitLogin
+from pipelines.steps.signature import Arg
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+
+TAGS = "refs/tags/"
+
+
+def locate(
+    *,
+    decoded: Annotated[Decoded, Arg("what the step decode made of the event")],
+    credentials: GitLogin = Path("../git"),
+    ca_file: CaFile = "",
+    patience: Annotated[int, Arg("seconds that a commit may still be on its way to its ref")] = 15,
+) -> Decoded:
+    """Compare an event with what its ref names now; give it on as it is, or ignored where the ref has gone on without it.
+
+    An event is late as often as it is early. One whose commit the ref has in its history, and names no longer, is ignored:
+    the newer commit has an event of its own. One whose commit was never on a protected ref raises Refused: a host also gives,
+    by id, what only a fork has. What a person asked for is not held against the ref's head.
+
+    Example:
+        shipway step locate --decoded=out/decode
+    """
+    if decoded.lane is Lane.IGNORED or decoded.source is Source.HAND:
+        return decoded
+    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+        found = _against(git, decoded, patience)
+    sys.stderr.write(f"{found.ref}: {found.lane}, {found.reason}\n")
+    return found
+
+
+def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
+    url = RepositoryUrl(decoded.repo)
+    deadline = time.monotonic() + patience
+    tag = decoded.ref.startswith(TAGS)
+    while True:
+        now = git.named(url, decoded.ref)
+        if now is not None and decoded.head in {"", now.object, now.commit}:
+            return _named(decoded, now.commit)
+        if now is not None and not tag and _has(git, decoded):
+            if decoded.kind is Kind.MANUAL:
+                return decoded
+            return _ignored(decoded, f"it is late: {decoded.ref} is at {now.commit} by now")
+        # A host may tell of a push before all of its servers know of it.
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(min(3.0, max(0.0, deadline - time.monotonic())))
+    if now is None:
+        return _ignored(decoded, "the ref is gone")
+    if decoded.lane is Lane.TRUSTED and not tag:
+        raise Refused(
+            f"{decoded.head} is not on {decoded.ref}",
+            seen=f"{decoded.ref} is at {now.commit}, and its history has no such commit",
+            todo="push the commit to the branch, or ask for one that is on it",
+        )
+    return _ignored(decoded, f"{decoded.ref} is at {now.commit} by now, without it")
+
+
+def _has(git: Git, decoded: Decoded) -> bool:
+    with tempfile.TemporaryDirectory(prefix="shipway-history-") as folder:
+        return git.is_reachable(RepositoryUrl(decoded.repo), decoded.head, decoded.ref, Path(folder) / "git")
+
+
+def _named(decoded: Decoded, commit: str) -> Decoded:
+    """Return an event with the commit that is built for it, also where it only named a ref."""
+    return dataclasses.replace(decoded, head=commit, revision=decoded.ref if decoded.ref.startswith(TAGS) else commit)
+
+
+def _ignored(decoded: Decoded, reason: str) -> Decoded:
+    return dataclasses.replace(decoded, lane=Lane.IGNORED, reason=reason)

@@ -1,0 +1,89 @@
+"""The step `look`: which branches and tags of a repository the night is about."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.model import event as events
+from pipelines.model.event import Lane, Nightly, Tonight, Wanted
+from pipelines.plan import lanes
+from pipelines.plan.lanes import Rules
+from pipelines.steps.arguments import CaFile, GitLogin
+from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
+from pipelines.steps.signature import Arg
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+
+MOST = 200
+"""Runs of one night for one repository."""
+DAY_SECONDS = 24 * 3600
+
+
+def look(
+    *,
+    event: Annotated[str, Arg("what the Sensor passed on of the calendar, as base64")],
+    credentials: GitLogin = Path("../git"),
+    protected_branches: Annotated[
+        str, Arg("branches that may publish", setting="protected-branches")
+    ] = PROTECTED_BRANCHES,
+    protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = PROTECTED_TAGS,
+    repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = "",
+    reconcile_days: Annotated[str, Arg("age up to which tags are looked at", setting="reconcile-days")] = "7",
+    ca_file: CaFile = "",
+) -> Tonight:
+    """List the branch that the calendar names, every protected branch, and the protected tags of the last days.
+
+    Names that no run takes are left out and told. An annotated tag is as old as itself, a light one as its commit. Raises Misuse
+    for another event, and what asking the repository raises.
+
+    Example:
+        shipway step look --event=eyJyZWYiOiJyZWZzL2hlYWRzL21haW4iLCJyZXBvIjo… --outputs=out/look
+    """
+    rules = read_rules(protected_branches, protected_tags, "", repositories)
+    night = events.read(event)
+    if not isinstance(night, Nightly):
+        raise Misuse("not the calendar's event", seen=type(night).__name__, todo="start `release` with it")
+    if not reconcile_days.isdecimal():
+        raise Misconfigured(
+            "the setting `reconcile-days` is no number", seen=repr(reconcile_days), todo="write a number of days"
+        )
+    since = int(time.time()) - int(reconcile_days) * DAY_SECONDS
+    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+        found = list(_wanted(git, night, rules, since))
+    if len(found) > MOST:
+        sys.stderr.write(f"{len(found)} branches and tags, of which the first {MOST} are looked at\n")
+    return Tonight(time=night.time, wanted=tuple(found[:MOST]))
+
+
+def _wanted(git: Git, night: Nightly, rules: Rules, since: int) -> Iterator[Wanted]:
+    repo = lanes.watched(lanes.target(night).repo, rules)
+    refs = git.refs(repo, "heads", "tags").commits
+    trusted = [name for name in refs if _lane(night, name, rules) is Lane.TRUSTED]
+    tags = [name for name in trusted if name.startswith("refs/tags/")]
+    with tempfile.TemporaryDirectory(prefix="shipway-tags-") as folder:
+        times = git.times(repo, tags, Path(folder) / "git") if tags else {}
+    recent = [name for name in tags if times.get(name, since) >= since]
+    branches = [name for name in trusted if name.startswith("refs/heads/")]
+    named = [night.ref] if night.ref in refs and night.ref not in branches else []
+    for ref in (*named, *branches, *recent):
+        event = dataclasses.replace(night, repo=str(repo), ref=ref)
+        lane = _lane(night, ref, rules)
+        group = lanes.key(lanes.key(lanes.place(repo)), lane, ref)
+        yield Wanted(repo=str(repo), ref=ref, group=group, event=events.write(event))
+
+
+def _lane(night: Nightly, ref: str, rules: Rules) -> Lane:
+    event = dataclasses.replace(night, ref=ref)
+    try:
+        lanes.target(event)
+        return lanes.decide(event, rules).lane
+    except ShipwayError as error:
+        sys.stderr.write(f"left out: {error.what}: {error.seen}\n")
+        return Lane.IGNORED

@@ -1,0 +1,52 @@
+"""The step `reconcile`: a run for each branch and tag of the night, once, whatever webhooks told or did not tell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.model.event import Reconciled, Tonight, Wanted
+from pipelines.model.runs import GROUP_LABEL
+from pipelines.plan import lanes
+from pipelines.steps.signature import Arg
+from pipelines.tools.kubernetes import Document, Kubernetes
+
+TEMPLATE = "release"
+
+
+def reconcile(
+    *,
+    tonight: Annotated[Tonight, Arg("what the step look found")],
+    account: Annotated[Path, Arg("folder of the account that may start runs")] = Path("../account"),
+) -> Reconciled:
+    """Start a run of `release` for each, named after repository, ref and night: a second attempt finds the first one's runs.
+
+    Whatever the repository says is in the run as base64 alone. Such a run plans, does what is lacking, and reports to the commit;
+    mostly nothing is.
+
+    Example:
+        shipway step reconcile --tonight=out/look
+    """
+    cluster = Kubernetes(account)
+    started: list[str] = []
+    there: list[str] = []
+    for wanted in tonight.wanted:
+        run = _run(wanted, tonight.time)
+        name = str(run["metadata"]["name"])
+        (started if cluster.create(run) else there).append(name)
+        sys.stderr.write(f"{name}: {wanted.ref}\n")
+    return Reconciled(started=tuple(started), there=tuple(there))
+
+
+def _run(wanted: Wanted, time: str) -> Document:
+    labels = {"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "run", GROUP_LABEL: wanted.group}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": f"nightly-{lanes.key(wanted.repo, wanted.ref, time)}", "labels": labels},
+        "spec": {
+            "workflowTemplateRef": {"name": TEMPLATE},
+            "arguments": {"parameters": [{"name": "event", "value": wanted.event}]},
+        },
+    }

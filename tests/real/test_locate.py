@@ -1,0 +1,146 @@
+"""An event against a real repository: late ones are ignored, impostors refused, what a ref names is what is built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Refused
+from pipelines.model import event as events
+from pipelines.model.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push
+from pipelines.steps import locate as located
+from pipelines.steps.decode import decode
+from pipelines.steps.look import look
+from tests.git_repositories import Repository, simple
+from tests.git_server import GitServer, serving
+
+PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    """A server of the repositories in tmp_path/served."""
+    (tmp_path / "served").mkdir()
+    with serving(tmp_path / "served") as running:
+        yield running
+
+
+@pytest.fixture
+def app(server: GitServer) -> Repository:
+    """The simple repository, served as `app`."""
+    return simple(server.root / "app")
+
+
+def decoded(server: GitServer, event: Event) -> Decoded:
+    """Return what `decode` makes of an event of the repository that is served."""
+    return decode(event=events.write(dataclasses.replace(event, repo=address(server))), repositories=address(server))
+
+
+def locate(server: GitServer, event: Event) -> Decoded:
+    """Return what `locate` makes of it, without patience."""
+    return located.locate(decoded=decoded(server, event), credentials=Path("none"), patience=0)
+
+
+def address(server: GitServer) -> str:
+    """Return where the repository is."""
+    return f"{server.url}/app/.git"
+
+
+def test_a_push_runs_only_while_the_branch_is_there(server: GitServer, app: Repository) -> None:
+    """The head runs; a commit that the branch has left behind is ignored, whichever event comes last."""
+    old, new = app.git("rev-parse", "main~1"), app.git("rev-parse", "main")
+    found = locate(server, dataclasses.replace(PUSH, head=new))
+    assert (found.lane, found.revision) == (Lane.TRUSTED, new)
+    late = locate(server, dataclasses.replace(PUSH, head=old))
+    assert (late.lane, late.reason) == (Lane.IGNORED, f"it is late: refs/heads/main is at {new} by now")
+    gone = locate(server, dataclasses.replace(PUSH, ref="refs/heads/gone", head=new))
+    assert (gone.lane, gone.reason) == (Lane.IGNORED, "the ref is gone")
+
+
+def test_a_commit_that_is_not_on_a_protected_branch_is_refused(server: GitServer, app: Repository) -> None:
+    """A host gives any commit of its network by id; one that only a fork has is published for no branch."""
+    impostor = app.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
+    for head in (impostor, "1" * 40):
+        with pytest.raises(Refused, match=f"{head} is not on refs/heads/main"):
+            locate(server, dataclasses.replace(PUSH, head=head))
+    asked = Manual(source="webhook", repo="", ref="refs/heads/main", head=impostor, id="1")
+    with pytest.raises(Refused, match="is not on"):
+        locate(server, asked)
+    older = app.git("rev-parse", "main~1")
+    assert locate(server, dataclasses.replace(asked, head=older)).revision == older
+    rewritten = dataclasses.replace(PUSH, ref="refs/heads/feature/x", head=impostor)
+    assert locate(server, rewritten).lane is Lane.IGNORED
+
+
+def test_a_tag_runs_while_it_names_what_was_tagged(server: GitServer, app: Repository) -> None:
+    """An annotated tag is told by its own id or by its commit's; one that was moved runs for its new commit alone."""
+    tag = dataclasses.replace(PUSH, ref="refs/tags/v1.0.0")
+    own, commit = app.git("rev-parse", "v1.0.0"), app.git("rev-parse", "v1.0.0^{commit}")
+    assert own != commit
+    for head in (own, commit):
+        found = locate(server, dataclasses.replace(tag, head=head))
+        assert (found.lane, found.revision, found.head) == (Lane.TRUSTED, "refs/tags/v1.0.0", commit)
+    assert locate(server, dataclasses.replace(tag, head=app.git("rev-parse", "main~1"))).lane is Lane.IGNORED
+
+
+def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repository) -> None:
+    """`/ok-to-test` approves the commit it names, and only while the pull request is there; `/retest` takes the newest."""
+    head, old = app.git("rev-parse", "refs/pull/7/head"), app.git("rev-parse", "refs/pull/7/head~1")
+    pull = PullRequest(
+        source="gitea",
+        repo_id=1,
+        repo="",
+        number=7,
+        base="main",
+        head=head,
+        head_repo_id=1,
+        draft="",
+        author="ada",
+        association="",
+    )
+    assert locate(server, pull).lane is Lane.UNTRUSTED
+    assert locate(server, dataclasses.replace(pull, head=old)).lane is Lane.IGNORED
+    assert locate(server, dataclasses.replace(pull, head="1" * 40)).lane is Lane.IGNORED
+    comment = Comment(
+        source="github",
+        repo_id=1,
+        repo="",
+        number=7,
+        comment_id=1,
+        author="ada",
+        association="OWNER",
+        text=f"/ok-to-test {old}",
+    )
+    assert locate(server, comment).lane is Lane.IGNORED
+    assert locate(server, dataclasses.replace(comment, text=f"/ok-to-test {head}")).revision == head
+    assert locate(server, dataclasses.replace(comment, text="/retest")).revision == head
+
+
+def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, app: Repository) -> None:
+    """Every protected branch and the named one, the protected tags of the last days, each with its own event and group."""
+    app.git("branch", "release/1", "main")
+    app.git("branch", "release/{{x}}", "main")
+    app.git("tag", "-m", "Old", "other")
+    words = (
+        f"object {app.git('rev-parse', 'main')}\ntype commit\ntag v2.0.0\ntagger Ada <ada@x> 4102444800 +0000\n\nNew\n"
+    )
+    app.git("update-ref", "refs/tags/v2.0.0", app.git("mktag", stdin=words.encode()))
+    night = Nightly(source="calendar", repo=address(server), ref="refs/heads/older", time="2026-11-24T03:00")
+    found = look(
+        event=events.write(night),
+        credentials=Path("none"),
+        protected_branches="main,release/*",
+        repositories=address(server),
+    )
+    assert [wanted.ref for wanted in found.wanted] == [
+        "refs/heads/main",
+        "refs/heads/release/1",
+        "refs/tags/v2.0.0",
+    ]
+    for wanted in found.wanted:
+        again = decode(event=wanted.event, protected_branches="main,release/*", repositories=address(server))
+        assert (again.ref, again.lane, again.group, again.max_age) == (wanted.ref, Lane.TRUSTED, wanted.group, "7d")
+        assert located.locate(decoded=again, credentials=Path("none"), patience=0).lane is Lane.TRUSTED

@@ -1,0 +1,116 @@
+"""Which run of a branch goes on: over an API server at the network's edge, from labels and times alone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Misuse, Transient
+from pipelines.model.event import Tonight, Wanted
+from pipelines.model.runs import BY_ANNOTATION, GROUP_LABEL, REF_LABEL
+from pipelines.steps.reconcile import reconcile
+from pipelines.steps.supersede import supersede
+from pipelines.tools import kubernetes
+from tests.kubernetes_api import HEEDED_RESET, NAMESPACE, TOKEN, Cluster, Reply, cluster
+
+GROUP, REF = "a" * 32, "b" * 32
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """An API server, which the account below speaks to."""
+    with cluster() as found:
+        first = kubernetes.Kubernetes.__init__
+
+        def init(self: kubernetes.Kubernetes, account: Path) -> None:
+            first(self, account, server=f"http://{found.address}", pauses=(0.0, 0.0))
+
+        monkeypatch.setattr(kubernetes.Kubernetes, "__init__", init)
+        yield found
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Path:
+    """The folder of an account, as its Secret is mounted."""
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "namespace").write_text(f"{NAMESPACE}\n")
+    return tmp_path
+
+
+def put(api: Cluster, name: str, second: int, **labels: str) -> None:
+    """Place a run that was made in that second, with the labels `group` and `ref`, and maybe ended."""
+    api.put(name, {}, {}, created=f"2026-11-24T03:00:{second:02d}Z")
+    names = {"group": GROUP_LABEL, "ref": REF_LABEL, "completed": "workflows.argoproj.io/completed"}
+    api.workflows[name]["metadata"]["labels"] = {names[key]: value for key, value in labels.items()}
+
+
+def stopped(api: Cluster) -> dict[str, str]:
+    """Return the runs that were stopped, and for whose sake."""
+    return {
+        name: run["metadata"]["annotations"][BY_ANNOTATION]
+        for name, run in api.workflows.items()
+        if run["spec"].get("shutdown") == "Stop"
+    }
+
+
+def test_the_newest_stops_the_others(api: Cluster, account: Path) -> None:
+    """Older runs of the group are stopped, begun or pending; newer ones that may be late events, ended and foreign ones are not."""
+    put(api, "begun", 1, group=GROUP, ref=REF)
+    put(api, "pending", 2, ref=REF)
+    put(api, "nightly", 3, group=GROUP)
+    put(api, "same-second-a", 10, ref=REF)
+    put(api, "same-second-b", 10, ref=REF)
+    put(api, "same-second-c", 10, ref=REF)
+    put(api, "late-event", 20, ref=REF)
+    put(api, "ended", 4, group=GROUP, ref=REF, completed="true")
+    put(api, "other", 5, group="c" * 32, ref="d" * 32)
+    put(api, "by-hand", 6)
+    found = supersede(run="same-second-b", group=GROUP, account=account)
+    assert found.newest == "same-second-b"
+    assert set(found.stopped) == {"begun", "pending", "nightly", "same-second-a"}
+    assert stopped(api) == dict.fromkeys(found.stopped, "same-second-b")
+    assert api.workflows["same-second-b"]["metadata"]["labels"][GROUP_LABEL] == GROUP
+
+
+def test_an_older_run_yields_to_one_that_has_come_so_far(api: Cluster, account: Path) -> None:
+    """Whoever comes second stops, whichever of the two asks first: never both, never neither."""
+    put(api, "old", 1, ref=REF)
+    put(api, "new", 2, ref=REF)
+    assert supersede(run="old", group=GROUP, account=account).stopped == ()
+    assert stopped(api) == {}
+    assert supersede(run="new", group=GROUP, account=account).stopped == ("old",)
+    api.workflows["old"]["spec"].clear()
+    assert supersede(run="old", group=GROUP, account=account).newest == "new"
+    assert stopped(api) == {"old": "new"}
+
+
+def test_the_api_is_asked_for_names_and_labels_only(api: Cluster, account: Path) -> None:
+    """What a run was started with does not come; a lost answer is asked for again, silence is worth another attempt."""
+    put(api, "run", 1, ref=REF)
+    api.lie("PATCH", "run$", HEEDED_RESET, times=1)
+    api.lie("GET", "workflows$", Reply(503, "busy"), times=2)
+    assert supersede(run="run", group=GROUP, account=account).newest == "run"
+    assert all("PartialObjectMetadata" in accept for accept in api.accepts)
+    api.lie("GET", "run$", Reply(500, "etcd"))
+    with pytest.raises(Transient, match="does not answer"):
+        supersede(run="run", group=GROUP, account=account)
+    for run, group in (("../x", GROUP), ("run", "main"), ("run", "")):
+        with pytest.raises(Misuse):
+            supersede(run=run, group=group, account=account)
+
+
+def test_a_night_starts_each_run_once(api: Cluster, account: Path) -> None:
+    """A second attempt finds the runs of the first; another night has its own; nothing of a name stands in a run as it is."""
+    ref = "refs/heads/$(id)"
+    event = base64.b64encode(ref.encode()).decode()
+    wanted = (Wanted(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)
+    first = reconcile(tonight=Tonight(time="1", wanted=wanted), account=account)
+    assert len(first.started) == 1
+    again = reconcile(tonight=Tonight(time="1", wanted=wanted), account=account)
+    assert (again.started, again.there) == ((), first.started)
+    assert reconcile(tonight=Tonight(time="2", wanted=wanted), account=account).started != first.started
+    assert "$(id)" not in str(api.workflows)
+    assert {run["spec"]["workflowTemplateRef"]["name"] for run in api.workflows.values()} == {"release"}
