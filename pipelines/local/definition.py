@@ -155,6 +155,7 @@ class Template:
     outputs: tuple[OutputParameter, ...]
     retry: Retry | None
     mutexes: tuple[str, ...]
+    """Their names, which may hold inputs."""
     pod: Pod | None
     dag: Dag | None
     where: str

@@ -20,6 +20,7 @@ from pipelines.errors import Refused
 from pipelines.local import plan as plans
 from pipelines.local.definition import TemplateName
 from pipelines.local.documents import Documents
+from pipelines.local.mutexes import Mutexes
 from pipelines.local.nodes import Node, Outcome, Phase, Spot
 from pipelines.local.plan import Plan
 from pipelines.local.pods import Setting
@@ -106,7 +107,7 @@ class _Engine:
             keep=keep,
             slots=threading.Semaphore(slots),
             counter=itertools.count(1),
-            mutexes={mutex: threading.Lock() for template in plan.templates.values() for mutex in template.mutexes},
+            mutexes=Mutexes(),
         )
         self.stages = [Stage(), Stage()]
         self.names = {

@@ -15,11 +15,11 @@ RETRIES = "retries"
 
 
 def check_inputs(template: Template, known: frozenset[str]) -> None:
-    """Refuse inputs whose defaults read anything but the workflow's own names."""
+    """Refuse inputs whose defaults read anything but the workflow's own names, and mutexes named by what a template has not."""
     for parameter in template.inputs:
         _check(parameter.value or "", known, f"{template.where}.inputs.{parameter.name}")
     for name in template.mutexes:
-        _check(name, frozenset(), f"{template.where}.synchronization")
+        _check(name, known | _inputs(template), f"{template.where}.synchronization")
 
 
 def check_pod(template: Template, known: frozenset[str]) -> None:

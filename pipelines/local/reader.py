@@ -165,7 +165,7 @@ def _mutexes(place: Place) -> tuple[str, ...]:
     if not place.has("synchronization"):
         return ()
     synchronization = place.at("synchronization").map("synchronization")
-    return tuple(mutex.map("mutex").at("name").text() for mutex in synchronization.items("mutexes"))
+    return tuple(mutex.map("mutex").at("name").tagged() for mutex in synchronization.items("mutexes"))
 
 
 def _dag(place: Place, parallelism: int | None) -> Dag:

@@ -7,13 +7,13 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.local import retries, substitution
 from pipelines.local.dag import DagRun
 from pipelines.local.definition import Container, Parameter, Pod, Retry, Template, TemplateName
+from pipelines.local.mutexes import DUPLICATE, Mutexes
 from pipelines.local.names import RETRIES
 from pipelines.local.nodes import Kind, Node, Phase, Spot
 from pipelines.local.plan import Plan, value_of
@@ -35,8 +35,7 @@ class Shared:
     keep: bool
     slots: threading.Semaphore
     counter: itertools.count[int]
-    mutexes: dict[str, threading.Lock]
-    """Filled before the run, so that nobody makes one twice."""
+    mutexes: Mutexes
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,12 @@ class Runner:
         try:
             scope = {**self.names, **self._inputs(template, arguments)}
             ready = _Ready(template, _resolved(template, scope, 0), scope)
+            mutexes = [substitution.resolve(mutex, scope) for mutex in template.mutexes]
         except Unresolvable as error:
             return self.decided(spot, template, Phase.ERROR, str(error))
-        with ExitStack() as held:
-            for mutex in sorted(template.mutexes):
-                held.enter_context(self.shared.mutexes[mutex])
+        if len(set(mutexes)) != len(mutexes):
+            return self.decided(spot, template, Phase.ERROR, DUPLICATE)
+        with self.shared.mutexes.hold(mutexes, self.stage):
             if template.retry is None:
                 return self._attempt(ready, spot, None)
             return self._try(ready, template.retry, spot)

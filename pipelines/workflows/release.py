@@ -80,7 +80,7 @@ def release() -> WorkflowTemplate:
 
 
 def _pods() -> list[ContainerSet]:
-    decoded = ("lane", "reason", "repo", "revision", "ref")
+    decoded = ("lane", "reason", "repo", "revision", "ref", "mutex")
     return [
         pod("decode", (DECODE,), results=decoded, deadline_seconds=600, workspace="64Mi"),
         pod(
@@ -108,7 +108,7 @@ def _pods() -> list[ContainerSet]:
 
 
 def _release() -> DAG:
-    decoded = {name: f"{{{{tasks.decode.outputs.parameters.{name}}}}}" for name in ("repo", "revision", "ref")}
+    decoded = {name: f"{{{{tasks.decode.outputs.parameters.{name}}}}}" for name in ("repo", "revision", "ref", "mutex")}
     return DAG(
         name=NAME,
         inputs=_given(value=False),
@@ -172,7 +172,8 @@ def _work() -> DAG:
     ]
     return _Unhurried(
         name=WORK,
-        inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild")],
+        inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild", "mutex")],
+        synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
         outputs=_outputs("verdict"),

@@ -73,11 +73,14 @@ def code_from_parameters(document: Document) -> list[str]:
 
 
 def choices_by_parameters(document: Document) -> list[str]:
-    """No parameter picks a Secret, an image, an account, a registry, a namespace, a template or a path."""
+    """No parameter picks a Secret, an image, an account, a registry, a namespace, a template or a path.
+
+    What a template must not run beside may be one: an input that gets what `decode` made of the repository's address, and nothing else.
+    """
     broken = [
         f"{path} = {text}"
         for path, text in texts(document["spec"])
-        if PARAMETER.search(text) and _CHOOSING.search(path)
+        if PARAMETER.search(text) and _CHOOSING.search(path) and not _is_decoded_mutex(document, path, text)
     ]
     choosing = re.compile(r"registry|namespace|service-?account|image-pull|mirror|docker-config|credential")
     broken += [
@@ -87,6 +90,38 @@ def choices_by_parameters(document: Document) -> list[str]:
         if choosing.search(parameter["name"])
     ]
     return broken
+
+
+def _is_decoded_mutex(document: Document, path: str, text: str) -> bool:
+    """Whether a text is a mutex's whole name, from an input that every caller of its template feeds with decode's output `mutex`."""
+    place = re.fullmatch(r"templates\[(\d+)\]\.synchronization\.mutexes\[\d+\]\.name", path)
+    name = re.fullmatch(r"\{\{inputs\.parameters\.([a-z-]+)\}\}", text)
+    if not place or not name:
+        return False
+    own = templates(document)[int(place[1])]
+    given = [
+        _is_decoded(document, template["dag"]["tasks"], argument["value"])
+        for template in templates(document)
+        for task in template.get("dag", {}).get("tasks", [])
+        if task.get("template") == own["name"]
+        for argument in task["arguments"]["parameters"]
+        if argument["name"] == name[1]
+    ]
+    bare = {"name": name[1]} in own["inputs"]["parameters"]
+    return bool(given) and all(given) and bare and own["name"] != document["spec"]["entrypoint"]
+
+
+def _is_decoded(document: Document, tasks: list[Document], value: str) -> bool:
+    """Whether a value is the output `mutex` of a task that runs the step decode."""
+    source = re.fullmatch(r"\{\{tasks\.([a-z-]+)\.outputs\.parameters\.mutex\}\}", value)
+    called = {task["name"]: task.get("template") for task in tasks}
+    return source is not None and any(
+        container.get("args", [])[:2] == ["step", "decode"]
+        for template in templates(document)
+        if template["name"] == called.get(source[1])
+        for container in containers(template)
+        if container["name"] == "main"
+    )
 
 
 def lacking(document: Document) -> list[str]:

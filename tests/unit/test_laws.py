@@ -117,6 +117,33 @@ def test_each_law_catches_what_breaks_it(
 @pytest.mark.parametrize(
     "change",
     [
+        lambda release, work: work["synchronization"]["mutexes"][0].update(name="x-{{inputs.parameters.mutex}}"),
+        lambda release, work: work["synchronization"]["mutexes"][0].update(name="{{inputs.parameters.repo}}"),
+        lambda release, work: argument(release, "mutex").update(value="{{inputs.parameters.repo}}"),
+        lambda release, work: argument(release, "mutex").update(value="{{tasks.decode.outputs.parameters.repo}}"),
+        lambda release, work: argument(release, "mutex").update(value="{{tasks.work.outputs.parameters.mutex}}"),
+        lambda release, work: work["inputs"]["parameters"][-1].update(default="x"),
+        lambda release, work: work["synchronization"].update(semaphores=[{"name": "{{inputs.parameters.mutex}}"}]),
+    ],
+)
+def test_only_what_decode_makes_names_a_mutex(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+    """A mutex's name is an input that decode's output `mutex` alone feeds; anything else is a choice by a parameter."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "release"))
+    template = {template["name"]: template for template in document["spec"]["templates"]}
+    change(template["release"], template["work"])
+    assert workflows.choices_by_parameters(document)
+
+
+def argument(release: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an argument of the task `work`."""
+    (work,) = (task for task in release["dag"]["tasks"] if task["name"] == "work")
+    found: dict[str, Any] = next(one for one in work["arguments"]["parameters"] if one["name"] == name)
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         lambda t, c: t.update(containerset={}),
         lambda t, c: c["env"][0]["valueFrom"]["configMapKeyRef"].update(optinal=True),
         lambda t, c: t["retryStrategy"]["backoff"].update(max="1m"),
