@@ -1,0 +1,157 @@
+"""What stands in the cluster beside Shipway while it is measured: a pod to type in, and the system that Shipway replaces.
+
+That system is written here for the measurement, after its shape: Argo's git artifact into a volume, a pod that builds with
+a builder of its own and a registry cache in mode=max, and a pod that tells of the end. It runs the same image on the same
+controller, so what differs is the shape.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from tests.e2e.installation import Installation
+from tests.e2e.place import kubectl
+
+HAND = "by-hand"
+ROOTLESS = {
+    "allowPrivilegeEscalation": True,
+    "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+    "seccompProfile": {"type": "Unconfined"},
+    "appArmorProfile": {"type": "Unconfined"},
+}
+USER = {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
+# What `build` of clone-build-push may use.
+RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "4", "memory": "8Gi"}}
+BUILD = """
+buildctl --addr "$1" build --frontend dockerfile.v0 --local "context=$2" --local "dockerfile=$2" \
+  --output "type=image,name=$3,push=true,registry.insecure=true" ${4:+\
+  --export-cache "type=registry,ref=$4,mode=max,registry.insecure=true" \
+  --import-cache "type=registry,ref=$4,registry.insecure=true"}
+"""
+# $1: the commit's folder or repository, $2: the image, $3: the cache.
+STANDING = f"""
+set -e; build() {{ {BUILD} }}
+rm -rf /work/source; git clone --quiet --depth 1 "$1" /work/source
+build unix:///work/buildkitd.sock /work/source "$2"
+"""
+OWN = f"""
+set -e; build() {{ {BUILD} }}
+into=$(mktemp -d /work/XXXXXX); source=$1
+case "$1" in http*) source=$into/source; git clone --quiet --depth 1 "$1" "$source";; esac
+rootlesskit buildkitd --rootless --root "$into/root" --addr "unix://$into/socket" \
+  --oci-worker-no-process-sandbox --config /configuration/buildkitd.toml 2> "$into/log" & daemon=$!
+until buildctl --addr "unix://$into/socket" debug workers > /dev/null 2>&1; do sleep 0.1; done
+build "unix://$into/socket" "$source" "$2" "$3"
+kill "$daemon"; wait "$daemon" || true
+"""
+
+
+def stand(installation: Installation) -> None:
+    """Make the pod to type in, with a standing buildkitd beside it, and the volume of the replaced system; wait for both."""
+    place, registry = installation.namespace, installation.where.registry
+    toml = f'[otel]\nsocketPath = "/tmp/otel.sock"\n[worker.containerd]\nenabled = false\n[registry."{registry}"]\nhttp = true\n'
+    _create(place, "ConfigMap", HAND, data={"buildkitd.toml": toml})
+    daemon = ["rootlesskit", "buildkitd", "--rootless", "--root=/work/buildkit", "--addr=unix:///work/buildkitd.sock"]
+    options = ["--oci-worker-no-process-sandbox", "--config=/configuration/buildkitd.toml"]
+    containers = [
+        _container(installation, "buildkitd", [*daemon, *options]),
+        _container(installation, "shell", ["sleep", "infinity"]),
+    ]
+    pod = {"containers": containers, "volumes": [_configuration(), _empty("work"), _empty("tmp")]}
+    _create(place, "Pod", HAND, spec={**pod, "securityContext": USER, "automountServiceAccountToken": False})
+    _volume(place)
+    kubectl(place, "wait", "--for=condition=Ready", "--timeout=300s", f"pod/{HAND}")
+
+
+def type_in(installation: Installation, script: str, *words: str) -> str:
+    """Run a script in the pod and return what it wrote."""
+    return kubectl(installation.namespace, "exec", HAND, "-c", "shell", "--", "sh", "-c", script, "sh", *words)
+
+
+def replaced(installation: Installation, repo: str, image: str, cache: str) -> dict[str, Any]:
+    """Return the Workflow of the replaced system for the head of a branch."""
+    source = {"name": "source", "path": "/work/{{workflow.name}}", "git": {"repo": repo, "revision": "main"}}
+    shared = {"name": "source", "persistentVolumeClaim": {"claimName": HAND}}
+    fetch = {**_container(installation, "", ["ls", "/work/{{workflow.name}}"]), "securityContext": {"runAsUser": 0}}
+    fetch["volumeMounts"] = [{"name": "source", "mountPath": "/work"}]
+    build = _container(installation, "", ["sh", "-c", OWN, "sh", "/source/{{workflow.name}}", image, cache])
+    build["volumeMounts"].append({"name": "source", "mountPath": "/source", "readOnly": True})
+    told = f"http://{installation.where.registry}/v2/"
+    notify = _container(installation, "", ["python3", "-c", f"import urllib.request as r; r.urlopen({told!r})"])
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": "replaced-"},
+        "spec": {
+            "entrypoint": "all",
+            "onExit": "notify",
+            "serviceAccountName": "shipway-workflow",
+            "automountServiceAccountToken": False,
+            "executor": {"serviceAccountName": "shipway-executor"},
+            "volumes": [shared, _configuration(), _empty("work"), _empty("tmp")],
+            "templates": [
+                {
+                    "name": "all",
+                    "dag": {
+                        "tasks": [
+                            {"name": "fetch", "template": "fetch"},
+                            {"name": "build", "template": "build", "depends": "fetch"},
+                        ]
+                    },
+                },
+                {
+                    "name": "fetch",
+                    "inputs": {"artifacts": [source]},
+                    "container": fetch,
+                    "securityContext": {"runAsUser": 0},
+                },
+                {"name": "build", "container": build, "securityContext": USER},
+                {"name": "notify", "container": notify, "securityContext": USER},
+            ],
+        },
+    }
+
+
+def forget(place: str) -> None:
+    """Remove what does not end with the namespace."""
+    kubectl(place, "delete", "persistentvolume", f"shipway-bench-{place}", "--ignore-not-found", "--wait=false")
+
+
+def _container(installation: Installation, name: str, command: list[str]) -> dict[str, Any]:
+    mounts = [("work", "/work"), ("tmp", "/tmp"), ("configuration", "/configuration")]
+    return {
+        **({"name": name} if name else {}),
+        "image": installation.where.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "env": [{"name": "XDG_RUNTIME_DIR", "value": "/tmp"}, {"name": "HOME", "value": "/tmp"}],
+        "resources": RESOURCES,
+        "securityContext": ROOTLESS,
+        "volumeMounts": [{"name": volume, "mountPath": path} for volume, path in mounts],
+    }
+
+
+def _volume(place: str) -> None:
+    """Claim a volume of the cluster's own classes, or else of a folder of its one node."""
+    claim: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    if not json.loads(kubectl(place, "get", "storageclass", "-o", "json"))["items"]:
+        name = f"shipway-bench-{place}"
+        claim |= {"storageClassName": "", "volumeName": name}
+        folder = {"path": f"/tmp/{name}-{secrets.token_hex(3)}", "type": "DirectoryOrCreate"}
+        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": folder}
+        _create(place, "PersistentVolume", name, spec={**spec, "persistentVolumeReclaimPolicy": "Delete"})
+    _create(place, "PersistentVolumeClaim", HAND, spec=claim)
+
+
+def _create(place: str, kind: str, name: str, **content: object) -> None:
+    kubectl(place, "create", "-f", "-", given={"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **content})
+
+
+def _configuration() -> dict[str, Any]:
+    return {"name": "configuration", "configMap": {"name": HAND}}
+
+
+def _empty(name: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {}}
