@@ -1,0 +1,190 @@
+"""Runs of `release` in one process, a piece at a time, so that they can be held up, interleaved and dropped.
+
+Everything is the steps' own code over a real repository and a real registry, but for two things that take seconds and are tested
+elsewhere: a build makes a small image of the files and the bases that it was given, and charts are not linted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.errors import ShipwayError
+from pipelines.model.chart import ChartReport
+from pipelines.model.handover import Built, Checkout
+from pipelines.model.plan import ImageJob, Planned
+from pipelines.steps.chart_clone import chart_clone
+from pipelines.steps.chart_publish import chart_publish
+from pipelines.steps.clone import clone
+from pipelines.steps.plan import plan
+from pipelines.steps.push import push
+from pipelines.steps.retag import retag
+from pipelines.steps.tagging import REVISION, VERSION
+from pipelines.steps.verdict import verdict
+from tests import oci_images
+from tests.shipway_process import Images
+
+Build = Callable[[Checkout, Path, ImageJob], Built]
+"""Makes the image of a checkout in the folder `image` of a workspace."""
+Run = Generator[str, None, None]
+"""Gives the name of each piece that it has done; it is dropped by not asking for the next one."""
+
+
+def small_image(checkout: Checkout, work: Path, item: ImageJob) -> Built:
+    """Make an image that differs when the files of its context or its bases do."""
+    content = hashlib.sha256()
+    context = work / "source" / checkout.path
+    for path in sorted(path for path in context.rglob("*") if path.is_file()):
+        content.update(f"{path.relative_to(context)} {path.read_text()}\n".encode())
+    for base in checkout.bases:
+        content.update(f"{base.name} {base.digest}\n".encode())
+    notes = {REVISION: checkout.commit, VERSION: item.version or checkout.commit[:12]}
+    _, descriptor = oci_images.image(work / "image", content.hexdigest(), annotations=notes)
+    return Built(digest=descriptor.digest, name=item.name, version="1", size=1, layers=1, builder="none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Releases:
+    """A repository that is released into one project of a registry."""
+
+    repo: Path
+    address: str
+    project: str
+    folder: Path
+    """For what the runs leave."""
+    build: Build = field(default=small_image, repr=False)
+
+    @property
+    def images(self) -> Images:
+        """What the project holds."""
+        return Images(self.address, self.project)
+
+    def plan(self, revision: str, ref: str = "", *, now: int = 0, rebuild: tuple[str, ...] = ()) -> Planned:
+        """Plan as the step does; raises what it raises."""
+        return plan(
+            repo=str(self.repo),
+            revision=revision,
+            ref=ref,
+            now=now,
+            rebuild=rebuild,
+            credentials=self._nothing,
+            docker_config=self._nothing,
+            registry=self.address,
+            project=self.project,
+            plain_http=self.address,
+        )
+
+    def run(self, revision: str, ref: str = "", *, rebuild: tuple[str, ...] = ()) -> Run:
+        """Give a run's pieces one after the other, and raise at the end what its verdict raises."""
+        planned = self.plan(revision, ref, rebuild=rebuild)
+        yield "plan"
+        waves = (getattr(planned, f"wave_{number}") for number in range(1, 9))
+        for item in (item for wave in waves for item in wave):
+            # A wave goes on whatever became of the one before.
+            with contextlib.suppress(ShipwayError):
+                yield from self._image(planned, item)
+        if planned.charts:
+            with contextlib.suppress(ShipwayError):
+                yield from self._charts(planned)
+        if planned.untagged:
+            again = self.plan(planned.commit, planned.ref, now=planned.now, rebuild=rebuild)
+            with contextlib.suppress(ShipwayError):
+                retag(
+                    planned=again,
+                    repo=str(self.repo),
+                    credentials=self._nothing,
+                    docker_config=self._nothing,
+                    registry=self.address,
+                    project=self.project,
+                    plain_http=self.address,
+                )
+            yield "tags"
+        verdict(planned=self.plan(planned.commit, planned.ref, now=planned.now, rebuild=rebuild))
+
+    def finish(self, revision: str, ref: str = "", *, rebuild: tuple[str, ...] = ()) -> None:
+        """Run to the end; raises what the verdict raises."""
+        for _ in self.run(revision, ref, rebuild=rebuild):
+            pass
+
+    def _image(self, planned: Planned, item: ImageJob) -> Run:
+        with self._workspace() as work:
+            checkout = clone(
+                repo=str(self.repo),
+                revision=planned.commit,
+                ref=planned.ref,
+                path=item.path,
+                build_args=item.build_args,
+                platform=item.platform,
+                pins=item.pins,
+                source=work / "source",
+                bases=work / "bases",
+                credentials=self._nothing,
+                docker_config=self._nothing,
+                registry=self.address,
+                project=self.project,
+                plain_http=self.address,
+            )
+            built = self.build(checkout, work, item)
+            yield f"{item.name} is built"
+            push(
+                checkout=checkout,
+                built=built,
+                name=item.name,
+                key=item.key,
+                version_tag=item.version,
+                image=work / "image",
+                bases=work / "bases",
+                credentials=self._nothing,
+                docker_config=self._nothing,
+                registry=self.address,
+                project=self.project,
+                plain_http=self.address,
+            )
+            yield f"{item.name} is pushed"
+
+    def _charts(self, planned: Planned) -> Run:
+        with self._workspace() as work:
+            found = chart_clone(
+                repo=str(self.repo),
+                revision=planned.commit,
+                ref=planned.ref,
+                source=work / "source",
+                archives=work / "archives",
+                unpacked=work / "unpacked",
+                credentials=self._nothing,
+                docker_config=self._nothing,
+                registry=self.address,
+                project=self.project,
+                plain_http=self.address,
+            )
+            checked = tuple(chart.path for chart in found.charts)
+            yield "charts are packed"
+            chart_publish(
+                checkout=found,
+                report=ChartReport(checked=checked, findings=(), errors=0, warnings=0),
+                archives=work / "archives",
+                docker_config=self._nothing,
+                registry=self.address,
+                project=self.project,
+                plain_http=self.address,
+            )
+            yield "charts are pushed"
+
+    @property
+    def _nothing(self) -> Path:
+        """Return a folder without logins."""
+        return self.folder / "none"
+
+    @contextlib.contextmanager
+    def _workspace(self) -> Iterator[Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work)
