@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.reference import Reference, key_tag
@@ -13,7 +13,7 @@ from pipelines.plan.graph import Graph
 from pipelines.plan.key import Ingredients
 from pipelines.plan.observed import Answer, Observed, Previous
 from pipelines.steps import tags
-from pipelines.steps.tagging import REVISION
+from pipelines.steps.tagging import REVISION, VERSION, release_of
 from pipelines.tools import registry_manifest
 from pipelines.tools.registry import Registry
 from pipelines.tools.registry_connection import QUESTIONS, Unanswered
@@ -51,6 +51,11 @@ class Observer:
             questions += [(name, tag) for tag in (*wanted.moving, wanted.version, wanted.latest, own) if tag]
         found = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
         keys = {name: found[name, key_tag(ingredients.key)] for name, ingredients in made.items()}
+        others = [
+            name for name in made if wanted.latest and found[name, wanted.latest].digest not in {"", keys[name].digest}
+        ]
+        at = in_parallel(lambda name: self._released(name, found[name, wanted.latest]), others, at_once=QUESTIONS)
+        found |= {(name, wanted.latest): answer for name, answer in zip(others, at, strict=True)}
         absent = [name for name, answer in keys.items() if answer.absent]
         candidates = [*wanted.moving, tags.LATEST]
         previous = in_parallel(lambda name: self._previous(name, candidates, found), absent, at_once=QUESTIONS)
@@ -80,6 +85,14 @@ class Observer:
     def _tag(self, question: tuple[str, str]) -> Answer:
         name, tag = question
         return self._ask(self._reference(name, tag), _named)
+
+    def _released(self, name: str, answer: Answer) -> Answer:
+        """Return an answer with the version that the release tags of its image say, where there are any."""
+        try:
+            version = release_of(self.client, self._reference(name, tags.LATEST), answer.digest)
+        except Transient as error:
+            return Answer(unknown=f"{self.registry} did not answer ({error.seen or error.what})")
+        return replace(answer, notes={**answer.notes, VERSION: str(version)}) if version else answer
 
     def _ask(
         self, reference: Reference, read: Callable[[Manifest, Reference], Answer], *, mirrored: bool = False

@@ -7,7 +7,7 @@ looks again: whoever wrote last has seen everything that was written before, and
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import semver
@@ -130,22 +130,26 @@ class Tagging:
         )
 
     def raise_latest(self, version: str) -> bool:
-        """Let `latest` name the highest release when this run's version is above what it names; return whether it is ours.
+        """Let `latest` name the highest release when that is above what it names; return whether it is this run's image.
 
-        Needs the version's own tag to be set before. What `latest` names without a version in it is left alone.
+        Needs the version's own tag to be set before. Which version `latest` is at, the release tags of its image say, for an
+        image may be older than its version. What has neither such a tag nor a version in its labels is left alone.
         """
         ours = tags.version_of(version)
         assert ours is not None
         for _ in range(_ROUNDS):
             current = self.registry.resolve(self.image.with_tag(tags.LATEST))
-            highest, target = self._highest(ours)
+            highest, target = next(releases(self.registry, self.image), (ours, self.digest))
+            highest, target = max((ours, self.digest), (highest, target))
             if current is not None:
                 there = current.descriptor.digest
-                has = ours if there == self.digest else self._version(current)
+                if there == target:
+                    return there == self.digest
+                has = release_of(self.registry, self.image, there) or self._version(current)
                 if has is None:
                     _say(f"{tags.LATEST} names {there}, which has no version: move it by hand once")
                     return False
-                if there == target or has >= highest or has > ours:
+                if has >= highest:
                     return there == self.digest
             self._move(tags.LATEST, target)
         raise Transient(
@@ -153,15 +157,6 @@ class Tagging:
             seen=f"it was moved {_ROUNDS} times",
             todo="run it again when fewer runs move it",
         )
-
-    def _highest(self, ours: semver.Version) -> tuple[semver.Version, Digest]:
-        """Return the highest release of the repository, this run's at least, and its digest."""
-        known = [tag for tag in self.registry.tags(self.image) if tags.is_release(tag)]
-        above = [(v, tag) for tag in known if (v := tags.version_of(tag)) is not None and v > ours]
-        for found, tag in sorted(above, reverse=True):
-            if manifest := self.registry.resolve(self.image.with_tag(tag)):
-                return found, manifest.descriptor.digest
-        return ours, self.digest
 
     def _version(self, manifest: Manifest) -> semver.Version | None:
         reference = self.image.with_digest(manifest.descriptor.digest)
@@ -193,6 +188,20 @@ class Tagging:
     def _move(self, tag: str, digest: Digest) -> None:
         self.registry.tag(self.image.with_digest(digest), tag)
         _say(f"{self.image.name}:{tag} names {digest}")
+
+
+def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Version, Digest]]:
+    """Give each release of a repository with its digest, the highest first, each asked for when it is wanted; raises Transient."""
+    known = [tag for tag in registry.tags(image) if tags.is_release(tag)]
+    for found, tag in sorted(((tags.version_of(tag), tag) for tag in known), reverse=True):
+        if manifest := registry.resolve(image.with_tag(tag)):
+            assert found is not None
+            yield found, manifest.descriptor.digest
+
+
+def release_of(registry: Registry, image: Reference, digest: str) -> semver.Version | None:
+    """Return the highest release that an image is, or None; raises Transient."""
+    return next((version for version, other in releases(registry, image) if other == digest), None)
 
 
 def _annotation(registry: Registry, reference: Reference, manifest: Manifest, name: str) -> str:
