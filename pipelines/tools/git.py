@@ -240,6 +240,19 @@ class Git:
             raise self._error(f"cannot fetch the history of {ref} of {url}", done, url)
         return repository.call("merge-base", "--is-ancestor", commit, _FETCHED).code == 0
 
+    def merge_base(self, url: RepositoryUrl, commit: str, other: str, folder: Path) -> str:
+        """Return the last commit that two commits have in common, or an empty text where there is none.
+
+        Fetches their histories without files into a new repository in `folder`. Raises what `fetch` raises.
+        """
+        repository = self._create(url, commit, folder)
+        repository.call("config", "remote.history.url", _address(url))
+        specs = [f"+{commit}:{_FETCHED}", f"+{other}:{_FETCHED}-other"]
+        done = self._fetch(repository, "--filter=tree:0", address="history", specs=specs)
+        if done.code != 0:
+            raise self._error(f"cannot fetch the history of {commit} of {url}", done, url)
+        return repository.call("merge-base", commit, other).stdout.strip()
+
     def times(self, url: RepositoryUrl, refs: Iterable[str], folder: Path) -> Mapping[str, int]:
         """Return when each ref's tag or commit was made, in seconds since 1970, by full name; those without a date are left out.
 

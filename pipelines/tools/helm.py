@@ -58,6 +58,13 @@ class Helm:
         flags = ["--include-crds", *(["--debug"] if debug else [])]
         return self._run("template", "release", chart.resolve(), *flags, *_values(values))
 
+    def render(
+        self, chart: Path, *, release: str, namespace: str, values: Sequence[Path] = (), crds: bool = True
+    ) -> Completed:
+        """Render a chart's folder as Argo CD does: under a release's name, for a namespace, with or without its definitions."""
+        flags = [f"--namespace={namespace}", *(["--include-crds"] if crds else [])]
+        return self._run("template", release, chart.resolve(), *flags, *_values(values))
+
     def _run(self, *words: str | Path) -> Completed:
         for name in ("", "cache", "config", "data", "tmp"):
             (self._home / name).mkdir(parents=True, exist_ok=True)
@@ -83,6 +90,9 @@ class Helm:
             "HELM_DATA_HOME": str(self._home / "data"),
             "HELM_NO_PLUGINS": "1",
             "KUBECONFIG": str(self._home / "no-kubeconfig"),
+            # Helm lives for milliseconds: collecting garbage takes a quarter of its processor time and gains nothing.
+            "GOGC": "off",
+            "GOMEMLIMIT": "1GiB",
         }
 
 
