@@ -31,6 +31,7 @@ KEYS: Mapping[str, str] = {
     "max-age": "age of images that the nightly run builds again, where shipway.yaml gives none: 12h, 7d, 4w; default: 7d",
     "reconcile-days": "age in days up to which the nightly run looks at protected tags; default: 7",
     "maintainers": "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say",
+    "forges": "kinds of the forges that runs report to, as host=github or host=gitea, separated by commas; default: github.com=github",
     "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
 }

@@ -68,6 +68,11 @@ class RepositoryUrl(str):
         return f"ssh://{match['login'].rpartition('@')[2]}" if match else ""
 
     @property
+    def path(self) -> str:
+        """What follows the host of an address over the network, without slashes at its ends; empty for a folder."""
+        return _split(self)[1]
+
+    @property
     def local_path(self) -> str:
         """The folder this address names, or an empty string for a remote one."""
         if self.scheme != "file":

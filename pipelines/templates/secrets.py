@@ -38,5 +38,7 @@ SUPERSEDE = Secret(name="shipway-supersede", folder="account")
 """The token of the account that may list and stop runs."""
 RECONCILE = Secret(name="shipway-reconcile", folder="account")
 """The token of the account that may start runs."""
+FORGE = Secret(name="shipway-forge", folder="forge")
+"""Logins to the APIs of forges, a token or an App's key for each host."""
 BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")
 """What Dockerfiles ask for by id."""

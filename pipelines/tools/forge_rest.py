@@ -1,0 +1,183 @@
+"""What GitHub's API and Gitea's have in common, which is most: the same paths, and nearly the same objects.
+
+Every operation is tried again as a whole, looking first: a comment or a pull request whose answer was lost is found by the
+next attempt, and is not made twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from pipelines.tools.forge import Branch, PullRequest, State, Status
+from pipelines.tools.forge_http import ForgeApi, Taken
+from pipelines.tools.registry_connection import Unanswered
+
+
+class RestForge:
+    """A forge with the common API; what differs is in `GitHub` and `Gitea`."""
+
+    state_field = "state"
+    """Where a status that was read says its state."""
+    longest_description = 140
+    longest_text = 65_000
+    """Of a comment or a pull request's body, in characters."""
+
+    def __init__(self, api: ForgeApi, *, web: str) -> None:
+        """Use an API; `web` is the address of the repository's own page."""
+        self.api = api
+        self.web = web
+        self.path = f"/repos/{'/'.join(quote(part, safe='') for part in api.repository.split('/'))}"
+
+    def is_own(self, comment: dict[str, Any]) -> bool:
+        """Return whether this login wrote a comment."""
+        raise NotImplementedError
+
+    def open_pull_requests(self, head: str) -> list[dict[str, Any]]:
+        """Return the open pull requests of a branch of this repository."""
+        raise NotImplementedError
+
+    def status(self, commit: str, context: str) -> Status | None:
+        """Return the newest status of this context, or None."""
+        what = f"the statuses of {commit} cannot be read"
+        path = f"{self.path}/commits/{quote(commit, safe='')}/status"
+
+        def look() -> Status | None:
+            for item in self.api.pages(path, inside="statuses", what=what):
+                if item.get("context") == context:
+                    return Status(
+                        context=context,
+                        state=_state(item.get(self.state_field), what),
+                        description=str(item.get("description") or ""),
+                        url=str(item.get("target_url") or ""),
+                    )
+            return None
+
+        return self.api.network.persist(look)
+
+    def set_status(self, commit: str, status: Status) -> None:
+        """Give the commit a status."""
+        body = {
+            "context": status.context,
+            "state": str(status.state),
+            "description": _cut(" ".join(status.description.split()), self.longest_description),
+            **({"target_url": status.url} if status.url.startswith(("https://", "http://")) else {}),
+        }
+        path = f"{self.path}/statuses/{quote(commit, safe='')}"
+        self._persist("POST", path, body, what=f"the status of {commit} cannot be set")
+
+    def comment(self, number: int, marker: str, text: str) -> str:
+        """Write the one comment of a pull request that the marker is hidden in, and return its address."""
+        hidden = f"<!-- {marker} -->"
+        body = {"body": _cut(f"{hidden}\n{text}", self.longest_text)}
+        what = f"the comment under pull request {number} cannot be written"
+        comments = f"{self.path}/issues/{number}/comments"
+
+        def write() -> str:
+            for item in self.api.pages(comments, what=what):
+                if str(item.get("body") or "").startswith(hidden) and self.is_own(item):
+                    if item.get("body") == body["body"]:
+                        return str(item.get("html_url") or "")
+                    place = f"{self.path}/issues/comments/{int(item['id'])}"
+                    return str(self.api.call("PATCH", place, body=body, what=what).value.get("html_url") or "")
+            return str(self.api.call("POST", comments, body=body, what=what).value.get("html_url") or "")
+
+        return self.api.network.persist(write)
+
+    def pull_request(self, head: str, *, base: str = "") -> PullRequest | None:
+        """Return the open pull request of a branch, or None."""
+        return self.api.network.persist(lambda: self._found(head, base))
+
+    def propose(self, *, head: str, base: str, title: str, body: str) -> PullRequest:
+        """Return the open pull request of `head` to `base` with this title and text."""
+        what = f"a pull request of {head} to {base} cannot be opened"
+        wanted = {"title": _cut(title, 250), "body": _cut(body, self.longest_text)}
+
+        def write() -> PullRequest:
+            found = self._found(head, base)
+            if found is None:
+                try:
+                    made = self.api.call(
+                        "POST", f"{self.path}/pulls", body={**wanted, "head": head, "base": base}, what=what
+                    )
+                except Taken:
+                    # Another run has opened it since.
+                    found = self._found(head, base)
+                    if found is None:
+                        raise
+                else:
+                    return _pull_request(made.value, what)
+            if (found.title, found.body) == (wanted["title"], wanted["body"]):
+                return found
+            place = f"{self.path}/pulls/{found.number}"
+            return _pull_request(self.api.call("PATCH", place, body=wanted, what=what).value, what)
+
+        return self.api.network.persist(write)
+
+    def branch(self, name: str) -> Branch | None:
+        """Return what the forge knows of a branch, or None."""
+        what = f"the branch {name} cannot be looked at"
+        # Gitea takes a branch's slashes as they are, and GitHub takes either.
+        path = f"{self.path}/branches/{quote(name, safe='/')}"
+
+        def look() -> Branch | None:
+            answer = self.api.call("GET", path, allow=(404,), what=what)
+            if answer.status == 404:
+                self.default_branch()  # a repository that is not to be seen is no branch that is not there
+                return None
+            commit = answer.value.get("commit") or {}
+            return Branch(
+                name=name,
+                commit=str(commit.get("sha") or commit.get("id") or ""),
+                protected=bool(answer.value.get("protected")),
+            )
+
+        return self.api.network.persist(look)
+
+    def default_branch(self) -> str:
+        """Return the branch that pull requests are made to unless another is named."""
+        what = f"{self.api.repository} cannot be looked at"
+        found = self.api.network.persist(lambda: self.api.call("GET", self.path, what=what).value)
+        return str(found.get("default_branch") or "")
+
+    def commit_link(self, commit: str) -> str:
+        """Return the address of a page that shows a commit."""
+        return f"{self.web}/commit/{quote(commit, safe='')}"
+
+    def compare_link(self, old: str, new: str) -> str:
+        """Return the address of a page that shows what came between."""
+        return f"{self.web}/compare/{quote(old, safe='/')}...{quote(new, safe='/')}"
+
+    def _found(self, head: str, base: str) -> PullRequest | None:
+        what = f"the pull requests of {head} cannot be read"
+        found = [_pull_request(item, what) for item in self.open_pull_requests(head)]
+        return next((one for one in found if one.head == head and base in {"", one.base}), None)
+
+    def _persist(self, method: str, path: str, body: dict[str, str], *, what: str) -> None:
+        self.api.network.persist(lambda: self.api.call(method, path, body=body, what=what))
+
+
+def _pull_request(value: Any, what: str) -> PullRequest:
+    try:
+        return PullRequest(
+            number=int(value["number"]),
+            url=str(value.get("html_url") or ""),
+            head=str(value["head"]["ref"]),
+            base=str(value["base"]["ref"]),
+            title=str(value.get("title") or ""),
+            body=str(value.get("body") or ""),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Unanswered(what, seen="the answer is no pull request") from error
+
+
+def _state(text: object, what: str) -> State:
+    # Gitea also knows warning and skipped, which nothing of ours writes.
+    try:
+        return State(str(text))
+    except ValueError as error:
+        raise Unanswered(what, seen=f"a status is {str(text)[:40]!r}") from error
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
