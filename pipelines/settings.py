@@ -32,6 +32,9 @@ KEYS: Mapping[str, str] = {
     "reconcile-days": "age in days up to which the nightly run looks at protected tags; default: 7",
     "maintainers": "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say",
     "forges": "kinds of the forges that runs report to, as host=github or host=gitea, separated by commas; default: github.com=github",
+    "environments": "address of the environments repository, which deployments write to and Argo CD applies",
+    "environments-branch": "branch of it; default: its default branch",
+    "deploy-author": "who deployments' commits are by: Name <address>",
     "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
 }

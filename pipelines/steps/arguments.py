@@ -13,6 +13,7 @@ Ref: TypeAlias = Annotated[
     str, Arg("full name of the branch or tag that the commit was found under, where the revision is a commit id")
 ]
 GitLogin: TypeAlias = Annotated[Path, Arg("folder of the Git credential; may be missing")]
+GitWriteLogin: TypeAlias = Annotated[Path, Arg("folder of the Git credential that may push; may be missing")]
 PullLogins: TypeAlias = Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")]
 PushLogins: TypeAlias = Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")]
 Source: TypeAlias = Annotated[Path, Arg("folder that the commit is checked out into")]
@@ -23,3 +24,14 @@ ChartsUnder: TypeAlias = Annotated[str, Arg("host and path that charts are publi
 ChartHosts: TypeAlias = Annotated[str, Arg("hosts that dependencies are fetched from", setting="chart-hosts")]
 PlainHttp: TypeAlias = Annotated[str, Arg("registries without TLS", setting="plain-http")]
 CaFile: TypeAlias = Annotated[str, Arg("further certificate authorities", setting="ca-file")]
+EnvironmentsRepository: TypeAlias = Annotated[
+    str, Arg("address of the environments repository", setting="environments")
+]
+EnvironmentsBranch: TypeAlias = Annotated[
+    str, Arg("branch of it; empty: its default branch", setting="environments-branch")
+]
+DeployAuthor: TypeAlias = Annotated[
+    str, Arg("who deployments' commits are by, Name <address>", setting="deploy-author")
+]
+ForgeLogins: TypeAlias = Annotated[Path, Arg("folder of logins for forges; may be missing")]
+Forges: TypeAlias = Annotated[str, Arg("which forge each host is", setting="forges")]
