@@ -35,7 +35,7 @@ EVERYTHING: dict[str, Any] = {
             "namespaces": ["shop", "shop-*"],
             "clusterName": "production",
             "revision": "released",
-            "sync": {"selfHeal": False, "stages": False, "createNamespaces": False},
+            "sync": {"selfHeal": True, "stages": False, "createNamespaces": False},
             "kinds": {"cluster": [{"group": "apiextensions.k8s.io", "kind": "CustomResourceDefinition"}]},
         },
         {"name": "by-hand", "namespaces": ["x"], "sync": {"automated": False}},
@@ -55,9 +55,9 @@ EVERYTHING: dict[str, Any] = {
 REFUSED: dict[str, dict[str, Any]] = {
     "repository is empty": {"environments": [{"name": "dev", "namespaces": ["a"]}]},
     "environment dev: namespaces is empty": {"repository": GIT, "environments": [{"name": "dev"}]},
-    "sync.stages needs sync.selfHeal": {
+    "sync.stages and sync.selfHeal exclude each other": {
         "repository": GIT,
-        "environments": [{"name": "dev", "namespaces": ["a"], "sync": {"selfHeal": False}}],
+        "environments": [{"name": "dev", "namespaces": ["a"], "sync": {"selfHeal": True}}],
     },
     "rolling edge: there is no environment dev": {**EVERYTHING, "environments": []},
     "/environments/0/name": {"repository": GIT, "environments": [{"name": "default", "namespaces": ["a"]}]},
@@ -114,7 +114,7 @@ def test_an_environment_is_synced_as_it_says() -> None:
     assert [step["matchExpressions"][0]["values"][0] for step in steps] == list(STAGES)
     assert [step["maxUpdate"] for step in steps] == ["100%", "100%", 1, "100%"]
     assert "strategy" not in sets["prod"]["spec"]
-    assert sets["prod"]["spec"]["template"]["spec"]["syncPolicy"]["automated"] == {"prune": True, "selfHeal": False}
+    assert sets["prod"]["spec"]["template"]["spec"]["syncPolicy"]["automated"] == {"prune": True, "selfHeal": True}
     assert sets["prod"]["spec"]["generators"][0]["git"]["revision"] == "released"
     assert "CreateNamespace=false" in sets["prod"]["spec"]["templatePatch"]
     by_hand = sets["by-hand"]["spec"]

@@ -6,8 +6,8 @@
 {{- if and .environment.cluster (not .environment.clusterName) }}{{ $_ := set $whole "clusterName" "" }}{{ end -}}
 {{- $revision := $whole.revision | default .root.Values.revision -}}
 {{- $_ := set $whole "revision" $revision -}}
-{{- if and $whole.sync.stages $whole.sync.automated (not $whole.sync.selfHeal) -}}
-{{- fail (printf "environment %s: sync.stages needs sync.selfHeal, for Argo CD syncs in stages whatever is out of sync" $whole.name) -}}
+{{- if and $whole.sync.stages $whole.sync.automated $whole.sync.selfHeal -}}
+{{- fail (printf "environment %s: sync.stages and sync.selfHeal exclude each other, for in stages Argo CD syncs what a commit changes alone: set one of them to false" $whole.name) -}}
 {{- end -}}
 {{- if not $whole.namespaces }}{{ fail (printf "environment %s: namespaces is empty: name those that it may use" $whole.name) }}{{ end -}}
 {{- if not (or $whole.cluster $whole.clusterName) }}{{ fail (printf "environment %s: name its cluster" $whole.name) }}{{ end -}}
