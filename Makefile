@@ -92,6 +92,10 @@ bench-cluster: dev-ready tools ## Measure on the cluster that KUBECONFIG names: 
 e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
 	@$(BIN)/pytest tests/e2e -m cluster $(T)
 
+.PHONY: soak
+soak: dev-ready test-packages tools ## Kill releases on this machine, many times over, and try histories: ARGS='--kills 10 --histories 10'
+	@$(BIN)/python -m tests.soak.local $(ARGS)
+
 .PHONY: soak-cluster
 soak-cluster: dev-ready ## Break runs on the cluster, many times over, and count what came of them: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak $(ARGS)
