@@ -12,21 +12,19 @@ from pipelines.templates import pod as pods
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
-from pipelines.workflows import chart_release, clone_build_push
+from pipelines.workflows import arrival, chart_release, clone_build_push
 
 NAME = "release"
 WORK = "work"
 DEADLINE_SECONDS = 12 * 3600
 _PLANNING_SECONDS = 1800
-_SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
 _PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
 
-DECODE = StepContainer(step="decode", name="main", size=_SMALL, inputs=("event", "repo", "revision", "ref"))
 PLAN = StepContainer(
     step="plan",
     name="main",
     size=_PLANNER,
-    inputs=("repo", "revision", "ref", "rebuild"),
+    inputs=("repo", "revision", "ref", "rebuild", "max-age"),
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
 )
@@ -34,20 +32,22 @@ AGAIN = StepContainer(
     step="plan",
     name="again",
     size=_PLANNER,
-    inputs=("repo", "revision", "ref", "rebuild", "now"),
+    inputs=("repo", "revision", "ref", "rebuild", "max-age", "now"),
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
 )
 RETAG = StepContainer(
     step="retag",
     name="main",
-    size=_SMALL,
+    size=arrival.SMALL,
     inputs=("repo",),
     fixed={"planned": "out/again", "credentials": "../git", "docker-config": "../push"},
     secrets=(GIT, PUSH),
     after=("again",),
 )
-VERDICT = StepContainer(step="verdict", name="main", size=_SMALL, fixed={"planned": "out/again"}, after=("again",))
+VERDICT = StepContainer(
+    step="verdict", name="main", size=arrival.SMALL, fixed={"planned": "out/again"}, after=("again",)
+)
 
 _WAVES = tuple(f"wave-{number}" for number in range(1, MOST_WAVES + 1))
 _ITEM = {
@@ -80,9 +80,8 @@ def release() -> WorkflowTemplate:
 
 
 def _pods() -> list[ContainerSet]:
-    decoded = ("lane", "reason", "repo", "revision", "ref", "mutex")
     return [
-        pod("decode", (DECODE,), results=decoded, deadline_seconds=600, workspace="64Mi"),
+        *arrival.pods(),
         pod(
             "plan",
             (PLAN,),
@@ -108,16 +107,17 @@ def _pods() -> list[ContainerSet]:
 
 
 def _release() -> DAG:
-    decoded = {name: f"{{{{tasks.decode.outputs.parameters.{name}}}}}" for name in ("repo", "revision", "ref", "mutex")}
+    told = ("repo", "revision", "ref", "mutex", "max-age")
+    decoded = {name: f"{{{{tasks.decode.outputs.parameters.{name}}}}}" for name in told}
     return DAG(
         name=NAME,
         inputs=_given(value=False),
         tasks=[
-            Task(name="decode", template="decode", arguments=_arguments(_inputs("event", "repo", "revision", "ref"))),
+            *arrival.tasks(_inputs("event", "repo", "revision", "ref")),
             Task(
                 name=WORK,
                 template=WORK,
-                depends="decode",
+                depends=arrival.ARRIVED,
                 when="{{tasks.decode.outputs.parameters.lane}} == trusted",
                 arguments=_arguments({**decoded, **_inputs("rebuild")}),
             ),
@@ -133,7 +133,9 @@ def _work() -> DAG:
     }
     commit = {"revision": "{{tasks.plan.outputs.parameters.commit}}", "ref": found["ref"]}
     tasks: list[Task | m.DAGTask] = [
-        Task(name="plan", template="plan", arguments=_arguments(_inputs("repo", "revision", "ref", "rebuild")))
+        Task(
+            name="plan", template="plan", arguments=_arguments(_inputs("repo", "revision", "ref", "rebuild", "max-age"))
+        )
     ]
     before = "plan"
     for wave in _WAVES:
@@ -161,18 +163,18 @@ def _work() -> DAG:
             template="retag",
             depends=_after("charts"),
             when=f"{found['untagged']} > 0",
-            arguments=_arguments({**_inputs("repo", "rebuild"), **commit, "now": found["now"]}),
+            arguments=_arguments({**_inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}),
         ),
         Task(
             name="verdict",
             template="verdict",
             depends=_after("retag"),
-            arguments=_arguments({**_inputs("repo", "rebuild"), **commit, "now": found["now"]}),
+            arguments=_arguments({**_inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}),
         ),
     ]
     return _Unhurried(
         name=WORK,
-        inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild", "mutex")],
+        inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild", "max-age", "mutex")],
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
@@ -182,7 +184,7 @@ def _work() -> DAG:
 
 def _given(*, value: bool) -> list[Parameter]:
     """Return what a run may be given, as the workflow's arguments or as the inputs of its first template."""
-    containers = (DECODE, StepContainer(step="plan", name="plan", size=_PLANNER, inputs=("rebuild",)))
+    containers = (arrival.DECODE, StepContainer(step="plan", name="plan", size=_PLANNER, inputs=("rebuild",)))
     return pods.arguments(containers) if value else pods.inputs(containers)
 
 

@@ -112,11 +112,11 @@ def _is_decoded_mutex(document: Document, path: str, text: str) -> bool:
 
 
 def _is_decoded(document: Document, tasks: list[Document], value: str) -> bool:
-    """Whether a value is the output `mutex` of a task that runs the step decode."""
+    """Whether a value is the output `mutex` of a task that runs the step decode, or locate, which gives on what decode made."""
     source = re.fullmatch(r"\{\{tasks\.([a-z-]+)\.outputs\.parameters\.mutex\}\}", value)
     called = {task["name"]: task.get("template") for task in tasks}
     return source is not None and any(
-        container.get("args", [])[:2] == ["step", "decode"]
+        container.get("args", [])[:2] in (["step", "decode"], ["step", "locate"])
         for template in templates(document)
         if template["name"] == called.get(source[1])
         for container in containers(template)

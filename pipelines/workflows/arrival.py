@@ -1,0 +1,70 @@
+"""How a run begins: what the event is, whether the repository bears it out, and which run of its branch goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hera.workflows import ContainerSet, Parameter, Task
+
+from pipelines.templates.pod import Size, StepContainer, pod
+from pipelines.templates.secrets import GIT, SUPERSEDE
+
+SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
+DECODE = StepContainer(step="decode", name="decode", size=SMALL, inputs=("event", "repo", "revision", "ref"))
+LOCATE = StepContainer(
+    step="locate",
+    name="main",
+    size=SMALL,
+    fixed={"decoded": "out/decode", "credentials": "../git"},
+    secrets=(GIT,),
+    after=("decode",),
+)
+STOP = StepContainer(
+    step="supersede",
+    name="main",
+    size=SMALL,
+    inputs=("run", "group"),
+    fixed={"account": "../account"},
+    secrets=(SUPERSEDE,),
+)
+RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "mutex", "group", "max-age")
+
+
+def pods() -> list[ContainerSet]:
+    """Return the templates `decode`, whose outputs are RESULTS, and `supersede`."""
+    return [
+        pod("decode", (DECODE, LOCATE), results=RESULTS, deadline_seconds=900, workspace="1Gi"),
+        pod(
+            "supersede",
+            (STOP,),
+            results=("newest", "stopped"),
+            deadline_seconds=300,
+            workspace="64Mi",
+            account=SUPERSEDE.name,
+        ),
+    ]
+
+
+def tasks(arguments: Mapping[str, str]) -> list[Task]:
+    """Return the tasks `decode` and `supersede`; the second is for runs that events started.
+
+    A person's run neither stops others nor is stopped. The night's waits for its turn, and a newer push stops it.
+    """
+    told = "{{tasks.decode.outputs.parameters.%s}}"
+    lane, kind = told % "lane", told % "kind"
+    given = {"run": "{{workflow.name}}", "group": told % "group"}
+    return [
+        Task(name="decode", template="decode", arguments=[Parameter(name=n, value=v) for n, v in arguments.items()]),
+        Task(
+            name="supersede",
+            template="supersede",
+            depends="decode.Succeeded",
+            when=f"{lane} != ignored && {kind} != manual && {kind} != nightly",
+            arguments=[Parameter(name=name, value=value) for name, value in given.items()],
+        ),
+    ]
+
+
+_ENDS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
+ARRIVED = f"decode.Succeeded && ({' || '.join(f'supersede.{end}' for end in _ENDS)})"
+"""Newest-run-wins saves work and decides nothing: where it fails, the run goes on."""

@@ -1,0 +1,46 @@
+"""`reconcile`: once a night, a run for every branch and tag that somebody may have missed."""
+
+from __future__ import annotations
+
+from hera.workflows import WorkflowTemplate
+
+from pipelines.templates import pod as pods
+from pipelines.templates.pod import StepContainer, pod
+from pipelines.templates.secrets import GIT, RECONCILE
+from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows.arrival import SMALL
+
+NAME = "reconcile"
+LOOK = StepContainer(
+    step="look", name="look", size=SMALL, inputs=("event",), fixed={"credentials": "../git"}, secrets=(GIT,)
+)
+START = StepContainer(
+    step="reconcile",
+    name="main",
+    size=SMALL,
+    fixed={"tonight": "out/look", "account": "../account"},
+    secrets=(RECONCILE,),
+    after=("look",),
+)
+
+
+def reconcile() -> WorkflowTemplate:
+    """Return the WorkflowTemplate: the calendar's event in, the names of the runs out.
+
+    The container that asks the repository has no right in the cluster; the one that starts runs has no login to Git.
+    """
+    return workflow_template(
+        [
+            pod(
+                NAME,
+                (LOOK, START),
+                results=("started", "there"),
+                deadline_seconds=1800,
+                workspace="1Gi",
+                account=RECONCILE.name,
+            )
+        ],
+        title="Starts a run for each branch and tag that is looked at every night",
+        arguments=pods.arguments((LOOK,)),
+        deadline_seconds=3600,
+    )
