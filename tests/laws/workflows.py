@@ -120,7 +120,6 @@ def _is_decoded(document: Document, tasks: list[Document], value: str) -> bool:
         for template in templates(document)
         if template["name"] == called.get(source[1])
         for container in containers(template)
-        if container["name"] == "main"
     )
 
 
