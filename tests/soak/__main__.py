@@ -16,22 +16,19 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.embedded import deployment
-from tests import git_server
 from tests.e2e.installation import FINAL, Installation, Run
 from tests.e2e.place import kubectl, lacking, place
 from tests.git_repositories import Repository
-from tests.git_server import GitServer
 from tests.soak import faults
-from tests.soak.faults import Fault, Target
+from tests.soak.faults import CONTAINERS, Fault, Target
+from tests.soak.git_process import GitProcess
 
-CONTAINERS = ("clone", "build", "main")
 TEMPLATE = "clone-build-push"
 PATIENCE_SECONDS = 900.0
 
@@ -59,33 +56,41 @@ class Count:
 class Soak:
     """One installation, one repository, and the digest it gives when nothing happens."""
 
-    def __init__(self, installation: Installation, git: GitServer, gate: GitServer) -> None:
-        """Build once undisturbed."""
+    def __init__(self, installation: Installation, git: GitProcess, gate: GitProcess) -> None:
+        """Break nothing yet."""
         self.installation, self.git, self.gate = installation, git, gate
-        self.expected = self._digest(installation.run(TEMPLATE, **self._arguments()))
+        self.expected = ""
+
+    def prepare(self, fault: Fault) -> None:
+        """Install what a fault needs, and build once undisturbed."""
+        self.installation.configure(fault.values, builder=fault.builder)
+        self.gate.open()
+        fault.before(self.installation.namespace)
+        self.expected = self._digest(self.installation.run(TEMPLATE, **self._arguments()))
         assert self.expected, "the undisturbed run failed"
 
     def strike(self, name: str, fault: Fault, container: str) -> tuple[str, bool, float]:
         """Hold a run in a container, let the fault strike, and return what came of it, whether the digest was right, and when."""
+        fault.before(self.installation.namespace)
         server = self.gate if container == "build" else self.git
-        if container == "main":
-            _close(self.gate)
-        else:
-            _close(server)
+        (self.gate if container == "main" else server).close()
         run = self.installation.start(TEMPLATE, **self._arguments())
         if container == "main":
-            assert self.gate.held.wait(PATIENCE_SECONDS)
-            _close(server)
-            _open(self.gate)
-        assert server.held.wait(PATIENCE_SECONDS), f"{name} in {container}: the run never came so far"
+            assert self.gate.holds(PATIENCE_SECONDS)
+            server.close()
+            self.gate.open()
+        assert server.holds(PATIENCE_SECONDS), f"{name} in {container}: the run never came so far"
         pods = sorted(self.installation.pods(run), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-        fault(Target(namespace=self.installation.namespace, pod=pods[-1]["metadata"]["name"], container=container))
+        pod = pods[-1]["metadata"]["name"]
+        fault.strike(Target(namespace=self.installation.namespace, pod=pod, container=container, git=self.git))
         began = time.monotonic()
-        _open(server)
+        server.open()
         ended = self._ended(run)
         took = time.monotonic() - began
         if ended.phase == "Succeeded":
             return "completed", self._digest(ended) == self.expected, took
+        sys.stderr.write(f"{run} {ended.phase}: {ended.attempts}\n")
+        fault.before(self.installation.namespace)
         again = self.installation.run(TEMPLATE, **self._arguments())
         return ("rerun" if again.phase == "Succeeded" else "lost"), self._digest(again) == self.expected, took
 
@@ -106,35 +111,28 @@ class Soak:
         return run.outputs.get("digest", "")
 
 
-def _close(server: GitServer) -> None:
-    server.held.clear()
-    server.hold = threading.Event()
-
-
-def _open(server: GitServer) -> None:
-    hold, server.hold = server.hold, None
-    if hold is not None:
-        hold.set()
-
-
 @contextlib.contextmanager
 def _installed() -> Iterator[Soak]:
     where, namespace = place(), f"shipway-soak-{secrets.token_hex(3)}"
     deployment.publish_base(where.registry)
     kubectl(namespace, "create", "namespace", namespace)
-    try:
-        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-            git, gate = (stack.enter_context(git_server.serving(Path(folder), host=where.host)) for _ in range(2))
-            made = Repository(Path(folder) / "app")
-            made.write(
-                "Dockerfile", f"FROM shipway.local/busybox:static\nRUN wget -q -O /dev/null {gate.url}/x || true\n"
-            )
-            made.commit()
-            installation = Installation(where, namespace)
-            installation.configure()
-            yield Soak(installation, git, gate)
-    finally:
-        subprocess.run(["kubectl", "delete", "namespace", namespace, "--wait=false"], capture_output=True, check=False)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        stack.callback(_forget, namespace)
+        folder = Path(name)
+        (folder / "git").mkdir()
+        servers = []
+        for control in ("control", "gate"):
+            servers.append(GitProcess(folder / "git", where.host, folder / control))
+            stack.callback(servers[-1].kill)
+        git, gate = servers
+        made = Repository(folder / "git" / "app")
+        made.write("Dockerfile", f"FROM shipway.local/busybox:static\nRUN wget -q -O /dev/null {gate.url}/x || true\n")
+        made.commit()
+        yield Soak(Installation(where, namespace), git, gate)
+
+
+def _forget(namespace: str) -> None:
+    subprocess.run(["kubectl", "delete", "namespace", namespace, "--wait=false"], capture_output=True, check=False)
 
 
 def main() -> int:
@@ -143,7 +141,7 @@ def main() -> int:
         prog="python -m tests.soak", description=__doc__.partition("\n")[0] if __doc__ else ""
     )
     parser.add_argument("--runs", type=int, default=10, help="runs of each fault in each container (default: 10)")
-    parser.add_argument("--only", default="", help="a fault's name")
+    parser.add_argument("--only", default=[], action="append", help="a fault's name; may be repeated")
     parser.add_argument("--container", default="", choices=["", *CONTAINERS])
     given = parser.parse_args()
     if why := lacking():
@@ -152,8 +150,11 @@ def main() -> int:
     bad = 0
     with _installed() as soak:
         for name, fault in faults.known().items():
-            for container in CONTAINERS:
-                if given.only in {"", name} and given.container in {"", container}:
+            if given.only and name not in given.only:
+                continue
+            soak.prepare(fault)
+            for container in fault.containers:
+                if given.container in {"", container}:
                     count = _count(soak, name, fault, container, given.runs)
                     bad += count.lost + count.wrong
                     sys.stdout.write(json.dumps(asdict(count)) + "\n")
