@@ -43,6 +43,7 @@ class Command:
 COMMANDS = {
     "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
     "plan": Command("pipelines.cli.plan", "say what would be built and released for a commit, and why"),
+    "impact": Command("pipelines.cli.impact", "show what a commit changes in the applications of every environment"),
     "release": Command(
         "pipelines.cli.release", "build, release and deploy whatever a commit declares and nobody has yet"
     ),

@@ -8,7 +8,7 @@ nothing is fetched. Otherwise what Chart.lock pins is fetched, each archive once
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.errors import ShipwayError
@@ -89,6 +89,31 @@ def plan(
     )
 
 
+def pack(
+    tree: Tree, registry: ChartRegistry, repositories: ChartRepositories, path: str
+) -> tuple[Packed | None, tuple[Finding, ...]]:
+    """Return one chart of a tree packed, without asking whether it is published; None where findings say what is wrong.
+
+    Raises Transient or Misconfigured where a repository gives no answer.
+    """
+    needed: dict[str, None] = {}
+
+    def need(one: str) -> None:
+        for parent in tree.edges[one].parents if one in tree.edges else ():
+            if parent not in needed:
+                need(parent)
+        needed.setdefault(one)
+
+    planner = _Planner(tree, registry, repositories, ())
+    if path in tree.edges:
+        charts.waves(tree.parents())
+        need(path)
+        planner.fetch(needed)
+        for one in needed:
+            planner.pack(one)
+    return planner.packed.get(path), (*tree.findings, *planner.findings)
+
+
 def _told(chart: Chart, item: PlannedChart) -> Finding:
     """Return the finding that tells a pull request what a release would refuse."""
     files = ", ".join(item.differs[:10]) + " …" * (len(item.differs) > 10)
@@ -136,6 +161,10 @@ class _Planner:
                 if item.file not in self._theirs.get(path, {})
             ]
         )
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Fetch every dependency of charts from outside."""
+        self._fetch([item for path in paths for item in self._tree.edges[path].externals])
 
     def pack(self, path: str) -> None:
         """Pack one chart whose parents are packed, or find what keeps it from being so."""

@@ -37,11 +37,17 @@ STEPS: dict[str, str] = {
     "plan": "pipelines.steps.plan:plan",
     "retag": "pipelines.steps.retag:retag",
     "verdict": "pipelines.steps.verdict:verdict",
+    "check-clone": "pipelines.steps.check_clone:check_clone",
+    "check-build": "pipelines.steps.check_build:check_build",
+    "check-verdict": "pipelines.steps.check_verdict:check_verdict",
+    "report": "pipelines.steps.report:report",
     "check-installation": "pipelines.steps.check_installation:check_installation",
     "chart-clone": "pipelines.steps.chart_clone:chart_clone",
     "chart-check": "pipelines.steps.chart_check:chart_check",
     "chart-publish": "pipelines.steps.chart_publish:chart_publish",
     "chart-version": "pipelines.steps.chart_version:chart_version",
+    "impact-gather": "pipelines.steps.impact_gather:impact_gather",
+    "impact": "pipelines.steps.impact:impact",
 }
 """Each step's name and where its function is; loaded only when asked for."""
 

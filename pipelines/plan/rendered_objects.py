@@ -1,0 +1,167 @@
+"""What a chart rendered, made fit for comparing and for showing: in one order, without noise, with secrets masked.
+
+A masked value keeps a keyed hash, so that a change of it shows, and nothing else of it does.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from pipelines.errors import ShipwayError
+from pipelines.plan.rendered import Document, identity
+
+VERSION_LABELS = frozenset({"helm.sh/chart", "chart", "app.kubernetes.io/version"})
+"""Labels that move with a chart's version and mean nothing for what runs."""
+_CHECKSUM = re.compile(r"^(?:checksum[/.-].*|.*/checksum.*|.*checksum)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"pass(?:wd|word|phrase)?(?![a-z])|pwd|secret|token|api[-_.]?key|access[-_.]?key|private[-_.]?key|credential|"
+    r"auth(?![a-z])|dsn|connection[-_.]?string|salt",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<login>[^\s/@:]*:[^\s/@]+)@", re.IGNORECASE)
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_LINE = re.compile(
+    rf"^(?P<name>[ \t]*[\"']?[\w.-]*(?:{_SECRET_NAME.pattern})[\w.-]*[\"']?[ \t]*[:=][ \t]*)(?P<value>\S.*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line of a configuration file that stands in an object as one text."""
+_OPTION = re.compile(r"^(?P<name>--?[A-Za-z0-9._-]+=)(?P<value>.+)$", re.DOTALL)
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedObject:
+    """One object, ready to be compared."""
+
+    name: str
+    """`Deployment web`, with its namespace where it names one."""
+    text: str
+    """YAML with secrets masked, without what follows."""
+    checksums: str
+    """Annotations that restart pods when something else changes."""
+    labels: str
+    """Labels that name the chart's version."""
+
+
+def objects(documents: Iterable[Document], *, key: bytes) -> dict[str, RenderedObject]:
+    """Return the objects of a release by what tells one from all others; `key` hashes secrets.
+
+    Raises ShipwayError naming the template for a document that is no object.
+    """
+    found: dict[str, RenderedObject] = {}
+    for document in documents:
+        if not document.is_object:
+            seen = document.fault or f"it has no kind or no apiVersion: {document.text.strip()[:100]}"
+            raise ShipwayError(f"{document.source} renders something that is no object of Kubernetes", seen=seen)
+        value = copy.deepcopy(document.value)
+        group, kind, namespace, name = identity(value)
+        _mask(value, kind, key)
+        checksums, labels = _without_noise(value)
+        found[json.dumps([group, kind, namespace, name])] = RenderedObject(
+            name=f"{kind} {f'{namespace}/' if namespace else ''}{name}",
+            text=yaml.dump(_ordered(value), Dumper=_DUMPER, width=1000, allow_unicode=True),
+            checksums=json.dumps(checksums, sort_keys=True, default=str),
+            labels=json.dumps(labels, sort_keys=True, default=str),
+        )
+    return found
+
+
+def _without_noise(value: Any, path: str = "") -> tuple[Json, Json]:
+    """Take checksums and labels of the chart's version out of an object, and return them by place."""
+    checksums: Json = {}
+    labels: Json = {}
+    if isinstance(value, dict):
+        for key, item in list(value.items()):
+            place = f"{path}.{key}"
+            if isinstance(item, dict) and key in {"labels", "annotations", "matchLabels"}:
+                for name in [name for name in item if name in VERSION_LABELS and key != "matchLabels"]:
+                    labels[f"{place}.{name}"] = item.pop(name)
+                for name in [name for name in item if key == "annotations" and _CHECKSUM.match(str(name))]:
+                    checksums[f"{place}.{name}"] = item.pop(name)
+            more = _without_noise(item, place)
+            checksums |= more[0]
+            labels |= more[1]
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            more = _without_noise(item, f"{path}[{number}]")
+            checksums |= more[0]
+            labels |= more[1]
+    return checksums, labels
+
+
+def _ordered(value: Any) -> Any:
+    """Return a value with lists whose items have names, each another one, in the order of these names."""
+    if isinstance(value, dict):
+        return {str(key): _ordered(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, list):
+        items = [_ordered(item) for item in value]
+        names = [item.get("name") for item in items if isinstance(item, dict)]
+        if len(names) == len(items) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+            return sorted(items, key=lambda item: str(item["name"]))
+        return items
+    return value
+
+
+def _mask(value: Json, kind: str, key: bytes) -> None:
+    if kind == "Secret":
+        for field in ("data", "stringData"):
+            held = value.get(field)
+            if isinstance(held, Mapping):
+                value[field] = {name: _hidden(text, key) for name, text in held.items()}
+            elif held is not None:
+                value[field] = _hidden(held, key)
+    elif kind == "ConfigMap" and isinstance(value.get("data"), Mapping):
+        value["data"] = {
+            name: _hidden(text, key) if _SECRET_NAME.search(str(name)) else text for name, text in value["data"].items()
+        }
+    for name, item in value.items():
+        value[name] = _masked(item, key)
+
+
+def _masked(value: Any, key: bytes) -> Any:
+    """Return a value without values of environment variables and options that are named like secrets, logins, private keys."""
+    if isinstance(value, dict):
+        name = value.get("name")
+        if isinstance(name, str) and "value" in value and _SECRET_NAME.search(name):
+            value["value"] = _hidden(value["value"], key)
+        return {field: _masked(item, key) for field, item in value.items()}
+    if isinstance(value, list):
+        found = []
+        after_option = False
+        for item in value:
+            found.append(_hidden(item, key) if after_option and isinstance(item, str) else _masked(item, key))
+            # Of `--password VALUE` the value is the next word.
+            after_option = isinstance(item, str) and item.startswith("-") and "=" not in item and _is_secret(item)
+        return found
+    if isinstance(value, str):
+        option = _OPTION.match(value)
+        if option and _is_secret(option["name"]):
+            return option["name"] + _hidden(option["value"], key)
+        if "\n" in value:
+            value = _LINE.sub(lambda match: match["name"] + _hidden(match["value"], key), value)
+        text = _LOGIN.sub(lambda match: f"{match['scheme']}{_hidden(match['login'], key)}@", value)
+        return _PEM.sub(lambda match: _hidden(match[0], key), text)
+    return value
+
+
+def _is_secret(option: str) -> bool:
+    return _SECRET_NAME.search(option) is not None and not re.search(
+        r"(?:file|path|name|dir)=?$", option, re.IGNORECASE
+    )
+
+
+def _hidden(value: Any, key: bytes) -> str:
+    if isinstance(value, str) and value.startswith("(secret "):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return f"(secret {hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:8]})" if text else ""

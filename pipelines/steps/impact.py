@@ -1,0 +1,160 @@
+"""The step `impact`: renders the applications that a commit touches, as they are and as they would be, and tells the difference.
+
+It runs strangers' templates, and has neither a credential nor a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.model.impact import ApplicationImpact, Gathered, Impact, Rendering, Touched
+from pipelines.plan import helm_messages, rendered, rendered_objects
+from pipelines.plan import impact as differences
+from pipelines.plan.rendered_objects import RenderedObject
+from pipelines.steps.signature import Arg
+from pipelines.tools.helm import Helm
+
+_FORM = 1
+"""Counts up whenever what is kept of a rendering changes."""
+_KEY = "key"
+_TIME_LIMIT = 60.0
+
+
+def impact(
+    *,
+    gathered: Annotated[Gathered, Arg("what the step impact-gather found")],
+    folder: Annotated[Path, Arg("folder of charts and values")] = Path("impact"),
+    rendered: Annotated[
+        Path, Arg("folder that keeps what was rendered, with secrets hashed; it may be taken again")
+    ] = Path("rendered"),
+) -> Impact:
+    """Render every application before and after a commit, and return what differs, with secrets masked.
+
+    A rendering is kept under everything that decides it, so only what changed is rendered again. An application that cannot be
+    rendered any more is part of the result; none of that fails this step.
+
+    Example:
+        shipway step impact --gathered=out/gather --outputs=out/impact
+    """
+    with tempfile.TemporaryDirectory(prefix="shipway-") as home:
+        renderer = _Renderer(Helm(Path(home), timeout_seconds=_TIME_LIMIT), folder, rendered)
+        both = (item for touched in gathered.touched for item in (touched.before, touched.after))
+        wanted = list(dict.fromkeys(item for item in both if item))
+        with ThreadPoolExecutor(max_workers=1 + len(os.sched_getaffinity(0))) as pool:
+            results = dict(zip(wanted, pool.map(renderer.render, wanted), strict=True))
+    impacts = [_compared(item, results) for item in gathered.touched]
+    told = [item for item in impacts if item.changes or item.fault]
+    unchanged = len(impacts) - len(told)
+    markdown = differences.page(gathered, told, unchanged)
+    sys.stderr.write(f"{markdown.splitlines()[0]}\n")
+    return Impact(
+        commit=gathered.commit,
+        base=gathered.base,
+        changed=sum(bool(item.changes) or not item.was_broken for item in told),
+        unchanged=unchanged,
+        broken=sum(bool(item.fault) and not item.was_broken for item in told),
+        rendered=renderer.ran,
+        cached=len(wanted) - renderer.ran,
+        markdown=markdown,
+        impact=tuple(told),
+    )
+
+
+class _Renderer:
+    """Runs Helm for what was not rendered before."""
+
+    def __init__(self, helm: Helm, folder: Path, kept: Path) -> None:
+        self._helm = helm
+        self._folder = folder
+        self._kept = kept
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._key = _key(kept / _KEY)
+        self._version = helm.version()
+        self._ran: list[str] = []
+
+    @property
+    def ran(self) -> int:
+        """How many times Helm rendered."""
+        return len(self._ran)
+
+    def render(self, item: Rendering) -> dict[str, RenderedObject] | str:
+        """Return the objects of a rendering, or what Helm says in their place; raises Misconfigured, Transient."""
+        decided = [_FORM, self._version, item.chart, item.release, item.namespace, item.values, item.skip_crds]
+        name = hashlib.sha256(json.dumps(decided).encode() + self._key).hexdigest()
+        place = self._kept / name[:2] / f"{name}.json"
+        try:
+            found = json.loads(place.read_text(encoding="utf-8"))
+            return {key: RenderedObject(**value) for key, value in found.items()}
+        except (OSError, ValueError, TypeError):
+            pass  # it was never rendered, or half a file is left of it
+        self._ran.append(name)
+        try:
+            made = self._render(item)
+        except Misconfigured:
+            raise
+        except Transient as error:
+            # The chart brought Helm to that, and would again.
+            return f"{error.what}: {error.seen}"
+        except ShipwayError as error:
+            return f"{error.what}: {error.seen}"
+        place.parent.mkdir(exist_ok=True)
+        partial = place.with_name(f"{name}.{secrets.token_hex(4)}")
+        partial.write_text(json.dumps({key: asdict(value) for key, value in made.items()}), encoding="utf-8")
+        partial.replace(place)
+        return made
+
+    def _render(self, item: Rendering) -> dict[str, RenderedObject]:
+        values = [self._folder / "values" / f"{item.values}.yaml"] if item.values else []
+        chart = self._folder / "charts" / item.chart
+        done = self._helm.render(
+            chart, release=item.release, namespace=item.namespace, values=values, crds=not item.skip_crds
+        )
+        if done.code != 0:
+            messages = helm_messages.failure(done.stderr)
+            said = "; ".join(f"{message.file}:{message.line}: {message.text}" for message in messages[:3])
+            raise ShipwayError("helm cannot render it", seen=said.replace(str(chart.resolve()), "").strip()[:1000])
+        return rendered_objects.objects(rendered.documents(done.stdout), key=self._key)
+
+
+def _key(place: Path) -> bytes:
+    """Return the key that secrets are hashed with, one for each folder of renderings."""
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return place.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    return place.read_bytes()
+
+
+def _compared(item: Touched, results: dict[Rendering, dict[str, RenderedObject] | str]) -> ApplicationImpact:
+    before = results[item.before] if item.before else {}
+    after = results[item.after] if item.after else {}
+    fault = item.fault or (after if isinstance(after, str) else "")
+    was_broken = isinstance(before, str)
+    changes, labels_only = (
+        differences.compare(before, after)
+        if not fault and isinstance(before, dict) and isinstance(after, dict)
+        else ((), 0)
+    )
+    return ApplicationImpact(
+        environment=item.environment,
+        application=item.application,
+        chart=item.chart,
+        before=item.before.version if item.before else "",
+        after=item.after.version if item.after else "",
+        changes=changes,
+        labels_only=labels_only,
+        fault=fault,
+        was_broken=was_broken,
+    )

@@ -1,0 +1,144 @@
+"""The charts that an impact needs, packed with their dependencies and unpacked into folders named by their content.
+
+They come from a commit of a Git repository, or from the registry of charts. A chart that is the same on both sides of a change
+is never packed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.model.reference import Digest
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import charts
+from pipelines.plan.charts import Chart
+from pipelines.steps import chart_files, chart_plan, chart_tree
+from pipelines.steps.chart_repository import ChartRepositories
+from pipelines.steps.chart_states import ChartRegistry
+from pipelines.steps.chart_tree import Tree
+from pipelines.tools import chart_archive
+from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git_repository import Entry, GitRepository
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitCharts:
+    """The charts of one commit, checked out without anything else of it."""
+
+    commit: str
+    tree: Tree
+    signatures: Mapping[str, str]
+    """By folder, a hash of everything in the commit that decides the chart, with the charts that it stands on."""
+
+    def named(self, name: str) -> Chart | None:
+        """Return the chart of a name below the registry, web or team/web."""
+        wanted = name.rpartition("/")[2]
+        return next((chart for chart in self.tree.charts.values() if chart.name == wanted), None)
+
+
+@dataclass(kw_only=True)
+class ImpactCharts:
+    """Where charts come from, and the folder that they are unpacked into."""
+
+    git: Git
+    registry: ChartRegistry
+    repositories: ChartRepositories
+    folder: Path
+    work: Path
+    _packed: dict[tuple[str, str], str] = field(default_factory=dict)
+    _commits: dict[tuple[str, str], CommitCharts] = field(default_factory=dict)
+
+    def of_commit(self, url: RepositoryUrl, resolved: Resolved) -> CommitCharts:
+        """Return the charts of a commit; raises what Git raises."""
+        key = (str(url), resolved.commit)
+        if key not in self._commits:
+            root = Path(tempfile.mkdtemp(dir=self.work))
+            repository = self.git.fetch(url, resolved, root / "git", with_files=False)
+            entries = [entry for entry in repository.tree(resolved.commit) if not entry.is_submodule]
+            self._commits[key] = self._read(repository, resolved.commit, entries, root / "files")
+            shutil.rmtree(root / "git")
+        return self._commits[key]
+
+    def from_commit(self, found: CommitCharts, path: str) -> str:
+        """Return the digest of a chart of a commit, which is unpacked under it; raises ShipwayError with what is wrong with it."""
+        key = (found.commit, path)
+        if key not in self._packed:
+            packed, findings = chart_plan.pack(found.tree, self.registry, self.repositories, path)
+            if packed is None:
+                faults = [str(finding) for finding in findings if finding.level != "warning"]
+                raise ShipwayError(f"the chart in {path} cannot be packed", seen="\n".join(faults[:5]))
+            self._packed[key] = self._store(packed.archive, packed.files)
+        return self._packed[key]
+
+    def from_registry(self, name: str, version: str) -> str:
+        """Return the digest of a published chart, which is unpacked under it; raises ShipwayError where there is none."""
+        key = (name, version)
+        if key not in self._packed:
+            reference = self.registry.reference(name, charts.tag(version))
+            manifest = self.registry.published(reference)
+            if manifest is None:
+                raise Misuse(
+                    f"{name} {version} is not in the registry",
+                    seen=str(reference),
+                    todo="release it, or name another version",
+                )
+            files = self.registry.archive(reference, manifest).files
+            self._packed[key] = self._store(chart_archive.pack(name.rpartition("/")[2], files), files)
+        return self._packed[key]
+
+    def from_git(self, repo: str, path: str, revision: str) -> str:
+        """Return the digest of a chart of any Git repository, by path and revision; raises ShipwayError."""
+        url = RepositoryUrl(repo)
+        return self.from_commit(self.of_commit(url, self.git.resolve(url, Revision(revision))), path)
+
+    def _read(self, repository: GitRepository, commit: str, entries: list[Entry], folder: Path) -> CommitCharts:
+        folders = charts.discover(entry.path for entry in entries)
+        wanted = [entry for entry in entries if _inside(entry.path, folders)]
+        self.git.fetch_files(repository, (entry.id for entry in wanted))
+        repository.write(commit, (entry.path for entry in wanted), folder)
+        tree = chart_tree.read(folder, [entry.path for entry in wanted], own=self.registry.address)
+        return CommitCharts(commit=commit, tree=tree, signatures=signatures(tree, wanted))
+
+    def _store(self, archive: bytes, files: Mapping[str, bytes]) -> str:
+        digest = Digest.of(archive).hex
+        if not (self.folder / "charts" / digest).exists():
+            chart_files.write(self.folder / "charts" / digest, files)
+        return digest
+
+
+def signatures(tree: Tree, entries: Iterable[Entry]) -> dict[str, str]:
+    """Return a hash of everything in a commit that decides a chart, by its folder; charts in a circle or broken have their own."""
+    own: dict[str, list[str]] = {path: [] for path in tree.charts}
+    for entry in entries:
+        for folder in _ancestors(entry.path):
+            if folder in own:
+                own[folder].append(f"{entry.mode} {entry.id} {posixpath.relpath(entry.path, folder)}")
+    hashes = {path: _hash(sorted(lines)) for path, lines in own.items()}
+    parents = tree.parents()
+
+    def whole(path: str, above: frozenset[str]) -> str:
+        on = [parent for parent in parents.get(path, ()) if parent not in above]
+        return _hash([hashes[path], *(whole(parent, above | {path}) for parent in on)]) if on else hashes[path]
+
+    return {path: whole(path, frozenset()) for path in tree.charts}
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return [".", *("/".join(parts[: count + 1]) for count in range(len(parts)))]
+
+
+def _inside(path: str, folders: Iterable[str]) -> bool:
+    wanted = set(folders)
+    return any(folder in wanted for folder in _ancestors(path))
+
+
+def _hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

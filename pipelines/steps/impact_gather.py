@@ -1,0 +1,252 @@
+"""The step `impact-gather`: which applications a commit touches, and everything that it takes to render them.
+
+It has the credentials that `impact`, which runs strangers' templates, has not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.model.environments import Application, Environments
+from pipelines.model.impact import Gathered, Rendering, Touched
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import environments, lanes
+from pipelines.plan.git_tree import File, GitTree
+from pipelines.steps.arguments import (
+    CaFile,
+    ChartHosts,
+    ChartsUnder,
+    EnvironmentsBranch,
+    EnvironmentsRepository,
+    GitLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    RegistryHost,
+    Repo,
+    RevisionName,
+)
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.check_out import make_room
+from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
+from pipelines.steps.signature import Arg
+from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """An environments repository at one commit, with the ids and contents of its values files."""
+
+    commit: str
+    found: Environments
+    values: dict[str, bytes]
+
+    def by_place(self) -> dict[str, Application]:
+        """Return the applications by folder."""
+        return {item.folder: item for item in self.found.applications}
+
+
+def impact_gather(
+    *,
+    repo: Repo,
+    revision: RevisionName = "HEAD",
+    base: Annotated[str, Arg("branch, tag or commit to compare with; empty: the default branch")] = "",
+    credentials: GitLogin = Path("../git"),
+    docker_config: PullLogins = Path("../pull"),
+    folder: Annotated[Path, Arg("folder that charts and values are written into")] = Path("impact"),
+    environments_repository: EnvironmentsRepository = "",
+    environments_branch: EnvironmentsBranch = "",
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    chart_hosts: ChartHosts = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
+) -> Gathered:
+    """Find the applications that a commit touches, and bring the charts and values that they had and would have.
+
+    For a repository with charts, these are the applications of the environments repository that use a chart which differs; for the
+    environments repository itself, those whose own files differ. Compared is with the last commit that both have.
+
+    Example:
+        shipway step impact-gather --repo=. --environments-repository=https://git.example.com/team/environments.git --outputs=out/gather
+    """
+    url = RepositoryUrl(repo)
+    make_room(folder)
+    (folder / "values").mkdir(parents=True)
+    settings = ChartSettings(
+        registry=registry,
+        project=project,
+        chart_registry=chart_registry,
+        chart_hosts=chart_hosts,
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="shipway-impact-") as work,
+        Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git,
+    ):
+        published, repositories = settings.connect(Layout.create(Path(work) / "layout"), docker_config)
+        charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
+        head = git.resolve(url, Revision(revision))
+        against = git.resolve(url, Revision(base or "HEAD"))
+        shared = git.merge_base(url, head.commit, against.commit, Path(work) / "history") or against.commit
+        gatherer = _Gatherer(git=git, charts=charts, folder=folder, work=Path(work))
+        own = not environments_repository or lanes.place(url) == lanes.place(RepositoryUrl(environments_repository))
+        before, after = Resolved(commit=shared, ref=""), Resolved(commit=head.commit, ref=head.ref)
+        if own:
+            old, new = gatherer.declared(url, before), gatherer.declared(url, after)
+            touched, untouched = gatherer.by_config(old, new)
+        else:
+            where = RepositoryUrl(environments_repository)
+            new = gatherer.declared(where, git.resolve(where, Revision(environments_branch or "HEAD")))
+            touched, untouched = gatherer.by_charts(
+                new, url, charts.of_commit(url, before), charts.of_commit(url, after)
+            )
+    for item in touched:
+        _say(f"{item.environment}/{item.application}: {item.fault or item.chart}")
+    _say(f"{len(touched)} applications touched, {untouched} not")
+    return Gathered(
+        repo=repo,
+        commit=head.commit,
+        base=shared,
+        environments=new.commit,
+        untouched=untouched,
+        touched=tuple(touched),
+        findings=new.found.findings,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gatherer:
+    git: Git
+    charts: ImpactCharts
+    folder: Path
+    work: Path
+
+    def declared(self, url: RepositoryUrl, resolved: Resolved) -> Declared:
+        """Return what an environments repository declares at a commit."""
+        place = Path(tempfile.mkdtemp(dir=self.work))
+        repository = self.git.fetch(url, resolved, place / "git", with_files=False)
+        entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
+        configs = set(environments.wanted(entries))
+        beside = {f"{path.rpartition('/')[0]}/{environments.VALUES}" for path in configs} & entries.keys()
+        wanted = [entries[path] for path in sorted(configs | beside)]
+        self.git.fetch_files(repository, (entry.id for entry in wanted))
+        contents = repository.contents(wanted)
+        tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
+        return Declared(
+            commit=resolved.commit, found=environments.read(tree), values={path: contents[path] for path in beside}
+        )
+
+    def by_config(self, before: Declared, after: Declared) -> tuple[list[Touched], int]:
+        """Return the applications whose own files differ between two commits, and how many do not."""
+        old, new = before.by_place(), after.by_place()
+        touched, untouched = [], 0
+        for place in sorted(old.keys() | new.keys()):
+            one, other = old.get(place), new.get(place)
+            same = one == other and before.values.get(_values(one)) == after.values.get(_values(other))
+            if same:
+                untouched += 1
+                continue
+            pair: list[Rendering | None] = []
+            faults = []
+            for item, declared in ((one, before), (other, after)):
+                try:
+                    pair.append(self._rendering(item, declared, self._chart(item)) if item else None)
+                except ShipwayError as error:
+                    pair.append(None)
+                    faults.append(_fault(error))
+            touched.append(_touched(other or one, pair[0], pair[1], faults))
+        return touched, untouched
+
+    def by_charts(
+        self, declared: Declared, url: RepositoryUrl, before: CommitCharts, after: CommitCharts
+    ) -> tuple[list[Touched], int]:
+        """Return the applications whose chart differs between two commits of its repository, and how many do not."""
+        touched, untouched = [], 0
+        for item in declared.found.applications:
+            places = [_place(item, url, commit) for commit in (before, after)]
+            signatures = [
+                commit.signatures.get(place or "") for place, commit in zip(places, (before, after), strict=True)
+            ]
+            if signatures[0] == signatures[1]:
+                untouched += 1
+                continue
+            pair: list[Rendering | None] = []
+            faults = []
+            for place, commit in zip(places, (before, after), strict=True):
+                try:
+                    made = (
+                        (self.charts.from_commit(commit, place), commit.tree.charts[place].version) if place else None
+                    )
+                    pair.append(self._rendering(item, declared, made) if made else None)
+                except ShipwayError as error:
+                    pair.append(None)
+                    faults.append(_fault(error))
+            touched.append(_touched(item, pair[0], pair[1], faults))
+        return touched, untouched
+
+    def _chart(self, item: Application) -> tuple[str, str]:
+        if item.repo:
+            return self.charts.from_git(item.repo, item.path, item.revision), item.revision
+        return self.charts.from_registry(item.chart, item.version), item.version
+
+    def _rendering(self, item: Application, declared: Declared, chart: tuple[str, str]) -> Rendering:
+        digest, version = chart
+        data = declared.values.get(item.values, b"")
+        name = hashlib.sha256(data).hexdigest() if data else ""
+        if name:
+            (self.folder / "values" / f"{name}.yaml").write_bytes(data)
+        return Rendering(
+            chart=digest,
+            version=version,
+            release=item.name,
+            namespace=item.namespace,
+            values=name,
+            skip_crds=item.skip_crds,
+        )
+
+
+def _touched(item: Application | None, before: Rendering | None, after: Rendering | None, faults: list[str]) -> Touched:
+    assert item is not None
+    return Touched(
+        environment=item.environment,
+        application=item.name,
+        chart=item.chart or f"{item.repo} {item.path}",
+        before=before,
+        after=after,
+        fault="; ".join(dict.fromkeys(faults)),
+    )
+
+
+def _values(item: Application | None) -> str:
+    return item.values if item else ""
+
+
+def _place(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:
+    """Return the folder of an application's chart in a commit, or None where it is none of that repository's."""
+    if item.repo:
+        path = item.path if lanes.place(RepositoryUrl(item.repo)) == lanes.place(url) else ""
+        return path if path in commit.tree.charts else None
+    chart = commit.named(item.chart)
+    return chart.path if chart else None
+
+
+def _fault(error: ShipwayError) -> str:
+    """Return what an error says of an application; raises it again where it says nothing about it."""
+    if isinstance(error, Transient | Misconfigured):
+        raise error
+    return f"{error.what}: {error.seen}" if error.seen else error.what
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
