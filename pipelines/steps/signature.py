@@ -36,6 +36,7 @@ STEPS: dict[str, str] = {
     "push": "pipelines.steps.push:push",
     "plan": "pipelines.steps.plan:plan",
     "retag": "pipelines.steps.retag:retag",
+    "deploy": "pipelines.steps.deploy:deploy",
     "verdict": "pipelines.steps.verdict:verdict",
     "check-clone": "pipelines.steps.check_clone:check_clone",
     "check-build": "pipelines.steps.check_build:check_build",

@@ -1,0 +1,263 @@
+"""The step `deploy`: digests and tags of published images where charts and environments name them."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misconfigured, Refused, ShipwayError
+from pipelines.model import deploy as model
+from pipelines.model import platform as platforms
+from pipelines.model.deploy import Deployed
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan import deploy_message, loops
+from pipelines.plan.deploy_message import Sources
+from pipelines.plan.graph import Target
+from pipelines.plan.shipway_yaml import PULL_REQUEST
+from pipelines.steps import builders, deploy_charts, deploy_environment, deploy_state, planning, registries
+from pipelines.steps.arguments import (
+    CaFile,
+    ChartHosts,
+    ChartsUnder,
+    DeployAuthor,
+    EnvironmentsBranch,
+    EnvironmentsRepository,
+    ForgeLogins,
+    Forges,
+    GitLogin,
+    GitWriteLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    RegistryHost,
+    Repo,
+)
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.deploy_charts import Edited
+from pipelines.steps.deploy_state import Reader, State
+from pipelines.steps.observe import Observer
+from pipelines.steps.planning import Place
+from pipelines.steps.proposing import Proposing
+from pipelines.steps.signature import Arg
+from pipelines.steps.write_back import Head, Proposal, WriteBack
+from pipelines.tools.forge import Forge
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_writing import Author
+
+CHARTS = "charts"
+
+
+def deploy(
+    *,
+    repo: Repo,
+    ref: Annotated[
+        str, Arg("full name of the branch whose head is deployed; empty: the one that shipway.yaml says")
+    ] = "",
+    environment: Annotated[str, Arg("this environment only, or `charts`; empty: all that shipway.yaml names")] = "",
+    build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
+    platform: Annotated[str, Arg("platform that is deployed; empty: this machine's")] = "",
+    rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as the step plan was told")] = (),
+    now: Annotated[int, Arg("moment of the plan, in seconds since 1970; 0: this one")] = 0,
+    credentials: GitLogin = Path("../git"),
+    write_credentials: GitWriteLogin = Path("../git-write"),
+    forge: ForgeLogins = Path("../forge"),
+    docker_config: PullLogins = Path("../pull"),
+    environments: EnvironmentsRepository = "",
+    environments_branch: EnvironmentsBranch = "",
+    deploy_author: DeployAuthor = "",
+    forges: Forges = "",
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    chart_hosts: ChartHosts = "",
+    plain_http: PlainHttp = "",
+    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    ca_file: CaFile = "",
+    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
+    buildkit_host: Annotated[str, Arg("address of a running buildkitd", setting="buildkit-host")] = "",
+    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+) -> Deployed:
+    """Write what a branch's head has in the registry to where shipway.yaml says: its own charts, environments, or both.
+
+    Only scalars change, a chart gets its next version, and what is as it should be is not written again. Each place is written by a
+    commit onto its branch or by a pull request, which is updated while it is open.
+
+    Example:
+        shipway step deploy --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/deploy
+    """
+    if not registry:
+        raise Misconfigured("no registry to ask", seen="the setting `registry` is empty", todo="set it")
+    authorities = Path(ca_file) if ca_file else None
+    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    place = Place(
+        observer=Observer(client=client, registry=registry, project=project),
+        charts=ChartSettings(
+            registry=registry,
+            project=project,
+            chart_registry=chart_registry,
+            chart_hosts=chart_hosts,
+            plain_http=plain_http,
+            ca_file=ca_file,
+        ),
+        docker_config=docker_config,
+    )
+    target = Target(
+        platform=platforms.read(platform),
+        builder=builder,
+        builder_version=builders.choose(builder, buildkit_host, Path("cache")).version(),
+        compression=compression,
+        build_args=planning.arguments(build_args),
+    )
+    url = RepositoryUrl(repo)
+    proposing = Proposing(folder=forge, forges=forges, plain_http=plain_http, ca_file=ca_file)
+    with (
+        Git(GitCredentials.read(credentials), ca_file=authorities) as git,
+        Git(GitCredentials.read(write_credentials), ca_file=authorities) as writing,
+    ):
+        found = ref or git.refs(url).default
+        with Reader(git=git, url=url, ref=found, target=target, place=place, rebuild=rebuild, now=now) as reader:
+            run = _Run(
+                reader=reader,
+                git=writing,
+                author=Author.parse(deploy_author or AUTHOR),
+                environments=environments,
+                environments_branch=environments_branch,
+                proposing=proposing,
+            )
+            return run.all(environment)
+
+
+AUTHOR = "Shipway <shipway@noreply.invalid>"
+"""Of commits, where the setting `deploy-author` names nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    reader: Reader
+    git: Git
+    author: Author
+    environments: str
+    environments_branch: str
+    proposing: Proposing
+
+    def all(self, only: str) -> Deployed:
+        """Write to every place that follows this branch; what fails in one keeps no other from being written."""
+        state = self.reader.head()
+        wanted = state.declared.configuration.deploy
+        branch = f"refs/heads/{wanted.branch}" if wanted.branch else self.reader.git.refs(self.reader.url).default
+        if not wanted or self.reader.ref != branch:
+            why = (
+                f"{branch} is deployed, not {self.reader.ref}" if wanted else "shipway.yaml names nothing to deploy to"
+            )
+            return _deployed("", why, ())
+        ways = ({CHARTS: wanted.charts} if wanted.charts else {}) | dict(wanted.environments)
+        if only and only not in ways:
+            raise Misconfigured(
+                f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo="add it there"
+            )
+        targets: list[model.Target] = []
+        faults: list[ShipwayError] = []
+        for name, way in ways.items():
+            if only in {"", name}:
+                try:
+                    targets.append(self._charts(way) if name == CHARTS else self._environment(name, way))
+                except ShipwayError as error:
+                    sys.stderr.write(f"{name}: {error}\n")
+                    faults.append(error)
+        deploy_charts.raise_together(faults, f"{state.url} is not deployed everywhere")
+        summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'as it should be'}" for t in targets)
+        return _deployed(state.commit, summary, tuple(targets))
+
+    def _charts(self, way: str) -> model.Target:
+        def work(head: Head) -> tuple[State, Edited]:
+            state = self.reader.at(head.commit)
+            if told := [finding for finding in state.plan.findings if finding.rule == loops.RULE]:
+                raise Refused(
+                    "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
+                )
+            return state, deploy_charts.edited(state, head)
+
+        return self._target(CHARTS, str(self.reader.url), self.reader.ref, way, work)
+
+    def _environment(self, name: str, way: str) -> model.Target:
+        if not self.environments:
+            raise Misconfigured(
+                f"nothing says where the environment {name} is",
+                seen="the setting `environments` is empty",
+                todo="let it name the environments repository",
+            )
+
+        def work(head: Head) -> tuple[State, Edited]:
+            # Asked after the head that is written onto: whoever deploys a newer commit meanwhile moves that head.
+            state = self.reader.head()
+            return state, deploy_environment.edited(state, head, name)
+
+        url = RepositoryUrl(self.environments)
+        branch = self.environments_branch
+        ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
+        return self._target(name, str(url), ref, way, work)
+
+    def _target(
+        self, name: str, repo: str, ref: str, way: str, work: Callable[[Head], tuple[State, Edited]]
+    ) -> model.Target:
+        url = RepositoryUrl(repo)
+        last: list[Edited] = []
+        source = self.proposing.known(self.reader.url)
+        where = "" if name == CHARTS else name
+
+        def make(head: Head) -> Proposal:
+            state, edited = work(head)
+            last[:] = [edited]
+            return _proposal(state, edited, where, source)
+
+        back = WriteBack(git=self.git, url=url, author=self.author)
+        link = ""
+        if way == PULL_REQUEST:
+            branch = f"shipway/{name}/{self.reader.url.name}-{hashlib.sha256(self.reader.url.encode()).hexdigest()[:8]}"
+            written, link = self.proposing.propose(back, ref, branch, make)
+        else:
+            written = back.commit(ref, make)
+        edited = last[-1]
+        for line in edited.kept:
+            sys.stderr.write(f"{name}: {line}\n")
+        changes = deploy_message.lines(edited.changes, edited.moves) if written.commit else ()
+        for line in changes:
+            sys.stderr.write(f"{name}: {line}\n")
+        return model.Target(
+            name=name,
+            repo=repo,
+            way=way,
+            commit=written.commit,
+            pull_request=link,
+            changes=changes,
+            kept=edited.kept,
+            attempts=written.attempts,
+        )
+
+
+def _proposal(state: State, edited: Edited, where: str, source: Forge | None) -> Proposal:
+    if not edited.files:
+        return Proposal()
+    client = state.place.observer.client
+    digests = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
+    sources = Sources(
+        commits={digest: deploy_state.source_of(client, image, digest) for digest, image in digests.items()},
+        commit_link=source.commit_link if source else None,
+        compare_link=source.compare_link if source else None,
+    )
+    return Proposal(
+        files=edited.files,
+        title=deploy_message.title("Deploy", edited.changes, edited.moves, where),
+        body=deploy_message.body(edited.changes, edited.moves, sources),
+        trailers=deploy_message.trailers(f"{state.url}@{state.commit}", edited.changes, edited.moves),
+    )
+
+
+def _deployed(commit: str, summary: str, targets: tuple[model.Target, ...]) -> Deployed:
+    sys.stderr.write(f"{summary}\n")
+    return Deployed(commit=commit, written=sum(bool(t.commit) for t in targets), summary=summary, targets=targets)

@@ -1,0 +1,141 @@
+"""A repository's own values files at the digests of its images, and its charts at the versions that this needs."""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import ShipwayError
+from pipelines.model.chart import BROKEN, DIFFERENT
+from pipelines.plan import chart_moves, shipway_yaml, values, values_edit
+from pipelines.plan.charts import CHART, LOCK
+from pipelines.plan.deploy_message import Moved
+from pipelines.plan.values_edit import At, Change, ValuesText
+from pipelines.steps import chart_plan, chart_tree
+from pipelines.steps.deploy_state import State
+from pipelines.steps.write_back import Head
+from pipelines.tools.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited:
+    """Files at their new content, and what changed in them."""
+
+    files: Mapping[str, bytes]
+    changes: tuple[Change, ...] = ()
+    moves: tuple[Moved, ...] = ()
+    kept: tuple[str, ...] = ()
+    """What was left as it is, and why."""
+
+
+def edited(state: State, head: Head) -> Edited:
+    """Return the files of a head that do not name its images as they are published; raises ShipwayError for all that is wrong.
+
+    `state` is that of the head's commit.
+    """
+    texts = _texts(state, head)
+    stale = {
+        place.image
+        for text in texts
+        for place in text.places
+        if place.image in state.published and place.digest != state.published[place.image].digest
+    }
+    wanted = state.wanted(stale)
+    files: dict[str, bytes] = {}
+    changes: list[Change] = []
+    faults: list[ShipwayError] = []
+    for text in texts:
+        try:
+            data, found = text.edited(wanted)
+        except ShipwayError as error:
+            faults.append(error)
+            continue
+        if found:
+            files[text.file] = data
+            changes += found
+    raise_together(faults, f"the values of {state.url} cannot be written")
+    moved, moves = _versions(state, head, files)
+    unbuilt = sorted({p.image for t in texts for p in t.places if p.image in state.images} - state.published.keys())
+    return Edited(
+        files={**files, **moved},
+        changes=tuple(changes),
+        moves=moves,
+        kept=tuple(f"{name}: not published, {state.images[name].state}" for name in unbuilt),
+    )
+
+
+def raise_together(faults: list[ShipwayError], what: str) -> None:
+    """Raise one error where there are any: the only one as it is, several as a list under `what`."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        seen = "\n".join(f"{fault.what}: {' '.join(fault.seen.split())}" for fault in faults)
+        raise type(faults[0])(what, seen=seen, todo="; ".join(dict.fromkeys(fault.todo for fault in faults)))
+
+
+def _texts(state: State, head: Head) -> list[ValuesText]:
+    """Return the values files that name images: those of charts, and those that shipway.yaml names."""
+    configuration = state.declared.configuration
+    named: dict[str, list[At]] = {}
+    for item in configuration.values:
+        where = f"{shipway_yaml.NAME}:{item.line}"
+        named.setdefault(item.file, []).append(
+            At(path=values_edit.path(item.at), image=state.address(item.image).name, where=f"asked for in {where}")
+        )
+    of_charts = [posixpath.normpath(posixpath.join(folder, values.VALUES)) for folder in state.declared.charts]
+    found = head.read([*of_charts, *named])
+    host = state.place.observer.registry.encode()
+    faults = [
+        ShipwayError(f"there is no file {path}", seen=named[path][0].where, todo="correct the path, or commit it")
+        for path in sorted(named.keys() - found.keys())
+    ]
+    texts: list[ValuesText] = []
+    for path, data in found.items():
+        if path not in named and host not in data:
+            continue
+        try:
+            texts.append(values_edit.read(data, path, under=state.under, at=named.get(path, ())))
+        except ShipwayError as error:
+            faults.append(error)
+    raise_together(faults, f"the values of {state.url} cannot be written")
+    return texts
+
+
+def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[Moved, ...]]:
+    """Return Chart.yaml and Chart.lock of the charts that the files move, as chart-version would write them."""
+    touched = {folder for folder in state.declared.charts if any(values.is_in(file, folder) for file in files)}
+    if not touched:
+        return {}, ()
+    declared, place = state.declared, state.place
+    configuration = declared.configuration
+    paths = [path for folder in declared.charts for path in declared.tree.below(folder)]
+    described = [posixpath.normpath(posixpath.join(f, name)) for f in declared.charts for name in (CHART, LOCK)]
+    # The files' own bytes, not what a checkout makes of them.
+    tree = chart_tree.read(
+        declared.root,
+        paths,
+        own=place.charts.address,
+        ignore=(*configuration.ignore, *configuration.chart_ignore),
+        changed={**head.read(described), **files},
+    )
+    parents = tree.parents()
+    while more := {path for path, above in parents.items() if path not in touched and touched & {*above}}:
+        touched |= more
+    with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
+        registry, repositories = place.charts.connect(Layout.create(Path(folder)), place.docker_config)
+        plan = chart_plan.plan(tree, registry, repositories, libraries=configuration.libraries)
+    told = [str(finding) for finding in plan.findings if finding.chart in touched and finding.level != "warning"]
+    if broken := [chart.path for chart in plan.charts if chart.path in touched and chart.state == BROKEN]:
+        raise ShipwayError(
+            f"{', '.join(broken)} cannot be packed", seen="\n".join(told), todo="correct the chart; nothing was written"
+        )
+    moving = [chart for chart in plan.charts if chart.path in touched and chart.state == DIFFERENT]
+    changed = chart_moves.moved(
+        tree.charts, {chart.path: chart.next_version for chart in moving}, own=place.charts.address
+    )
+    written = {path: data for path, data in changed.items() if any(values.is_in(path, chart) for chart in touched)}
+    moves = [Moved(name=c.name, where=c.path, old=c.version, new=c.next_version) for c in moving]
+    return written, tuple(moves)

@@ -1,0 +1,160 @@
+"""What a branch's head declares and what the registry has of it: all that a deployment writes follows from these two.
+
+Not from the run: one that comes late, or twice, writes what the head is to have by then, and so never brings back what is older.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+
+from pipelines.errors import Refused, ShipwayError
+from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
+from pipelines.model.reference import Digest, Reference, key_tag
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan.graph import Target
+from pipelines.plan.key import Salt
+from pipelines.plan.values_edit import Wanted
+from pipelines.steps import declared_tree, planning, tags
+from pipelines.steps.declared_tree import Declared
+from pipelines.steps.planning import Place, Request
+from pipelines.steps.tagging import REVISION
+from pipelines.tools.git import Git, Resolved
+from pipelines.tools.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """One commit: what it declares, and what is published of it."""
+
+    url: RepositoryUrl
+    declared: Declared
+    plan: Plan
+    place: Place
+
+    @property
+    def commit(self) -> str:
+        """The commit's id."""
+        return self.plan.commit
+
+    @property
+    def images(self) -> Mapping[str, PlannedImage]:
+        """Every image by the address that values name it by."""
+        return {self.address(item.name).name: item for item in self.plan.images}
+
+    @property
+    def under(self) -> str:
+        """What the addresses of all its images begin with."""
+        return self.address("x").name.removesuffix("x")
+
+    @property
+    def published(self) -> dict[str, PlannedImage]:
+        """The images that can be deployed, by address."""
+        return {name: item for name, item in self.images.items() if item.state == PUBLISHED and item.digest}
+
+    def address(self, name: str) -> Reference:
+        """Return where an image is published."""
+        return Reference.under(self.place.observer.registry, self.place.observer.project, name)
+
+    def wanted(self, addresses: Iterable[str]) -> dict[str, Wanted]:
+        """Return what published images are to be named as; raises Refused for a digest that the registry lost, Transient."""
+        found = self.published
+        settings = self.declared.configuration.image
+        return {
+            address: wanted(
+                self.place.observer.client,
+                Reference.parse(address).with_digest(found[address].digest),
+                (settings(found[address].path).version, key_tag(found[address].key)),
+            )
+            for address in sorted({*addresses} & found.keys())
+        }
+
+
+@dataclass(kw_only=True)
+class Reader(AbstractContextManager["Reader"]):
+    """Reads states, one for each commit that it is asked for; what it reads ends with the `with` block."""
+
+    git: Git
+    url: RepositoryUrl
+    ref: str
+    target: Target
+    place: Place
+    rebuild: tuple[str, ...] = ()
+    now: int = 0
+    _states: dict[str, State] = field(default_factory=dict)
+
+    def __enter__(self) -> Reader:
+        """Make the folder that states are kept in."""
+        self._folder = TemporaryDirectory(prefix="shipway-deploy-")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove it."""
+        self._folder.cleanup()
+
+    def head(self) -> State:
+        """Return the state of what the ref names now; raises what planning raises, ShipwayError where it is gone."""
+        commit = self.git.head(self.url, self.ref)
+        if commit is None:
+            raise ShipwayError(f"{self.url} has no {self.ref}", todo="push that branch, or correct its name")
+        return self.at(commit)
+
+    def at(self, commit: str) -> State:
+        """Return the state of one commit."""
+        if commit not in self._states:
+            resolved = Resolved(commit=commit, ref=self.ref)
+            work = Path(self._folder.name) / commit
+            work.mkdir()
+            declared = declared_tree.read(self.git, self.url, resolved, work)
+            now = self.now or int(time.time())
+            request = Request(
+                url=self.url,
+                resolved=resolved,
+                target=self.target,
+                salt=Salt(now=now),
+                rebuild=self.rebuild,
+                because=str(now),
+            )
+            plan = planning.of(declared, request, self.place, work)
+            self._states[commit] = State(url=self.url, declared=declared, plan=plan, place=self.place)
+        return self._states[commit]
+
+
+def wanted(client: Registry, image: Reference, more: Iterable[str] = ()) -> Wanted:
+    """Return how an image is named by its digest, and by tags that name it and move no more.
+
+    The tag of the commit that it was built from comes before `more`, but a version goes first. Raises Refused for a digest that is
+    not in the registry, Transient.
+    """
+    assert image.digest is not None
+    manifest = client.resolve(image)
+    if manifest is None:
+        raise Refused(
+            f"{image} is not in the registry",
+            seen=f"{image.registry} answered 404",
+            todo="build it, or name one that is published",
+        )
+    revision = str((manifest.json.get("annotations") or {}).get(REVISION, ""))
+    candidates = [tag for tag in more if tag]
+    own = [tag for tag in candidates if not tag.startswith("key-")]
+    built = [tags.commit_tag(revision)] if revision else []
+    names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
+    return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names))
+
+
+def source_of(client: Registry, address: str, digest: str) -> str:
+    """Return the commit that an image was built from, empty where nobody says; raises Transient."""
+    manifest = client.resolve(Reference.parse(address).with_digest(Digest(digest))) if digest else None
+    return str((manifest.json.get("annotations") or {}).get(REVISION, "")) if manifest else ""
+
+
+def _names(client: Registry, image: Reference, tag: str) -> bool:
+    found = client.resolve(image.with_tag(tag))
+    return found is not None and found.descriptor.digest == image.digest

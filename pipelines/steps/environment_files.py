@@ -1,0 +1,114 @@
+"""The files of one environment on a head: its applications, their values, and what is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.model.environments import Application
+from pipelines.plan import environments, held, scalar_edit, values_edit
+from pipelines.plan.git_tree import File, GitTree
+from pipelines.plan.held import Held
+from pipelines.plan.scalar_edit import Edit
+from pipelines.plan.values_edit import ValuesText
+from pipelines.steps.write_back import Head
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """One application's folder."""
+
+    path: str
+    """`dev/web`."""
+    application: Application | None
+    """None where its config was not asked for, or is none."""
+    config: bytes = field(repr=False)
+    values: ValuesText | None
+    """None where it has none that matter."""
+    held: Held
+
+
+def read(
+    head: Head, environment: str, *, under: str, config: Callable[[bytes], bool], values: Callable[[bytes], bool]
+) -> tuple[Folder, ...]:
+    """Return the folders of an environment whose config or values matter, as their bytes say.
+
+    Raises Misuse where there is no such environment, ShipwayError for all files that cannot be read.
+    """
+    paths = [path for path in environments.wanted(head.files) if path.startswith(f"{environment}/")]
+    check(head, environment)
+    every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (environments.VALUES, held.NAME)}
+    contents = head.read([*paths, *every])
+    configs = {path: data for path, data in contents.items() if path in set(paths) and config(data)}
+    texts = {path: data for path, data in contents.items() if path.endswith(f"/{environments.VALUES}") and values(data)}
+    folders = sorted({path.rpartition("/")[0] for path in (*configs, *texts)})
+    applications = _applications(head, configs)
+    return tuple(
+        _folder(folder, applications.get(folder), contents, texts, under=under)
+        for folder in folders
+        if folder in applications or f"{folder}/{environments.VALUES}" in texts
+    )
+
+
+def check(head: Head, environment: str) -> None:
+    """Raise Misuse, naming those that there are, where a head has no such environment."""
+    names = sorted({path.split("/")[0] for path in environments.wanted(head.files)})
+    if environment not in names:
+        raise Misuse(
+            f"there is no environment {environment} in {head.repository.url}",
+            seen=f"environments: {', '.join(names) or 'none'}",
+            todo="name one of them, or commit <environment>/<application>/config.yaml",
+        )
+
+
+def with_version(config: bytes, application: Application, key: str, text: str) -> bytes:
+    """Return a config file with another version of its chart; raises ShipwayError."""
+    # JSON may be indented by tabs, which YAML forbids: blanks take their place while it is read.
+    plain = config.replace(b"\t", b" ") if application.config.endswith(".json") else config
+    documents = scalar_edit.read(plain, application.config)
+    nodes = [value for document in documents for name, value in document.root.value if name.value == key]
+    if len(nodes) != 1:
+        raise ShipwayError(f"{application.config} has {key} {len(nodes)} times", todo="write it once")
+    edit = Edit(document=documents[0].number, node=nodes[0], text=text)
+    new = scalar_edit.applied(documents, [edit], application.config)
+    start = next((at for at, (a, b) in enumerate(zip(plain, new, strict=False)) if a != b), min(len(plain), len(new)))
+    tail = min(len(plain), len(new)) - start
+    same = next((at for at in range(tail) if plain[-1 - at] != new[-1 - at]), tail)
+    return config[:start] + new[start : len(new) - same] + config[len(config) - same :]
+
+
+def _applications(head: Head, configs: Mapping[str, bytes]) -> dict[str, Application]:
+    files = {path: File(head.files[path].mode, head.files[path].id) for path in configs}
+    found = environments.read(GitTree(files=files, contents=configs))
+    if found.findings:
+        raise ShipwayError(
+            f"{head.repository.url} has files that cannot be read",
+            seen="\n".join(map(str, found.findings[:20])),
+            todo="correct them; nothing was written",
+        )
+    return {item.folder: item for item in found.applications}
+
+
+def _folder(
+    folder: str,
+    application: Application | None,
+    contents: Mapping[str, bytes],
+    texts: Mapping[str, bytes],
+    *,
+    under: str,
+) -> Folder:
+    values, kept = f"{folder}/{environments.VALUES}", f"{folder}/{held.NAME}"
+    return Folder(
+        path=folder,
+        application=application,
+        config=contents.get(application.config, b"") if application else b"",
+        values=values_edit.read(texts[values], values, under=under) if values in texts else None,
+        held=held.read(contents.get(kept), kept),
+    )
+
+
+def any_of(words: Iterable[str]) -> Callable[[bytes], bool]:
+    """Return a test for bytes in which one of some words stands: most files need not be read for that."""
+    found = tuple(word.encode() for word in words if word)
+    return lambda data: any(word in data for word in found)

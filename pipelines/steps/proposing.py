@@ -1,0 +1,61 @@
+"""Pull requests of deployments: one for each place, opened once and brought up to date while it is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import Misconfigured
+from pipelines.model.source import RepositoryUrl
+from pipelines.steps.write_back import Make, WriteBack, Written
+from pipelines.tools import forge_login
+from pipelines.tools.forge import Forge
+
+_HEADS = "refs/heads/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposing:
+    """How the forges of repositories are spoken to."""
+
+    folder: Path
+    """Of the logins."""
+    forges: str
+    plain_http: str
+    ca_file: str
+
+    def connect(self, url: RepositoryUrl) -> Forge:
+        """Return the forge of a repository; raises Misconfigured where nobody says which, or how to log in."""
+        return forge_login.connect(
+            url,
+            self.folder,
+            forges=self.forges,
+            plain_http=self.plain_http,
+            ca_file=self.ca_file,
+            rights=forge_login.PROPOSING,
+        )
+
+    def known(self, url: RepositoryUrl) -> Forge | None:
+        """Return the same for links, which may be missing."""
+        try:
+            return self.connect(url)
+        except Misconfigured:
+            return None
+
+    def propose(self, back: WriteBack, base: str, branch: str, make: Make) -> tuple[Written, str]:
+        """Bring a branch and its pull request to what is to be written; return what came of it, and the address.
+
+        Raises what `WriteBack.branch` raises, and what the forge raises.
+        """
+        forge = self.connect(back.url)
+        written = back.branch(base, f"{_HEADS}{branch}", make)
+        if not written.commit:
+            return written, ""
+        proposal = written.proposal
+        if not proposal.files:  # people's own commits on it say it already
+            found = forge.pull_request(branch)
+            return written, found.url if found else ""
+        opened = forge.propose(
+            head=branch, base=base.removeprefix(_HEADS), title=proposal.title, body=f"{proposal.body}\n"
+        )
+        return written, opened.url

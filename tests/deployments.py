@@ -1,0 +1,217 @@
+"""A repository of an application, an environments repository, and a registry: who commits, who publishes, who deploys."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.model.deploy import Deployed
+from pipelines.model.plan import Plan
+from pipelines.model.reference import Reference, key_tag
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan.graph import Target
+from pipelines.steps import planning, tags
+from pipelines.steps.chart_clone import chart_clone
+from pipelines.steps.chart_publish import chart_publish
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.deploy import deploy
+from pipelines.steps.observe import Observer
+from pipelines.steps.planning import Place, Request
+from pipelines.tools.buildah import Buildah
+from pipelines.tools.credentials import Credentials
+from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.registry import Registry
+from tests import chart_trees
+from tests.git_repositories import Repository
+from tests.oci_images import image
+
+OCI = "org.opencontainers.image."
+NONE = "sha256:" + "0" * 64
+TEMPLATE = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\ndata: {image: {{ .Values.image.digest | quote }}}\n"
+
+
+@dataclass
+class Remote:
+    """A bare repository, and a person with a clone of it."""
+
+    bare: Path
+    person: Repository
+
+    @classmethod
+    def make(cls, folder: Path, name: str, files: Mapping[str, str | bytes]) -> Remote:
+        """Return a repository of one commit on main."""
+        bare = folder / "team" / f"{name}.git"
+        person = Repository(folder / f"{name}-{secrets.token_hex(2)}")
+        for path, content in files.items():
+            person.write(path, content)
+        person.commit("First")
+        bare.parent.mkdir(exist_ok=True)
+        person.git("clone", "--quiet", "--bare", ".", str(bare))
+        person.git("remote", "add", "origin", str(bare))
+        for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack"):
+            person.git("--git-dir", str(bare), "config", key, "true")
+        return cls(bare, person)
+
+    def commit(self, files: Mapping[str, str | bytes], message: str = "Change", *, branch: str = "main") -> str:
+        """Let the person commit onto what the branch names now, and push; return the commit."""
+        self.person.git("fetch", "--quiet", "origin")
+        self.person.git("checkout", "--quiet", "-B", branch, f"origin/{branch}")
+        for path, content in files.items():
+            self.person.write(path, content)
+        found = self.person.commit(message)
+        self.person.git("push", "--quiet", "origin", f"HEAD:{branch}")
+        return found
+
+    def git(self, *words: str) -> str:
+        """Run Git on the bare repository."""
+        return self.person.git("--git-dir", str(self.bare), *words)
+
+    def head(self, branch: str = "main") -> str:
+        """Return what a branch names, empty where there is none."""
+        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+
+    def file(self, path: str, branch: str = "main") -> str:
+        """Return a file of a branch's head."""
+        return self.git("show", f"{branch}:{path}") + "\n"
+
+    def count(self, branch: str = "main") -> int:
+        """Return how many commits a branch has."""
+        return int(self.git("rev-list", "--count", branch))
+
+    def messages(self, branch: str = "main") -> list[str]:
+        """Return the first lines of a branch's commits, the newest first."""
+        return self.git("log", "--format=%s", branch).splitlines()
+
+
+@dataclass
+class World:
+    """One application with its chart, and the environments dev and prod that run it."""
+
+    folder: Path
+    registry: str
+    shop: Remote
+    environments: Remote
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def web(self) -> str:
+        """The image's address."""
+        return f"{self.registry}/team/web"
+
+    @property
+    def client(self) -> Registry:
+        """A client of the registry."""
+        return Registry(Credentials(), plain_http=frozenset({self.registry}))
+
+    def plan(self, commit: str = "") -> Plan:
+        """Plan the head of main."""
+        keys = {"chart_registry": "", "chart_hosts": "", "plain_http": self.registry, "ca_file": ""}
+        place = Place(
+            observer=Observer(client=self.client, registry=self.registry, project="team"),
+            charts=ChartSettings(registry=self.registry, project="team", **keys),
+            docker_config=self.folder / "none",
+        )
+        target = Target(
+            platform="linux/amd64",
+            builder="buildah",
+            builder_version=Buildah(self.folder / "cache").version(),
+            compression="zstd",
+        )
+        url = RepositoryUrl(str(self.shop.bare))
+        with Git(GitCredentials.read(self.folder / "none")) as git:
+            resolved = Resolved(commit=commit or self.shop.head(), ref="refs/heads/main")
+            return planning.plan(git, Request(url=url, resolved=resolved, target=target), place)
+
+    def build(self) -> int:
+        """Publish the images that a plan of main asks for; return how many."""
+        plan = self.plan()
+        for job in (job for wave in plan.waves for job in wave):
+            notes = {f"{OCI}revision": plan.commit}
+            names = (key_tag(job.key), tags.commit_tag(plan.commit), *filter(None, [job.version]))
+            self.push(job.name, f"{job.name} {job.key}", notes, names)
+        return sum(map(len, plan.waves))
+
+    def push(self, name: str, content: str, notes: Mapping[str, str], names: tuple[str, ...]) -> str:
+        """Publish an image and return its digest."""
+        layout, descriptor = image(self.folder / f"layout-{secrets.token_hex(4)}", content, annotations=notes)
+        to = Reference.under(self.registry, "team", name)
+        self.client.push(layout, descriptor, to)
+        for tag in names:
+            self.client.tag(to.with_digest(descriptor.digest), tag)
+        return str(descriptor.digest)
+
+    def release(self) -> list[str]:
+        """Publish the charts of main that are not, and return them as name@version."""
+        place = {"registry": self.registry, "project": "team", "plain_http": self.registry}
+        where = self.folder / f"release-{secrets.token_hex(4)}"
+        checkout = chart_clone(
+            repo=str(self.shop.bare),
+            revision="main",
+            source=where / "src",
+            archives=where / "archives",
+            credentials=where / "git",
+            docker_config=where / "pull",
+            **place,  # type: ignore[arg-type]
+        )
+        report = chart_trees.report(checkout)
+        done = chart_publish(
+            checkout=checkout, report=report, archives=where / "archives", docker_config=where / "push", **place
+        )
+        return [f"{chart.name}@{chart.version}" for chart in done.charts if chart.state == "pushed"]
+
+    def deploy(self, **more: str) -> Deployed:
+        """Run the step."""
+        given: dict[str, Any] = {"repo": str(self.shop.bare), "environments": str(self.environments.bare)}
+        given |= {"plain_http": self.registry, **self.settings, **more}
+        none = self.folder / "none"
+        return deploy(
+            credentials=none,
+            write_credentials=none,
+            docker_config=none,
+            forge=self.folder / "forge",
+            platform="linux/amd64",
+            registry=self.registry,
+            project="team",
+            **given,
+        )
+
+    def run(self, **more: str) -> tuple[int, list[str], Deployed]:
+        """Do what a release does: build, publish charts, deploy."""
+        return self.build(), self.release(), self.deploy(**more)
+
+    def digest(self) -> str:
+        """Return the digest that main's image has in the registry."""
+        return next(item.digest for item in self.plan().images if item.name == "web")
+
+
+def world(
+    folder: Path, registry: str, *, deploy: Mapping[str, object] | None = None, dockerfile: str = "Dockerfile"
+) -> World:
+    """Return a world whose image `web` is in a chart of the same name and in two environments, nothing of it published."""
+    web = f"{registry}/team/web"
+    shop = {
+        dockerfile: "FROM scratch\nCOPY . /\n",
+        "page": "1",
+        "charts/web/Chart.yaml": "apiVersion: v2\nname: web # ours\nversion: 0.1.0\n",
+        "charts/web/values.yaml": f'# values\r\nimage:\r\n  repository: {web}\r\n  tag: ""   # empty\r\n  digest: "{NONE}" # now\r\n',
+        "charts/web/templates/x.yaml": TEMPLATE,
+        "shipway.yaml": json.dumps(
+            {"images": {".": {"name": "web"}}, "deploy": deploy if deploy is not None else {"charts": "commit"}}
+        ),
+    }
+    config = "chart: web # the chart\nversion: 0.1.0\nnamespace: shop\n"
+    environments = {
+        "dev/web/config.yaml": config,
+        "dev/web/values.yaml": f"# dev\nimage: '{web}:old@{NONE}'\nreplicas: 1\n",
+        "dev/other/config.yaml": "chart: other\nversion: 1.0.0\nnamespace: shop\n",
+        "dev/other/values.yaml": "image: elsewhere/x:1\n",
+        "prod/web/config.json": '{\n\t"chart": "web",\n\t"version": "0.1.0",\n\t"namespace": "shop"\n}\n',
+        "prod/web/values.yaml": f"image:\n  registry: {registry}\n  repository: team/web\n  tag: old\n  digest: {NONE}\n",
+    }
+    (folder / "none").mkdir(exist_ok=True)
+    return World(folder, registry, Remote.make(folder, "shop", shop), Remote.make(folder, "environments", environments))

@@ -1,0 +1,308 @@
+"""Deployments: digests come to charts and environments, once, and nobody's work is lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from tests import git_server
+from tests.deployments import NONE, World, world
+from tests.forge_server import TOKEN, forge_server
+from tests.registry_process import registry
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A registry of its own."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with registry(tmp_path) as found:
+        yield found
+
+
+def test_a_deployment_ends_after_three_runs(tmp_path: Path, address: str) -> None:
+    """Build and write; publish the moved chart, build nothing, write nothing; nothing at all: with a Dockerfile at the root."""
+    shop = world(tmp_path, address)
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (1, ["web@0.1.0"], 1)
+    source = shop.shop.git("rev-parse", "main~1")
+    values = shop.shop.git("show", "main:charts/web/values.yaml")
+    assert values == (
+        f'# values\r\nimage:\r\n  repository: {shop.web}\r\n  tag: ""   # empty\r\n  digest: "{shop.digest()}" # now'
+    )
+    assert shop.shop.file("charts/web/Chart.yaml") == "apiVersion: v2\nname: web # ours\nversion: 0.1.1\n"
+    message = shop.shop.git("log", "-1", "--format=%an <%ae>%n%B", "main")
+    assert message.splitlines()[:2] == ["Shipway <shipway@noreply.invalid>", f"Deploy web {source[:12]}"]
+    assert f"{shop.web}: {NONE} → git-{source} ({shop.digest()})" in message
+    assert f"  source   {source}" in message
+    assert "chart web: 0.1.0 → 0.1.1 (charts/web)" in message
+    assert message.endswith(
+        f"Shipway-Source: {shop.shop.bare}@{source}\nShipway-Image: {shop.web}@{shop.digest()}\nShipway-Chart: web 0.1.1"
+    )
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (0, ["web@0.1.1"], 0)
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (0, [], 0)
+    assert shop.shop.count() == 2
+
+
+def test_the_next_commit_is_deployed_and_compared_with_the_last(tmp_path: Path, address: str) -> None:
+    """A tag alone follows, too; another branch's run writes nothing; an author can be set."""
+    shop = world(tmp_path, address)
+    shop.run()
+    old, first = shop.digest(), shop.shop.git("rev-parse", "main~1")
+    second = shop.shop.commit({"page": "2", "charts/web/extra.yaml": ""})
+    assert shop.deploy().written == 0, "not built yet"
+    shop.shop.git("branch", "other", "main")
+    assert shop.deploy(ref="refs/heads/other").written == 0, "not the branch that is deployed"
+    shop.settings = {"deploy_author": "Bot <bot@example.org>"}
+    built, _, deployed = shop.run()
+    assert (built, deployed.written) == (1, 1)
+    message = shop.shop.git("log", "-1", "--format=%an%n%B", "main")
+    assert message.startswith(f"Bot\nDeploy web {second[:12]}\n")
+    assert f"{shop.web}: {old} → git-{second} ({shop.digest()})" in message
+    assert first != second
+
+
+def test_environments_follow_images_and_charts(tmp_path: Path, address: str) -> None:
+    """Each in its own form; the chart's version once it is published; what is newer there stays, other applications too."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "commit", "prod": "commit"}})
+    other = shop.environments.file("dev/other/values.yaml")
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (1, ["web@0.1.0"], 2)
+    digest, source = shop.digest(), shop.shop.head()
+    assert (
+        shop.environments.file("dev/web/values.yaml")
+        == f"# dev\nimage: '{shop.web}:git-{source}@{digest}'\nreplicas: 1\n"
+    )
+    assert shop.environments.file("prod/web/values.yaml") == (
+        f"image:\n  registry: {address}\n  repository: team/web\n  tag: git-{source}\n  digest: {digest}\n"
+    )
+    assert shop.environments.messages()[:2] == [f"Deploy web {source[:12]} to prod", f"Deploy web {source[:12]} to dev"]
+    shop.shop.commit({"charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.2.0\n"})
+    shop.environments.commit({"dev/web/config.yaml": "chart: web # the chart\nversion: 0.3.0\nnamespace: shop\n"})
+    _, charts, deployed = shop.run()
+    assert charts == ["web@0.2.0"]
+    dev, prod = deployed.targets
+    assert (dev.commit, dev.kept) == ("", ("dev/web: web 0.3.0 is newer than 0.2.0",))
+    assert prod.changes == ("chart web: 0.1.0 → 0.2.0 (prod/web)",)
+    assert shop.environments.file("prod/web/config.json") == (
+        '{\n\t"chart": "web",\n\t"version": "0.2.0",\n\t"namespace": "shop"\n}\n'
+    )
+    assert shop.environments.messages()[0] == "Deploy chart web 0.2.0 to prod"
+    assert shop.environments.file("dev/other/values.yaml") == other
+    assert shop.run()[2].written == 0
+
+
+def test_a_pull_request_is_opened_once_and_kept_up_to_date(tmp_path: Path, address: str) -> None:
+    """One open pull request; the next commit changes it; what people put onto it stays; merged, the branch goes."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "pull-request"}})
+    with git_server.serving(tmp_path) as server, forge_server("gitea") as forge:
+        forge.repository = "team/environments"
+        host = server.url.removeprefix("http://")
+        (tmp_path / "forge").mkdir()
+        (tmp_path / "forge" / f"{host.replace(':', '_')}.token").write_text(TOKEN)
+        shop.settings = {
+            "environments": f"{server.url}/team/environments.git",
+            "forges": f"{host}=gitea+{forge.base}",
+            "plain_http": f"{address},{forge.address},{host}",
+        }
+        head = shop.environments.head()
+        [dev] = shop.run()[2].targets
+        branch = shop.environments.git("for-each-ref", "--format=%(refname:short)", "refs/heads/shipway")
+        assert branch.startswith("shipway/dev/shop-")
+        assert (shop.environments.head(), shop.environments.count(branch)) == (head, 2)
+        [pull] = forge.pulls
+        assert dev.pull_request
+        assert (pull["title"], len(forge.pulls)) == (f"Deploy web {shop.shop.head()[:12]} to dev", 1)
+        assert shop.digest() in pull["body"]
+        [again] = shop.deploy().targets
+        assert (again.commit, len(forge.pulls)) == (dev.commit, 1)
+        shop.shop.commit({"page": "2"})
+        shop.environments.commit({"README.md": "new"})
+        shop.run()
+        assert (len(forge.pulls), shop.environments.count(branch)) == (1, 3)
+        assert forge.pulls[0]["title"] == f"Deploy web {shop.shop.head()[:12]} to dev"
+        assert shop.digest() in shop.environments.file("dev/web/values.yaml", branch)
+        shop.environments.commit({"dev/web/more": "by hand"}, branch=branch)
+        shop.shop.commit({"page": "3"})
+        shop.run()
+        assert shop.environments.file("dev/web/more", branch) == "by hand\n"
+        assert shop.digest() in shop.environments.file("dev/web/values.yaml", branch)
+        assert len(forge.pulls) == 1
+        merged = shop.environments.git("rev-parse", branch)
+        shop.environments.git("update-ref", "refs/heads/main", merged)
+        forge.pulls[0]["state"] = "closed"
+        assert shop.run()[2].targets[0].changes == ()
+        assert (shop.environments.head(), len(forge.pulls)) == (merged, 1)
+        shop.shop.commit({"page": "4"})
+        shop.run()
+        assert (shop.environments.head(), len(forge.pulls)) == (merged, 2)
+
+
+@pytest.mark.parametrize("times", [3])
+def test_whoever_pushes_in_between_loses_nothing(tmp_path: Path, address: str, times: int) -> None:
+    """A second writer of the same branch, and two deployments at once: everybody's commit is there in the end."""
+    shop = world(tmp_path, address, deploy={"charts": "commit", "environments": {"dev": "commit"}})
+    for number in range(times):
+        shop.shop.commit({"page": f"page {number}"})
+        shop.build()
+        people = [threading.Thread(target=_commits, args=(remote, number)) for remote in (shop.shop, shop.environments)]
+        faults: list[BaseException] = []
+        deployments = [threading.Thread(target=_deploys, args=(shop, faults)) for _ in range(2)]
+        for thread in (*people, *deployments):
+            thread.start()
+        for thread in (*people, *deployments):
+            thread.join()
+        assert faults == []
+        shop.deploy()
+        digest = shop.digest()
+        assert digest in shop.shop.file("charts/web/values.yaml")
+        assert digest in shop.environments.file("dev/web/values.yaml")
+        for remote in (shop.shop, shop.environments):
+            assert remote.file("notes") == f"{number}-4\n"
+            assert remote.git("log", "--format=%s", "main").count(f"Note {number}-") == 5
+            assert remote.git("log", "--format=%T", "main").splitlines() == _unequal(
+                remote.git("log", "--format=%T", "main").splitlines()
+            )
+
+
+def _unequal(trees: list[str]) -> list[str]:
+    """Return the trees without those that are as the one before: an empty commit has its parent's tree."""
+    return [tree for tree, before in zip(trees, [*trees[1:], ""], strict=True) if tree != before]
+
+
+def _commits(remote: object, number: int) -> None:
+    for turn in range(5):
+        for _ in range(50):
+            try:
+                remote.commit({"notes": f"{number}-{turn}"}, f"Note {number}-{turn}")  # type: ignore[attr-defined]
+                break
+            except AssertionError:
+                continue
+
+
+def _deploys(shop: World, faults: list[BaseException]) -> None:
+    try:
+        shop.deploy()
+    except ShipwayError as error:
+        faults.append(error)
+
+
+def test_an_older_run_brings_nothing_back(tmp_path: Path, address: str) -> None:
+    """Whenever a run deploys, it writes what the branch's head has: a late one writes the newest, or nothing."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
+    shop.run()
+    old = shop.digest()
+    shop.shop.commit({"page": "2"})
+    shop.run()
+    assert shop.digest() in shop.environments.file("dev/web/values.yaml")
+    assert shop.deploy().written == 0
+    assert old not in shop.environments.file("dev/web/values.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "told", "kind"),
+    [
+        ({"shipway.yaml": '{"deploy": {"environments": {"qa": "commit"}}}'}, "shop", "no environment qa", Misuse),
+        ({"dev/web/values.yaml": "a: b\n- c: WEB:1\n"}, "environments", "dev/web/values.yaml:2: not YAML", ShipwayError),
+        (
+            {"dev/web/values.yaml": "a: &a WEB:1\nb: *a\n"}, "environments", "dev/web/values.yaml:1: cannot be changed",
+            ShipwayError,
+        ),
+        ({"dev/web/config.yaml": "chart: web\nversion: 1\n"}, "environments", "files that cannot be read", ShipwayError),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_message_and_nothing_pushed(
+    tmp_path: Path, address: str, change: dict[str, str], where: str, told: str, kind: type[ShipwayError]
+) -> None:
+    """An environment that is not there, files that cannot be read or changed in one place."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
+    shop.build()
+    shop.release()
+    remote = shop.shop if where == "shop" else shop.environments
+    remote.commit({path: text.replace("WEB", shop.web) for path, text in change.items()})
+    shop.build()
+    before = shop.environments.head()
+    with pytest.raises(kind, match=told):
+        shop.deploy()
+    assert shop.environments.head() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([{"file": "charts/web/values.yaml", "image": "web", "at": "img.tag"}], "has no img.tag"),
+        ([{"file": "two.yaml", "image": "web", "at": "a"}], "two.yaml has a twice"),
+        ([{"file": "none.yaml", "image": "web"}], "there is no file none.yaml"),
+    ],
+)
+def test_paths_that_lead_nowhere_or_twice_are_told(
+    tmp_path: Path, address: str, values: list[dict[str, str]], told: str
+) -> None:
+    """What shipway.yaml names must be there, and once."""
+    shop = world(tmp_path, address)
+    configuration = {"images": {".": {"name": "web"}}, "deploy": {"charts": "commit"}, "values": values}
+    shop.shop.commit({"shipway.yaml": json.dumps(configuration), "two.yaml": "a: x\n---\na: y\n"})
+    shop.build()
+    before = shop.shop.head()
+    with pytest.raises(ShipwayError, match=told) as raised:
+        shop.deploy()
+    assert "shipway.yaml:1" in raised.value.seen
+    assert shop.shop.head() == before
+
+
+def test_named_places_are_written_too(tmp_path: Path, address: str) -> None:
+    """Any file of the repository, at any path."""
+    shop = world(tmp_path, address)
+    values = [{"file": "deploy/list.yaml", "image": "web", "at": "apps.1.sha"}]
+    shop.shop.commit(
+        {
+            "shipway.yaml": json.dumps(
+                {"images": {".": {"name": "web"}}, "deploy": {"charts": "commit"}, "values": values}
+            ),
+            "deploy/list.yaml": f"apps:\n- sha: {NONE}\n- sha: {NONE} # web\n",
+        }
+    )
+    shop.run()
+    assert shop.shop.file("deploy/list.yaml") == f"apps:\n- sha: {NONE}\n- sha: {shop.digest()} # web\n"
+    assert shop.run()[2].written == 0
+
+
+def test_a_host_that_says_no_is_told(tmp_path: Path, address: str) -> None:
+    """A protected branch, a login that may not write, and a repository that copies what deployments write."""
+    shop = world(tmp_path, address)
+    shop.build()
+    before = shop.shop.head()
+    with git_server.serving(tmp_path) as server:
+        url = f"{server.url}/team/shop.git"
+        shop.shop.git("config", "http.receivepack", "false")
+        with pytest.raises(Misconfigured) as unwritable:
+            shop.deploy(repo=url)
+        assert "may write" in unwritable.value.todo
+        shop.shop.git("config", "http.receivepack", "true")
+        hook = shop.shop.bare / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\necho 'GH006: Protected branch update failed' >&2\nexit 1\n")
+        hook.chmod(0o755)
+        with pytest.raises(Refused, match="cannot push refs/heads/main") as protected:
+            shop.deploy(repo=url)
+        assert "pull request" in protected.value.todo
+        hook.unlink()
+    assert shop.shop.head() == before
+    shop.shop.commit({"Dockerfile": "FROM scratch\nCOPY charts /charts\n"})
+    shop.build()
+    with pytest.raises(Refused, match="a reason for the next one"):
+        shop.deploy()
+
+
+def test_nothing_is_written_unless_shipway_yaml_says_so(tmp_path: Path, address: str) -> None:
+    """No section `deploy`, no commit."""
+    shop = world(tmp_path, address, deploy={})
+    assert shop.run()[2].written == 0
+    assert shop.shop.count() == 1
