@@ -25,6 +25,8 @@ class ShipwayError(Exception):
         self.what = what
         self.seen = seen
         self.todo = todo
+        self.result: object = None
+        """What the step leaves although it failed: the dataclass that it returns when it does not."""
 
     def __str__(self) -> str:
         """Return the parts on a line each; a part that says nothing is left out."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from pipelines.cli.parser import Parser
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, ShipwayError
 from pipelines.steps import signature
 from pipelines.steps.signature import Argument, Step
 
@@ -27,7 +27,12 @@ def run(options: argparse.Namespace) -> int:
     step = signature.describe(options.step)
     given = _parser(step).parse_args(options.rest)
     values = {a.field: _value(step, a, getattr(given, a.field)) for a in step.arguments}
-    result = step.function(**values)
+    try:
+        result = step.function(**values)
+    except ShipwayError as error:
+        if error.result is not None and given.outputs:
+            signature.store(error.result, Path(given.outputs))
+        raise
     if given.outputs:
         signature.store(result, Path(given.outputs))
     else:

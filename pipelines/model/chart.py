@@ -112,6 +112,8 @@ class ChartReport:
     findings: tuple[Finding, ...]
     errors: int
     warnings: int
+    report: str = ""
+    """What became of each chart, as JSON of bounded size."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,6 +173,19 @@ class Planned:
     wave_6: tuple[ImageJob, ...]
     wave_7: tuple[ImageJob, ...]
     wave_8: tuple[ImageJob, ...]
+    builds: tuple[str, ...]
+    """Names of the images to build."""
+    releases: tuple[str, ...]
+    """Names of the charts to release."""
+    builder_version: str
+    """Which is in every key."""
+    lots: int
+    """How many of the following are not empty."""
+    lot_1: tuple[str, ...]
+    """Names of images that one pod can build without publishing them: with each, those to build that it stands on."""
+    lot_2: tuple[str, ...]
+    lot_3: tuple[str, ...]
+    lot_4: tuple[str, ...]
     retag: tuple[RetagJob, ...]
     untagged: int
     """How many images `retag` lists."""
@@ -206,3 +219,5 @@ class Verdict:
     """Images and charts that the registry has as the commit declares them."""
     untagged: int
     """Images of those that still lack tags."""
+    summary: str
+    """What became of each image and chart: an Outcome, as JSON."""

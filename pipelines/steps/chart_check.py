@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.model.chart import ERROR, REFUSED, WARNING, ChartCheckout, ChartReport
+from pipelines.model import outcome as outcomes
+from pipelines.model.chart import (
+    BROKEN,
+    DIFFERENT,
+    ERROR,
+    REFUSED,
+    WARNING,
+    ChartCheckout,
+    ChartReport,
+    Finding,
+    PlannedChart,
+)
+from pipelines.model.outcome import CHART, CHECKED, FAILED, Part
+from pipelines.steps import outcome
 from pipelines.steps.chart_inspection import Inspection
 from pipelines.steps.signature import Arg
 from pipelines.tools.helm import Helm
@@ -44,6 +59,7 @@ def chart_check(
         findings=tuple(findings),
         errors=sum(finding.level in {ERROR, REFUSED} for finding in findings),
         warnings=sum(finding.level == WARNING for finding in findings),
+        report=outcome.report([_part(chart, findings) for chart in checkout.charts], CHECKED),
     )
     for finding in report.findings[len(checkout.findings) :]:
         _say(str(finding))
@@ -51,6 +67,19 @@ def chart_check(
         f"{_count(len(wanted), 'chart')} checked: {_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
     )
     return report
+
+
+def _part(chart: PlannedChart, findings: Sequence[Finding]) -> Part:
+    """Return what the checks say of a chart."""
+    known = Part(kind=CHART, name=chart.name, path=chart.path, result=CHECKED, why="")
+    errors = [finding for finding in findings if finding.chart == chart.path and finding.level in {ERROR, REFUSED}]
+    if chart.state == DIFFERENT:
+        why = f"version {chart.version} is published with another content; the next version is {chart.next_version}"
+        return replace(known, result=outcomes.DIFFERENT, why=why, lines=outcome.cut(chart.differs))
+    if errors or chart.state == BROKEN:
+        why = errors[0].text if errors else "no archive can be made of it"
+        return replace(known, result=FAILED, why=why, lines=outcome.cut(list(map(str, errors))))
+    return known
 
 
 def _count(number: int, what: str) -> str:

@@ -13,6 +13,7 @@ from pipelines.model import platform as platforms
 from pipelines.model.plan import RELEASE, Planned, RetagJob
 from pipelines.model.plan import TAG as RETAG
 from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import lots
 from pipelines.plan.graph import MOST_WAVES, Target
 from pipelines.plan.key import Salt
 from pipelines.steps import builders, planning, registries
@@ -50,6 +51,7 @@ def plan(
         tuple[str, ...], Arg('images to build again, as a JSON list of names or folders, or ["*"]')
     ] = (),
     because: Annotated[str, Arg("what a rebuild is called in the images' keys; empty: this moment")] = "",
+    builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
     now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
@@ -87,7 +89,7 @@ def plan(
     target = Target(
         platform=platforms.read(platform),
         builder=builder,
-        builder_version=builders.choose(builder, buildkit_host, Path("cache")).version(),
+        builder_version=builder_version or builders.choose(builder, buildkit_host, Path("cache")).version(),
         compression=compression,
         build_args=planning.arguments(build_args),
     )
@@ -111,6 +113,7 @@ def plan(
         RetagJob(name=item.name, digest=item.digest, tags=item.tags) for item in found.images if item.action == RETAG
     )
     waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
+    in_lots = [*lots.lots(found.waves), *[()] * lots.MOST_LOTS]
     return Planned(
         commit=found.commit,
         ref=found.ref,
@@ -123,6 +126,14 @@ def plan(
         wave_6=waves[5],
         wave_7=waves[6],
         wave_8=waves[7],
+        builds=tuple(job.name for wave in found.waves for job in wave),
+        releases=tuple(chart.name for chart in found.charts if chart.action == RELEASE),
+        builder_version=target.builder_version,
+        lots=sum(map(bool, in_lots)),
+        lot_1=in_lots[0],
+        lot_2=in_lots[1],
+        lot_3=in_lots[2],
+        lot_4=in_lots[3],
         retag=retags,
         untagged=len(retags),
         charts=sum(item.action == RELEASE for item in found.charts),

@@ -4,77 +4,112 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from typing import Annotated
 
 from pipelines.errors import Refused, ShipwayError, Transient
+from pipelines.model import outcome as outcomes
+from pipelines.model.chart import UNPUBLISHED
+from pipelines.model.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
 from pipelines.model.plan import (
-    BUILD,
-    ERROR,
+    ABSENT,
     PUBLISHED,
-    RELEASE,
-    STUCK,
     TAG,
     UNKNOWN,
-    Finding,
     Plan,
     Planned,
     PlannedChart,
     PlannedImage,
     Verdict,
 )
-from pipelines.steps import signature
+from pipelines.steps import outcome, signature
 from pipelines.steps.signature import Arg
 
-_MISSING = {BUILD: "not built", RELEASE: "not released"}
+_STUCK = frozenset({outcomes.BLOCKED, outcomes.DIFFERENT})
 
 
-def verdict(*, planned: Annotated[Planned, Arg("what the step plan says after everything was done")]) -> Verdict:
-    """Fail unless nothing is left to build or to release, and name what is.
+def verdict(
+    *,
+    planned: Annotated[Planned, Arg("what the step plan says after everything was done")],
+    builds: Annotated[
+        tuple[str, ...], Arg("images that the run was to build, as the step plan named them before")
+    ] = (),
+    releases: Annotated[tuple[str, ...], Arg("charts that it was to release, likewise")] = (),
+) -> Verdict:
+    """Fail unless nothing is left to build or to release, name what is, and say what became of every part.
 
-    Lacking tags are told and fail nothing. Where a registry did not answer, exit code 75 asks for another attempt.
+    Lacking tags are told and fail nothing. Where a registry did not answer, exit code 75 asks for another attempt. The outputs
+    are written whether it fails or not.
 
     Example:
-        shipway step verdict --planned=out/again --outputs=out/main
+        shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main
     """
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
     untagged = [image for image in plan.images if image.action == TAG]
-    for image in untagged:
-        sys.stderr.write(f"{image.name} lacks {', '.join(image.tags) or 'tags'}\n")
-    stuck = _stuck(plan)
-    missing = [_missing(plan, item) for item in plan.everything if item.action in _MISSING]
-    unknown = [f"{item.name}: unknown, {_why(item)}" for item in plan.everything if item.state == UNKNOWN]
-    told = [*missing, *stuck, *unknown]
-    if told:
-        raise _failure(plan, told, is_stuck=bool(stuck), is_unknown=len(unknown) == len(told))
+    parts = [
+        *(_image(plan, image, builds) for image in plan.images),
+        *(_chart(chart, releases) for chart in plan.charts),
+        *outcome.findings(plan.findings),
+    ]
     published = sum(item.state == PUBLISHED for item in plan.everything)
     words = f"{published} of {len(plan.everything)} published at {plan.commit}"
+    told = outcome.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
+    outcome.tell(parts)
+    found = Verdict(
+        verdict=words,
+        commit=plan.commit,
+        published=published,
+        untagged=len(untagged),
+        summary=signature.text_of(told),
+    )
+    if bad := [part for part in parts if not part.is_good]:
+        failure = _failure(plan, bad)
+        failure.result = found
+        raise failure
     sys.stderr.write(f"{words}\n")
-    return Verdict(verdict=words, commit=plan.commit, published=published, untagged=len(untagged))
+    return found
 
 
-def _failure(plan: Plan, told: list[str], *, is_stuck: bool, is_unknown: bool) -> ShipwayError:
+def _failure(plan: Plan, bad: Collection[Part]) -> ShipwayError:
     what = f"{plan.repo} at {plan.commit} is not released as a whole"
-    seen = "\n".join(told)
-    if is_unknown:
+    seen = "\n".join(map(outcome.words, bad))
+    if all(part.result == outcomes.UNKNOWN for part in bad):
         return Transient(what, seen=seen, todo="run it again when the registry answers")
-    if is_stuck:
+    if any(part.result in _STUCK for part in bad):
         return Refused(what, seen=seen, todo="mend what is blocked or different, and push a new commit")
     return ShipwayError(what, seen=seen, todo="see the logs of what failed, then submit the same run again")
 
 
-def _stuck(plan: Plan) -> list[str]:
-    items = [f"{item.name}: {item.state}, {_why(item)}" for item in plan.everything if item.state in STUCK]
-    findings: list[Finding] = [finding for finding in plan.findings if finding.level == ERROR]
-    return [*items, *map(str, findings)]
+def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> Part:
+    result, why = image.state, _why(image)
+    if image.state == PUBLISHED:
+        result = BUILT if image.name in builds else outcomes.PUBLISHED
+        why = f"lacks the tags {', '.join(image.tags)}" if image.action == TAG else ""
+    elif image.state == ABSENT:
+        siblings = {one.name: one for one in plan.images}
+        failed = [name for name in image.parents if name in siblings and siblings[name].state != PUBLISHED]
+        if failed:
+            result, why = SKIPPED, f"parent {failed[0]} failed"
+        elif image.name in builds:
+            result, why = FAILED, "its build failed"
+        else:
+            result, why = UNTRIED, f"not built, {why}"
+    return Part(kind=IMAGE, name=image.name, path=image.path, result=result, why=why)
 
 
-def _missing(plan: Plan, item: PlannedImage | PlannedChart) -> str:
-    siblings = {name: one for one in plan.everything if type(one) is type(item) for name in (one.name, one.path)}
-    failed = [siblings[name] for name in item.parents if name in siblings and siblings[name].state != PUBLISHED]
-    if isinstance(item, PlannedImage) and failed:
-        return f"{item.name}: skipped because parent {failed[0].name} failed"
-    return f"{item.name}: {_MISSING[item.action]}, {_why(item)}"
+def _chart(chart: PlannedChart, releases: Collection[str]) -> Part:
+    result, why = chart.state, _why(chart)
+    if chart.state == PUBLISHED:
+        result, why = RELEASED if chart.name in releases else outcomes.PUBLISHED, ""
+    elif chart.state == ABSENT and chart.name in releases:
+        result, why = FAILED, "its release failed"
+    elif chart.state == ABSENT:
+        result, why = UNTRIED, f"not released, {why}"
+    elif chart.state == UNPUBLISHED:
+        result = LEFT_OUT
+    return Part(kind=CHART, name=chart.name, path=chart.path, result=result, why=why)
 
 
 def _why(item: PlannedImage | PlannedChart) -> str:
-    return "; ".join(item.reasons) or "nobody says why"
+    known = "; ".join(item.reasons)
+    return known or ("a registry did not answer" if item.state == UNKNOWN else "nobody says why")

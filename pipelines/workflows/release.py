@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
 from pipelines.plan.graph import MOST_WAVES
 from pipelines.templates import pod as pods
+from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs, reference, repeated
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
@@ -46,7 +45,12 @@ RETAG = StepContainer(
     after=("again",),
 )
 VERDICT = StepContainer(
-    step="verdict", name="main", size=arrival.SMALL, fixed={"planned": "out/again"}, after=("again",)
+    step="verdict",
+    name="main",
+    size=arrival.SMALL,
+    inputs=("builds", "releases"),
+    fixed={"planned": "out/again"},
+    after=("again",),
 )
 
 _WAVES = tuple(f"wave-{number}" for number in range(1, MOST_WAVES + 1))
@@ -58,15 +62,6 @@ _ITEM = {
     "version-tag": "version",
 }
 """Inputs of clone-build-push, and which part of an item each takes."""
-
-
-class _Unhurried(DAG):
-    """A DAG with failFast off where DAGs have it: Hera writes it onto the template, too, where it bounds fan-outs."""
-
-    def _build_template(self) -> m.Template:
-        found: m.Template = super()._build_template()
-        found.fail_fast = None
-        return found
 
 
 def release() -> WorkflowTemplate:
@@ -85,7 +80,10 @@ def _pods() -> list[ContainerSet]:
         pod(
             "plan",
             (PLAN,),
-            results=("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown"),
+            results=(
+                *("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown"),
+                *("builds", "releases"),
+            ),
             deadline_seconds=_PLANNING_SECONDS,
             workspace="10Gi",
         ),
@@ -99,7 +97,7 @@ def _pods() -> list[ContainerSet]:
         pod(
             "verdict",
             (AGAIN, VERDICT),
-            results=("verdict", "commit", "published", "untagged"),
+            results=("verdict", "commit", "published", "untagged", "summary"),
             deadline_seconds=_PLANNING_SECONDS,
             workspace="10Gi",
         ),
@@ -107,35 +105,31 @@ def _pods() -> list[ContainerSet]:
 
 
 def _release() -> DAG:
-    told = ("repo", "revision", "ref", "mutex", "max-age")
-    decoded = {name: f"{{{{tasks.decode.outputs.parameters.{name}}}}}" for name in told}
+    decoded = outputs("decode", "repo", "revision", "ref", "mutex", "max-age")
     return DAG(
         name=NAME,
         inputs=_given(value=False),
         tasks=[
-            *arrival.tasks(_inputs("event", "repo", "revision", "ref")),
+            *arrival.tasks(inputs("event", "repo", "revision", "ref")),
             Task(
                 name=WORK,
                 template=WORK,
                 depends=arrival.ARRIVED,
                 when="{{tasks.decode.outputs.parameters.lane}} == trusted",
-                arguments=_arguments({**decoded, **_inputs("rebuild")}),
+                arguments=arguments({**decoded, **inputs("rebuild")}),
             ),
         ],
-        outputs=_outputs(WORK),
+        outputs=repeated(WORK, "commit", "verdict"),
     )
 
 
 def _work() -> DAG:
     """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
-    found = {
-        name: f"{{{{tasks.plan.outputs.parameters.{name}}}}}" for name in ("ref", "now", "charts", "untagged", *_WAVES)
-    }
-    commit = {"revision": "{{tasks.plan.outputs.parameters.commit}}", "ref": found["ref"]}
+    found = outputs("plan", "commit", "ref", "now", "charts", "untagged", "builds", "releases", *_WAVES)
+    commit = {"revision": found["commit"], "ref": found["ref"]}
+    again = {**inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}
     tasks: list[Task | m.DAGTask] = [
-        Task(
-            name="plan", template="plan", arguments=_arguments(_inputs("repo", "revision", "ref", "rebuild", "max-age"))
-        )
+        Task(name="plan", template="plan", arguments=arguments(inputs("repo", "revision", "ref", "rebuild", "max-age")))
     ]
     before = "plan"
     for wave in _WAVES:
@@ -143,42 +137,42 @@ def _work() -> DAG:
         tasks.append(
             Task(
                 name=wave,
-                template_ref=_reference(clone_build_push.NAME),
+                template_ref=reference(clone_build_push.NAME),
                 depends=_after(before),
                 with_param=found[wave],
-                arguments=_arguments({**_inputs("repo"), **commit, **item}),
+                arguments=arguments({**inputs("repo"), **commit, **item}),
             )
         )
         before = wave
     tasks += [
         Task(
             name="charts",
-            template_ref=_reference(chart_release.NAME),
+            template_ref=reference(chart_release.NAME),
             depends=_after(before),
             when=f"{found['charts']} > 0",
-            arguments=_arguments({**_inputs("repo"), **commit}),
+            arguments=arguments({**inputs("repo"), **commit}),
         ),
         Task(
             name="retag",
             template="retag",
             depends=_after("charts"),
             when=f"{found['untagged']} > 0",
-            arguments=_arguments({**_inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}),
+            arguments=arguments(again),
         ),
         Task(
             name="verdict",
             template="verdict",
             depends=_after("retag"),
-            arguments=_arguments({**_inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}),
+            arguments=arguments({**again, "builds": found["builds"], "releases": found["releases"]}),
         ),
     ]
-    return _Unhurried(
+    return Unhurried(
         name=WORK,
         inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild", "max-age", "mutex")],
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
-        outputs=_outputs("verdict"),
+        outputs=repeated("verdict", "commit", "verdict"),
     )
 
 
@@ -190,29 +184,4 @@ def _given(*, value: bool) -> list[Parameter]:
 
 def _after(task: str) -> str:
     """Return the condition that a task has ended in whatever way, and that there is a plan."""
-    if task == "plan":
-        return "plan.Succeeded"
-    ends = " || ".join(f"{task}.{end}" for end in ("Succeeded", "Failed", "Errored", "Skipped", "Omitted"))
-    return f"plan.Succeeded && ({ends})"
-
-
-def _outputs(task: str) -> list[Parameter]:
-    """Return what a DAG repeats of a task; nothing where that task did not run."""
-    return [
-        Parameter(
-            name=name, value_from=m.ValueFrom(parameter=f"{{{{tasks.{task}.outputs.parameters.{name}}}}}", default="")
-        )
-        for name in ("commit", "verdict")
-    ]
-
-
-def _reference(name: str) -> m.TemplateRef:
-    return m.TemplateRef(name=name, template=name)
-
-
-def _inputs(*names: str) -> dict[str, str]:
-    return {name: f"{{{{inputs.parameters.{name}}}}}" for name in names}
-
-
-def _arguments(values: Mapping[str, str]) -> Sequence[Parameter]:
-    return [Parameter(name=name, value=value) for name, value in values.items()]
+    return "plan.Succeeded" if task == "plan" else f"plan.Succeeded && {ended(task)}"

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from pipelines.errors import Refused, ShipwayError, Transient
+from pipelines.model.outcome import Part
 from pipelines.model.plan import (
     BLOCKED,
     BUILD,
@@ -20,7 +21,9 @@ from pipelines.model.plan import (
     Planned,
     PlannedChart,
     PlannedImage,
+    Verdict,
 )
+from pipelines.steps import outcome, signature
 from pipelines.steps.verdict import verdict
 
 CHART = PlannedChart(
@@ -45,31 +48,60 @@ def planned(*images: PlannedImage, chart: PlannedChart = CHART) -> Planned:
     )  # fmt: skip
     return Planned(
         commit=plan.commit, ref="", now=0, wave_1=(), wave_2=(), wave_3=(), wave_4=(), wave_5=(), wave_6=(), wave_7=(),
-        wave_8=(), retag=(), untagged=0, charts=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)),
+        wave_8=(), builds=(), releases=(), builder_version="", lots=0, lot_1=(), lot_2=(), lot_3=(), lot_4=(), retag=(), untagged=0, charts=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)),
     )  # fmt: skip
 
 
+def parts(text: str) -> dict[str, tuple[str, str]]:
+    """Return what an outcome says of each part, by name."""
+    return {part["name"]: (part["result"], part["why"]) for part in json.loads(text)["parts"]}
+
+
 def test_tags_alone_fail_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is published is counted; an image without a tag is told."""
-    found = verdict(planned=planned(image("a"), image("b", action=TAG)))
+    """What is published is counted, what this run built is told apart; an image without a tag is told."""
+    found = verdict(planned=planned(image("a"), image("b", action=TAG)), builds=("a",))
     assert (found.verdict, found.published, found.untagged) == (f"3 of 3 published at {'c' * 40}", 3, 1)
-    assert "b lacks main" in capsys.readouterr().err
+    assert parts(found.summary) == {
+        "a": ("built", ""),
+        "b": ("published", "lacks the tags main"),
+        "shop": ("published", ""),
+    }
+    assert "lacks the tags main" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("images", "chart", "error", "seen"),
     [
-        ((image("a", "absent", BUILD), image("b", "absent", BUILD, ("a",))), CHART, ShipwayError,
-         "a: not built, a's reason\nb: skipped because parent a failed"),
+        ((image("a", "absent", BUILD), image("b", "absent", BUILD, ("a",)), image("new", "absent", BUILD)), CHART, ShipwayError,
+         "a: its build failed\nb: skipped because parent a failed\nnew: not built, new's reason"),
         ((image("a", BLOCKED), image("b", UNKNOWN)), CHART, Refused, "a: blocked, a's reason\nb: unknown, b's reason"),
         ((image("a", UNKNOWN),), CHART, Transient, "a: unknown, a's reason"),
         ((), dataclasses.replace(CHART, state=DIFFERENT, reasons=("it differs",)), Refused, "shop: different, it differs"),
+        ((), dataclasses.replace(CHART, state="absent"), ShipwayError, "shop: its release failed"),
     ],
 )  # fmt: skip
 def test_what_is_left_decides_the_end(
     images: tuple[PlannedImage, ...], chart: PlannedChart, error: type[ShipwayError], seen: str
 ) -> None:
-    """Everything is named with its reason; only what nobody knows is asked again."""
+    """Everything is named with its reason, what the run tried and what it did not; only what nobody knows is asked again."""
     with pytest.raises(ShipwayError) as caught:
-        verdict(planned=planned(*images, chart=chart))
+        verdict(planned=planned(*images, chart=chart), builds=("a", "b"), releases=("shop",))
     assert (type(caught.value), caught.value.seen) == (error, seen)
+    assert isinstance(caught.value.result, Verdict)
+    assert set(parts(caught.value.result.summary)) == {*(one.name for one in images), "shop"}
+
+
+def test_an_outcome_has_a_greatest_size() -> None:
+    """Of what there is no room for, lines go first and good parts next; what failed stands first and is never left out before."""
+    told = '"quoted" and \\ and more\n' * 3
+    failed = [Part(kind="image", name=f"f{n}", path="", result="failed", why="", lines=(told,) * 50) for n in range(30)]
+    good = [Part(kind="image", name=f"g{n}", path="", result="published", why="") for n in range(3000)]
+    found = outcome.outcome([*good, *failed], repo="", commit="", ref="", verdict="")
+    text = signature.text_of(found)
+    assert len(json.dumps(text)) <= outcome.MOST_BYTES + 1000
+    assert [part.name for part in found.parts[:30]] == [part.name for part in failed]
+    assert found.parts[0].lines
+    assert found.left_out == 3030 - len(found.parts)
+    handed = outcome.report([*failed, *(dataclasses.replace(part, result="built") for part in good[:500])], "built")
+    assert len(json.dumps(handed)) <= outcome.PART_BYTES + 10_000
+    assert [part.result for part in outcome.read_report(handed, "image", "built").values()] == ["built"] * 500 + ["failed"] * 30

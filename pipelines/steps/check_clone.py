@@ -1,0 +1,164 @@
+"""The step `check-clone`: one commit, and the bases of several of its images, for builds that publish nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misuse, ShipwayError, Transient
+from pipelines.model.handover import Checkout
+from pipelines.model.outcome import FAILED, LEFT_OUT, Attempt, Trial
+from pipelines.model.plan import ImageJob, Plan, Planned
+from pipelines.model.source import RepositoryUrl, Revision, TreePath
+from pipelines.plan import dockerfile as dockerfiles
+from pipelines.plan import lots
+from pipelines.plan.images import Image
+from pipelines.steps import bases as base_images
+from pipelines.steps import checkout_check, outcome, registries, signature
+from pipelines.steps.arguments import (
+    CaFile,
+    GitLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    RegistryHost,
+    Repo,
+    Source,
+)
+from pipelines.steps.check_out import check_out, named
+from pipelines.steps.signature import Arg
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.layout import Layout
+from pipelines.tools.registry import Registry
+
+
+def check_clone(
+    *,
+    planned: Annotated[Planned, Arg("what the step plan says")],
+    images: Annotated[tuple[str, ...], Arg("names of images to try, as a JSON list; those they stand on come along")],
+    repo: Repo,
+    credentials: GitLogin = Path("../git"),
+    docker_config: PullLogins = Path("../pull"),
+    source: Source = Path("source"),
+    bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
+    registry: RegistryHost = "",
+    project: Project = "",
+    plain_http: PlainHttp = "",
+    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    ca_file: CaFile = "",
+) -> Trial:
+    """Check out a plan's commit and fetch, by digest, what some of its images stand on and no other of them is.
+
+    An image whose bases cannot be had is told of and fails nothing; images that need a build secret are left out, with those on them.
+    What the plan finds published by now is not among the result.
+
+    Example:
+        shipway step check-clone --planned=out/again --images='["base","web"]' --repo=https://example.org/team/shop.git --outputs=out/clone
+    """
+    plan: Plan = signature.typed(Plan, json.loads(planned.plan))
+    if plan.repo != repo:
+        raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
+    jobs = lots.closed([job for wave in plan.waves for job in wave], images)
+    url = RepositoryUrl(repo)
+    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+        resolved = named(git.resolve(url, Revision(planned.commit)), planned.ref)
+        commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
+    Layout.create(bases)
+    fetcher = _Fetcher(source=source, files=files, client=client, bases=bases, registry=registry, project=project)
+    empty = Checkout(
+        repo=repo,
+        revision=planned.commit,
+        ref=planned.ref,
+        commit=commit.id,
+        time=commit.time,
+        tree=commit.tree,
+        path="",
+        dockerfile="",
+        target="",
+        build_args=(),
+        platform="",
+        bases=(),
+    )
+    names = {job.name for job in jobs}
+    return Trial(commit=commit.id, attempts=tuple(fetcher.attempt(job, empty, names) for job in jobs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fetcher:
+    """Reads Dockerfiles of a checkout and fetches what they stand on."""
+
+    source: Path
+    files: Collection[str]
+    client: Registry
+    bases: Path
+    registry: str
+    project: str
+
+    def attempt(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> Attempt:
+        """Return an image, ready to be built once its parents among `names` are; raises Transient."""
+        result, why, checkout = "", "", None
+        lines: tuple[str, ...] = ()
+        parents: dict[str, str] = {}
+        if job.secret_ids:
+            result, why = LEFT_OUT, f"it needs the build secret {job.secret_ids[0]}, which no check has"
+        else:
+            try:
+                checkout, parents = self._checkout(job, commit, names)
+            except Transient:
+                raise
+            except ShipwayError as error:
+                result, why, lines = FAILED, error.what, outcome.lines(error)
+                _say(f"{job.name}: {error}")
+        return Attempt(
+            name=job.name,
+            path=job.path,
+            checkout=checkout,
+            parents=parents,
+            shared=job.shared,
+            exclude=job.exclude,
+            version=job.version,
+            result=result,
+            why=why,
+            lines=lines,
+        )
+
+    def _checkout(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> tuple[Checkout, dict[str, str]]:
+        folder, file = TreePath(job.path), TreePath(job.dockerfile)
+        checkout_check.check(self.source, folder, file, self.files)
+        text = (self.source / file).read_text(encoding="utf-8", errors="replace")
+        externals = dockerfiles.read(text, str(file)).externals(
+            job.build_args, target=job.target, platform=job.platform
+        )
+        items = base_images.wanted(
+            externals,
+            (),
+            Image(name=job.name, path=job.path, dockerfile=job.dockerfile),
+            commit=commit.commit,
+            registry=self.registry,
+            project=self.project,
+            pins=base_images.read_pins(job.pins),
+        )
+        parents = {item.external.name: item.parent.name for item in items if item.parent and item.parent.name in names}
+        others = [item for item in items if item.external.name not in parents]
+        base_images.require_parents(others, self.client, commit=commit.commit)
+        fetched = base_images.fetch(others, self.client, self.bases, platform=job.platform)
+        checkout = replace(
+            commit,
+            path=job.path,
+            dockerfile=job.dockerfile,
+            target=job.target,
+            build_args=job.build_args,
+            platform=job.platform,
+            bases=fetched,
+        )
+        return checkout, parents
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,85 @@
+"""The step `check-verdict`: whether everything that a commit declares could be built and released, as far as nothing was published."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
+
+from pipelines.errors import ShipwayError, Transient
+from pipelines.model import outcome as outcomes
+from pipelines.model.chart import UNPUBLISHED
+from pipelines.model.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
+from pipelines.model.plan import ABSENT, PUBLISHED, UNKNOWN, Plan, Planned, PlannedChart, PlannedImage
+from pipelines.steps import outcome, signature
+from pipelines.steps.signature import Arg
+
+_REPORT = "what the step check-build put out as its report; empty: nothing"
+
+
+def check_verdict(
+    *,
+    planned: Annotated[Planned, Arg("what the step plan says")],
+    lot_1: Annotated[str, Arg(_REPORT)] = "",
+    lot_2: Annotated[str, Arg(_REPORT)] = "",
+    lot_3: Annotated[str, Arg(_REPORT)] = "",
+    lot_4: Annotated[str, Arg(_REPORT)] = "",
+    charts: Annotated[str, Arg("what the step chart-check put out as its report; empty: nothing")] = "",
+) -> Checked:
+    """Fail unless every image was built or is published and every chart is in order, and say what became of each.
+
+    What was left out for want of a build secret fails nothing. The outputs are written whether it fails or not.
+
+    Example:
+        shipway step check-verdict --planned=out/again --lot-1="$(cat out/check/report)" --outputs=out/main
+    """
+    plan: Plan = signature.typed(Plan, json.loads(planned.plan))
+    tried: dict[str, Part] = {}
+    for text in (lot_1, lot_2, lot_3, lot_4):
+        tried |= outcome.read_report(text, IMAGE, BUILT)
+    found = outcome.read_report(charts, CHART, CHECKED)
+    parts = [
+        *(_image(image, tried) for image in plan.images),
+        *(_chart(chart, found) for chart in plan.charts),
+        *outcome.findings(plan.findings),
+    ]
+    bad = [part for part in parts if not part.is_good]
+    words = f"{len(parts) - len(bad)} of {len(parts)} in order at {plan.commit}"
+    told = outcome.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
+    outcome.tell(parts)
+    result = Checked(verdict=words, commit=plan.commit, summary=signature.text_of(told))
+    if bad:
+        what = f"{plan.repo} at {plan.commit} is not in order"
+        seen = "\n".join(outcome.words(part) for part in bad)
+        is_unknown = all(part.result == UNKNOWN for part in bad)
+        error = (
+            Transient(what, seen=seen, todo="run it again when the registry answers")
+            if is_unknown
+            else ShipwayError(what, seen=seen, todo="correct what failed, and push again")
+        )
+        error.result = result
+        raise error
+    sys.stderr.write(f"{words}\n")
+    return result
+
+
+def _image(image: PlannedImage, tried: Mapping[str, Part]) -> Part:
+    known = Part(kind=IMAGE, name=image.name, path=image.path, result=image.state, why="; ".join(image.reasons))
+    if image.name in tried:
+        return replace(tried[image.name], path=image.path)
+    if image.state == PUBLISHED:
+        return replace(known, result=outcomes.PUBLISHED, why="")
+    return replace(known, result=UNTRIED, why="its pod ended without a word of it") if image.state == ABSENT else known
+
+
+def _chart(chart: PlannedChart, found: Mapping[str, Part]) -> Part:
+    known = Part(kind=CHART, name=chart.name, path=chart.path, result=chart.state, why="; ".join(chart.reasons))
+    if chart.name in found:
+        return replace(found[chart.name], path=chart.path)
+    if chart.state == PUBLISHED:
+        return replace(known, result=outcomes.PUBLISHED, why="")
+    if chart.state == UNPUBLISHED:
+        return replace(known, result=LEFT_OUT)
+    return replace(known, result=UNTRIED, why="its pod ended without a word of it") if chart.state == ABSENT else known

@@ -1,0 +1,52 @@
+"""DAGs that go on whatever became of a task, and the small texts that their tasks are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hera.workflows import DAG, Parameter
+from hera.workflows import models as m
+
+ENDS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
+
+
+class Unhurried(DAG):
+    """A DAG with failFast off where DAGs have it: Hera writes it onto the template, too, where it bounds fan-outs."""
+
+    def _build_template(self) -> m.Template:
+        found: m.Template = super()._build_template()
+        found.fail_fast = None
+        return found
+
+
+def ended(*tasks: str) -> str:
+    """Return the condition that tasks have ended in whatever way."""
+    return " && ".join(f"({' || '.join(f'{task}.{end}' for end in ENDS)})" for task in tasks)
+
+
+def reference(name: str) -> m.TemplateRef:
+    """Return what refers to the first template of a WorkflowTemplate of ours."""
+    return m.TemplateRef(name=name, template=name)
+
+
+def inputs(*names: str) -> dict[str, str]:
+    """Return arguments that hand a template's inputs on under their own names."""
+    return {name: f"{{{{inputs.parameters.{name}}}}}" for name in names}
+
+
+def outputs(task: str, *names: str) -> dict[str, str]:
+    """Return arguments that hand a task's outputs on under their own names."""
+    return {name: f"{{{{tasks.{task}.outputs.parameters.{name}}}}}" for name in names}
+
+
+def arguments(values: Mapping[str, str]) -> list[Parameter]:
+    """Return arguments as Hera has them."""
+    return [Parameter(name=name, value=value) for name, value in values.items()]
+
+
+def repeated(task: str, *names: str) -> list[Parameter]:
+    """Return what a DAG repeats of a task's outputs; nothing where that task did not run."""
+    return [
+        Parameter(name=name, value_from=m.ValueFrom(parameter=value, default=""))
+        for name, value in outputs(task, *names).items()
+    ]
