@@ -15,12 +15,11 @@ from pipelines.plan.charts import CHART
 from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git, Resolved
-from pipelines.tools.git_repository import Commit, GitRepository
+from pipelines.tools.git_repository import Commit, Entry, GitRepository
 
 DOCKERFILE = "Dockerfile"
 _MOST_BYTES = 1 << 20
 """Of a file that is read for planning; the builder takes no larger Dockerfile either."""
-_NO_FILE = File("", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +44,21 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     commit = repository.commit(resolved.commit)
     files = {entry.path: File(entry.mode, entry.id) for entry in repository.tree(commit.id)}
     reader = _Reader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
-    reader.fetch([path for path in (shipway_yaml.NAME,) if path in files])
-    configuration, findings = shipway_yaml.read(reader.content(shipway_yaml.NAME) or b"")
+    reader.read([path for path in (shipway_yaml.NAME,) if path in files])
+    configuration, findings = shipway_yaml.read(reader.contents.get(shipway_yaml.NAME, b""))
     ignore = (*configuration.ignore, *configuration.chart_ignore)
     folders = charts.discover(files, ignore=ignore)
     tree = GitTree(files=files)
-    wanted = _for_images(files, configuration)
-    in_charts = [path for folder in folders for path in tree.below(folder)]
     values = [entry.file for entry in configuration.values if entry.file in files]
-    reader.fetch([*wanted, *in_charts, *values])
-    contents = reader.contents({*wanted, *values, *_values_files(folders, files)})
+    in_charts = [path for folder in folders for path in tree.below(folder)]
+    read = [*_for_images(files, configuration), *values, *_values_files(folders, files)]
+    reader.fetch([*read, *in_charts])
+    reader.read(read)
+    reader.write(in_charts)
     return Declared(
         commit=commit,
         ref=resolved.ref,
-        tree=GitTree(files=files, contents=contents),
+        tree=GitTree(files=files, contents=reader.contents),
         configuration=configuration,
         findings=findings,
         charts=folders,
@@ -87,40 +87,34 @@ class _Reader:
     commit: str
     files: dict[str, File]
     root: Path
+    contents: dict[str, bytes] = field(default_factory=dict)
+    """Of what was read; of a link, where it leads."""
 
     def fetch(self, paths: Iterable[str]) -> None:
+        """Bring files from the remote, in one request."""
+        self.git.fetch_files(self.repository, [self.files[path].id for path in self._known(paths)])
+
+    def read(self, paths: Iterable[str]) -> None:
+        """Read files, but for those that are too large, and what links among them lead to."""
+        while wanted := [path for path in self._known(paths) if path not in self.contents]:
+            self.fetch(wanted)
+            entries = [Entry(mode=self.files[path].mode, id=self.files[path].id, path=path) for path in wanted]
+            found = self.repository.contents(entries, most_bytes=_MOST_BYTES)
+            self.contents.update(found)
+            paths = self._targets(found)
+
+    def write(self, paths: Iterable[str]) -> None:
         """Write files into the folder, and what links among them lead to."""
-        wanted = [path for path in dict.fromkeys(paths) if self.files[path].mode in {"100644", "100755", LINK}]
-        while wanted:
-            self.git.fetch_files(self.repository, [self.files[path].id for path in wanted])
+        while wanted := [path for path in self._known(paths) if not os.path.lexists(f"{self.root}/{path}")]:
+            self.fetch(wanted)
             self.repository.write(self.commit, wanted, self.root)
-            links = {path: self.content(path) or b"" for path in wanted if self.files[path].mode == LINK}
-            tree = GitTree(files=self.files, contents=links)
-            targets = {tree.link(path) for path in links} & self.files.keys()
-            wanted = sorted(path for path in targets if not os.path.lexists(self.root / path))
+            links = [path for path in wanted if self.files[path].mode == LINK]
+            self.contents.update({path: os.fsencode(os.readlink(f"{self.root}/{path}")) for path in links})  # noqa: PTH115
+            paths = self._targets(links)
 
-    def content(self, path: str) -> bytes | None:
-        """Return the content of a file that was fetched, or where a link leads; None for one that is not there."""
-        # Texts, not Paths: there are thousands of these, and a Path costs more than reading a small file.
-        place = f"{self.root}/{path}"
-        try:
-            if self.files.get(path, _NO_FILE).mode == LINK:
-                return os.fsencode(os.readlink(place))  # noqa: PTH115
-            with open(place, "rb") as file:  # noqa: PTH123
-                data = file.read(_MOST_BYTES + 1)
-        except OSError:
-            return None
-        return data if len(data) <= _MOST_BYTES else None
+    def _known(self, paths: Iterable[str]) -> list[str]:
+        return [path for path in dict.fromkeys(paths) if self.files[path].mode in {"100644", "100755", LINK}]
 
-    def contents(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the content of files, and of what links among them lead to."""
-        found: dict[str, bytes] = {}
-        waiting = list(paths)
-        while waiting:
-            path = waiting.pop()
-            data = self.content(path) if path not in found else None
-            if data is not None:
-                found[path] = data
-                if self.files[path].mode == LINK and (target := GitTree(files=self.files, contents=found).link(path)):
-                    waiting.append(target)
-        return found
+    def _targets(self, paths: Iterable[str]) -> list[str]:
+        tree = GitTree(files=self.files, contents=self.contents)
+        return sorted({tree.link(path) for path in paths if self.files[path].mode == LINK} & self.files.keys())

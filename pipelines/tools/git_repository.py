@@ -112,12 +112,15 @@ class GitRepository:
             raise ShipwayError(f"{path} cannot be read at {commit}", seen=git_errors.cleaned(done.stderr))
         return done.stdout
 
-    def contents(self, entries: Iterable[Entry]) -> dict[str, bytes]:
+    def contents(self, entries: Iterable[Entry], *, most_bytes: int = 0) -> dict[str, bytes]:
         """Return the bytes of files by path, as they are stored: no attribute has a part in it. Raises ShipwayError.
 
-        They must have been fetched.
+        They must have been fetched. With `most_bytes`, larger ones are left out, unread.
         """
         wanted = list(entries)
+        if most_bytes:
+            sizes = self._sizes(wanted)
+            wanted = [entry for entry in wanted if sizes[entry.id] <= most_bytes]
         file = self.path / "shipway-contents"
         text = "".join(f"{entry.id}\n" for entry in wanted)
         done = self.call("cat-file", "--batch", "--buffer", stdin=text, into=file)
@@ -133,6 +136,15 @@ class GitRepository:
             found[entry.path] = data[end + 1 : end + 1 + int(words[2])]
             start = end + 1 + int(words[2]) + 1
         return found
+
+    def _sizes(self, entries: Iterable[Entry]) -> dict[str, int]:
+        """Return the size of each file by its id; raises ShipwayError for one that is not there."""
+        text = "".join(f"{entry.id}\n" for entry in entries)
+        done = self.call("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=text)
+        pairs = [line.split(" ") for line in done.stdout.splitlines()]
+        if done.code != 0 or not all(len(pair) == 2 and pair[1].isdigit() for pair in pairs):
+            raise ShipwayError(f"files of {self.url} cannot be read", seen=git_errors.cleaned(done.stderr))
+        return {name: int(size) for name, size in pairs}
 
     def submodule_settings(self, commit: str) -> dict[str, dict[str, str]]:
         """Return the settings of each submodule that a commit's .gitmodules names; raises ShipwayError."""

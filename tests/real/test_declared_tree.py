@@ -41,6 +41,7 @@ def read(url: str, work: Path) -> Declared:
 def check(found: Declared, shop: Repository) -> None:
     """Everything that planning needs was read, by content, and every path is known."""
     assert {path: data.decode() for path, data in found.tree.contents.items()} == {
+        "shipway.yaml": "ignore: [old]\nvalues: [{file: env/prod.yaml, image: web}]\n",
         "web/Dockerfile": "FROM scratch\n",
         "web/.dockerignore": "large\n",
         "api/Dockerfile": "../shared/Api.Dockerfile",
