@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pipelines.model.runs import REF_LABEL
 from sensors import fields
-from sensors.target import ARGUMENT, Target
+from sensors.target import ARGUMENT, NAME, NIGHTLY, Target
 
 Document: TypeAlias = Mapping[str, Any]
-Check: TypeAlias = Callable[[Document, Target], list[str]]
+Targets: TypeAlias = Sequence[Target]
+Check: TypeAlias = Callable[[Document, Targets], list[str]]
 
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
 _NAME_ENCODING = re.compile(r"\{\{ .+ \| toJson \| sha256sum \| trunc (\d+) \}\}", re.DOTALL)
 _ENCODING = re.compile(r"\{\{ .+ \| toJson (?:\| trunc \d+ )?\| b64enc \}\}", re.DOTALL)
+_HASHED = {"metadata.name", f"metadata.labels.{REF_LABEL}"}
+"""Where a hash of the event goes, and nothing else of it."""
 _LONGEST_NAME = 57
 """Argo appends a hash and more to a run's name for its pods."""
 _SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab", "webhook", "calendar"}
 _FEWEST_STEPS = 2
 
 
-def refuse(documents: Iterable[Document], target: Target) -> None:
+def refuse(documents: Iterable[Document], targets: Targets) -> None:
     """Raise ValueError with everything that a document breaks."""
     broken = [
         f"{document['kind']} {document['metadata']['name']}: {text}"
         for document in documents
         for check in CHECKS
-        for text in check(document, target)
+        for text in check(document, targets)
     ]
     if broken:
         raise ValueError("\n".join(broken))
 
 
-def unsigned_sources(document: Document, _target: Target) -> list[str]:
+def unsigned_sources(document: Document, _targets: Targets) -> list[str]:
     """Whatever listens asks for a secret: Argo's own validation does not, and without one it accepts anything."""
     if document["kind"] != "EventSource":
         return []
@@ -54,7 +58,7 @@ def unsigned_sources(document: Document, _target: Target) -> list[str]:
     return broken
 
 
-def shared_ports(document: Document, _target: Target) -> list[str]:
+def shared_ports(document: Document, _targets: Targets) -> list[str]:
     """Two kinds of sources have two ports; each port is one of the service's."""
     if document["kind"] != "EventSource":
         return []
@@ -71,7 +75,7 @@ def shared_ports(document: Document, _target: Target) -> list[str]:
     ]
 
 
-def loose_patterns(document: Document, _target: Target) -> list[str]:
+def loose_patterns(document: Document, _targets: Targets) -> list[str]:
     """Every filter is a pattern that stands for a whole text; nothing else filters."""
     broken = []
     for dependency in document["spec"].get("dependencies", []):
@@ -112,7 +116,7 @@ def anchored(pattern: str) -> bool:
     return depth == 0 and not in_class
 
 
-def wrong_parameters(document: Document, target: Target) -> list[str]:
+def wrong_parameters(document: Document, targets: Targets) -> list[str]:
     """A value goes to an argument by its place in a list: that place has the name of one of the target's arguments."""
     broken = []
     for trigger in _triggers(document):
@@ -123,6 +127,8 @@ def wrong_parameters(document: Document, target: Target) -> list[str]:
             broken.append(f"{name}: starts no Workflow")
             continue
         spec = workflow["spec"]
+        wanted = NIGHTLY if name.removeprefix("calendar-").startswith("nightly") else NAME
+        target = next(found for found in targets if found.name == wanted)
         if spec.get("workflowTemplateRef") != {"name": target.name} or spec.keys() - {
             "workflowTemplateRef",
             "arguments",
@@ -136,7 +142,7 @@ def wrong_parameters(document: Document, target: Target) -> list[str]:
             found = _ARGUMENT.fullmatch(parameter["dest"])
             if found:
                 places.append(int(found[1]))
-            elif parameter["dest"] != "metadata.name":
+            elif parameter["dest"] not in _HASHED:
                 broken.append(f"{name}: a value goes to {parameter['dest']}")
         at = [given[place] if place < len(given) else str(place) for place in places]
         if at != [ARGUMENT]:
@@ -144,7 +150,7 @@ def wrong_parameters(document: Document, target: Target) -> list[str]:
     return broken
 
 
-def losing_triggers(document: Document, _target: Target) -> list[str]:
+def losing_triggers(document: Document, _targets: Targets) -> list[str]:
     """A trigger that fails is tried again and then kept; the one that keeps it is tried again, too."""
     broken = []
     for trigger in _triggers(document):
@@ -168,7 +174,7 @@ def _losing(name: str, trigger: Document) -> list[str]:
     return broken
 
 
-def doubling_triggers(document: Document, _target: Target) -> list[str]:
+def doubling_triggers(document: Document, _targets: Targets) -> list[str]:
     """A run has one name for one event, and a second one changes nothing."""
     broken = []
     for trigger in _triggers(document):
@@ -182,7 +188,7 @@ def doubling_triggers(document: Document, _target: Target) -> list[str]:
     return broken
 
 
-def unencoded_values(document: Document, _target: Target) -> list[str]:
+def unencoded_values(document: Document, _targets: Targets) -> list[str]:
     """Of an event nothing but base64 reaches a document, and nothing but a hash its name."""
     broken = []
     for trigger in _all_triggers(document):
@@ -192,7 +198,7 @@ def unencoded_values(document: Document, _target: Target) -> list[str]:
         broken += [f"{name}: {kind}" for kind in trigger["template"].keys() - {"name", "conditions", "k8s"}]
         for parameter in trigger["template"].get("k8s", {}).get("parameters", []):
             source, place = parameter["src"], parameter["dest"]
-            wanted = _NAME_ENCODING if place == "metadata.name" else _ENCODING
+            wanted = _NAME_ENCODING if place in _HASHED else _ENCODING
             if source.keys() - {"dependencyName", "dataTemplate"} or not wanted.fullmatch(
                 source.get("dataTemplate", "")
             ):
@@ -200,12 +206,12 @@ def unencoded_values(document: Document, _target: Target) -> list[str]:
     return broken
 
 
-def unknown_fields(document: Document, _target: Target) -> list[str]:
+def unknown_fields(document: Document, _targets: Targets) -> list[str]:
     """Every field is one of Argo's."""
     return [f"{path}: no such field" for path in fields.unknown(document)]
 
 
-def illegal_names(document: Document, _target: Target) -> list[str]:
+def illegal_names(document: Document, _targets: Targets) -> list[str]:
     """Names and labels are what the cluster takes, with all that is appended to them."""
     broken = [] if _DNS.fullmatch(document["metadata"]["name"]) else [document["metadata"]["name"]]
     broken += _labels(document)
@@ -230,7 +236,8 @@ def illegal_names(document: Document, _target: Target) -> list[str]:
         appended = [
             int(match[1])
             for parameter in k8s.get("parameters", [])
-            if (match := _NAME_ENCODING.fullmatch(parameter["src"].get("dataTemplate", "")))
+            if parameter["dest"] == "metadata.name"
+            and (match := _NAME_ENCODING.fullmatch(parameter["src"].get("dataTemplate", "")))
         ]
         whole = begins + "0" * sum(appended or [5])
         if not _DNS.fullmatch(whole) or len(whole) > _LONGEST_NAME:

@@ -8,20 +8,21 @@ from typing import Any
 from sensors import checks, event_sources
 from sensors.event_bus import event_bus
 from sensors.sensor import sensor
-from sensors.target import CONTRACT, NAME, Target
+from sensors.target import CONTRACT, Target
 
 
 def documents(workflows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return every document by the name of its file; raises ValueError for one that breaks a check.
 
-    `workflows` are the compiled WorkflowTemplates, of which the one named `release` is started.
+    `workflows` are the compiled WorkflowTemplates, of which `release` and `reconcile` are started.
     """
-    target = next((Target.of(found) for found in workflows if found["metadata"]["name"] == NAME), CONTRACT)
+    made = {found["metadata"]["name"]: found for found in workflows}
+    targets = tuple(Target.of(made[known.name]) if known.name in made else known for known in CONTRACT)
     found = {
         "event-bus": event_bus(),
         "event-source-calendar": event_sources.calendar(),
         "event-source-webhooks": event_sources.webhooks(),
-        "sensor": sensor(target),
+        "sensor": sensor(*targets),
     }
-    checks.refuse(found.values(), target)
+    checks.refuse(found.values(), targets)
     return found

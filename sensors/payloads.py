@@ -54,6 +54,8 @@ class Shape:
     """An expression for every field of the event but `source`."""
     patterns: Mapping[str, str]
     """By path, what the text there must match."""
+    ref: tuple[str, ...] = ()
+    """The fields that name the branch, tag or pull request, by which a run is found before it has begun."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the fields are not those of the event."""
@@ -69,7 +71,15 @@ class Shape:
     @property
     def expression(self) -> str:
         """The event as JSON: an expression in Go's templates, to be encoded before it stands anywhere."""
-        pairs = " ".join(f'"{name}" {expression}' for name, expression in self.fields.items())
+        return self._json(tuple(self.fields))
+
+    @property
+    def ref_expression(self) -> str:
+        """The repository and its branch, tag or pull request as JSON; empty where the event has none of its own."""
+        return self._json(("repo_id", "repo", *self.ref)) if self.ref else ""
+
+    def _json(self, names: tuple[str, ...]) -> str:
+        pairs = " ".join(f'"{name}" {self.fields[name]}' for name in names)
         return f'dict "source" "{self.source}" {pairs} | toJson'
 
 
@@ -99,6 +109,7 @@ def _github(source: Source) -> tuple[Shape, ...]:
             source=source,
             name="push",
             event=Push,
+            ref=("ref",),
             fields=push,
             patterns={"body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
         ),
@@ -106,6 +117,7 @@ def _github(source: Source) -> tuple[Shape, ...]:
             source=source,
             name="tag",
             event=Push,
+            ref=("ref",),
             fields=push,
             patterns={"body.ref": TAG, "body.after": NOT_ZEROS, **known},
         ),
@@ -113,6 +125,7 @@ def _github(source: Source) -> tuple[Shape, ...]:
             source=source,
             name="pull-request",
             event=PullRequest,
+            ref=("number",),
             fields=repository
             | {
                 "number": number(f"{pull}.number"),
@@ -135,6 +148,7 @@ def _github(source: Source) -> tuple[Shape, ...]:
             source=source,
             name="comment",
             event=Comment,
+            ref=("number",),
             fields=repository
             | {
                 "number": number("body.issue.number"),
@@ -166,6 +180,7 @@ def _gitlab() -> tuple[Shape, ...]:
             source=Source.GITLAB,
             name="push",
             event=Push,
+            ref=("ref",),
             fields=push,
             patterns={"body.object_kind": "^push$", "body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
         ),
@@ -173,6 +188,7 @@ def _gitlab() -> tuple[Shape, ...]:
             source=Source.GITLAB,
             name="tag",
             event=Push,
+            ref=("ref",),
             fields=push,
             patterns={"body.object_kind": "^tag_push$", "body.ref": TAG, "body.after": NOT_ZEROS, **known},
         ),
@@ -180,6 +196,7 @@ def _gitlab() -> tuple[Shape, ...]:
             source=Source.GITLAB,
             name="pull-request",
             event=PullRequest,
+            ref=("number",),
             fields=repository
             | {
                 "number": number(f"{merge}.iid"),
@@ -203,6 +220,7 @@ def _gitlab() -> tuple[Shape, ...]:
             source=Source.GITLAB,
             name="comment",
             event=Comment,
+            ref=("number",),
             fields=repository
             | {
                 "number": number("body.merge_request.iid"),

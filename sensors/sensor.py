@@ -12,6 +12,7 @@ from typing import Any
 from hera.events import models as m
 
 from pipelines.model.event import Source
+from pipelines.model.runs import REF_LABEL
 from sensors import event_bus, event_sources, manifest, payloads, pods
 from sensors.payloads import Shape
 from sensors.target import ARGUMENT, Target
@@ -24,13 +25,13 @@ LOST = 65536
 _FORGES = (Source.GITHUB, Source.GITEA, Source.GITLAB)
 
 
-def sensor(target: Target) -> dict[str, Any]:
-    """Return the Sensor with a dependency and a trigger for every shape of payload."""
+def sensor(release: Target, reconcile: Target) -> dict[str, Any]:
+    """Return the Sensor with a dependency and a trigger for every shape of payload; the night has a target of its own."""
     spec = m.SensorSpec(
         event_bus_name=event_bus.NAME,
         template=pods.template(account="shipway-sensor", component="shipway-sensor"),
         dependencies=[_dependency(shape) for shape in payloads.SHAPES],
-        triggers=[_trigger(shape, target) for shape in payloads.SHAPES],
+        triggers=[_trigger(shape, reconcile if shape is payloads.NIGHTLY else release) for shape in payloads.SHAPES],
     )
     return manifest.document("Sensor", NAME, spec)
 
@@ -52,6 +53,10 @@ def _trigger(shape: Shape, target: Target) -> m.Trigger:
         m.TriggerParameter(src=_source(shape, f"sha256sum | trunc {HASH}"), dest="metadata.name", operation="append"),
         m.TriggerParameter(src=_source(shape, "b64enc"), dest=target.path(workflow, ARGUMENT)),
     ]
+    if shape.ref:
+        encoded = f"{{{{ {shape.ref_expression} | sha256sum | trunc {HASH} }}}}"
+        source = m.TriggerParameterSource(dependency_name=shape.id, data_template=encoded)
+        parameters.append(m.TriggerParameter(src=source, dest=f"metadata.labels.{REF_LABEL}"))
     return m.Trigger(
         at_least_once=True,
         # Waits of 2, 4, 8 … 64 seconds: a restart of the cluster's API passes within.

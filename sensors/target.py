@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NAME = "release"
+NIGHTLY = "reconcile"
 ARGUMENT = "event"
 
 
@@ -56,5 +57,5 @@ class Target:
         return f"spec.arguments.parameters.{names.index(parameter)}.value"
 
 
-CONTRACT = Target(name=NAME, parameters=(ARGUMENT,), required=frozenset({ARGUMENT}))
-"""What events start, whichever way it is made."""
+CONTRACT = tuple(Target(name=name, parameters=(ARGUMENT,), required=frozenset({ARGUMENT})) for name in (NAME, NIGHTLY))
+"""What events start, whichever way they are made: `release`, and what the night starts."""

@@ -14,6 +14,7 @@ from pipelines.simulation.go_template import TemplateError
 
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
+_LABEL = re.compile(r"metadata\.labels\.([a-z-]+)")
 # What means another thing in Python than in RE2, in which Argo's patterns are written.
 _OTHER = re.compile(r"\(\?|\\(?![.\\+*?()|\[\]{}^$\-rnt/sS])|[*+?}]\+|\\s(?!\\S)")
 _KNOWN: Mapping[str, frozenset[str]] = {
@@ -103,8 +104,10 @@ def _created(k8s: Mapping[str, Any], dependency: str, data: Mapping[str, Any]) -
         operation, place = parameter.get("operation", ""), parameter["dest"]
         if operation not in {"", "append"}:
             raise _unknown("an operation on a value", operation)
-        found = _ARGUMENT.fullmatch(place)
+        found, label = _ARGUMENT.fullmatch(place), _LABEL.fullmatch(place)
         holder, key = (made["metadata"], "name") if place == "metadata.name" else (None, "value")
+        if label:
+            holder, key = made["metadata"]["labels"], label[1]
         if found:
             holder = made["spec"]["arguments"]["parameters"][int(found[1])]
         if holder is None:

@@ -170,3 +170,33 @@ def test_what_listens_has_no_rights_and_what_starts_has_few() -> None:
         {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "create", "patch"]},
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
     ]
+    for name, verbs in (("shipway-supersede", ["get", "list", "patch"]), ("shipway-reconcile", ["create"])):
+        assert of_kind(documents, "Role")[name]["rules"] == [
+            {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": verbs}
+        ]
+        assert accounts[name]["automountServiceAccountToken"] is False
+        assert of_kind(documents, "Secret")[name]["type"] == "kubernetes.io/service-account-token"
+
+
+def test_a_token_is_seen_by_one_container_alone() -> None:
+    """Who may stop runs has no login to Git and gets hashes only; who asks the repository may start nothing."""
+    templates = {
+        template["name"]: template
+        for name in ("release", "reconcile")
+        for template in of_kind(rendered(**ALL), "WorkflowTemplate")[name]["spec"]["templates"]
+    }
+    seen = {
+        (template, container["name"]): {m["name"] for m in container["volumeMounts"]} - {"workspace", "authorities"}
+        for template in ("decode", "supersede", "reconcile")
+        for container in templates[template]["containerSet"]["containers"]
+    }
+    assert seen == {
+        ("decode", "decode"): set(),
+        ("decode", "main"): {"git"},
+        ("supersede", "main"): {"account"},
+        ("reconcile", "look"): {"git"},
+        ("reconcile", "main"): {"account"},
+    }
+    [stop] = [task for task in templates["release"]["dag"]["tasks"] if task["name"] == "supersede"]
+    given = {parameter["name"]: parameter["value"] for parameter in stop["arguments"]["parameters"]}
+    assert given == {"run": "{{workflow.name}}", "group": "{{tasks.decode.outputs.parameters.group}}"}

@@ -31,16 +31,19 @@ REPOSITORIES = [
 # One server, without a disk, of whichever version the cluster's controller starts.
 BUS = {"replicas": 1, "volumeSize": "", "settings": "max_memory_store: -1\nmax_file_store: -1\n"}
 VALUES = {"enabled": True, "manual": True, "repositories": REPOSITORIES, "bus": BUS, "schedule": "* * * * *"}
-RELEASE = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "WorkflowTemplate",
-    "metadata": {"name": "release"},
-    "spec": {
-        "entrypoint": "wait",
-        "arguments": {"parameters": [{"name": "event"}]},
-        "templates": [{"name": "wait", "suspend": {}}],
-    },
-}
+WAITING = [
+    {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": name},
+        "spec": {
+            "entrypoint": "wait",
+            "arguments": {"parameters": [{"name": "event"}]},
+            "templates": [{"name": "wait", "suspend": {}}],
+        },
+    }
+    for name in ("release", "reconcile")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,7 @@ def installed(namespace: str, **values: Any) -> Iterator[Events]:
     try:
         keys = {name: secrets.token_hex(16) for name in ("github", "gitea", "manual")}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shipway-webhooks"}, "stringData": keys}
-        kubectl(namespace, "apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": [secret, RELEASE]})
+        kubectl(namespace, "apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": [secret, *WAITING]})
         documents = rendered(namespace, **values)
         kubectl(namespace, "apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": documents})
         [sensor] = [document for document in documents if document["kind"] == "Sensor"]
@@ -167,7 +170,7 @@ def changed(name: str, **fields: Any) -> bytes:
 
 def made(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a run was asked for, without what the cluster and the controller add."""
-    own = {key: value for key, value in run["metadata"]["labels"].items() if key.startswith("app.kubernetes.io/")}
+    own = {key: value for key, value in run["metadata"]["labels"].items() if "argoproj.io/" not in key}
     return {
         "apiVersion": run["apiVersion"],
         "kind": run["kind"],

@@ -26,13 +26,17 @@ FILES = Path(__file__).parents[2] / "charts/shipway/files"
 DOCUMENTS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FILES.glob("sensors/*.yaml"))}
 SENSOR, WEBHOOKS = DOCUMENTS["sensor"], DOCUMENTS["event-source-webhooks"]
 RELEASE = next((yaml.safe_load(file.read_text()) for file in FILES.glob("release.yaml")), None)
-TARGET = Target.of(RELEASE) if RELEASE else CONTRACT
+TARGETS = (
+    CONTRACT
+    if RELEASE is None
+    else (Target.of(RELEASE), Target.of(yaml.safe_load((FILES / "reconcile.yaml").read_text())))
+)
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 def test_committed_documents_keep_every_check(check: Check) -> None:
     """What the chart ships is what the checks are about."""
-    assert {name: told for name, document in DOCUMENTS.items() if (told := check(document, TARGET))} == {}
+    assert {name: told for name, document in DOCUMENTS.items() if (told := check(document, TARGETS))} == {}
     assert [trigger["template"]["name"] for trigger in SENSOR["spec"]["triggers"]] == [s.id for s in payloads.SHAPES]
 
 
@@ -123,6 +127,8 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
     (checks.losing_triggers, "letter trigger: no backoff", SENSOR, lambda s: dead(s).pop("retryStrategy")),
     (checks.losing_triggers, "letter trigger: no atLeast", SENSOR, lambda s: dead(s).update(atLeastOnce=False)),
     (checks.losing_triggers, "has one itself", SENSOR, lambda s: dead(s).update(dlqTrigger=copy.deepcopy(dead(s)))),
+    (checks.wrong_parameters, "goes to metadata.labels.x", SENSOR, lambda s: event(s).update(dest="metadata.labels.x")),
+    (checks.unencoded_values, "as it is", SENSOR, lambda s: event(s).update(dest="metadata.labels.shipway-ref")),
     (checks.doubling_triggers, "create, not patch", SENSOR, lambda s: k8s(s).update(operation="create")),
     (checks.doubling_triggers, "not named after", SENSOR, lambda s: k8s(s)["parameters"].pop(0)),
     (checks.unencoded_values, "as it is", SENSOR, lambda s: event(s)["src"].update(dataKey="body.ref")),

@@ -14,6 +14,7 @@ from pipelines.cli.main import main
 from pipelines.cli.simulate import SENSOR
 from pipelines.errors import Refused
 from pipelines.model.event import Source
+from pipelines.model.runs import REF_LABEL
 from pipelines.simulation import go_json, go_template, sensors, webhooks
 from pipelines.simulation.go_template import TemplateError
 
@@ -71,6 +72,31 @@ def test_every_payload_is_tried() -> None:
     """No file of the folder is without a line above."""
     [mark] = [m for m in test_each_payload_starts_what_it_should.pytestmark if m.name == "parametrize"]  # type: ignore[attr-defined]
     assert {row[0] for row in mark.args[1]} == {path.stem for path in PAYLOADS.glob("*.json")}
+
+
+def test_runs_of_one_ref_have_one_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pull request and a comment under it share the label by which older runs are found; look-alike refs and repositories do not."""
+
+    def label(payload: str, **changes: Any) -> str:
+        body = json.loads((PAYLOADS / f"{payload}.json").read_text()) | changes
+        path = tmp_path / "payload.json"
+        path.write_text(json.dumps(body))
+        [made] = [one for one in simulated(capsys, path, "--source", payload.partition("-")[0]) if one["fires"]]
+        return str(made["workflow"]["metadata"]["labels"][REF_LABEL])
+
+    repository = json.loads((PAYLOADS / "github-push.json").read_text())["repository"]
+    others = [
+        label("github-push", ref="refs/heads/a/b"),
+        label("github-push", ref="refs/heads/a-b"),
+        label("github-push", ref="refs/heads/a/b", repository=repository | {"id": 2}),
+        label("github-push", ref="refs/tags/a/b"),
+        label("gitea-push", ref="refs/heads/a/b"),
+        label("github-pull-request"),
+        label("github-fork-pull-request"),
+    ]
+    assert len(set(others)) == len(others)
+    assert label("github-push", ref="refs/heads/a/b", after="e" * 40) == others[0]
+    assert label("github-pull-request") == label("github-comment-retest")
 
 
 def test_the_header_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
