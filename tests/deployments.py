@@ -14,6 +14,7 @@ from pipelines.model.plan import Plan
 from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan.graph import Target
+from pipelines.plan.key import Salt
 from pipelines.steps import planning, tags
 from pipelines.steps.chart_clone import chart_clone
 from pipelines.steps.chart_publish import chart_publish
@@ -108,7 +109,7 @@ class World:
         """A client of the registry."""
         return Registry(Credentials(), plain_http=frozenset({self.registry}))
 
-    def plan(self, commit: str = "") -> Plan:
+    def plan(self, *, max_age: str = "", now: int = 0) -> Plan:
         """Plan the head of main."""
         keys = {"chart_registry": "", "chart_hosts": "", "plain_http": self.registry, "ca_file": ""}
         place = Place(
@@ -124,12 +125,13 @@ class World:
         )
         url = RepositoryUrl(str(self.shop.bare))
         with Git(GitCredentials.read(self.folder / "none")) as git:
-            resolved = Resolved(commit=commit or self.shop.head(), ref="refs/heads/main")
-            return planning.plan(git, Request(url=url, resolved=resolved, target=target), place)
+            resolved = Resolved(commit=self.shop.head(), ref="refs/heads/main")
+            salt = Salt(now=now, max_age=max_age)
+            return planning.plan(git, Request(url=url, resolved=resolved, target=target, salt=salt), place)
 
-    def build(self) -> int:
-        """Publish the images that a plan of main asks for; return how many."""
-        plan = self.plan()
+    def build(self, plan: Plan | None = None) -> int:
+        """Publish the images that a plan asks for, by default one of main; return how many."""
+        plan = plan or self.plan()
         for job in (job for wave in plan.waves for job in wave):
             notes = {f"{OCI}revision": plan.commit}
             names = (key_tag(job.key), tags.commit_tag(plan.commit), *filter(None, [job.version]))
@@ -164,7 +166,7 @@ class World:
         )
         return [f"{chart.name}@{chart.version}" for chart in done.charts if chart.state == "pushed"]
 
-    def deploy(self, **more: str) -> Deployed:
+    def deploy(self, **more: str | int) -> Deployed:
         """Run the step."""
         given: dict[str, Any] = {"repo": str(self.shop.bare), "environments": str(self.environments.bare)}
         given |= {"plain_http": self.registry, **self.settings, **more}
@@ -180,7 +182,7 @@ class World:
             **given,
         )
 
-    def run(self, **more: str) -> tuple[int, list[str], Deployed]:
+    def run(self, **more: str | int) -> tuple[int, list[str], Deployed]:
         """Do what a release does: build, publish charts, deploy."""
         return self.build(), self.release(), self.deploy(**more)
 

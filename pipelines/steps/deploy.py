@@ -62,6 +62,8 @@ def deploy(
     build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
     platform: Annotated[str, Arg("platform that is deployed; empty: this machine's")] = "",
     rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as the step plan was told")] = (),
+    max_age: Annotated[str, Arg("age of images that this run built again, as the step plan was told")] = "",
+    builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
     now: Annotated[int, Arg("moment of the plan, in seconds since 1970; 0: this one")] = 0,
     credentials: GitLogin = Path("../git"),
     write_credentials: GitWriteLogin = Path("../git-write"),
@@ -109,7 +111,7 @@ def deploy(
     target = Target(
         platform=platforms.read(platform),
         builder=builder,
-        builder_version=builders.choose(builder, buildkit_host, Path("cache")).version(),
+        builder_version=builder_version or builders.choose(builder, buildkit_host, Path("cache")).version(),
         compression=compression,
         build_args=planning.arguments(build_args),
     )
@@ -120,7 +122,16 @@ def deploy(
         Git(GitCredentials.read(write_credentials), ca_file=authorities) as writing,
     ):
         found = ref or git.refs(url).default
-        with Reader(git=git, url=url, ref=found, target=target, place=place, rebuild=rebuild, now=now) as reader:
+        with Reader(
+            git=git,
+            url=url,
+            ref=found,
+            target=target,
+            place=place,
+            rebuild=rebuild,
+            max_age=planning.age(max_age),
+            now=now,
+        ) as reader:
             run = _Run(
                 reader=reader,
                 git=writing,

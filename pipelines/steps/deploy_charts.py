@@ -37,13 +37,7 @@ def edited(state: State, head: Head) -> Edited:
     `state` is that of the head's commit.
     """
     texts = _texts(state, head)
-    stale = {
-        place.image
-        for text in texts
-        for place in text.places
-        if place.image in state.published and place.digest != state.published[place.image].digest
-    }
-    wanted = state.wanted(stale)
+    wanted = state.wanted(texts)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
     faults: list[ShipwayError] = []

@@ -29,14 +29,7 @@ def edited(state: State, head: Head, environment: str) -> Edited:
         config=any_of(published),
         values=any_of(item.name for item in images.values()),
     )
-    stale = {
-        place.image
-        for folder in folders
-        if folder.values
-        for place in folder.values.places
-        if place.image in images and place.digest != images[place.image].digest
-    }
-    wanted = state.wanted(stale)
+    wanted = state.wanted(folder.values for folder in folders if folder.values)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
     moves: list[Moved] = []

@@ -6,20 +6,20 @@ Not from the run: one that comes late, or twice, writes what the head is to have
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from pipelines.errors import Refused, ShipwayError
+from pipelines.errors import Misuse, Refused, ShipwayError, Transient
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
 from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
-from pipelines.plan.values_edit import Wanted
+from pipelines.plan.values_edit import ValuesText, Wanted
 from pipelines.steps import declared_tree, planning, tags
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.planning import Place, Request
@@ -36,6 +36,10 @@ class State:
     declared: Declared
     plan: Plan
     place: Place
+    at: Callable[[str], State] = field(repr=False)
+    """The state of another commit of the repository."""
+    is_salted: bool
+    """Whether the run asked for builds though nothing changed."""
 
     @property
     def commit(self) -> str:
@@ -61,18 +65,48 @@ class State:
         """Return where an image is published."""
         return Reference.under(self.place.observer.registry, self.place.observer.project, name)
 
-    def wanted(self, addresses: Iterable[str]) -> dict[str, Wanted]:
-        """Return what published images are to be named as; raises Refused for a digest that the registry lost, Transient."""
+    def wanted(self, texts: Iterable[ValuesText]) -> dict[str, Wanted]:
+        """Return what published images are to be named as, for those that are named otherwise, by address.
+
+        Raises Refused for a digest that the registry lost, Transient.
+        """
         found = self.published
-        settings = self.declared.configuration.image
-        return {
-            address: wanted(
-                self.place.observer.client,
-                Reference.parse(address).with_digest(found[address].digest),
-                (settings(found[address].path).version, key_tag(found[address].key)),
-            )
-            for address in sorted({*addresses} & found.keys())
+        places = {
+            (place.image, place.digest or place.tag)
+            for text in texts
+            for place in text.places
+            if place.image in found and place.digest != found[place.image].digest
         }
+        return {
+            address: self._wanted(address, {v for a, v in places if a == address}) for address in {a for a, _ in places}
+        }
+
+    def _wanted(self, address: str, standing: set[str]) -> Wanted:
+        item = self.published[address]
+        client = self.place.observer.client
+        version = self.declared.configuration.image(item.path).version
+        new = wanted(client, Reference.parse(address).with_digest(item.digest), (version, key_tag(item.key)))
+        if self.is_salted:
+            return new
+        return replace(new, kept=frozenset(name for name in standing if name and self._is_rebuilt(item, address, name)))
+
+    def _is_rebuilt(self, item: PlannedImage, address: str, name: str) -> bool:
+        """Whether a digest or a tag names what was built again from all that decides this image: by age, or by hand.
+
+        Such a build is newer than the one that the key names, which a run that does not ask for it must not bring back.
+        """
+        client = self.place.observer.client
+        commit = source_of(client, address, name)
+        # What the head itself was built for is newer than all that earlier commits were.
+        if not commit or (commit != self.commit and source_of(client, address, item.digest) == self.commit):
+            return False
+        try:
+            then = self.at(commit).plan
+        except Transient:
+            raise
+        except ShipwayError:
+            return False  # a commit that is gone: force-pushed away
+        return any(other.name == item.name and other.key == item.key for other in then.images)
 
 
 @dataclass(kw_only=True)
@@ -85,6 +119,7 @@ class Reader(AbstractContextManager["Reader"]):
     target: Target
     place: Place
     rebuild: tuple[str, ...] = ()
+    max_age: str = ""
     now: int = 0
     _states: dict[str, State] = field(default_factory=dict)
 
@@ -118,12 +153,19 @@ class Reader(AbstractContextManager["Reader"]):
                 url=self.url,
                 resolved=resolved,
                 target=self.target,
-                salt=Salt(now=now),
+                salt=Salt(now=now, max_age=self.max_age),
                 rebuild=self.rebuild,
                 because=str(now),
             )
             plan = planning.of(declared, request, self.place, work)
-            self._states[commit] = State(url=self.url, declared=declared, plan=plan, place=self.place)
+            self._states[commit] = State(
+                url=self.url,
+                declared=declared,
+                plan=plan,
+                place=self.place,
+                at=self.at,
+                is_salted=bool(self.rebuild or self.max_age),
+            )
         return self._states[commit]
 
 
@@ -149,9 +191,14 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = ()) -> Want
     return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names))
 
 
-def source_of(client: Registry, address: str, digest: str) -> str:
-    """Return the commit that an image was built from, empty where nobody says; raises Transient."""
-    manifest = client.resolve(Reference.parse(address).with_digest(Digest(digest))) if digest else None
+def source_of(client: Registry, address: str, name: str) -> str:
+    """Return the commit that an image was built from, by its digest or a tag; empty where nobody says. Raises Transient."""
+    image = Reference.parse(address)
+    try:
+        image = image.with_digest(Digest(name)) if ":" in name else image.with_tag(name)
+    except Misuse:
+        return ""
+    manifest = client.resolve(image) if name else None
     return str((manifest.json.get("annotations") or {}).get(REVISION, "")) if manifest else ""
 
 

@@ -206,6 +206,25 @@ def test_an_older_run_brings_nothing_back(tmp_path: Path, address: str) -> None:
     assert old not in shop.environments.file("dev/web/values.yaml")
 
 
+def test_a_nightly_build_is_not_taken_back(tmp_path: Path, address: str) -> None:
+    """What was built again by its age stays where it stands, though the key names the older image; a revert goes back."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
+    shop.run()
+    old = shop.digest()
+    plan = shop.plan(max_age="7d", now=10**9)
+    assert shop.build(plan) == 1
+    new = next(item.digest for item in shop.plan(max_age="7d", now=10**9).images if item.name == "web")
+    assert new != old
+    assert shop.deploy(max_age="7d", now=10**9).written == 1
+    assert shop.run()[2].written == 0
+    assert new in shop.environments.file("dev/web/values.yaml")
+    shop.shop.commit({"page": "2"})
+    assert shop.run()[2].written == 1
+    shop.shop.commit({"page": "1"})
+    assert shop.run()[2].written == 1
+    assert old in shop.environments.file("dev/web/values.yaml")
+
+
 @pytest.mark.parametrize(
     ("change", "where", "told", "kind"),
     [
