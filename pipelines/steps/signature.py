@@ -49,6 +49,7 @@ STEPS: dict[str, str] = {
     "chart-version": "pipelines.steps.chart_version:chart_version",
     "impact-gather": "pipelines.steps.impact_gather:impact_gather",
     "impact": "pipelines.steps.impact:impact",
+    "await-healthy": "pipelines.steps.await_healthy:await_healthy",
 }
 """Each step's name and where its function is; loaded only when asked for."""
 

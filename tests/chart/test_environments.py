@@ -40,6 +40,7 @@ EVERYTHING: dict[str, Any] = {
         },
         {"name": "by-hand", "namespaces": ["x"], "sync": {"automated": False}},
     ],
+    "observers": [{"namespace": "ci", "name": "shipway-await-healthy"}],
     "rolling": [
         {
             "name": "edge",
@@ -127,7 +128,18 @@ def test_uninstalling_takes_nothing_from_a_cluster() -> None:
     """What would take running applications with it stays, until somebody deletes it on purpose."""
     for document in render(EVERYTHING):
         kept = document["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
-        assert kept == (document["kind"] != "Secret"), document["kind"]
+        assert kept == (document["apiVersion"] == "argoproj.io/v1alpha1"), document["kind"]
+
+
+@pytest.mark.helm
+def test_observers_may_read_applications_and_nothing_else() -> None:
+    """Of all that is in Argo CD's namespace."""
+    documents = render(EVERYTHING)
+    (role,) = of_kind(documents, "Role").values()
+    assert role["rules"] == [{"apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["get", "list"]}]
+    (binding,) = of_kind(documents, "RoleBinding").values()
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "shipway-await-healthy", "namespace": "ci"}]
+    assert not of_kind(render({**EVERYTHING, "observers": []}), "Role")
 
 
 @pytest.mark.helm
@@ -149,7 +161,7 @@ def test_argo_cd_knows_every_field() -> None:
     """By its own CRDs, and with unknown fields refused."""
     documents = render(EVERYTHING)
     for document in documents:
-        if document["kind"] == "Secret":
+        if document["apiVersion"] != "argoproj.io/v1alpha1":
             continue
         path = Path(os.environ[SOURCE]) / "manifests" / "crds" / f"{document['kind'].lower()}-crd.yaml"
         crd = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,0 +1,135 @@
+"""`shipway where`: from a commit, a digest or an application to everything that it became, and whether it runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.cli import options
+from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.model.whereabouts import Whereabouts
+from pipelines.plan import whereabouts
+from pipelines.steps import registries
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.whereabouts import Finder
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.layout import Layout
+
+NOWHERE = 10
+"""Exit code where no application has what is asked for; none of the errors' codes."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.description = (
+        "Say which applications run a commit, an image or a chart, and how they are: source commit, image digest, chart version, "
+        "commit of the environments repository, Argo CD's application, its sync and health. Everything is asked of the systems "
+        "themselves: labels and annotations in the registry, the environments repository, the Application objects of the cluster "
+        "that KUBECONFIG names. A whole commit id is also found where a later commit that has it in its history is deployed."
+    )
+    parser.epilog = (
+        "examples:\n  shipway where 1a2b3c4d\n  shipway where sha256:0123456789ab\n  shipway where dev/web --json\n  shipway where\n\n"
+        "RUNS says whether the application's objects name the image.\n"
+        "exit codes: 0 found, 10 found nowhere"
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        metavar="COMMIT|DIGEST|APP",
+        help="what is asked for (default: every application)",
+    )
+    parser.add_argument(
+        "--environments", default="", metavar="REPO", help="the environments repository, in place of the settings'"
+    )
+    parser.add_argument(
+        "--argo-cd-namespace",
+        default="",
+        metavar="NAME",
+        help="where Argo CD's applications are (default: the settings', or argocd)",
+    )
+    parser.add_argument("--no-cluster", action="store_true", help="ask no cluster: what is declared, not what runs")
+    options.settings(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print what was found."""
+    settings = options.read_settings(given, embedded=True)
+    repository = given.environments or settings.get("environments", "")
+    if not repository:
+        raise Misconfigured(
+            "no environments repository",
+            seen="the setting `environments` is empty",
+            todo="set it, or give --environments",
+        )
+    namespace = given.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
+    live = None if given.no_cluster else _applications(namespace)
+    ca_file = Path(settings["ca-file"]) if settings.get("ca-file") else None
+    docker_config = options.secret(settings, "shipway-pull")
+    with (
+        tempfile.TemporaryDirectory(prefix="shipway-where-") as work,
+        Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=ca_file) as git,
+    ):
+        places = ChartSettings(
+            registry=settings.get("registry", ""),
+            project=settings.get("project", ""),
+            chart_registry=settings.get("chart-registry", ""),
+            chart_hosts=settings.get("chart-hosts", ""),
+            plain_http=settings.get("plain-http", ""),
+            ca_file=settings.get("ca-file", ""),
+        )
+        charts, _ = places.connect(Layout.create(Path(work) / "layout"), docker_config)
+        finder = Finder(
+            git=git,
+            client=registries.connect(
+                docker_config, plain_http=settings.get("plain-http", ""), ca_file=settings.get("ca-file", "")
+            ),
+            charts=charts,
+            under="/".join(filter(None, (settings.get("registry", ""), settings.get("project", "").strip("/")))) + "/",
+        )
+        branch = "" if given.environments else settings.get("environments-branch", "")
+        found = finder.find(finder.declared(repository, branch), live)
+        rows = found.rows
+        if given.what:
+            rows = whereabouts.about(found.rows, given.what)
+            if not rows and whereabouts.is_commit(given.what):
+                rows = whereabouts.about(found.rows, given.what, finder.contained(found.rows, given.what))
+    sys.stderr.writelines(f"{finding}\n" for finding in found.findings)
+    if given.json:
+        sys.stdout.write(json.dumps([_json(row) for row in rows]) + "\n")
+    elif rows:
+        sys.stdout.write(whereabouts.table(rows))
+    else:
+        sys.stderr.write(f"{given.what or 'anything'} is in none of {len(found.rows)} applications\n")
+    return 0 if rows else NOWHERE
+
+
+def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return Argo CD's applications by name; raises ShipwayError with how to do without them."""
+    from pipelines.cluster import api  # noqa: PLC0415 - the client takes longer to load than the rest
+
+    try:
+        found = api.connect("").call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
+    except (api.Lost, api.Denied) as error:
+        raise ShipwayError(
+            f"Argo CD's applications in {namespace} cannot be read",
+            seen=str(error)[:300],
+            todo="see to the cluster and to the right to list applications there, or give --no-cluster",
+        ) from error
+    return {str(item["metadata"]["name"]): item for item in found.get("items", ())}
+
+
+def _json(row: Whereabouts) -> dict[str, Any]:
+    return {
+        **asdict(row),
+        "application_of_argo_cd": row.full_name,
+        "standing": whereabouts.standing(row) if row.state else "",
+    }

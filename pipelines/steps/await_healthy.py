@@ -1,0 +1,209 @@
+"""The step `await-healthy`: whether what a source commit became runs, told to that commit."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.model.whereabouts import Waited, Whereabouts
+from pipelines.plan import whereabouts
+from pipelines.plan.whereabouts import BROKEN, SETTLED
+from pipelines.steps import registries
+from pipelines.steps.arguments import (
+    CaFile,
+    ChartsUnder,
+    EnvironmentsBranch,
+    EnvironmentsRepository,
+    ForgeLogins,
+    Forges,
+    GitLogin,
+    PlainHttp,
+    Project,
+    PullLogins,
+    RegistryHost,
+    Repo,
+)
+from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.signature import Arg
+from pipelines.steps.whereabouts import Finder
+from pipelines.tools import forge_login
+from pipelines.tools.forge import Forge, State, Status
+from pipelines.tools.forge_login import NoForge
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.kubernetes import Kubernetes
+from pipelines.tools.layout import Layout
+
+NAMESPACE = "argocd"
+"""Of Argo CD, where the settings say nothing else."""
+_LOOK_SECONDS = 5.0
+_BROKEN_SECONDS = 60.0
+"""How long an application must be broken before that is believed: pods that start in the wrong order mend themselves."""
+_CONTEXT = "shipway/{}"
+
+
+def await_healthy(
+    *,
+    repo: Repo,
+    commit: Annotated[str, Arg("full id of the source commit")],
+    minutes: Annotated[int, Arg("how long to wait at most")] = 15,
+    account: Annotated[Path, Arg("folder of the account that may read Argo CD's applications")] = Path("../account"),
+    credentials: GitLogin = Path("../git"),
+    docker_config: PullLogins = Path("../pull"),
+    forge: ForgeLogins = Path("../forge"),
+    environments_repository: EnvironmentsRepository = "",
+    environments_branch: EnvironmentsBranch = "",
+    argo_cd_namespace: Annotated[str, Arg("namespace of Argo CD's applications", setting="argo-cd-namespace")] = "",
+    forges: Forges = "",
+    registry: RegistryHost = "",
+    project: Project = "",
+    chart_registry: ChartsUnder = "",
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
+) -> Waited:
+    """Wait until every application that runs what was built or released from a commit is Synced and Healthy.
+
+    The commit gets a status for each environment: pending, success, or failure with what Argo CD says. Raises ShipwayError where
+    an application stays broken or the time is over. An application that a later commit took over meanwhile is not waited for.
+
+    Example:
+        shipway step await-healthy --repo=https://git.example.com/team/shop.git --commit=0123456789012345678901234567890123456789
+    """
+    if not Revision(commit).is_commit:
+        raise Misuse("not a commit", seen=repr(commit[:100]), todo="give its full id")
+    if not environments_repository:
+        return Waited(applications=0, healthy=0, summary="no environments repository is set", seconds=0)
+    cluster = Kubernetes(account)
+    place = ChartSettings(
+        registry=registry,
+        project=project,
+        chart_registry=chart_registry,
+        chart_hosts="",
+        plain_http=plain_http,
+        ca_file=ca_file,
+    )
+    teller = _Teller.connect(repo, commit, forge, forges=forges, plain_http=plain_http, ca_file=ca_file)
+    authorities = Path(ca_file) if ca_file else None
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{argo_cd_namespace or NAMESPACE}/applications"
+    with (
+        tempfile.TemporaryDirectory(prefix="shipway-await-") as work,
+        Git(GitCredentials.read(credentials), ca_file=authorities) as git,
+    ):
+        charts, _ = place.connect(Layout.create(Path(work) / "layout"), docker_config)
+        finder = Finder(
+            git=git,
+            client=registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
+            charts=charts,
+            under="/".join(filter(None, (registry, project.strip("/")))) + "/",
+        )
+
+        def look() -> tuple[Whereabouts, ...]:
+            declared = finder.declared(environments_repository, environments_branch)
+            live = {str(item["metadata"]["name"]): item for item in cluster.call("GET", path).get("items", ())}
+            return mine(finder.find(declared, live).rows, commit)
+
+        return wait(look, teller, seconds=60.0 * minutes)
+
+
+def mine(rows: Sequence[Whereabouts], commit: str) -> tuple[Whereabouts, ...]:
+    """Return the applications that run something that was built or released from a commit."""
+    return tuple(row for row in rows if commit in {*(image.revision for image in row.images), row.chart_revision})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Teller:
+    """Tells a commit how its environments are, each thing once."""
+
+    commit: str
+    forge: Forge | None
+    told: dict[str, tuple[State, str]]
+
+    @classmethod
+    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, plain_http: str, ca_file: str) -> _Teller:
+        """Return one that speaks to the repository's forge, or to people alone where there is none."""
+        try:
+            forge = forge_login.connect(
+                RepositoryUrl(repo), folder, forges=forges, plain_http=plain_http, ca_file=ca_file
+            )
+        except NoForge as error:
+            _say(f"no status is written: {error.what}")
+            return cls(commit=commit, forge=None, told={})
+        return cls(commit=commit, forge=forge, told={})
+
+    def tell(self, environment: str, state: State, text: str) -> None:
+        """Give the commit a status for an environment, if it says something new."""
+        if self.told.get(environment) == (state, text):
+            return
+        self.told[environment] = (state, text)
+        _say(f"{environment}: {state}: {text}")
+        if self.forge:
+            status = Status(context=_CONTEXT.format(environment), state=state, description=text)
+            self.forge.set_status(self.commit, status)
+
+
+def wait(
+    look: Callable[[], tuple[Whereabouts, ...]], teller: _Teller, *, seconds: float, pause: float = _LOOK_SECONDS
+) -> Waited:
+    """Look again and again until everything is settled, something stays broken, or the time is over."""
+    began = time.monotonic()
+    broken_since: dict[str, float] = {}
+    while True:
+        rows = look()
+        now = time.monotonic()
+        standing = {row.full_name: whereabouts.standing(row) for row in rows}
+        broken_since = {name: broken_since.get(name, now) for name, how in standing.items() if how == BROKEN}
+        given_up = {name for name, since in broken_since.items() if now - since >= min(_BROKEN_SECONDS, seconds)}
+        over = now - began >= seconds
+        for environment in sorted({row.environment for row in rows}):
+            own = [row for row in rows if row.environment == environment]
+            teller.tell(environment, *_said(own, standing, given_up, over=over))
+        settled = sum(how == SETTLED for how in standing.values())
+        done = all(how == SETTLED or name in given_up for name, how in standing.items())
+        if done or over:
+            break
+        time.sleep(pause)
+    if settled < len(rows):
+        bad = [
+            f"{row.environment}/{row.application} is {_told(row)}" for row in rows if standing[row.full_name] != SETTLED
+        ]
+        raise ShipwayError(
+            f"{len(bad)} of {len(rows)} applications do not run {teller.commit[:12]}",
+            seen="\n".join(bad),
+            todo="see Argo CD; `shipway rollback` goes back to what ran before",
+        )
+    summary = (
+        f"{settled} applications are Synced and Healthy" if rows else "no application runs anything of this commit"
+    )
+    _say(summary)
+    return Waited(applications=len(rows), healthy=settled, summary=summary, seconds=round(time.monotonic() - began))
+
+
+def _said(
+    rows: Sequence[Whereabouts], standing: Mapping[str, str], given_up: set[str], *, over: bool
+) -> tuple[State, str]:
+    bad = [row for row in rows if row.full_name in given_up or (over and standing[row.full_name] != SETTLED)]
+    open_ = [row for row in rows if standing[row.full_name] != SETTLED]
+    if bad:
+        return State.FAILURE, "; ".join(f"{row.application} is {_told(row)}" for row in bad)
+    if open_:
+        return State.PENDING, f"waiting for Argo CD: {', '.join(row.application for row in open_)}"
+    return State.SUCCESS, f"runs, Synced and Healthy: {', '.join(row.application for row in rows)}"
+
+
+def _told(row: Whereabouts) -> str:
+    if row.state is None:
+        return "not in Argo CD"
+    words = [row.state.sync or "not compared yet", row.state.health]
+    running = "" if row.commit in row.state.revisions else f"not at {row.commit[:8]} yet"
+    return ", ".join(filter(None, (*words, running, row.state.message[:100])))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
