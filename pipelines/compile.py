@@ -14,12 +14,19 @@ import yaml
 from hera.workflows import WorkflowTemplate
 
 from pipelines.workflows.chart_release import chart_release
+from pipelines.workflows.check import check as check_workflow
 from pipelines.workflows.clone_build_push import clone_build_push
 from pipelines.workflows.reconcile import reconcile
 from pipelines.workflows.release import release
 from sensors.documents import documents as event_documents
 
-WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (chart_release, clone_build_push, reconcile, release)
+WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
+    chart_release,
+    check_workflow,
+    clone_build_push,
+    reconcile,
+    release,
+)
 HEADER = "# Compiled by `shipway compile`; change {} and compile again.\n"
 EVENTS = "sensors"
 """The folder of what is no WorkflowTemplate."""

@@ -47,6 +47,7 @@ COMMANDS = {
     "release": Command(
         "pipelines.cli.release", "build, release and deploy whatever a commit declares and nobody has yet"
     ),
+    "check": Command("pipelines.cli.check", "build and check whatever a commit declares, and publish nothing"),
     "charts": Command("pipelines.cli.charts", "check and publish the Helm charts of a repository"),
     "submit": Command("pipelines.cli.submit", "run one workflow"),
     "runs": Command("pipelines.cli.runs", "list the runs on a cluster"),
@@ -57,6 +58,7 @@ COMMANDS = {
     "step": Command("pipelines.cli.step", "run one step by hand, as a pod would"),
     "simulate": Command("pipelines.cli.simulate", "show what a saved webhook would start"),
     "compile": Command("pipelines.cli.compile", "write the workflows as YAML for Argo"),
+    "where": Command("pipelines.cli.where", "say where a commit, an image or an application is, and how it is"),
     "embedded": Command("pipelines.cli.embedded", "start, stop or clean the registry of this machine"),
 }
 

@@ -27,6 +27,9 @@ from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.layout import Layout
 
 
+_MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
+
+
 def build(
     *,
     checkout: Annotated[Checkout, Arg("what the step clone fetched")],
@@ -137,7 +140,8 @@ def _explained(error: StepFailed, dockerfile: Dockerfile, inserted: Mapping[int,
 
 
 def _words(text: str) -> list[str]:
-    return text.replace("\\", " ").split()
+    """Return an instruction's words: buildah says of `RUN ["a", "b"]` that `RUN a b` failed."""
+    return text.translate(_MARKS).split()
 
 
 def _facts(read: Recipe, *, name: str, version: str, labels: Mapping[str, str]) -> Facts:

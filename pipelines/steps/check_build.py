@@ -49,7 +49,8 @@ def check_build(
         if part is None:
             part = workshop.part(attempt, built)
         parts[attempt.name] = part
-        sys.stderr.write(f"{part.name}: {part.result}{f', {part.why}' if part.why else ''}\n")
+        told = part.why or built[attempt.name]
+        sys.stderr.write(f"{part.name}: {part.result}, {told}\n")
     return Tried(
         report=outcome.report(tuple(parts.values()), BUILT),
         built=sum(part.result == BUILT for part in parts.values()),

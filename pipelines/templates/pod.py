@@ -23,6 +23,7 @@ CONFIG_MAP = "shipway"
 SERVICE_ACCOUNT = "shipway-workflow"
 EXECUTOR_ACCOUNT = "shipway-executor"
 USER = 1000
+_NONE: Mapping[str, str] = {}
 _AGAIN = (75, 143)
 """Exit codes after which another attempt may do better: "try again later", and SIGTERM, as when a node is drained."""
 TRANSIENT = " || ".join(
@@ -147,13 +148,17 @@ def arguments(containers: Sequence[StepContainer]) -> list[Parameter]:
     return found
 
 
-def outputs(container: StepContainer, names: Sequence[str]) -> list[Parameter]:
+def outputs(container: StepContainer, names: Sequence[str], defaults: Mapping[str, str] = _NONE) -> list[Parameter]:
     """Return the outputs that stand in files of a container; raises ValueError for one that its step lacks."""
     step = container.described
     if unknown := sorted(set(names) - set(step.outputs)):
         raise ValueError(f"step {step.name} has no output {', '.join(unknown)}; it has {', '.join(step.outputs)}")
     return [
-        Parameter(name=name, value_from=m.ValueFrom(path=f"{WORKSPACE}/out/{container.name}/{name}")) for name in names
+        Parameter(
+            name=name,
+            value_from=m.ValueFrom(path=f"{WORKSPACE}/out/{container.name}/{name}", default=defaults.get(name)),
+        )
+        for name in names
     ]
 
 
@@ -165,9 +170,11 @@ def pod(
     deadline_seconds: int,
     workspace: str,
     account: str = SERVICE_ACCOUNT,
+    defaults: Mapping[str, str] = _NONE,
 ) -> ContainerSet:
     """Return a template that runs the containers in one pod; the outputs come from the last, which is named `main`.
 
+    `defaults` are what outputs are where their files are missing, as after a pod that was killed; without one such a pod fails as a whole.
     Volumes are models, not Hera's own: Hera leaves the mount path of a ContainerSet's volumes out.
     """
     if containers[-1].name != "main":
@@ -176,7 +183,7 @@ def pod(
     return ContainerSet(
         name=name,
         inputs=inputs(containers),
-        outputs=outputs(containers[-1], results),
+        outputs=outputs(containers[-1], results, defaults),
         containers=[container.node() for container in containers],
         volumes=[
             _scratch("workspace", workspace),

@@ -33,11 +33,15 @@ GIT = Secret(name="shipway-git", folder="git")
 """Read-only login to Git servers."""
 PULL = Secret(name="shipway-pull", folder="pull")
 """Read-only logins to registries."""
+CHECK_PULL = Secret(name="shipway-check-pull", folder="pull")
+"""Logins that what strangers wrote may be built with: most installations have none, and checks then see what everybody sees."""
 PUSH = Secret(name="shipway-push", folder="push")
 SUPERSEDE = Secret(name="shipway-supersede", folder="account")
 """The token of the account that may list and stop runs."""
 RECONCILE = Secret(name="shipway-reconcile", folder="account")
 """The token of the account that may start runs."""
+AWAIT_HEALTHY = Secret(name="shipway-await-healthy", folder="account")
+"""The token of the account that may read Argo CD's applications."""
 FORGE = Secret(name="shipway-forge", folder="forge")
 """Logins to the APIs of forges, a token or an App's key for each host."""
 BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")

@@ -11,7 +11,7 @@ from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
-from pipelines.workflows import arrival, chart_release, clone_build_push
+from pipelines.workflows import arrival, chart_release, check, clone_build_push
 
 NAME = "release"
 WORK = "work"
@@ -117,6 +117,13 @@ def _release() -> DAG:
                 depends=arrival.ARRIVED,
                 when="{{tasks.decode.outputs.parameters.lane}} == trusted",
                 arguments=arguments({**decoded, **inputs("rebuild")}),
+            ),
+            Task(
+                name=check.NAME,
+                template_ref=reference(check.NAME),
+                depends=arrival.ARRIVED,
+                when="{{tasks.decode.outputs.parameters.lane}} == untrusted",
+                arguments=arguments(outputs("decode", "repo", "revision", "ref")),
             ),
         ],
         outputs=repeated(WORK, "commit", "verdict"),

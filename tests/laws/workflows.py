@@ -62,7 +62,7 @@ def code_from_parameters(document: Document) -> list[str]:
             broken += [
                 f"{where}: {word} is not --name={{{{…}}}}"
                 for word in args
-                if PARAMETER.search(word) and not re.fullmatch(r"--[a-z-]+=\{\{[a-z.-]+\}\}", word)
+                if PARAMETER.search(word) and not re.fullmatch(r"--[a-z0-9-]+=\{\{[a-z0-9.-]+\}\}", word)
             ]
             broken += [
                 f"{where}: a parameter in the environment variable {env['name']}"

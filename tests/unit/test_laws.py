@@ -174,3 +174,22 @@ def test_secrets_are_mounted_where_they_are_needed_and_nowhere_else() -> None:
         "build": ["shipway-build-secrets"],
         "main": ["shipway-git", "shipway-push"],
     }
+
+
+def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
+    """Only what clones and plans has a login, for reading; what runs strangers' files has none, and no builder or cache of others."""
+    document = next(d for d in TEMPLATES if d["metadata"]["name"] == "check")
+    seen: dict[str, list[str]] = {}
+    settings: dict[str, set[str]] = {}
+    for template in document["spec"]["templates"]:
+        secret = {v["name"]: v["secret"]["secretName"] for v in template.get("volumes", ()) if "secret" in v}
+        assert {next(iter(v.keys() - {"name"})) for v in template.get("volumes", ())} <= {"secret", "emptyDir"}
+        for container in template.get("containerSet", {}).get("containers", ()):
+            name = f"{template['name']}/{container['name']}"
+            seen[name] = sorted(secret[m["name"]] for m in container["volumeMounts"] if m["name"] in secret)
+            settings[name] = {env["name"] for env in container.get("env", ())}
+    reading = ["shipway-check-pull", "shipway-git"]
+    assert {name: secrets for name, secrets in seen.items() if secrets} == dict.fromkeys(
+        ("plan/main", "try-images/again", "try-images/clone", "try-charts/clone", "verdict/again"), reading
+    )
+    assert settings["try-images/main"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION"}
