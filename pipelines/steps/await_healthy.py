@@ -89,7 +89,7 @@ def await_healthy(
         plain_http=plain_http,
         ca_file=ca_file,
     )
-    teller = _Teller.connect(repo, commit, forge, forges=forges, plain_http=plain_http, ca_file=ca_file)
+    teller = Teller.connect(repo, commit, forge, forges=forges, plain_http=plain_http, ca_file=ca_file)
     authorities = Path(ca_file) if ca_file else None
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{argo_cd_namespace or NAMESPACE}/applications"
     with (
@@ -118,7 +118,7 @@ def mine(rows: Sequence[Whereabouts], commit: str) -> tuple[Whereabouts, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Teller:
+class Teller:
     """Tells a commit how its environments are, each thing once."""
 
     commit: str
@@ -126,7 +126,7 @@ class _Teller:
     told: dict[str, tuple[State, str]]
 
     @classmethod
-    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, plain_http: str, ca_file: str) -> _Teller:
+    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, plain_http: str, ca_file: str) -> Teller:
         """Return one that speaks to the repository's forge, or to people alone where there is none."""
         try:
             forge = forge_login.connect(
@@ -149,7 +149,7 @@ class _Teller:
 
 
 def wait(
-    look: Callable[[], tuple[Whereabouts, ...]], teller: _Teller, *, seconds: float, pause: float = _LOOK_SECONDS
+    look: Callable[[], tuple[Whereabouts, ...]], teller: Teller, *, seconds: float, pause: float = _LOOK_SECONDS
 ) -> Waited:
     """Look again and again until everything is settled, something stays broken, or the time is over."""
     began = time.monotonic()
@@ -179,7 +179,9 @@ def wait(
             todo="see Argo CD; `shipway rollback` goes back to what ran before",
         )
     summary = (
-        f"{settled} applications are Synced and Healthy" if rows else "no application runs anything of this commit"
+        f"{settled} of {len(rows)} applications are Synced and Healthy"
+        if rows
+        else "no application runs anything of this commit"
     )
     _say(summary)
     return Waited(applications=len(rows), healthy=settled, summary=summary, seconds=round(time.monotonic() - began))

@@ -1,0 +1,176 @@
+"""What Argo CD says of an application, measured by what its files ask for; and waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.model.whereabouts import DeployedImage, LiveState, Whereabouts
+from pipelines.plan import whereabouts
+from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
+from pipelines.steps import await_healthy
+from pipelines.steps.await_healthy import Teller
+from pipelines.tools.forge import State
+
+COMMIT, OTHER, SOURCE = "a" * 40, "b" * 40, "c" * 40
+DIGEST = f"sha256:{'d' * 64}"
+IMAGE = DeployedImage(image="r.example/web", tag="main", digest=DIGEST, revision=SOURCE, source="", runs=True)
+HEALTHY = LiveState(
+    sync="Synced",
+    health="Healthy",
+    operation="Succeeded",
+    message="",
+    revisions=("1.0.0", COMMIT),
+    targets=("1.0.0", "main"),
+    images=(f"r.example/web@{DIGEST}",),
+)
+ROW = Whereabouts(
+    environment="dev",
+    application="web",
+    chart="web",
+    version="1.0.0",
+    chart_digest="sha256:" + "e" * 64,
+    chart_revision=OTHER,
+    commit=COMMIT,
+    images=(IMAGE,),
+    state=HEALTHY,
+    fault="",
+)
+
+
+def test_an_application_is_read_as_argo_cd_writes_it() -> None:
+    """With one source or several, at rest, failed, or never compared."""
+    document = {
+        "status": {
+            "sync": {
+                "status": "OutOfSync",
+                "revisions": ["1.0.0", COMMIT],
+                "comparedTo": {"sources": [{"targetRevision": "1.0.0"}, {"targetRevision": "main"}]},
+            },
+            "health": {"status": "Degraded"},
+            "operationState": {"phase": "Failed", "message": "one\n  object failed"},
+            "conditions": [{"type": "ComparisonError", "message": "no such chart"}, {"type": "Note", "message": "x"}],
+            "summary": {"images": ["a", "b"]},
+        }
+    }
+    found = whereabouts.live_state(document)
+    assert found.message == "one object failed no such chart"
+    assert (found.revisions, found.targets, found.images) == (("1.0.0", COMMIT), ("1.0.0", "main"), ("a", "b"))
+    single = whereabouts.live_state(
+        {"status": {"sync": {"revision": "x", "comparedTo": {"source": {"targetRevision": "y"}}}}}
+    )
+    assert (single.revisions, single.targets, single.sync) == (("x",), ("y",), "")
+    assert whereabouts.live_state({}).health == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, SETTLED),
+        # A later commit of the environments repository took over, and left this application as it was.
+        ({"revisions": ("1.0.0", OTHER)}, SETTLED),
+        ({"revisions": ("0.9.0", OTHER), "targets": ("0.9.0", "main")}, WAITING),
+        ({"sync": "OutOfSync"}, WAITING),
+        ({"health": "Progressing"}, WAITING),
+        ({"operation": "Running"}, WAITING),
+        ({"health": "Degraded"}, BROKEN),
+        ({"health": "Degraded", "operation": "Running"}, BROKEN),
+        ({"sync": "OutOfSync", "operation": "Failed"}, BROKEN),
+        # What failed is what was there before.
+        ({"revisions": ("0.9.0", OTHER), "targets": ("0.9.0", "main"), "health": "Degraded"}, WAITING),
+    ],
+)
+def test_an_application_is_settled_only_as_its_files_ask(changes: dict[str, object], expected: str) -> None:
+    """Synced and Healthy with an older commit is not what is waited for."""
+    assert whereabouts.standing(replace(ROW, state=replace(HEALTHY, **changes))) == expected  # type: ignore[arg-type]
+
+
+def test_an_older_image_is_waited_for() -> None:
+    """Also where Argo CD compared the application with another commit."""
+    old = replace(ROW, images=(replace(IMAGE, runs=False),), state=replace(HEALTHY, revisions=("1.0.0", OTHER)))
+    assert whereabouts.standing(old) == WAITING
+    assert whereabouts.standing(replace(ROW, state=None)) == WAITING
+
+
+def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
+    """Whole or its beginning; a commit of the image, of the chart, or of the environments repository."""
+    api = replace(ROW, application="api", images=(), chart_revision="", chart_digest="", state=None)
+    rows = (ROW, api)
+    for question in (SOURCE, SOURCE[:7], OTHER, DIGEST, DIGEST[:20], ROW.chart_digest, "web", "dev/web"):
+        assert whereabouts.about(rows, question) == (ROW,), question
+    assert whereabouts.about(rows, COMMIT) == rows
+    assert whereabouts.about(rows, "f" * 40) == ()
+    assert whereabouts.about(rows, "f" * 40, [SOURCE]) == (ROW,)
+    assert whereabouts.about(rows, "nothing") == ()
+    with pytest.raises(Misuse):
+        whereabouts.about(rows, "no such/thing/../x")
+
+
+def test_the_table_has_a_line_for_each_image() -> None:
+    """From the source's commit to what runs, and what is wrong below."""
+    text = whereabouts.table([ROW, replace(ROW, application="bad", images=(), state=None, fault="no such chart")])
+    lines = text.splitlines()
+    assert lines[1].split() == [
+        "dev/web",
+        "web",
+        "1.0.0",
+        "web",
+        "d" * 12,
+        "c" * 8,
+        "a" * 8,
+        "Synced",
+        "Healthy",
+        "yes",
+    ]
+    assert lines[-1] == "dev/bad: no such chart"
+
+
+def wait(looks: Sequence[Whereabouts | None], seconds: float = 60.0) -> tuple[list[str], str]:
+    """Wait over a series of looks, the last for ever; return the statuses that were told and what it came to."""
+    left: Iterator[Whereabouts | None] = iter(looks)
+    last: list[Whereabouts | None] = [None]
+
+    def look() -> tuple[Whereabouts, ...]:
+        last[0] = next(left, last[0])
+        return (last[0],) if last[0] else ()
+
+    said: list[str] = []
+
+    class Listening(Teller):
+        def tell(self, environment: str, state: State, text: str) -> None:
+            if self.told.get(environment) != (state, text):
+                said.append(f"{environment} {state}: {text}")
+            super().tell(environment, state, text)
+
+    teller = Listening(commit=SOURCE, forge=None, told={})
+    try:
+        return said, await_healthy.wait(look, teller, seconds=seconds, pause=0.0).summary
+    except ShipwayError as error:
+        return said, error.seen
+
+
+def test_waiting_ends_when_everything_is_settled() -> None:
+    """The commit is told pending, then success, each once; nothing to wait for is no failure."""
+    behind = replace(ROW, state=replace(HEALTHY, sync="OutOfSync"))
+    said, end = wait([behind, behind, ROW])
+    assert said == [
+        "dev pending: waiting for Argo CD: web",
+        "dev success: runs, Synced and Healthy: web",
+    ]
+    assert end == "1 of 1 applications are Synced and Healthy"
+    assert wait([None]) == ([], "no application runs anything of this commit")
+
+
+def test_waiting_ends_with_its_time() -> None:
+    """What is broken or late is told to the commit with Argo CD's words, and fails."""
+    broken = replace(ROW, state=replace(HEALTHY, health="Degraded", message="image not found"))
+    said, end = wait([broken], seconds=0.0)
+    assert said[-1] == "dev failure: web is Synced, Degraded, image not found"
+    assert end == "dev/web is Synced, Degraded, image not found"
+    late = replace(ROW, images=(replace(IMAGE, runs=False),), state=replace(HEALTHY, revisions=("1.0.0", OTHER)))
+    said, _ = wait([late], seconds=0.0)
+    assert said[-1] == "dev failure: web is Synced, Healthy, not at aaaaaaaa yet"
+    assert "not in Argo CD" in wait([replace(ROW, state=None)], seconds=0.0)[1]
