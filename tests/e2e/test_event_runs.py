@@ -1,0 +1,144 @@
+"""From a signed webhook to a digest, with the real release: late, doubled, overtaken and missed events."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pipelines.model.runs import BY_ANNOTATION
+from tests.e2e import shop as shops
+from tests.e2e.installation import Run
+from tests.e2e.place import Place, kubectl
+from tests.e2e.shop import PATIENCE_SECONDS, Shop
+
+
+@pytest.fixture(scope="module")
+def shop(where: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Give the whole chart with events, before a repository of one image of a single file."""
+    folder = tmp_path_factory.mktemp("served")
+    with shops.opened(where, f"shipway-runs-{secrets.token_hex(3)}", folder) as found:
+        yield found
+
+
+def told(run: Run, output: str, template: str = "decode") -> str:
+    """Return an output of a template of a run."""
+    return next(
+        str(parameter["value"])
+        for node in run.nodes
+        if node.get("templateName") == template
+        for parameter in node.get("outputs", {}).get("parameters", ())
+        if parameter["name"] == output
+    )
+
+
+def notes(run: Run) -> Mapping[str, str]:
+    """Return a run's annotations."""
+    return dict(run.document["metadata"].get("annotations", {}))
+
+
+def test_a_push_is_built_once_and_a_late_one_not(shop: Shop) -> None:
+    """A signed push ends as a digest; told again it starts nothing; the push before, told late, moves no tag."""
+    old = shop.repository.write("page/page", "old").commit()
+    new = shop.repository.write("page/page", "new").commit()
+    run = shop.tell("refs/heads/main", new)
+    ended = shop.ended(run)
+    assert ended.phase == "Succeeded", shop.installation.story(ended)
+    published = shop.digest("main")
+    assert published
+    assert shop.digest(f"git-{new}") == published
+    assert shop.tell("refs/heads/main", new) == run
+    late = shop.ended(shop.tell("refs/heads/main", old))
+    assert (late.phase, told(late, "lane")) == ("Succeeded", "ignored")
+    assert told(late, "reason").startswith("it is late")
+    assert (shop.digest("main"), shop.digest(f"git-{old}")) == (published, "")
+    assert len([name for name in shop.events.runs() if name == run]) == 1
+
+
+def test_a_commit_of_a_fork_alone_is_refused(shop: Shop) -> None:
+    """A signed push that names a commit which is on no branch fails by name, and publishes nothing."""
+    impostor = shop.repository.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
+    ended = shop.ended(shop.tell("refs/heads/main", impostor))
+    assert ended.phase == "Failed"
+    assert any("(exit code 3)" in message for message in ended.attempts)
+    assert shop.digest(f"git-{impostor}") == ""
+
+
+def test_the_newest_run_wins(shop: Shop) -> None:
+    """A run that is held in its work is stopped by the next push of its branch, and so is one that has not begun; others are not."""
+    first = shop.repository.write("page/page", "first").commit()
+    shop.repository.git("branch", "--force", "main-1", first)
+    beside = shop.tell("refs/heads/main-1", first)
+    running = shop.tell("refs/heads/main", first)
+    shop.until(
+        lambda: (
+            "supersede"
+            in {n.get("templateName") for n in shop.installation.look(running).nodes if n["phase"] == "Succeeded"}
+        )
+    )
+    shop.git.held.clear()
+    shop.git.hold = threading.Event()
+    assert shop.git.held.wait(PATIENCE_SECONDS)
+    second = shop.repository.write("page/page", "second").commit()
+    pending = pretend_pending(shop, running)
+    newest = shop.tell("refs/heads/main", second)
+    hold, shop.git.hold = shop.git.hold, None
+    hold.set()
+    ended = shop.ended(newest)
+    assert ended.phase == "Succeeded", shop.installation.story(ended)
+    for name in (running, pending):
+        other = shop.ended(name)
+        assert (other.phase, notes(other).get(BY_ANNOTATION)) == ("Failed", newest)
+    assert BY_ANNOTATION not in notes(shop.ended(beside))
+    assert shop.digest("main") == shop.digest(f"git-{second}") != ""
+
+
+def pretend_pending(shop: Shop, like: str) -> str:
+    """Make a run as the Sensor does, which cannot begin: its pod asks for a node that there is not."""
+    run = json.loads(kubectl(shop.installation.namespace, "get", "workflow", like, "-o", "json"))
+    name = f"push-{secrets.token_hex(16)}"
+    labels = {key: value for key, value in run["metadata"]["labels"].items() if "argoproj.io/" not in key}
+    labels.pop("shipway-group", None)
+    made = {
+        "apiVersion": run["apiVersion"],
+        "kind": "Workflow",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {**run["spec"], "nodeSelector": {"kubernetes.io/hostname": "nowhere"}},
+    }
+    made["spec"].pop("shutdown", None)
+    kubectl(shop.installation.namespace, "create", "-f", "-", given=made)
+    return name
+
+
+def test_the_night_finds_what_no_webhook_told_of(shop: Shop) -> None:
+    """A branch and a tag that were pushed unheard are published by the night's runs, once; a second attempt starts nothing more."""
+    missed = shop.repository.write("page/page", secrets.token_hex(4)).commit()
+    words = f"object {missed}\ntype commit\ntag v3.0.0\ntagger Ada <ada@x> {int(time.time())} +0000\n\nNew\n"
+    shop.repository.git("update-ref", "refs/tags/v3.0.0", shop.repository.git("mktag", stdin=words.encode()))
+    night = {"source": "calendar", "repo": f"{shop.git.url}/team/shop", "ref": "refs/heads/main", "time": "1"}
+    event = base64.b64encode(json.dumps(night).encode()).decode()
+    for _ in range(2):
+        ended = shop.installation.run("reconcile", event=event)
+        assert ended.phase == "Succeeded", shop.installation.story(ended)
+    names = shop.events.runs("nightly-")
+    assert len(names) == 2
+    for name in names:
+        found = shop.ended(name)
+        assert found.phase == "Succeeded", shop.installation.story(found)
+    assert shop.digest("main") == shop.digest(f"git-{missed}") == shop.digest("3.0.0") != ""
+
+
+def test_a_person_is_never_stopped(shop: Shop) -> None:
+    """A run by hand of the same branch goes on beside a push, and stops none; each waits for the other's turn."""
+    head = shop.repository.write("page/page", secrets.token_hex(4)).commit()
+    own = shop.installation.start("release", repo=f"{shop.git.url}/team/shop", revision="main")
+    pushed = shop.tell("refs/heads/main", head)
+    for name in (own, pushed):
+        found = shop.ended(name)
+        assert found.phase == "Succeeded", shop.installation.story(found)
+        assert BY_ANNOTATION not in notes(found)
