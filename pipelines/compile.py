@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from hera.workflows import WorkflowTemplate
 
+from pipelines.workflows.await_healthy import await_healthy
 from pipelines.workflows.chart_release import chart_release
 from pipelines.workflows.check import check as check_workflow
 from pipelines.workflows.clone_build_push import clone_build_push
@@ -21,6 +22,7 @@ from pipelines.workflows.release import release
 from sensors.documents import documents as event_documents
 
 WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
+    await_healthy,
     chart_release,
     check_workflow,
     clone_build_push,

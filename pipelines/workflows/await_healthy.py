@@ -1,0 +1,46 @@
+"""`await-healthy`: whether what a commit became runs, told to that commit."""
+
+from __future__ import annotations
+
+from hera.workflows import WorkflowTemplate
+
+from pipelines.templates import pod as pods
+from pipelines.templates.pod import StepContainer, pod
+from pipelines.templates.secrets import AWAIT_HEALTHY, FORGE, GIT, PULL
+from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows.arrival import SMALL
+
+NAME = "await-healthy"
+DEADLINE_SECONDS = 3600
+AWAIT = StepContainer(
+    step=NAME,
+    name="main",
+    size=SMALL,
+    inputs=("repo", "commit"),
+    fixed={
+        "account": "../account",
+        "credentials": "../git",
+        "docker-config": "../pull",
+        "forge": "../forge",
+    },
+    secrets=(AWAIT_HEALTHY, GIT, PULL, FORGE),
+)
+
+
+def await_healthy() -> WorkflowTemplate:
+    """Return the WorkflowTemplate: a source commit in, and what became of its applications out."""
+    return workflow_template(
+        [
+            pod(
+                NAME,
+                (AWAIT,),
+                results=("applications", "healthy", "summary", "seconds"),
+                deadline_seconds=DEADLINE_SECONDS,
+                workspace="1Gi",
+                account=AWAIT_HEALTHY.name,
+            )
+        ],
+        title="Waits until Argo CD runs what a commit became, and tells the commit",
+        arguments=pods.arguments((AWAIT,)),
+        deadline_seconds=DEADLINE_SECONDS,
+    )
