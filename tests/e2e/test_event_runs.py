@@ -142,3 +142,23 @@ def test_a_person_is_never_stopped(shop: Shop) -> None:
         found = shop.ended(name)
         assert found.phase == "Succeeded", shop.installation.story(found)
         assert BY_ANNOTATION not in notes(found)
+
+
+def test_awkward_names_are_built_or_refused(shop: Shop) -> None:
+    """What means something to a shell, to Argo or to a label arrives byte for byte in its own run, or is refused; nothing is executed."""
+    names = ["a/b", "a-b", "$(id)", "`id`", "';x;#", "--upload-pack=x", "feat@1", "ä<&>\u2028", "x" * 200]
+    refused = ["{{=1+1}}", "{{workflow.uid}}", '"}],"args":["x', "..", "a\nb", "x" * 999]
+    head = shop.repository.write("page/$(id) {{workflow.uid}} ;ä", secrets.token_hex(4)).commit()
+    for name in names:
+        shop.repository.git("update-ref", f"refs/heads/{name}", head)
+    runs = {name: shop.tell(f"refs/heads/{name}", head) for name in (*names, *refused)}
+    assert len(set(runs.values())) == len(runs)
+    ended = {name: shop.ended(run) for name, run in runs.items()}
+    for name in names:
+        assert told(ended[name], "ref") == f"refs/heads/{name}"
+        assert told(ended[name], "lane") == "untrusted", shop.installation.story(ended[name])
+        assert BY_ANNOTATION not in notes(ended[name])
+    for name in refused:
+        assert ended[name].phase == "Failed", name
+        assert any("(exit code 3)" in message for message in ended[name].attempts), (name, ended[name].attempts)
+    assert not any(shop.digest(tag) for tag in (f"git-{head}", "a-b"))
