@@ -26,6 +26,9 @@ USER = 1000
 _NONE: Mapping[str, str] = {}
 _AGAIN = (75, 143)
 """Exit codes after which another attempt may do better: "try again later", and SIGTERM, as when a node is drained."""
+_EVICTED = ("The node was low on resource", "imminent node shutdown", "Preempted in order to admit critical pod")
+"""What the kubelet says of a pod that it ended for the sake of its node (kubernetes: pkg/kubelet, eviction, nodeshutdown and
+preemption); Argo then has these words alone. A pod that took more than its own limit is not among them."""
 TRANSIENT = " || ".join(
     (
         "lastRetry.status == 'Error'",
@@ -34,9 +37,10 @@ TRANSIENT = " || ".join(
             for code in _AGAIN
             for words in (f"(exit code {code})", f"non-zero code: {code}")
         ),
+        *(f"lastRetry.message contains '{words}'" for words in _EVICTED),
     )
 )
-"""Argo's own failures (a pod deleted, a node lost) and the codes above. In a containerSet the true code of a container stands
+"""Argo's own failures (a pod deleted, a node lost), the codes and the evictions above. In a containerSet the true code of a container stands
 only in the message, which is that of the first failed container by name: where that one never ran, it says
 `dependency "clone" exited with non-zero code: 75`."""
 

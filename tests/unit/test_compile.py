@@ -54,6 +54,22 @@ def test_what_is_transient_is_retried_wherever_it_happens(message: str) -> None:
         assert expressions.evaluate(wanted, said) is again, said
 
 
+def test_what_a_node_ends_for_its_own_sake_is_retried() -> None:
+    """Memory or disk that the node lacks, its shutdown, a critical pod; but not a pod that took more than it may."""
+    wanted = expressions.parse(TRANSIENT, Dialect.RETRY)
+    said = {
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 92Mi. ": True,
+        "Pod was terminated in response to imminent node shutdown.": True,
+        "Preempted in order to admit critical pod": True,
+        'Container build exceeded its local ephemeral storage limit "200Mi". ': False,
+        'Usage of EmptyDir volume "workspace" exceeds the limit "50Gi". ': False,
+        "build: OOMKilled (exit code 137)": False,
+    }
+    for message, again in said.items():
+        seen = {"lastRetry.status": "Failed", "lastRetry.message": message}
+        assert expressions.evaluate(wanted, seen) is again, message
+
+
 def test_drift_is_shown(tmp_path: Path) -> None:
     """An edited, a missing and a foreign file are each a difference; writing mends all three."""
     compiling.write(tmp_path)
