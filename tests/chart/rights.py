@@ -8,8 +8,14 @@ from typing import Any
 
 import yaml
 
+from tests.chart.rendering import CHART, VALUES, Document, helm
+
 Rights = dict[str, set[str]]
 GOLDEN = Path(__file__).with_name("rights.yaml")
+EVENTS = {
+    "enabled": True,
+    "repositories": [{"forge": "gitea", "url": "https://git.example.com/a/b.git", "branch": "main"}],
+}
 
 
 def golden() -> dict[str, Rights]:
@@ -29,3 +35,11 @@ def rights(rules: Iterable[Mapping[str, Any]]) -> Rights:
                 for name in rule.get("resourceNames") or [""]:
                     found.setdefault(f"{whole} {name}".strip(), set()).update(rule["verbs"])
     return found
+
+
+def with_events(namespace: str) -> list[Document]:
+    """Return every document of an installation that has everything, events too."""
+    values = ("--values", str(VALUES["everything"]), "--values", "-")
+    done = helm("template", "shipway", str(CHART), "-n", namespace, *values, given=yaml.safe_dump({"events": EVENTS}))
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]

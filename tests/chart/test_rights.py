@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.chart.rendering import of_kind, render
-from tests.chart.rights import Rights, golden, rights
+from tests.chart.rights import Rights, golden, rights, with_events
 
 pytestmark = pytest.mark.helm
 
 
 def test_roles_are_those_of_the_golden_file() -> None:
     """Each account gets its rights by the Role of its own name; people get those of shipway-submitter."""
-    documents = render("everything")
+    documents = with_events("ci")
     accounts: dict[str, Rights] = {name: {} for name in of_kind(documents, "ServiceAccount")}
     roles = of_kind(documents, "Role")
     for binding in of_kind(documents, "RoleBinding").values():

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chart.rendering import VALUES, render
-from tests.chart.rights import Rights, golden, rights
+from tests.chart.rendering import VALUES, Document, render
+from tests.chart.rights import Rights, golden, rights, with_events
 from tests.e2e.installation import PATIENCE_SECONDS, Installation
 from tests.e2e.place import Place, kubectl
 from tests.git_repositories import Repository
@@ -47,16 +47,23 @@ def test_accounts_may_do_what_the_golden_file_says(installation: Installation) -
     place = installation.namespace
     submitter = {"kind": "ServiceAccount", "name": "eve", "namespace": place}
     installation.configure({"submitters": [submitter]})
-    everybody = allowed(place, "default")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not allowed(place, "eve").keys() - everybody.keys():
-        # The cluster takes a moment to hear of a new binding.
-        assert time.monotonic() < deadline
-        time.sleep(1)
-    for account, expected in golden().items():
-        seen = allowed(place, "eve" if account == "shipway-submitter" else account)
-        assert {what: verbs for what, verbs in seen.items() if everybody.get(what) != verbs} == expected, account
-    assert allowed("default", "eve", of=place) == allowed("default", "default", of=place)
+    there = objects(installation)
+    accounts = {"ServiceAccount", "Role", "RoleBinding"}
+    more = [d for d in with_events(place) if d["kind"] in accounts and not is_there(d, there)]
+    kubectl(place, "apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": more})
+    try:
+        everybody = allowed(place, "default")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not all(allowed(place, name).keys() - everybody.keys() for name in ("eve", "shipway-reconcile")):
+            # The cluster takes a moment to hear of a new binding.
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        for account, expected in golden().items():
+            seen = allowed(place, "eve" if account == "shipway-submitter" else account)
+            assert {what: verbs for what, verbs in seen.items() if everybody.get(what) != verbs} == expected, account
+        assert allowed("default", "eve", of=place) == allowed("default", "default", of=place)
+    finally:
+        kubectl(place, "delete", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": more})
 
 
 def test_two_installations_come_change_and_go_apart(neighbours: tuple[Installation, Installation]) -> None:
@@ -133,6 +140,12 @@ def objects(installation: Installation) -> set[str]:
         kind for kind in kinds if not kind.startswith(("pods", "events", "endpoint", "controllerrevisions"))
     )
     return set(kubectl(installation.namespace, "get", asked, "--output=name", "--ignore-not-found").split())
+
+
+def is_there(document: Document, names: set[str]) -> bool:
+    """Whether an object of this kind and name is among those of `objects`."""
+    kind, name = document["kind"].lower(), document["metadata"]["name"]
+    return any(there.partition("/")[0].partition(".")[0] == kind and there.endswith(f"/{name}") for there in names)
 
 
 def without_pods(installation: Installation) -> None:
