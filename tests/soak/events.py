@@ -138,6 +138,11 @@ def bus_killed(events: Events) -> None:
     node.strike(events.namespace, BUS, signal.SIGKILL, "nats-server")
 
 
+def bus_lost(events: Events) -> None:
+    """Remove the bus's server with its files: whatever was not handed on is gone."""
+    kubectl(events.namespace, "delete", "pods", "-l", BUS, "--grace-period=0", "--force")
+
+
 def bus_frozen(events: Events) -> None:
     """Let the bus answer nothing for a minute."""
     node.strike(events.namespace, BUS, signal.SIGSTOP, "nats-server")
@@ -175,6 +180,7 @@ FAULTS: Mapping[str, Fault] = {
     "F3 sensor killed while it retries": sensor_killed_while_retrying,
     "F4 event source killed": source_killed,
     "F5 bus killed": bus_killed,
+    "F5 bus lost with its files": bus_lost,
     "F6 bus frozen for 60 s": bus_frozen,
     "F22 sensor rolled out anew": sensor_changed,
     "F22 filter changed": dependency_changed,
@@ -236,7 +242,7 @@ def _created(run: Mapping[str, Any]) -> float:
 def _clean(events: Events) -> None:
     """Remove the runs and give the struck pods new ones, for which Kubernetes waits no longer after each kill."""
     kubectl(events.namespace, "delete", "workflows", "--all", "--wait=true")
-    for selector in (SENSOR, SOURCE):
+    for selector in (BUS, SOURCE, SENSOR):
         kubectl(events.namespace, "delete", "pods", "-l", selector, "--grace-period=0", "--force")
     events_on.listen(events)
     kubectl(events.namespace, "delete", "workflows", "--all", "--wait=true")
