@@ -17,6 +17,7 @@ from pipelines.workflows.await_healthy import await_healthy
 from pipelines.workflows.chart_release import chart_release
 from pipelines.workflows.check import check as check_workflow
 from pipelines.workflows.clone_build_push import clone_build_push
+from pipelines.workflows.deploy import deploy
 from pipelines.workflows.reconcile import reconcile
 from pipelines.workflows.release import release
 from sensors.documents import documents as event_documents
@@ -26,6 +27,7 @@ WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
     chart_release,
     check_workflow,
     clone_build_push,
+    deploy,
     reconcile,
     release,
 )

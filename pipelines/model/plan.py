@@ -124,6 +124,8 @@ class Plan:
     waves: tuple[tuple[ImageJob, ...], ...]
     """Images to build: those of one wave stand on earlier waves alone."""
     findings: tuple[Finding, ...]
+    deploys: tuple[str, ...] = ()
+    """Where a run of this ref would write: `charts`, where they do not name the images as they are, and environments."""
 
     @property
     def everything(self) -> tuple[PlannedImage | PlannedChart, ...]:
@@ -191,6 +193,8 @@ class Planned:
     """How many images `retag` lists."""
     charts: int
     """How many charts are to be released."""
+    deploys: int
+    """How many places a deployment would write to, as far as a plan can know."""
     to_do: int
     blocked: int
     """How many images, charts and findings keep the whole from being done."""

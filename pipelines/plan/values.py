@@ -14,7 +14,7 @@ import yaml
 
 from pipelines.errors import ShipwayError
 from pipelines.model.plan import WARNING, Finding
-from pipelines.plan import yaml_text
+from pipelines.plan import values_edit, yaml_text
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
@@ -91,6 +91,19 @@ def read(
     return Values(
         uses=tuple(found), findings=tuple(findings), charts=tuple(charts), dependants=tuple(sorted(dependants))
     )
+
+
+def is_stale(data: bytes, file: str, under: str, digests: Mapping[str, str]) -> bool:
+    """Whether a values file may name some image otherwise than by its digest; `digests` are by address, empty where unknown.
+
+    `under` is what addresses begin with. What cannot be read, or stands at a place of its own, may be stale.
+    """
+    try:
+        places = values_edit.read(data, file, under=under).places
+    except ShipwayError:
+        return True
+    mine = [place for place in places if place.image in digests]
+    return not mine or any(not place.digest or place.digest != digests[place.image] for place in mine)
 
 
 def is_in(file: str, folder: str) -> bool:

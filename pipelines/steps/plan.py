@@ -137,6 +137,7 @@ def plan(
         retag=retags,
         untagged=len(retags),
         charts=sum(item.action == RELEASE for item in found.charts),
+        deploys=len(found.deploys),
         to_do=found.to_do,
         blocked=found.blocked,
         unknown=found.unknown,

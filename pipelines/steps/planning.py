@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import Misuse
-from pipelines.model.plan import Finding, Plan
+from pipelines.model.plan import Finding, Plan, PlannedImage
+from pipelines.model.reference import Reference
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, loops, values
 from pipelines.plan.graph import Graph, Target
@@ -105,7 +106,25 @@ def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
         charts=charts,
         waves=decided.waves,
         findings=tuple(sorted(findings)),
+        deploys=_deploys(declared, used, decided.images, observer),
     )
+
+
+def _deploys(declared: Declared, used: Values, images: Sequence[PlannedImage], observer: Observer) -> tuple[str, ...]:
+    """Return the places that a run of this ref would write to: environments are not looked into."""
+    wanted = declared.configuration.deploy
+    if not wanted.follows(declared.ref):
+        return ()
+    named = {use.image for use in used.uses}
+    digests = {
+        Reference.under(observer.registry, observer.project, item.name).name: item.digest
+        for item in images
+        if item.name in named
+    }
+    under = Reference.under(observer.registry, observer.project, "x").name.removesuffix("x")
+    files = {use.file: declared.tree.read(use.file) or b"" for use in used.uses}
+    is_stale = bool(wanted.charts) and any(values.is_stale(data, file, under, digests) for file, data in files.items())
+    return (*(("charts",) if is_stale else ()), *wanted.environments)
 
 
 def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Graph, Values]:

@@ -31,6 +31,8 @@ class Secret:
 
 GIT = Secret(name="shipway-git", folder="git")
 """Read-only login to Git servers."""
+GIT_WRITE = Secret(name="shipway-git-write", folder="git-write")
+"""Login to the Git servers that deployments push to; no other pod has it."""
 PULL = Secret(name="shipway-pull", folder="pull")
 """Read-only logins to registries."""
 CHECK_PULL = Secret(name="shipway-check-pull", folder="pull")

@@ -11,7 +11,7 @@ from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
-from pipelines.workflows import arrival, chart_release, check, clone_build_push
+from pipelines.workflows import arrival, chart_release, check, clone_build_push, deploy
 
 NAME = "release"
 WORK = "work"
@@ -81,7 +81,7 @@ def _pods() -> list[ContainerSet]:
             "plan",
             (PLAN,),
             results=(
-                *("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown"),
+                *("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
                 *("builds", "releases"),
             ),
             deadline_seconds=_PLANNING_SECONDS,
@@ -132,7 +132,7 @@ def _release() -> DAG:
 
 def _work() -> DAG:
     """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
-    found = outputs("plan", "commit", "ref", "now", "charts", "untagged", "builds", "releases", *_WAVES)
+    found = outputs("plan", "commit", "ref", "now", "charts", "untagged", "builds", "releases", "deploys", *_WAVES)
     commit = {"revision": found["commit"], "ref": found["ref"]}
     again = {**inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}
     tasks: list[Task | m.DAGTask] = [
@@ -165,6 +165,15 @@ def _work() -> DAG:
             depends=_after("charts"),
             when=f"{found['untagged']} > 0",
             arguments=arguments(again),
+        ),
+        Task(
+            name=deploy.NAME,
+            template_ref=reference(deploy.NAME),
+            depends=_after("retag"),
+            when=f"{found['deploys']} > 0",
+            arguments=arguments(
+                {**inputs("repo", "rebuild", "max-age"), "ref": found["ref"], "now": found["now"], "environment": ""}
+            ),
         ),
         Task(
             name="verdict",
