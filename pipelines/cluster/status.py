@@ -6,23 +6,18 @@ extends; else the DAG or pod that bounds it.
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 from pipelines.local.nodes import Kind, Node, Phase
+from pipelines.plan.argo_run import Raw, nodes_of
 
 _KINDS = {"Steps": Kind.DAG, "StepGroup": Kind.TASK_GROUP}
 _GATHERING = frozenset({"Retry", "TaskGroup"})
 # Argo tells a container's exit code in the message alone.
 _EXIT_CODE = re.compile(r"\(exit code (\d+)\)")
 _NOT_STARTED = frozenset({Phase.PENDING, Phase.SKIPPED, Phase.OMITTED})
-Raw = Mapping[str, Any]
 
 
 class RunTree:
@@ -92,17 +87,6 @@ class RunTree:
             node.message = f'Error (exit code 64): dependency "{failed.display_name}" failed'  # Argo leaves it out
         if node.finished:
             node.started = min(node.started or node.finished, node.finished)
-
-
-def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
-    """Return a Workflow's nodes by their id; Argo compresses them when the document grows too large."""
-    status = workflow.get("status", {})
-    if packed := status.get("compressedNodes"):
-        try:
-            return dict(json.loads(gzip.decompress(base64.b64decode(packed))))
-        except (ValueError, OSError, EOFError, zlib.error):
-            return {}
-    return status.get("nodes") or {}
 
 
 def is_elsewhere(workflow: Raw) -> bool:

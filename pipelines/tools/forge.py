@@ -10,6 +10,7 @@ that no call can send a token to another host. Every call raises
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -73,10 +74,11 @@ class Forge(Protocol):
     def set_status(self, commit: str, status: Status) -> None:
         """Give the commit (a full id) a status; one of the same context is replaced."""
 
-    def comment(self, number: int, marker: str, text: str) -> str:
+    def comment(self, number: int, marker: str, text: str, *, unless: Callable[[str], bool] | None = None) -> str:
         """Write the one comment of a pull request that `marker` is hidden in, and return its address.
 
-        The comment that this login wrote with the same marker is changed; a stranger's with that marker is left alone.
+        The comment that this login wrote with the same marker is changed, unless `unless` says of its text that it is to stay;
+        a stranger's with that marker is left alone.
         """
 
     def pull_request(self, head: str, *, base: str = "") -> PullRequest | None:

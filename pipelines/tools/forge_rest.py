@@ -6,6 +6,7 @@ next attempt, and is not made twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -66,7 +67,7 @@ class RestForge:
         path = f"{self.path}/statuses/{quote(commit, safe='')}"
         self._persist("POST", path, body, what=f"the status of {commit} cannot be set")
 
-    def comment(self, number: int, marker: str, text: str) -> str:
+    def comment(self, number: int, marker: str, text: str, *, unless: Callable[[str], bool] | None = None) -> str:
         """Write the one comment of a pull request that the marker is hidden in, and return its address."""
         hidden = f"<!-- {marker} -->"
         body = {"body": _cut(f"{hidden}\n{text}", self.longest_text)}
@@ -76,7 +77,7 @@ class RestForge:
         def write() -> str:
             for item in self.api.pages(comments, what=what):
                 if str(item.get("body") or "").startswith(hidden) and self.is_own(item):
-                    if item.get("body") == body["body"]:
+                    if item.get("body") == body["body"] or (unless and unless(str(item["body"]))):
                         return str(item.get("html_url") or "")
                     place = f"{self.path}/issues/comments/{int(item['id'])}"
                     return str(self.api.call("PATCH", place, body=body, what=what).value.get("html_url") or "")

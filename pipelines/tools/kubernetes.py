@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import urllib3
 
@@ -23,6 +25,9 @@ METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 MERGE = "application/merge-patch+json"
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 _ANSWER_SECONDS = 30.0
+_LOG_LINES = 60
+_LOG_BYTES = 128 * 1024
+_EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b|Error: exit status \d+$')
 Document = dict[str, Any]
 
 
@@ -71,6 +76,19 @@ class Kubernetes:
         accept: str = "application/json",
     ) -> Document:
         """Return the document that a request is answered with; raises Denied, or Transient where there is no answer."""
+        answer = self._ask(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        return dict(json.loads(answer))
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        body: Document | None = None,
+        content_type: str = "",
+        accept: str,
+    ) -> bytes:
         last = ""
         for pause in (*self._pauses, None):
             try:
@@ -91,7 +109,7 @@ class Kubernetes:
                 last = f"{type(error).__name__}: {error}"[:300]
             else:
                 if status < 300:
-                    return dict(json.loads(data))
+                    return bytes(data)
                 last = f"{status}: {_message(data)}"
                 if status not in {408, 429} and status < 500:
                     raise Denied(f"the cluster refuses {method} {path}", status=status, seen=last)
@@ -102,6 +120,17 @@ class Kubernetes:
     def metadata(self, name: str) -> Document:
         """Return the metadata of a Workflow."""
         return dict(self.call("GET", f"{self.workflows}/{name}", accept=METADATA.format(""))["metadata"])
+
+    def workflow(self, name: str) -> Document:
+        """Return a Workflow, all of it."""
+        return self.call("GET", f"{self.workflows}/{name}")
+
+    def log(self, pod: str, container: str) -> list[str]:
+        """Return the last lines of what a container wrote, without those of Argo's executor; raises Denied where it is gone."""
+        query = {"container": container, "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{quote(pod)}/log"
+        text = self._ask("GET", path, query=query, accept="*/*").decode(errors="replace")
+        return [line for line in text.splitlines() if not _EXECUTOR_LINE.match(line)]
 
     def unfinished(self, selector: str) -> list[Document]:
         """Return the metadata of the Workflows that labels select and that have not ended; pending ones are among them."""

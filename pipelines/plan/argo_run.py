@@ -1,0 +1,133 @@
+"""What a Workflow's document says of a run: which nodes failed and with which exit codes, and what they put out."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Raw = Mapping[str, Any]
+_BAD = frozenset({"Failed", "Error"})
+_EXIT_CODE = re.compile(r"exit(?:ed with)?(?: non-zero)? code:? (\d+)")
+_LONGEST_PREFIX = 242
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedPod:
+    """A pod whose last attempt failed."""
+
+    name: str
+    """The task's."""
+    template: str
+    subject: str
+    """What it was about, from its inputs; empty where they do not say."""
+    pod: str
+    container: str
+    """The one that failed first, as far as Argo says."""
+    code: int | None
+    """Its exit code; None where Argo gives none: killed, never started, lost."""
+    message: str
+
+
+def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
+    """Return a Workflow's nodes by their id; Argo compresses them when the document grows too large."""
+    status = workflow.get("status") or {}
+    if packed := status.get("compressedNodes"):
+        try:
+            return dict(json.loads(gzip.decompress(base64.b64decode(packed))))
+        except (ValueError, OSError, EOFError, zlib.error):
+            return {}
+    return status.get("nodes") or {}
+
+
+def root(workflow: Raw) -> Raw | None:
+    """Return the node of the entrypoint, or None while there is none."""
+    name = workflow["metadata"]["name"]
+    return next((node for node in nodes_of(workflow).values() if node.get("name") == name), None)
+
+
+def outputs(workflow: Raw, template: str) -> dict[str, str]:
+    """Return the output parameters of the last node that a template of this name made; empty where there are none."""
+    found: dict[str, str] = {}
+    for node in sorted(nodes_of(workflow).values(), key=lambda one: str(one.get("startedAt") or "")):
+        given = (node.get("outputs") or {}).get("parameters") or ()
+        if _template(node) == template and given:
+            found = {str(p["name"]): str(p["value"]) for p in given if "value" in p}
+    return found
+
+
+def argument(workflow: Raw, name: str) -> str:
+    """Return an argument that a run was started with, or an empty text."""
+    given = ((workflow.get("spec") or {}).get("arguments") or {}).get("parameters") or ()
+    return next((str(p.get("value") or "") for p in given if p.get("name") == name), "")
+
+
+def failed_pods(workflow: Raw) -> list[FailedPod]:
+    """Return the pods that failed and were not tried again with better luck, in the order in which they failed."""
+    nodes = nodes_of(workflow)
+    name = str(workflow["metadata"]["name"])
+    attempts = {str(child) for node in nodes.values() if node.get("type") == "Retry" for child in _children(node)}
+    last = {_children(node)[-1] for node in nodes.values() if node.get("type") == "Retry" and _children(node)}
+    found = [
+        (str(node.get("finishedAt") or ""), _failed(name, node, nodes))
+        for identity, node in nodes.items()
+        if node.get("type") == "Pod"
+        and node.get("phase") in _BAD
+        and (identity not in attempts or identity in last)
+        # What the exit handler does is not what the run did.
+        and not str(node.get("name")).startswith(f"{name}.onExit")
+    ]
+    return [pod for _, pod in sorted(found, key=lambda one: (one[0], one[1].name))]
+
+
+def pod_name(run: str, node: Raw) -> str:
+    """Return the name of a node's pod, as Argo makes it (workflow/util/pod_name.go, version v2)."""
+    name = str(node["name"])
+    if name == run:
+        return run
+    return f"{f'{run}-{_template(node)}'[:_LONGEST_PREFIX]}-{_fnv(name.encode())}"
+
+
+def _failed(run: str, node: Raw, nodes: Mapping[str, Raw]) -> FailedPod:
+    message = str(node.get("message") or "")
+    code = _EXIT_CODE.search(message)
+    containers = [
+        one
+        for one in nodes.values()
+        if one.get("type") == "Container" and one.get("boundaryID") == node.get("id") and one.get("phase") in _BAD
+    ]
+    # Those that waited for one that failed fail, too; that one's own message has no other's name.
+    first = [one for one in containers if "dependency" not in str(one.get("message"))] or containers
+    given = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or ()}
+    # A task, then its item in brackets, then the attempt.
+    display = str(node.get("displayName") or node["name"]).partition("(")[0]
+    return FailedPod(
+        name=display,
+        template=_template(node),
+        subject=given.get("name") or given.get("path") or "",
+        pod=pod_name(run, node),
+        container=str(first[0].get("displayName")) if first else "main",
+        code=int(code[1]) if code else None,
+        message=message,
+    )
+
+
+def _template(node: Raw) -> str:
+    return str(node.get("templateName") or (node.get("templateRef") or {}).get("template") or "")
+
+
+def _children(node: Raw) -> list[str]:
+    return [str(child) for child in node.get("children") or ()]
+
+
+def _fnv(data: bytes) -> int:
+    """Return the 32-bit FNV-1a hash, which Argo's pod names end in."""
+    value = 0x811C9DC5
+    for byte in data:
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value

@@ -1,0 +1,42 @@
+"""Text from outside in a forge's Markdown: shown as it is, and never heeded, whatever stands in it.
+
+Inside code neither GitHub nor Gitea makes links, images, headings or HTML, and nobody who is named there with an @ is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+# Colours and cursor movements of terminals (ECMA-48), the controls, and what turns the direction of writing.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def plain(text: str) -> str:
+    """Return text without a terminal's escapes and without controls but tabs and line breaks."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def code(text: str, *, most: int = 200) -> str:
+    """Return one line of text as code, also for a table's cell; empty text stays empty."""
+    line = " ".join(plain(text).split())
+    line = line if len(line) <= most else line[: most - 1] + "…"
+    # A backtick would end the code, and no escape helps inside it; a bar would end the cell.
+    line = line.replace("`", "'").replace("|", r"\|")
+    # The backslash before a bar is taken away by the table; one that was there before would take its place.
+    return f"`{line}`" if line else ""
+
+
+def fenced(lines: Iterable[str]) -> str:
+    """Return lines as a block of code behind a fence that is longer than any they have."""
+    text = plain("\n".join(lines)).strip("\n")
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells are Markdown of ours, texts from outside made by `code`."""
+    written = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in written)

@@ -1,0 +1,286 @@
+"""The step `report`: tells the forge what became of a run, from the run's name alone.
+
+Everything else is read through the Kubernetes API, so that no text of a commit, a log or an error travels by arguments.
+What a forge is told last stays; so a report first asks whether a newer run has told of the same commit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from pipelines.errors import Misuse, ShipwayError, Transient
+from pipelines.model.event import Decoded, Kind, Lane
+from pipelines.model.outcome import Outcome
+from pipelines.model.report import CHECK, MARKER, RELEASE, Failure, Reported, Subject
+from pipelines.model.runs import BY_ANNOTATION
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import argo_run, report_text
+from pipelines.plan.argo_run import FailedPod
+from pipelines.steps import signature
+from pipelines.steps.arguments import CaFile, ForgeLogins, Forges, PlainHttp
+from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
+from pipelines.steps.signature import Arg
+from pipelines.tools import forge_login
+from pipelines.tools.forge import Forge, State, Status
+from pipelines.tools.forge_login import FORGES, NoForge
+from pipelines.tools.kubernetes import Denied, Document, Kubernetes
+
+PENDING, FINAL = "pending", "final"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_AT_FAULT = frozenset({1, 2, 3})
+"""Exit codes that say that the commit is at fault; any other, and none, is the run's own trouble."""
+_JUDGES = frozenset({"verdict"})
+"""Templates that fail because others did."""
+_MOST_LOGS = 5
+_RUN = re.compile(r"\[([a-z0-9][a-z0-9.-]*)\]$")
+_COMMENTED = re.compile(r"<!-- run ([0-9TZ:+.-]+) ([a-z0-9.-]+) -->")
+
+
+def report(
+    *,
+    run: Annotated[str, Arg("name of the run")],
+    phase: Annotated[str, Arg("pending: it has begun, or final: it has ended")],
+    account: Annotated[Path, Arg("folder of the account that may read runs; none: not on a cluster")] = Path(
+        "../account"
+    ),
+    logins: ForgeLogins = Path("../forge"),
+    forges: Forges = FORGES,
+    plain_http: PlainHttp = "",
+    ca_file: CaFile = "",
+    argo_ui: Annotated[str, Arg("address of the Argo UI", setting="argo-ui")] = "",
+    protected_branches: Annotated[
+        str, Arg("branches that may publish", setting="protected-branches")
+    ] = PROTECTED_BRANCHES,
+    protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = PROTECTED_TAGS,
+    maintainers: Annotated[str, Arg("who may approve pull requests of strangers", setting="maintainers")] = "",
+    repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = "",
+) -> Reported:
+    """Set the status of a run's commit, and once it has ended write the one comment under its pull request.
+
+    Away from a cluster, and for a repository whose forge nobody named, there is nobody to tell. Raises Transient while the
+    forge does not answer.
+
+    Example:
+        shipway step report --run=push-1 --phase=final
+    """
+    if not _NAME.fullmatch(run) or phase not in {PENDING, FINAL}:
+        raise Misuse("not a run's name and its phase", seen=f"{run[:80]!r}, {phase[:20]!r}", todo="pending or final")
+    if not (account / "token").exists():
+        return _nobody("not on a cluster: there is nobody to tell")
+    cluster = Kubernetes(account)
+    workflow = cluster.workflow(run)
+
+    def decoded() -> Decoded:
+        return decode(
+            event=argo_run.argument(workflow, "event"),
+            repo=argo_run.argument(workflow, "repo"),
+            revision=argo_run.argument(workflow, "revision"),
+            ref=argo_run.argument(workflow, "ref"),
+            protected_branches=protected_branches,
+            protected_tags=protected_tags,
+            maintainers=maintainers,
+            repositories=repositories,
+        )
+
+    subject = _subject(workflow) or _by_event(decoded)
+    if subject is None:
+        return _nobody("the run is about no commit that is told of")
+    try:
+        forge = forge_login.connect(
+            RepositoryUrl(subject.repo), logins, forges=forges, plain_http=plain_http, ca_file=ca_file
+        )
+    except NoForge as error:
+        return _nobody(f"{error.what}: {error.seen}")
+    link = f"{argo_ui.rstrip('/')}/workflows/{quote(cluster.namespace)}/{quote(run)}" if argo_ui else ""
+    return _Report(cluster=cluster, workflow=workflow, subject=subject, forge=forge, link=link).write(phase)
+
+
+class _Report:
+    """One report of one run."""
+
+    def __init__(self, *, cluster: Kubernetes, workflow: Document, subject: Subject, forge: Forge, link: str) -> None:
+        self.cluster = cluster
+        self.workflow = workflow
+        self.subject = subject
+        self.forge = forge
+        self.link = link
+        metadata = workflow["metadata"]
+        self.run = str(metadata["name"])
+        self.age = (str(metadata["creationTimestamp"]), self.run)
+
+    def write(self, phase: str) -> Reported:
+        """Tell the forge, unless a newer run has done so."""
+        commit, context = self.subject.commit, self.subject.context
+        state, reason = (State.PENDING, "it has begun") if phase == PENDING else self._end()
+        if newer := self._superseded():
+            return _nobody(f"{newer} tells of this commit")
+        outcome = _outcome(self.workflow)
+        failed = [] if state in {State.PENDING, State.SUCCESS} else self._failures(outcome)
+        words = report_text.told(outcome, failed) if failed or outcome else ""
+        words = words or argo_run.outputs(self.workflow, "verdict").get("verdict", "")
+        description = report_text.line(reason or words or "done")
+        there = self.forge.status(commit, context)
+        if why := self._stays(there, state):
+            return _nobody(why)
+        address = ""
+        # The comment first: who comes because of the status finds it.
+        if phase == FINAL and self.subject.number:
+            address = self._comment(state, reason, outcome, failed)
+        told = description if self.link else f"{description[:60]} [{self.run}]"
+        self.forge.set_status(commit, Status(context=context, state=state, description=told, url=self.link))
+        sys.stderr.write(f"{commit} {context}: {state}, {told}\n")
+        return Reported(state=str(state), reason=told, comment=address)
+
+    def _end(self) -> tuple[State, str]:
+        """Return how the run ended, and why where that is no matter of its parts."""
+        if (self.workflow.get("spec") or {}).get("shutdown"):
+            return State.ERROR, "stopped: a newer run goes on" if self._newer() else "stopped"
+        root = argo_run.root(self.workflow)
+        if root is None:
+            return State.ERROR, "it never began"
+        if root.get("phase") == "Succeeded":
+            return State.SUCCESS, ""
+        pods = argo_run.failed_pods(self.workflow)
+        causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
+        if any(pod.code in _AT_FAULT for pod in causes):
+            return State.FAILURE, ""
+        late = any("deadline" in str(node.get("message")) for node in argo_run.nodes_of(self.workflow).values())
+        return State.ERROR, "it took too long" if late else ""
+
+    def _newer(self) -> str:
+        return str((self.workflow["metadata"].get("annotations") or {}).get(BY_ANNOTATION) or "")
+
+    def _superseded(self) -> str:
+        """Return the newer run that this one was stopped for, where it is about the same commit."""
+        name = self._newer()
+        if not _NAME.fullmatch(name):
+            return ""
+        try:
+            other = _subject(self.cluster.workflow(name))
+        except Denied:
+            return ""
+        return name if other and (other.commit, other.context) == (self.subject.commit, self.subject.context) else ""
+
+    def _stays(self, there: Status | None, state: State) -> str:
+        """Return why the status that is there stays, or an empty text."""
+        if there is None:
+            return ""
+        teller = _teller(there)
+        if teller == self.run:
+            # A pending report that was held up comes after the final one.
+            return "this run's end is told already" if state is State.PENDING and there.state is not state else ""
+        if self.subject.quiet and state in {there.state, State.PENDING}:
+            return f"it says {there.state} already"
+        if not _NAME.fullmatch(teller):
+            return ""
+        try:
+            metadata = self.cluster.metadata(teller)
+        except Denied:
+            return ""  # gone, so older: runs are kept for a day at least
+        if (str(metadata["creationTimestamp"]), teller) > self.age:
+            return f"the newer run {teller} tells of this commit"
+        return ""
+
+    def _comment(self, state: State, reason: str, outcome: Outcome | None, failed: Sequence[Failure]) -> str:
+        created, name = self.age
+        text = report_text.comment(
+            state=state, reason=reason, commit=self.subject.commit, link=self.link, outcome=outcome, failures=failed
+        )
+
+        def is_newer(body: str) -> bool:
+            found = _COMMENTED.search(body)
+            return found is not None and (found[1], found[2]) > self.age
+
+        return self.forge.comment(
+            self.subject.number, MARKER, f"<!-- run {created} {name} -->\n{text}", unless=is_newer
+        )
+
+    def _failures(self, outcome: Outcome | None) -> list[Failure]:
+        """Return the pods that failed, with the ends of their logs where nothing else says what was wrong."""
+        pods = argo_run.failed_pods(self.workflow)
+        causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
+        if outcome is not None and any(not part.is_good for part in outcome.parts):
+            return []
+        return [self._failure(pod, read=number < _MOST_LOGS) for number, pod in enumerate(causes)]
+
+    def _failure(self, pod: FailedPod, *, read: bool) -> Failure:
+        lines: tuple[str, ...] = ()
+        if read:
+            try:
+                lines = tuple(self.cluster.log(pod.pod, pod.container))
+            except (Denied, Transient) as error:
+                sys.stderr.write(f"{error.what}: {error.seen}\n")
+        title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
+        return Failure(title=title, message=pod.message, lines=lines)
+
+
+def _subject(workflow: Document) -> Subject | None:
+    """Return what `decode` found a run to be about, or None where it did not come so far."""
+    found = argo_run.outputs(workflow, "decode")
+    if "lane" not in found:
+        return None
+    planned = argo_run.outputs(workflow, "plan").get("commit", "")
+    return _told(
+        repo=found["repo"],
+        commits=(planned, found.get("head", ""), found.get("revision", "")),
+        lane=found["lane"],
+        number=int(found.get("number") or 0),
+        kind=found.get("kind", ""),
+    )
+
+
+def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
+    """Return what a run is about from its own arguments, which is not yet compared with the repository."""
+    try:
+        found = decoded()
+    except ShipwayError as error:
+        sys.stderr.write(f"{error.what}\n")
+        return None
+    return _told(
+        repo=found.repo,
+        commits=(found.head, found.revision),
+        lane=found.lane,
+        number=found.number,
+        kind=found.kind,
+    )
+
+
+def _told(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: str) -> Subject | None:
+    commit = next((text for text in commits if text and Revision(text).is_commit), "")
+    if not commit or lane == Lane.IGNORED:
+        return None
+    return Subject(
+        repo=repo,
+        commit=commit,
+        context=RELEASE if lane == Lane.TRUSTED else CHECK,
+        number=number,
+        quiet=kind == Kind.NIGHTLY,
+    )
+
+
+def _outcome(workflow: Document) -> Outcome | None:
+    """Return what the verdict of a release or a check put out, or None."""
+    text = argo_run.outputs(workflow, "verdict").get("summary", "")
+    try:
+        found: Outcome | None = signature.typed(Outcome, json.loads(text)) if text else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sys.stderr.write(f"the run's summary cannot be read: {error}\n")
+        return None
+    return found
+
+
+def _teller(status: Status) -> str:
+    """Return the run that a status was set by, or an empty text: its link's last part, or its description's."""
+    match = _RUN.search(status.description)
+    return match[1] if match else urlsplit(status.url).path.rpartition("/")[2]
+
+
+def _nobody(why: str) -> Reported:
+    sys.stderr.write(f"{why}\n")
+    return Reported(state="", reason=why, comment="")

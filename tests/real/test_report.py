@@ -1,0 +1,270 @@
+"""What a forge is told of a run: read through an API server, written to a forge, both at the network's edge."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import Misconfigured, Transient
+from pipelines.model import event as events
+from pipelines.model.event import PullRequest
+from pipelines.model.outcome import FAILED, IMAGE, Outcome, Part
+from pipelines.model.report import CHECK, MARKER, RELEASE, Reported
+from pipelines.model.runs import BY_ANNOTATION
+from pipelines.plan import argo_run
+from pipelines.steps import report as step
+from pipelines.steps import signature
+from pipelines.tools import forge_login, kubernetes
+from pipelines.tools.registry_connection import Timing
+from tests.forge_server import TOKEN as FORGE_TOKEN
+from tests.forge_server import ForgeServer, forge_server, said
+from tests.kubernetes_api import NAMESPACE, TOKEN, Cluster, Log, cluster
+
+COMMIT = "c" * 40
+REPO = "https://git.example.com/team/shop.git"
+UI = "https://argo.example.com"
+FAST = Timing(answer_seconds=5, attempts=2, backoff_seconds=0.01, longest_wait_seconds=0.02)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """An API server, which the account below speaks to."""
+    with cluster() as found:
+        first = kubernetes.Kubernetes.__init__
+
+        def init(self: kubernetes.Kubernetes, account: Path) -> None:
+            first(self, account, server=f"http://{found.address}", pauses=(0.0,))
+
+        monkeypatch.setattr(kubernetes.Kubernetes, "__init__", init)
+        yield found
+
+
+@pytest.fixture
+def forge() -> Iterator[ForgeServer]:
+    """A forge that the setting `forges` below names."""
+    with forge_server("gitea") as found:
+        yield found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The folders of the account and of the forge's token, as their Secrets are mounted."""
+    for folder, files in {
+        "account": {"token": TOKEN, "namespace": NAMESPACE},
+        "forge": {"git.example.com.token": FORGE_TOKEN},
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name, text in files.items():
+            (tmp_path / folder / name).write_text(text)
+    return tmp_path
+
+
+def node(template: str, phase: str = "Succeeded", message: str = "", **outputs: str) -> dict[str, Any]:
+    """Return a pod's node of a run."""
+    parameters = [{"name": name.replace("_", "-"), "value": value} for name, value in outputs.items()]
+    return {
+        "type": "Pod",
+        "templateName": template,
+        "displayName": f"{template}(0)",
+        "phase": phase,
+        "message": message,
+        "outputs": {"parameters": parameters},
+    }
+
+
+def put(
+    api: Cluster,
+    *nodes: dict[str, Any],
+    run: str = "push-1",
+    phase: str = "Running",
+    second: int = 1,
+    number: int = 0,
+    lane: str = "trusted",
+    kind: str = "push",
+    commit: str = COMMIT,
+    is_decoded: bool = True,
+) -> dict[str, Any]:
+    """Place a run of the commit; its root node has the phase."""
+    decoded = node(
+        "decode",
+        repo=REPO,
+        lane=lane,
+        head=commit,
+        revision=commit,
+        ref="refs/heads/main",
+        kind=kind,
+        number=str(number),
+    )
+    root = {"name": run, "type": "DAG", "templateName": "release", "phase": phase}
+    every = [root, *([decoded] if is_decoded else []), *nodes]
+    named = {f"{run}-{n}": {"id": f"{run}-{n}", "name": f"{run}.{n}", **one} for n, one in enumerate(every)}
+    api.put(run, {}, {"nodes": named}, created=f"2026-11-24T03:00:{second:02d}Z")
+    return api.workflows[run]
+
+
+def report(place: Path, forge: ForgeServer, phase: str = "final", run: str = "push-1", ui: str = UI) -> Reported:
+    """Run the step."""
+    return step.report(
+        run=run,
+        phase=phase,
+        account=place / "account",
+        logins=place / "forge",
+        forges=f"git.example.com={forge.kind}+{forge.base}",
+        plain_http=forge.address,
+        argo_ui=ui,
+        repositories=REPO,
+    )
+
+
+def summary() -> str:
+    """Return what a verdict puts out for an image that failed."""
+    part = Part(
+        kind=IMAGE, name="web", path="web", result=FAILED, why="RUN false", lines=("$ RUN false", "@all exit 1")
+    )
+    found = Outcome(
+        repo=REPO, commit=COMMIT, ref="", is_good=False, verdict="0 of 1 published", parts=(part,), left_out=0
+    )
+    return signature.text_of(found)
+
+
+def test_a_run_is_pending_and_then_done(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    put(api)
+    report(place, forge, "pending")
+    put(api, node("verdict", verdict="2 of 2 published"), phase="Succeeded")
+    report(place, forge)
+    assert forge.states(COMMIT, RELEASE) == ["pending", "success"]
+    assert forge.statuses[-1][1]["target_url"] == f"{UI}/workflows/{NAMESPACE}/push-1"
+    assert forge.statuses[-1][1]["description"] == "2 of 2 published"
+    assert not forge.comments
+
+
+def test_a_pull_request_gets_one_comment_with_what_failed(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """A second run of it, for another commit, changes the comment; a late report of the first changes nothing of it."""
+    failed = node("verdict", "Failed", "main: Error (exit code 1)", summary=summary())
+    put(api, failed, phase="Failed", number=3, lane="untrusted", kind="pull_request")
+    report(place, forge)
+    assert forge.states(COMMIT, CHECK) == ["failure"]
+    assert forge.statuses[-1][1]["description"] == "web: failed"
+    [comment] = forge.comments
+    assert "| image | `web` | failed | `RUN false` |" in comment["body"]
+    assert "```text\n$ RUN false\n@all exit 1\n```" in comment["body"]
+    put(api, run="push-2", second=2, phase="Succeeded", number=3, lane="untrusted", commit="d" * 40)
+    report(place, forge, run="push-2")
+    report(place, forge)
+    [comment] = forge.comments
+    assert comment["body"].startswith(f"<!-- {MARKER} -->")
+    assert "**Shipway: done** at `dddddddddddd`" in comment["body"]
+
+
+def test_whose_fault_it_is_follows_from_exit_codes(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """1 to 3 are the commit's; 75, 78 and kills are the run's own trouble, whatever the verdict says after them."""
+    verdict = node("verdict", "Failed", "main: Error (exit code 1)")
+    for code, state in {1: "failure", 3: "failure", 75: "error", 78: "error", 137: "error"}.items():
+        put(api, node("plan", "Failed", f"main: Error (exit code {code})"), verdict, phase="Failed")
+        assert report(place, forge).state == state
+    put(api, node("plan", "Error", "pod deleted"), phase="Error")
+    assert report(place, forge).state == "error"
+    put(api, verdict, phase="Failed")
+    assert report(place, forge).state == "failure"
+
+
+def test_the_ends_of_logs_stand_in_for_a_verdict_that_never_came(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    run = put(api, node("plan", "Failed", "main: Error (exit code 3)"), phase="Failed", number=3, lane="untrusted")
+    [pod] = argo_run.failed_pods(run)
+    api.logs[pod.pod, "main"] = Log(lines=[("2026-11-24T03:00:00Z", "web/Dockerfile:3: unknown word")])
+    report(place, forge)
+    assert "web/Dockerfile:3: unknown word" in forge.comments[0]["body"]
+    assert forge.statuses[-1][1]["description"] == "plan failed"
+
+
+def test_a_stopped_run_is_an_error_unless_a_newer_one_tells_of_the_commit(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    run = put(api, phase="Failed")
+    run["spec"]["shutdown"] = "Stop"
+    report(place, forge)
+    assert forge.states(COMMIT) == ["error"]
+    assert forge.statuses[-1][1]["description"] == "stopped"
+    run["metadata"]["annotations"] = {BY_ANNOTATION: "push-2"}
+    put(api, run="push-2", second=2, commit="d" * 40)
+    assert report(place, forge).reason == "stopped: a newer run goes on"
+    put(api, run="push-2", second=2)
+    assert report(place, forge).reason == "push-2 tells of this commit"
+    assert forge.states(COMMIT) == ["error", "error"]
+
+
+@pytest.mark.parametrize("ui", [UI, ""])
+def test_a_late_report_of_an_older_run_changes_nothing(api: Cluster, forge: ForgeServer, place: Path, ui: str) -> None:
+    put(api, node("verdict", verdict="all"), phase="Succeeded", run="push-2", second=2)
+    report(place, forge, run="push-2", ui=ui)
+    put(api, node("plan", "Failed", "main: Error (exit code 1)"), phase="Failed")
+    assert report(place, forge, ui=ui).reason == "the newer run push-2 tells of this commit"
+    report(place, forge, "pending", run="push-2", ui=ui)
+    assert forge.states(COMMIT) == ["success"]
+    put(api, phase="Failed", run="push-3", second=3)
+    report(place, forge, run="push-3", ui=ui)
+    assert forge.states(COMMIT) == ["success", "error"]
+
+
+def test_the_night_mends_a_status_and_leaves_a_good_one(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    put(api, run="push-1")
+    report(place, forge, "pending")
+    put(api, node("verdict", verdict="all"), phase="Succeeded", run="night-1", second=2, kind="nightly")
+    report(place, forge, run="night-1")
+    put(api, node("verdict", verdict="all"), phase="Succeeded", run="night-2", second=3, kind="nightly")
+    report(place, forge, run="night-2")
+    assert forge.states(COMMIT) == ["pending", "success"]
+
+
+def test_a_run_that_did_not_come_to_its_event_is_told_of_by_the_event(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    run = put(api, phase="Failed", is_decoded=False)
+    event = PullRequest(
+        source="github",
+        repo_id=1,
+        repo=REPO,
+        number=3,
+        base="main",
+        head=COMMIT,
+        head_repo_id=1,
+        draft="",
+        author="ada",
+        association="OWNER",
+    )
+    run["spec"] = {"shutdown": "Stop", "arguments": {"parameters": [{"name": "event", "value": events.write(event)}]}}
+    report(place, forge)
+    assert forge.states(COMMIT, CHECK) == ["error"]
+    lie = base64.b64encode(json.dumps({"repo": REPO}).encode()).decode()
+    run["spec"]["arguments"]["parameters"][0]["value"] = lie
+    assert report(place, forge).state == ""
+
+
+def test_where_there_is_nobody_to_tell_nothing_fails(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    put(api, lane="ignored")
+    assert report(place, forge).state == ""
+    put(api, phase="Succeeded")
+    (place / "forge" / "git.example.com.token").unlink()
+    assert "no login for git.example.com" in report(place, forge).reason
+    (place / "account" / "token").unlink()
+    assert "not on a cluster" in report(place, forge).reason
+    assert not forge.asked
+
+
+def test_a_forge_that_is_away_is_tried_again_later(
+    api: Cluster, forge: ForgeServer, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forge_login.connect, "__kwdefaults__", {**forge_login.connect.__kwdefaults__, "timing": FAST})
+    put(api, phase="Succeeded")
+    forge.lie("POST", "statuses", said(503, "maintenance"))
+    with pytest.raises(Transient):
+        report(place, forge)
+    forge.lies.clear()
+    forge.lie("POST", "statuses", said(401, "token is gone"))
+    with pytest.raises(Misconfigured):
+        report(place, forge)

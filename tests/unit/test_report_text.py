@@ -1,0 +1,120 @@
+"""What a report says: nothing from outside breaks out of it, and nothing that looks like a secret gets into it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.model.outcome import BUILT, FAILED, IMAGE, Outcome, Part
+from pipelines.model.report import Failure
+from pipelines.plan import markdown, report_text
+from pipelines.plan.masking import masked
+
+COMMIT = "c" * 40
+
+
+def part(name: str, result: str = BUILT, why: str = "", lines: tuple[str, ...] = ()) -> Part:
+    """Return an image's part of an outcome."""
+    return Part(kind=IMAGE, name=name, path=name, result=result, why=why, lines=lines)
+
+
+def outcome(*parts: Part, left_out: int = 0) -> Outcome:
+    """Return an outcome of these parts."""
+    good = all(one.is_good for one in parts)
+    return Outcome(
+        repo="r", commit=COMMIT, ref="", is_good=good, verdict="1 of 2 published", parts=parts, left_out=left_out
+    )
+
+
+def comment(found: Outcome | None, *failures: Failure) -> str:
+    """Return the comment of a failed run."""
+    link = "https://argo.example.com/workflows/ci/run-1"
+    return report_text.comment(state="failure", reason="", commit=COMMIT, link=link, outcome=found, failures=failures)
+
+
+def outside_code(text: str) -> str:
+    """Return what a forge reads as Markdown: no fenced block, by CommonMark's rule for its end, and no code in a line."""
+    shown, fence = [], ""
+    for line in text.split("\n"):
+        ticks = re.fullmatch(r" {0,3}(`{3,})(\w*)[ \t]*", line)
+        if fence:
+            if ticks and len(ticks[1]) >= len(fence) and not ticks[2]:
+                fence = ""
+        elif ticks:
+            fence = ticks[1]
+        else:
+            shown.append(re.sub(r"`[^`]*`", "", line))
+    assert not fence, "a fence is left open"
+    return "\n".join(shown)
+
+
+AWKWARD = st.lists(
+    st.sampled_from(
+        [*"`~|\\<>@#*_[]()!\n\r\t \x00\x1b", "```", "@team", "[x](http://e)", "\u202e", "<b>", "```\n", "é"]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(name=AWKWARD, why=AWKWARD, lines=st.lists(AWKWARD, max_size=4), message=AWKWARD)
+def test_nothing_from_outside_is_read_as_markdown(name: str, why: str, lines: list[str], message: str) -> None:
+    """No mention, link, image, HTML, heading or cell: what remains outside of code is ours."""
+    found = outcome(part(name, FAILED, why, tuple(lines)), part("web"))
+    read = outside_code(comment(found, Failure(title=name, message=message, lines=())))
+    ours = read.replace("[the run](https://argo.example.com/workflows/ci/run-1)", "").replace("**Shipway: failed**", "")
+    assert not re.search(r"[@<>\[\]*#\x00\x1b\u202e~_]", ours)
+    assert all(len(re.findall(r"(?<!\\)\|", line)) in {0, 5} for line in ours.split("\n"))
+
+
+def test_a_comment_is_bounded() -> None:
+    many = tuple(part(f"image-{number}", FAILED, "x" * 999, ("y" * 9999,) * 99) for number in range(200))
+    text = comment(outcome(*many, left_out=7))
+    assert len(text) < 60_000
+    assert "and 147 more, which are to be seen in the run" in text
+
+
+def test_a_failed_run_is_told_in_a_line() -> None:
+    found = outcome(*(part(f"image-{n}", FAILED) for n in range(6)))
+    assert report_text.told(found, []) == "image-0, image-1, image-2, image-3 and 2 more: failed"
+    assert report_text.told(None, [Failure(title="plan", message="", lines=())]) == "plan failed"
+    assert report_text.line("a\x1b[31m\n@b token=abcdefgh") == "a @b token=***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ghp_0123456789abcdefghij0123456789abcdef",
+        "github_pat_11ABCDEFG0123456789_abcdefghijk",
+        "glpat-0123456789abcdefghij",
+        "AKIAIOSFODNN7EXAMPLE",
+        "https://ada:hunter2@git.example.com/shop",
+        "Authorization: Basic YWRhOmh1bnRlcjI=",
+        "authorization: Bearer hunter2-hunter2",
+        "--password=hunter2",
+        'DB_PASSWORD="hunter2"',
+        "api_key: hunter2",
+        "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIxMjMifQ.c2lnbmF0dXJl",
+        "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nhunter2 and then cut",
+        "hunter2" * 9 + "/==",
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(text: str) -> None:
+    shown = comment(None, Failure(title="build", message="", lines=tuple(f"before\n{text}\nafter".split("\n"))))
+    assert "***" in shown
+    for secret in ("hunter2", "0123456789", "IOSFODNN7", "YWRhOmh1bnRlcjI", "eyJpc3MiOiIxMjMifQ"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "text", ["token expired", "COPY secrets /secrets", "sha256:" + "0" * 64, "web: skipped because parent base failed"]
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_a_fence_is_longer_than_any_in_it() -> None:
+    assert markdown.fenced(["````", "x"]) == "`````text\n````\nx\n`````"
