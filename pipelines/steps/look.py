@@ -29,6 +29,7 @@ DAY_SECONDS = 24 * 3600
 def look(
     *,
     event: Annotated[str, Arg("what the Sensor passed on of the calendar, as base64")],
+    pause: Annotated[int, Arg("seconds to wait before, at most 600")] = 0,
     credentials: GitLogin = Path("../git"),
     protected_branches: Annotated[
         str, Arg("branches that may publish", setting="protected-branches")
@@ -54,6 +55,7 @@ def look(
         raise Misconfigured(
             "the setting `reconcile-days` is no number", seen=repr(reconcile_days), todo="write a number of days"
         )
+    time.sleep(max(0, min(pause, 600)))
     since = int(time.time()) - int(reconcile_days) * DAY_SECONDS
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
         found = list(_wanted(git, night, rules, since))

@@ -12,7 +12,7 @@ from pipelines.workflows.arrival import SMALL
 
 NAME = "reconcile"
 LOOK = StepContainer(
-    step="look", name="look", size=SMALL, inputs=("event",), fixed={"credentials": "../git"}, secrets=(GIT,)
+    step="look", name="look", size=SMALL, inputs=("event", "pause"), fixed={"credentials": "../git"}, secrets=(GIT,)
 )
 START = StepContainer(
     step="reconcile",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.model.event import Source
+from pipelines.model.event import Nightly, Source, read
 from pipelines.simulation import sensors, webhooks
 from sensors import checks
 from sensors.target import CONTRACT
@@ -69,7 +69,7 @@ def test_documents_keep_every_check(events: dict[str, Any]) -> None:
     documents = rendered(**events)
     checks.refuse([document for document in documents if document["kind"] in ARGO], CONTRACT)
     for document in documents:
-        if document["kind"] not in ARGO | {"WorkflowTemplate"}:
+        if document["kind"] not in ARGO | {"WorkflowTemplate", "Workflow"}:
             assert list(unknown(document, MODELS[document["apiVersion"], document["kind"]])) == []
         assert document["metadata"]["namespace"] == "ci"
 
@@ -176,6 +176,20 @@ def test_what_listens_has_no_rights_and_what_starts_has_few() -> None:
         ]
         assert accounts[name]["automountServiceAccountToken"] is False
         assert of_kind(documents, "Secret")[name]["type"] == "kubernetes.io/service-account-token"
+
+
+def test_a_change_looks_at_every_repository() -> None:
+    """After an installation or upgrade a run of `reconcile` for each, which takes the event for the calendar's own."""
+    hooks = of_kind(rendered(**ALL), "Workflow")
+    assert len(hooks) == len(REPOSITORIES)
+    for hook, repository in zip(hooks.values(), REPOSITORIES, strict=True):
+        assert hook["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade"
+        given = {p["name"]: p["value"] for p in hook["spec"]["arguments"]["parameters"]}
+        event = read(given["event"])
+        assert isinstance(event, Nightly)
+        assert (event.repo, event.ref) == (repository["url"], f"refs/heads/{repository['branch']}")
+        template = yaml.safe_load(CHART.joinpath("files/reconcile.yaml").read_text())
+        assert given.keys() == {p["name"] for p in template["spec"]["arguments"]["parameters"]}
 
 
 def test_a_token_is_seen_by_one_container_alone() -> None:

@@ -143,7 +143,8 @@ def rendered(namespace: str, **values: Any) -> list[dict[str, Any]]:
     words = ["helm", "template", "shipway", str(CHART), "-n", namespace, "-s", "templates/events.yaml", "--values", "-"]
     done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    documents = [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in documents if document["kind"] != "Workflow"]  # Helm's hook
 
 
 def listen(events: Events) -> None:
