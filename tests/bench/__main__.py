@@ -17,10 +17,14 @@ from tests.bench import compiling, engine, planning
 from tests.bench.chart_release import Charts, tell_bytes
 from tests.bench.clone_build_push import Scenario
 from tests.bench.measure import command, compare, interleave, peak_memory, save
+from tests.bench.releasing import Releasing
 from tests.registry_process import registry
 
 _MEGABYTES = (30, 200)
 """Of the images' own layers: one whose build takes seconds, which shows fixed costs, and one that shows the rest."""
+_UNCHANGED = ((1, 1, 1), (2, 8), (5, 25))
+_CHANGED = (2, 6, 12)
+"""How many images stand on each level of the repositories that are released."""
 
 
 def main() -> None:
@@ -96,10 +100,46 @@ def _plan(folder: Path, _: argparse.Namespace) -> Iterator[dict[str, object]]:
     sys.stdout.write("\n")
 
 
+def _release(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    with _own_registry(folder) as address:
+        yield from _releases(folder, address, options, builder="buildah")
+        if not shutil.which("buildkitd"):
+            sys.stdout.write("release with buildkit: left out, no buildkitd on PATH\n\n")
+            return
+        with _buildkitd(folder / "daemon", address) as host:
+            yield from _releases(folder, address, options, builder="buildkit", buildkit_host=host)
+
+
+def _releases(
+    folder: Path, address: str, options: argparse.Namespace, *, builder: str, buildkit_host: str = ""
+) -> Iterator[dict[str, object]]:
+    place = {"builder": builder, "buildkit_host": buildkit_host}
+    for levels in _UNCHANGED:
+        run = Releasing(folder / f"{builder}-{sum(levels)}", address, levels=levels, megabytes=1, **place)
+        run.ours()
+        run.in_levels()
+        title = f"release of {sum(levels)} images with {builder}, nothing changed"
+        alone = interleave(lambda: None, run.ours, run.cached, options.pairs)
+        yield compare(f"{title}, against cached builds alone", *alone)
+        pushed = interleave(lambda: None, run.ours, run.in_levels, options.pairs)
+        yield compare(f"{title}, against cloning, cached builds and pushes", *pushed)
+    count = sum(_CHANGED)
+    run = Releasing(folder / f"{builder}-{count}", address, levels=_CHANGED, megabytes=20, **place)
+    pairs = min(options.cold_pairs, 3)  # A minute each.
+    run.ours()
+    run.in_levels()
+    title = f"release of {count} images on {len(_CHANGED)} levels with {builder}, all changed"
+    yield compare(title, *interleave(run.change, run.ours, run.in_levels, pairs))
+    names = ("a level at a time", "as parents are there")
+    barriers = interleave(run.change, run.in_levels, run.without_levels, pairs, names)
+    yield compare(f"what the barriers cost, {count} images by hand with {builder}", *barriers)
+
+
 _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
     "buildah": _buildah,
     "buildkit": _buildkit,
     "charts": _charts,
+    "release": _release,
     "engine": _engine,
     "compile": _compile,
     "plan": _plan,
