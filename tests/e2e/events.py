@@ -85,6 +85,7 @@ class Events:
         common = {"X-GitHub-Event": event, "X-GitHub-Delivery": secrets.token_hex(8)}
         signed = {"X-Hub-Signature": f"sha1={sha1}", "X-Hub-Signature-256": f"sha256={sha256}"}
         own = {"X-Gitea-Event": event, "X-Gitea-Signature": sha256, "X-Gogs-Event": event, "X-Gogs-Signature": sha256}
+        own |= {"X-Forgejo-Event": event, "X-Forgejo-Signature": sha256, "X-Gitea-Event-Type": event}
         return {**common, **signed, **(own if source is Source.GITEA else {})}
 
     @property

@@ -90,7 +90,7 @@ def opened(
             own = {"enabled": True, "manual": True, "bus": BUS, "repositories": watched, "schedule": "0 3 1 1 *"}
             installation.configure({**(values or {}), "events": own}, **settings)
             # Tests ask for the night themselves.
-            kubectl(namespace, "delete", "workflow", "nightly-after-change-0")
+            kubectl(namespace, "delete", "workflow", "nightly-after-change-0", "--ignore-not-found")
             sensor = json.loads(kubectl(namespace, "get", "sensor", "shipway", "-o", "json"))
             events = Events(namespace=namespace, sensor=sensor, keys=keys)
             found = Shop(events=events, installation=installation, git=git, repository=repository)
