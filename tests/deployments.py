@@ -32,6 +32,8 @@ from tests.git_repositories import Repository
 from tests.oci_images import image
 
 OCI = "org.opencontainers.image."
+SOURCE = "https://git.example.org/team/shop.git"
+"""What images say that they were built from."""
 NONE = "sha256:" + "0" * 64
 TEMPLATE = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\ndata: {image: {{ .Values.image.digest | quote }}}\n"
 
@@ -133,7 +135,7 @@ class World:
         """Publish the images that a plan asks for, by default one of main; return how many."""
         plan = plan or self.plan()
         for job in (job for wave in plan.waves for job in wave):
-            notes = {f"{OCI}revision": plan.commit}
+            notes = {f"{OCI}revision": plan.commit, f"{OCI}source": SOURCE}
             names = (key_tag(job.key), tags.commit_tag(plan.commit), *filter(None, [job.version]))
             self.push(job.name, f"{job.name} {job.key}", notes, names)
         return sum(map(len, plan.waves))

@@ -112,3 +112,22 @@ def any_of(words: Iterable[str]) -> Callable[[bytes], bool]:
     """Return a test for bytes in which one of some words stands: most files need not be read for that."""
     found = tuple(word.encode() for word in words if word)
     return lambda data: any(word in data for word in found)
+
+
+def one(head: Head, environment: str, name: str, *, under: str) -> Folder:
+    """Return one application with everything that it has; raises Misuse where there is none, ShipwayError."""
+    check(head, environment)
+    path = f"{environment}/{name}"
+    places = [f"{path}/{file}" for file in (*environments.CONFIGS, environments.VALUES, held.NAME)]
+    contents = head.read(places)
+    configs = {place: data for place, data in contents.items() if place.rpartition("/")[2] in environments.CONFIGS}
+    found = _applications(head, configs).get(path)
+    if found is None:
+        names = {p.split("/")[1] for p in environments.wanted(head.files) if p.startswith(f"{environment}/")}
+        raise Misuse(
+            f"{environment} has no application {name}",
+            seen=f"applications: {', '.join(sorted(names)[:20])}",
+            todo="name one of them, or commit its config.yaml",
+        )
+    values = {place: data for place, data in contents.items() if place.endswith(f"/{environments.VALUES}")}
+    return _folder(path, found, contents, values, under=under)

@@ -200,6 +200,14 @@ class Git:
         if done.code != 0:
             raise self._error(f"cannot fetch files of {repository.url}", done, repository.url)
 
+    def deepen(self, repository: GitRepository, commit: str, depth: int) -> None:
+        """Bring so many commits before one that was fetched, without further files where it came without; raises what `fetch` does."""
+        partial = repository.lacks_files
+        way = [f"--depth={depth}", *(["--filter=blob:none"] if partial else [])]
+        done = self._fetch(repository, *way, address=_PARTIAL if partial else "", specs=[f"+{commit}:{_FETCHED}"])
+        if done.code != 0:
+            raise self._error(f"cannot fetch the history of {repository.url}", done, repository.url)
+
     def push(self, repository: GitRepository, commit: str | None, ref: str, *, expected: str | None) -> bool:
         """Let a ref of the remote name a commit, or nothing for None; return False where somebody else was faster.
 

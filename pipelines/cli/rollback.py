@@ -1,0 +1,39 @@
+"""`shipway rollback`: an application at what it ran before."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipelines.cli import environment
+from pipelines.errors import Misuse
+from pipelines.plan.shipway_yaml import COMMIT
+from pipelines.steps.rollback import rollback
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.description = (
+        "Let an application run again what it ran last and was healthy with, digest by digest, if the registry still has it. What "
+        "is left behind is written to held.yaml beside its values, and deployments do not bring it back until the line is taken "
+        "out or it is promoted again."
+    )
+    parser.epilog = "examples:\n  shipway rollback prod/web\n  shipway rollback web --environment prod --to 1a2b3c4"
+    parser.add_argument("application", metavar="APP", help="the application, as ENVIRONMENT/NAME or by its name")
+    parser.add_argument("--environment", default="", metavar="NAME", help="its environment, where APP names none")
+    parser.add_argument(
+        "--to", default="", metavar="COMMIT", help="of the environments repository (default: the last healthy one)"
+    )
+    environment.flags(parser, way=COMMIT)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Roll back, and print what was written."""
+    place, slash, name = given.application.rpartition("/")
+    if bool(slash) == bool(given.environment):
+        raise Misuse(
+            "it is not clear which environment is meant", seen=given.application, todo="write ENVIRONMENT/APPLICATION"
+        )
+    with environment.moving(given) as moving:
+        target = rollback(moving, name, environment=place or given.environment, to=given.to, way=given.way)
+    environment.show(target, as_json=given.json)
+    return 0

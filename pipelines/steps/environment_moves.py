@@ -1,0 +1,189 @@
+"""What an application of an environment runs, as digests and a chart's version, and how another one comes to run the same.
+
+Only what is in the registry is ever written: each digest and each chart is asked for first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.errors import Misuse, Refused, ShipwayError
+from pipelines.model.deploy import Target
+from pipelines.model.environments import Application
+from pipelines.model.reference import Reference
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan import charts, deploy_message, held
+from pipelines.plan.deploy_message import Moved, Sources
+from pipelines.plan.held import Held
+from pipelines.plan.shipway_yaml import COMMIT, PULL_REQUEST
+from pipelines.plan.values_edit import Change, Wanted
+from pipelines.steps import deploy_state, environment_files
+from pipelines.steps.chart_states import ChartRegistry
+from pipelines.steps.deploy_charts import Edited
+from pipelines.steps.environment_files import Folder
+from pipelines.steps.proposing import Proposing
+from pipelines.steps.write_back import Head, Make, Proposal, WriteBack
+from pipelines.tools.git import Git
+from pipelines.tools.git_writing import Author
+from pipelines.tools.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """What an application's files ask for."""
+
+    images: Mapping[str, str]
+    """The digest of each image, by address."""
+    tags: Mapping[str, str]
+    """The tag that stands beside it."""
+    version: str
+    """Of the chart, or the revision of its Git repository."""
+
+    def is_like(self, other: Runs) -> bool:
+        """Whether both run the same."""
+        return (dict(self.images), self.version) == (dict(other.images), other.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registries:
+    """Where images and charts are."""
+
+    client: Registry
+    charts: ChartRegistry
+    under: str
+    """What the addresses of images begin with."""
+
+    def runs(self, folder: Folder, *, lacking: bool = False) -> Runs:
+        """Return what an application's files ask for, tags resolved.
+
+        Raises Refused for a tag that the registry does not have, whose digest is empty with `lacking`; ShipwayError where one image is
+        named by two digests.
+        """
+        assert folder.application is not None
+        images: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        for place in folder.values.places if folder.values else ():
+            digest = place.digest or self._resolved(place.image, place.tag, folder.path, lacking=lacking)
+            if images.setdefault(place.image, digest) != digest:
+                raise ShipwayError(
+                    f"{folder.path} names {place.image} by two digests",
+                    seen=f"{images[place.image]} and {digest}",
+                    todo="deploy it first, so that it is one",
+                )
+            tags[place.image] = place.tag
+        application = folder.application
+        return Runs(images=images, tags=tags, version=application.version or application.revision)
+
+    def wanted(self, runs: Runs) -> dict[str, Wanted]:
+        """Return how images are to be named; raises Refused for a digest that is not in the registry, Transient."""
+        return {
+            address: deploy_state.wanted(
+                self.client, Reference.parse(address).with_digest(digest), (runs.tags.get(address, ""),)
+            )
+            for address, digest in sorted(runs.images.items())
+        }
+
+    def check_chart(self, application: Application, version: str) -> None:
+        """Raise Refused where the registry does not have a chart's version; one of a Git repository is not asked for."""
+        if application.chart:
+            reference = self.charts.reference(application.chart, charts.tag(version))
+            if self.charts.published(reference) is None:
+                raise Refused(
+                    f"{reference} is not in the registry",
+                    seen=f"{reference.registry} answered 404",
+                    todo="release it, or choose another version",
+                )
+
+    def _resolved(self, image: str, tag: str, where: str, *, lacking: bool) -> str:
+        found = self.client.resolve(Reference.parse(image).with_tag(tag)) if tag else None
+        if found is None and lacking:
+            return ""
+        if found is None:
+            raise Refused(f"{image}:{tag} of {where} is not in the registry", todo="deploy an image that is published")
+        return str(found.descriptor.digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moving:
+    """The environments repository, and how it is written to."""
+
+    git: Git
+    url: RepositoryUrl
+    branch: str
+    """Empty: the default one."""
+    author: Author
+    proposing: Proposing
+    registries: Registries
+
+    @property
+    def ref(self) -> str:
+        """The full ref that is written to; raises what asking for the default branch raises."""
+        return f"refs/heads/{self.branch}" if self.branch else self.git.refs(self.url).default
+
+    def edited(self, folder: Folder, runs: Runs, kept: Held) -> Edited:
+        """Return an application's files at what it is to run, and what it is to hold back; raises Refused, ShipwayError."""
+        application = folder.application
+        assert application is not None
+        self.registries.check_chart(application, runs.version)
+        wanted = self.registries.wanted(runs)
+        files: dict[str, bytes] = {}
+        changes: tuple[Change, ...] = ()
+        moves: tuple[Moved, ...] = ()
+        if folder.values:
+            data, changes = folder.values.edited(wanted)
+            files |= {folder.values.file: data} if changes else {}
+        old = application.version or application.revision
+        if old != runs.version:
+            key = "version" if application.version else "revision"
+            files[application.config] = environment_files.with_version(folder.config, application, key, runs.version)
+            name = application.chart or application.path
+            moves = (Moved(name=name, where=folder.path, old=old, new=runs.version),)
+        if kept != folder.held:
+            files[f"{folder.path}/{held.NAME}"] = kept.text()
+        named = {place.image for place in folder.values.places} if folder.values else set()
+        lacking = tuple(f"{folder.path} does not name {image}" for image in sorted(runs.images.keys() - named))
+        return Edited(files=files, changes=changes, moves=moves, kept=lacking)
+
+    def write(self, name: str, branch: str, make: Make, edited: list[Edited], *, way: str) -> Target:
+        """Write what `make` says, which leaves in `edited` what it worked out last; raises what WriteBack raises."""
+        back = WriteBack(git=self.git, url=self.url, author=self.author)
+        link = ""
+        if way == PULL_REQUEST:
+            written, link = self.proposing.propose(back, self.ref, branch, make)
+        elif way == COMMIT:
+            written = back.commit(self.ref, make)
+        else:
+            raise Misuse("no such way", seen=repr(way), todo=f"use {COMMIT} or {PULL_REQUEST}")
+        last = edited[-1]
+        return Target(
+            name=name,
+            repo=str(self.url),
+            way=way,
+            commit=written.commit,
+            pull_request=link,
+            changes=deploy_message.lines(last.changes, last.moves) if written.commit else (),
+            kept=last.kept,
+            attempts=written.attempts,
+        )
+
+    def proposal(self, verb: str, where: str, edited: Edited, why: str, trailers: tuple[str, ...]) -> Proposal:
+        """Return what is to be written, with a message made from it."""
+        if not edited.files:
+            return Proposal()
+        digests = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
+        sources = Sources(
+            commits={d: deploy_state.source_of(self.registries.client, image, d) for d, image in digests.items()}
+        )
+        body = deploy_message.body(edited.changes, edited.moves, sources)
+        return Proposal(
+            files=edited.files,
+            title=deploy_message.title(verb, edited.changes, edited.moves, where),
+            body="\n\n".join(filter(None, (why, body))),
+            trailers=(*trailers, *deploy_message.trailers("", edited.changes, edited.moves)),
+        )
+
+
+def at(head: Head, commit: str) -> Head:
+    """Return an older commit of the same repository, which must have been fetched."""
+    return Head(git=head.git, repository=head.repository, ref=head.ref, commit=commit)

@@ -1,0 +1,42 @@
+"""Promotion: what one environment runs, by digest and chart version, in another one."""
+
+from __future__ import annotations
+
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.model.deploy import Target
+from pipelines.plan.shipway_yaml import PULL_REQUEST
+from pipelines.steps import environment_files
+from pipelines.steps.deploy_charts import Edited
+from pipelines.steps.environment_moves import Moving
+from pipelines.steps.write_back import Head, Proposal
+
+
+def promote(moving: Moving, name: str, *, source: str, target: str, way: str = PULL_REQUEST) -> Target:
+    """Let an application of the environment `target` run what the one of `source` does, digest by digest, and return what came of it.
+
+    Raises Refused for a digest or a chart that is not in the registry, Misuse for what is not in the repository.
+    """
+    if source == target:
+        raise Misuse("an environment cannot be promoted to itself", seen=source, todo="name another one with --to")
+    last: list[Edited] = []
+    under = moving.registries.under
+
+    def make(head: Head) -> Proposal:
+        one = environment_files.one(head, source, name, under=under)
+        other = environment_files.one(head, target, name, under=under)
+        assert one.application is not None
+        assert other.application is not None
+        places = [(item.chart, item.repo, item.path) for item in (one.application, other.application)]
+        if places[0] != places[1]:
+            raise ShipwayError(
+                f"{one.path} and {other.path} run different charts",
+                seen=" and ".join(chart or f"{repo} {path}" for chart, repo, path in places),
+                todo="let both name the same one first",
+            )
+        runs = moving.registries.runs(one)
+        kept = other.held.without(runs.images.values(), [f"{one.application.chart}@{runs.version}"])
+        last[:] = [moving.edited(other, runs, kept)]
+        why = f"As {source} runs it at {head.commit}."
+        return moving.proposal("Promote", target, last[0], why, (f"Shipway-Promoted-From: {source}@{head.commit}",))
+
+    return moving.write(target, f"shipway/{target}/promote-{name}", make, last, way=way)

@@ -1,0 +1,150 @@
+"""Promotion and rollback by the command: exactly what is proven moves, and what is not in the registry never does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from pipelines.cli.main import main
+from tests import git_server
+from tests.deployments import NONE, World, world
+from tests.forge_server import TOKEN, forge_server
+from tests.registry_process import registry
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Two versions of an image were deployed to dev, none to prod."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with registry(tmp_path) as address:
+        found = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
+        (tmp_path / "settings.yaml").write_text(
+            f"registry: {address}\nproject: team\nplain-http: {address}\nenvironments: {found.environments.bare}\n"
+            f"secrets: {tmp_path / 'secrets'}\n"
+        )
+        found.run()
+        yield found
+
+
+def shipway(shop: World, *words: str) -> int:
+    """Run the command."""
+    return main([*words, "--settings", str(shop.folder / "settings.yaml")])
+
+
+def dev(shop: World) -> str:
+    """Return the values of dev."""
+    return shop.environments.file("dev/web/values.yaml")
+
+
+def test_promotion_moves_exactly_what_is_proven(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Digest, tag and chart version come over in the other's own form; a second time there is nothing to write."""
+    shop.environments.commit({"dev/web/config.yaml": "chart: web\nversion: 9.9.9\nnamespace: shop\n"})
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 3
+    assert "web:9.9.9 is not in the registry" in capsys.readouterr().err
+    shop.environments.commit({"dev/web/config.yaml": "chart: web\nversion: 0.1.0\nnamespace: shop\n"})
+    head, source, digest = shop.environments.head(), shop.shop.head(), shop.digest()
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["changes"] == [f"{shop.web}: old ({NONE}) → git-{source} ({digest})"]
+    assert f"tag: git-{source}\n  digest: {digest}\n" in shop.environments.file("prod/web/values.yaml")
+    message = shop.environments.git("log", "-1", "--format=%B", "main")
+    assert message.startswith(f"Promote web {source[:12]} to prod\n\nAs dev runs it at {head}.")
+    assert f"Shipway-Promoted-From: dev@{head}" in message
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 0
+    assert "nothing to write" in capsys.readouterr().out
+
+
+def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pull request, whose branch is one commit on main."""
+    with git_server.serving(tmp_path) as server, forge_server("github") as forge:
+        forge.repository = "team/environments"
+        host = server.url.removeprefix("http://")
+        (tmp_path / "secrets" / "shipway-forge").mkdir(parents=True)
+        (tmp_path / "secrets" / "shipway-forge" / f"{host.replace(':', '_')}.token").write_text(TOKEN)
+        (tmp_path / "settings.yaml").write_text(
+            f"registry: {shop.registry}\nproject: team\nplain-http: '{shop.registry},{forge.address}'\n"
+            f"environments: {server.url}/team/environments.git\nforges: {host}=github+{forge.base}\n"
+            f"secrets: {tmp_path / 'secrets'}\n"
+        )
+        for _ in range(2):
+            assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod") == 0
+            [pull] = forge.pulls
+            assert pull["html_url"] in capsys.readouterr().out
+            assert shop.digest() in shop.environments.file("prod/web/values.yaml", "shipway/prod/promote-web")
+            assert NONE in shop.environments.file("prod/web/values.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["promote", "web", "--from", "dev", "--to", "qa"], 2, "no environment qa"),
+        (["promote", "api", "--from", "dev", "--to", "prod"], 2, "dev has no application api"),
+        (["promote", "web", "--from", "dev", "--to", "dev"], 2, "promoted to itself"),
+        (["promote", "web", "--from", "prod", "--to", "dev"], 3, "is not in the registry"),
+        (["rollback", "web"], 2, "which environment"),
+        (["rollback", "dev/web"], 3, "dev/web has nothing to go back to"),
+        (["rollback", "dev/web", "--to", "1234567"], 2, "not changed to another state"),
+    ],
+)
+def test_what_cannot_be_moved_is_told(
+    shop: World, capsys: pytest.CaptureFixture[str], words: list[str], code: int, told: str
+) -> None:
+    """Names that are not there, digests that no registry has, states that never were: one message, nothing written."""
+    head = shop.environments.head()
+    assert shipway(shop, *words, "--commit") == code
+    assert told in capsys.readouterr().err
+    assert shop.environments.head() == head
+
+
+def test_rollback_returns_by_digest_and_holds_what_it_left(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The state before comes back byte for byte, and deployments keep away what was left until it is newer."""
+    good = dev(shop)
+    shop.shop.commit({"page": "2"})
+    shop.run()
+    bad = shop.digest()
+    assert bad in dev(shop)
+    assert shipway(shop, "rollback", "dev/web") == 0
+    assert dev(shop) == good
+    assert bad in shop.environments.file("dev/web/held.yaml")
+    assert "nobody says whether it was healthy" in capsys.readouterr().err
+    deployed = shop.deploy()
+    assert (deployed.written, deployed.targets[0].kept) == (0, (f"dev/web: {shop.web}@{bad} was rolled back",))
+    shop.shop.commit({"page": "3"})
+    assert shop.run()[2].written == 1
+    assert shop.digest() in dev(shop)
+
+
+def test_rollback_takes_what_was_healthy_and_is_still_there(
+    shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the source commits were told decides, and the registry."""
+    states = [(dev(shop), shop.shop.head(), shop.digest())]
+    for page in ("2", "3", "4"):
+        shop.shop.commit({"page": page})
+        shop.run()
+        states.append((dev(shop), shop.shop.head(), shop.digest()))
+    with forge_server("gitea") as forge:
+        forge.repository = "team/shop"
+        (tmp_path / "secrets" / "shipway-forge").mkdir(parents=True)
+        (tmp_path / "secrets" / "shipway-forge" / "git.example.org.token").write_text(TOKEN)
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(
+            settings.read_text().replace("plain-http: ", f"plain-http: {forge.address},")
+            + f"forges: git.example.org=gitea+{forge.base}\n"
+        )
+        told = {states[0][1]: "success", states[1][1]: "success", states[2][1]: "failure"}
+        for commit, state in told.items():
+            forge.statuses.append(
+                (commit, {"context": "shipway/dev", "status": state, "description": "", "target_url": ""})
+            )
+        digest = states[1][2]
+        gone = urllib3.request("DELETE", f"http://{shop.registry}/v2/team/web/manifests/{digest}")
+        assert gone.status == 202
+        assert shipway(shop, "rollback", "dev/web") == 0
+        assert dev(shop) == states[0][0]
+        assert "healthy" in capsys.readouterr().err
