@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.errors import Misuse, ShipwayError
+from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.model.whereabouts import Waited, Whereabouts
-from pipelines.plan import whereabouts
+from pipelines.plan import lanes, whereabouts
 from pipelines.plan.whereabouts import BROKEN, SETTLED
 from pipelines.steps import registries
 from pipelines.steps.arguments import (
@@ -38,7 +38,7 @@ from pipelines.tools.forge import Forge, State, Status
 from pipelines.tools.forge_login import NoForge
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.kubernetes import Kubernetes
+from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 from pipelines.tools.layout import Layout
 
 NAMESPACE = "argocd"
@@ -70,7 +70,8 @@ def await_healthy(
 ) -> Waited:
     """Wait until every application that runs what was built or released from a commit is Synced and Healthy.
 
-    The commit gets a status for each environment: pending, success, or failure with what Argo CD says. Raises ShipwayError where
+    The commit, and those that the images were built from, get a status for each environment: pending, success, or failure with
+    what Argo CD says. Raises ShipwayError where
     an application stays broken or the time is over. An application that a later commit took over meanwhile is not waited for.
 
     Example:
@@ -79,7 +80,9 @@ def await_healthy(
     if not Revision(commit).is_commit:
         raise Misuse("not a commit", seen=repr(commit[:100]), todo="give its full id")
     if not environments_repository:
-        return Waited(applications=0, healthy=0, summary="no environments repository is set", seconds=0)
+        return _unasked("no environments repository is set")
+    if not (account / "token").exists():
+        return _unasked("this run has no account that may ask the cluster")
     cluster = Kubernetes(account)
     place = ChartSettings(
         registry=registry,
@@ -106,10 +109,26 @@ def await_healthy(
 
         def look() -> tuple[Whereabouts, ...]:
             declared = finder.declared(environments_repository, environments_branch)
-            live = {str(item["metadata"]["name"]): item for item in cluster.call("GET", path).get("items", ())}
-            return mine(finder.find(declared, live).rows, commit)
+            return mine(finder.find(declared, _live(cluster, path)).rows, commit)
 
         return wait(look, teller, seconds=60.0 * minutes)
+
+
+def _unasked(why: str) -> Waited:
+    _say(f"nothing is waited for: {why}")
+    return Waited(applications=0, healthy=0, summary=why, seconds=0)
+
+
+def _live(cluster: Kubernetes, path: str) -> Mapping[str, Document]:
+    """Return Argo CD's applications by name; raises Misconfigured where the account may not read them."""
+    try:
+        return {str(item["metadata"]["name"]): item for item in cluster.call("GET", path).get("items", ())}
+    except Denied as error:
+        raise Misconfigured(
+            "Argo CD's applications cannot be read",
+            seen=error.seen,
+            todo="name the account shipway-await-healthy in the value `observers` of the chart environments, and see argo-cd-namespace",
+        ) from error
 
 
 def mine(rows: Sequence[Whereabouts], commit: str) -> tuple[Whereabouts, ...]:
@@ -119,33 +138,62 @@ def mine(rows: Sequence[Whereabouts], commit: str) -> tuple[Whereabouts, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Teller:
-    """Tells a commit how its environments are, each thing once."""
+    """Tells commits how their environments are, each thing once."""
 
     commit: str
+    """Of the run that waits."""
+    repo: str
+    """Host and path of its repository."""
     forge: Forge | None
-    told: dict[str, tuple[State, str]]
+    told: dict[tuple[str, str], tuple[State, str]]
+    """By commit and environment."""
 
     @classmethod
     def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, plain_http: str, ca_file: str) -> Teller:
         """Return one that speaks to the repository's forge, or to people alone where there is none."""
+        url = RepositoryUrl(repo)
+        forge: Forge | None = None
         try:
-            forge = forge_login.connect(
-                RepositoryUrl(repo), folder, forges=forges, plain_http=plain_http, ca_file=ca_file
-            )
+            forge = forge_login.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
         except NoForge as error:
             _say(f"no status is written: {error.what}")
-            return cls(commit=commit, forge=None, told={})
-        return cls(commit=commit, forge=forge, told={})
+        return cls(commit=commit, repo=lanes.place(url), forge=forge, told={})
 
-    def tell(self, environment: str, state: State, text: str) -> None:
-        """Give the commit a status for an environment, if it says something new."""
-        if self.told.get(environment) == (state, text):
-            return
-        self.told[environment] = (state, text)
-        _say(f"{environment}: {state}: {text}")
-        if self.forge:
-            status = Status(context=_CONTEXT.format(environment), state=state, description=text)
-            self.forge.set_status(self.commit, status)
+    def tell(self, environment: str, rows: Sequence[Whereabouts], state: State, text: str) -> None:
+        """Give the commits behind an environment's applications a status, if it says something new.
+
+        A deployment's own commit releases the chart that names an image: so the commit that the image was built from is told, too,
+        but for one that was told of success before, which a later change does not take back.
+        """
+        for commit in dict.fromkeys((self.commit, *self._sources(rows))):
+            key, before = (commit, environment), self.told.get((commit, environment))
+            if before is None and commit != self.commit and self._succeeded(commit, environment):
+                before = (State.SUCCESS, "")
+            if before == (state, text) or (before and before[0] is State.SUCCESS and commit != self.commit):
+                self.told[key] = before
+                continue
+            self.told[key] = (state, text)
+            _say(f"{commit[:12]} {environment} {state}: {text}")
+            if self.forge:
+                status = Status(context=_CONTEXT.format(environment), state=state, description=text)
+                self.forge.set_status(commit, status)
+
+    def _sources(self, rows: Sequence[Whereabouts]) -> list[str]:
+        """Return the commits of this repository that the applications' images were built from."""
+        images = (image for row in rows for image in row.images if image.revision and image.source)
+        return [image.revision for image in images if _place(image.source) == self.repo]
+
+    def _succeeded(self, commit: str, environment: str) -> bool:
+        status = self.forge.status(commit, _CONTEXT.format(environment)) if self.forge else None
+        return status is not None and status.state is State.SUCCESS
+
+
+def _place(source: str) -> str:
+    """Return host and path of the repository that a label names; nothing for one that names none."""
+    try:
+        return lanes.place(RepositoryUrl(source))
+    except Misuse:
+        return ""
 
 
 def wait(
@@ -163,7 +211,7 @@ def wait(
         over = now - began >= seconds
         for environment in sorted({row.environment for row in rows}):
             own = [row for row in rows if row.environment == environment]
-            teller.tell(environment, *_said(own, standing, given_up, over=over))
+            teller.tell(environment, own, *_said(own, standing, given_up, over=over))
         settled = sum(how == SETTLED for how in standing.values())
         done = all(how == SETTLED or name in given_up for name, how in standing.items())
         if done or over:

@@ -11,7 +11,7 @@ from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
-from pipelines.workflows import arrival, chart_release, check, clone_build_push, deploy
+from pipelines.workflows import arrival, await_healthy, chart_release, check, clone_build_push, deploy, reporting
 
 NAME = "release"
 WORK = "work"
@@ -58,7 +58,7 @@ _ITEM = {
     **{
         name: name for name in ("name", "path", "dockerfile", "target", "build-args", "secret-ids", "shared", "exclude")
     },
-    **{name: name for name in ("version", "platform", "key", "pins")},
+    **{name: name for name in ("version", "platform", "key", "renews", "moment", "pins")},
     "version-tag": "version",
 }
 """Inputs of clone-build-push, and which part of an item each takes."""
@@ -67,10 +67,11 @@ _ITEM = {
 def release() -> WorkflowTemplate:
     """Return the WorkflowTemplate: an event or a repository in, and the verdict's line out."""
     return workflow_template(
-        [_release(), _work(), *_pods()],
+        [_release(), _work(), *_pods(), *reporting.templates()],
         title="Builds and releases whatever a commit declares and the registry lacks",
         arguments=_given(value=True),
         deadline_seconds=DEADLINE_SECONDS,
+        on_exit=reporting.END,
     )
 
 
@@ -111,6 +112,7 @@ def _release() -> DAG:
         inputs=_given(value=False),
         tasks=[
             *arrival.tasks(inputs("event", "repo", "revision", "ref")),
+            reporting.begun(),
             Task(
                 name=WORK,
                 template=WORK,
@@ -124,6 +126,14 @@ def _release() -> DAG:
                 depends=arrival.ARRIVED,
                 when="{{tasks.decode.outputs.parameters.lane}} == untrusted",
                 arguments=arguments(outputs("decode", "repo", "revision", "ref")),
+            ),
+            Task(
+                name=await_healthy.NAME,
+                template_ref=reference(await_healthy.NAME),
+                depends=f"{WORK}.Succeeded",
+                # Outside of the mutex: the next push does not wait for Argo CD.
+                when=f"{{{{tasks.{WORK}.outputs.parameters.deploys}}}} > 0",
+                arguments=arguments({**outputs("decode", "repo"), **outputs(WORK, "commit")}),
             ),
         ],
         outputs=repeated(WORK, "commit", "verdict"),
@@ -188,7 +198,7 @@ def _work() -> DAG:
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
-        outputs=repeated("verdict", "commit", "verdict"),
+        outputs=[*repeated("verdict", "commit", "verdict"), *repeated("plan", "deploys")],
     )
 
 

@@ -112,6 +112,10 @@ class ArgoCd:
         deadline = time.monotonic() + 60
         while self.applications() and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
+        for item in self.applications().values():
+            # Argo CD keeps one whose destination its project refuses: it cannot look for what it made there.
+            words = ("--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+            kubectl(NAMESPACE, "patch", "application", item["metadata"]["name"], *words)
         kubectl(NAMESPACE, "delete", "appproject", self.name, "--ignore-not-found", "--wait=false")
 
     def applications(self) -> dict[str, dict[str, Any]]:

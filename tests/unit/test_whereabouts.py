@@ -140,12 +140,16 @@ def wait(looks: Sequence[Whereabouts | None], seconds: float = 60.0) -> tuple[li
     said: list[str] = []
 
     class Listening(Teller):
-        def tell(self, environment: str, state: State, text: str) -> None:
-            if self.told.get(environment) != (state, text):
-                said.append(f"{environment} {state}: {text}")
-            super().tell(environment, state, text)
+        def tell(self, environment: str, rows: Sequence[Whereabouts], state: State, text: str) -> None:
+            before = dict(self.told)
+            super().tell(environment, rows, state, text)
+            said.extend(
+                f"{commit[0]} {where} {self.told[commit, where][0]}: {self.told[commit, where][1]}"
+                for commit, where in self.told
+                if self.told[commit, where] != before.get((commit, where))
+            )
 
-    teller = Listening(commit=SOURCE, forge=None, told={})
+    teller = Listening(commit=SOURCE, repo="git.example.com/team/shop", forge=None, told={})
     try:
         return said, await_healthy.wait(look, teller, seconds=seconds, pause=0.0).summary
     except ShipwayError as error:
@@ -157,10 +161,15 @@ def test_waiting_ends_when_everything_is_settled() -> None:
     behind = replace(ROW, state=replace(HEALTHY, sync="OutOfSync"))
     said, end = wait([behind, behind, ROW])
     assert said == [
-        "dev pending: waiting for Argo CD: web",
-        "dev success: runs, Synced and Healthy: web",
+        "c dev pending: waiting for Argo CD: web",
+        "c dev success: runs, Synced and Healthy: web",
     ]
     assert end == "1 of 1 applications are Synced and Healthy"
+    deployed = replace(IMAGE, revision=OTHER, source="https://git.example.com/team/shop.git")
+    assert [text[:5] for text in wait([replace(ROW, chart_revision=SOURCE, images=(deployed,))])[0]] == [
+        "c dev",
+        "b dev",
+    ]
     assert wait([None]) == ([], "no application runs anything of this commit")
 
 
@@ -168,9 +177,9 @@ def test_waiting_ends_with_its_time() -> None:
     """What is broken or late is told to the commit with Argo CD's words, and fails."""
     broken = replace(ROW, state=replace(HEALTHY, health="Degraded", message="image not found"))
     said, end = wait([broken], seconds=0.0)
-    assert said[-1] == "dev failure: web is Synced, Degraded, image not found"
+    assert said[-1] == "c dev failure: web is Synced, Degraded, image not found"
     assert end == "dev/web is Synced, Degraded, image not found"
     late = replace(ROW, images=(replace(IMAGE, runs=False),), state=replace(HEALTHY, revisions=("1.0.0", OTHER)))
     said, _ = wait([late], seconds=0.0)
-    assert said[-1] == "dev failure: web is Synced, Healthy, not at aaaaaaaa yet"
+    assert said[-1] == "c dev failure: web is Synced, Healthy, not at aaaaaaaa yet"
     assert "not in Argo CD" in wait([replace(ROW, state=None)], seconds=0.0)[1]
