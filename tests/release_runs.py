@@ -136,6 +136,8 @@ class Releases:
                 built=built,
                 name=item.name,
                 key=item.key,
+                renews=item.renews,
+                moment=item.moment,
                 version_tag=item.version,
                 image=work / "image",
                 bases=work / "bases",

@@ -85,7 +85,6 @@ def run(given: argparse.Namespace) -> int:
             target=target,
             salt=Salt(now=now, max_age=planning.age(given.max_age)),
             rebuild=tuple(given.rebuild),
-            because=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now)) if given.rebuild else "",
         )
         if dirty := git.uncommitted(url):
             sys.stderr.write(f"shipway: {dirty} uncommitted files of {url} are not part of the plan\n")

@@ -66,6 +66,10 @@ class ImageJob:
     version: str
     platform: str
     key: str
+    renews: str
+    """The lasting key, which is to lead to this build; empty where it is the key itself."""
+    moment: int
+    """What the build renews the image for, in seconds since 1970; 0 where it does not."""
     pins: tuple[str, ...]
     """What the Dockerfile's names for images stand for: each `name=sha256:…`, or `name=key-…` for one of this plan."""
     parents: tuple[str, ...]
@@ -90,6 +94,8 @@ class PlannedImage:
     shared: tuple[str, ...]
     tags: tuple[str, ...]
     """Those that are to name it and do not, as far as they are known before a build."""
+    moment: int = 0
+    """What it was, or is to be, renewed for, in seconds since 1970; 0 for an image that never was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +162,9 @@ class RetagJob:
     name: str
     digest: str
     tags: tuple[str, ...]
+    renews: str
+    """The lasting key, where it does not lead to this image yet; else empty."""
+    moment: int
 
 
 @dataclass(frozen=True, kw_only=True)

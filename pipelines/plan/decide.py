@@ -24,7 +24,7 @@ from pipelines.model.plan import (
 from pipelines.model.reference import Reference, key_tag
 from pipelines.plan import shipway_yaml
 from pipelines.plan.graph import Graph, Node, Target
-from pipelines.plan.key import Ingredients
+from pipelines.plan.key import Asked, Ingredients
 from pipelines.plan.observed import NOT_ASKED, Answer, Observed, Previous
 from pipelines.plan.version_range import strict
 
@@ -72,6 +72,7 @@ def decide(
     target: Target,
     *,
     made: Mapping[str, Ingredients],
+    asked: Mapping[str, Asked],
     answers: Mapping[str, Answer],
     observed: Observed,
     wanted: Wanted,
@@ -88,9 +89,11 @@ def decide(
         tags: tuple[str, ...] = ()
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
-            reasons = _why(node, made[name], planned, observed.previous.get(name))
+            reasons = _why(node, made[name], planned, observed.previous.get(name), _renewal(name, asked, observed))
         if state in {PUBLISHED, ABSENT}:
             tags, refused, unknown = _tags(node, observed, wanted)
+            if state == PUBLISHED and name in observed.behind:
+                tags = (*tags, key_tag(made[name].lasting_key))
             if refused:
                 state, action, reasons = DIFFERENT, NOTHING, (refused,)
             elif unknown:
@@ -105,6 +108,7 @@ def decide(
             action=action,
             reasons=tuple(reasons),
             key=made[name].key if name in made else "",
+            moment=made[name].moment if name in made else 0,
             digest=observed.keys.get(name, NOT_ASKED).digest,
             parents=node.parent_names,
             externals=tuple(external.name for external in node.externals),
@@ -141,9 +145,11 @@ def _state(
 
 
 def _why(
-    node: Node, made: Ingredients, planned: Mapping[str, PlannedImage], previous: Previous | None
+    node: Node, made: Ingredients, planned: Mapping[str, PlannedImage], previous: Previous | None, renewal: str
 ) -> tuple[str, ...]:
-    """Return why an image is built, as far as what was published before tells."""
+    """Return why an image is built, as far as what was published before tells; `renewal` is why only a fresher one is wanted."""
+    if renewal:
+        return (renewal,)
     if previous is None:
         return ("it was never published",)
     found = [f"parent image {name} is rebuilt" for name in node.parent_names if planned[name].action == BUILD]
@@ -153,16 +159,15 @@ def _why(
         for edge in node.parents
         if edge.written == previous.base_name and planned[edge.name].digest not in {"", previous.base_digest}
     ]
-    found += [
-        {"rebuild": f"{shipway_yaml.NAME} asks for it: {text}", "now": f"it was asked for: {text}"}[name]
-        for name, text in made.salt.items()
-        if name != "max-age"
-    ]
-    if found:
-        return tuple(found)
-    age = made.salt.get("max-age", "").partition(" ")[0]
+    if "rebuild" in made.salt:
+        found.append(f"{shipway_yaml.NAME} asks for it: {made.salt['rebuild']}")
     changed = f"its files, its Dockerfile, its arguments or the builder changed since {previous.revision[:12]}"
-    return (f"{changed}, or it is older than {age}" if age else changed,)
+    return tuple(found) or (changed,)
+
+
+def _renewal(name: str, asked: Mapping[str, Asked], observed: Observed) -> str:
+    """Return why an image is wanted fresher, where the same one is published."""
+    return asked[name].why if observed.behind.get(name) and name in asked else ""
 
 
 def _moved(images: Mapping[str, str], previous: Previous) -> Iterable[str]:
@@ -254,6 +259,8 @@ def _job(node: Node, target: Target, made: Ingredients, on: tuple[str, ...]) -> 
         version=node.settings.version,
         platform=target.platform,
         key=made.key,
+        renews=made.lasting_key if made.moment else "",
+        moment=made.moment,
         pins=tuple(pins),
         parents=on,
     )

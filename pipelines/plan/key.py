@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -17,6 +17,8 @@ from pipelines.plan.graph import Graph, Node, Target
 
 _FORMAT = 1
 """Of images as Shipway finishes them; a new number builds everything again."""
+_MOMENT = "moment"
+_NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,17 @@ class Salt:
     """Seconds since 1970; only ages are counted with it."""
     max_age: str = ""
     """For images that shipway.yaml gives none."""
-    rebuild: Mapping[str, str] | None = None
-    """A text for each image to be built again, by name."""
+    rebuild: Collection[str] = ()
+    """Names of images to be built again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How fresh an image is wanted."""
+
+    at: int
+    """Not built for an earlier moment than this one, in seconds since 1970."""
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,20 +61,36 @@ class Ingredients:
     version: str
     """The image's own, which its labels say; empty for most."""
     salt: Mapping[str, str]
+    """Texts that ask for a build though nothing changed: `rebuild` of shipway.yaml, and the moment that a renewal was built for."""
 
     @cached_property
     def key(self) -> str:
         """The hash, 64 hex digits."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return self._hash(self.salt)
+
+    @cached_property
+    def lasting_key(self) -> str:
+        """The key without the moment: the same before and after a renewal."""
+        return self._hash({name: text for name, text in self.salt.items() if name != _MOMENT})
+
+    @property
+    def moment(self) -> int:
+        """The moment that it is, or was, renewed for; 0 for an image that never was."""
+        return int(self.salt.get(_MOMENT, "0"))
+
+    def _hash(self, salt: Mapping[str, str]) -> str:
+        parts = {field.name: getattr(self, field.name) for field in fields(self)} | {"salt": salt}
         text = json.dumps([_FORMAT, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def keys(graph: Graph, target: Target, bases: Mapping[str, str], salt: Salt) -> dict[str, Ingredients]:
+def keys(
+    graph: Graph, target: Target, bases: Mapping[str, str], moments: Mapping[str, int] = _NONE
+) -> dict[str, Ingredients]:
     """Return what decides each image that is not blocked and whose bases are all known.
 
     `bases` maps what Dockerfiles write for images from outside to digests; an image with one that is not there, or with a
-    parent that has no key, has none either.
+    parent that has no key, has none either. `moments` are those that images are, or were, renewed for, by name.
     """
     found: dict[str, Ingredients] = {}
     made: dict[str, str] = {}
@@ -82,18 +109,26 @@ def keys(graph: Graph, target: Target, bases: Mapping[str, str], salt: Salt) -> 
             builder=f"{target.builder} {target.builder_version}",
             compression=target.compression,
             version=node.settings.version,
-            salt=salts(node, salt),
+            salt=_salt(node, moments.get(name, 0)),
         )
         made[name] = found[name].key
     return found
 
 
-def salts(node: Node, salt: Salt) -> dict[str, str]:
-    """Return what of an image's salt there is: the texts that ask for a build, and the period that its age allows."""
-    found = {"rebuild": node.settings.rebuild, "now": (salt.rebuild or {}).get(node.name, "")}
-    if age := node.settings.max_age or salt.max_age:
-        seconds = shipway_yaml.seconds(age)
-        # Each image has its own turn of the period, so that a thousand of them do not come due in one night.
-        turn = int.from_bytes(hashlib.sha256(node.name.encode()).digest()[:4]) % seconds
-        found["max-age"] = f"{age} {(salt.now + turn) // seconds}"
+def asked(graph: Graph, salt: Salt) -> dict[str, Asked]:
+    """Return how fresh images are wanted, for those that are wanted fresher than they may be: by hand, or by their age."""
+    found: dict[str, Asked] = {}
+    for name, node in graph.nodes.items():
+        if name in salt.rebuild:
+            found[name] = Asked(at=salt.now, why="it was asked for")
+        elif age := node.settings.max_age or salt.max_age:
+            seconds = shipway_yaml.seconds(age)
+            # Each image has its own turn of the period, so that a thousand of them do not come due in one night.
+            turn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % seconds
+            found[name] = Asked(at=(salt.now + turn) // seconds * seconds - turn, why=f"it is older than {age}")
+    return {name: item for name, item in found.items() if item.at > 0}
+
+
+def _salt(node: Node, moment: int) -> dict[str, str]:
+    found = {"rebuild": node.settings.rebuild, _MOMENT: str(moment or "")}
     return {name: text for name, text in found.items() if text}

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+RENEWED_FOR = "io.shipway.renewed-for"
+RENEWAL = "io.shipway.renewal"
+"""Annotations of what a lasting key names once an image was built again: the moment, and the digest of the image."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -22,6 +26,12 @@ class Answer:
     def absent(self) -> bool:
         """Whether the registry said that there is nothing."""
         return not (self.digest or self.unknown or self.wrong)
+
+    @property
+    def moment(self) -> int:
+        """The moment that the image was renewed for, where a lasting key leads to a renewal; else 0."""
+        text = self.notes.get(RENEWED_FOR, "")
+        return int(text) if text.isdecimal() and self.notes.get(RENEWAL, "").startswith("sha256:") else 0
 
 
 NOT_ASKED = Answer(unknown="it was not asked")
@@ -47,3 +57,5 @@ class Observed:
     """What the tags of an image name that are to name it, by the image's name and the tag."""
     previous: Mapping[str, Previous] = field(default_factory=dict)
     """For images to build."""
+    behind: Mapping[str, str] = field(default_factory=dict)
+    """What the lasting key still names of images that are wanted fresher, or an empty string; by the image's name."""

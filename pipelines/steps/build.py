@@ -26,7 +26,6 @@ from pipelines.tools.builder import Builder, Output, Request, StepFailed
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.layout import Layout
 
-
 _MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
 
 

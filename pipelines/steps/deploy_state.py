@@ -155,7 +155,6 @@ class Reader(AbstractContextManager["Reader"]):
                 target=self.target,
                 salt=Salt(now=now, max_age=self.max_age),
                 rebuild=self.rebuild,
-                because=str(now),
             )
             plan = planning.of(declared, request, self.place, work)
             self._states[commit] = State(

@@ -40,17 +40,27 @@ class Observer:
             zip(names, in_parallel(lambda name: self._base(name, platform), names, at_once=QUESTIONS), strict=True)
         )
 
-    def images(self, graph: Graph, made: Mapping[str, Ingredients], wanted: Wanted) -> Observed:
-        """Return what there is under keys and tags, and what was published before of what is not there.
+    def keys(self, questions: Sequence[tuple[str, str]]) -> list[Answer]:
+        """Return what keys of images name, each asked for by the image's name and the key; raises Misconfigured."""
+        return in_parallel(self._tag, [(name, key_tag(key)) for name, key in questions], at_once=QUESTIONS)
+
+    def images(
+        self,
+        graph: Graph,
+        made: Mapping[str, Ingredients],
+        wanted: Wanted,
+        keys: Mapping[str, Answer],
+        behind: Mapping[str, str],
+    ) -> Observed:
+        """Return what there is under tags, and what was published before of what is not there; `keys` has what their keys name.
 
         Raises Misconfigured where the deployment's own registry lets nobody in.
         """
-        questions = [(name, key_tag(ingredients.key)) for name, ingredients in made.items()]
+        questions: list[tuple[str, str]] = []
         for name in made:
             own = graph.nodes[name].settings.version
             questions += [(name, tag) for tag in (*wanted.moving, wanted.version, wanted.latest, own) if tag]
         found = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
-        keys = {name: found[name, key_tag(ingredients.key)] for name, ingredients in made.items()}
         others = [
             name for name in made if wanted.latest and found[name, wanted.latest].digest not in {"", keys[name].digest}
         ]
@@ -63,6 +73,7 @@ class Observer:
             keys=keys,
             tags=found,
             previous={name: item for name, item in zip(absent, previous, strict=True) if item},
+            behind=behind,
         )
 
     def _base(self, name: str, platform: str) -> Answer:

@@ -50,7 +50,6 @@ def plan(
     rebuild: Annotated[
         tuple[str, ...], Arg('images to build again, as a JSON list of names or folders, or ["*"]')
     ] = (),
-    because: Annotated[str, Arg("what a rebuild is called in the images' keys; empty: this moment")] = "",
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
     now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
     credentials: GitLogin = Path("../git"),
@@ -101,7 +100,6 @@ def plan(
             target=target,
             salt=Salt(now=now, max_age=planning_age),
             rebuild=rebuild,
-            because=because or str(now),
         )
         observer = Observer(client=client, registry=registry, project=project)
         found = planning.plan(git, request, Place(observer=observer, charts=charts, docker_config=docker_config))
@@ -110,7 +108,15 @@ def plan(
     for finding in found.findings:
         _say(str(finding))
     retags = tuple(
-        RetagJob(name=item.name, digest=item.digest, tags=item.tags) for item in found.images if item.action == RETAG
+        RetagJob(
+            name=item.name,
+            digest=item.digest,
+            tags=item.tags,
+            renews=next((tag.removeprefix("key-") for tag in item.tags if tag.startswith("key-")), ""),
+            moment=item.moment,
+        )
+        for item in found.images
+        if item.action == RETAG
     )
     waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
     in_lots = [*lots.lots(found.waves), *[()] * lots.MOST_LOTS]

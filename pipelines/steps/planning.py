@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pipelines.plan import decide, graph, key, loops, values
 from pipelines.plan.graph import Graph, Target
 from pipelines.plan.key import Salt
 from pipelines.plan.values import Values
-from pipelines.steps import declared_tree, observe, plan_charts
+from pipelines.steps import declared_tree, observe, plan_charts, renewals
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.observe import Observer
@@ -45,8 +45,6 @@ class Request:
     salt: Salt = field(default_factory=Salt)
     rebuild: tuple[str, ...] = ()
     """Images to build again for this time's sake, by name or folder, or * for all."""
-    because: str = ""
-    """What is written into their key."""
 
 
 def age(text: str) -> str:
@@ -81,12 +79,15 @@ def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
     wanted = observe.wanted(request.resolved.ref, declared.commit.id)
     answers = observer.bases(found, target.platform)
     bases, wrong = decide.bases(found, answers)
-    made = key.keys(found, target, bases, _salt(request, found))
-    observed = observer.images(found, made, wanted)
+    asked = key.asked(found, _salt(request, found))
+    settled = renewals.settle(found, target, bases, asked, observer)
+    made = settled.made
+    observed = observer.images(found, made, wanted, settled.keys, settled.behind)
     decided = decide.decide(
         found,
         target,
         made=made,
+        asked=asked,
         answers=answers,
         observed=observed,
         wanted=wanted,
@@ -144,10 +145,8 @@ def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Gr
 
 def _salt(request: Request, found: Graph) -> Salt:
     asked = {str(Path(item)) for item in request.rebuild}
-    rebuild: Mapping[str, str] = {
-        name: request.because
-        for name, node in found.nodes.items()
-        if asked & {"*", name, node.image.path, node.image.dockerfile}
+    rebuild = {
+        name for name, node in found.nodes.items() if asked & {"*", name, node.image.path, node.image.dockerfile}
     }
     return Salt(now=request.salt.now, max_age=request.salt.max_age, rebuild=rebuild)
 

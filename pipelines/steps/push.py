@@ -38,6 +38,8 @@ def push(
     name: Annotated[str, Arg("the image's name; empty: as it was built")] = "",
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     key: Annotated[str, Arg("the image's key, as `shipway plan` prints it; empty: none is published")] = "",
+    renews: Annotated[str, Arg("the lasting key, which is to lead to this image; empty: none")] = "",
+    moment: Annotated[int, Arg("what the image is renewed for, in seconds since 1970; 0: it is not")] = 0,
     version_tag: Annotated[
         str, Arg("a version of the image's own, published where that tag names nothing yet; begins with a digit")
     ] = "",
@@ -88,6 +90,7 @@ def push(
             mounts=_mounts(checkout, bases, registry),
             head=lambda ref: git.head(url, ref),
             key=key,
+            renewal=(renews, moment),
             version_tag=version_tag,
         )
     assert named.image.digest is not None
@@ -111,6 +114,7 @@ def publish(
     mounts: dict[Digest, str],
     head: Callable[[str], str | None],
     key: str = "",
+    renewal: tuple[str, int] = ("", 0),
     version_tag: str = "",
 ) -> Named:
     """Bring an image and its tags into a registry and return what is there now.
@@ -134,6 +138,8 @@ def publish(
     if claimed:
         tagging = tagging.claim(claimed)
         named.append(claimed)
+    if lasting := renewal[0]:
+        tagging.renew(key_tag(lasting), renewal[1])
     named += set_tags(tagging, plan, ref=checkout.ref, head=head, own_version=own_version)
     return Named(image=tagging.image, tags=tuple(named))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.model.plan import Planned, Retagged
-from pipelines.model.reference import Digest, Reference
+from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
 from pipelines.steps import push, registries, tags
 from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
@@ -48,7 +48,10 @@ def retag(
         for job in planned.retag:
             to = Reference.under(registry, project, job.name)
             tagging = Tagging(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
-            own = next((tags.own_version(tag) for tag in job.tags if tag not in of_the_ref), "")
+            if job.renews:
+                tagging.renew(key_tag(job.renews), job.moment)
+            of_the_image = [tag for tag in job.tags if tag not in {*of_the_ref, f"key-{job.renews}"}]
+            own = next(map(tags.own_version, of_the_image), "")
             done += len(
                 push.set_tags(tagging, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own)
             )

@@ -14,6 +14,7 @@ import semver
 
 from pipelines.errors import Refused, Transient
 from pipelines.model.reference import Digest, Reference
+from pipelines.plan.observed import RENEWAL, RENEWED_FOR, Answer
 from pipelines.steps import tags
 from pipelines.tools.registry import Registry
 from pipelines.tools.registry_manifest import Manifest
@@ -52,10 +53,32 @@ class Tagging:
         Two builds of one key may differ in what nobody can foresee, a time in a file; whoever published first is right.
         """
         found = self.registry.resolve(self.image.with_tag(tag))
-        if found is None or found.descriptor.digest == self.digest:
+        if found is None:
             return self
-        _say(f"{self.image.name}:{tag} names {found.descriptor.digest} already: that image is taken, not {self.digest}")
-        return replace(self, image=self.image.with_digest(found.descriptor.digest))
+        told = _answer(found)
+        there = told.notes[RENEWAL] if told.moment else told.digest
+        if there == self.digest:
+            return self
+        _say(f"{self.image.name}:{tag} names {there} already: that image is taken, not {self.digest}")
+        return replace(self, image=self.image.with_digest(there))
+
+    def renew(self, tag: str, moment: int) -> None:
+        """Let a lasting key's tag lead to this run's image, built for a moment, unless it leads to a later one; raises Transient.
+
+        The tag then names the image's own manifest with two annotations more, so that whoever pulls it gets the image, and whoever
+        asks learns which one it is and how fresh.
+        """
+        for _ in range(_ROUNDS):
+            found = self.registry.resolve(self.image.with_tag(tag))
+            if found is not None and _answer(found).moment >= moment:
+                return
+            self.registry.annotate(self.image, tag, {RENEWED_FOR: str(moment), RENEWAL: str(self.digest)})
+            _say(f"{self.image.name}:{tag} leads to {self.digest}")
+        raise Transient(
+            f"the tag {tag} of {self.image.name} does not come to rest",
+            seen=f"it was moved {_ROUNDS} times",
+            todo="run it again when fewer runs move it",
+        )
 
     def claim(self, tag: str) -> Tagging:
         """Let a key's tag name this run's image unless it names one; return the tagging of what it names. Raises Transient.
@@ -188,6 +211,12 @@ class Tagging:
     def _move(self, tag: str, digest: Digest) -> None:
         self.registry.tag(self.image.with_digest(digest), tag)
         _say(f"{self.image.name}:{tag} names {digest}")
+
+
+def _answer(manifest: Manifest) -> Answer:
+    """Return what a manifest says of itself."""
+    notes = manifest.json.get("annotations") or {}
+    return Answer(digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()})
 
 
 def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Version, Digest]]:

@@ -151,6 +151,21 @@ class Registry:
         if not self._put(self._repository(to, write=True), manifest, tag):
             raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
 
+    def annotate(self, to: Reference, tag: str, notes: Mapping[str, str]) -> None:
+        """Let a tag name an image's manifest with further annotations, another manifest of the same image; `to` has its digest.
+
+        Raises Transient, or the refusal.
+        """
+        manifest = self.resolve(to)
+        if manifest is None or to.digest is None:
+            raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
+        value = {**manifest.json, "annotations": {**(manifest.json.get("annotations") or {}), **notes}}
+        data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        kind = manifest.descriptor.media_type
+        described = Descriptor(media_type=kind, digest=Digest.of(data), size=len(data))
+        if not self._put(self._repository(to, write=True), Manifest(descriptor=described, data=data), tag):
+            raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
+
     def tags(self, ref: Reference) -> tuple[str, ...]:
         """Return every tag of a repository, or none where there is no such repository; raises Transient, Misconfigured."""
         place = self._repository(ref)

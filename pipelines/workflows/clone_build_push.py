@@ -37,7 +37,7 @@ MAIN = StepContainer(
     step="push",
     name="main",
     size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
-    inputs=("repo", "key", "version-tag"),
+    inputs=("repo", "key", "renews", "moment", "version-tag"),
     fixed={"checkout": "out/clone", "built": "out/build", "docker-config": "../push", "credentials": "../git"},
     secrets=(GIT, PUSH),
     after=("build",),

@@ -18,6 +18,7 @@ from pipelines.steps import planning, tags
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
+from pipelines.steps.tagging import Tagging
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
@@ -28,6 +29,8 @@ from tests.lying_registry import SILENCE, LyingRegistry, errors, lying_registry
 from tests.oci_images import image
 
 OCI = "org.opencontainers.image."
+DAY = 86400
+NOW = 1_700_000_000
 QUICK = Timing(attempts=2, backoff_seconds=0.001, answer_seconds=0.5, connect_seconds=0.5)
 
 
@@ -71,7 +74,6 @@ class World:
                 target=Target(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"),
                 salt=Salt(now=now, max_age=max_age),
                 rebuild=(rebuild,) if rebuild else (),
-                because="tonight" if rebuild else "",
             )
             return planning.plan(git, request, place)
 
@@ -92,11 +94,21 @@ class World:
                     notes |= {f"{OCI}base.name": name, f"{OCI}base.digest": digests.get(name, digest)}
                 names = [key_tag(job.key), tags.commit_tag(plan.commit)]
                 names += [tag for tag in (wanted.branch, wanted.version, job.version) if tag]
-                digests[job.name] = self._push(f"team/{job.name}", f"{job.name} {job.key}", notes, names)
+                digest = self._push(f"team/{job.name}", f"{job.name} {job.key}", notes, names)
+                if job.renews:
+                    self._renew(job.name, digest, job.renews, job.moment)
+                digests[job.name] = digest
                 self.built.append(job.name)
         for item in plan.images:
             for tag in item.tags if item.action == "tag" else ():
-                self.client.tag(self._reference(f"team/{item.name}").with_digest(item.digest), tag)
+                if tag.startswith("key-"):
+                    self._renew(item.name, item.digest, tag.removeprefix("key-"), item.moment)
+                else:
+                    self.client.tag(self._reference(f"team/{item.name}").with_digest(item.digest), tag)
+
+    def _renew(self, name: str, digest: str, lasting: str, moment: int) -> None:
+        image = self._reference(f"team/{name}").with_digest(digest)
+        Tagging(registry=self.client, image=image, commit="").renew(key_tag(lasting), moment)
 
     def _push(self, name: str, content: str, notes: dict[str, str], names: list[str]) -> str:
         layout, descriptor = image(
@@ -196,17 +208,47 @@ def test_a_revert_reuses_what_was_built(world: World) -> None:
     assert (world.built, world.plan().to_do) == ([], 0)
 
 
-def test_rebuild_and_age_are_reasons(world: World) -> None:
-    """What is asked for is built though nothing changed, with what stands on it."""
+def test_what_was_built_again_stays(world: World) -> None:
+    """What is asked for is built though nothing changed, with what stands on it; a run that asks for nothing takes none of it back."""
     world.build(world.plan())
-    plan = world.plan(rebuild="web")
+    first = {item.name: item.digest for item in world.plan().images}
+    plan = world.plan(rebuild="web", now=NOW)
     assert actions(plan) == {"alone": DONE, "base": DONE, "web": TODO, "shop": TODO}
-    assert one(plan, "web").reasons == ("it was asked for: tonight",)
-    world.build(world.plan(max_age="7d", now=1_700_000_000))
-    assert world.plan(max_age="7d", now=1_700_000_000).to_do == 0
-    later = world.plan(max_age="7d", now=1_700_000_000 + 7 * 86400)
+    assert (one(plan, "web").reasons, one(plan, "shop").reasons) == (
+        ("it was asked for",),
+        ("parent image web is rebuilt",),
+    )
+    world.build(plan)
+    again = world.plan()
+    assert again.to_do == 0
+    assert {item.name for item in again.images if item.digest != first[item.name]} == {"web", "shop"}
+    world.repository.git("branch", "next", "main")
+    elsewhere = world.plan("next")
+    assert {item.name: item.digest for item in elsewhere.images} == {item.name: item.digest for item in again.images}
+    assert {item.action for item in elsewhere.images} == {"tag"}
+
+    world.build(world.plan(max_age="7d", now=NOW + DAY))
+    assert world.plan(max_age="7d", now=NOW + DAY).to_do == 0
+    assert world.plan().to_do == 0
+    later = world.plan(max_age="7d", now=NOW + 8 * DAY)
     assert set(actions(later).values()) == {TODO}
-    assert one(later, "alone").reasons[0].endswith("or it is older than 7d")
+    assert one(later, "alone").reasons == ("it is older than 7d",)
+
+
+def test_a_renewal_that_was_cut_short_is_taken_up(world: World) -> None:
+    """Killed before the lasting key led to it, the build is not lost: the same run again leads there, and builds nothing."""
+    world.build(world.plan())
+    plan = world.plan(rebuild="alone", now=NOW)
+    (job,) = plan.waves[0]
+    world._push("team/alone", "again", {}, [key_tag(job.key)])
+    assert world.plan().to_do == 0
+    cut = world.plan(rebuild="alone", now=NOW)
+    assert actions(cut)["alone"] == ("published", "tag")
+    assert set(one(cut, "alone").tags) == {"main", key_tag(job.renews)}
+    world.built.clear()
+    world.build(cut)
+    assert (world.built, world.plan().to_do) == ([], 0)
+    assert one(world.plan(), "alone").digest == one(cut, "alone").digest
 
 
 def test_a_version_is_published_once(world: World) -> None:

@@ -18,6 +18,7 @@ from tests import trees
 
 EXTERNALS = ("debian:12", "busybox:1", "golang:1.22")
 DAY = 86400
+NOW = 1_700_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Repository:
     """Lines of shipway.yaml for an image."""
     bases: Mapping[str, str] = field(default_factory=lambda: {name: f"sha256:{name}" for name in EXTERNALS})
     target: Target = trees.TARGET
-    salt: Salt = field(default_factory=Salt)
+    salt: Salt = field(default_factory=lambda: Salt(now=NOW))
     backwards: bool = False
 
     def graph(self) -> Graph:
@@ -63,7 +64,8 @@ class Repository:
         """Return every image's key."""
         found = self.graph()
         assert not any(node.blocked for node in found.nodes.values()), found.findings
-        return {name: made.key for name, made in key.keys(found, self.target, self.bases, self.salt).items()}
+        moments = {name: item.at for name, item in key.asked(found, self.salt).items()}
+        return {name: made.key for name, made in key.keys(found, self.target, self.bases, moments).items()}
 
     def above(self, *names: str) -> set[str]:
         """Return images with all that stand on them."""
@@ -110,7 +112,7 @@ CHANGES: dict[str, Callable[[Repository, str], Repository]] = {
     "its target": lambda r, n: r.with_more(n, "target: one"),
     "its version": lambda r, n: r.with_more(n, "version: 1.0"),
     "a text that asks for it": lambda r, n: r.with_more(n, "rebuild: now"),
-    "--rebuild": lambda r, n: replace(r, salt=Salt(rebuild={n: "now"})),
+    "--rebuild": lambda r, n: replace(r, salt=Salt(now=NOW, rebuild={n})),
     "an age": lambda r, n: r.with_more(n, "max-age: 7d"),
     "a shared folder": lambda r, n: r.with_more(n, "shared: [core]"),
 }
@@ -120,7 +122,7 @@ FOR_ALL: dict[str, Callable[[Repository], Repository]] = {
     "its version": lambda r: replace(r, target=replace(r.target, builder_version="0.99.0")),
     "the compression": lambda r: replace(r, target=replace(r.target, compression="gzip")),
     "an argument for all": lambda r: replace(r, target=replace(r.target, build_args=("USED=3",))),
-    "an age for all": lambda r: replace(r, salt=Salt(max_age="7d")),
+    "an age for all": lambda r: replace(r, salt=Salt(now=NOW, max_age="7d")),
 }
 FOR_NONE: dict[str, Callable[[Repository, str], Repository]] = {
     "a file outside of every context": lambda r, _: r.with_file("docs/x", "other"),
@@ -131,7 +133,7 @@ FOR_NONE: dict[str, Callable[[Repository, str], Repository]] = {
     "a secret that nothing mounts": lambda r, n: r.with_more(n, "secrets: [token]"),
     "an image that nothing stands on": lambda r, _: replace(r, bases={**r.bases, "golang:1.22": "sha256:other"}),
     "a shared folder that nobody has": lambda r, _: r.with_file("core/tool", "other"),
-    "--rebuild of an image that is not there": lambda r, _: replace(r, salt=Salt(rebuild={"other": "now"})),
+    "--rebuild of an image that is not there": lambda r, _: replace(r, salt=Salt(now=NOW, rebuild={"other"})),
 }
 
 
@@ -190,7 +192,7 @@ def test_an_age_changes_the_key_once_in_its_period() -> None:
     """Each image has its own turn, so one night does not build them all."""
     names = [f"i{number}" for number in range(20)]
     repository = Repository(parents=dict.fromkeys(names, ("debian:12",)), files={})
-    start = 1_700_000_000
+    start = NOW
     turns: dict[str, list[int]] = {name: [] for name in names}
     before = replace(repository, salt=Salt(now=start, max_age="7d")).keys()
     for day in range(1, 22):

@@ -14,6 +14,7 @@ import pytest
 from pipelines.errors import Refused, Transient
 from pipelines.model.handover import Checkout
 from pipelines.model.reference import Digest, Reference
+from pipelines.plan.observed import RENEWAL, RENEWED_FOR
 from pipelines.steps import tags
 from pipelines.steps.push import publish
 from pipelines.steps.tagging import REVISION, VERSION
@@ -57,8 +58,18 @@ def change(n: int, ref: str) -> Change:
 class Step(Registry):
     """One run of the step: its registry is a World, and before its call number `at` something else happens."""
 
-    def __init__(self, world: World, what: Change, at: int = -1, event: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        world: World,
+        what: Change,
+        at: int = -1,
+        event: Callable[[], None] = lambda: None,
+        *,
+        key: str = "",
+        renewal: tuple[str, int] = ("", 0),
+    ) -> None:
         super().__init__(Credentials())
+        self._key, self._renewal = key, renewal
         self._world, self._what, self._at, self._event = world, what, at, event
         self.calls = 0
 
@@ -71,6 +82,7 @@ class Step(Registry):
         publish(
             self, Layout(Path("none")), self._what.manifest.descriptor, TO,
             plan=tags.plan(checkout.ref, checkout.commit), checkout=checkout, mounts={}, head=self._head,
+            key=self._key, renewal=self._renewal,
         )  # fmt: skip
         return self.calls > self._at >= 0
 
@@ -106,6 +118,15 @@ class Step(Registry):
         self._tick()
         assert to.digest
         self._world.shelf[tag] = self._world.shelf[to.digest]
+
+    def annotate(self, to: Reference, tag: str, notes: Mapping[str, str]) -> None:
+        """Let a tag name what is there, with more annotations."""
+        self._tick()
+        assert to.digest
+        value = self._world.shelf[to.digest].json
+        data = json.dumps({**value, "annotations": {**value["annotations"], **notes}}).encode()
+        descriptor = Descriptor(media_type=MANIFEST, digest=Digest.of(data), size=len(data))
+        self._world.shelf[tag] = self._world.shelf[descriptor.digest] = Manifest(descriptor=descriptor, data=data)
 
     def config(self, ref: Reference, manifest: Manifest) -> dict[str, Any]:
         """Nothing is asked here: the versions are annotations."""
@@ -237,3 +258,33 @@ def calls_to_version(what: Change) -> int:
     step.tag = noted  # type: ignore[method-assign]
     step.run()
     return counted[0]
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_lasting_key_leads_to_the_latest_renewal(dies: bool) -> None:
+    """Whatever meets whatever: of two renewals that which was asked for later stays, and who builds the lasting key once more takes it."""
+    lasting, early, late = ("a" * 64, "b" * 64, "c" * 64)
+    at = 0
+    while True:
+        world = World(head=f"{9:040x}")
+        Step(world, change(0, "refs/heads/main"), key=lasting).run()
+        first, second, third = (change(n, "refs/heads/main") for n in (1, 2, 3))
+        newer = Step(world, second, key=late, renewal=(lasting, 200))
+
+        def meet(newer: Step = newer) -> None:
+            newer.run()
+            if dies:
+                raise Killed
+
+        with contextlib.suppress(Killed):
+            if not Step(world, first, at, meet, key=early, renewal=(lasting, 100)).run():
+                break
+        # Of two that write in the same moment the later writer's stays, as with every tag: the same run again puts it right.
+        Step(world, second, key=late, renewal=(lasting, 200)).run()
+        Step(world, first, key=early, renewal=(lasting, 100)).run()
+        there = world.shelf[f"key-{lasting}"].json["annotations"]
+        assert (there[RENEWED_FOR], there[RENEWAL]) == ("200", second.manifest.descriptor.digest)
+        Step(world, third, key=lasting).run()
+        assert world.shelf[f"git-{third.commit}"].descriptor.digest == second.manifest.descriptor.digest
+        at += 1
+    assert at > 5
