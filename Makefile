@@ -50,6 +50,11 @@ release: run-ready helm ## Build, release and deploy what a commit declares: REP
 	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
 	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
+.PHONY: check-pr
+check-pr: run-ready helm ## Try what a commit declares and publish nothing: REPO, REVISION, REGISTRY, ARGS (default: examples/)
+	@shipway check $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+
 .PHONY: compile
 compile: run-ready ## Write the workflows as YAML into charts/shipway/files, and the chart's values into docs/values.md
 	@shipway compile
