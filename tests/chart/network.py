@@ -14,7 +14,9 @@ def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
             return False
         if operator == "In" and labels.get(key) not in wanted["values"]:
             return False
-        assert operator in {"Exists", "In"}
+        if operator == "NotIn" and labels.get(key) in wanted["values"]:
+            return False
+        assert operator in {"Exists", "In", "NotIn"}
     return set(selector.get("matchLabels", {}).items()) <= set(labels.items())
 
 

@@ -71,6 +71,24 @@ def test_builds_alone_use_the_standing_builder() -> None:
     assert not admits(builder, labels(documents, "clone-build-push"), 22)
 
 
+def test_what_pull_requests_bring_has_a_way_of_its_own() -> None:
+    """Not to the standing builder of the trusted, neither from there nor by it; and where else is a value of its own."""
+    for values, may in {"standing-builder": True, "everything": False}.items():
+        documents = render(values)
+        (builder,) = policies_of(documents, "shipway-buildkit")
+        for template in of_kind(documents, "WorkflowTemplate")["check"]["spec"]["templates"]:
+            if template["name"] not in {"try-images", "try-charts"}:
+                continue
+            pod = {**template["metadata"]["labels"], "workflows.argoproj.io/workflow": "check-x"}
+            found = of_kind(documents, "NetworkPolicy").values()
+            (policy,) = (policy for policy in found if selects(policy["spec"]["podSelector"], pod))
+            assert not admits(builder, pod, 1234)
+            assert reaches(policy, "10.0.0.9", 1234) is may  # as an address of anybody, not as the builder's pod
+            assert not any(peer.get("podSelector") for rule in policy["spec"]["egress"] for peer in rule.get("to", ()))
+            assert reaches(policy, *INTERNET[0])
+            assert reaches(policy, *API) is may
+
+
 def test_values_decide() -> None:
     """An empty list leaves DNS alone; without policies there are none."""
     documents = render("everything")
