@@ -147,7 +147,7 @@ def test_a_person_is_never_stopped(shop: Shop) -> None:
 def test_awkward_names_are_built_or_refused(shop: Shop) -> None:
     """What means something to a shell, to Argo or to a label arrives byte for byte in its own run, or is refused; nothing is executed."""
     names = ["a/b", "a-b", "$(id)", "`id`", "';x;#", "--upload-pack=x", "feat@1", "ä<&>\u2028", "x" * 200]
-    refused = ["{{=1+1}}", "{{workflow.uid}}", '"}],"args":["x', "..", "a\nb", "x" * 999]
+    refused = ["{{=1+1}}", "{{workflow.uid}}", '"}],"args":["x', "..", "x" * 999]
     head = shop.repository.write("page/$(id) {{workflow.uid}} ;ä", secrets.token_hex(4)).commit()
     for name in names:
         shop.repository.git("update-ref", f"refs/heads/{name}", head)
