@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.cli import charts, failures, image_results, options, repository, running
+from pipelines.cli import charts, failures, image_results, options, outcomes, repository, running
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.local.nodes import Kind, Node, Outcome
 
@@ -80,12 +80,15 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
     nodes = {node.display_name: node for node in outcome.root.walk()}
     of_charts = nodes.get("charts")
     failed = failures.last(outcome.root)
+    judged = outcomes.summary(outcome)
     return {
         "repo": given.repo or str(repository.EXAMPLES),
         "revision": given.revision,
         "commit": outcome.outputs.get("commit") or (nodes["plan"].outputs.get("commit", "") if "plan" in nodes else ""),
         "phase": str(outcome.phase),
-        "verdict": outcome.outputs.get("verdict", ""),
+        "verdict": outcome.outputs.get("verdict") or judged.get("verdict", ""),
+        "parts": judged.get("parts", []),
+        "left_out": judged.get("left_out", 0),
         "message": outcome.root.reason,
         "seconds": round(outcome.root.finished - outcome.root.started, 2),
         "images": {name: image_results.of(node) for name, node in _builds(nodes)},
@@ -109,6 +112,9 @@ def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
     write(f"\n{told['repo']} {told['revision']}" + (f" at {told['commit']}\n" if told["commit"] else "\n"))
     image_results.show(told["images"], settings)
     charts.show(told, settings)
+    if told["parts"]:
+        write("\n")
+    outcomes.show(told)
     if problem := told.get("error") or ("" if told["phase"] == "Succeeded" else told["message"]):
         write("\n" + textwrap.indent(problem, "  ") + "\n")
     built = sum("reference" in result for result in told["images"].values())
