@@ -206,7 +206,10 @@ def read(text: str, where: str) -> Dockerfile:
     ]
     first = next((i for i, instruction in enumerate(instructions) if instruction.name == "FROM"), None)
     if first is None:
-        raise ShipwayError(f"{where} has no FROM", seen=f"{len(instructions)} instructions", todo="start it with FROM")
+        place = f"{where}:{instructions[0].line}" if instructions else where
+        raise ShipwayError(
+            f"{place}: there is no FROM", seen=f"{len(instructions)} instructions", todo="start with FROM"
+        )
     stages: list[Stage] = []
     for instruction in instructions[first:]:
         if instruction.name == "FROM":

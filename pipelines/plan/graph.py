@@ -6,6 +6,7 @@ concerns are blocked, with all that stand on them.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -111,7 +112,7 @@ def read(
     )
     nodes = {image.name: reader.node(image, configuration) for image, blocked in found if not blocked}
     nodes |= {image.name: _blocked(image, configuration, why) for image, why in found if why}
-    findings += _unused(configuration, [image.path for image, _ in found] + [image.path for image in off])
+    findings += _unused(configuration, _folders(tree, configuration))
     nodes = _without_circles(nodes, findings)
     nodes = _without_depth(nodes, findings)
     return Graph(nodes=_spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
@@ -133,12 +134,8 @@ def discover(
     found: dict[str, tuple[Image, str]] = {}
     off: list[Image] = []
     findings: list[Finding] = []
-    for path in tree.paths:
-        if not path.endswith("Dockerfile") or PurePosixPath(path).name != "Dockerfile":
-            continue
-        folder = str(PurePosixPath(path).parent)
-        if configuration.is_ignored(folder):
-            continue
+    for folder in _folders(tree, configuration):
+        path = posixpath.normpath(f"{folder}/Dockerfile")
         settings = configuration.image(folder)
         name = settings.name or PurePosixPath(folder).name or root_name
         image = Image(name=name, path=folder, dockerfile=path)
@@ -146,16 +143,23 @@ def discover(
             off.append(image)
         elif not images.is_name(name):
             todo = f"give it a name in {shipway_yaml.NAME}, or ignore its folder there"
-            findings.append(_finding(path, 0, "name", f"the folder's name {name!r} cannot name an image", todo))
+            findings.append(_finding(path, 1, "name", f"the folder's name {name!r} cannot name an image", todo))
         elif name in found:
             first = found[name][0]
             text = f"{first.dockerfile} is an image of the name {name}, too"
             todo = f"rename a folder, or name one of them in {shipway_yaml.NAME}"
-            findings.append(_finding(path, 0, "name", text, todo))
+            line = configuration.line(folder, "name")
+            findings.append(_finding(shipway_yaml.NAME if line else path, line or 1, "name", text, todo))
             found[name] = (first, "another image has the same name")
         else:
             found[name] = (image, "")
     return list(found.values()), off, findings
+
+
+def _folders(tree: GitTree, configuration: Configuration) -> list[str]:
+    """Return the folders that have a Dockerfile that counts."""
+    folders = [posixpath.dirname(path) or "." for path in tree.paths if posixpath.basename(path) == "Dockerfile"]
+    return [folder for folder in folders if not configuration.is_ignored(folder)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +211,7 @@ class _Reader:
                 )
             else:
                 externals.append(external)
+                self._warn_of_namesake(image, external)
         self.findings.extend(_additions(file, reached))
         self._check_shared(image, settings, configuration)
         return Node(
@@ -244,6 +249,17 @@ class _Reader:
                 f"{external.name} is this repository's image in {self.known[external.name].path}, not the public image"
             )
             self.findings.append(_finding(image.dockerfile, external.line, "shadow", text, level=WARNING))
+
+    def _warn_of_namesake(self, image: Image, external: External) -> None:
+        """Warn of an image in another registry that is called as one of the repository: its own build, most likely."""
+        place, _, rest = external.name.rpartition("/")
+        sibling = self.known.get(rest.partition(":")[0])
+        if place and "@" not in rest and sibling and sibling.name not in {image.name, *images.PUBLIC}:
+            text = f"{external.name} comes from outside, not from this repository's {sibling.path}"
+            todo = (
+                f"write {sibling.name}, or set the argument that makes it so in {shipway_yaml.NAME}, if that is meant"
+            )
+            self.findings.append(_finding(image.dockerfile, external.line, "namesake", text, todo, level=WARNING))
 
     def _check_shared(self, image: Image, settings: ImageSettings, configuration: Configuration) -> None:
         line = configuration.line(image.path, "shared")

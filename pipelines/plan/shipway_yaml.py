@@ -118,8 +118,10 @@ class Configuration:
         return lines[-1] if lines else 0
 
     def is_ignored(self, folder: str) -> bool:
-        """Whether Dockerfiles and charts of a folder count for nothing."""
-        return _is_ignored(folder, self.ignore)
+        """Whether a Dockerfile in a folder counts for nothing, as those in hidden folders do that no entry names."""
+        hidden = any(part.startswith(".") for part in folder.split("/") if part != ".")
+        named = hidden and any(entry.fits(folder) for entry in self.entries if f"/{entry.pattern}".find("/.") >= 0)
+        return (hidden and not named) or _is_ignored(folder, self.ignore)
 
 
 def seconds(age: str) -> int:

@@ -300,7 +300,7 @@ def test_gzip(builder: str, tmp_path: Path, cache: Path) -> None:
         ("# syntax=attacker.example/frontend:1\nFROM base\n", Refused, "Dockerfile:1: the syntax line"),
         ("FROM elsewhere:1\n", Misuse, "Dockerfile:1: the image elsewhere:1 was not fetched"),
         ("FROM --platform=linux/riscv64 base\n", Refused, "Dockerfile:1: a stage of another platform"),
-        ("RUN true\n", ShipwayError, "Dockerfile has no FROM"),
+        ("RUN true\n", ShipwayError, "Dockerfile:1: there is no FROM"),
     ],
 )
 def test_bad_dockerfiles(dockerfile: str, kind: type[ShipwayError], message: str, tmp_path: Path, cache: Path) -> None:

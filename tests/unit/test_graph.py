@@ -56,9 +56,21 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
         ),
         (
             {"x/web/Dockerfile": "FROM scratch\n", "y/web/Dockerfile": "FROM scratch\n"},
-            "y/web/Dockerfile: error: x/web/Dockerfile is an image of the name web, too [name]",
+            "y/web/Dockerfile:1: error: x/web/Dockerfile is an image of the name web, too [name]",
         ),
-        ({"Web/Dockerfile": "FROM scratch\n"}, "Web/Dockerfile: error: the folder's name 'Web' cannot name an image"),
+        (
+            {
+                "x/Dockerfile": "FROM scratch\n",
+                "y/Dockerfile": "FROM scratch\n",
+                "shipway.yaml": "images:\n  y: {name: x}\n",
+            },
+            "shipway.yaml:2: error: x/Dockerfile is an image of the name x, too [name]",
+        ),
+        (
+            {"a/Dockerfile": "FROM scratch\n", "b/Dockerfile": "ARG R=quay.io/x\nFROM $R/a:1\n"},
+            "b/Dockerfile:2: warning: quay.io/x/a:1 comes from outside, not from this repository's a [namesake]",
+        ),
+        ({"Web/Dockerfile": "FROM scratch\n"}, "Web/Dockerfile:1: error: the folder's name 'Web' cannot name an image"),
         (
             {"a/Dockerfile": "ARG BASE\n\nFROM ${BASE}\n"},
             "a/Dockerfile:3: error: the variable BASE has no value: '${BASE}' [arg]",
@@ -67,7 +79,11 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
             {"a/Dockerfile": "FROM scratch\n\nADD https://example.org/x.tar /x\n"},
             "a/Dockerfile:3: warning: ADD fetches https://example.org/x.tar and nothing says what it must be [add]",
         ),
-        ({"a/Dockerfile": "FRM scratch\n"}, "a/Dockerfile: error: a/Dockerfile "),
+        ({"a/Dockerfile": "FRM scratch\n"}, "a/Dockerfile:1: error: there is no FROM"),
+        (
+            {"a/Dockerfile": "FROM scratch\nRUN <<END\n"},
+            "a/Dockerfile: error: a/Dockerfile cannot be read: unterminated",
+        ),
         ({"a/Dockerfile": "FROM scratch\nRUN --network=host x\n"}, "a/Dockerfile:2: error: RUN --network is not given"),
         (
             {"a/Dockerfile": "FROM scratch\n", "a/.dockerignore": "ok\n[\n"},
@@ -154,6 +170,18 @@ def test_more_waves_than_there_are_is_refused_with_the_chain() -> None:
         )
     ]
     assert [name for name, node in found.nodes.items() if node.blocked] == ["i", "j"]
+
+
+def test_hidden_folders_have_no_images_unless_they_are_named() -> None:
+    """`.devcontainer` is for editors."""
+    files = {
+        ".devcontainer/Dockerfile": "FROM scratch\n",
+        "a/.x/b/Dockerfile": "FROM scratch\n",
+        "c/Dockerfile": "FROM scratch\n",
+    }
+    assert [list(read(files).nodes), read(files).findings] == [["c"], ()]
+    named = {**files, "shipway.yaml": "images: {'**': {max-age: 7d}, .devcontainer: {name: dev}}\n"}
+    assert [list(read(named).nodes), read(named).findings] == [["c", "dev"], ()]
 
 
 def test_ignored_folders_have_no_images() -> None:
