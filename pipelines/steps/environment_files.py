@@ -36,11 +36,11 @@ def read(
 
     Raises Misuse where there is no such environment, ShipwayError for all files that cannot be read.
     """
-    paths = [path for path in environments.wanted(head.files) if path.startswith(f"{environment}/")]
+    paths = {path for path in environments.wanted(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
     every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (environments.VALUES, held.NAME)}
     contents = head.read([*paths, *every])
-    configs = {path: data for path, data in contents.items() if path in set(paths) and config(data)}
+    configs = {path: data for path, data in contents.items() if path in paths and config(data)}
     texts = {path: data for path, data in contents.items() if path.endswith(f"/{environments.VALUES}") and values(data)}
     folders = sorted({path.rpartition("/")[0] for path in (*configs, *texts)})
     applications = _applications(head, configs)

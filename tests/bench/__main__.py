@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import compiling, engine, planning
+from tests.bench import compiling, deploying, engine, planning
 from tests.bench.chart_release import Charts, tell_bytes
 from tests.bench.clone_build_push import Scenario
 from tests.bench.measure import command, compare, interleave, peak_memory, save
@@ -135,6 +135,10 @@ def _releases(
     yield compare(f"what the barriers cost, {count} images by hand with {builder}", *barriers)
 
 
+def _deploy(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    yield deploying.tell(folder, options.pairs)
+
+
 _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
     "buildah": _buildah,
     "buildkit": _buildkit,
@@ -143,6 +147,7 @@ _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object
     "engine": _engine,
     "compile": _compile,
     "plan": _plan,
+    "deploy": _deploy,
 }
 
 

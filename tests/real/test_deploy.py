@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from tests import git_server
-from tests.deployments import NONE, World, world
+from tests.deployments import NONE, world
 from tests.forge_server import TOKEN, forge_server
 from tests.registry_process import registry
+from tests.soak import deployments
 
 
 @pytest.fixture
@@ -145,53 +145,13 @@ def test_a_pull_request_is_opened_once_and_kept_up_to_date(tmp_path: Path, addre
         assert (shop.environments.head(), len(forge.pulls)) == (merged, 2)
 
 
-@pytest.mark.parametrize("times", [3])
-def test_whoever_pushes_in_between_loses_nothing(tmp_path: Path, address: str, times: int) -> None:
-    """A second writer of the same branch, and two deployments at once: everybody's commit is there in the end."""
+def test_whoever_pushes_in_between_loses_nothing(tmp_path: Path, address: str) -> None:
+    """A second writer of each branch, and two deployments at once: everybody's commit is there, none is empty."""
     shop = world(tmp_path, address, deploy={"charts": "commit", "environments": {"dev": "commit"}})
-    for number in range(times):
-        shop.shop.commit({"page": f"page {number}"})
-        shop.build()
-        people = [threading.Thread(target=_commits, args=(remote, number)) for remote in (shop.shop, shop.environments)]
-        faults: list[BaseException] = []
-        deployments = [threading.Thread(target=_deploys, args=(shop, faults)) for _ in range(2)]
-        for thread in (*people, *deployments):
-            thread.start()
-        for thread in (*people, *deployments):
-            thread.join()
-        assert faults == []
-        shop.deploy()
-        digest = shop.digest()
-        assert digest in shop.shop.file("charts/web/values.yaml")
-        assert digest in shop.environments.file("dev/web/values.yaml")
-        for remote in (shop.shop, shop.environments):
-            assert remote.file("notes") == f"{number}-4\n"
-            assert remote.git("log", "--format=%s", "main").count(f"Note {number}-") == 5
-            assert remote.git("log", "--format=%T", "main").splitlines() == _unequal(
-                remote.git("log", "--format=%T", "main").splitlines()
-            )
-
-
-def _unequal(trees: list[str]) -> list[str]:
-    """Return the trees without those that are as the one before: an empty commit has its parent's tree."""
-    return [tree for tree, before in zip(trees, [*trees[1:], ""], strict=True) if tree != before]
-
-
-def _commits(remote: object, number: int) -> None:
-    for turn in range(5):
-        for _ in range(50):
-            try:
-                remote.commit({"notes": f"{number}-{turn}"}, f"Note {number}-{turn}")  # type: ignore[attr-defined]
-                break
-            except AssertionError:
-                continue
-
-
-def _deploys(shop: World, faults: list[BaseException]) -> None:
-    try:
-        shop.deploy()
-    except ShipwayError as error:
-        faults.append(error)
+    lost: list[str] = []
+    for number in range(2):
+        deployments.play(shop, number, lost)
+    assert lost == []
 
 
 def test_an_older_run_brings_nothing_back(tmp_path: Path, address: str) -> None:
