@@ -72,17 +72,19 @@ class Started:
 
 
 def first_container(shop: Shop, runs: int) -> dict[str, object]:
-    """Compare a webhook with `kubectl create` of the very Workflow that it starts; both runs are of a ref that is not there."""
+    """Compare a webhook with `kubectl create` of the very Workflow that it starts; both runs are of late events, which are ignored."""
     started = Started(shop.installation.namespace)
+    late = shop.repository.git("rev-parse", "main")
+    shop.repository.write("page/page", "1").commit()
 
     def webhook() -> None:
-        body = shop.push("refs/heads/none", secrets.token_hex(20))
+        body = shop.push("refs/heads/main", late, secrets.token_hex(20))
         [made] = shop.events.simulated(Source.GITEA, body)
         assert shop.events.send(Source.GITEA, body) == 200
         started.wait(made["metadata"]["name"])
 
     def create() -> None:
-        [made] = shop.events.simulated(Source.GITEA, shop.push("refs/heads/none", secrets.token_hex(20)))
+        [made] = shop.events.simulated(Source.GITEA, shop.push("refs/heads/main", late, secrets.token_hex(20)))
         kubectl(shop.installation.namespace, "create", "-f", "-", given=copy.deepcopy(made))
         started.wait(made["metadata"]["name"])
 
