@@ -34,6 +34,7 @@ KEYS: Mapping[str, str] = {
     "forges": "kinds of the forges that runs report to, as host=github or host=gitea, separated by commas; default: github.com=github",
     "environments": "address of the environments repository, which deployments write to and Argo CD applies",
     "environments-branch": "branch of it; default: its default branch",
+    "impact": "whether checks of pull requests show what they change in environments: none, or everybody; default: none",
     "argo-cd-namespace": "namespace of Argo CD's applications; default: argocd",
     "deploy-author": "who deployments' commits are by: Name <address>",
     "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",

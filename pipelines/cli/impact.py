@@ -12,7 +12,7 @@ from pipelines.model.impact import Gathered, Impact
 from pipelines.plan import impact as page
 from pipelines.steps import signature
 from pipelines.steps.impact import impact
-from pipelines.steps.impact_gather import impact_gather
+from pipelines.steps.impact_gather import EVERYBODY, impact_gather
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,7 @@ def run(given: argparse.Namespace) -> int:
             credentials=options.secret(settings, "shipway-git"),
             docker_config=options.secret(settings, "shipway-pull"),
             folder=Path(work) / "impact",
+            shown_to=EVERYBODY,
             environments_repository=given.environments or settings.get("environments", ""),
             environments_branch="" if given.environments else settings.get("environments-branch", ""),
             registry=settings.get("registry", ""),

@@ -57,6 +57,19 @@ def comment(
     return "\n\n".join(parts)
 
 
+def impact(page: str, *, room: int) -> str:
+    """Return what the step `impact` tells, which is Markdown without secrets, or its first line where there is no room for all."""
+    text = page.strip()
+    if not text:
+        return ""
+    whole = f"### In the environments\n\n{text}"
+    return (
+        whole
+        if len(whole) <= room
+        else f"### In the environments\n\n{text.splitlines()[0][:300]} `shipway impact` shows it."
+    )
+
+
 def _row(part: Part) -> tuple[str, str, str, str]:
     return part.kind, code(part.name, most=80), part.result, code(masked(part.why))
 

@@ -46,6 +46,10 @@ def impact(
     Example:
         shipway step impact --gathered=out/gather --outputs=out/impact
     """
+    if not gathered.commit:
+        return Impact(
+            commit="", base="", changed=0, unchanged=0, broken=0, rendered=0, cached=0, markdown="", impact=()
+        )
     with tempfile.TemporaryDirectory(prefix="shipway-") as home:
         renderer = _Renderer(Helm(Path(home), timeout_seconds=_TIME_LIMIT), folder, rendered)
         both = (item for touched in gathered.touched for item in (touched.before, touched.after))

@@ -40,6 +40,8 @@ from pipelines.tools.git import Git, Resolved
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.layout import Layout
 
+EVERYBODY = "everybody"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
@@ -62,6 +64,9 @@ def impact_gather(
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
     folder: Annotated[Path, Arg("folder that charts and values are written into")] = Path("impact"),
+    shown_to: Annotated[
+        str, Arg("who may see values of environments by the way of a template: none or everybody", setting="impact")
+    ] = "none",
     environments_repository: EnvironmentsRepository = "",
     environments_branch: EnvironmentsBranch = "",
     registry: RegistryHost = "",
@@ -74,12 +79,16 @@ def impact_gather(
     """Find the applications that a commit touches, and bring the charts and values that they had and would have.
 
     For a repository with charts, these are the applications of the environments repository that use a chart which differs; for the
-    environments repository itself, those whose own files differ. Compared is with the last commit that both have.
+    environments repository itself, those whose own files differ. Compared is with the last commit that both have. Where nobody is to
+    see values of environments, nothing is gathered: whoever writes a template can print every value that it is given.
 
     Example:
         shipway step impact-gather --repo=. --environments-repository=https://git.example.com/team/environments.git --outputs=out/gather
     """
     url = RepositoryUrl(repo)
+    if shown_to != EVERYBODY:
+        _say("not shown: the setting `impact` is not everybody")
+        return Gathered(repo=repo, commit="", base="", environments="", untouched=0, touched=(), findings=())
     make_room(folder)
     (folder / "values").mkdir(parents=True)
     settings = ChartSettings(

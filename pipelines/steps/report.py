@@ -38,6 +38,8 @@ _AT_FAULT = frozenset({1, 2, 3})
 _JUDGES = frozenset({"verdict"})
 """Templates that fail because others did."""
 _MOST_LOGS = 5
+_MOST_CHARACTERS = 65_000
+"""Of a comment; GitHub takes 65,536."""
 _RUN = re.compile(r"\[([a-z0-9][a-z0-9.-]*)\]$")
 _COMMENTED = re.compile(r"<!-- run ([0-9TZ:+.-]+) ([a-z0-9.-]+) -->")
 
@@ -192,6 +194,8 @@ class _Report:
         text = report_text.comment(
             state=state, reason=reason, commit=self.subject.commit, link=self.link, outcome=outcome, failures=failed
         )
+        impact = argo_run.outputs(self.workflow, "impact").get("markdown", "")
+        text = "\n\n".join(filter(None, (text, report_text.impact(impact, room=_MOST_CHARACTERS - len(text)))))
 
         def is_newer(body: str) -> bool:
             found = _COMMENTED.search(body)

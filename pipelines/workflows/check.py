@@ -73,6 +73,17 @@ CHARTS = StepContainer(
     fixed={"checkout": "out/clone"},
     after=("clone",),
 )
+GATHER = StepContainer(
+    step="impact-gather",
+    name="gather",
+    size=clone_build_push.CLONE.size,
+    inputs=("repo", "revision"),
+    fixed=_LOGINS,
+    secrets=(GIT, CHECK_PULL),
+)
+IMPACT = StepContainer(
+    step="impact", name="main", size=CHARTS.size, fixed={"gathered": "out/gather"}, after=("gather",)
+)
 VERDICT = StepContainer(
     step="check-verdict",
     name="main",
@@ -121,6 +132,14 @@ def _pods() -> list[ContainerSet]:
             workspace="10Gi",
         ),
         pod(
+            "impact",
+            (GATHER, IMPACT),
+            results=("markdown", "changed", "broken"),
+            defaults={"markdown": "", "changed": "0", "broken": "0"},
+            deadline_seconds=seconds,
+            workspace="10Gi",
+        ),
+        pod(
             "verdict",
             (AGAIN, VERDICT),
             results=("verdict", "commit", "summary"),
@@ -152,17 +171,29 @@ def _check() -> Unhurried:
         when=f"{found['charts']} > 0",
         arguments=arguments(commit),
     )
+    impact = Task(
+        name="impact",
+        template="impact",
+        depends="plan.Succeeded",
+        arguments=arguments({**inputs("repo"), "revision": found["commit"]}),
+    )
     reports = {lot: outputs(task.name, "report")["report"] for lot, task in zip(_LOTS, tries, strict=True)}
     verdict = Task(
         name="verdict",
         template="verdict",
-        depends=f"plan.Succeeded && {ended(*(task.name for task in tries), 'charts')}",
+        depends=f"plan.Succeeded && {ended(*(task.name for task in tries), 'charts', 'impact')}",
         arguments=arguments({**again, **reports, "charts": outputs("charts", "report")["report"]}),
     )
     return Unhurried(
         name=NAME,
         inputs=[Parameter(name=name) for name in PLAN.inputs],
         fail_fast=False,
-        tasks=[Task(name="plan", template="plan", arguments=arguments(inputs(*PLAN.inputs))), *tries, charts, verdict],
+        tasks=[
+            Task(name="plan", template="plan", arguments=arguments(inputs(*PLAN.inputs))),
+            *tries,
+            charts,
+            impact,
+            verdict,
+        ],
         outputs=repeated("verdict", "commit", "verdict"),
     )

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.model.impact import Gathered, Impact
 from pipelines.steps.impact import impact
-from pipelines.steps.impact_gather import impact_gather
+from pipelines.steps.impact_gather import EVERYBODY, impact_gather
 from tests import git_server
 from tests.chart_trees import lock
 from tests.git_repositories import Repository
@@ -69,6 +69,7 @@ def run(tmp_path: Path, git: GitServer, repository: Repository, base: str) -> tu
         repo=f"{git.url}/{repository.path.name}",
         base=base,
         folder=tmp_path / "impact",
+        shown_to=EVERYBODY,
         environments_repository=f"{git.url}/environments",
         registry="registry.invalid",
     )
@@ -131,6 +132,13 @@ def test_a_change_of_an_environment(tmp_path: Path, git: GitServer, environments
     assert "dev/bad/config.json:1" in found.markdown
 
 
+def test_nobody_sees_values_of_environments_by_default(tmp_path: Path, charts: Repository) -> None:
+    """A template can print every value that it is given, and checks are for strangers."""
+    gathered = impact_gather(repo=str(charts.path), folder=tmp_path / "impact", registry="registry.invalid")
+    assert gathered.touched == ()
+    assert impact(gathered=gathered, folder=tmp_path / "impact", rendered=tmp_path / "rendered").markdown == ""
+
+
 @pytest.mark.usefixtures("environments")
 def test_the_base_is_the_last_common_commit(tmp_path: Path, git: GitServer, charts: Repository) -> None:
     """What the default branch got since then is no impact of the branch that is looked at."""
@@ -143,6 +151,7 @@ def test_the_base_is_the_last_common_commit(tmp_path: Path, git: GitServer, char
         revision="feature",
         base="main",
         folder=tmp_path / "impact",
+        shown_to=EVERYBODY,
         environments_repository=f"{git.url}/environments",
         registry="registry.invalid",
     )

@@ -117,6 +117,25 @@ def test_each_law_catches_what_breaks_it(
 @pytest.mark.parametrize(
     "change",
     [
+        lambda end, pod: end["dag"]["tasks"][0]["arguments"]["parameters"][0].update(value="{{workflow.failures}}"),
+        lambda end, pod: end["dag"]["tasks"][1].update(when="{{workflow.status}} == Failed"),
+        lambda end, pod: pod["inputs"]["parameters"].append({"name": "message"}),
+        lambda end, pod: pod["containerSet"]["containers"][0]["args"].append("--phase={{workflow.status}}"),
+        lambda end, pod: end["dag"]["tasks"][0].update(templateRef={"name": "other", "template": "other"}),
+    ],
+)
+def test_an_exit_handler_passes_on_the_runs_name_alone(change: Callable[[Any, Any], None]) -> None:
+    """Failures and messages hold text from outside, and Argo takes values for templates."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "release"))
+    assert workflows.exit_handlers(document) == []
+    template = {template["name"]: template for template in document["spec"]["templates"]}
+    change(template["report-end"], template["report-end-pod"])
+    assert workflows.exit_handlers(document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         lambda release, work: work["synchronization"]["mutexes"][0].update(name="x-{{inputs.parameters.mutex}}"),
         lambda release, work: work["synchronization"]["mutexes"][0].update(name="{{inputs.parameters.repo}}"),
         lambda release, work: argument(release, "mutex").update(value="{{inputs.parameters.repo}}"),
@@ -190,6 +209,7 @@ def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
             settings[name] = {env["name"] for env in container.get("env", ())}
     reading = ["shipway-check-pull", "shipway-git"]
     assert {name: secrets for name, secrets in seen.items() if secrets} == dict.fromkeys(
-        ("plan/main", "try-images/again", "try-images/clone", "try-charts/clone", "verdict/again"), reading
+        ("plan/main", "try-images/again", "try-images/clone", "try-charts/clone", "impact/gather", "verdict/again"),
+        reading,
     )
     assert settings["try-images/main"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION"}

@@ -118,3 +118,11 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 def test_a_fence_is_longer_than_any_in_it() -> None:
     assert markdown.fenced(["````", "x"]) == "`````text\n````\nx\n`````"
+
+
+def test_the_impact_stands_in_the_comment_where_there_is_room() -> None:
+    """Whole, or its first line with where to see the rest; nothing where there is none."""
+    assert report_text.impact("", room=1000) == ""
+    assert report_text.impact("2 changed.\n\nmore\n", room=1000).endswith("2 changed.\n\nmore")
+    short = report_text.impact("2 changed.\n" + "x" * 500, room=100)
+    assert "`shipway impact` shows it." in short
