@@ -92,6 +92,11 @@ bench: dev-ready test-packages tools ## Measure against the bare tools typed by 
 .PHONY: bench-cluster
 bench-cluster: dev-ready tools ## Measure on the cluster that KUBECONFIG names: ARGS="--pairs 7 --only by-hand"
 	@$(BIN)/python -m tests.bench.cluster $(ARGS)
+	$(if $(ARGS),,@$(BIN)/python -m tests.bench.events)
+
+.PHONY: bench-events
+bench-events: dev-ready tools ## The part of bench-cluster that begins with a webhook: ARGS="--runs 20 --pairs 7 --only first"
+	@$(BIN)/python -m tests.bench.events $(ARGS)
 
 .PHONY: e2e
 e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
@@ -104,6 +109,14 @@ soak: dev-ready test-packages tools ## Kill releases on this machine, many times
 .PHONY: soak-cluster
 soak-cluster: dev-ready ## Break runs on the cluster, many times over, and count what came of them: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+.PHONY: soak-events
+soak-events: dev-ready ## Break what carries events, and count; the machine must be the cluster's only node: ARGS=--runs 10
+	@$(BIN)/python -m tests.soak.events $(ARGS)
+
+.PHONY: soak-order
+soak-order: dev-ready test-packages tools ## Miss, delay and overtake pushes with the real release, and count: ARGS=--runs 10
+	@$(BIN)/python -m tests.soak.order $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
