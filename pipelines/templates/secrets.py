@@ -44,6 +44,8 @@ RECONCILE = Secret(name="shipway-reconcile", folder="account")
 """The token of the account that may start runs."""
 AWAIT_HEALTHY = Secret(name="shipway-await-healthy", folder="account")
 """The token of the account that may read Argo CD's applications."""
+REPORT = Secret(name="shipway-report", folder="account")
+"""The token of the account that may read runs and their logs."""
 FORGE = Secret(name="shipway-forge", folder="forge")
 """Logins to the APIs of forges, a token or an App's key for each host."""
 BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")

@@ -13,9 +13,14 @@ DAY = 24 * 3600
 
 
 def workflow_template(
-    templates: Sequence[ContainerSet | DAG], *, title: str, arguments: Sequence[Parameter], deadline_seconds: int
+    templates: Sequence[ContainerSet | DAG],
+    *,
+    title: str,
+    arguments: Sequence[Parameter],
+    deadline_seconds: int,
+    on_exit: str | None = None,
 ) -> WorkflowTemplate:
-    """Return a WorkflowTemplate named after its first template, which is also its entrypoint.
+    """Return a WorkflowTemplate named after its first template, which is also its entrypoint; `on_exit` names the exit handler.
 
     Finished pods go at once, since their logs are on the run's page only while they are wanted: a failed one stays until
     the run itself goes, a week later, a good run after a day.
@@ -27,6 +32,7 @@ def workflow_template(
         annotations={"workflows.argoproj.io/title": name, "workflows.argoproj.io/description": title},
         labels={"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "workflow"},
         entrypoint=name,
+        on_exit=on_exit,
         arguments=list(arguments),
         templates=list(templates),
         service_account_name=SERVICE_ACCOUNT,

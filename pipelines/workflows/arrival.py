@@ -27,7 +27,7 @@ STOP = StepContainer(
     fixed={"account": "../account"},
     secrets=(SUPERSEDE,),
 )
-RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "mutex", "group", "max-age")
+RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "number", "mutex", "group", "max-age")
 
 
 def pods() -> list[ContainerSet]:

@@ -123,6 +123,26 @@ def _is_decoded(document: Document, tasks: list[Document], value: str) -> bool:
     )
 
 
+def exit_handlers(document: Document) -> list[str]:
+    """An exit handler passes on the run's name and nothing else: no status, message or output, which hold text from outside."""
+    named = {template["name"]: template for template in templates(document)}
+    reached = [name] if (name := document["spec"].get("onExit")) else []
+    broken = []
+    for name in reached:  # grows while it is gone through
+        template = named.get(name, {})
+        tasks = template.get("dag", {}).get("tasks", [])
+        reached += [task["template"] for task in tasks if task.get("template", name) not in reached]
+        broken += [f"{name}: {task['name']} refers to another document" for task in tasks if "templateRef" in task]
+        broken += [
+            f"{name}: {path}: {text}"
+            for path, text in texts(template)
+            if any(found not in {"workflow.name", "inputs.parameters.run"} for found in PARAMETER.findall(text))
+        ]
+        inputs = [parameter["name"] for parameter in template.get("inputs", {}).get("parameters", [])]
+        broken += [f"{name}: the input {parameter}" for parameter in inputs if parameter != "run"]
+    return broken
+
+
 def lacking(document: Document) -> list[str]:
     """Everything that a referenced template needs stands on it: account, token, deadline, security, retry, limits, volumes."""
     broken = []
@@ -190,4 +210,4 @@ def illegal_names(document: Document) -> list[str]:
     return broken
 
 
-LAWS = (unresolved_names, code_from_parameters, choices_by_parameters, lacking, privileges, illegal_names)
+LAWS = (unresolved_names, code_from_parameters, choices_by_parameters, exit_handlers, lacking, privileges, illegal_names)

@@ -1,0 +1,76 @@
+"""How a run tells the forge of itself: when it begins and, by its exit handler, when it has ended, in whatever way."""
+
+from __future__ import annotations
+
+from hera.workflows import DAG, ContainerSet, RetryStrategy, Task
+from hera.workflows import models as m
+
+from pipelines.templates.dag import arguments
+from pipelines.templates.pod import Size, StepContainer, pod
+from pipelines.templates.secrets import FORGE, REPORT
+
+BEGIN = "report-begin"
+END = "report-end"
+"""Templates of the whole; the second is the exit handler."""
+_SMALL = Size(cpu="50m", memory="64Mi", most_cpu="1", most_memory="256Mi")
+_PHASES = {BEGIN: "pending", END: "final"}
+
+
+def templates() -> list[ContainerSet | DAG]:
+    """Return the templates BEGIN and END, and the pods that they start."""
+    return [template for name in _PHASES for template in (_either_way(name), _pod(name))]
+
+
+def begun() -> Task:
+    """Return the task that tells that a run has begun, beside whatever it does; nobody waits for a night's or a person's."""
+    told = "{{tasks.decode.outputs.parameters.%s}}"
+    lane, kind = told % "lane", told % "kind"
+    return Task(
+        name="report",
+        template=BEGIN,
+        depends="decode.Succeeded",
+        when=f"{lane} != ignored && {kind} != manual && {kind} != nightly",
+    )
+
+
+def _either_way(name: str) -> DAG:
+    """Return a DAG that succeeds whatever becomes of the report: its leaf is never run, and a DAG is what its leaves are."""
+    given = arguments({"run": "{{workflow.name}}"})
+    return DAG(
+        name=name,
+        tasks=[
+            Task(name="tell", template=f"{name}-pod", arguments=given),
+            Task(
+                name="either-way",
+                template=f"{name}-pod",
+                depends="tell.Succeeded || tell.Failed || tell.Errored",
+                when="false",
+                arguments=given,
+            ),
+        ],
+    )
+
+
+def _pod(name: str) -> ContainerSet:
+    step = StepContainer(
+        step="report",
+        name="main",
+        size=_SMALL,
+        inputs=("run",),
+        fixed={"phase": _PHASES[name], "account": "../account", "logins": "../forge"},
+        secrets=(REPORT, FORGE),
+    )
+    found = pod(
+        f"{name}-pod",
+        (step,),
+        results=("state", "reason", "comment"),
+        deadline_seconds=900,
+        workspace="64Mi",
+        account=REPORT.name,
+    )
+    if name == END:
+        # A forge may be away for a while, and nobody tells it later: half an hour of tries.
+        assert isinstance(found.retry_strategy, RetryStrategy)
+        found.retry_strategy.limit = "8"
+        found.retry_strategy.backoff = m.Backoff(duration="10s", factor=m.IntOrString(root="2"), max_duration="1h")
+    return found
