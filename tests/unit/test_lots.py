@@ -1,0 +1,57 @@
+"""Builds in a few lots that need nothing of each other."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.model.plan import ImageJob
+from pipelines.plan.lots import MOST_LOTS, closed, lots
+
+
+def job(name: str, parents: tuple[str, ...]) -> ImageJob:
+    """Return a build that stands on others."""
+    return ImageJob(
+        name=name, path=name, dockerfile="", target="", build_args=(), secret_ids=(), shared=(), exclude=(), version="",
+        platform="", key="", renews="", moment=0, pins=(), parents=parents,
+    )  # fmt: skip
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> list[ImageJob]:
+    """Give builds, parents before children."""
+    names = [f"i{number}" for number in range(draw(st.integers(0, 25)))]
+    found = []
+    for number, name in enumerate(names):
+        some = st.lists(st.sampled_from(names[:number]), max_size=2, unique=True) if number else st.just([])
+        found.append(job(name, tuple(draw(some))))
+    return found
+
+
+@given(jobs())
+def test_a_lot_needs_no_other_lot(found: list[ImageJob]) -> None:
+    """Every image is in one lot, after its parents; there are no more lots than pods, and none is empty."""
+    made = lots([found])
+    assert sorted(name for lot in made for name in lot) == sorted(one.name for one in found)
+    assert len(made) <= MOST_LOTS
+    assert all(made)
+    place = {name: (number, index) for number, lot in enumerate(made) for index, name in enumerate(lot)}
+    for lot in made:
+        assert {one.name for one in closed(found, lot)} == set(lot)
+    for one in found:
+        for parent in one.parents:
+            assert place[parent] < place[one.name]
+            assert place[parent][0] == place[one.name][0]
+
+
+def test_independent_images_are_spread() -> None:
+    """Whatever stands alone goes where the least is."""
+    chain = [job("a", ()), job("b", ("a",)), job("c", ("b",))]
+    alone = [job(f"x{number}", ()) for number in range(9)]
+    assert sorted(map(len, lots([chain, alone]))) == [3, 3, 3, 3]
+
+
+def test_what_an_image_stands_on_comes_along() -> None:
+    """Also what the lot was not said to hold, because it came up since."""
+    found = [job("a", ()), job("b", ("a",)), job("c", ("b",)), job("d", ("a",))]
+    assert [one.name for one in closed(found, ["c"])] == ["a", "b", "c"]
