@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from pathlib import PurePosixPath
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.model.plan import ERROR, WARNING, Finding
