@@ -148,3 +148,21 @@ def test_rollback_takes_what_was_healthy_and_is_still_there(
         assert shipway(shop, "rollback", "dev/web") == 0
         assert dev(shop) == states[0][0]
         assert "healthy" in capsys.readouterr().err
+
+
+def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """`shipway deploy` runs what is installed on a cluster: a branch, one environment, and what it wrote as JSON."""
+    shop.shop.commit({"page": "2"})
+    shop.build()
+    state = ["--state", str(shop.folder / "state")]
+    assert shipway(shop, "deploy", str(shop.shop.bare), "--environment", "dev", "--json", "--quiet", *state) == 0
+    told = json.loads(capsys.readouterr().out)
+    [target] = told["targets"]
+    assert (told["phase"], told["commit"], target["commit"]) == (
+        "Succeeded", shop.shop.head(), shop.environments.head(),
+    )  # fmt: skip
+    assert shop.digest() in dev(shop)
+    assert shipway(shop, "deploy", str(shop.shop.bare), "--branch", "main", "--quiet", *state) == 0
+    assert "dev: as it should be" in capsys.readouterr().out
+    assert shipway(shop, "deploy", str(shop.shop.bare), "--environment", "qa", "--quiet", *state) == 78
+    assert "does not deploy to qa" in capsys.readouterr().out
