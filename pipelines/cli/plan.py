@@ -7,12 +7,14 @@ import json
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.cli import options
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
-from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, PlannedChart, PlannedImage
+from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Finding, Plan, PlannedChart, PlannedImage
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
 from pipelines.plan.graph import Target
@@ -29,6 +31,8 @@ TO_DO = 10
 """Exit code where something is to be done; none of the errors' codes."""
 _ATTEMPTS = 3
 """Who plans by hand waits less than a run does."""
+_ALIKE = 3
+"""Findings of one text that are printed."""
 _COLOURS = {BUILD: "33", TAG: "33", RELEASE: "33", "blocked": "31", "different": "31", "unknown": "35"}
 
 
@@ -164,8 +168,21 @@ def _print(plan: Plan) -> None:
         write(f"\033[{code}m{line.rstrip()}\033[0m\n" if colour and code else f"{line.rstrip()}\n")
     if plan.findings:
         write("\n")
-        sys.stdout.writelines(f"{finding}\n" for finding in plan.findings)
+        sys.stdout.writelines(f"{line}\n" for line in told(plan.findings))
     write(f"\n{_summary(plan)}\n")
+
+
+def told(findings: Sequence[Finding]) -> Iterator[str]:
+    """Give the findings a line each, but those that say the same of many places only a few times: the JSON has all of them."""
+    alike = Counter((finding.rule, finding.text) for finding in findings)
+    seen: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        same = finding.rule, finding.text
+        seen[same] += 1
+        if seen[same] <= _ALIKE:
+            yield str(finding)
+        elif seen[same] == alike[same]:
+            yield f"… and {alike[same] - _ALIKE} more places: {finding.text} [{finding.rule}]"
 
 
 def _row(item: PlannedImage | PlannedChart) -> tuple[str, str, str, str, str]:
@@ -179,7 +196,7 @@ def _row(item: PlannedImage | PlannedChart) -> tuple[str, str, str, str, str]:
 def _summary(plan: Plan) -> str:
     counts = {action: sum(item.action == action for item in plan.everything) for action in (BUILD, TAG, RELEASE)}
     parts = [
-        f"{counts[BUILD]} to build in {len(plan.waves)} waves" if counts[BUILD] else "",
+        f"{counts[BUILD]} to build in {len(plan.waves)} wave{'s' * (len(plan.waves) > 1)}" if counts[BUILD] else "",
         f"{counts[TAG]} to tag" if counts[TAG] else "",
         f"{counts[RELEASE]} charts to release" if counts[RELEASE] else "",
     ]

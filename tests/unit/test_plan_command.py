@@ -72,6 +72,19 @@ def test_the_exit_code_tells_what_it_comes_to(plan: Plan, code: int) -> None:
     assert command.exit_code(plan) == code
 
 
+def test_what_is_said_of_many_places_is_printed_a_few_times() -> None:
+    """A repository of charts has hundreds of dependencies on one host."""
+    hosts = [
+        Finding(path=f"{n}/Chart.yaml", line=n, level=ERROR, rule="dependency", text="not allowed") for n in range(9)
+    ]
+    other = Finding(path="z/Chart.yaml", line=1, level=ERROR, rule="dependency", text="another")
+    assert list(command.told([*hosts, other])) == [
+        *map(str, hosts[:3]),
+        "… and 6 more places: not allowed [dependency]",
+        str(other),
+    ]
+
+
 def test_the_graph_shows_what_stands_on_what() -> None:
     """Names are quoted, so none can be read as Mermaid's own."""
     web = planned("web", "absent", "build", parents=("base",), externals=('a"b',), shared=("core",))
