@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.bench import compiling, deploying, engine, planning
 from tests.bench.chart_release import Charts, tell_bytes
 from tests.bench.clone_build_push import Scenario
+from tests.bench.impacting import APPLICATIONS, Impacting
 from tests.bench.measure import command, compare, interleave, peak_memory, save
 from tests.bench.releasing import Releasing
 from tests.registry_process import registry
@@ -139,11 +140,26 @@ def _deploy(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, obj
     yield deploying.tell(folder, options.pairs)
 
 
+def _impact(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    if not shutil.which("helm"):
+        sys.stdout.write("impact: left out, no helm on PATH\n\n")
+        return
+    run = Impacting(folder / "run")
+    title = f"impact of a chart that {APPLICATIONS} applications use, against helm template {APPLICATIONS} times"
+    yield compare(f"{title}, base rendered before", *interleave(run.change, run.ours, run.by_hand, options.pairs))
+    yield compare(
+        f"{title}, nothing rendered before", *interleave(run.forget, run.ours, run.by_hand, options.cold_pairs)
+    )
+    run.ours()
+    yield compare(f"{title}, once more", *interleave(lambda: None, run.again, run.by_hand, options.cold_pairs))
+
+
 _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
     "buildah": _buildah,
     "buildkit": _buildkit,
     "charts": _charts,
     "release": _release,
+    "impact": _impact,
     "engine": _engine,
     "compile": _compile,
     "plan": _plan,

@@ -93,14 +93,28 @@ class Impacting:
             list(pool.map(self._template, range(APPLICATIONS)))
 
     def _ours(self, at_least: int) -> None:
-        words = ["impact", self.charts.path, "--base", self.base, "--settings", self.settings, "--json"]
+        words: list[str | Path] = [
+            "impact",
+            self.charts.path,
+            "--base",
+            self.base,
+            "--settings",
+            self.settings,
+            "--json",
+        ]
         told = json.loads(command([sys.executable, "-m", "pipelines", *words], cwd=self.folder))
         if told["changed"] != APPLICATIONS or (told["rendered"] == 0) != (at_least == 0):
             raise RuntimeError(f"another impact than expected: {told['changed']} changed, {told['rendered']} rendered")
 
     def _template(self, number: int) -> None:
         values = self.environments.path / ("dev", "prod")[number % 2] / f"app-{number}" / "values.yaml"
-        words = ["template", f"app-{number}", self.charts.path / "web", "--namespace=shop", "--include-crds"]
+        words: list[str | Path] = [
+            "template",
+            f"app-{number}",
+            self.charts.path / "web",
+            "--namespace=shop",
+            "--include-crds",
+        ]
         (self.folder / f"{number}.yaml").write_text(command(["helm", *words, "--values", values]))
 
     def _values(self, number: int) -> None:
