@@ -44,7 +44,14 @@ with open("/tmp/much", "wb") as file:
     for _ in range(300):
         file.write(bytes(1 << 20))
 """
-SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+# Of the cluster's, so that a run is not held back for want of room.
+ASKED = {"cpu": "20m", "memory": "128Mi"}
+
+
+def asking(**limits: str) -> dict[str, Any]:
+    """Return values with which the pods of a run ask for little, and may use at most what is given; names with _ for -."""
+    most = {name.replace("_", "-"): amount for name, amount in limits.items()}
+    return {"resources": {"clone-build-push": {name: {"requests": ASKED, "limits": most} for name in CONTAINERS}}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +72,7 @@ class Fault:
     strike: Callable[[Target], None]
     containers: tuple[str, ...] = CONTAINERS
     """Those in which it means something of its own."""
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=asking)
     builder: str = "buildah"
     before: Callable[[str], None] = lambda _: None
     """Puts right, in a namespace, what the last one of its kind left."""
@@ -140,26 +147,22 @@ def command(variable: str) -> Callable[[Target], None]:
 
 def known() -> Mapping[str, Fault]:
     """Return the faults that can be made here, by name."""
-    standing = {"enabled": True, "persistent": False, "storageGiB": 5, "resources": SMALL}
+    standing = {"enabled": True, "persistent": False, "storageGiB": 5, "resources": {"requests": ASKED}}
     found = {
         "pod deleted": Fault(strike=delete),
         "pod evicted": Fault(strike=evict),
-        "pod evicted by its node": Fault(strike=fill_disk, values=_limited("ephemeral-storage", "200Mi")),
-        "out of memory": Fault(strike=fill_memory, values=_limited("memory", "640Mi")),
+        "pod evicted by its node": Fault(strike=fill_disk, values=asking(ephemeral_storage="200Mi")),
+        "out of memory": Fault(strike=fill_memory, values=asking(memory="384Mi")),
         "step killed": Fault(strike=kill_step),
         "Git server killed": Fault(strike=kill_git),
         "standing builder killed": Fault(
-            strike=kill_builder, values={"buildkit": standing}, builder="buildkit", before=new_builder
+            strike=kill_builder, values={**asking(), "buildkit": standing}, builder="buildkit", before=new_builder
         ),
     }
     for name, variable in (("controller killed", "SOAK_CONTROLLER"), ("registry killed", "SOAK_REGISTRY")):
         if os.environ.get(variable):
             found[name] = Fault(strike=command(variable))
     return found
-
-
-def _limited(what: str, most: str) -> dict[str, Any]:
-    return {"resources": {"clone-build-push": {name: {"limits": {what: most}} for name in CONTAINERS}}}
 
 
 def _python(target: Target, script: str) -> None:
