@@ -121,19 +121,20 @@ def _release() -> DAG:
                 arguments=arguments({**decoded, **inputs("rebuild")}),
             ),
             Task(
-                name=check.NAME,
-                template_ref=reference(check.NAME),
-                depends=arrival.ARRIVED,
-                when="{{tasks.decode.outputs.parameters.lane}} == untrusted",
-                arguments=arguments(outputs("decode", "repo", "revision", "ref")),
-            ),
-            Task(
                 name=await_healthy.NAME,
                 template_ref=reference(await_healthy.NAME),
                 depends=f"{WORK}.Succeeded",
                 # Outside of the mutex: the next push does not wait for Argo CD.
                 when=f"{{{{tasks.{WORK}.outputs.parameters.deploys}}}} > 0",
                 arguments=arguments({**outputs("decode", "repo"), **outputs(WORK, "commit")}),
+            ),
+            Task(
+                name=check.NAME,
+                template_ref=reference(check.NAME),
+                # The last of all, so that a failed `supersede` before a skipped `work` is nobody's last word.
+                depends=f"{WORK}.Skipped && {await_healthy.NAME}.Omitted",
+                when="{{tasks.decode.outputs.parameters.lane}} == untrusted",
+                arguments=arguments(outputs("decode", "repo", "revision", "ref")),
             ),
         ],
         outputs=repeated(WORK, "commit", "verdict"),
