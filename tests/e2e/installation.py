@@ -49,7 +49,8 @@ class Run:
         """The outputs of the pod that ended last."""
         pods = sorted((node for node in self.nodes if node["type"] == "Pod"), key=lambda node: str(node["name"]))
         found = pods[-1].get("outputs", {}).get("parameters", ())
-        return {parameter["name"]: parameter["value"] for parameter in found}
+        # What a pod that failed never wrote stands there without a value.
+        return {parameter["name"]: parameter["value"] for parameter in found if "value" in parameter}
 
 
 class Installation:
