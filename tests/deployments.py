@@ -22,6 +22,7 @@ from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import deploy
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
+from pipelines.steps.tagging import Tagging
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.git import Git, Resolved
@@ -137,7 +138,10 @@ class World:
         for job in (job for wave in plan.waves for job in wave):
             notes = {f"{OCI}revision": plan.commit, f"{OCI}source": SOURCE}
             names = (key_tag(job.key), tags.commit_tag(plan.commit), *filter(None, [job.version]))
-            self.push(job.name, f"{job.name} {job.key}", notes, names)
+            digest = self.push(job.name, f"{job.name} {job.key}", notes, names)
+            if job.renews:
+                image = Reference.under(self.registry, "team", job.name).with_digest(digest)
+                Tagging(registry=self.client, image=image, commit="").renew(key_tag(job.renews), job.moment)
         return sum(map(len, plan.waves))
 
     def push(self, name: str, content: str, notes: Mapping[str, str], names: tuple[str, ...]) -> str:

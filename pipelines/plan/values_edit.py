@@ -35,8 +35,6 @@ class Wanted:
     """One that names the digest and moves no more."""
     also: frozenset[str] = frozenset()
     """Other such tags."""
-    kept: frozenset[str] = frozenset()
-    """Digests and tags that may stay where they stand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +65,11 @@ class Place:
     """The scalars `tag` and `digest` of a mapping."""
 
     def names(self, wanted: Wanted) -> bool:
-        """Whether it names what is wanted, or what may stay: where a digest stands, that alone decides."""
+        """Whether it names what is wanted: where a digest stands, that alone decides."""
         if self.digest:
-            return self.digest == wanted.digest or self.digest in wanted.kept
+            return self.digest == wanted.digest
         tag = self.parts.get("tag")
-        return (self.tag in wanted.also or self.tag in wanted.kept) and (tag is None or tag.tag == _STR)
+        return self.tag in wanted.also and (tag is None or tag.tag == _STR)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,14 @@ Not from the run: one that comes late, or twice, writes what the head is to have
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from pipelines.errors import Misuse, Refused, ShipwayError, Transient
+from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
 from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
@@ -36,10 +36,6 @@ class State:
     declared: Declared
     plan: Plan
     place: Place
-    at: Callable[[str], State] = field(repr=False)
-    """The state of another commit of the repository."""
-    is_salted: bool
-    """Whether the run asked for builds though nothing changed."""
 
     @property
     def commit(self) -> str:
@@ -71,42 +67,19 @@ class State:
         Raises Refused for a digest that the registry lost, Transient.
         """
         found = self.published
-        places = {
-            (place.image, place.digest or place.tag)
+        stale = {
+            place.image
             for text in texts
             for place in text.places
             if place.image in found and place.digest != found[place.image].digest
         }
-        return {
-            address: self._wanted(address, {v for a, v in places if a == address}) for address in {a for a, _ in places}
-        }
+        return {address: self._wanted(address) for address in sorted(stale)}
 
-    def _wanted(self, address: str, standing: set[str]) -> Wanted:
+    def _wanted(self, address: str) -> Wanted:
         item = self.published[address]
-        client = self.place.observer.client
         version = self.declared.configuration.image(item.path).version
-        new = wanted(client, Reference.parse(address).with_digest(item.digest), (version, key_tag(item.key)))
-        if self.is_salted:
-            return new
-        return replace(new, kept=frozenset(name for name in standing if name and self._is_rebuilt(item, address, name)))
-
-    def _is_rebuilt(self, item: PlannedImage, address: str, name: str) -> bool:
-        """Whether a digest or a tag names what was built again from all that decides this image: by age, or by hand.
-
-        Such a build is newer than the one that the key names, which a run that does not ask for it must not bring back.
-        """
-        client = self.place.observer.client
-        commit = source_of(client, address, name)
-        # What the head itself was built for is newer than all that earlier commits were.
-        if not commit or (commit != self.commit and source_of(client, address, item.digest) == self.commit):
-            return False
-        try:
-            then = self.at(commit).plan
-        except Transient:
-            raise
-        except ShipwayError:
-            return False  # a commit that is gone: force-pushed away
-        return any(other.name == item.name and other.key == item.key for other in then.images)
+        image = Reference.parse(address).with_digest(item.digest)
+        return wanted(self.place.observer.client, image, (version, key_tag(item.key)))
 
 
 @dataclass(kw_only=True)
@@ -157,14 +130,7 @@ class Reader(AbstractContextManager["Reader"]):
                 rebuild=self.rebuild,
             )
             plan = planning.of(declared, request, self.place, work)
-            self._states[commit] = State(
-                url=self.url,
-                declared=declared,
-                plan=plan,
-                place=self.place,
-                at=self.at,
-                is_salted=bool(self.rebuild or self.max_age),
-            )
+            self._states[commit] = State(url=self.url, declared=declared, plan=plan, place=self.place)
         return self._states[commit]
 
 
