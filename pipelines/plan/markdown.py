@@ -11,6 +11,10 @@ from collections.abc import Iterable, Sequence
 # Colours and cursor movements of terminals (ECMA-48), the controls, and what turns the direction of writing.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_FENCE = re.compile(r" {0,3}(`{3,})([a-z]*)[ \t]*")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)[^`]*(?<!`)\1(?!`)")
+_DETAILS = re.compile(r"</?(?:details|summary)>")
+_MEANING = re.compile(r"[@<>\[\]`\\]|://|^ {0,3}~~~|^(?: {4}|\t)|www\.", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
@@ -34,6 +38,26 @@ def fenced(lines: Iterable[str]) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"
+
+
+def tame(text: str) -> str:
+    """Return Markdown that a pod of an untrusted run made, as code as a whole where it means more than it should.
+
+    Outside of code it may have emphasis, lists, headings and details, and neither links, images, other HTML nor names to tell.
+    """
+    outside, fence = [], ""
+    for line in text.split("\n"):
+        ticks = _FENCE.fullmatch(line)
+        if fence:
+            if ticks and len(ticks[1]) >= len(fence) and not ticks[2]:
+                fence = ""
+        elif ticks:
+            fence = ticks[1]
+        else:
+            outside.append(_CODE.sub("", _DETAILS.sub("", line)))
+    if not fence and not any(_MEANING.search(line) for line in outside) and plain(text) == text:
+        return text
+    return fenced(text.split("\n"))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -30,7 +30,7 @@ _KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
 )
 # A line of a key whose first line is out of sight; a digest has hexadecimal digits alone.
-_KEY_LINE = re.compile(r"^(?![0-9a-f]*$)[A-Za-z0-9+/]{60,}={0,2}$", re.MULTILINE)
+_KEY_LINE = re.compile(r"^(?![0-9a-f]*$)[A-Za-z0-9+/]{60,76}={0,2}$", re.MULTILINE)
 _AFTER = re.compile(
     r"(?P<before>\b(?:authorization|proxy-authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:(?:basic|bearer|token)\s{1,4})?"
     r"|(?:passwo?r?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"

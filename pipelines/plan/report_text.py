@@ -12,10 +12,10 @@ from pipelines.plan.markdown import code, fenced
 from pipelines.plan.masking import masked
 
 _WORDS = {"success": "done", "failure": "failed", "error": "did not come to an end", "pending": "running"}
-_MOST_ROWS = 60
-_MOST_BLOCKS = 10
-_MOST_LINES = 25
-_LONGEST_LINE = 300
+_MOST_ROWS = 40
+_MOST_BLOCKS = 8
+_MOST_LINES = 20
+_LONGEST_LINE = 240
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._/:+-]+")
 
 
@@ -58,16 +58,16 @@ def comment(
 
 
 def impact(page: str, *, room: int) -> str:
-    """Return what the step `impact` tells, which is Markdown without secrets, or its first line where there is no room for all."""
-    text = page.strip()
+    """Return what the step `impact` tells, which is Markdown without secrets, or its first line where there is no room for all.
+
+    The pod that wrote it rendered what a stranger may have written, so it is looked at once more.
+    """
+    text = masked(page.strip())
     if not text:
         return ""
-    whole = f"### In the environments\n\n{text}"
-    return (
-        whole
-        if len(whole) <= room
-        else f"### In the environments\n\n{text.splitlines()[0][:300]} `shipway impact` shows it."
-    )
+    whole = f"### In the environments\n\n{markdown.tame(text)}"
+    first = f"### In the environments\n\n{code(text.splitlines()[0], most=300)}; `shipway impact` shows it."
+    return whole if len(whole) <= room else first
 
 
 def _row(part: Part) -> tuple[str, str, str, str]:

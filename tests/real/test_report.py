@@ -259,7 +259,8 @@ def test_where_there_is_nobody_to_tell_nothing_fails(api: Cluster, forge: ForgeS
 def test_a_forge_that_is_away_is_tried_again_later(
     api: Cluster, forge: ForgeServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forge_login.connect, "__kwdefaults__", {**forge_login.connect.__kwdefaults__, "timing": FAST})
+    given = {**(forge_login.connect.__kwdefaults__ or {}), "timing": FAST}
+    monkeypatch.setattr(forge_login.connect, "__kwdefaults__", given)
     put(api, phase="Succeeded")
     forge.lie("POST", "statuses", said(503, "maintenance"))
     with pytest.raises(Transient):

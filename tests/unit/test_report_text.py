@@ -70,10 +70,11 @@ def test_nothing_from_outside_is_read_as_markdown(name: str, why: str, lines: li
 
 
 def test_a_comment_is_bounded() -> None:
-    many = tuple(part(f"image-{number}", FAILED, "x" * 999, ("y" * 9999,) * 99) for number in range(200))
+    many = tuple(part(f"image-{number}", FAILED, "x " * 500, ("y " * 5000,) * 99) for number in range(200))
     text = comment(outcome(*many, left_out=7))
-    assert len(text) < 60_000
-    assert "and 147 more, which are to be seen in the run" in text
+    assert 40_000 < len(text) < 61_000
+    outside_code(text)
+    assert "and 167 more, which are to be seen in the run" in text
 
 
 def test_a_failed_run_is_told_in_a_line() -> None:
@@ -126,3 +127,12 @@ def test_the_impact_stands_in_the_comment_where_there_is_room() -> None:
     assert report_text.impact("2 changed.\n\nmore\n", room=1000).endswith("2 changed.\n\nmore")
     short = report_text.impact("2 changed.\n" + "x" * 500, room=100)
     assert "`shipway impact` shows it." in short
+
+
+def test_a_page_of_an_untrusted_pod_is_markdown_only_as_long_as_it_is_tame() -> None:
+    page = "**1 application of 2 changed**, in dev.\n\n### `dev/shop`\n<details>\n```diff\n-@team <a>\n```\n</details>\n- `a`"
+    assert report_text.impact(page, room=5000) == f"### In the environments\n\n{page}"
+    wild = ("hello @team", "[x](y)", "![x](y)", "<img src=x>", "http://e.example", "```\nopen", "a\n    @x", "``a` @b")
+    for text in wild:
+        shown = report_text.impact(f"{page}\n{text}", room=5000)
+        assert shown.startswith("### In the environments\n\n````text\n**1 application")
