@@ -22,8 +22,8 @@ ROOTLESS = {
     "appArmorProfile": {"type": "Unconfined"},
 }
 USER = {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
-# What `build` of clone-build-push may use.
-RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "4", "memory": "8Gi"}}
+# What `build` of clone-build-push may use; they ask for less, so that a small node has room for all that is compared.
+RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "4", "memory": "8Gi"}}
 BUILD = """
 buildctl --addr "$1" build --frontend dockerfile.v0 --local "context=$2" --local "dockerfile=$2" \
   --output "type=image,name=$3,push=true,registry.insecure=true" ${4:+\
