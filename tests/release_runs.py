@@ -37,7 +37,8 @@ Run = Generator[str, None, None]
 
 def small_image(checkout: Checkout, work: Path, item: ImageJob) -> Built:
     """Make an image that differs when the files of its context or its bases do."""
-    content = hashlib.sha256()
+    # What a RUN step fetches may be another thing with each key that asks for it anew.
+    content = hashlib.sha256(item.key.encode())
     context = work / "source" / checkout.path
     for path in sorted(path for path in context.rglob("*") if path.is_file()):
         content.update(f"{path.relative_to(context)} {path.read_text()}\n".encode())

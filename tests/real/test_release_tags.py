@@ -85,6 +85,23 @@ def test_a_nightly_run_at_an_unchanged_head(releases: Releases, history: History
     assert releases.plan(commit, MAIN).to_do == 0
 
 
+def test_what_was_built_again_on_purpose_stays(releases: Releases, history: History) -> None:
+    """The next run, which asks for nothing, finds nothing to do; a push of something else keeps the newer image, as a new branch does."""
+    first = pushed(history, 1)
+    releases.finish(first, MAIN)
+    old = releases.images.tags("web")["main"]
+    releases.finish(first, MAIN, rebuild=("web",))
+    new = releases.images.tags("web")["main"]
+    assert releases.plan(first, MAIN).to_do == 0
+    second = history.commit({**tree(1), "README.md": "other"}, first)
+    for ref in (MAIN, "refs/heads/next"):
+        history.push(ref, second)
+        releases.finish(second, ref)
+        assert releases.plan(second, ref).to_do == 0
+    found = releases.images.tags("web")
+    assert found["main"] == found["next"] == new != old
+
+
 def test_a_run_of_a_branch_and_one_of_a_tag_at_once(releases: Releases, history: History) -> None:
     """Whichever builds first, all tags name one image."""
     commit = pushed(history, 1)
