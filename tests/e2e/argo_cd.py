@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +82,21 @@ class ArgoCd:
         """Commit what is staged, tell Argo CD of it as a webhook would, and return the commit."""
         commit = self.repository.commit()
         if self.applications():
-            words = ("-l", f"shipway/environment={self.name}", "--overwrite", "argocd.argoproj.io/refresh=normal")
-            kubectl(NAMESPACE, "annotate", "applications", *words)
+            self.refresh()
         return commit
 
-    def install(self, **environment: Any) -> None:
+    def refresh(self) -> None:
+        """Tell Argo CD of a push as a webhook would."""
+        words = ("-l", f"shipway/environment={self.name}", "--overwrite", "argocd.argoproj.io/refresh=normal")
+        kubectl(NAMESPACE, "annotate", "applications", *words)
+
+    def install(self, observers: Sequence[Mapping[str, str]] = (), **environment: Any) -> None:
         """Install the chart with this one environment."""
         given = {
             "repository": self.address,
             "charts": {"registry": self.registry, "plainHttp": True},
             "requeueSeconds": 5,
+            "observers": list(observers),
             "environments": [
                 {
                     "name": self.name,

@@ -1,0 +1,199 @@
+"""The whole circle on a cluster: a commit to an application's source, and at the end a pod that runs it, and the commit knows.
+
+Runs are started as events start them, and Argo CD is told of a push as a webhook tells it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import argo_cd
+from tests.e2e.argo_cd import ArgoCd, state
+from tests.e2e.installation import Installation, Run
+from tests.e2e.place import Place, kubectl, lacking
+from tests.forge_server import TOKEN, ForgeServer, forge_server
+from tests.git_repositories import Repository
+from tests.git_server import GitServer
+
+DOCKERFILE = 'FROM shipway.local/busybox:static\nCOPY text /text\nCMD ["sleep", "100000"]\n'
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: {{ .Release.Name }}}
+spec:
+  progressDeadlineSeconds: 15
+  selector: {matchLabels: {app: {{ .Release.Name }}}}
+  template:
+    metadata: {labels: {app: {{ .Release.Name }}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: web
+          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}@{{ .Values.image.digest }}"
+          readinessProbe: {exec: {command: [cat, /text]}, periodSeconds: 1}
+"""
+
+
+@dataclass
+class Circle:
+    """A repository with an image and its chart, an environment that follows it, and the forge that both are at."""
+
+    installation: Installation
+    argo: ArgoCd
+    forge: ForgeServer
+    shop: Repository
+    url: str
+    settings: Path
+    times: list[tuple[str, float]] = field(default_factory=list)
+
+    def write(self, text: str, dockerfile: str = DOCKERFILE) -> str:
+        """Commit a change of the application's source, and return the commit."""
+        self.shop.write("web/Dockerfile", dockerfile).write("web/text", text)
+        self.times = [("commit", time.monotonic())]
+        return self.shop.commit(text)
+
+    def release(self, *, succeeds: bool = True) -> Run:
+        """Do what a push of the branch starts: build, release, deploy, and wait for Argo CD, which is told of the push."""
+        name = self.installation.start("release", repo=self.url, revision="main", ref="refs/heads/main")
+        run = self.installation.until(name, lambda run: any(n["displayName"] == "await-healthy" for n in run.nodes))
+        self.mark("released and deployed")
+        self.argo.refresh()
+        run = self.installation.until(name, lambda run: run.phase in {"Succeeded", "Failed", "Error"})
+        assert (run.phase == "Succeeded") is succeeds, self.installation.story(run)
+        self.mark("Argo CD has it" if succeeds else "told as broken")
+        return run
+
+    def mark(self, what: str) -> None:
+        """Note the time of something."""
+        self.times.append((what, time.monotonic()))
+
+    def tell(self, title: str) -> None:
+        """Write what took how long since the commit."""
+        sys.stderr.write(
+            f"{title}\n" + "".join(f"  {at - self.times[0][1]:6.1f} s  {what}\n" for what, at in self.times)
+        )
+
+    def shipway(self, *words: str) -> Any:
+        """Run a command with this deployment's settings, and return what it printed as JSON."""
+        argv = [sys.executable, "-m", "pipelines", *words, "--settings", str(self.settings), "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=self.settings.parent)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def running(self) -> set[str]:
+        """Return the digests of the pods that are ready, as the node says."""
+        pods = json.loads(kubectl(self.argo.namespace, "get", "pods", "-l", "app=web", "-o", "json"))["items"]
+        return {
+            status["imageID"].rpartition("@")[2]
+            for pod in pods
+            for status in pod["status"].get("containerStatuses", ())
+            if status["ready"] and "deletionTimestamp" not in pod["metadata"]
+        }
+
+
+@pytest.fixture
+def circle(installation: Installation, where: Place, git: GitServer, tmp_path: Path) -> Iterator[Circle]:
+    """Give a repository, an environment and a forge that know each other; they end with the test."""
+    if why := lacking() or argo_cd.lacking():
+        pytest.skip(why)
+    argo = ArgoCd(where, installation.namespace, git, f"circle-{secrets.token_hex(3)}")
+    argo.registry = f"{where.registry}/{installation.namespace}/charts"
+    shop = Repository(git.root / "team" / "shop")
+    for repository in (shop, argo.repository):
+        # Deployments push to both, and their working trees are the tests'.
+        repository.git("config", "http.receivepack", "true")
+        repository.git("config", "receive.denyCurrentBranch", "updateInstead")
+    shop.write("shipway.yaml", f"deploy:\n  charts: commit\n  environments: {{{argo.name}: commit}}\n")
+    shop.write("charts/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 0.1.0\n")
+    image = f"{where.registry}/{installation.namespace}/web"
+    shop.write("charts/web/values.yaml", f'image:\n  repository: {image}\n  tag: ""\n  digest: ""\n')
+    shop.write("charts/web/templates/web.yaml", DEPLOYMENT)
+    argo.repository.write(
+        f"{argo.name}/web/config.yaml", f"chart: web\nversion: 0.1.0\nnamespace: {installation.namespace}\n"
+    )
+    argo.repository.write(f"{argo.name}/web/values.yaml", "# nothing of its own\n").commit()
+    url = f"{git.url}/team/shop"
+    with forge_server("gitea", host=where.host) as forge:
+        host = git.url.partition("://")[2]
+        kubectl(
+            installation.namespace,
+            "create",
+            "secret",
+            "generic",
+            "shipway-forge",
+            f"--from-literal={host.replace(':', '_')}.token={TOKEN}",
+        )
+        plain = f"{where.registry}, {host}, {forge.address}"
+        installation.configure(
+            environments=argo.address,
+            forges=f"{host}=gitea+{forge.base}",
+            plain_http=plain,
+            deploy_author="E2E <e2e@example.org>",
+        )
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(
+            json.dumps(
+                {
+                    **installation.settings,
+                    "environments": argo.address,
+                    "plain-http": plain,
+                    "deploy-author": "E2E <e2e@example.org>",
+                }
+            )
+        )
+        yield Circle(installation, argo, forge, shop, url, settings)
+    argo.remove()
+
+
+def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
+    """The pod runs the commit's digest and the commit says so; a broken image leaves the last good one, and a rollback mends it."""
+    context = f"shipway/{circle.argo.name}"
+    circle.write("first")
+    circle.argo.install(
+        sync={"stages": False},
+        observers=[{"namespace": circle.installation.namespace, "name": "shipway-await-healthy"}],
+    )
+    # A commit's run writes its digest into the chart; that commit's run releases the chart, and moves the environment to it.
+    circle.release()
+    circle.release()
+
+    good = circle.write("second")
+    circle.release()
+    circle.release()
+    (row,) = circle.shipway("where", good)
+    digest = row["images"][0]["digest"]
+    assert (row["state"]["sync"], row["state"]["health"], row["images"][0]["runs"]) == ("Synced", "Healthy", True)
+    assert circle.running() == {digest}
+    assert circle.forge.states(good, context)[-1] == "success"
+    circle.mark("the pod runs it, and the commit says so")
+    circle.tell("a commit's whole circle")
+    commits = circle.shop.git("rev-list", "--count", "HEAD")
+    circle.release()
+    assert circle.shop.git("rev-list", "--count", "HEAD") == commits, (
+        "a deployment that had nothing to write wrote something"
+    )
+
+    bad = circle.write("third", DOCKERFILE.replace('"sleep", "100000"', '"false"'))
+    circle.release()
+    circle.release(succeeds=False)
+    circle.tell("a commit whose image does not run")
+    assert circle.forge.states(bad, context)[-1] == "failure"
+    assert circle.running() == {digest}
+
+    circle.times = [("rollback", time.monotonic())]
+    circle.shipway("rollback", "web", "--environment", circle.argo.name)
+    circle.argo.refresh()
+    circle.argo.until("web", lambda item: state(item) == ("Synced", "Healthy"))
+    assert circle.running() == {digest}
+    circle.mark("Synced and Healthy")
+    circle.tell("a rollback")
