@@ -27,6 +27,7 @@ from tests.git_server import GitServer
 
 DOCKERFILE = 'FROM shipway.local/busybox:static\nCOPY text /text\nCMD ["sleep", "100000"]\n'
 DEPLOYMENT = """\
+{{- if .Values.image.digest }}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: {{ .Release.Name }}}
@@ -41,6 +42,7 @@ spec:
         - name: web
           image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}@{{ .Values.image.digest }}"
           readinessProbe: {exec: {command: [cat, /text]}, periodSeconds: 1}
+{{- end }}
 """
 
 
@@ -158,16 +160,12 @@ def circle(installation: Installation, where: Place, git: GitServer, tmp_path: P
 def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
     """The pod runs the commit's digest and the commit says so; a broken image leaves the last good one, and a rollback mends it."""
     context = f"shipway/{circle.argo.name}"
-    circle.write("first")
     circle.argo.install(
         sync={"stages": False},
         observers=[{"namespace": circle.installation.namespace, "name": "shipway-await-healthy"}],
     )
-    # A commit's run writes its digest into the chart; that commit's run releases the chart, and moves the environment to it.
-    circle.release()
-    circle.release()
-
-    good = circle.write("second")
+    good = circle.write("good")
+    # This commit's run writes its digest into the chart; that commit's run releases the chart, and moves the environment to it.
     circle.release()
     circle.release()
     (row,) = circle.shipway("where", good)
@@ -177,13 +175,8 @@ def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
     assert circle.forge.states(good, context)[-1] == "success"
     circle.mark("the pod runs it, and the commit says so")
     circle.tell("a commit's whole circle")
-    commits = circle.shop.git("rev-list", "--count", "HEAD")
-    circle.release()
-    assert circle.shop.git("rev-list", "--count", "HEAD") == commits, (
-        "a deployment that had nothing to write wrote something"
-    )
 
-    bad = circle.write("third", DOCKERFILE.replace('"sleep", "100000"', '"false"'))
+    bad = circle.write("bad", DOCKERFILE.replace('"sleep", "100000"', '"false"'))
     circle.release()
     circle.release(succeeds=False)
     circle.tell("a commit whose image does not run")
