@@ -22,7 +22,7 @@ from tests.git_server import GitServer
 from tests.shipway_process import Images
 from tests.unit.test_simulate import PAYLOADS
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 1200.0
 ZEROS = "0" * 40
 
 
@@ -43,9 +43,18 @@ class Shop:
             body | {"ref": ref, "before": before, "after": head, "repository": body["repository"] | own}
         ).encode()
 
+    def payload(self, name: str, **changes: Any) -> bytes:
+        """Return a saved payload as of this repository, after changes."""
+        body = json.loads((PAYLOADS / f"{name}.json").read_text())
+        own = {"id": 31, "full_name": "team/shop", "clone_url": f"{self.git.url}/team/shop"}
+        return json.dumps({**body, "repository": body["repository"] | own, **changes}).encode()
+
     def tell(self, ref: str, head: str) -> str:
         """Send a signed push, and return the name of its run once it is there."""
-        body = self.push(ref, head)
+        return self.send(self.push(ref, head))
+
+    def send(self, body: bytes) -> str:
+        """Send a body, signed, and return the name of its run once it is there."""
         [made] = self.events.simulated(Source.GITEA, body)
         assert self.events.send(Source.GITEA, body) == 200
         name = str(made["metadata"]["name"])

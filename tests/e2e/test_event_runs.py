@@ -22,7 +22,7 @@ from tests.e2e.shop import PATIENCE_SECONDS, Shop
 def shop(where: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Give the whole chart with events, before a repository of one image of a single file."""
     folder = tmp_path_factory.mktemp("served")
-    with shops.opened(where, f"shipway-runs-{secrets.token_hex(3)}", folder) as found:
+    with shops.opened(where, f"shipway-runs-{secrets.token_hex(3)}", folder, maintainers="ada") as found:
         yield found
 
 
@@ -115,6 +115,23 @@ def pretend_pending(shop: Shop, like: str) -> str:
     return name
 
 
+def test_a_strangers_pull_request_waits_for_a_maintainer(shop: Shop) -> None:
+    """A fork's pull request does nothing; `/ok-to-test` for its commit has it checked, and nothing is published; for another, nothing."""
+    fork = shop.repository.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
+    shop.repository.git("update-ref", "refs/pull/5/head", fork)
+    pull = json.loads(shop.payload("gitea-fork-pull-request"))["pull_request"]
+    pull["head"]["sha"] = fork
+    ended = shop.ended(shop.send(shop.payload("gitea-fork-pull-request", pull_request=pull)))
+    assert (ended.phase, told(ended, "lane")) == ("Succeeded", "ignored")
+    assert {node.get("templateName") for node in ended.nodes if node["type"] == "Pod"} == {"decode"}
+    issue = {"number": 5, "pull_request": {"url": "x"}}
+    for commit, lane in ((shop.repository.git("rev-parse", "main"), "ignored"), (fork, "untrusted")):
+        comment = {"id": secrets.randbelow(10**6), "user": {"login": "ada"}, "body": f"/ok-to-test {commit}"}
+        ended = shop.ended(shop.send(shop.payload("github-comment-ok-to-test", issue=issue, comment=comment)))
+        assert (ended.phase, told(ended, "lane")) == ("Succeeded", lane), shop.installation.story(ended)
+    assert shop.digest(f"git-{fork}") == ""
+
+
 def test_the_night_finds_what_no_webhook_told_of(shop: Shop) -> None:
     """A branch and a tag that were pushed unheard are published by the night's runs, once; a second attempt starts nothing more."""
     missed = shop.repository.write("page/page", secrets.token_hex(4)).commit()
@@ -146,19 +163,32 @@ def test_a_person_is_never_stopped(shop: Shop) -> None:
 
 def test_awkward_names_are_built_or_refused(shop: Shop) -> None:
     """What means something to a shell, to Argo or to a label arrives byte for byte in its own run, or is refused; nothing is executed."""
-    names = ["a/b", "a-b", "$(id)", "`id`", "';x;#", "--upload-pack=x", "feat@1", "ä<&>\u2028", "x" * 200]
+    built = ["$(id)", "a/b"]
+    names = ["a-b", "`id`", "';x;#", "--upload-pack=x", "feat@1", "ä<&>\u2028", "x" * 200, *built]
     refused = ["{{=1+1}}", "{{workflow.uid}}", '"}],"args":["x', "..", "x" * 999]
     head = shop.repository.write("page/$(id) {{workflow.uid}} ;ä", secrets.token_hex(4)).commit()
     for name in names:
         shop.repository.git("update-ref", f"refs/heads/{name}", head)
     runs = {name: shop.tell(f"refs/heads/{name}", head) for name in (*names, *refused)}
     assert len(set(runs.values())) == len(runs)
-    ended = {name: shop.ended(run) for name, run in runs.items()}
     for name in names:
-        assert told(ended[name], "ref") == f"refs/heads/{name}"
-        assert told(ended[name], "lane") == "untrusted", shop.installation.story(ended[name])
-        assert BY_ANNOTATION not in notes(ended[name])
+        shop.until(lambda run=runs[name]: checked(shop.installation.look(run)))  # type: ignore[misc]
+        found = shop.installation.look(runs[name])
+        assert (told(found, "ref"), told(found, "lane")) == (f"refs/heads/{name}", "untrusted")
+        if name not in built:  # what comes then is the same for all
+            patch = json.dumps({"spec": {"shutdown": "Terminate"}})
+            kubectl(shop.installation.namespace, "patch", "workflow", runs[name], "--type=merge", "-p", patch)
     for name in refused:
-        assert ended[name].phase == "Failed", name
-        assert any("(exit code 3)" in message for message in ended[name].attempts), (name, ended[name].attempts)
+        ended = shop.ended(runs[name])
+        assert ended.phase == "Failed", name
+        assert any("(exit code 3)" in message for message in ended.attempts), (name, ended.attempts)
+    for name in built:
+        ended = shop.ended(runs[name])
+        assert ended.phase == "Succeeded", shop.installation.story(ended)
+    assert not any(BY_ANNOTATION in notes(shop.installation.look(run)) for run in runs.values())
     assert not any(shop.digest(tag) for tag in (f"git-{head}", "a-b"))
+
+
+def checked(run: Run) -> bool:
+    """Whether a run has come so far as its check's plan."""
+    return any(node["displayName"] == "check" and node["type"] == "DAG" for node in run.nodes)
