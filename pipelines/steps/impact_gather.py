@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.environments import Application, Environments
+from pipelines.model.environments import Application
 from pipelines.model.impact import Gathered, Rendering, Touched
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.plan import environments, lanes
-from pipelines.plan.git_tree import File, GitTree
+from pipelines.plan import lanes
+from pipelines.steps import declared_environments
 from pipelines.steps.arguments import (
     CaFile,
     ChartHosts,
@@ -34,6 +34,7 @@ from pipelines.steps.arguments import (
 )
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.check_out import make_room
+from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
 from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git, Resolved
@@ -43,17 +44,8 @@ from pipelines.tools.layout import Layout
 EVERYBODY = "everybody"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """An environments repository at one commit, with the ids and contents of its values files."""
-
-    commit: str
-    found: Environments
-    values: dict[str, bytes]
-
-    def by_place(self) -> dict[str, Application]:
-        """Return the applications by folder."""
-        return {item.folder: item for item in self.found.applications}
+def _by_place(declared: Declared) -> dict[str, Application]:
+    return {item.folder: item for item in declared.found.applications}
 
 
 def impact_gather(
@@ -108,15 +100,15 @@ def impact_gather(
         head = git.resolve(url, Revision(revision))
         against = git.resolve(url, Revision(base or "HEAD"))
         shared = git.merge_base(url, head.commit, against.commit, Path(work) / "history") or against.commit
-        gatherer = _Gatherer(git=git, charts=charts, folder=folder, work=Path(work))
+        gatherer = _Gatherer(charts=charts, folder=folder)
         own = not environments_repository or lanes.place(url) == lanes.place(RepositoryUrl(environments_repository))
         before, after = Resolved(commit=shared, ref=""), Resolved(commit=head.commit, ref=head.ref)
         if own:
-            old, new = gatherer.declared(url, before), gatherer.declared(url, after)
+            old, new = declared_environments.read(git, url, before), declared_environments.read(git, url, after)
             touched, untouched = gatherer.by_config(old, new)
         else:
             where = RepositoryUrl(environments_repository)
-            new = gatherer.declared(where, git.resolve(where, Revision(environments_branch or "HEAD")))
+            new = declared_environments.read(git, where, git.resolve(where, Revision(environments_branch or "HEAD")))
             touched, untouched = gatherer.by_charts(
                 new, url, charts.of_commit(url, before), charts.of_commit(url, after)
             )
@@ -136,33 +128,16 @@ def impact_gather(
 
 @dataclass(frozen=True, kw_only=True)
 class _Gatherer:
-    git: Git
     charts: ImpactCharts
     folder: Path
-    work: Path
-
-    def declared(self, url: RepositoryUrl, resolved: Resolved) -> Declared:
-        """Return what an environments repository declares at a commit."""
-        place = Path(tempfile.mkdtemp(dir=self.work))
-        repository = self.git.fetch(url, resolved, place / "git", with_files=False)
-        entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-        configs = set(environments.wanted(entries))
-        beside = {f"{path.rpartition('/')[0]}/{environments.VALUES}" for path in configs} & entries.keys()
-        wanted = [entries[path] for path in sorted(configs | beside)]
-        self.git.fetch_files(repository, (entry.id for entry in wanted))
-        contents = repository.contents(wanted)
-        tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
-        return Declared(
-            commit=resolved.commit, found=environments.read(tree), values={path: contents[path] for path in beside}
-        )
 
     def by_config(self, before: Declared, after: Declared) -> tuple[list[Touched], int]:
         """Return the applications whose own files differ between two commits, and how many do not."""
-        old, new = before.by_place(), after.by_place()
+        old, new = _by_place(before), _by_place(after)
         touched, untouched = [], 0
         for place in sorted(old.keys() | new.keys()):
             one, other = old.get(place), new.get(place)
-            same = one == other and before.values.get(_values(one)) == after.values.get(_values(other))
+            same = one == other and before.values_of(one) == after.values_of(other)
             if same:
                 untouched += 1
                 continue
@@ -211,7 +186,7 @@ class _Gatherer:
 
     def _rendering(self, item: Application, declared: Declared, chart: tuple[str, str]) -> Rendering:
         digest, version = chart
-        data = declared.values.get(item.values, b"")
+        data = declared.values_of(item)
         name = hashlib.sha256(data).hexdigest() if data else ""
         if name:
             (self.folder / "values" / f"{name}.yaml").write_bytes(data)
@@ -235,10 +210,6 @@ def _touched(item: Application | None, before: Rendering | None, after: Renderin
         after=after,
         fault="; ".join(dict.fromkeys(faults)),
     )
-
-
-def _values(item: Application | None) -> str:
-    return item.values if item else ""
 
 
 def _place(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:

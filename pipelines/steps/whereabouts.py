@@ -13,28 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
-from pipelines.model.environments import Application, Environments
+from pipelines.model.environments import Application
 from pipelines.model.plan import Finding
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.model.whereabouts import DeployedImage, Whereabouts
-from pipelines.plan import charts, environments, values_edit, whereabouts
-from pipelines.plan.git_tree import File, GitTree
+from pipelines.plan import charts, values_edit, whereabouts
+from pipelines.steps import declared_environments
 from pipelines.steps.chart_states import ChartRegistry
+from pipelines.steps.declared_environments import Declared
 from pipelines.tools.git import Git
 from pipelines.tools.registry import Registry
 from pipelines.tools.registry_transfer import in_parallel
 
 _OCI = "org.opencontainers.image."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """The head of an environments repository."""
-
-    commit: str
-    found: Environments
-    values: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +59,7 @@ class Finder:
     def declared(self, repository: str, branch: str) -> Declared:
         """Return the head of the environments repository; raises what Git raises."""
         url = RepositoryUrl(repository)
-        resolved = self.git.resolve(url, Revision(branch or "HEAD"))
-        with tempfile.TemporaryDirectory(prefix="shipway-where-") as folder:
-            fetched = self.git.fetch(url, resolved, Path(folder) / "git", with_files=False)
-            entries = {entry.path: entry for entry in fetched.tree(resolved.commit) if not entry.is_submodule}
-            configs = set(environments.wanted(entries))
-            beside = {f"{path.rpartition('/')[0]}/{environments.VALUES}" for path in configs} & entries.keys()
-            wanted = [entries[path] for path in sorted(configs | beside)]
-            self.git.fetch_files(fetched, (entry.id for entry in wanted))
-            contents = fetched.contents(wanted)
-        tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
-        return Declared(
-            commit=resolved.commit, found=environments.read(tree), values={path: contents[path] for path in beside}
-        )
+        return declared_environments.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
 
     def find(self, declared: Declared, live: Mapping[str, Mapping[str, Any]] | None) -> Found:
         """Return every application; `live` are the Applications of Argo CD by name, None where no cluster is asked.
@@ -120,9 +100,7 @@ class Finder:
             fault = f"{error.what}: {error.seen}"
         images: tuple[DeployedImage, ...] = ()
         try:
-            images = self._images_of(
-                item, declared.values.get(item.values, b""), defaults, state.images if state else None
-            )
+            images = self._images_of(item, declared.values_of(item), defaults, state.images if state else None)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:

@@ -1,0 +1,44 @@
+"""An environments repository at one commit, read without a checkout."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.model.environments import Application, Environments
+from pipelines.model.source import RepositoryUrl
+from pipelines.plan import environments
+from pipelines.plan.git_tree import File, GitTree
+from pipelines.tools.git import Git, Resolved
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What a commit declares, and the values beside it."""
+
+    commit: str
+    found: Environments
+    values: Mapping[str, bytes] = field(repr=False)
+    """Content of each values file by its path."""
+
+    def values_of(self, item: Application | None) -> bytes:
+        """Return the values of an application, nothing where it has none."""
+        return self.values.get(item.values, b"") if item else b""
+
+
+def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
+    """Return what a commit declares; of its files only those that say it are fetched. Raises what Git raises."""
+    with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
+        repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
+        entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
+        configs = set(environments.wanted(entries))
+        beside = {f"{path.rpartition('/')[0]}/{environments.VALUES}" for path in configs} & entries.keys()
+        wanted = [entries[path] for path in sorted(configs | beside)]
+        git.fetch_files(repository, (entry.id for entry in wanted))
+        contents = repository.contents(wanted)
+    tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
+    return Declared(
+        commit=resolved.commit, found=environments.read(tree), values={path: contents[path] for path in beside}
+    )
