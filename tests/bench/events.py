@@ -108,6 +108,7 @@ def digest(shop: Shop, pairs: int) -> dict[str, object]:
     registry = shop.installation.where.registry
     base = f"{registry}/{deployment.BASE}"
     dockerfile = DOCKERFILE.replace("{registry}/library/busybox:static", base)
+    cluster_pods.stand(shop.installation)
     shop.repository.write("page/Dockerfile", dockerfile).write("page/data/text", "some text\n" * 100_000)
     head = [ZEROS]
 
@@ -208,7 +209,6 @@ def _standing() -> Iterator[Shop]:
         with tempfile.TemporaryDirectory() as folder:
             values = {**STANDING, "imagePullPolicy": "IfNotPresent"}
             with shops.opened(where, namespace, Path(folder), values, **settings) as shop:
-                cluster_pods.stand(shop.installation)
                 kubectl(namespace, "rollout", "status", "statefulset/shipway-buildkit", "--timeout=300s")
                 yield shop
     finally:
