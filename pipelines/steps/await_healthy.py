@@ -6,14 +6,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.model.source import Revision
 from pipelines.model.whereabouts import Waited, Whereabouts
-from pipelines.plan import lanes, whereabouts
+from pipelines.plan import whereabouts
 from pipelines.plan.whereabouts import BROKEN, SETTLED
 from pipelines.steps import registries
 from pipelines.steps.arguments import (
@@ -31,11 +30,10 @@ from pipelines.steps.arguments import (
     Repo,
 )
 from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.health_status import Teller
 from pipelines.steps.signature import Arg
 from pipelines.steps.whereabouts import Finder
-from pipelines.tools import forge_login
-from pipelines.tools.forge import Forge, State, Status
-from pipelines.tools.forge_login import NoForge
+from pipelines.tools.forge import State
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
@@ -46,7 +44,6 @@ NAMESPACE = "argocd"
 _LOOK_SECONDS = 5.0
 _BROKEN_SECONDS = 60.0
 """How long an application must be broken before that is believed: pods that start in the wrong order mend themselves."""
-_CONTEXT = "shipway/{}"
 
 
 def await_healthy(
@@ -134,66 +131,6 @@ def _live(cluster: Kubernetes, path: str) -> Mapping[str, Document]:
 def mine(rows: Sequence[Whereabouts], commit: str) -> tuple[Whereabouts, ...]:
     """Return the applications that run something that was built or released from a commit."""
     return tuple(row for row in rows if commit in {*(image.revision for image in row.images), row.chart_revision})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Teller:
-    """Tells commits how their environments are, each thing once."""
-
-    commit: str
-    """Of the run that waits."""
-    repo: str
-    """Host and path of its repository."""
-    forge: Forge | None
-    told: dict[tuple[str, str], tuple[State, str]]
-    """By commit and environment."""
-
-    @classmethod
-    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, plain_http: str, ca_file: str) -> Teller:
-        """Return one that speaks to the repository's forge, or to people alone where there is none."""
-        url = RepositoryUrl(repo)
-        forge: Forge | None = None
-        try:
-            forge = forge_login.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
-        except NoForge as error:
-            _say(f"no status is written: {error.what}")
-        return cls(commit=commit, repo=lanes.place(url), forge=forge, told={})
-
-    def tell(self, environment: str, rows: Sequence[Whereabouts], state: State, text: str) -> None:
-        """Give the commits behind an environment's applications a status, if it says something new.
-
-        A deployment's own commit releases the chart that names an image: so the commit that the image was built from is told, too,
-        but for one that was told of success before, which a later change does not take back.
-        """
-        for commit in dict.fromkeys((self.commit, *self._sources(rows))):
-            key, before = (commit, environment), self.told.get((commit, environment))
-            if before is None and commit != self.commit and self._succeeded(commit, environment):
-                before = (State.SUCCESS, "")
-            if before == (state, text) or (before and before[0] is State.SUCCESS and commit != self.commit):
-                self.told[key] = before
-                continue
-            self.told[key] = (state, text)
-            _say(f"{commit[:12]} {environment} {state}: {text}")
-            if self.forge:
-                status = Status(context=_CONTEXT.format(environment), state=state, description=text)
-                self.forge.set_status(commit, status)
-
-    def _sources(self, rows: Sequence[Whereabouts]) -> list[str]:
-        """Return the commits of this repository that the applications' images were built from."""
-        images = (image for row in rows for image in row.images if image.revision and image.source)
-        return [image.revision for image in images if _place(image.source) == self.repo]
-
-    def _succeeded(self, commit: str, environment: str) -> bool:
-        status = self.forge.status(commit, _CONTEXT.format(environment)) if self.forge else None
-        return status is not None and status.state is State.SUCCESS
-
-
-def _place(source: str) -> str:
-    """Return host and path of the repository that a label names; nothing for one that names none."""
-    try:
-        return lanes.place(RepositoryUrl(source))
-    except Misuse:
-        return ""
 
 
 def wait(

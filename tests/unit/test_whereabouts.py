@@ -12,7 +12,7 @@ from pipelines.model.whereabouts import DeployedImage, LiveState, Whereabouts
 from pipelines.plan import whereabouts
 from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
 from pipelines.steps import await_healthy
-from pipelines.steps.await_healthy import Teller
+from pipelines.steps.health_status import Teller
 from pipelines.tools.forge import State
 
 COMMIT, OTHER, SOURCE = "a" * 40, "b" * 40, "c" * 40
