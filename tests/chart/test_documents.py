@@ -18,6 +18,8 @@ pytestmark = pytest.mark.helm
 each_values = pytest.mark.parametrize("values", VALUES)
 BUILDERS = {"clone-build-push/clone-build-push": "build", "shipway-buildkit": "buildkitd", "shipway-test": "check"}
 """By pod, the container that may be a rootless builder."""
+ALWAYS = {"shipway-buildkit": "buildkitd", "check/try-images": "main"}
+"""Those that are one wherever builds run: what a pull request declares is built in its own pod."""
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -66,7 +68,7 @@ def test_containers_have_no_more_rights_than_they_need(values: str) -> None:
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert not [path for path, _ in walk(pod) if "host" in path.rpartition(".")[2].lower()], name
         for container in containers:
-            builds = BUILDERS.get(name) == container["name"] and (name == "shipway-buildkit" or not elsewhere)
+            builds = container["name"] == (ALWAYS if elsewhere else {**BUILDERS, **ALWAYS}).get(name)
             assert container["securityContext"] == (ROOTLESS if builds else RESTRICTED), name
 
 
