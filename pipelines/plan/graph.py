@@ -158,7 +158,8 @@ def discover(
 
 def _folders(tree: GitTree, configuration: Configuration) -> list[str]:
     """Return the folders that have a Dockerfile that counts."""
-    folders = [posixpath.dirname(path) or "." for path in tree.paths if posixpath.basename(path) == "Dockerfile"]
+    likely = [path for path in tree.paths if path.endswith("Dockerfile")]
+    folders = [posixpath.dirname(path) or "." for path in likely if posixpath.basename(path) == "Dockerfile"]
     return [folder for folder in folders if not configuration.is_ignored(folder)]
 
 
