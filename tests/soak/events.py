@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pipelines.model.event import Push, Source, read
@@ -247,7 +248,11 @@ def _clean(events: Events) -> None:
     """Remove the runs and give the struck pods new ones, for which Kubernetes waits no longer after each kill."""
     kubectl(events.namespace, "delete", "workflows", "--all", "--wait=true")
     for selector in (BUS, SOURCE, SENSOR):
+        old = node.processes(events.namespace, selector)
         kubectl(events.namespace, "delete", "pods", "-l", selector, "--grace-period=0", "--force")
+        # A pod is gone from the API before its processes are: the others must not speak to the old bus.
+        while any(Path(f"/proc/{process}").exists() for process in old):
+            time.sleep(0.5)
     events_on.listen(events)
     kubectl(events.namespace, "delete", "workflows", "--all", "--wait=true")
 
