@@ -81,6 +81,7 @@ def missed(shop: Shop) -> tuple[Wanted, list[str]]:
     [listens] = json.loads(kubectl(namespace, "get", "deployments", "-l", SOURCE, "-o", "json"))["items"]
     scale = ("scale", "deployment", listens["metadata"]["name"])
     kubectl(namespace, *scale, "--replicas=0")
+    kubectl(namespace, "wait", "--for=delete", "pods", "-l", SOURCE, "--timeout=120s")
     pushes = {}
     for ref in (
         "refs/heads/main",
