@@ -53,16 +53,16 @@ class Started:
         self.seen: dict[str, float] = {}
         self.changed = threading.Condition()
         self.words = ["kubectl", "-n", namespace, "get", "pods", "--watch", "--no-headers", "-o", _COLUMNS]
-        self.over = False
+        self.over = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        while not self.over:  # a watch ends now and then
+        while not self.over.is_set():  # a watch ends now and then
             with subprocess.Popen(self.words, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout
                 for line in process.stdout:
                     name, *states = line.split()
-                    if self.over:
+                    if self.over.is_set():
                         process.terminate()
                     elif states != ["<none>", "<none>"]:
                         with self.changed:
@@ -101,7 +101,7 @@ def first_container(shop: Shop, runs: int) -> dict[str, object]:
     create()
     names = ("webhook", "kubectl create")
     ours, theirs = interleave(quiet, webhook, create, runs, names)
-    started.over = True
+    started.over.set()
     found = compare("webhook to first running container: at most 1 s more", ours, theirs)
     sys.stdout.write(f"  worst {max(ours.seconds):.2f} s against {max(theirs.seconds):.2f} s\n\n")
     return found
