@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import os
+import random
 import sys
 import tempfile
 import threading
@@ -24,6 +25,7 @@ from tests.registry_process import registry
 
 NOTES = 5
 """Commits of each person in a round."""
+MOST_PAUSE_SECONDS = 0.8
 
 
 def main() -> None:
@@ -78,6 +80,8 @@ def play(shop: World, number: int, lost: list[str]) -> int:
 def write(remote: Remote, number: int) -> None:
     """Commit as a person does: again from the new head where somebody was faster."""
     for turn in range(NOTES):
+        # Spread over what a deployment takes, so that some fall between its look at the head and its push.
+        time.sleep(random.uniform(0, MOST_PAUSE_SECONDS))
         for _ in range(200):
             try:
                 remote.commit({"notes": f"{number}-{turn}"}, f"Note {number}-{turn}")
