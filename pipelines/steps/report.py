@@ -37,6 +37,8 @@ _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault; any other, and none, is the run's own trouble."""
 _JUDGES = frozenset({"verdict"})
 """Templates that fail because others did."""
+_ASIDE = frozenset({"supersede", "report-begin-pod", "impact"})
+"""Templates whose failure fails no run."""
 _MOST_LOGS = 5
 _MOST_CHARACTERS = 64_000
 """Of a comment; GitHub takes 65,536, and a hidden line comes before it."""
@@ -148,7 +150,7 @@ class _Report:
             return State.ERROR, "it never began"
         if root.get("phase") == "Succeeded":
             return State.SUCCESS, ""
-        pods = argo_run.failed_pods(self.workflow)
+        pods = [pod for pod in argo_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
         causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
         if any(pod.code in _AT_FAULT for pod in causes):
             return State.FAILURE, ""
@@ -207,7 +209,7 @@ class _Report:
 
     def _failures(self, outcome: Outcome | None) -> list[Failure]:
         """Return the pods that failed, with the ends of their logs where nothing else says what was wrong."""
-        pods = argo_run.failed_pods(self.workflow)
+        pods = [pod for pod in argo_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
         causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
         if outcome is not None and any(not part.is_good for part in outcome.parts):
             return []

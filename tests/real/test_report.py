@@ -169,7 +169,7 @@ def test_whose_fault_it_is_follows_from_exit_codes(api: Cluster, forge: ForgeSer
         assert report(place, forge).state == state
     put(api, node("plan", "Error", "pod deleted"), phase="Error")
     assert report(place, forge).state == "error"
-    put(api, verdict, phase="Failed")
+    put(api, verdict, node("supersede", "Error", "account not found"), phase="Failed")
     assert report(place, forge).state == "failure"
 
 
