@@ -107,7 +107,7 @@ class Git:
         commits: dict[str, str] = {}
         peeled: dict[str, str] = {}
         default = ""
-        for line in done.stdout.splitlines():
+        for line in done.stdout.split("\n"):  # not splitlines: U+2028 may stand in a name
             value, _, name = line.partition("\t")
             if value.startswith("ref: "):
                 default = value.removeprefix("ref: ") if name == "HEAD" else default
@@ -131,7 +131,7 @@ class Git:
         done = self._ask(url, "ls-remote", "--quiet", "--", _address(url), ref, f"{ref}^{{}}")
         if done.code != 0:
             raise self._error(f"cannot read {ref} of {url}", done, url)
-        lines = (line.partition("\t") for line in done.stdout.splitlines())
+        lines = (line.partition("\t") for line in done.stdout.split("\n"))  # U+2028 may stand in a name
         found = {name: value for value, _, name in lines}
         if ref not in found:
             return None
@@ -276,7 +276,7 @@ class Git:
         if done.code != 0:
             raise self._error(f"cannot fetch {len(wanted)} refs of {url}", done, url)
         told = repository.call("for-each-ref", "--format=%(refname) %(creatordate:unix)").stdout
-        found = (line.rpartition(" ") for line in told.splitlines())
+        found = (line.rpartition(" ") for line in told.split("\n"))
         return {name: int(time) for name, _, time in found if time.isdecimal()}
 
     def uncommitted(self, url: RepositoryUrl) -> int:

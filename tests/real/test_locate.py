@@ -56,6 +56,8 @@ def test_a_push_runs_only_while_the_branch_is_there(server: GitServer, app: Repo
     assert (found.lane, found.revision) == (Lane.TRUSTED, new)
     late = locate(server, dataclasses.replace(PUSH, head=old))
     assert (late.lane, late.reason) == (Lane.IGNORED, f"it is late: refs/heads/main is at {new} by now")
+    app.git("update-ref", "refs/heads/ä<&>\u2028x", new)
+    assert locate(server, dataclasses.replace(PUSH, ref="refs/heads/ä<&>\u2028x", head=new)).lane is Lane.UNTRUSTED
     gone = locate(server, dataclasses.replace(PUSH, ref="refs/heads/gone", head=new))
     assert (gone.lane, gone.reason) == (Lane.IGNORED, "the ref is gone")
 
