@@ -13,7 +13,7 @@ from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.source import Revision
 from pipelines.model.whereabouts import Waited, Whereabouts
 from pipelines.plan import whereabouts
-from pipelines.plan.whereabouts import BROKEN, SETTLED
+from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
 from pipelines.steps import registries
 from pipelines.steps.arguments import (
     CaFile,
@@ -42,6 +42,8 @@ from pipelines.tools.layout import Layout
 NAMESPACE = "argocd"
 """Of Argo CD, where the settings say nothing else."""
 _LOOK_SECONDS = 5.0
+_STEADY_SECONDS = 10.0
+"""How long an application must be settled: after a sync Argo CD shows the health of before for a moment."""
 _BROKEN_SECONDS = 60.0
 """How long an application must be broken before that is believed: pods that start in the wrong order mend themselves."""
 
@@ -139,10 +141,13 @@ def wait(
     """Look again and again until everything is settled, something stays broken, or the time is over."""
     began = time.monotonic()
     broken_since: dict[str, float] = {}
+    settled_since: dict[str, float] = {}
     while True:
         rows = look()
         now = time.monotonic()
         standing = {row.full_name: whereabouts.standing(row) for row in rows}
+        settled_since = {name: settled_since.get(name, now) for name, how in standing.items() if how == SETTLED}
+        standing |= {name: WAITING for name, since in settled_since.items() if now - since < steady}
         broken_since = {name: broken_since.get(name, now) for name, how in standing.items() if how == BROKEN}
         given_up = {name for name, since in broken_since.items() if now - since >= min(_BROKEN_SECONDS, seconds)}
         over = now - began >= seconds

@@ -151,7 +151,7 @@ def wait(looks: Sequence[Whereabouts | None], seconds: float = 60.0) -> tuple[li
 
     teller = Listening(commit=SOURCE, repo="git.example.com/team/shop", forge=None, told={})
     try:
-        return said, await_healthy.wait(look, teller, seconds=seconds, pause=0.0).summary
+        return said, await_healthy.wait(look, teller, seconds=seconds, pause=0.0, steady=0.0).summary
     except ShipwayError as error:
         return said, error.seen
 
