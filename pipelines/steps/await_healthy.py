@@ -136,7 +136,12 @@ def mine(rows: Sequence[Whereabouts], commit: str) -> tuple[Whereabouts, ...]:
 
 
 def wait(
-    look: Callable[[], tuple[Whereabouts, ...]], teller: Teller, *, seconds: float, pause: float = _LOOK_SECONDS
+    look: Callable[[], tuple[Whereabouts, ...]],
+    teller: Teller,
+    *,
+    seconds: float,
+    pause: float = _LOOK_SECONDS,
+    steady: float = _STEADY_SECONDS,
 ) -> Waited:
     """Look again and again until everything is settled, something stays broken, or the time is over."""
     began = time.monotonic()
