@@ -40,7 +40,7 @@ spec:
       terminationGracePeriodSeconds: 0
       containers:
         - name: web
-          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}@{{ .Values.image.digest }}"
+          image: "{{ .Values.image.repository }}@{{ .Values.image.digest }}"
           readinessProbe: {exec: {command: [cat, /text]}, periodSeconds: 1}
 {{- end }}
 """
