@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from pipelines import settings
-from tests.chart.reference import SHIPWAY, page
+from tests.chart.reference import ENVIRONMENTS, SHIPWAY, page
 from tests.chart.rendering import CHART, helm, of_kind, refusal, render
 
 SCHEMA: dict[str, Any] = json.loads(CHART.joinpath("values.schema.json").read_text())
@@ -77,6 +78,18 @@ def test_every_value_is_described_and_has_a_default() -> None:
         assert properties[name]["properties"].keys() == defaults[name].keys()
     assert properties["settings"]["properties"].keys() == settings.KEYS.keys() - {"secrets", "build-secrets"}
     assert [path for path, schema in described("", SCHEMA) if not schema.get("description")] == [""]
+
+
+@pytest.mark.parametrize("schema", [SHIPWAY.chart, ENVIRONMENTS.chart], ids=lambda chart: chart.name)
+def test_no_value_is_described_twice(schema: Path) -> None:
+    """Of two keys of one name JSON's readers take the last, so that the first one's words and pattern would be lost."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)
+        return dict(pairs)
+
+    json.loads(schema.joinpath("values.schema.json").read_text(), object_pairs_hook=once)
 
 
 def described(path: str, schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
