@@ -1,6 +1,7 @@
 """The conformance suite's cases: small workflows, each with what must come of it, for either engine.
 
-A case is `NAME.yaml`, which both engines take as it is, and `NAME.expected.yaml` with
+A case is `NAME.yaml` in `workflows`, which both engines take as it is, or in `scenarios`, from which `compiled` makes it; and
+`NAME.expected.yaml` beside it, with
     arguments     of the workflow
     phase         of the workflow
     outputs       of the entrypoint, all of them
@@ -14,12 +15,14 @@ A case is `NAME.yaml`, which both engines take as it is, and `NAME.expected.yaml
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.conformance import compiled
 
 FOLDER = Path(__file__).parent / "workflows"
 KEYS = frozenset("arguments phase outputs nodes attempts outputs-of messages exit-codes order apart".split())
@@ -30,13 +33,9 @@ class Case:
     """One workflow and what must come of it."""
 
     name: str
-    file: Path
+    documents: Sequence[dict[str, Any]]
+    """The first is the one that runs."""
     expected: Mapping[str, Any]
-
-    @property
-    def documents(self) -> list[dict[str, Any]]:
-        """The case's documents; the first is the one that runs."""
-        return list(yaml.safe_load_all(self.file.read_text(encoding="utf-8")))
 
     @property
     def template(self) -> str:
@@ -52,6 +51,11 @@ class Case:
     def config_maps(self) -> dict[str, dict[str, str]]:
         """The ConfigMaps that stand beside it."""
         return {d["metadata"]["name"]: d["data"] for d in self.documents if d["kind"] == "ConfigMap"}
+
+    @property
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The Secrets that stand beside it."""
+        return {d["metadata"]["name"]: d["stringData"] for d in self.documents if d["kind"] == "Secret"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +74,15 @@ class Seen:
 def cases() -> list[Case]:
     """Return every case, by name."""
     found = []
-    for file in sorted(FOLDER.glob("*.yaml")):
+    for file in sorted([*FOLDER.glob("*.yaml"), *compiled.SCENARIOS.glob("*.yaml")]):
         if file.name.endswith(".expected.yaml"):
             continue
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        if file.parent == compiled.SCENARIOS:
+            documents = compiled.documents(file.stem, *documents)
         expected = yaml.safe_load(file.with_name(f"{file.stem}.expected.yaml").read_text(encoding="utf-8"))
         assert expected.keys() <= KEYS, f"{file.stem}: unknown keys {expected.keys() - KEYS}"
-        found.append(Case(name=file.stem, file=file, expected=expected))
+        found.append(Case(name=file.stem, documents=documents, expected=expected))
     return found
 
 
@@ -100,6 +107,16 @@ def differences(case: Case, phase: str, nodes: Mapping[str, Seen]) -> list[str]:
         one, other = sorted((nodes[first], nodes[second]), key=lambda node: node.started)
         if one.finished > other.started:
             found.append(f"apart: {first!r} and {second!r} ran at the same time")
+    return found
+
+
+def disagreements(one: Mapping[str, Seen], other: Mapping[str, Seen]) -> list[str]:
+    """Return each node that two engines do not tell alike, whether or not the case's file expects anything of it."""
+    found = []
+    for name in sorted(one.keys() | other.keys()):
+        told = [(n.phase, dict(n.outputs), n.attempts) if (n := nodes.get(name)) else None for nodes in (one, other)]
+        if told[0] != told[1]:
+            found.append(f"{name!r}: {told[0]} against {told[1]}")
     return found
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.conformance.cases import Case, cases, differences
+from tests.conformance import local
+from tests.conformance.cases import Case, cases, differences, disagreements
 from tests.e2e.argo import Cluster, seen
 
 CASES = cases()
@@ -19,10 +22,11 @@ def runs(cluster: Cluster) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, runs: dict[str, dict[str, object]], cluster: Cluster) -> None:
-    """Phases, outputs, order and attempts are those of the case's file."""
+def test_case(case: Case, runs: dict[str, dict[str, object]], cluster: Cluster, tmp_path: Path) -> None:
+    """Phases, outputs, order and attempts are those of the case's file, and every node is as the local engine tells it."""
     run = runs[case.name]
     nodes = seen(run, cluster.started())
     status = run.get("status", {})
     assert isinstance(status, dict)
     assert differences(case, str(status.get("phase")), nodes) == []
+    assert disagreements(local.seen(local.run(case, tmp_path)), nodes) == []

@@ -210,4 +210,12 @@ def illegal_names(document: Document) -> list[str]:
     return broken
 
 
-LAWS = (unresolved_names, code_from_parameters, choices_by_parameters, exit_handlers, lacking, privileges, illegal_names)
+LAWS = (
+    unresolved_names,
+    code_from_parameters,
+    choices_by_parameters,
+    exit_handlers,
+    lacking,
+    privileges,
+    illegal_names,
+)

@@ -104,4 +104,6 @@ def test_an_outcome_has_a_greatest_size() -> None:
     assert found.left_out == 3030 - len(found.parts)
     handed = outcome.report([*failed, *(dataclasses.replace(part, result="built") for part in good[:500])], "built")
     assert len(json.dumps(handed)) <= outcome.PART_BYTES + 10_000
-    assert [part.result for part in outcome.read_report(handed, "image", "built").values()] == ["built"] * 500 + ["failed"] * 30
+    assert [part.result for part in outcome.read_report(handed, "image", "built").values()] == ["built"] * 500 + [
+        "failed"
+    ] * 30
