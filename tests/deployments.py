@@ -198,9 +198,17 @@ class World:
 
 
 def world(
-    folder: Path, registry: str, *, deploy: Mapping[str, object] | None = None, dockerfile: str = "Dockerfile"
+    folder: Path,
+    registry: str,
+    *,
+    deploy: Mapping[str, object] | None = None,
+    dockerfile: str = "Dockerfile",
+    beside: Mapping[str, str] | None = None,
 ) -> World:
-    """Return a world whose image `web` is in a chart of the same name and in two environments, nothing of it published."""
+    """Return a world whose image `web` is in a chart of the same name and in two environments, nothing of it published.
+
+    With `beside`, its environments are in the application's own repository, beside these files.
+    """
     web = f"{registry}/team/web"
     shop = {
         dockerfile: "FROM scratch\nCOPY . /\n",
@@ -222,4 +230,7 @@ def world(
         "prod/web/values.yaml": f"image:\n  registry: {registry}\n  repository: team/web\n  tag: old\n  digest: {NONE}\n",
     }
     (folder / "none").mkdir(exist_ok=True)
+    if beside is not None:
+        one = Remote.make(folder, "shop", {**shop, **environments, **beside})
+        return World(folder, registry, one, one)
     return World(folder, registry, Remote.make(folder, "shop", shop), Remote.make(folder, "environments", environments))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -65,6 +65,20 @@ def read(tree: GitTree) -> Environments:
         applications=tuple(sorted(applications, key=lambda item: (item.environment, item.name))),
         findings=tuple(sorted(findings)),
     )
+
+
+def own_files(paths: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
+    """Return the paths that `own` needs the content of."""
+    found = [*wanted(paths)]
+    if not any(path.split("/")[0] in names for path in found):
+        return ()
+    return tuple(dict.fromkeys(file for path in found for file in (path, f"{path.rpartition('/')[0]}/{VALUES}")))
+
+
+def own(tree: GitTree, names: Collection[str]) -> tuple[Application, ...]:
+    """Return the applications of a repository that holds the environments of some names itself; none where it holds none of them."""
+    found = read(tree).applications if own_files(tree.paths, names) else ()
+    return found if any(item.environment in names for item in found) else ()
 
 
 @cache

@@ -10,7 +10,7 @@ from pipelines.plan.graph import Node
 RULE = "loop"
 
 
-def find(nodes: Mapping[str, Node], deployed: Collection[str]) -> Iterator[Finding]:
+def find(nodes: Mapping[str, Node], deployed: Collection[str], written: Collection[str]) -> Iterator[Finding]:
     """Give a finding for each image that counts a file which deployments write, where it or a child of it is deployed."""
     matters, waiting = set(), [name for name in deployed if name in nodes]
     while waiting:
@@ -20,12 +20,13 @@ def find(nodes: Mapping[str, Node], deployed: Collection[str]) -> Iterator[Findi
             waiting += [edge.name for edge in nodes[name].parents if edge.name in nodes]
     for name in sorted(matters):
         node = nodes[name]
-        if node.context is not None and node.context.counted:
+        counted = [path for path in node.context.counted if path in written] if node.context else []
+        if counted:
             yield Finding(
                 path=node.image.dockerfile,
                 line=0,
                 level=ERROR,
                 rule=RULE,
-                text=f"it names {', '.join(node.context.counted)}, which deployments of {name} write: each would build it again",
+                text=f"it names {', '.join(counted)}, which deployments of {name} write: each would build it again",
                 todo="copy other files, or take that values file out of what is deployed",
             )

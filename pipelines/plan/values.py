@@ -1,4 +1,4 @@
-"""Which images of the repository the values of charts name, and so which files a deployment writes.
+"""Which images of the repository the values of charts and environments name, and so which files a deployment writes.
 
 Two forms are known, those that charts of the field have: one text, `registry.example/team/web:1.2`, and a mapping with
 `repository`, to which `registry` may belong.
@@ -14,11 +14,11 @@ import yaml
 
 from pipelines.errors import ShipwayError
 from pipelines.model.plan import WARNING, Finding
-from pipelines.plan import values_edit, yaml_text
+from pipelines.plan import environments, held, values_edit, yaml_text
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
-from pipelines.plan.shipway_yaml import NAME, Configuration
+from pipelines.plan.shipway_yaml import NAME, Configuration, Deploy
 from pipelines.plan.values_edit import ADDRESSES
 
 VALUES = "values.yaml"
@@ -42,14 +42,29 @@ class Values:
     charts: tuple[str, ...]
     dependants: tuple[str, ...] = ()
     """Charts that have dependencies, and so may move with another chart."""
+    of_environments: tuple[Use, ...] = ()
+    """Places in environments that this repository holds itself."""
+    applications: tuple[str, ...] = ()
+    """Files of these environments that are written."""
 
     @property
     def written(self) -> tuple[str, ...]:
+        """Every file that may be written, by deployments, promotions and rollbacks."""
+        return tuple(sorted({*self._of_charts, *self.applications}))
+
+    def follow(self, deploy: Deploy) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the images that deployments write down, and the files that they write to."""
+        uses = [*(self.uses if deploy.charts else ()), *(self.of_environments if deploy.environments else ())]
+        files = {*(self._of_charts if deploy.charts else ()), *(self.applications if deploy.environments else ())}
+        return frozenset(use.image for use in uses), frozenset(files)
+
+    @property
+    def _of_charts(self) -> set[str]:
         """The values files, and Chart.yaml and Chart.lock of the charts that they belong to, or that may stand on those."""
         files = {use.file for use in self.uses}
         folders = {folder for folder in self.charts if any(is_in(file, folder) for file in files)}
         folders |= {*self.dependants} if folders else set()
-        return tuple(sorted(files | {_file(folder, name) for folder in folders for name in (CHART, LOCK)}))
+        return files | {_file(folder, name) for folder in folders for name in (CHART, LOCK)}
 
     def of_chart(self, folder: str) -> tuple[str, ...]:
         """Return the images that a chart's own values name."""
@@ -66,20 +81,22 @@ def read(
     registry: str,
     project: str,
 ) -> Values:
-    """Return what the values of a tree's charts name; `images` are the names of the repository's images."""
-    found: list[Use] = []
-    findings: list[Finding] = []
-    host = registry.encode()
-    for folder in charts:
-        file = _file(folder, VALUES)
+    """Return what the values of a tree's charts, and of its environments, name; `images` are the names of the repository's images."""
+
+    def uses(file: str) -> list[Use]:
         data = tree.contents.get(file, b"")
         # Values files are large, and most name no image of their own repository.
-        if host and host in data:
-            try:
-                root = yaml_text.read(data, file).root
-            except ShipwayError:
-                continue  # The chart's own checks tell it.
-            found += [use for use in _uses(root, file, registry, project) if use.image in images]
+        if not host or host not in data:
+            return []
+        try:
+            root = yaml_text.read(data, file).root
+        except ShipwayError:
+            return []  # The chart's own checks tell it, or the deployment.
+        return [use for use in _uses(root, file, registry, project) if use.image in images]
+
+    host = registry.encode()
+    found = [use for folder in charts for use in uses(_file(folder, VALUES))]
+    findings: list[Finding] = []
     for item in configuration.values:
         if item.file not in tree.files:
             findings.append(_warning(item.line, f"there is no file {item.file}"))
@@ -88,8 +105,18 @@ def read(
         else:
             found.append(Use(file=item.file, line=0, image=item.image))
     dependants = [folder for folder in charts if b"dependencies" in (tree.read(_file(folder, CHART)) or b"")]
+    applications = environments.own(tree, configuration.deploy.environments)
     return Values(
-        uses=tuple(found), findings=tuple(findings), charts=tuple(charts), dependants=tuple(sorted(dependants))
+        uses=tuple(found),
+        findings=tuple(findings),
+        charts=tuple(charts),
+        dependants=tuple(sorted(dependants)),
+        of_environments=tuple(use for item in applications if item.values for use in uses(item.values)),
+        applications=tuple(
+            file
+            for item in applications
+            for file in (item.config, f"{item.folder}/{environments.VALUES}", f"{item.folder}/{held.NAME}")
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from pipelines.model import deploy as model
 from pipelines.model import platform as platforms
 from pipelines.model.deploy import Deployed
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import deploy_message, loops
+from pipelines.plan import deploy_message, lanes, loops
 from pipelines.plan.deploy_message import Sources
 from pipelines.plan.graph import Target
 from pipelines.plan.shipway_yaml import PULL_REQUEST
@@ -187,10 +187,7 @@ class _Run:
     def _charts(self, way: str) -> model.Target:
         def work(head: Head) -> tuple[State, Edited]:
             state = self.reader.at(head.commit)
-            if told := [finding for finding in state.plan.findings if finding.rule == loops.RULE]:
-                raise Refused(
-                    "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
-                )
+            _refuse_loops(state)
             return state, deploy_charts.edited(state, head)
 
         return self._target(CHARTS, str(self.reader.url), self.reader.ref, way, work)
@@ -203,12 +200,15 @@ class _Run:
                 todo="let it name the environments repository",
             )
 
+        url = RepositoryUrl(self.environments)
+
         def work(head: Head) -> tuple[State, Edited]:
             # Asked after the head that is written onto: whoever deploys a newer commit meanwhile moves that head.
             state = self.reader.head()
+            if lanes.place(url) == lanes.place(self.reader.url):
+                _refuse_loops(state)
             return state, deploy_environment.edited(state, head, name)
 
-        url = RepositoryUrl(self.environments)
         branch = self.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
         return self._target(name, str(url), ref, way, work)
@@ -248,6 +248,13 @@ class _Run:
             changes=changes,
             kept=edited.kept,
             attempts=written.attempts,
+        )
+
+
+def _refuse_loops(state: State) -> None:
+    if told := [finding for finding in state.plan.findings if finding.rule == loops.RULE]:
+        raise Refused(
+            "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
         )
 
 

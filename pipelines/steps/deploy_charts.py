@@ -63,7 +63,7 @@ def edited(state: State, head: Head) -> Edited:
 
 def raise_together(faults: list[ShipwayError], what: str) -> None:
     """Raise one error where there are any: the only one as it is, several as a list under `what`."""
-    if len(faults) == 1:
+    if len({str(fault) for fault in faults}) == 1:
         raise faults[0]
     if faults:
         seen = "\n".join(f"{fault.what}: {' '.join(fault.seen.split())}" for fault in faults)

@@ -95,8 +95,7 @@ def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
     )
     charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
     findings: set[Finding] = {*declared.findings, *found.findings, *used.findings, *wrong, *decided.findings, *told}
-    if declared.configuration.deploy.charts:
-        findings |= {*loops.find(found.nodes, {use.image for use in used.uses})}
+    findings |= {*loops.find(found.nodes, *used.follow(declared.configuration.deploy))}
     return Plan(
         repo=str(request.url),
         commit=declared.commit.id,

@@ -51,6 +51,30 @@ def test_a_deployment_ends_after_three_runs(tmp_path: Path, address: str) -> Non
     assert shop.shop.count() == 2
 
 
+def test_a_repository_may_hold_its_own_environments(tmp_path: Path, address: str) -> None:
+    """What deployments, promotions and rollbacks write there is in no image, and so ends, too, unless a Dockerfile names it."""
+    ways = {"charts": "commit", "environments": {"dev": "commit"}}
+    shop = world(tmp_path, address, deploy=ways, beside={"src/code/config.yaml": "level: info\n"})
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (1, ["web@0.1.0"], 2)
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (0, ["web@0.1.1"], 1)
+    assert "version: 0.1.1" in shop.shop.file("dev/web/config.yaml")
+    built, charts, deployed = shop.run()
+    assert (built, charts, deployed.written) == (0, [], 0)
+    shop.shop.commit({"prod/web/values.yaml": "replicas: 3\n", "dev/web/held.yaml": f"images: [{NONE}]\n"})
+    assert shop.build() == 0
+    shop.shop.commit({"src/code/config.yaml": "level: debug\n"})
+    assert shop.build() == 1, "this is no application, and the image has it"
+    shop.shop.commit({"Dockerfile": "FROM scratch\nCOPY dev /dev\n"})
+    shop.build()
+    before = shop.shop.head()
+    with pytest.raises(Refused, match="a reason for the next one") as raised:
+        shop.deploy()
+    assert "dev/web/config.yaml, dev/web/held.yaml, dev/web/values.yaml, which deployments" in raised.value.seen
+    assert shop.shop.head() == before
+
+
 def test_the_next_commit_is_deployed_and_compared_with_the_last(tmp_path: Path, address: str) -> None:
     """A tag alone follows, too; another branch's run writes nothing; an author can be set."""
     shop = world(tmp_path, address)
