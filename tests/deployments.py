@@ -25,8 +25,9 @@ from pipelines.steps.planning import Place, Request
 from pipelines.steps.tagging import Tagging
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.credentials import Credentials
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.registry import Registry
 from tests import chart_trees
 from tests.git_repositories import Repository

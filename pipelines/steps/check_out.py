@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipelines.errors import Misuse
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Commit
 from pipelines.tools.git_submodules import check_out_submodules
 

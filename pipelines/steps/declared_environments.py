@@ -11,7 +11,8 @@ from pipelines.model.environments import Application, Environments
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import environments
 from pipelines.plan.git_tree import File, GitTree
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 
 
 @dataclass(frozen=True, kw_only=True)

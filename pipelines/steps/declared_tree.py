@@ -14,7 +14,8 @@ from pipelines.plan import charts, context, environments, shipway_yaml
 from pipelines.plan.charts import CHART
 from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.plan.shipway_yaml import Configuration
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Commit, Entry, GitRepository
 
 DOCKERFILE = "Dockerfile"

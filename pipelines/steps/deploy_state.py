@@ -24,7 +24,8 @@ from pipelines.steps import declared_tree, planning, tags
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.tagging import REVISION
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.registry import Registry
 
 

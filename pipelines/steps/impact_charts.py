@@ -24,7 +24,8 @@ from pipelines.steps.chart_repository import ChartRepositories
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.chart_tree import Tree
 from pipelines.tools import chart_archive
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Entry, GitRepository
 
 

@@ -37,8 +37,9 @@ from pipelines.steps.check_out import make_room
 from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
 from pipelines.steps.signature import Arg
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.layout import Layout
 
 EVERYBODY = "everybody"

@@ -20,7 +20,8 @@ from pipelines.steps import declared_tree, observe, plan_charts, renewals
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.observe import Observer
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 
 _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from pipelines.errors import ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl
 from pipelines.tools import git_writing
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Entry, GitRepository
 from pipelines.tools.git_writing import Author
 

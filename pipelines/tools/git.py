@@ -6,55 +6,28 @@ what a ref names now; `fetch` takes either way and gives exactly the commit aske
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.process import Completed, run
-from pipelines.tools import git_errors
+from pipelines.tools import git_errors, git_refs
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_environment import GitEnvironment
+from pipelines.tools.git_refs import Named, Refs, Resolved
 from pipelines.tools.git_repository import GitRepository
 
 _QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance")
 _FETCHED = "refs/shipway/fetched"
 _PARTIAL = "partial"
 _EVERYTHING = ("+refs/heads/*:refs/shipway/heads/*", "+refs/tags/*:refs/shipway/tags/*")
-_SHORT = re.compile(r"[0-9a-f]{7,63}")
 _DEEPER = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolved:
-    """What a revision names: a commit, and the full ref it was found under; no ref for a bare commit id."""
-
-    commit: str
-    ref: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """What a ref names: the object itself, which for an annotated tag is the tag, and its commit."""
-
-    object: str
-    commit: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refs:
-    """What a repository offers: each ref's commit, tags peeled, and the ref of its default branch."""
-
-    commits: Mapping[str, str]
-    default: str
 
 
 class Git:
@@ -104,18 +77,7 @@ class Git:
         done = self._ask(url, "ls-remote", "--quiet", "--symref", *(f"--{kind}" for kind in kinds), "--", _address(url))
         if done.code != 0:
             raise self._error(f"cannot read the refs of {url}", done, url)
-        commits: dict[str, str] = {}
-        peeled: dict[str, str] = {}
-        default = ""
-        for line in done.stdout.split("\n"):  # not splitlines: U+2028 may stand in a name
-            value, _, name = line.partition("\t")
-            if value.startswith("ref: "):
-                default = value.removeprefix("ref: ") if name == "HEAD" else default
-            elif name.endswith("^{}"):
-                peeled[name.removesuffix("^{}")] = value
-            elif _is_usable(name):
-                commits[name] = value
-        return Refs(commits=commits | {name: peeled[name] for name in peeled if name in commits}, default=default)
+        return git_refs.read(done.stdout)
 
     def ls_remote(self, url: RepositoryUrl) -> Mapping[str, str]:
         """Return the commit of every branch, tag (peeled) and other ref, by full name."""
@@ -145,21 +107,15 @@ class Git:
         if revision.is_commit:
             return Resolved(commit=str(revision), ref="")
         if revision == "HEAD":
-            return _default(url, self.refs(url))
+            return git_refs.default(url, self.refs(url))
         refs = self.refs(url, "heads", "tags")
-        found = [name for name in (revision, f"refs/tags/{revision}", f"refs/heads/{revision}") if name in refs.commits]
-        if not found and "/" in revision:
+        found = git_refs.find(url, revision, refs)
+        if found is None and "/" in revision:
             refs = self.refs(url)
-            found = [name for name in (revision, f"refs/{revision}") if name in refs.commits]
-        if len(found) > 1:
-            raise Misuse(
-                f"{revision} names more than one thing in {url}",
-                seen=" and ".join(f"{name} ({refs.commits[name][:12]})" for name in found),
-                todo="give the full name of one of them as the revision",
-            )
-        if not found:
-            raise _unknown(url, revision, refs)
-        return Resolved(commit=refs.commits[found[0]], ref=found[0])
+            found = git_refs.find(url, revision, refs)
+        if found is None:
+            raise git_refs.unknown(url, revision, refs)
+        return found
 
     def fetch(self, url: RepositoryUrl, wanted: Resolved, folder: Path, *, with_files: bool = True) -> GitRepository:
         """Return a new repository in `folder` that holds exactly the wanted commit, shallow where the server lets it.
@@ -369,47 +325,6 @@ def _address(url: RepositoryUrl) -> str:
     if not folder.is_dir():
         raise ShipwayError(f"{url} is not a folder", seen=str(folder), todo="give a folder with a Git repository")
     return str(folder)
-
-
-def _is_usable(name: str) -> bool:
-    if name == "HEAD":
-        return True
-    try:
-        Revision(name)
-    except Misuse:
-        return False
-    return name.startswith("refs/") and not any(part.startswith("-") for part in name.split("/"))
-
-
-def _default(url: RepositoryUrl, refs: Refs) -> Resolved:
-    if refs.default and not _is_usable(refs.default):
-        raise Refused(
-            f"the default branch of {url} has a name that is never used",
-            seen=repr(git_errors.cleaned(refs.default)[:200]),
-            todo="name a branch, or give the repository another default branch",
-        )
-    commit = refs.commits.get(refs.default) or refs.commits.get("HEAD")
-    if commit is None:
-        branches = [name.removeprefix("refs/heads/") for name in refs.commits if name.startswith("refs/heads/")]
-        raise ShipwayError(
-            f"{url} has no default branch",
-            seen=f"branches: {', '.join(sorted(branches)[:10])}" if branches else "it is empty",
-            todo="give a revision" if branches else "push a commit to it",
-        )
-    return Resolved(commit=commit, ref=refs.default if refs.default in refs.commits else "")
-
-
-def _unknown(url: RepositoryUrl, revision: Revision, refs: Refs) -> ShipwayError:
-    short = {name.removeprefix("refs/heads/").removeprefix("refs/tags/") for name in refs.commits if name != "HEAD"}
-    close = difflib.get_close_matches(revision, sorted(short), n=5, cutoff=0.5)
-    todo = f"did you mean {' or '.join(close)}?" if close else "give a branch, a tag or a full commit id"
-    if _SHORT.fullmatch(revision):
-        todo = "give the whole commit id: a server knows no abbreviations"
-    heads = sum(name.startswith("refs/heads/") for name in refs.commits)
-    tags = sum(name.startswith("refs/tags/") for name in refs.commits)
-    return ShipwayError(
-        f"{url} has no revision {revision}", seen=f"{heads} branches and {tags} tags, none of that name", todo=todo
-    )
 
 
 def _absent(url: RepositoryUrl, wanted: Resolved, seen: str) -> ShipwayError:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.model.source import TreePath
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Entry, GitRepository
 
 _MAX_DEPTH = 8

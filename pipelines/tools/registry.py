@@ -9,36 +9,26 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.reference import Digest, Reference
-from pipelines.tools import registry_errors, registry_manifest, registry_transfer
+from pipelines.tools import registry_images, registry_manifest, registry_transfer
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Descriptor, Layout
 from pipelines.tools.registry_auth import Authorization
 from pipelines.tools.registry_connection import Network, Timing, Unanswered
 from pipelines.tools.registry_host import Answer, Repository
+from pipelines.tools.registry_images import Pulled
 from pipelines.tools.registry_manifest import Manifest
 
 _MOST_PAGES = 1000
-_DEEPEST_INDEX = 3
 # A mirror that is down must not hold up what the registry itself can give.
 _MIRROR_ATTEMPTS = 2
 _NONE: Mapping[Digest, str] = {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pulled:
-    """An image that came into a layout."""
-
-    resolved: Digest
-    """What the reference named: an index, or the manifest itself."""
-    descriptor: Descriptor
-    """The manifest of the platform."""
 
 
 class Registry:
@@ -68,13 +58,13 @@ class Registry:
         if mirrored:
             for place in self._mirrors_of(ref):
                 try:
-                    found = self._manifest(place, ref)
+                    found = registry_images.manifest(place, ref)
                 except Unanswered:
                     self._silent.add(place.registry)
                 else:
                     if found:
                         return found
-        return self._manifest(self._repository(ref), ref)
+        return registry_images.manifest(self._repository(ref), ref)
 
     def pull(self, ref: Reference, layout: Layout, *, platform: str) -> Pulled:
         """Fetch one platform's image into a layout, where it is named by its digest.
@@ -84,13 +74,13 @@ class Registry:
         """
         for place in self._mirrors_of(ref):
             try:
-                if pulled := self._pull(place, ref, layout, platform):
-                    return pulled
+                if pulled := registry_images.pull(place, ref, layout, platform):
+                    return self._named(pulled, layout)
             except Unanswered:
                 self._silent.add(place.registry)
         place = self._repository(ref)
-        if pulled := self._pull(place, ref, layout, platform):
-            return pulled
+        if pulled := registry_images.pull(place, ref, layout, platform):
+            return self._named(pulled, layout)
         raise ShipwayError(
             f"there is no image {ref}",
             seen=f"{place.registry} answered 404",
@@ -124,15 +114,15 @@ class Registry:
             )
         place = self._repository(to, write=True)
         by_digest = to.with_digest(descriptor.digest)
-        if not self._fault(place, manifest):
+        if not registry_images.fault(place, manifest):
             self._proven[by_digest] = manifest
             return False
-        self._send(place, layout, manifest, mounts, trusting=True)
-        fault = self._fault(place, manifest)
+        registry_images.send(place, layout, manifest, mounts, trusting=True)
+        fault = registry_images.fault(place, manifest)
         if fault:
             # It said that it had blobs which it cannot give: send them all.
-            self._send(place, layout, manifest, _NONE, trusting=False)
-            fault = self._fault(place, manifest)
+            registry_images.send(place, layout, manifest, _NONE, trusting=False)
+            fault = registry_images.fault(place, manifest)
         if fault:
             raise Unanswered(
                 f"{by_digest} was pushed and cannot be read back",
@@ -148,7 +138,7 @@ class Registry:
         manifest = self._proven.get(to) or self.resolve(to)
         if manifest is None or to.digest is None:
             raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
-        if not self._put(self._repository(to, write=True), manifest, tag):
+        if not registry_images.put(self._repository(to, write=True), manifest, tag):
             raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
 
     def annotate(self, to: Reference, tag: str, notes: Mapping[str, str]) -> None:
@@ -163,7 +153,7 @@ class Registry:
         data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         kind = manifest.descriptor.media_type
         described = Descriptor(media_type=kind, digest=Digest.of(data), size=len(data))
-        if not self._put(self._repository(to, write=True), Manifest(descriptor=described, data=data), tag):
+        if not registry_images.put(self._repository(to, write=True), Manifest(descriptor=described, data=data), tag):
             raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
 
     def tags(self, ref: Reference) -> tuple[str, ...]:
@@ -195,6 +185,12 @@ class Registry:
         """Fetch one blob of a repository into a layout; raises Transient when what came is not what its digest names."""
         registry_transfer.download(self._repository(ref), blob, layout)
 
+    def _named(self, pulled: Pulled, layout: Layout) -> Pulled:
+        """Return an image that came, named by its digest in the layout's index, which one thread at a time may write."""
+        with self._lock:
+            layout.name(pulled.descriptor, str(pulled.descriptor.digest))
+        return pulled
+
     def _repository(self, ref: Reference, *, write: bool = False) -> Repository:
         return Repository(
             registry=ref.registry,
@@ -219,110 +215,6 @@ class Registry:
             ) from error
         return [] if host in self._silent else [replace(self._repository(place), attempts=_MIRROR_ATTEMPTS)]
 
-    def _manifest(self, place: Repository, ref: Reference) -> Manifest | None:
-        name = ref.digest or ref.tag or "latest"
-        what = f"cannot read {place.registry}/{place.name}{'@' if ref.digest else ':'}{name}"
-
-        def ask() -> Manifest | None:
-            answer = place.ask(
-                "GET",
-                place.url(f"manifests/{name}"),
-                what=what,
-                expect=frozenset({200, 404}),
-                headers={"Accept": registry_manifest.ACCEPT},
-            )
-            if answer.status == 404:
-                return None
-            digest = Digest.of(answer.data)
-            said = answer.headers.get("Docker-Content-Digest", "")
-            wanted = ref.digest or (said if said.startswith("sha256:") else digest)
-            if answer.data and wanted != digest:
-                raise Unanswered(what, seen=f"{len(answer.data)} bytes with {digest}, not {wanted}")
-            return registry_manifest.read(answer.data, content_type=answer.headers.get("Content-Type", ""), what=what)
-
-        return place.persist(ask)
-
-    def _pull(self, place: Repository, ref: Reference, layout: Layout, platform: str) -> Pulled | None:
-        manifest = self._manifest(place, ref)
-        if manifest is None:
-            return None
-        resolved = manifest.descriptor.digest
-        for _ in range(_DEEPEST_INDEX):
-            if not manifest.is_index:
-                break
-            chosen = registry_manifest.choose(manifest, platform, str(ref))
-            found = self._manifest(place, ref.with_digest(chosen.digest))
-            if found is None:
-                raise Unanswered(
-                    f"cannot fetch {ref}",
-                    seen=f"{place.registry} lists {chosen.digest} for {platform} and does not have it",
-                    todo="have that image pushed again",
-                )
-            manifest = found
-        if manifest.is_index:
-            raise ShipwayError(f"cannot fetch {ref}", seen="an index in an index in an index", todo="name an image")
-        registry_transfer.download(place, manifest.config, layout)
-        _check_platform(layout, manifest, platform, ref)
-        registry_transfer.in_parallel(lambda blob: registry_transfer.download(place, blob, layout), manifest.blobs)
-        layout.add(manifest.data, manifest.descriptor.media_type)
-        with self._lock:
-            layout.name(manifest.descriptor, str(manifest.descriptor.digest))
-        return Pulled(resolved=resolved, descriptor=manifest.descriptor)
-
-    def _send(
-        self, place: Repository, layout: Layout, manifest: Manifest, mounts: Mapping[Digest, str], *, trusting: bool
-    ) -> None:
-        """Send the blobs (with `trusting`, those that the registry says it lacks), then the manifest by its digest."""
-
-        def send(blob: Descriptor) -> None:
-            if trusting and registry_transfer.holds(place, blob):
-                return
-            source = mounts.get(blob.digest, "")
-            wide = replace(place, scopes=(*place.scopes, f"repository:{source}:pull")) if source else place
-            registry_transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
-
-        registry_transfer.in_parallel(send, manifest.blobs)
-        self._put(place, manifest, manifest.descriptor.digest)
-
-    def _put(self, place: Repository, manifest: Manifest, name: str) -> bool:
-        """Store a manifest under a tag or its digest; return False when the registry misses one of its blobs."""
-        what = f"cannot push {place.registry}/{place.name}{'@' if name.startswith('sha256:') else ':'}{name}"
-
-        def ask() -> bool:
-            with place.open(
-                "PUT",
-                place.url(f"manifests/{name}"),
-                what=what,
-                headers={"Content-Type": manifest.descriptor.media_type},
-                body=manifest.data,
-            ) as response:
-                data = self._network.body(response, what=what)
-                if response.status in {200, 201, 202}:
-                    return True
-                if response.status in {400, 404} and "MANIFEST_BLOB_UNKNOWN" in registry_errors.codes(data):
-                    return False
-                raise place.refusal(what, response.status, data)
-
-        return place.persist(ask)
-
-    def _fault(self, place: Repository, manifest: Manifest) -> str:
-        """Return an empty string when the registry gives the whole image back, else what it does instead."""
-        by_digest = Reference(registry=place.registry, repository=place.name, digest=manifest.descriptor.digest)
-        try:
-            there = self._manifest(place, by_digest)
-            if there is None:
-                return f"{place.registry} does not have {manifest.descriptor.digest}"
-            registry_transfer.small(place, manifest.config)
-        except Unanswered as error:
-            if error.silent:
-                raise
-            return f"{error.what} ({error.seen})"
-        faults = registry_transfer.in_parallel(
-            lambda blob: registry_transfer.reach(place, blob),
-            [layer for layer in manifest.blobs if layer != manifest.config],
-        )
-        return "; ".join(filter(None, faults))
-
 
 def _tags(place: Repository, url: str, what: str) -> Answer:
     answer = place.ask("GET", url, what=what, expect=frozenset({200, 404}))
@@ -334,18 +226,3 @@ def _tags(place: Repository, url: str, what: str) -> Answer:
         if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
             raise Unanswered(what, seen="an answer that is no list of tags")
     return answer
-
-
-def _check_platform(layout: Layout, manifest: Manifest, platform: str, ref: Reference) -> None:
-    """Refuse an image whose configuration names another platform; one that names none is taken."""
-    try:
-        config = layout.json(manifest.config.digest)
-    except ValueError as error:
-        raise ShipwayError(f"cannot use {ref}", seen="its configuration is not JSON", todo="name an image") from error
-    os, architecture = str(config.get("os") or ""), str(config.get("architecture") or "")
-    if os and architecture and platform.split("/")[:2] != [os, architecture]:
-        raise Refused(
-            f"{ref} has no image for {platform}",
-            seen=f"it has {os}/{architecture}",
-            todo="build for that platform, or name another image",
-        )

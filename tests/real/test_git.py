@@ -13,8 +13,9 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_submodules import check_out_submodules
 from tests.git_repositories import ENVIRONMENT, Repository, simple
 from tests.git_server import GitServer, serving

@@ -10,8 +10,9 @@ import pytest
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model.source import RepositoryUrl
 from pipelines.tools import git_writing
-from pipelines.tools.git import Git, Resolved
+from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import GitRepository
 from pipelines.tools.git_writing import Author
 from tests import git_server
