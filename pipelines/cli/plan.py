@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.cli import options
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
-from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Finding, Plan, PlannedChart, PlannedImage
+from pipelines.model.plan import BUILD, ERROR, NOTHING, RELEASE, STUCK, TAG, Finding, Plan, PlannedChart, PlannedImage
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
 from pipelines.plan.graph import Target
@@ -167,7 +167,7 @@ def _print(plan: Plan) -> None:
         code = _COLOURS.get(row[3]) or _COLOURS.get(row[2])
         write(f"\033[{code}m{line.rstrip()}\033[0m\n" if colour and code else f"{line.rstrip()}\n")
     if plan.findings:
-        write("\n")
+        write("\n" * bool(plan.everything))
         sys.stdout.writelines(f"{line}\n" for line in told(plan.findings))
     write(f"\n{_summary(plan)}\n")
 
@@ -198,9 +198,10 @@ def _summary(plan: Plan) -> str:
     parts = [
         f"{counts[BUILD]} to build in {len(plan.waves)} wave{'s' * (len(plan.waves) > 1)}" if counts[BUILD] else "",
         f"{counts[TAG]} to tag" if counts[TAG] else "",
-        f"{counts[RELEASE]} charts to release" if counts[RELEASE] else "",
+        f"{counts[RELEASE]} chart{'s' * (counts[RELEASE] > 1)} to release" if counts[RELEASE] else "",
     ]
     stuck = sum(item.state in STUCK for item in plan.everything)
-    unknown = sum(item.state == "unknown" for item in plan.everything)
-    parts += [f"{stuck} blocked" if stuck else "", f"{unknown} unknown" if unknown else ""]
+    errors = sum(finding.level == ERROR for finding in plan.findings)
+    parts += [f"{stuck} blocked" if stuck else "", f"{plan.unknown} unknown" if plan.unknown else ""]
+    parts += [f"{errors} error{'s' * (errors > 1)}" if errors else ""]
     return ", ".join(filter(None, parts)) or "nothing to do"

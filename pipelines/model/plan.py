@@ -23,10 +23,14 @@ class Finding:
     text: str
     todo: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where a person has to look."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
     def __str__(self) -> str:
         """Write it on one line, as compilers do."""
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")
+        return f"{self.place}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")
 
 
 BUILD = "build"
@@ -115,6 +119,14 @@ class PlannedChart:
     """Images of the same repository that its values name."""
 
 
+@dataclass(frozen=True, kw_only=True, order=True)
+class Follower:
+    """A values file that names an image of the same repository, and so follows it; beside a chart's own values.yaml."""
+
+    file: str
+    image: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that a commit declares, what is to be done for it, and why."""
@@ -130,6 +142,7 @@ class Plan:
     waves: tuple[tuple[ImageJob, ...], ...]
     """Images to build: those of one wave stand on earlier waves alone."""
     findings: tuple[Finding, ...]
+    followers: tuple[Follower, ...] = ()
     deploys: tuple[str, ...] = ()
     """Where a run of this ref would write: `charts`, where they do not name the images as they are, and environments."""
 

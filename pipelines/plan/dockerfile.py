@@ -7,6 +7,7 @@ and only stages that the target reaches are built.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _FRONTEND = re.compile(
     r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?:1(?:\.[0-9.]+)?(?:-labs)?(?:@sha256:[0-9a-f]{64})?"
 )
+_MOST_TRIES = 1000
 _VARIABLE = re.compile(
     r"\\(?P<escaped>.)|\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<operator>:?[-+])(?P<word>[^}]*))?\}|(?P<bad>.?))"
 )
@@ -191,7 +193,9 @@ def read(text: str, where: str) -> Dockerfile:
     try:
         commands = parser.parse_string(text)
     except parser.GoParseError as error:
-        raise ShipwayError(f"{where} cannot be read", seen=str(error), todo="correct the Dockerfile") from error
+        line = _first_unread(text)
+        what = f"{where}:{line}: it cannot be read" if line else f"{where} cannot be read"
+        raise ShipwayError(what, seen=str(error), todo="correct the Dockerfile") from error
     instructions = [
         Instruction(
             name=command.cmd.upper(),
@@ -218,6 +222,17 @@ def read(text: str, where: str) -> Dockerfile:
             last = stages[-1]
             stages[-1] = Stage(name=last.name, base=last.base, instructions=(*last.instructions, instruction))
     return Dockerfile(where=where, globals=tuple(instructions[:first]), stages=tuple(stages))
+
+
+def _first_unread(text: str) -> int:
+    """Return the line from which on a text cannot be read, which the parser does not say; 0 where no line helps."""
+    lines = text.splitlines()
+    # Each try reads a whole text again, so a long one is not searched.
+    for count in range(len(lines) - 1, 0, -1) if len(lines) <= _MOST_TRIES else ():
+        with contextlib.suppress(parser.GoParseError):
+            parser.parse_string("\n".join(lines[:count]))
+            return count + 1
+    return 0
 
 
 def expand(text: str, scope: Mapping[str, str], where: str) -> str:

@@ -7,10 +7,10 @@ the lines of a heredoc as instructions.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.errors import Refused
-from pipelines.plan.dockerfile import Dockerfile, Instruction
+from pipelines.plan.dockerfile import Dockerfile, Instruction, expand
 
 _FILES = {"ADD", "COPY"}
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -42,8 +42,24 @@ def check(dockerfile: Dockerfile, *, secrets: Collection[str]) -> None:
                     dockerfile,
                     instruction,
                     f"the secret {secret_id(mount)!r} is not declared",
-                    f"declare it (--secret-ids); declared: {', '.join(sorted(secrets)) or 'none'}",
+                    "declare it: `secrets` of the image in shipway.yaml, or --secret-ids of the step; "
+                    f"declared: {', '.join(sorted(secrets)) or 'none'}",
                 )
+
+
+def check_platform(
+    dockerfile: Dockerfile, reached: Collection[int], *, scope: Mapping[str, str], platform: str
+) -> None:
+    """Refuse a stage of another platform among those that are built; `scope` has what FROM lines see."""
+    for stage in (dockerfile.stages[number] for number in sorted(reached)):
+        place = f"{dockerfile.where}:{stage.base.line}"
+        asked = expand(stage.base.flag("platform"), scope, place)
+        if asked not in {"", platform}:
+            raise Refused(
+                f"{place}: a stage of another platform",
+                seen=f"{asked}, where this build is for {platform}",
+                todo="leave --platform out; one build makes the image of one platform",
+            )
 
 
 def check_buildah(dockerfile: Dockerfile, version: str) -> None:

@@ -14,9 +14,9 @@ from pathlib import PurePosixPath
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.model.plan import ERROR, WARNING, Finding
-from pipelines.plan import context, dockerfile, features, images, order, shipway_yaml
+from pipelines.plan import additions, context, dockerfile, features, images, order, shipway_yaml
 from pipelines.plan.context import Context
-from pipelines.plan.dockerfile import Dockerfile, External, Instruction
+from pipelines.plan.dockerfile import Dockerfile, External
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import Image
 from pipelines.plan.shipway_yaml import Configuration, ImageSettings
@@ -24,8 +24,6 @@ from pipelines.plan.shipway_yaml import Configuration, ImageSettings
 MOST_WAVES = 8
 """The workflow has a fixed number of them."""
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
-_URL = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
-_PINNED_REPOSITORY = re.compile(r"[^#]+\.git#[0-9a-f]{40,64}(?::.*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +119,10 @@ def read(
 def told(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
     """Return the finding that an error about a file makes; its line is the one that the error begins with."""
     match = _PLACE.fullmatch(error.what)
-    what = match["what"] if match else error.what
+    what = match["what"] if match else error.what.removeprefix(f"{path} ")
     text = f"{what}: {error.seen}" if error.seen else what
     place, line = (match["path"], int(match["line"])) if match else (path, 0)
+    rule = shipway_yaml.NAME if place == shipway_yaml.NAME else rule
     return Finding(path=place, line=line, level=level, rule=rule, text=" ".join(text.split()), todo=error.todo)
 
 
@@ -183,7 +182,7 @@ class _Reader:
             rule = "refused" if isinstance(error, Refused) else "arg" if "no value" in error.what else "dockerfile"
             finding = told(error, image.dockerfile, rule)
             self.findings.append(finding)
-            return _blocked(image, configuration, f"{finding.path}:{finding.line} {finding.text}")
+            return _blocked(image, configuration, f"{finding.place}: {finding.text}")
 
     def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> Node:
         file = self._dockerfile(image)
@@ -194,6 +193,7 @@ class _Reader:
         if self.target.builder == "buildah":
             features.check_buildah(file, self.target.builder_version)
         platform = self.target.platform
+        scope = file.scope(build_args, platform)
         reached = file.reached(build_args, target=settings.target, platform=platform)
         needed = file.externals(build_args, target=settings.target, platform=platform)
         parents: list[Edge] = []
@@ -213,7 +213,10 @@ class _Reader:
             else:
                 externals.append(external)
                 self._warn_of_namesake(image, external)
-        self.findings.extend(_additions(file, reached))
+        features.check_platform(file, reached, scope=scope, platform=platform)
+        self.findings.extend(
+            additions.find(file, reached, scope=scope, build_args=build_args, builder=self.target.builder)
+        )
         self._check_shared(image, settings, configuration)
         return Node(
             image=image,
@@ -284,28 +287,6 @@ def _declared(file: Dockerfile) -> frozenset[str]:
     """Return the arguments that a Dockerfile declares anywhere; no other has an effect."""
     instructions = (*file.globals, *(i for stage in file.stages for i in stage.instructions))
     return frozenset(word.partition("=")[0] for i in instructions if i.name == "ARG" for word in i.words)
-
-
-def _additions(file: Dockerfile, reached: frozenset[int]) -> Iterator[Finding]:
-    """Find what a build fetches without saying what it must be: the key cannot know when it changes."""
-    for number in sorted(reached):
-        for instruction in file.stages[number].instructions:
-            if instruction.name == "ADD" and not instruction.flag("checksum"):
-                for source in _urls(instruction):
-                    yield _finding(
-                        file.where,
-                        instruction.line,
-                        "add",
-                        f"ADD fetches {source} and nothing says what it must be",
-                        "add --checksum=sha256:…, or max-age in shipway.yaml so that it is fetched anew",
-                        level=WARNING,
-                    )
-
-
-def _urls(instruction: Instruction) -> Iterator[str]:
-    for word in instruction.words[:-1]:
-        if _URL.match(word) and not _PINNED_REPOSITORY.fullmatch(word):
-            yield word
 
 
 def _unused(configuration: Configuration, folders: Sequence[str]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipelines.model.plan import NOTHING, STUCK, UNKNOWN, Plan, PlannedChart, PlannedImage
+from pipelines.plan.values import is_in
 
 _STYLES = {
     "todo": "fill:#fff3bf,stroke:#f08c00",
@@ -15,7 +16,7 @@ _STYLES = {
 
 
 def flowchart(plan: Plan) -> str:
-    """Return the chart's text: images, what they stand on, shared folders, charts and the images they name."""
+    """Return the chart's text: images, what they stand on, shared folders, charts, and the values that name images."""
     return "\n".join(_lines(plan)) + "\n"
 
 
@@ -45,6 +46,12 @@ def _lines(plan: Plan) -> Iterator[str]:
             yield f"  {id_of('chart', path)} --> {id_of('chart', chart.path)}"
         for name in chart.images:
             yield f"  {id_of('image', name)} -.-> {id_of('chart', chart.path)}"
+    for follower in plan.followers:
+        if ("file", follower.file) not in ids:
+            yield f'  {id_of("file", follower.file)}>"{_text(follower.file)}"]:::outside'
+            for path in (chart.path for chart in plan.charts if is_in(follower.file, chart.path)):
+                yield f"  {id_of('file', follower.file)} -.-> {id_of('chart', path)}"
+        yield f"  {id_of('image', follower.image)} -.-> {id_of('file', follower.file)}"
     yield from (f"  classDef {name} {style}" for name, style in _STYLES.items())
 
 

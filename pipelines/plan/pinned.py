@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from pipelines.errors import Refused
-from pipelines.plan.dockerfile import Dockerfile, Instruction, Stage, Use, expand
+from pipelines.plan import features
+from pipelines.plan.dockerfile import Dockerfile, Instruction, Stage, Use
 
 _DIRECTIVE = re.compile(r"\ufeff?\s*#\s*(?P<name>[A-Za-z][A-Za-z0-9]*)\s*=")
 
@@ -37,6 +37,7 @@ def pinned(
     uses = dockerfile.uses(build_args, target=target, platform=platform)
     reached = dockerfile.reached(build_args, target=target, platform=platform)
     scope = dockerfile.scope(build_args, platform)
+    features.check_platform(dockerfile, reached, scope=scope, platform=platform)
     for index, stage in enumerate(dockerfile.stages):
         if index > max(reached):
             _clear(lines, stage.base.line, _last(stage))
@@ -44,13 +45,6 @@ def pinned(
             _clear(lines, stage.base.line, _last(stage))
             lines[stage.base.line - 1] = _from("scratch", stage)
         else:
-            asked = expand(stage.base.flag("platform"), scope, f"{dockerfile.where}:{stage.base.line}")
-            if asked and asked != platform:
-                raise Refused(
-                    f"{dockerfile.where}:{stage.base.line}: a stage of another platform",
-                    seen=f"{asked}, where this build is for {platform}",
-                    todo="leave --platform out; one build makes the image of one platform",
-                )
             _clear(lines, stage.base.line, stage.base.end)
             lines[stage.base.line - 1] = _from("scratch", stage)
     for use in uses:

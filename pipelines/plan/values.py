@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import yaml
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import WARNING, Finding
+from pipelines.model.plan import WARNING, Finding, Follower
 from pipelines.plan import environments, held, values_edit, yaml_text
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
@@ -57,6 +57,13 @@ class Values:
         uses = [*(self.uses if deploy.charts else ()), *(self.of_environments if deploy.environments else ())]
         files = {*(self._of_charts if deploy.charts else ()), *(self.applications if deploy.environments else ())}
         return frozenset(use.image for use in uses), frozenset(files)
+
+    @property
+    def followers(self) -> tuple[Follower, ...]:
+        """The files that name an image and are no chart's own values."""
+        own = {_file(folder, VALUES) for folder in self.charts}
+        uses = (*self.uses, *self.of_environments)
+        return tuple(sorted({Follower(file=use.file, image=use.image) for use in uses if use.file not in own}))
 
     @property
     def _of_charts(self) -> set[str]:

@@ -61,9 +61,12 @@ def violations(
             known = ", ".join(error.schema["properties"])
             line = text.key_line(*path, key)
             yield finding(text.where, line, f"{where} has no {key!r}", f"it has {known}", rule=rule)
+        told = error.schema.get("description", "") if error.validator != "required" else ""
         if "propertyNames" in error.absolute_schema_path:
             line = text.key_line(*path, error.instance)
-            yield finding(text.where, line, f"{where}: {error.instance!r} cannot be a key here", rule=rule)
+            yield finding(text.where, line, f"{where}: {error.instance!r} cannot be a key here", told, rule=rule)
         elif not unknown:
-            told = error.schema.get("description", "") if error.validator != "required" else ""
-            yield finding(text.where, text.line(*path), f"{where}: {error.message}", told, rule=rule)
+            # A regular expression says less than the words beside it.
+            is_worded = error.validator == "pattern" and told
+            words = f"{error.instance!r} is not what is wanted here" if is_worded else error.message
+            yield finding(text.where, text.line(*path), f"{where}: {words}", told, rule=rule)

@@ -65,7 +65,7 @@ def findings(found: Iterable[Finding]) -> list[Part]:
         Part(
             kind=FINDING,
             name=finding.rule,
-            path=f"{finding.path}:{finding.line}" if finding.line else finding.path,
+            path=finding.place,
             result=BLOCKED,
             why="; ".join(filter(None, (finding.text, finding.todo))),
         )

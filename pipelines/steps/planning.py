@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.errors import Misuse
@@ -76,6 +76,9 @@ def plan(git: Git, request: Request, place: Place) -> Plan:
 def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
     """Return what is to be done for a commit that was read; `work` may take files. Raises Misconfigured."""
     observer, target = place.observer, request.target
+    if declared.findings:
+        # Which images and charts there are, and under which names, is what that file says.
+        return _empty(declared, request)
     found, used = _graph(declared, request, observer)
     wanted = observe.wanted(request.resolved.ref, declared.commit.id)
     answers = observer.bases(found, target.platform)
@@ -95,19 +98,32 @@ def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
         versions=_version_lines(declared, found),
     )
     charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
-    findings: set[Finding] = {*declared.findings, *found.findings, *used.findings, *wrong, *decided.findings, *told}
+    findings: set[Finding] = {*found.findings, *used.findings, *wrong, *decided.findings, *told}
     findings |= {*loops.find(found.nodes, *used.follow(declared.configuration.deploy))}
+    return replace(
+        _empty(declared, request),
+        images=decided.images,
+        charts=charts,
+        waves=decided.waves,
+        findings=tuple(sorted(findings)),
+        followers=used.followers,
+        deploys=_deploys(declared, used, decided.images, observer),
+    )
+
+
+def _empty(declared: Declared, request: Request) -> Plan:
+    """Return the plan of a commit that declares nothing that can be planned."""
+    target = request.target
     return Plan(
         repo=str(request.url),
         commit=declared.commit.id,
         ref=declared.ref,
         platform=target.platform,
         builder=f"{target.builder} {target.builder_version}",
-        images=decided.images,
-        charts=charts,
-        waves=decided.waves,
-        findings=tuple(sorted(findings)),
-        deploys=_deploys(declared, used, decided.images, observer),
+        images=(),
+        charts=(),
+        waves=(),
+        findings=declared.findings,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli import plan as command
 from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl, Revision
@@ -362,6 +363,61 @@ def test_files_that_deployments_write_are_no_part_of_an_image(world: World) -> N
     named = world.plan()
     world.commit(**{"chart/values.yaml": "image: REGISTRY/team/web:3\n"})
     assert one(world.plan(), "repository").key != one(named, "repository").key
+
+
+def test_a_file_that_cannot_be_believed_keeps_everything_back(world: World) -> None:
+    """By the conventions, what it switches off would be built, and what it ignores released."""
+    broken = "images:\n  alone: {build: false, bild: true}\ncharts:\n  ignore: [charts/draft]\n"
+    world.repository.write("shipway.yaml", broken)
+    world.repository.write("charts/draft/Chart.yaml", "apiVersion: v2\nname: draft\nversion: 0.1.0\n")
+    world.repository.commit()
+    plan = world.plan()
+    assert (plan.images, plan.charts, plan.waves) == ((), (), ())
+    assert [finding.place for finding in plan.findings] == ["shipway.yaml:2"]
+    assert command.exit_code(plan) == 3
+
+
+def test_the_documented_repository_of_many_applications(world: World) -> None:
+    """The example of the documentation says what its words say: shared folders, versions, names, and what is switched off."""
+    example = Path(__file__).parents[2] / "docs" / "images-repository.shipway.yaml"
+    for folder in ("apps/jupyter", "apps/rstudio", "apps/retired", "apps/other", "app-init", "server"):
+        world.repository.write(f"{folder}/Dockerfile", "FROM scratch\nARG APP_VERSION\nCOPY . /\n")
+    for name in ("gateway", "drafts/new"):
+        world.repository.write(
+            f"services/{name}/Chart.yaml", f"apiVersion: v2\nname: {Path(name).name}\nversion: 1.0.0\n"
+        )
+    reference = f"{world.registry.address}/team/xpra-server:main"
+    world.repository.write("services/gateway/ci/server.yaml", f"server:\n  image: {reference}\n")
+    world.repository.write("core/init/start", "1").write("core/app/run", "1").write("core/README", "1")
+    world.repository.write("shipway.yaml", example.read_text(encoding="utf-8"))
+    world.repository.commit()
+    world.build(plan := world.plan(now=NOW))
+    ours = {"app-init", "jupyter", "other", "rstudio", "xpra-server"}
+    assert {job.name for job in plan.waves[0]} - {"alone", "base"} == ours
+    assert plan.findings == ()
+    assert [(chart.name, chart.action) for chart in plan.charts] == [("gateway", "release")]
+    assert [(follower.file, follower.image) for follower in plan.followers] == [
+        ("services/gateway/ci/server.yaml", "xpra-server")
+    ]
+    jobs = {job.name: job for job in plan.waves[0]}
+    assert (jobs["jupyter"].version, jobs["jupyter"].build_args) == ("4.2.1-2", ("APP_VERSION=4.2.1",))
+    assert {name: jobs[name].shared for name in ("rstudio", "app-init", "xpra-server")} == {
+        "rstudio": ("core/init", "core/app"), "app-init": ("core/init",), "xpra-server": ()
+    }  # fmt: skip
+    assert {name: one(world.plan(now=NOW), name).action for name in ours} == dict.fromkeys(ours, "nothing")
+    for change, built in {
+        "core/app/run": {"jupyter", "rstudio", "other"},
+        "core/init/start": {"jupyter", "rstudio", "other", "app-init"},
+        "core/README": set(),
+        "server/x": {"xpra-server"},
+        "services/gateway/ci/server.yaml": set(),
+    }.items():
+        world.repository.write(change, "2")
+        world.repository.commit()
+        world.build(plan := world.plan(now=NOW))
+        assert {job.name for wave in plan.waves for job in wave} == built, change
+    later = world.plan(now=NOW + 28 * DAY)
+    assert {job.name for wave in later.waves for job in wave} == {"jupyter", "rstudio", "other"}
 
 
 def test_plans_are_json(world: World) -> None:

@@ -59,7 +59,7 @@ def test_each_folder_with_a_config_is_an_application() -> None:
     ("text", "told"),
     [
         ("chart: web\nversion: 1.2\nnamespace: shop\n", "2: version: 1.2 is not of type 'string'"),
-        ("chart: web\nversion: ^1.2.0\nnamespace: shop\n", "2: version: '^1.2.0' does not match"),
+        ("chart: web\nversion: ^1.2.0\nnamespace: shop\n", "2: version: '^1.2.0' is not what is wanted here"),
         ("chart: web\nversion: 1.2.0\nnamespace: on\n", "3: namespace: True is not of type 'string'"),
         ("namespace: shop\nchart: web\n", "2: chart does not say which chart it is"),
         ("namespace: shop\n", "1: nothing does not say which chart it is"),
@@ -70,7 +70,7 @@ def test_each_folder_with_a_config_is_an_application() -> None:
         ("chart: web\nversion: 1.0.0\n", "1: the file: 'namespace' is a required property"),
         ("chart: 'web\n", "2: not YAML: found unexpected end of stream"),
         ("- chart: web\n", "1: dev/web/config.yaml is no mapping: list"),
-        ("chart: '{{ .x }}'\nversion: 1.0.0\nnamespace: shop\n", "1: chart: '{{ .x }}' does not match"),
+        ("chart: '{{ .x }}'\nversion: 1.0.0\nnamespace: shop\n", "1: chart: '{{ .x }}' is not what is wanted here"),
         ("repo: https://me:pw@git.example.com/x\npath: .\nrevision: main\nnamespace: x\n", "1: repo: "),
         ("repo: https://git.example.com/x\npath: a/../../b\nrevision: main\nnamespace: x\n", "2: path: "),
         ("repo: https://git.example.com/x\npath: a\nrevision: 1234567\nnamespace: x\n", "3: revision: 1234567"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.plan import shipway_yaml
@@ -42,7 +44,7 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
         shipway_yaml.NAME: "images: {web: {build-args: {ON: a, OTHER: x}, target: one}}\n",
     }
     assert [edge.name for edge in read(files).nodes["web"].parents] == ["a"]
-    other = read(files, target=TARGET.__class__(**{**vars(TARGET), "build_args": ("ON=b",)}))
+    other = read(files, target=replace(TARGET, build_args=("ON=b",)))
     assert [edge.name for edge in other.nodes["web"].parents] == ["b"]
     assert other.nodes["web"].build_args == ("ON=b",)
 
@@ -82,7 +84,13 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
         ({"a/Dockerfile": "FRM scratch\n"}, "a/Dockerfile:1: error: there is no FROM"),
         (
             {"a/Dockerfile": "FROM scratch\nRUN <<END\n"},
-            "a/Dockerfile: error: a/Dockerfile cannot be read: unterminated",
+            "a/Dockerfile:2: error: it cannot be read: unterminated",
+        ),
+        ({"a/Dockerfile": "# FROM x\n"}, "a/Dockerfile: error: cannot be read: file with no instructions"),
+        ({"a/Dockerfile": "FROM scratch\nENV X\nENV Y=1\n"}, "a/Dockerfile:2: error: it cannot be read: ENV must have"),
+        (
+            {"a/Dockerfile": "FROM scratch AS x\nFROM --platform=linux/arm64 scratch\nCOPY --from=x / /\n"},
+            "a/Dockerfile:2: error: a stage of another platform: linux/arm64, where this build is for linux/amd64",
         ),
         ({"a/Dockerfile": "FROM scratch\nRUN --network=host x\n"}, "a/Dockerfile:2: error: RUN --network is not given"),
         (
@@ -132,12 +140,46 @@ def test_each_fault_is_a_finding_with_its_place(files: dict[str, str], said: str
     [
         "--checksum=sha256:0 https://example.org/x",
         "https://example.org/x.git#0123456789012345678901234567890123456789",
+        "git@example.org:x.git#0123456789012345678901234567890123456789",
         "x",
+        "$UNKNOWN/x",
     ],
 )
 def test_what_is_fetched_by_digest_is_no_finding(source: str) -> None:
     """A checksum or a commit says what it must be."""
     assert told({"a/Dockerfile": f"FROM scratch\nADD {source} /x\n"}) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "source"),
+    [
+        ("ADD git@example.org:x.git /x", "git@example.org:x.git"),
+        ("ADD https://example.org/$V /x", "https://example.org/$V"),
+        ("ARG V=1\nADD https://example.org/$V /x", "https://example.org/1"),
+        ("ARG HOST=example.org\nENV URL=https://$HOST/x\nADD $URL /x", "https://example.org/x"),
+        ("ARG ABOVE\nADD $ABOVE /x", "https://above.example/x"),
+        ("ARG ABOVE=https://own.example/x\nADD $ABOVE /x", "https://own.example/x"),
+        ("ARG GIVEN=https://own.example/x\nADD $GIVEN /x", "https://given.example/x"),
+    ],
+)
+def test_an_address_is_one_whatever_it_is_written_with(lines: str, source: str) -> None:
+    """Arguments and variables have the values that the build gives them; what only the build knows stays as it is written."""
+    files = {
+        "a/Dockerfile": f"ARG ABOVE=https://above.example/x\nFROM scratch\n{lines}\n",
+        shipway_yaml.NAME: "images: {a: {build-args: {GIVEN: 'https://given.example/x'}}}\n",
+    }
+    line = 2 + len(lines.splitlines())
+    warning = f"a/Dockerfile:{line}: warning: ADD fetches {source} and nothing says what it must be [add]; "
+    assert told(files) == [
+        f"{warning}add --checksum=sha256:…, or set max-age in shipway.yaml so that it is fetched anew"
+    ]
+
+
+def test_nobody_is_told_to_write_what_the_builder_refuses() -> None:
+    """Buildah does not know --checksum."""
+    files = {"a/Dockerfile": "FROM scratch\nADD https://example.org/x /x\n"}
+    buildah = replace(TARGET, builder="buildah", builder_version="1.28.2")
+    assert "--checksum" not in str(read(files, target=buildah).findings[0])
 
 
 def test_what_stands_on_a_fault_is_blocked_and_nothing_else() -> None:
@@ -151,7 +193,7 @@ def test_what_stands_on_a_fault_is_blocked_and_nothing_else() -> None:
         }
     )
     assert {name: node.blocked for name, node in found.nodes.items()} == {
-        "b": "b/Dockerfile:2 the variable X has no value: '$X'",
+        "b": "b/Dockerfile:2: the variable X has no value: '$X'",
         "a": "parent image b is blocked",
         "c": "parent image a is blocked",
         "d": "",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
-from pipelines.model.plan import ERROR, Finding, Plan, PlannedImage
+from pipelines.model.plan import ERROR, Finding, Follower, Plan, PlannedChart, PlannedImage
 from pipelines.plan import mermaid
 
 
@@ -97,4 +99,30 @@ def test_the_graph_shows_what_stands_on_what() -> None:
         '  n2[("a#quot;b")]:::outside',
         "  n2 --> n1",
         '  n3[["core/"]]:::outside',
+    ]
+
+
+def test_the_graph_shows_the_values_that_follow_an_image() -> None:
+    """A values file beside a chart's own stands between the image and the chart that it lies in."""
+    chart = PlannedChart(
+        name="gateway",
+        version="1.0.0",
+        path="charts/gateway",
+        state="published",
+        action="nothing",
+        reasons=(),
+        digest="",
+        parents=(),
+        images=(),
+    )
+    files = ("charts/gateway/ci/x.yaml", "production.yaml")
+    plan = replace(made(DONE), charts=(chart,), followers=tuple(Follower(file=file, image="a") for file in files))
+    assert mermaid.flowchart(plan).splitlines()[1:8] == [
+        '  n0("a")',
+        '  n1[/"gateway 1.0.0"/]',
+        '  n2>"charts/gateway/ci/x.yaml"]:::outside',
+        "  n2 -.-> n1",
+        "  n0 -.-> n2",
+        '  n3>"production.yaml"]:::outside',
+        "  n0 -.-> n3",
     ]

@@ -69,17 +69,23 @@ def test_an_ignored_folder_is_ignored_with_all_below(pattern: str) -> None:
         ("\nimages:\n  web:\n    nme: x\n", ["4: error: images.web has no 'nme'"]),
         (
             "images:\n  web:\n    name: Web\n    target: 3\n",
-            ["3: error: images.web.name: 'Web' does not match", "4: error: images.web.target: 3 is not of type"],
+            [
+                "3: error: images.web.name: 'Web' is not what is wanted here [shipway.yaml]; The image's name: lower",
+                "4: error: images.web.target: 3 is not of type",
+            ],
         ),
-        ("images:\n  ../web: {}\n", ["2: error: images: '../web' cannot be a key"]),
-        ("ignore:\n- tests\n- /etc\n", ["3: error: ignore.1: '/etc' does not match"]),
+        ("images:\n  ../web: {}\n", ["2: error: images: '../web' cannot be a key here [shipway.yaml]; A path"]),
+        (
+            "ignore:\n- tests\n- /etc\n",
+            ["3: error: ignore.1: '/etc' is not what is wanted here [shipway.yaml]; A path from the repo"],
+        ),
         ("images:\n  a: {}\n  b: {}\n  a: {}\n", ["4: error: 'a' stands here and in line 2"]),
         ("values:\n- file: x.yaml\n", ["2: error: values.0: 'image' is a required property"]),
-        ("images:\n  web:\n    max-age: week\n", ["3: error: images.web.max-age: 'week' does not match"]),
+        ("images:\n  web:\n    max-age: week\n", ["3: error: images.web.max-age: 'week' is not what"]),
         ("images:\n  web:\n    build-args:\n      1A: x\n", ["4: error: images.web.build-args: '1A' cannot be a key"]),
         ("images:\n  web: [\n", ["3: error: not YAML: "]),
         ("- a\n", ["1: error: shipway.yaml is no mapping"]),
-        ("images:\n  web: {version: latest}\n", ["2: error: images.web.version: 'latest' does not match"]),
+        ("images:\n  web: {version: latest}\n", ["2: error: images.web.version: 'latest' is not what"]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, told: list[str]) -> None:
