@@ -36,6 +36,16 @@ REFUSED: dict[str, dict[str, Any]] = {
     "/authorities": {**REGISTRY, "authorities": "ca.crt"},
     "/buildSecrets/npm": {**REGISTRY, "buildSecrets": {"npm": ["git.example.com/team/*"]}},
     "/buildkit/storageGiB": {**REGISTRY, "buildkit": {"storageGiB": "50Gi"}},
+    "/buildkit/resources": {**REGISTRY, "buildkit": {"resources": {"limit": {"cpu": 1}}}},
+    "/resources/clone-build-push/build/limits/memory": {
+        **REGISTRY,
+        "resources": {"clone-build-push": {"build": {"limits": {"memory": "16 GB"}}}},
+    },
+    "resources.clone-build-push.builder: no template": {
+        **REGISTRY,
+        "resources": {"clone-build-push": {"build": {"limits": {"cpu": 4}}, "builder": {"limits": {"cpu": 4}}}},
+    },
+    "resources.clone.main: no template": {**REGISTRY, "resources": {"clone": {"main": {}}}},
 }
 
 
