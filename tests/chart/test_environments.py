@@ -1,13 +1,11 @@
-"""The chart `environments`: what it makes of values, what it refuses, and that Argo CD knows each field."""
+"""The chart `environments`: what it makes of values, and what it refuses."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -21,8 +19,6 @@ from tests.chart.test_values import described
 TOP = Path(__file__).parents[2]
 CHART = TOP / "charts" / "environments"
 EXAMPLE = TOP / "examples" / "environments"
-SOURCE = "ARGO_CD_SRC"
-"""Names a checkout of Argo CD, for its CRDs."""
 GIT = "https://git.example.com/team/environments.git"
 EVERYTHING: dict[str, Any] = {
     "repository": GIT,
@@ -151,39 +147,6 @@ def test_what_rolls_at_a_branch_is_one_application() -> None:
         "image.tag": "main",
         "podAnnotations.commit": "$ARGOCD_APP_REVISION",
     }
-
-
-@pytest.mark.helm
-@pytest.mark.skipif(
-    not os.environ.get(SOURCE), reason=f"{SOURCE} names no checkout of Argo CD; the e2e tests ask a server"
-)
-def test_argo_cd_knows_every_field() -> None:
-    """By its own CRDs, and with unknown fields refused."""
-    documents = render(EVERYTHING)
-    for document in documents:
-        if document["apiVersion"] != "argoproj.io/v1alpha1":
-            continue
-        path = Path(os.environ[SOURCE]) / "manifests" / "crds" / f"{document['kind'].lower()}-crd.yaml"
-        crd = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        closed(schema)
-        errors = list(jsonschema.Draft202012Validator(schema).iter_errors(document))
-        assert not errors, f"{document['kind']}: {errors[0].json_path}: {errors[0].message[:300]}"
-
-
-def closed(schema: Any) -> None:
-    """Let a schema refuse fields that it does not name, as the server does when it is strict."""
-    if isinstance(schema, dict):
-        if schema.pop("x-kubernetes-int-or-string", False):
-            schema.clear()
-        named = "properties" in schema and schema["properties"].keys() - {"metadata"}
-        if named and "kind" not in schema["properties"]:
-            schema.setdefault("additionalProperties", False)
-        for value in list(schema.values()):
-            closed(value)
-    elif isinstance(schema, list):
-        for item in schema:
-            closed(item)
 
 
 @pytest.mark.helm
