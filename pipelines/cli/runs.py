@@ -26,11 +26,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print the list."""
-    found = runs.Runs(api.connect(given.namespace)).list()
-    rows = [_row(one) for one in (found[: given.limit] if given.limit > 0 else found)]
+    cluster = api.connect(given.namespace)
+    rows = [_row(one) for one in runs.Runs(cluster).newest(max(given.limit, 0))]
     if given.json:
         sys.stdout.write(json.dumps(rows) + "\n")
         return 0
+    if not rows:
+        sys.stderr.write(f"shipway: no runs in namespace {cluster.namespace} of {cluster.server}\n")
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         took = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"

@@ -27,6 +27,7 @@ from pipelines.errors import Misconfigured
 ANSWER_SECONDS = 30.0
 CONNECTIONS = 64
 """Kept open at most; each log that is followed takes one."""
+ANYTHING = "application/json, */*"
 Document = dict[str, Any]
 Query = Mapping[str, str | int | bool]
 
@@ -71,9 +72,10 @@ class Api:
         query: Query | None = None,
         body: Document | None = None,
         content_type: str = "application/json",
+        accept: str = ANYTHING,
     ) -> Document:
         """Return the document that a request is answered with; raises Lost, Denied, or Misconfigured for TLS."""
-        with self._open(method, path, query=query, body=body, content_type=content_type) as response:
+        with self._open(method, path, query=query, body=body, content_type=content_type, accept=accept) as response:
             try:
                 return dict(json.loads(response.response.data))
             except ValueError as error:
@@ -98,9 +100,10 @@ class Api:
         query: Query | None = None,
         body: Document | None = None,
         content_type: str = "",
+        accept: str = ANYTHING,
         silence_seconds: float = ANSWER_SECONDS,
     ) -> Iterator[RESTResponse]:
-        headers = {"Accept": "application/json, */*"} | ({"Content-Type": content_type} if body is not None else {})
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         try:
             request = self.client.param_serialize(
                 method,

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pipelines.cluster import names, problems
-from pipelines.cluster.api import Api, Denied, Document, Lost, Query
+from pipelines.cluster.api import ANYTHING, Api, Denied, Document, Lost, Query
 from pipelines.cluster.problems import ARGO
 from pipelines.errors import ShipwayError, Transient
+from pipelines.tools.kubernetes import METADATA
 
 FINAL = frozenset({"Succeeded", "Failed", "Error"})
 WATCH_SECONDS = 50
@@ -86,10 +87,19 @@ class Runs:
         """Return a run, asked for once; raises Lost or Denied."""
         return self.api.call("GET", f"{self.path}/{names.check('run', name)}")
 
-    def list(self) -> list[Document]:
-        """Return every run of the namespace, the newest first."""
-        found = self._ask(lambda: self.api.call("GET", self.path), "list", "workflows")
-        return sorted(found.get("items", ()), key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
+    def newest(self, most: int) -> list[Document]:
+        """Return so many runs of the namespace, the newest first; all of them for 0.
+
+        A run is large, and there may be thousands, which the API lists by name: so names and times of all are asked for,
+        and then the runs that are wanted.
+        """
+        listed = self._ask(
+            lambda: self.api.call("GET", self.path, accept=METADATA.format("List") if most else ANYTHING),
+            "list",
+            "workflows",
+        )
+        items = sorted(listed.get("items", ()), key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
+        return [run for item in items[:most] if (run := self._there(item["metadata"]["name"]))] if most else items
 
     def watch(self, name: str, version: str) -> Iterator[Document]:
         """Give a run's later states until the watch ends, which is often; raises Lost, Denied, ShipwayError when it is deleted."""
@@ -119,6 +129,19 @@ class Runs:
             return self.api.call("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
         self._ask(call, "stop", "workflows", name)
+
+    def _there(self, name: str) -> Document | None:
+        """Return a run, or None where it has gone since it was listed."""
+
+        def read() -> Document | None:
+            try:
+                return self.look(name)
+            except Denied as error:
+                if error.status == 404:
+                    return None
+                raise
+
+        return self._ask(read, "get", "workflows", name)
 
     def _create(self, document: Document, mark: str) -> bool:
         """Make a run; False when its name is taken by another one."""

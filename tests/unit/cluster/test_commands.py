@@ -202,6 +202,23 @@ def test_detach_list_stop_and_retry(fake: Cluster, capsys: pytest.CaptureFixture
     assert "there is no workflow nobody in namespace ci" in capsys.readouterr().err
 
 
+def test_the_newest_runs_alone_are_read(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs are large and stay for days: of all but those that are shown the names are asked for; none is said to be none."""
+    assert main(["runs"]) == 0
+    assert re.search(r"no runs in namespace ci of http://", capsys.readouterr().err)
+    for day in range(1, 10):
+        fake.put(f"run-{day}", {}, status(f"run-{day}", "Succeeded"), created=f"2026-11-0{day}T10:00:00Z")
+    fake.asked.clear()
+    fake.accepts.clear()
+    fake.lie("GET", "/workflows/run-8$", Reply(404, "it has gone meanwhile"))
+    assert main(["runs", "--limit", "3"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["run-9", "run-7"]
+    assert [asked[1].rpartition("/")[2] for asked in fake.asked] == ["workflows", "run-9", "run-8", "run-7"]
+    assert "PartialObjectMetadataList" in fake.accepts[0]
+    assert main(["runs", "--limit", "0", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 9
+
+
 def test_build_composes_the_images_of_a_commit(
     fake: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
