@@ -46,7 +46,12 @@ def supersede(
         return Superseded(newest=newest, stopped=(run,))
     found = {other["name"]: other for other in begun}
     if ref := own.get("labels", {}).get(REF_LABEL, ""):
-        found |= {other["name"]: other for other in cluster.unfinished(f"{REF_LABEL}={ref}")}
+        found |= {
+            other["name"]: other
+            for other in cluster.unfinished(f"{REF_LABEL}={ref}")
+            # One of another lane stays: the rules have changed since it began.
+            if other.get("labels", {}).get(GROUP_LABEL, group) == group
+        }
     older = sorted(name for name, other in found.items() if _age(other) < _age(own))
     return Superseded(newest=run, stopped=tuple(name for name in older if _stop(cluster, name, run)))
 

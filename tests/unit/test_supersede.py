@@ -68,6 +68,7 @@ def test_the_newest_stops_the_others(api: Cluster, account: Path) -> None:
     put(api, "ended", 4, group=GROUP, ref=REF, completed="true")
     put(api, "other", 5, group="c" * 32, ref="d" * 32)
     put(api, "by-hand", 6)
+    put(api, "other-lane", 7, group="e" * 32, ref=REF)
     found = supersede(run="same-second-b", group=GROUP, account=account)
     assert found.newest == "same-second-b"
     assert set(found.stopped) == {"begun", "pending", "nightly", "same-second-a"}
