@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pipelines.model.runs import REF_LABEL
-from sensors import fields
+from sensors import fields, sizes
 from sensors.target import ARGUMENT, NAME, NIGHTLY, Target
 
 Document: TypeAlias = Mapping[str, Any]
@@ -206,6 +206,15 @@ def unencoded_values(document: Document, _targets: Targets) -> list[str]:
     return broken
 
 
+def unbounded_events(document: Document, _targets: Targets) -> list[str]:
+    """An event is never larger than what a run takes, whatever its texts are."""
+    return [
+        text
+        for trigger in _triggers(document)
+        for text in sizes.oversized(trigger["template"]["name"], trigger["template"].get("k8s", {}))
+    ]
+
+
 def unknown_fields(document: Document, _targets: Targets) -> list[str]:
     """Every field is one of Argo's."""
     return [f"{path}: no such field" for path in fields.unknown(document)]
@@ -269,6 +278,7 @@ CHECKS: tuple[Check, ...] = (
     losing_triggers,
     doubling_triggers,
     unencoded_values,
+    unbounded_events,
     unknown_fields,
     illegal_names,
 )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, RootModel
 
 _WHOLE = {"apiVersion", "kind"}
 # argo-events: pkg/apis/events/v1alpha1/jetstream_eventbus.go; Hera has no EventBus.
+_OBJECT = {"metadata", "spec", *_WHOLE}
 _BUSES: Mapping[str, frozenset[str]] = {
     "jetstream": frozenset(
         "version replicas containerTemplate reloaderContainerTemplate metricsContainerTemplate persistence metadata nodeSelector "
@@ -21,6 +22,11 @@ _BUSES: Mapping[str, frozenset[str]] = {
     ),
     "jetstreamExotic": frozenset("url accessSecret streamConfig tls".split()),
 }
+_INSIDE: Mapping[str, frozenset[str]] = {
+    "persistence": frozenset("storageClassName accessMode volumeSize".split()),
+    "accessSecret": frozenset("name key optional".split()),
+}
+"""Of what a bus of ours has."""
 _MODELS: Mapping[str, type[BaseModel]] = {
     "EventSource": m.EventSource,
     "Sensor": m.Sensor,
@@ -37,10 +43,18 @@ def unknown(document: Mapping[str, Any]) -> list[str]:
 def _document(document: Mapping[str, Any], path: str) -> Iterator[str]:
     kind = str(document.get("kind"))
     if kind == "EventBus":
+        yield from (str(key) for key in document.keys() - _OBJECT)
+        yield from _value(document.get("metadata", {}), workflows.ObjectMeta, "metadata")
         for bus, spec in document["spec"].items():
             yield from (f"spec.{bus}.{key}" for key in spec.keys() - _BUSES.get(bus, frozenset()))
+            for key, value in spec.items():
+                if isinstance(value, dict | list):
+                    # What nobody has looked at has no known field.
+                    known = _INSIDE.get(key, frozenset())
+                    yield from (f"spec.{bus}.{key}.{inner}" for inner in sorted(set(value) - known))
     elif kind == "ConfigMap":
         yield from (f"{path}.{key}" for key in document.keys() - _CONFIG_MAP - _WHOLE)
+        yield from _value(document.get("metadata", {}), workflows.ObjectMeta, f"{path}.metadata")
     elif kind in _MODELS:
         rest = {key: value for key, value in document.items() if key not in _WHOLE}
         yield from _value(rest, _MODELS[kind], path)

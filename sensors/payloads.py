@@ -13,16 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.model.event import (
-    LONGEST_TEXT,
-    Comment,
-    Event,
-    Manual,
-    Nightly,
-    PullRequest,
-    Push,
-    Source,
-)
+from pipelines.model.event import Comment, Event, Manual, Nightly, PullRequest, Push, Source, longest
 
 COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"
 NOT_ZEROS = "^[0-9a-f]*[1-9a-f][0-9a-f]*$"
@@ -56,6 +47,8 @@ class Shape:
     """By path, what the text there must match."""
     ref: tuple[str, ...] = ()
     """The fields that name the branch, tag or pull request, by which a run is found before it has begun."""
+    runs: str = ""
+    """How names of its runs begin, where not as its own: two shapes that tell of the same have one run."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the fields are not those of the event."""
@@ -83,9 +76,9 @@ class Shape:
         return f'dict "source" "{self.source}" {pairs} | toJson'
 
 
-def text(path: str, longest: int = LONGEST_TEXT) -> str:
-    """Return the expression of a text, cut; what is missing or null is an empty one."""
-    return f'(.Input.{path} | default "" | toString | trunc {longest})'
+def texts(**paths: str) -> dict[str, str]:
+    """Return for each field the expression of a text, cut as the field's are; what is missing or null is an empty one."""
+    return {name: f'(.Input.{path} | default "" | toString | trunc {longest(name)})' for name, path in paths.items()}
 
 
 def number(path: str) -> str:
@@ -98,12 +91,42 @@ def number_in(path: str, key: str) -> str:
     return f'(get (.Input.{path} | default (dict)) "{key}" | int64)'
 
 
+_PUSH = texts(ref="body.ref", before="body.before", head="body.after")
+_PUSHED: Mapping[Source, Mapping[str, str]] = {
+    Source.GITHUB: {"pushed": "(.Input.body.repository.pushed_at | int64 | toString)"},
+    Source.GITEA: texts(pushed="body.repository.updated_at"),
+}
+
+
 def _github(source: Source) -> tuple[Shape, ...]:
     """Return GitHub's shapes, which are Gitea's and Forgejo's, too."""
-    repository = {"repo_id": number("body.repository.id"), "repo": text("body.repository.clone_url")}
+    repository = {"repo_id": number("body.repository.id"), **texts(repo="body.repository.clone_url")}
     known = {"body.repository.id": NUMBER, "body.repository.clone_url": ANY, WATCHED[source]: ANY}
-    push = repository | {"ref": text("body.ref"), "before": text("body.before"), "head": text("body.after")}
+    push = repository | _PUSH | dict(_PUSHED[source])
     pull = "body.pull_request"
+    opened = Shape(
+        source=source,
+        name="pull-request",
+        event=PullRequest,
+        ref=("number",),
+        fields=repository
+        | {
+            "number": number(f"{pull}.number"),
+            "head_repo_id": number_in(f"{pull}.head.repo", "id"),
+            **texts(base=f"{pull}.base.ref", head=f"{pull}.head.sha", draft=f"{pull}.draft"),
+            **texts(author=f"{pull}.user.login", association=f"{pull}.author_association"),
+        },
+        patterns={
+            "body.action": ACTIONS,
+            f"{pull}.head.sha": COMMIT,
+            f"{pull}.base.ref": ANY,
+            f"{pull}.user.login": ANY,
+            **known,
+        },
+    )
+    # Gitea's drafts are those whose title says so: one that is made ready was edited.
+    ready = {"body.action": "^edited$", "body.changes.title.from": ANY, f"{pull}.draft": "^false$"}
+    edited = dataclasses.replace(opened, name="ready", runs=opened.name, patterns={**opened.patterns, **ready})
     return (
         Shape(
             source=source,
@@ -121,29 +144,8 @@ def _github(source: Source) -> tuple[Shape, ...]:
             fields=push,
             patterns={"body.ref": TAG, "body.after": NOT_ZEROS, **known},
         ),
-        Shape(
-            source=source,
-            name="pull-request",
-            event=PullRequest,
-            ref=("number",),
-            fields=repository
-            | {
-                "number": number(f"{pull}.number"),
-                "base": text(f"{pull}.base.ref"),
-                "head": text(f"{pull}.head.sha"),
-                "head_repo_id": number_in(f"{pull}.head.repo", "id"),
-                "draft": text(f"{pull}.draft"),
-                "author": text(f"{pull}.user.login"),
-                "association": text(f"{pull}.author_association"),
-            },
-            patterns={
-                "body.action": ACTIONS,
-                f"{pull}.head.sha": COMMIT,
-                f"{pull}.base.ref": ANY,
-                f"{pull}.user.login": ANY,
-                **known,
-            },
-        ),
+        opened,
+        *((edited,) if source is Source.GITEA else ()),
         Shape(
             source=source,
             name="comment",
@@ -153,9 +155,8 @@ def _github(source: Source) -> tuple[Shape, ...]:
             | {
                 "number": number("body.issue.number"),
                 "comment_id": number("body.comment.id"),
-                "author": text("body.comment.user.login"),
-                "association": text("body.comment.author_association"),
-                "text": text("body.comment.body", 200),
+                **texts(author="body.comment.user.login", association="body.comment.author_association"),
+                **texts(text="body.comment.body"),
             },
             patterns={
                 "body.action": "^created$",
@@ -170,10 +171,10 @@ def _github(source: Source) -> tuple[Shape, ...]:
 
 
 def _gitlab() -> tuple[Shape, ...]:
-    """Return GitLab's shapes; who may approve is always a setting, since GitLab does not say."""
-    repository = {"repo_id": number("body.project.id"), "repo": text("body.project.git_http_url")}
+    """Return GitLab's shapes; who may approve is always a setting, since GitLab does not say, nor whose a merge request is."""
+    repository = {"repo_id": number("body.project.id"), **texts(repo="body.project.git_http_url")}
     known = {"body.project.id": NUMBER, "body.project.git_http_url": ANY, WATCHED[Source.GITLAB]: ANY}
-    push = repository | {"ref": text("body.ref"), "before": text("body.before"), "head": text("body.after")}
+    push = repository | _PUSH | {"pushed": '""'}
     merge = "body.object_attributes"
     return (
         Shape(
@@ -200,11 +201,10 @@ def _gitlab() -> tuple[Shape, ...]:
             fields=repository
             | {
                 "number": number(f"{merge}.iid"),
-                "base": text(f"{merge}.target_branch"),
-                "head": text(f"{merge}.last_commit.id"),
                 "head_repo_id": number(f"{merge}.source_project_id"),
-                "draft": text(f"{merge}.draft"),
-                "author": text("body.user.username"),
+                **texts(base=f"{merge}.target_branch", head=f"{merge}.last_commit.id", draft=f"{merge}.draft"),
+                # GitLab names whoever changed a merge request, and of its author the number alone.
+                "author": '""',
                 "association": '""',
             },
             patterns={
@@ -212,7 +212,6 @@ def _gitlab() -> tuple[Shape, ...]:
                 f"{merge}.action": "^(open|update|reopen)$",
                 f"{merge}.last_commit.id": COMMIT,
                 f"{merge}.target_branch": ANY,
-                "body.user.username": ANY,
                 **known,
             },
         ),
@@ -225,9 +224,8 @@ def _gitlab() -> tuple[Shape, ...]:
             | {
                 "number": number("body.merge_request.iid"),
                 "comment_id": number(f"{merge}.id"),
-                "author": text("body.user.username"),
                 "association": '""',
-                "text": text(f"{merge}.note", 200),
+                **texts(author="body.user.username", text=f"{merge}.note"),
             },
             patterns={
                 "body.object_kind": "^note$",
@@ -246,14 +244,14 @@ NIGHTLY = Shape(
     name="nightly",
     event=Nightly,
     # The time to the minute: a calendar that is started twice tells of the same minute.
-    fields={"repo": text("metadata.repo"), "ref": text("metadata.ref"), "time": text("eventTime", 16)},
+    fields=texts(repo="metadata.repo", ref="metadata.ref", time="eventTime"),
     patterns={"metadata.repo": ANY, "metadata.ref": BRANCH},
 )
 MANUAL = Shape(
     source=Source.WEBHOOK,
     name="manual",
     event=Manual,
-    fields={name: text(f"body.{name}") for name in ("repo", "ref", "head", "id")},
+    fields=texts(**{name: f"body.{name}" for name in ("repo", "ref", "head", "id")}),
     # None: Argo logs an event that lacks a filter's path, whole, and the bearer token is among its headers.
     patterns={},
 )

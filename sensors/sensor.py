@@ -48,7 +48,7 @@ def _dependency(shape: Shape) -> m.EventDependency:
 
 
 def _trigger(shape: Shape, target: Target) -> m.Trigger:
-    workflow = target.workflow(f"{shape.name}-")
+    workflow = target.workflow(f"{shape.runs or shape.name}-")
     parameters = [
         m.TriggerParameter(src=_source(shape, f"sha256sum | trunc {HASH}"), dest="metadata.name", operation="append"),
         m.TriggerParameter(src=_source(shape, "b64enc"), dest=target.path(workflow, ARGUMENT)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -53,6 +55,12 @@ def run(given: argparse.Namespace) -> int:
         event=name,
         data=webhooks.event(source, payload, given.event),
     )
+    if not found:
+        raise Misuse(
+            f"no trigger of this Sensor waits for events of {source}",
+            seen=str(given.sensor),
+            todo="name another --source, or a Sensor that has one",
+        )
     told = [_told(outcome, settings) for outcome in found]
     if given.json:
         sys.stdout.write(json.dumps({"source": source, "triggers": told}, indent=2, ensure_ascii=True) + "\n")
@@ -63,9 +71,10 @@ def run(given: argparse.Namespace) -> int:
 
 def _sensor(path: Path) -> dict[str, Any]:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(document, dict) or document.get("kind") != "Sensor":
+    spec = document.get("spec") if isinstance(document, dict) and document.get("kind") == "Sensor" else None
+    if not isinstance(spec, dict) or not {"dependencies", "triggers"} <= spec.keys():
         raise Misuse("this is no Sensor", seen=str(path), todo="name a file that `shipway compile` wrote")
-    return document
+    return {"spec": spec}
 
 
 def _told(outcome: Outcome, settings: dict[str, str]) -> dict[str, Any]:
@@ -91,7 +100,8 @@ def _decoded(workflow: dict[str, Any], settings: dict[str, str]) -> Decoded:
     step = signature.describe("decode")
     chosen = {a.field: a.parse(settings[a.setting]) for a in step.arguments if a.setting and a.setting in settings}
     [event] = [p["value"] for p in workflow["spec"]["arguments"]["parameters"] if p["name"] == "event"]
-    return decode(event=event, **chosen)
+    with contextlib.redirect_stderr(io.StringIO()):  # what the step says to its log stands in the answer
+        return decode(event=event, **chosen)
 
 
 def _print(told: list[dict[str, Any]]) -> None:

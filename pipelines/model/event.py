@@ -11,16 +11,28 @@ import base64
 import binascii
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, get_type_hints
 
 from pipelines.errors import Refused
 
-LONGEST_TEXT = 1000
-"""Sensors cut texts to so many bytes of UTF-8: a text that reaches it may have been cut, and is not used."""
+LONGEST_NAME = 1000
+LONGEST: Mapping[str, int] = {
+    "before": 65,
+    "head": 65,
+    "pushed": 40,
+    "draft": 8,
+    "author": 256,
+    "association": 32,
+    "id": 256,
+}
+"""Sensors cut texts to so many bytes of UTF-8, by the field's name, others to LONGEST_NAME: one that long may have been cut, and is not used."""
+CUT: Mapping[str, int] = {"text": 200, "time": 16}
+"""What is cut for good: a comment to its beginning, a time to the minute."""
 MOST_BYTES = 16 * 1024
-"""Of a whole event, before base64."""
+"""Of a whole event, before base64; more than a Sensor writes, even where each byte is escaped as six."""
 _TODO = "start runs through the installed Sensors, or see `shipway simulate --help`"
 
 
@@ -49,6 +61,8 @@ class Push:
     """The commit before, or zeros for a new ref."""
     head: str
     """The commit now, the tag object for an annotated tag, or zeros for a deleted ref."""
+    pushed: str
+    """When, as the forge writes it, or empty: a branch that goes back and comes again to a commit is told of anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +147,8 @@ class Lane(StrEnum):
     """It may publish."""
     UNTRUSTED = "untrusted"
     """It builds and checks, with no secret but a read-only Git login, and publishes nothing."""
+    WAITING = "waiting"
+    """It does nothing until a maintainer approves of its commit."""
     IGNORED = "ignored"
     """It does nothing."""
 
@@ -196,6 +212,11 @@ class Reconciled:
     """Those that another attempt had started."""
 
 
+def longest(field: str) -> int:
+    """Return the bytes to which a Sensor cuts a text, by its field's name."""
+    return CUT.get(field) or LONGEST.get(field, LONGEST_NAME)
+
+
 def write(event: Event) -> str:
     """Return an event as `read` takes it, and as an argument may carry it."""
     return base64.b64encode(json.dumps(dataclasses.asdict(event), sort_keys=True).encode()).decode()
@@ -222,7 +243,7 @@ def _typed(shape: type[Event], value: dict[str, object]) -> Event:
         item = value[name]
         if type(item) is not kind:
             raise Refused(f"the event's {name} is no {kind.__name__}", seen=type(item).__name__, todo=_TODO)
-        if isinstance(item, str) and name != "text" and len(item.encode(errors="replace")) >= LONGEST_TEXT:
+        if isinstance(item, str) and name not in CUT and len(item.encode(errors="replace")) >= longest(name):
             raise Refused(f"the event's {name} is too long", seen=f"{item[:100]!r}…", todo="give it a shorter name")
     found: Event = shape(**value)  # type: ignore[arg-type]  # the loop above has compared every field's type
     if found.source not in set(Source) - {Source.HAND}:

@@ -22,6 +22,8 @@ class Subject:
     """The pull request's, or 0."""
     quiet: bool
     """Whether nobody waits for it: a nightly run that found everything well changes no status that says so."""
+    waiting: bool
+    """Whether nothing was done, since no maintainer has approved of the commit."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,6 +143,11 @@ def patterns(text: str) -> tuple[str, ...]:
     return found
 
 
+def waiting(commit: str) -> str:
+    """Return why a pull request's commit is not run."""
+    return f"a pull request from a fork: a maintainer must write /ok-to-test {commit}"
+
+
 def pull_ref(source: str, number: int) -> str:
     """Return the ref under which a forge keeps a pull request's commits; raises Refused for a number that is none."""
     if number < 1:
@@ -167,7 +172,7 @@ def _pull_request(event: PullRequest, rules: Rules) -> Verdict:
         return Verdict(lane=Lane.UNTRUSTED, reason="a pull request from a branch of the repository itself")
     if why := _maintains(event, rules):
         return Verdict(lane=Lane.UNTRUSTED, reason=f"a pull request from a fork, by {why}")
-    return _ignored(f"a pull request from a fork: a maintainer must write /ok-to-test {event.head}")
+    return Verdict(lane=Lane.WAITING, reason=waiting(event.head))
 
 
 def _comment(event: Comment, rules: Rules) -> Verdict:

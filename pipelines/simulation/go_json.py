@@ -26,7 +26,11 @@ def loads(data: bytes) -> Any:
     try:
         return _replaced(json.loads(data.decode("utf-8", "replace")))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise Misuse("the payload is not JSON", seen=str(error), todo="save the body that the forge sent") from error
+        raise Misuse(
+            "the payload is not JSON",
+            seen=str(error),
+            todo="save the body that the forge sent, of type application/json",
+        ) from error
 
 
 def cut(text: str, longest: int) -> str:

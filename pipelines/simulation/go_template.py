@@ -52,6 +52,10 @@ class Pipeline:
     commands: tuple[Call | Constant | Field | Pipeline, ...]
 
 
+class Int64(int):
+    """A whole number that `int64` made; the payload's own numbers are floats to Go, which it writes in another way."""
+
+
 Operand: TypeAlias = Constant | Field | Call | Pipeline
 
 
@@ -176,13 +180,15 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Int64):
+        return str(int(value))
     raise _unknown(f"{type(value).__name__} where the payload should have a text", "")
 
 
-def _int64(value: Any) -> int:
+def _int64(value: Any) -> Int64:
     if isinstance(value, str) and value:
         raise _unknown("a text where the payload should have a number", value)
-    return int(value) if isinstance(value, int | float) else 0
+    return Int64(value if isinstance(value, int | float) else 0)
 
 
 def _trunc(longest: Any, text: Any) -> str:

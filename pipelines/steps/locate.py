@@ -12,6 +12,7 @@ from typing import Annotated
 from pipelines.errors import Refused
 from pipelines.model.event import Decoded, Kind, Lane, Source
 from pipelines.model.source import RepositoryUrl
+from pipelines.plan import lanes
 from pipelines.steps.arguments import CaFile, GitLogin
 from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git
@@ -31,12 +32,13 @@ def locate(
 
     An event is late as often as it is early. One whose commit the ref has in its history, and names no longer, is ignored:
     the newer commit has an event of its own. One whose commit was never on a protected ref raises Refused: a host also gives,
-    by id, what only a fork has. What a person asked for is not held against the ref's head.
+    by id, what only a fork has. `/retest` names no commit, so it approves of none: what is on no branch of the repository
+    waits. What a person asked for is not held against the ref's head.
 
     Example:
         shipway step locate --decoded=out/decode
     """
-    if decoded.lane is Lane.IGNORED or decoded.source is Source.HAND:
+    if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Source.HAND:
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
         found = _against(git, decoded, patience)
@@ -51,7 +53,10 @@ def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
     while True:
         now = git.named(url, decoded.ref)
         if now is not None and decoded.head in {"", now.object, now.commit}:
-            return _named(decoded, now.commit)
+            found = _named(decoded, now.commit)
+            if decoded.kind is Kind.COMMENT and not decoded.head and not _is_own(git, url, now.commit):
+                return dataclasses.replace(found, lane=Lane.WAITING, reason=lanes.waiting(now.commit))
+            return found
         if now is not None and not tag and _has(git, decoded):
             if decoded.kind is Kind.MANUAL:
                 return decoded
@@ -74,6 +79,11 @@ def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
 def _has(git: Git, decoded: Decoded) -> bool:
     with tempfile.TemporaryDirectory(prefix="shipway-history-") as folder:
         return git.is_reachable(RepositoryUrl(decoded.repo), decoded.head, decoded.ref, Path(folder) / "git")
+
+
+def _is_own(git: Git, url: RepositoryUrl, commit: str) -> bool:
+    """Whether a branch of the repository is at a commit, so that somebody put it there who may push."""
+    return commit in git.refs(url, "heads").commits.values()
 
 
 def _named(decoded: Decoded, commit: str) -> Decoded:

@@ -39,6 +39,7 @@ _JUDGES = frozenset({"verdict"})
 """Templates that fail because others did."""
 _ASIDE = frozenset({"supersede", "report-begin-pod", "impact"})
 """Templates whose failure fails no run."""
+_WAITS = "waits until a maintainer writes /ok-to-test and this commit"
 _MOST_LOGS = 5
 _MOST_CHARACTERS = 64_000
 """Of a comment; GitHub takes 65,536, and a hidden line comes before it."""
@@ -122,6 +123,8 @@ class _Report:
         """Tell the forge, unless a newer run has done so."""
         commit, context = self.subject.commit, self.subject.context
         state, reason = (State.PENDING, "it has begun") if phase == PENDING else self._end()
+        if self.subject.waiting:
+            state, reason = State.PENDING, _WAITS
         if newer := self._superseded():
             return _nobody(f"{newer} tells of this commit")
         outcome = _outcome(self.workflow)
@@ -134,7 +137,7 @@ class _Report:
             return _nobody(why)
         address = ""
         # The comment first: who comes because of the status finds it.
-        if phase == FINAL and self.subject.number:
+        if phase == FINAL and self.subject.number and not self.subject.waiting:
             address = self._comment(state, reason, outcome, failed)
         told = description if self.link else f"{description[:60]} [{self.run}]"
         self.forge.set_status(commit, Status(context=context, state=state, description=told, url=self.link))
@@ -175,6 +178,9 @@ class _Report:
         """Return why the status that is there stays, or an empty text."""
         if there is None:
             return ""
+        if self.subject.waiting:
+            # A stranger may open a pull request of a commit that another one has: its status is not his to change.
+            return f"it says {there.state} already"
         teller = _teller(there)
         if teller == self.run:
             # A pending report that was held up comes after the final one.
@@ -267,6 +273,7 @@ def _told(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: st
         context=RELEASE if lane == Lane.TRUSTED else CHECK,
         number=number,
         quiet=kind == Kind.NIGHTLY,
+        waiting=lane == Lane.WAITING,
     )
 
 

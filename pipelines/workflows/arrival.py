@@ -59,7 +59,7 @@ def tasks(arguments: Mapping[str, str]) -> list[Task]:
             name="supersede",
             template="supersede",
             depends="decode.Succeeded",
-            when=f"{lane} != ignored && {kind} != manual && {kind} != nightly",
+            when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
             arguments=[Parameter(name=name, value=value) for name, value in given.items()],
         ),
     ]

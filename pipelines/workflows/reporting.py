@@ -30,7 +30,7 @@ def begun() -> Task:
         name="report",
         template=BEGIN,
         depends="decode.Succeeded",
-        when=f"{lane} != ignored && {kind} != manual && {kind} != nightly",
+        when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
     )
 
 

@@ -122,7 +122,7 @@ def test_a_strangers_pull_request_waits_for_a_maintainer(shop: Shop) -> None:
     pull = json.loads(shop.payload("gitea-fork-pull-request"))["pull_request"]
     pull["head"]["sha"] = fork
     ended = shop.ended(shop.send(shop.payload("gitea-fork-pull-request", pull_request=pull)))
-    assert (ended.phase, told(ended, "lane")) == ("Succeeded", "ignored")
+    assert (ended.phase, told(ended, "lane")) == ("Succeeded", "waiting")
     assert {node.get("templateName") for node in ended.nodes if node["type"] == "Pod"} == {"decode"}
     issue = {"number": 5, "pull_request": {"url": "x"}}
     for commit, lane in ((shop.repository.git("rev-parse", "main"), "ignored"), (fork, "untrusted")):

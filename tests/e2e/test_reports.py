@@ -49,7 +49,9 @@ class Reported:
 
     def push(self, head: str) -> str:
         """Start a run as a push does, and return its name."""
-        event = Push(source="gitea", repo_id=7, repo=self.repo, ref="refs/heads/main", before="1" * 40, head=head)
+        event = Push(
+            source="gitea", repo_id=7, repo=self.repo, ref="refs/heads/main", before="1" * 40, head=head, pushed=""
+        )
         return self.installation.start("release", event=events.write(event))
 
     def pull_request(self, head: str, number: int) -> str:

@@ -17,7 +17,7 @@ from pipelines.steps.look import look
 from tests.git_repositories import Repository, simple
 from tests.git_server import GitServer, serving
 
-PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="")
+PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_tag_runs_while_it_names_what_was_tagged(server: GitServer, app: Repos
 
 
 def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repository) -> None:
-    """`/ok-to-test` approves the commit it names, and only while the pull request is there; `/retest` takes the newest."""
+    """`/ok-to-test` approves the commit it names, and only while the pull request is there; `/retest` takes the newest, where a branch is at it."""
     head, old = app.git("rev-parse", "refs/pull/7/head"), app.git("rev-parse", "refs/pull/7/head~1")
     pull = PullRequest(
         source="gitea",
@@ -118,7 +118,15 @@ def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repos
     )
     assert locate(server, comment).lane is Lane.IGNORED
     assert locate(server, dataclasses.replace(comment, text=f"/ok-to-test {head}")).revision == head
-    assert locate(server, dataclasses.replace(comment, text="/retest")).revision == head
+    again = dataclasses.replace(comment, text="/retest")
+    assert locate(server, again).revision == head
+    fork = app.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
+    app.git("update-ref", "refs/pull/7/head", fork)
+    waits = locate(server, again)
+    assert (waits.lane, waits.head) == (Lane.WAITING, fork)
+    assert waits.reason.endswith(f"/ok-to-test {fork}")
+    app.git("branch", "topic", fork)
+    assert locate(server, again).lane is Lane.UNTRUSTED
 
 
 def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, app: Repository) -> None:

@@ -245,6 +245,20 @@ def test_a_run_that_did_not_come_to_its_event_is_told_of_by_the_event(
     assert report(place, forge).state == ""
 
 
+def test_a_strangers_pull_request_says_what_it_waits_for(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """A commit that nobody approved of is pending, without a comment; a status that it has stays, whoever asks."""
+    put(api, phase="Succeeded", number=3, lane="waiting", kind="pull_request")
+    assert report(place, forge).state == "pending"
+    assert forge.states(COMMIT, CHECK) == ["pending"]
+    assert "/ok-to-test" in forge.statuses[-1][1]["description"]
+    assert forge.comments == []
+    put(api, run="push-2", second=2, phase="Succeeded", number=3, lane="untrusted", kind="comment")
+    report(place, forge, run="push-2")
+    put(api, run="push-3", second=3, phase="Succeeded", number=4, lane="waiting", kind="pull_request")
+    assert "says success already" in report(place, forge, run="push-3").reason
+    assert forge.states(COMMIT, CHECK) == ["pending", "success"]
+
+
 def test_where_there_is_nobody_to_tell_nothing_fails(api: Cluster, forge: ForgeServer, place: Path) -> None:
     put(api, lane="ignored")
     assert report(place, forge).state == ""

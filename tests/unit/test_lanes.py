@@ -20,7 +20,7 @@ from pipelines.steps.decode import decode
 
 A, B = "a" * 40, "b" * 40
 REPO = "https://git.example.com/team/shop.git"
-PUSH = {"source": "github", "repo_id": 7, "repo": REPO, "ref": "refs/heads/main", "before": B, "head": A}
+PUSH = {"source": "github", "repo_id": 7, "repo": REPO, "ref": "refs/heads/main", "before": B, "head": A, "pushed": ""}
 PULL = {
     "source": "github",
     "repo_id": 7,
@@ -79,12 +79,12 @@ def read(fields: dict[str, Any], **changed: Any) -> Decoded:
         (PUSH, {"repositories": "git@git.example.com:team/other.git"}, "ignored", "not watched"),
         (PUSH, {"repositories": "git@git.example.com:team/shop"}, "trusted", "protected"),
         (PULL, {"head_repo_id": 7}, "untrusted", "a branch of the repository itself"),
-        (PULL, {}, "ignored", f"a maintainer must write /ok-to-test {A}"),
-        (PULL, {"head_repo_id": 0}, "ignored", "a maintainer must"),
-        (PULL, {"association": "CONTRIBUTOR"}, "ignored", "a maintainer must"),
+        (PULL, {}, "waiting", f"a maintainer must write /ok-to-test {A}"),
+        (PULL, {"head_repo_id": 0}, "waiting", "a maintainer must"),
+        (PULL, {"association": "CONTRIBUTOR"}, "waiting", "a maintainer must"),
         (PULL, {"association": "COLLABORATOR"}, "untrusted", "a maintainer: COLLABORATOR"),
-        (PULL, {"association": "member"}, "ignored", "a maintainer must"),
-        (PULL, {"source": "gitea", "association": "OWNER"}, "ignored", "a maintainer must"),
+        (PULL, {"association": "member"}, "waiting", "a maintainer must"),
+        (PULL, {"source": "gitea", "association": "OWNER"}, "waiting", "a maintainer must"),
         (PULL, {"source": "gitea", "maintainers": "bob,ada"}, "untrusted", "whom the setting names"),
         (PULL, {"draft": "true", "head_repo_id": 7}, "ignored", "a draft"),
         (COMMENT, {}, "untrusted", f"/ok-to-test for {A}, by a maintainer: MEMBER"),
@@ -164,6 +164,8 @@ def test_runs_that_must_not_meet_have_different_keys() -> None:
         {"head": "HEAD"},
         {"head": A[:39]},
         {"head": ""},
+        {"before": "a" * 65},
+        {"pushed": "2" * 40},
         {"repo": "ext::sh -c touch% x"},
         {"repo": "/etc"},
         {"repo": "file:///etc"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hera.events import models as m
 from hera.workflows import models as workflows
 
 from pipelines.model import event as events
+from pipelines.simulation import go_template
 from sensors import checks, manifest, payloads
 from sensors.checks import Check
 from sensors.documents import documents
@@ -108,6 +110,8 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
     (checks.loose_patterns, "filters by exprs", SENSOR, lambda s: s["dependencies"][0]["filters"].update(exprs=[])),
     (checks.loose_patterns, "no plain pattern", SENSOR, lambda s: entry(s).update(comparator="!=")),
     (checks.loose_patterns, "no plain pattern", SENSOR, lambda s: entry(s).update(type="bool")),
+    (checks.loose_patterns, "github-push: transform", SENSOR, lambda s: s["dependencies"][0].update(transform={})),
+    (checks.wrong_parameters, "starts no Workflow", SENSOR, lambda s: resource(s).update(kind="Pod")),
     (checks.wrong_parameters, "goes to 1", SENSOR, lambda s: event(s).update(dest="spec.arguments.parameters.1.value")),
     (checks.wrong_parameters, "goes to other", SENSOR, lambda s: arguments(s).insert(0, {"name": "other"})),
     (checks.wrong_parameters, "has no argument other", SENSOR, lambda s: arguments(s).append({"name": "other"})),
@@ -147,6 +151,8 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
     ),
     (checks.unencoded_values, "over the trigger", SENSOR, lambda s: s["triggers"][0].update(parameters=[{}])),
     (checks.unencoded_values, "github-push-lost", SENSOR, lambda s: dead(s)["template"].update(log={})),
+    (checks.unbounded_events, "that is not cut", SENSOR, lambda s: encoding(s, "| toString | trunc 1000", "")),
+    (checks.unbounded_events, "of which 16384 are taken", SENSOR, lambda s: encoding(s, "trunc 1000", "trunc 2000")),
     (checks.unknown_fields, "atLeastonce", SENSOR, lambda s: s["triggers"][0].update(atLeastonce=True)),
     (checks.unknown_fields, "webhooksecret", WEBHOOKS, lambda s: s["github"]["github"].update(webhooksecret={})),
     (checks.unknown_fields, "webhookContext", WEBHOOKS, lambda s: s["webhook"]["manual"].update(webhookContext={})),
@@ -158,6 +164,20 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
         lambda s: s["triggers"][0]["retryStrategy"].update(factor={"value": "Mg=="}),
     ),
     (checks.unknown_fields, "jetstream.replica", DOCUMENTS["event-bus"], lambda s: s["jetstream"].update(replica=1)),
+    (
+        checks.unknown_fields,
+        "persistence.volumesize",
+        DOCUMENTS["event-bus"],
+        lambda s: s["jetstream"]["persistence"].update(volumesize="5Gi"),
+    ),
+    (
+        checks.unknown_fields,
+        "jetstream.affinity.nodeaffinity",
+        DOCUMENTS["event-bus"],
+        lambda s: s["jetstream"].update(affinity={"nodeaffinity": {}}),
+    ),
+    (checks.unknown_fields, "nats.native", DOCUMENTS["event-bus"], lambda s: s.update(nats={"native": {}})),
+    (checks.unknown_fields, "metadata.label", SENSOR, lambda s: record(s)["metadata"].update(label={})),
     (checks.illegal_names, "a_b is no name", SENSOR, lambda s: s["dependencies"][0].update(name="a_b")),
     (checks.illegal_names, "is there twice", SENSOR, lambda s: s["triggers"].append(s["triggers"][0])),
     (checks.illegal_names, "label ref: a/b", SENSOR, lambda s: resource(s)["metadata"]["labels"].update(ref="a/b")),
@@ -197,6 +217,11 @@ def dead(spec: Any) -> Any:
     return spec["triggers"][0]["dlqTrigger"]
 
 
+def record(spec: Any) -> Any:
+    """Return what the first dead-letter trigger makes."""
+    return dead(spec)["template"]["k8s"]["source"]["resource"]
+
+
 def entry(spec: Any) -> Any:
     """Return the first filter."""
     return spec["dependencies"][0]["filters"]["data"][0]
@@ -217,6 +242,32 @@ def test_each_check_catches_what_breaks_it(check: Check, told: str, document: An
     assert [text for text in check(broken, CONTRACT) if told in text]
     with pytest.raises(ValueError, match=r"(Sensor|EventSource|EventBus) shipway"):
         checks.refuse([broken], CONTRACT)
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_what_kubernetes_would_refuse_or_overlook_is_found_in_each_document(name: str) -> None:
+    """A word too much at the top or in the metadata, or a label that is none, is found in every kind of document."""
+    changes: list[Document] = [{"specs": {}}, {"metadata": {**DOCUMENTS[name]["metadata"], "label": {}}}]
+    for change in changes:
+        assert checks.unknown_fields({**DOCUMENTS[name], **change}, CONTRACT)
+    labels = {"metadata": {**DOCUMENTS[name]["metadata"], "labels": {"ref": "a/b"}}}
+    assert checks.illegal_names({**DOCUMENTS[name], **labels}, CONTRACT) == ["label ref: a/b"]
+
+
+@pytest.mark.parametrize("shape", payloads.SHAPES, ids=lambda shape: shape.id)
+def test_no_event_is_larger_than_a_run_takes(shape: payloads.Shape) -> None:
+    """Whatever the texts of a payload are: each is cut, also where every byte of it is written as six."""
+
+    values = {'default ""': "<" * 5000, "int64": 2**53, "default (dict)": {"id": 2**53}}
+    data: dict[str, Any] = {}
+    for path, kind in re.findall(r'\.Input\.([A-Za-z0-9_.]+) \| (default ""|default \(dict\)|int64)', shape.expression):
+        *folders, leaf = path.split(".")
+        place = data
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[leaf] = values[kind]
+    size = len(go_template.render(f"{{{{ {shape.expression} }}}}", {"Input": data}))
+    assert 8000 < size <= events.MOST_BYTES
 
 
 @pytest.mark.parametrize(

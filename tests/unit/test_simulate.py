@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,10 @@ def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) ->
     ("payload", "fires", "lane"),
     [
         ("calendar-nightly", "calendar-nightly", "trusted"),
-        ("gitea-fork-pull-request", "gitea-pull-request", "ignored"),
+        ("gitea-fork-pull-request", "gitea-pull-request", "waiting"),
         ("gitea-push", "gitea-push", "trusted"),
+        ("gitea-ready-pull-request", "gitea-ready", "untrusted"),
+        ("github-900-kb", "github-push", "trusted"),
         ("github-closed-pull-request", "", ""),
         ("github-comment", "", ""),
         ("github-comment-by-stranger", "github-comment", "ignored"),
@@ -44,8 +48,8 @@ def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) ->
         ("github-deleted-branch", "", ""),
         ("github-draft-pull-request", "github-pull-request", "ignored"),
         ("github-force-push", "github-push", "untrusted"),
-        ("github-fork-pull-request", "github-pull-request", "ignored"),
-        ("github-gone-fork-pull-request", "github-pull-request", "ignored"),
+        ("github-fork-pull-request", "github-pull-request", "waiting"),
+        ("github-gone-fork-pull-request", "github-pull-request", "waiting"),
         ("github-hostile-branch", "github-push", "refused"),
         ("github-long-branch", "github-push", "untrusted"),
         ("github-new-branch", "github-push", "untrusted"),
@@ -54,9 +58,11 @@ def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) ->
         ("github-push", "github-push", "trusted"),
         ("github-removed-folder", "github-push", "trusted"),
         ("github-shared-folder", "github-push", "trusted"),
+        ("github-switched-off-image", "github-push", "trusted"),
         ("github-two-commits", "github-push", "trusted"),
         ("github-tag", "github-tag", "trusted"),
         ("github-tag-deleted", "", ""),
+        ("github-unraised-version", "github-push", "trusted"),
         ("gitlab-comment", "gitlab-comment", "ignored"),
         ("gitlab-merge-request", "gitlab-pull-request", "untrusted"),
         ("gitlab-push", "gitlab-push", "trusted"),
@@ -77,6 +83,34 @@ def test_every_payload_is_tried() -> None:
     """No file of the folder is without a line above."""
     [mark] = [m for m in test_each_payload_starts_what_it_should.pytestmark if m.name == "parametrize"]  # type: ignore[attr-defined]
     assert {row[0] for row in mark.args[1]} == {path.stem for path in PAYLOADS.glob("*.json")}
+
+
+def faults() -> Iterator[tuple[str, str]]:
+    """Give each payload that the guide to migration shows, and what it says of it."""
+    for line in (PAYLOADS.parents[1] / "docs/migration.md").read_text().partition("## What becomes of")[2].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) == 3 and cells[0] != "what went wrong":
+            names = re.findall(r"`(\w+(?:-\w+)+)`(?! `)", cells[1])
+            assert names, f"no payload: {line}"
+            yield from ((name, cells[2]) for name in names)
+
+
+def test_the_guide_to_migration_says_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each fault has a payload, and what is written of its run is so."""
+    found = list(faults())
+    assert len(found) > 20
+    for name, told in found:
+        fires = [
+            one
+            for one in simulated(capsys, PAYLOADS / f"{name}.json", "--source", name.partition("-")[0])
+            if one["fires"]
+        ]
+        if told.startswith(("One run", "No run")):
+            assert len(fires) == (0 if told.startswith("No") else 1), name
+        if told.startswith("Waiting"):
+            assert [one["lane"] for one in fires] == ["waiting"]
+        if "the lane is untrusted" in told:
+            assert [one["lane"] for one in fires] == ["untrusted"]
 
 
 def test_runs_of_one_ref_have_one_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +157,7 @@ def test_runs_are_named_after_what_they_are_about(tmp_path: Path, capsys: pytest
     first = name()
     assert first == name(commits=[], sender={"login": "bob"}, forced=True)
     others = [
+        name(repository=push["repository"] | {"pushed_at": push["repository"]["pushed_at"] + 60}),
         name(ref="refs/heads/a/b"),
         name(ref="refs/heads/a-b"),
         name(after="c" * 40),
@@ -132,6 +167,42 @@ def test_runs_are_named_after_what_they_are_about(tmp_path: Path, capsys: pytest
     ]
     assert len({first, *others}) == len(others) + 1
     assert all(len(one) <= 57 for one in others)
+
+
+def test_a_run_is_for_a_state_and_not_for_who_told_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A title that was edited, or a label that somebody else set, starts no second run; a draft that became ready does."""
+
+    def name(payload: str, change: Callable[[dict[str, Any]], object] = dict) -> str:
+        body = json.loads((PAYLOADS / f"{payload}.json").read_text())
+        change(body)
+        path = tmp_path / "payload.json"
+        path.write_text(json.dumps(body))
+        [fired] = [one for one in simulated(capsys, path, "--source", payload.partition("-")[0]) if one["fires"]]
+        return str(fired["workflow"]["metadata"]["name"])
+
+    ready = name("gitea-ready-pull-request")
+    assert ready == name("gitea-ready-pull-request", lambda b: b.update(action="synchronized"))
+    draft = name(
+        "gitea-ready-pull-request", lambda b: b["pull_request"].update(draft=True) or b.update(action="opened")
+    )
+    assert draft != ready
+    merge = name("gitlab-merge-request")
+    edited = name("gitlab-merge-request", lambda b: b.update(user={"username": "bob"}))
+    assert edited == merge
+
+
+def test_whoever_edits_a_strangers_merge_request_approves_of_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GitLab names who did something, not whose it is: a maintainer's label is no `/ok-to-test`."""
+    body = json.loads((PAYLOADS / "gitlab-merge-request.json").read_text())
+    body["object_attributes"] |= {"action": "update", "source_project_id": 666}
+    body["user"] = {"username": "ada"}
+    path, settings = tmp_path / "payload.json", tmp_path / "settings.yaml"
+    path.write_text(json.dumps(body))
+    settings.write_text("maintainers: ada\n")
+    found = simulated(capsys, path, "--source", "gitlab", "--settings", str(settings))
+    assert [one["lane"] for one in found if one["fires"]] == ["waiting"]
 
 
 def test_settings_decide_the_lane(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,15 +217,15 @@ def test_settings_decide_the_lane(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_large_payload_is_carried_as_few_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A push of 5,000 files makes no larger run; more than the source takes is refused as the source would."""
-    push = json.loads((PAYLOADS / "github-push.json").read_text())
-    small = simulated(capsys, PAYLOADS / "github-push.json")
-    path = tmp_path / "large.json"
-    push["commits"][0]["added"] = [f"folder/{number:06}/{'<' * 150}.txt" for number in range(5000)]
-    path.write_text(json.dumps(push))
-    assert 800_000 < path.stat().st_size < webhooks.MOST_BYTES
-    assert simulated(capsys, path) == small
+    """A push of 8,700 files makes no larger run; more than the source takes is refused as the source would."""
+    large = PAYLOADS / "github-900-kb.json"
+    assert 900_000 <= large.stat().st_size < webhooks.MOST_BYTES
+    [found] = [one for one in simulated(capsys, large) if one["fires"]]
+    [other] = [one for one in simulated(capsys, PAYLOADS / "github-push.json") if one["fires"]]
+    assert abs(len(json.dumps(found)) - len(json.dumps(other))) < 100
+    push = json.loads(large.read_text())
     push["commits"][0]["added"] *= 2
+    path = tmp_path / "larger.json"
     path.write_text(json.dumps(push))
     assert main(["simulate", str(path)]) == Refused.exit_code
     assert "the event source refuses the payload" in capsys.readouterr().err
@@ -163,7 +234,8 @@ def test_a_large_payload_is_carried_as_few_fields(tmp_path: Path, capsys: pytest
 def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """A reader sees the lane, the reason, the Workflow as YAML, and why the other triggers stay quiet."""
     assert main(["simulate", str(PAYLOADS / "github-tag.json"), "--event", "push"]) == 0
-    shown = capsys.readouterr().out
+    shown, aside = capsys.readouterr()
+    assert aside == ""
     assert "github-tag: fires\n  lane: trusted\n  reason: a protected tag: it matches v*\n" in shown
     assert "github-push: does not fire: body.ref is 'refs/tags/v1.2.3' and does not match ^refs/heads/.+$" in shown
     [_, workflow] = shown.split("  workflow:\n")
@@ -202,6 +274,9 @@ def test_other_templates_are_refused(template: str) -> None:
 def test_templates_fail_where_go_fails() -> None:
     """A null on the way is an error; a null at the end is an empty text where there is a default."""
     assert go_template.render('{{ .Input.a | default "" | toString | trunc 3 | toJson }}', {"Input": {}}) == '""'
+    assert go_template.render("{{ .Input.a | int64 | toString }}", {"Input": {"a": 1.7e9}}) == "1700000000"
+    with pytest.raises(Refused, match="where the payload should have a text"):  # 1.7e+09, to Go
+        go_template.render('{{ .Input.a | default "" | toString }}', {"Input": {"a": 1700000000}})
     for template in ("{{ .Input.a.b | toJson }}", "{{ .Input.a | trunc 3 }}", '{{ get .Input.a "x" | toJson }}'):
         with pytest.raises(TemplateError):
             go_template.render(template, {"Input": {"a": None}})
@@ -240,4 +315,11 @@ def test_what_cannot_be_simulated_is_told(tmp_path: Path, capsys: pytest.Capture
         assert main(["simulate", str(path)]) == 2
         assert told in capsys.readouterr().err
     assert main(["simulate", str(path), "--sensor", str(SENSOR.parent / "event-bus.yaml")]) == 2
+    few = copy.deepcopy(DOCUMENT)
+    few["spec"]["triggers"] = few["spec"]["triggers"][:1]
+    sensor = tmp_path / "sensor.yaml"
+    sensor.write_text(yaml.safe_dump(few))
+    push = PAYLOADS / "gitea-push.json"
+    assert main(["simulate", str(push), "--source", "gitea", "--sensor", str(sensor)]) == 2
+    assert "no trigger of this Sensor waits for events of gitea" in capsys.readouterr().err
     assert main(["simulate", str(tmp_path / "none.json")]) == 1
