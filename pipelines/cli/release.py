@@ -16,6 +16,8 @@ from pipelines.local.nodes import Kind, Node, Outcome
 TEMPLATE = "release"
 _CHARTS_ALONE = ("version", "app_version", "ignore", "library")
 _MOST_LINES = 200
+_TASKS = ("charts", "retag", "deploy")
+"""Tasks beside the builds whose failure the verdict tells without its reason."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +95,9 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.root.finished - outcome.root.started, 2),
         "images": {name: image_results.of(node) for name, node in _builds(nodes)},
         **charts.of(of_charts.outputs if of_charts else {}),
+        "failed": {
+            name: image_results.of(nodes[name]) for name in _TASKS if name in nodes and nodes[name].phase.is_bad
+        },
         "logs": str(outcome.folder / "logs"),
         **({"error": failures.error(failed.log, most_lines=_MOST_LINES)} if failed and failed.log else {}),
     }
@@ -112,6 +117,7 @@ def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
     write(f"\n{told['repo']} {told['revision']}" + (f" at {told['commit']}\n" if told["commit"] else "\n"))
     image_results.show(told["images"], settings)
     charts.show(told, settings)
+    image_results.show(told["failed"], settings)
     if told["parts"]:
         write("\n")
     outcomes.show(told)

@@ -103,6 +103,11 @@ class Configuration:
     values: tuple[ValuesFile, ...] = ()
     deploy: Deploy = field(default_factory=Deploy)
 
+    @property
+    def no_charts(self) -> tuple[str, ...]:
+        """Patterns of folders whose charts count for nothing."""
+        return (*self.ignore, *self.chart_ignore)
+
     def image(self, folder: str) -> ImageSettings:
         """Return what the file says of the image in a folder; later entries win, build arguments add up."""
         found = ImageSettings()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.handover import Base
 from pipelines.model.reference import Digest, Reference, key_tag
-from pipelines.plan import images, shipway_yaml
+from pipelines.plan import images
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
 from pipelines.plan.shipway_yaml import Configuration
@@ -72,15 +72,6 @@ def siblings(
 
 def _name(folder: PurePosixPath, configuration: Configuration, root_name: str) -> str:
     return configuration.image(str(folder)).name or folder.name or root_name
-
-
-def configuration(source: Path) -> Configuration:
-    """Return what a checkout's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
-    path = source / shipway_yaml.NAME
-    found, findings = shipway_yaml.read(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
-    for finding in findings:
-        raise ShipwayError(f"{finding.path}:{finding.line}: {finding.text}", todo=finding.todo)
-    return found
 
 
 def wanted(

@@ -32,7 +32,7 @@ from pipelines.steps.chart_plan import Packed
 from pipelines.steps.chart_repository import CONFIG, CONTENT
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_tree import Tree
-from pipelines.steps.check_out import check_out, make_room, named, warn_of_changes
+from pipelines.steps.check_out import check_out, configuration, make_room, named, warn_of_changes
 from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
@@ -63,8 +63,8 @@ def chart_clone(
 ) -> ChartCheckout:
     """Check out one commit, pack each of its charts and ask the registry which are published.
 
-    What is wrong with charts stands among the findings; only a circle of charts is refused at once. The folders are made
-    anew by each run.
+    What is wrong with charts stands among the findings; only a circle of charts is refused at once. What shipway.yaml ignores
+    is left out, and its library charts are published, too. The folders are made anew by each run.
 
     Example:
         shipway step chart-clone --repo=https://example.org/team/charts.git --registry=registry.example.org --outputs=out/clone
@@ -89,6 +89,8 @@ def chart_clone(
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
+    said = configuration(source)
+    ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)
     tree = chart_tree.read(source, files, own=place.address, ignore=ignore)
     if version or app_version:
         versions = dict.fromkeys(tree.charts, version) if version else {}

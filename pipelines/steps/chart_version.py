@@ -15,6 +15,7 @@ from pipelines.plan.chart_moves import BUMPS
 from pipelines.steps import chart_files, chart_plan, chart_tree
 from pipelines.steps.arguments import CaFile, ChartHosts, ChartsUnder, PlainHttp, Project, PullLogins, RegistryHost
 from pipelines.steps.chart_setup import ChartSettings
+from pipelines.steps.check_out import configuration
 from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
 
@@ -53,6 +54,8 @@ def chart_version(
         plain_http=plain_http,
         ca_file=ca_file,
     )
+    said = configuration(source)
+    ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)
     files = chart_files.every_chart_file(source)
     before = chart_tree.read(source, files, own=place.address, ignore=ignore)
     # Ranges and locks that did not follow an earlier change would keep charts from being packed.

@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import shipway_yaml
+from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git
 from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Commit
@@ -48,6 +50,15 @@ def check_out(
     if not lfs and attributes.is_file() and not attributes.is_symlink() and b"filter=lfs" in attributes.read_bytes():
         _say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
     return commit, files
+
+
+def configuration(source: Path) -> Configuration:
+    """Return what a checkout's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
+    path = source / shipway_yaml.NAME
+    found, findings = shipway_yaml.read(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
+    for finding in findings:
+        raise ShipwayError(f"{finding.path}:{finding.line}: {finding.text}", todo=finding.todo)
+    return found
 
 
 def make_room(source: Path) -> None:

@@ -29,7 +29,7 @@ from pipelines.steps.arguments import (
     RevisionName,
     Source,
 )
-from pipelines.steps.check_out import check_out, named, warn_of_changes
+from pipelines.steps.check_out import check_out, configuration, named, warn_of_changes
 from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git, require_lfs
 from pipelines.tools.git_credentials import GitCredentials
@@ -89,12 +89,12 @@ def clone(
         warn_of_changes(git, url)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     checkout_check.check(source, folder, file, files)
-    configuration = base_images.configuration(source)
-    name = configuration.image(folder).name or PurePosixPath(folder).name or url.name
+    settings = configuration(source)
+    name = settings.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
     externals = dockerfiles.read(text, str(file)).externals(build_args, target=target, platform=platform)
-    siblings = base_images.siblings(externals, files, configuration, root_name=url.name)
+    siblings = base_images.siblings(externals, files, settings, root_name=url.name)
     for warning in images.shadowed(user, externals, siblings):
         _say(warning)
     items = base_images.wanted(

@@ -47,8 +47,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     reader = _Reader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
     reader.read([path for path in (shipway_yaml.NAME,) if path in files])
     configuration, findings = shipway_yaml.read(reader.contents.get(shipway_yaml.NAME, b""))
-    ignore = (*configuration.ignore, *configuration.chart_ignore)
-    folders = charts.discover(files, ignore=ignore)
+    folders = charts.discover(files, ignore=configuration.no_charts)
     tree = GitTree(files=files)
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]

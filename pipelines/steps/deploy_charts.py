@@ -112,7 +112,7 @@ def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dic
         declared.root,
         paths,
         own=place.charts.address,
-        ignore=(*configuration.ignore, *configuration.chart_ignore),
+        ignore=configuration.no_charts,
         changed={**head.read(described), **files},
     )
     parents = tree.parents()

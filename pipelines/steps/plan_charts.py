@@ -22,9 +22,8 @@ def plan(
     if not declared.charts:
         return (), ()
     registry, repositories = place.connect(Layout.create(work / "layout"), docker_config)
-    ignore = (*declared.configuration.ignore, *declared.configuration.chart_ignore)
     paths = [path for folder in declared.charts for path in declared.tree.below(folder)]
-    tree = chart_tree.read(declared.root, paths, own=place.address, ignore=ignore)
+    tree = chart_tree.read(declared.root, paths, own=place.address, ignore=declared.configuration.no_charts)
     try:
         found = chart_plan.plan(tree, registry, repositories, libraries=declared.configuration.libraries)
     except Transient as error:

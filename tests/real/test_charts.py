@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Misuse, Refused
+from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.chart import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
 from pipelines.model.reference import Reference
 from pipelines.steps import signature
@@ -213,6 +213,20 @@ def test_library_charts_are_published_where_asked(repository: Repository, place:
     assert by_name(checkout)["base"].folder == "unpacked/base"
     assert [chart.name for chart in publish(checkout, place).charts] == ["api", "web"]
     assert states(clone(repository, place, ignore=("te*",), libraries=("base",)))["base"] == ABSENT
+
+
+def test_shipway_yaml_says_which_charts_count(repository: Repository, place: str) -> None:
+    """What it ignores is neither checked nor published, in a release or by hand, and a library chart that it names is."""
+    add(repository, "libs/base", more="type: library\n")
+    add(repository, "drafts/new")
+    repository.write("shipway.yaml", "ignore: [apps/web]\ncharts: {ignore: [drafts], libraries: [base]}\n")
+    repository.commit()
+    assert states(clone(repository, place)) == {"base": ABSENT, "api": ABSENT}
+    assert states(clone(repository, place, ignore=("apps",))) == {"base": ABSENT}
+    repository.write("shipway.yaml", "charts:\n  ignored: [drafts]\n")
+    repository.commit()
+    with pytest.raises(ShipwayError, match=r"^shipway.yaml:2: charts has no 'ignored'"):
+        clone(repository, place)
 
 
 def test_what_helm_pushed_is_known_by_its_content(repository: Repository, place: str, tmp_path: Path) -> None:

@@ -95,3 +95,26 @@ def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
         assert "main" in images.tags("lone")
         assert "main" in images.tags("late")
         assert not images.client.tags(images.reference("child"))
+
+
+@pytest.mark.helm
+def test_the_command_says_why_charts_were_not_released(tmp_path: Path) -> None:
+    """The verdict only knows that they are not there; what shipway.yaml ignores is no hindrance."""
+    repository = Repository(tmp_path / "shop")
+    repository.write("shipway.yaml", "charts: {ignore: [drafts]}\n").write("drafts/Chart.yaml", "name: nothing\n")
+    repository.write("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\ndescription: A page\n")
+    repository.write("web/values.yaml", "x: 1\n")
+    map_of = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\n"
+    repository.write("web/templates/map.yaml", map_of.format("{{ .Values.nothing.here }}")).commit()
+    shipway = Shipway(tmp_path / "shipway")
+    with registry(tmp_path) as address:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(f"registry: {address}\nproject: team\nplain-http: {address}\n")
+        words = ("release", str(repository.path), "--settings", str(settings))
+        done = shipway.run(*words)
+        assert done.returncode == 3, done.stderr
+        assert "web/templates/map.yaml:4: error: " in done.stdout
+        assert "drafts" not in done.stdout
+        repository.write("web/templates/map.yaml", map_of.format("web")).commit()
+        done = shipway.run(*words, "--json")
+        assert (done.returncode, json.loads(done.stdout)["failed"]) == (0, {})
