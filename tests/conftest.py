@@ -7,10 +7,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import leftovers
 from tests.left_out import VARIABLES, is_left_out
 
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("shipway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shipway")
 _DESELECTED = pytest.StashKey[dict[str, int]]()
 _ENDING_SECONDS = 20.0
 
