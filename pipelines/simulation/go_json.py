@@ -11,6 +11,8 @@ from typing import Any
 
 from pipelines.errors import Misuse
 
+GREATEST = 2**53
+"""Up to here a number of JSON's is the same to Go, which reads each as a float."""
 # encoding/json escapes what HTML or JavaScript could take for something else, and bytes that are no UTF-8.
 _ESCAPED = re.compile("[<>&\u2028\u2029\udc80-\udcff]")
 

@@ -188,6 +188,8 @@ def _text(value: Any) -> str:
 def _int64(value: Any) -> Int64:
     if isinstance(value, str) and value:
         raise _unknown("a text where the payload should have a number", value)
+    if isinstance(value, int | float) and abs(value) > go_json.GREATEST:
+        raise _unknown("a number that Go reads as another one", str(value))
     return Int64(value if isinstance(value, int | float) else 0)
 
 

@@ -127,6 +127,8 @@ def _look(path: str, data: Any) -> tuple[bool, str]:
         return True, ""
     if isinstance(value, float) and not value.is_integer():
         raise _unknown("a fraction in the payload", path)
+    if isinstance(value, int | float) and abs(value) > go_json.GREATEST:
+        raise _unknown("a number that Go writes in another way", path)
     if isinstance(value, str):
         return True, value
     return True, go_json.dumps(int(value) if isinstance(value, float) else value)

@@ -282,6 +282,18 @@ def test_templates_fail_where_go_fails() -> None:
             go_template.render(template, {"Input": {"a": None}})
 
 
+def test_numbers_that_go_reads_in_another_way_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a fraction nor what no float holds exactly is guessed at."""
+    push = json.loads((PAYLOADS / "github-push.json").read_text())
+    path = tmp_path / "push.json"
+    for value in (1e40, 2**53 + 1, 1.5):
+        path.write_text(json.dumps(push | {"repository": push["repository"] | {"id": value}}))
+        assert main(["simulate", str(path)]) == Refused.exit_code
+        assert "this is not simulated" in capsys.readouterr().err
+    with pytest.raises(Refused, match="another one"):
+        go_template.render("{{ .Input.a | int64 | toString }}", {"Input": {"a": 2**60}})
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
