@@ -62,6 +62,7 @@ class Events:
         event: str = "push",
         headers: Mapping[str, str] | None = None,
         address: str = "",
+        method: str = "POST",
     ) -> int:
         """Send a body as its forge does, or with other headers, and return the status of the answer."""
         port, path = (12002, "/runs") if source is Source.WEBHOOK else (12000, f"/{source}")
@@ -70,6 +71,7 @@ class Events:
             f"http://{address or self.address}:{port}{path}",
             data=body,
             headers={"Content-Type": "application/json", **given},
+            method=method,
         )
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:

@@ -7,13 +7,16 @@ import json
 import secrets
 import subprocess
 import time
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from pipelines.errors import Refused
 from pipelines.model.event import Nightly, Source, read
 from pipelines.simulation import webhooks
+from pipelines.steps.decode import decode
 from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
 from tests.e2e.installation import CHART
@@ -21,6 +24,30 @@ from tests.e2e.place import kubectl, lacking
 from tests.unit.test_simulate import PAYLOADS
 
 ARGO_EVENTS = "eventbus.argoproj.io"
+FORM = "application/x-www-form-urlencoded"
+
+
+def encoded(body: bytes) -> bytes:
+    """Return a body as a form has it."""
+    return urllib.parse.urlencode({"payload": body}).encode()
+
+
+PLACES = {
+    "github-push": ["ref", "after", "repository", "repository.id", "repository.clone_url"],
+    "github-pull-request": ["action", "pull_request", "pull_request.head", "pull_request.head.sha"],
+    "github-comment-retest": ["issue", "comment", "comment.body"],
+}
+
+
+def placed(name: str, path: str, value: object) -> bytes:
+    """Return a saved payload with a value somewhere within."""
+    body = json.loads((PAYLOADS / f"{name}.json").read_text())
+    *folders, leaf = path.split(".")
+    place = body
+    for folder in folders:
+        place = place[folder]
+    place[leaf] = value
+    return json.dumps(body).encode()
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +102,7 @@ def test_awkward_names_arrive_byte_for_byte(events: Events) -> None:
 
 
 def test_what_is_not_signed_starts_nothing(events: Events) -> None:
-    """Unsigned, forged, signed for another, form-encoded, too large: an error and no run; a swapped header: the same run."""
+    """Unsigned, forged, signed for another, no JSON, too large, asked for: an error and no run; a swapped header: the same run."""
     body = changed("github-push", after="f" * 40)
     right = events.headers(Source.GITHUB, body, "push")
     unsigned = {name: value for name, value in right.items() if "Signature" not in name}
@@ -93,9 +120,17 @@ def test_what_is_not_signed_starts_nothing(events: Events) -> None:
     ]
     large = changed("github-push", after="f" * 40, more="x" * webhooks.MOST_BYTES)
     refused.append((Source.GITHUB, large, events.headers(Source.GITHUB, large, "push")))
+    others = (b"[]", b"7", b"{", b"\xff", b"payload=%7B%7D")
+    refused += [(Source.GITHUB, text, events.headers(Source.GITHUB, text, "push")) for text in others]
+    form = {"Content-Type": FORM}
+    refused += [(Source.GITHUB, encoded(body), {**right, **form}), (Source.GITHUB, body, {**right, **form})]
+    old = {**unsigned, "X-Hub-Signature": "sha1=" + "0" * 40}
+    refused += [(Source.GITHUB, body, old), (Source.GITHUB, body, {**unsigned, "X-Hub-Signature": "md5=" + "0" * 32})]
     before = events.runs().keys()
     for source, sent, headers in refused:
-        assert events.send(source, sent, headers=headers) >= 400, headers
+        assert events.send(source, sent, headers=headers) >= 400, (sent[:40], headers)
+    for method in ("GET", "PUT", "DELETE"):
+        assert events.send(Source.GITHUB, body, headers=right, method=method) >= 400, method
     time.sleep(QUIET_SECONDS)
     assert events.runs().keys() == before
     [workflow] = events.simulated(Source.GITHUB, body)
@@ -104,11 +139,48 @@ def test_what_is_not_signed_starts_nothing(events: Events) -> None:
     assert events.until({workflow["metadata"]["name"]}).keys() == {*before, workflow["metadata"]["name"]}
 
 
-def test_a_large_push_and_many_doubles_are_one_run_each(events: Events) -> None:
-    """A body of 900 KB whose text grows on its way is carried; twenty deliveries of one push are one run."""
+def test_what_is_signed_in_another_way_is_the_same_run(events: Events) -> None:
+    """By SHA-1, as old forges do, or as a form: Argo Events takes both, if the key is right, and the body says what it is."""
+    body = changed("github-push", after="b" * 40)
     before = events.runs().keys()
-    large = changed("github-push", after="e" * 40, commits=[{"added": ["<" * 100] * 8700}])
-    assert 850_000 < len(large) < webhooks.MOST_BYTES
+    by_sha1 = events.headers(Source.GITHUB, body, "push")
+    del by_sha1["X-Hub-Signature-256"]
+    assert events.send(Source.GITHUB, body, headers=by_sha1) == 200
+    form = encoded(body)
+    assert (
+        events.send(Source.GITHUB, form, headers={**events.headers(Source.GITHUB, form, ""), "Content-Type": FORM})
+        == 200
+    )
+    [workflow] = events.simulated(Source.GITHUB, body)
+    assert events.until({workflow["metadata"]["name"]}).keys() == {*before, workflow["metadata"]["name"]}
+
+
+def test_fields_of_another_type_are_no_event(events: Events) -> None:
+    """A signed body in which a text is a number, a list or an object starts nothing, or a run that refuses it; what comes after is heard."""
+    mistyped = [
+        placed(name, path, value)
+        for name, paths in PLACES.items()
+        for path in paths
+        for value in ("x", 7, 1e40, None, True, ["x"], {"a": "b"})
+        if (path, value) != ("repository.id", 7)
+    ]
+    before = events.runs().keys()
+    for body in mistyped:
+        assert events.send(Source.GITHUB, body) == 200
+    body = changed("github-push", after="7" * 40)
+    [workflow] = events.simulated(Source.GITHUB, body)
+    assert events.send(Source.GITHUB, body) == 200
+    found = events.until({workflow["metadata"]["name"]})
+    for name in found.keys() - before - {workflow["metadata"]["name"]}:
+        with pytest.raises(Refused):
+            decode(event=found[name]["spec"]["arguments"]["parameters"][0]["value"])
+
+
+def test_a_large_push_and_many_doubles_are_one_run_each(events: Events) -> None:
+    """A body of a megabyte whose text grows on its way is carried; twenty deliveries of one push are one run."""
+    before = events.runs().keys()
+    large = changed("github-900-kb", after="e" * 40, zen="<" * 100_000)
+    assert 900_000 < len(large) < webhooks.MOST_BYTES
     assert events.send(Source.GITHUB, large) == 200
     often = changed("github-push", after="d" * 40)
     assert [events.send(Source.GITHUB, often) for _ in range(20)] == [200] * 20
