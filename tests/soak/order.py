@@ -51,31 +51,43 @@ class Outcome:
     worst_seconds: float
 
 
-def late(shop: Shop) -> tuple[Wanted, list[str]]:
+Came = tuple[Wanted, list[Run]]
+"""What is wanted, and the runs that have ended."""
+
+
+def again(shop: Shop) -> Came:
+    """F14: tell of a push once more, after its run was removed as old ones are."""
+    head = _commit(shop)
+    first = shop.ended(shop.tell("refs/heads/main", head))
+    kubectl(shop.installation.namespace, "delete", "workflow", first.document["metadata"]["name"])
+    return {"main": head}, [first, shop.ended(shop.tell("refs/heads/main", head))]
+
+
+def late(shop: Shop) -> Came:
     """F16: tell of the second push first, and of the first while its run works."""
     old, new = _commit(shop), _commit(shop)
     names = [shop.tell("refs/heads/main", new)]
     time.sleep(5)
-    return {"main": new}, [*names, shop.tell("refs/heads/main", old)]
+    return {"main": new}, _ended(shop, [*names, shop.tell("refs/heads/main", old)])
 
 
-def quick(shop: Shop) -> tuple[Wanted, list[str]]:
+def quick(shop: Shop) -> Came:
     """F17: push twice within a second, and tell of both at once."""
     old = _commit(shop)
     time.sleep(0.5)
     new = _commit(shop)
-    return {"main": new}, [shop.tell("refs/heads/main", old), shop.tell("refs/heads/main", new)]
+    return {"main": new}, _ended(shop, [shop.tell("refs/heads/main", old), shop.tell("refs/heads/main", new)])
 
 
-def overtaken(shop: Shop) -> tuple[Wanted, list[str]]:
+def overtaken(shop: Shop) -> Came:
     """F17: push again while the first push's run works."""
     first = shop.tell("refs/heads/main", _commit(shop))
     shop.until(lambda: "plan" in {node.get("templateName") for node in shop.installation.look(first).nodes})
     new = _commit(shop)
-    return {"main": new}, [first, shop.tell("refs/heads/main", new)]
+    return {"main": new}, _ended(shop, [first, shop.tell("refs/heads/main", new)])
 
 
-def missed(shop: Shop) -> tuple[Wanted, list[str]]:
+def missed(shop: Shop) -> Came:
     """F15: five pushes while nothing listens, a tag and a deletion among them; then the night."""
     namespace, number = shop.installation.namespace, secrets.token_hex(3)
     [listens] = json.loads(kubectl(namespace, "get", "deployments", "-l", SOURCE, "-o", "json"))["items"]
@@ -104,12 +116,12 @@ def missed(shop: Shop) -> tuple[Wanted, list[str]]:
     started = shop.installation.run("reconcile", event=write(night))
     assert started.phase == "Succeeded", shop.installation.story(started)
     # Every commit of this repository is made on main.
-    return {"main": shop.repository.git("rev-parse", "main"), version: tag}, sorted(
-        shop.events.runs("nightly-").keys() - before
-    )
+    found = sorted(shop.events.runs("nightly-").keys() - before)
+    return {"main": shop.repository.git("rev-parse", "main"), version: tag}, _ended(shop, found)
 
 
-FAULTS: Mapping[str, Callable[[Shop], tuple[Wanted, list[str]]]] = {
+FAULTS: Mapping[str, Callable[[Shop], Came]] = {
+    "F14 told again when its run is gone": again,
     "F15 missed": missed,
     "F16 out of order": late,
     "F17 two within a second": quick,
@@ -123,8 +135,7 @@ def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
     seconds = []
     for _ in range(runs):
         began = time.monotonic()
-        wanted, names = FAULTS[fault](shop)
-        ended = [shop.ended(name) for name in names]
+        wanted, ended = FAULTS[fault](shop)
         seconds.append(time.monotonic() - began)
         lost += sum(
             shop.digest(tag) != shop.digest(f"git-{commit}") or not shop.digest(tag) for tag, commit in wanted.items()
@@ -143,6 +154,10 @@ def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
         median_seconds=round(statistics.median(seconds), 1),
         worst_seconds=round(max(seconds), 1),
     )
+
+
+def _ended(shop: Shop, names: list[str]) -> list[Run]:
+    return [shop.ended(name) for name in names]
 
 
 def _commit(shop: Shop) -> str:
