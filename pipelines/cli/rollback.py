@@ -18,7 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "out or it is promoted again."
     )
     parser.epilog = "examples:\n  shipway rollback prod/web\n  shipway rollback web --environment prod --to 1a2b3c4"
-    parser.add_argument("application", metavar="APP", help="the application, as ENVIRONMENT/NAME or by its name")
+    parser.add_argument(
+        "application", metavar="APP", help="the application: its name where one environment has it, or ENVIRONMENT/NAME"
+    )
     parser.add_argument("--environment", default="", metavar="NAME", help="its environment, where APP names none")
     parser.add_argument(
         "--to", default="", metavar="COMMIT", help="of the environments repository (default: the last healthy one)"
@@ -29,11 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Roll back, and print what was written."""
     place, slash, name = given.application.rpartition("/")
-    if bool(slash) == bool(given.environment):
+    if slash and given.environment:
         raise Misuse(
-            "it is not clear which environment is meant", seen=given.application, todo="write ENVIRONMENT/APPLICATION"
+            "two environments are named",
+            seen=f"{given.application} and --environment {given.environment}",
+            todo="name one",
         )
     with environment.moving(given) as moving:
-        target = rollback(moving, name, environment=place or given.environment, to=given.to, way=given.way)
+        where = place or given.environment or moving.environment_of(name)
+        target = rollback(moving, name, environment=where, to=given.to, way=given.way)
     environment.show(target, as_json=given.json)
     return 0

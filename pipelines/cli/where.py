@@ -24,6 +24,7 @@ from pipelines.tools.layout import Layout
 
 NOWHERE = 10
 """Exit code where no application has what is asked for; none of the errors' codes."""
+_MOST_NAMES = 20
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +109,11 @@ def run(given: argparse.Namespace) -> int:
     elif rows:
         sys.stdout.write(whereabouts.table(rows))
     else:
-        sys.stderr.write(f"{given.what or 'anything'} is in none of {len(found.rows)} applications\n")
+        names = ", ".join(f"{row.environment}/{row.application}" for row in found.rows[:_MOST_NAMES])
+        more = f" and {len(found.rows) - _MOST_NAMES} more" if len(found.rows) > _MOST_NAMES else ""
+        sys.stderr.write(
+            f"{repr(given.what) if given.what else 'anything'} is in none of: {names or 'no application'}{more}\n"
+        )
     return 0 if rows else NOWHERE
 
 
@@ -117,7 +122,13 @@ def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
     from pipelines.cluster import api  # noqa: PLC0415 - the client takes longer to load than the rest
 
     try:
-        found = api.connect("").call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
+        cluster = api.connect("")
+    except Misconfigured as error:
+        raise Misconfigured(
+            "no cluster to ask for Argo CD's applications", seen=error.seen, todo=f"{error.todo}, or give --no-cluster"
+        ) from error
+    try:
+        found = cluster.call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
     except (api.Lost, api.Denied) as error:
         raise ShipwayError(
             f"Argo CD's applications in {namespace} cannot be read",

@@ -49,13 +49,16 @@ class Held:
 
 
 def read(data: bytes | None, file: str) -> Held:
-    """Return what a file says, nothing where there is none; raises ShipwayError for another content."""
-    if data is None:
+    """Return what a file says, nothing where there is none or people took all lines out; raises ShipwayError for another content."""
+    if data is None or not yaml_text.says_something(data):
         return Held()
     value: Any = yaml_text.read(data, file).value
     lists = [value.get(name) or [] for name in ("images", "charts")]
     if value.keys() - {"images", "charts"} or not all(
         isinstance(items, list) and all(isinstance(item, str) for item in items) for items in lists
     ):
-        raise ShipwayError(f"{file} is no list of images and charts", todo="write `images: []` and `charts: []`")
+        seen = f"it has {', '.join(map(str, value)) or 'nothing'}"
+        raise ShipwayError(
+            f"{file} is no list of images and charts", seen=seen, todo="write `images: []` and `charts: []`"
+        )
     return Held(images=tuple(lists[0]), charts=tuple(lists[1]))

@@ -149,7 +149,10 @@ def _written(text: str, start: int, end: int, edit: Edit, file: str) -> str:
     """Return a scalar's new text in the manner of the old one; quotes come only where YAML would read it otherwise."""
     new, old = edit.text, text[start:end]
     if not new or _UNSAFE.search(new) or not new.isprintable():
-        raise ShipwayError(f"{file}: a value cannot hold {new[:100]!r}", todo="change it by hand")
+        line = text.count("\n", 0, start) + 1
+        raise ShipwayError(
+            f"{file}:{line}: no value can be written here", seen=repr(new[:100]), todo="change it by hand"
+        )
     if old[:1] in {'"', "'"}:
         return f"{old[0]}{new}{old[0]}"
     gap = " " if start == end and text[start - 1 : start] not in {" ", "\t"} else ""

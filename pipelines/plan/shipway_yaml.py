@@ -137,7 +137,7 @@ def seconds(age: str) -> int:
 def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
     """Return what a file says, and what is wrong with it; where anything is, the conventions are returned."""
     try:
-        text = yaml_text.read(data, NAME) if _says_something(data) else None
+        text = yaml_text.read(data, NAME) if yaml_text.says_something(data) else None
     except ShipwayError as error:
         return Configuration(), (yaml_findings.unreadable(NAME, error, rule=NAME),)
     if text is None or not text.value:
@@ -158,10 +158,6 @@ def inputs(settings: ImageSettings, build_args: Sequence[str] = ()) -> dict[str,
     found = {"target": settings.target, "version": settings.version, "version-tag": settings.version}
     found |= {name: json.dumps(items) for name, items in lists.items() if items}
     return {name: text for name, text in found.items() if text}
-
-
-def _says_something(data: bytes) -> bool:
-    return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
 
 
 @cache

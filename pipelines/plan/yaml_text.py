@@ -146,6 +146,11 @@ def read(data: bytes, where: str) -> YamlText:
     return YamlText(where=where, text=text, value=value, root=root, mark=mark)
 
 
+def says_something(data: bytes) -> bool:
+    """Whether a file has more than blank lines and comments."""
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
+
+
 def bound(root: yaml.Node | None, where: str) -> None:
     """Refuse a document that its aliases make large beyond reason, before anything walks through it."""
     count, waiting = 0, [root]

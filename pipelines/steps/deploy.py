@@ -13,6 +13,7 @@ from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model import deploy as model
 from pipelines.model import platform as platforms
 from pipelines.model.deploy import Deployed
+from pipelines.model.plan import ERROR
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import deploy_message, lanes, loops
 from pipelines.plan.deploy_message import Sources
@@ -159,6 +160,10 @@ class _Run:
     def all(self, only: str) -> Deployed:
         """Write to every place that follows this branch; what fails in one keeps no other from being written."""
         state = self.reader.head()
+        if told := [finding for finding in state.declared.findings if finding.level == ERROR]:
+            raise ShipwayError(
+                f"what {state.url} deploys to cannot be read", seen="\n".join(map(str, told)), todo=told[0].todo
+            )
         wanted = state.declared.configuration.deploy
         branch = f"refs/heads/{wanted.branch}" if wanted.branch else self.reader.git.refs(self.reader.url).default
         if not wanted or self.reader.ref != branch:

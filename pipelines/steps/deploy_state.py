@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from pipelines.errors import Misuse, Refused, ShipwayError
+from pipelines.errors import Misuse, Refused
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
 from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
@@ -110,10 +110,7 @@ class Reader(AbstractContextManager["Reader"]):
 
     def head(self) -> State:
         """Return the state of what the ref names now; raises what planning raises, ShipwayError where it is gone."""
-        commit = self.git.head(self.url, self.ref)
-        if commit is None:
-            raise ShipwayError(f"{self.url} has no {self.ref}", todo="push that branch, or correct its name")
-        return self.at(commit)
+        return self.at(self.git.commit_at(self.url, self.ref))
 
     def at(self, commit: str) -> State:
         """Return the state of one commit."""

@@ -69,7 +69,9 @@ def with_version(config: bytes, application: Application, key: str, text: str) -
     documents = scalar_edit.read(plain, application.config)
     nodes = [value for document in documents for name, value in document.root.value if name.value == key]
     if len(nodes) != 1:
-        raise ShipwayError(f"{application.config} has {key} {len(nodes)} times", todo="write it once")
+        raise ShipwayError(
+            f"{application.config} has {key} {len(nodes)} times", seen=f"{text} is to stand there", todo="write it once"
+        )
     edit = Edit(document=documents[0].number, node=nodes[0], text=text)
     new = scalar_edit.applied(documents, [edit], application.config)
     start = next((at for at, (a, b) in enumerate(zip(plain, new, strict=False)) if a != b), min(len(plain), len(new)))
@@ -112,6 +114,26 @@ def any_of(words: Iterable[str]) -> Callable[[bytes], bool]:
     """Return a test for bytes in which one of some words stands: most files need not be read for that."""
     found = tuple(word.encode() for word in words if word)
     return lambda data: any(word in data for word in found)
+
+
+def environment_of(head: Head, name: str) -> str:
+    """Return the only environment that has an application; raises Misuse, naming them, where several have it or none."""
+    paths = [path.split("/") for path in environments.wanted(head.files)]
+    found = sorted({environment for environment, application, _ in paths if application == name})
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Misuse(
+            f"{name} runs in several environments",
+            seen=", ".join(found),
+            todo=f"say which one: {' or '.join(f'{environment}/{name}' for environment in found)}",
+        )
+    names = sorted({application for _, application, _ in paths})
+    raise Misuse(
+        f"no environment of {head.repository.url} has an application {name}",
+        seen=f"applications: {', '.join(names[:20]) or 'none'}",
+        todo="name one of them, or commit its config.yaml",
+    )
 
 
 def one(head: Head, environment: str, name: str, *, under: str) -> Folder:

@@ -5,8 +5,10 @@ Only what is in the registry is ever written: each digest and each chart is aske
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.deploy import Target
@@ -100,7 +102,11 @@ class Registries:
         if found is None and lacking:
             return ""
         if found is None:
-            raise Refused(f"{image}:{tag} of {where} is not in the registry", todo="deploy an image that is published")
+            raise Refused(
+                f"{image}:{tag or '(no tag)'} of {where} is not in the registry",
+                seen=f"{image.partition('/')[0]} answered 404" if tag else "neither a tag nor a digest stands there",
+                todo="deploy an image that is published",
+            )
         return str(found.descriptor.digest)
 
 
@@ -120,6 +126,12 @@ class Moving:
     def ref(self) -> str:
         """The full ref that is written to; raises what asking for the default branch raises."""
         return f"refs/heads/{self.branch}" if self.branch else self.git.refs(self.url).default
+
+    def environment_of(self, name: str) -> str:
+        """Return the only environment that has an application; raises Misuse where several have it or none."""
+        with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
+            head = WriteBack(git=self.git, url=self.url, author=self.author).head(self.ref, Path(folder) / "git")
+            return environment_files.environment_of(head, name)
 
     def edited(self, folder: Folder, runs: Runs, kept: Held) -> Edited:
         """Return an application's files at what it is to run, and what it is to hold back; raises Refused, ShipwayError."""

@@ -10,6 +10,7 @@ from pipelines.model.source import RepositoryUrl
 from pipelines.steps.write_back import Make, WriteBack, Written
 from pipelines.tools import forge_login
 from pipelines.tools.forge import Forge
+from pipelines.tools.forge_login import NoForge
 
 _HEADS = "refs/heads/"
 
@@ -47,7 +48,14 @@ class Proposing:
 
         Raises what `WriteBack.branch` raises, and what the forge raises.
         """
-        forge = self.connect(back.url)
+        try:
+            forge = self.connect(back.url)
+        except NoForge as error:
+            raise NoForge(
+                error.what,
+                seen=error.seen,
+                todo=f"{error.todo}; or ask for a commit, with --commit or by `commit` in shipway.yaml",
+            ) from error
         written = back.branch(base, f"{_HEADS}{branch}", make)
         if not written.commit:
             return written, ""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.errors import ShipwayError, Transient
+from pipelines.errors import Transient
 from pipelines.model.source import RepositoryUrl
 from pipelines.tools import git_writing
 from pipelines.tools.git import Git
@@ -107,10 +107,7 @@ class WriteBack:
 
     def head(self, ref: str, folder: Path) -> Head:
         """Return what a full ref names now, without its files; raises ShipwayError where there is none."""
-        commit = self.git.head(self.url, ref)
-        if commit is None:
-            raise ShipwayError(f"{self.url} has no {ref}", todo="push that branch, or correct its name")
-        return self._fetched(ref, commit, folder)
+        return self._fetched(ref, self.git.commit_at(self.url, ref), folder)
 
     def commit(self, ref: str, make: Make) -> Written:
         """Commit what is to be written onto a branch; raises Refused, Misconfigured, and Transient after too many races."""

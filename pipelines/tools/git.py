@@ -88,6 +88,10 @@ class Git:
         kind = ref.removeprefix("refs/").partition("/")[0]
         return self.refs(url, *([kind] if kind in {"heads", "tags"} else [])).commits.get(ref)
 
+    def commit_at(self, url: RepositoryUrl, ref: str) -> str:
+        """Return the commit that a full ref of a branch names now; raises ShipwayError, naming branches, where there is none."""
+        return git_refs.branch(url, ref, self.refs(url, "heads"))
+
     def named(self, url: RepositoryUrl, ref: str) -> Named | None:
         """Return what a full ref names now, or None when there is no such ref; one request, whatever refs there are else."""
         done = self._ask(url, "ls-remote", "--quiet", "--", _address(url), ref, f"{ref}^{{}}")

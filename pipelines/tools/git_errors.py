@@ -83,7 +83,11 @@ def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> Sh
         todo = "let deployments come as pull requests (shipway.yaml, `deploy`), or let the login push to that branch"
         return Refused(what, seen=seen, todo=todo)
     if _UNWRITABLE.search(text):
-        return Misconfigured(what, seen=_lines(seen, login), todo="give a login that may write to the repository")
+        return Misconfigured(
+            what,
+            seen=_lines(seen, login),
+            todo="give a login that may write to the repository, by the Secret `shipway-git-write`",
+        )
     return error(what, replace(done, stderr="\n".join((done.stderr, *rejected))), url, login)
 
 

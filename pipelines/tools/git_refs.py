@@ -37,6 +37,11 @@ class Refs:
     commits: Mapping[str, str]
     default: str
 
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The names of its branches, sorted."""
+        return tuple(sorted(ref.removeprefix("refs/heads/") for ref in self.commits if ref.startswith("refs/heads/")))
+
 
 def read(listing: str) -> Refs:
     """Return the refs that `git ls-remote --symref` lists; those that Git could read as an option are left out."""
@@ -78,13 +83,24 @@ def default(url: RepositoryUrl, refs: Refs) -> Resolved:
         )
     commit = refs.commits.get(refs.default) or refs.commits.get("HEAD")
     if commit is None:
-        branches = [name.removeprefix("refs/heads/") for name in refs.commits if name.startswith("refs/heads/")]
+        branches = refs.branches
         raise ShipwayError(
             f"{url} has no default branch",
-            seen=f"branches: {', '.join(sorted(branches)[:10])}" if branches else "it is empty",
+            seen=f"branches: {', '.join(branches[:10])}" if branches else "it is empty",
             todo="give a revision" if branches else "push a commit to it",
         )
     return Resolved(commit=commit, ref=refs.default if refs.default in refs.commits else "")
+
+
+def branch(url: RepositoryUrl, ref: str, refs: Refs) -> str:
+    """Return the commit that a branch's full ref names; raises ShipwayError, naming branches, where there is none."""
+    if ref not in refs.commits:
+        raise ShipwayError(
+            f"{url} has no {ref or 'default branch'}",
+            seen=f"branches: {', '.join(refs.branches[:10])}" if refs.branches else "it is empty",
+            todo="push that branch, or correct its name" if ref else "push a commit to it",
+        )
+    return refs.commits[ref]
 
 
 def unknown(url: RepositoryUrl, revision: Revision, refs: Refs) -> ShipwayError:

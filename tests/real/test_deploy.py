@@ -213,6 +213,8 @@ def test_a_nightly_build_is_not_taken_back(tmp_path: Path, address: str) -> None
     ("change", "where", "told", "kind"),
     [
         ({"shipway.yaml": '{"deploy": {"environments": {"qa": "commit"}}}'}, "shop", "no environment qa", Misuse),
+        ({"shipway.yaml": '{"deploy": {"charts": "push"}}'}, "shop", "deploys to cannot be read", ShipwayError),
+        ({"dev/web/held.yaml": "images: web\n"}, "environments", "dev/web/held.yaml is no list of images", ShipwayError),
         ({"dev/web/values.yaml": "a: b\n- c: WEB:1\n"}, "environments", "dev/web/values.yaml:2: not YAML", ShipwayError),
         (
             {"dev/web/values.yaml": "a: &a WEB:1\nb: *a\n"}, "environments", "dev/web/values.yaml:1: cannot be changed",

@@ -79,6 +79,16 @@ def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: p
             assert NONE in shop.environments.file("prod/web/values.yaml")
 
 
+def test_what_is_not_set_up_is_told(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A forge that nobody named leaves the way by a commit; a branch that is not there is told with those that are."""
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod") == 78
+    assert "or ask for a commit, with --commit" in capsys.readouterr().err
+    settings = shop.folder / "settings.yaml"
+    settings.write_text(settings.read_text() + "environments-branch: gone\n")
+    assert shipway(shop, "rollback", "web") == 1
+    assert "has no refs/heads/gone\n  seen: branches: main\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -86,7 +96,10 @@ def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: p
         (["promote", "api", "--from", "dev", "--to", "prod"], 2, "dev has no application api"),
         (["promote", "web", "--from", "dev", "--to", "dev"], 2, "promoted to itself"),
         (["promote", "web", "--from", "prod", "--to", "dev"], 3, "is not in the registry"),
-        (["rollback", "web"], 2, "which environment"),
+        (["rollback", "web"], 2, "seen: dev, prod\n  do:   say which one: dev/web or prod/web"),
+        (["rollback", "api"], 2, "has an application api\n  seen: applications: other, web"),
+        (["rollback", "dev/web", "--environment", "prod"], 2, "two environments are named"),
+        (["rollback", "other"], 3, "dev/other has nothing to go back to"),
         (["rollback", "dev/web"], 3, "dev/web has nothing to go back to"),
         (["rollback", "dev/web", "--to", "1234567"], 2, "not changed to another state"),
     ],
@@ -117,6 +130,8 @@ def test_rollback_returns_by_digest_and_holds_what_it_left(shop: World, capsys: 
     shop.shop.commit({"page": "3"})
     assert shop.run()[2].written == 1
     assert shop.digest() in dev(shop)
+    shop.environments.commit({"dev/web/values.yaml": good, "dev/web/held.yaml": "# All of it may come back.\n"})
+    assert shop.deploy().written == 1
 
 
 def test_rollback_takes_what_was_healthy_and_is_still_there(

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.helm
 OCI = "org.opencontainers.image."
 
 
-def test_from_a_commit_to_what_is_declared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_a_commit_to_what_is_declared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By commit, by one that is in its history, by digest and by name; a chart's own image; a chart that is nowhere."""
     source = Repository(tmp_path / "shop")
     early = source.write("a", "1").commit()
@@ -75,5 +77,10 @@ def test_from_a_commit_to_what_is_declared(tmp_path: Path, capsys: pytest.Captur
 
         assert main(["where", "dev/web", "--no-cluster", "--settings", str(settings)]) == 0
         assert built[:8] in capsys.readouterr().out
+        assert main(["where", "api", "--no-cluster", "--settings", str(settings)]) == 10
+        assert "'api' is in none of: dev/web, prod/old, prod/web" in capsys.readouterr().err
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+        assert main(["where", "web", "--settings", str(settings)]) == 78
+        assert "or give --no-cluster" in capsys.readouterr().err
     assert main(["where", "--no-cluster", "--registry", "r.invalid"]) == 78
     assert "no environments repository" in capsys.readouterr().err
