@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.model.environments import Application, Environments
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import environments
+from pipelines.plan import charts, environments
 from pipelines.plan.git_tree import File, GitTree
 from pipelines.tools.git import Git
 from pipelines.tools.git_refs import Resolved
@@ -23,6 +23,8 @@ class Declared:
     found: Environments
     values: Mapping[str, bytes] = field(repr=False)
     """Content of each values file by its path."""
+    charts: tuple[str, ...] = ()
+    """Folders of charts that the same repository has."""
 
     def values_of(self, item: Application | None) -> bytes:
         """Return the values of an application, nothing where it has none."""
@@ -41,5 +43,8 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
         contents = repository.contents(wanted)
     tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
     return Declared(
-        commit=resolved.commit, found=environments.read(tree), values={path: contents[path] for path in beside}
+        commit=resolved.commit,
+        found=environments.read(tree),
+        values={path: contents[path] for path in beside},
+        charts=charts.discover(entries),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -72,8 +73,9 @@ def impact_gather(
     """Find the applications that a commit touches, and bring the charts and values that they had and would have.
 
     For a repository with charts, these are the applications of the environments repository that use a chart which differs; for the
-    environments repository itself, those whose own files differ. Compared is with the last commit that both have. Where nobody is to
-    see values of environments, nothing is gathered: whoever writes a template can print every value that it is given.
+    environments repository itself, those whose own files differ, and where it has charts, too, those. Compared is with the last
+    commit that both have. Where nobody is to see values of environments, nothing is gathered: whoever writes a template can print
+    every value that it is given.
 
     Example:
         shipway step impact-gather --repo=. --environments-repository=https://git.example.com/team/environments.git --outputs=out/gather
@@ -106,22 +108,26 @@ def impact_gather(
         before, after = Resolved(commit=shared, ref=""), Resolved(commit=head.commit, ref=head.ref)
         if own:
             old, new = declared_environments.read(git, url, before), declared_environments.read(git, url, after)
-            touched, untouched = gatherer.by_config(old, new)
+            sides = [charts.of_commit(url, side) for side in (before, after)] if old.charts or new.charts else []
+            touched, untouched = gatherer.by_config(old, new, sides)
         else:
             where = RepositoryUrl(environments_repository)
             new = declared_environments.read(git, where, git.resolve(where, Revision(environments_branch or "HEAD")))
-            touched, untouched = gatherer.by_charts(
-                new, url, charts.of_commit(url, before), charts.of_commit(url, after)
-            )
+            sides = [charts.of_commit(url, side) for side in (before, after)]
+            touched, untouched = [], list(new.found.applications)
+        if sides:
+            more, untouched = gatherer.by_charts(new, untouched, url, sides)
+            touched += more
+    touched.sort(key=lambda item: (item.environment, item.application))
     for item in touched:
         _say(f"{item.environment}/{item.application}: {item.fault or item.chart}")
-    _say(f"{len(touched)} applications touched, {untouched} not")
+    _say(f"{len(touched)} applications touched, {len(untouched)} not")
     return Gathered(
         repo=repo,
         commit=head.commit,
         base=shared,
         environments=new.commit,
-        untouched=untouched,
+        untouched=len(untouched),
         touched=tuple(touched),
         findings=new.found.findings,
     )
@@ -132,21 +138,27 @@ class _Gatherer:
     charts: ImpactCharts
     folder: Path
 
-    def by_config(self, before: Declared, after: Declared) -> tuple[list[Touched], int]:
-        """Return the applications whose own files differ between two commits, and how many do not."""
+    def by_config(
+        self, before: Declared, after: Declared, sides: Sequence[CommitCharts]
+    ) -> tuple[list[Touched], list[Application]]:
+        """Return the applications whose own files differ between two commits, and those of the later one that do not.
+
+        `sides` are the charts of both commits, or nothing where they have none.
+        """
         old, new = _by_place(before), _by_place(after)
-        touched, untouched = [], 0
+        touched: list[Touched] = []
+        untouched: list[Application] = []
         for place in sorted(old.keys() | new.keys()):
             one, other = old.get(place), new.get(place)
             same = one == other and before.values_of(one) == after.values_of(other)
             if same:
-                untouched += 1
+                untouched += [other] if other else []
                 continue
             pair: list[Rendering | None] = []
             faults = []
-            for item, declared in ((one, before), (other, after)):
+            for item, declared, side in zip((one, other), (before, after), sides or (None, None), strict=True):
                 try:
-                    pair.append(self._rendering(item, declared, self._chart(item)) if item else None)
+                    pair.append(self._rendering(item, declared, self._chart(item, side)) if item else None)
                 except ShipwayError as error:
                     pair.append(None)
                     faults.append(_fault(error))
@@ -154,21 +166,20 @@ class _Gatherer:
         return touched, untouched
 
     def by_charts(
-        self, declared: Declared, url: RepositoryUrl, before: CommitCharts, after: CommitCharts
-    ) -> tuple[list[Touched], int]:
-        """Return the applications whose chart differs between two commits of its repository, and how many do not."""
-        touched, untouched = [], 0
-        for item in declared.found.applications:
-            places = [_place(item, url, commit) for commit in (before, after)]
-            signatures = [
-                commit.signatures.get(place or "") for place, commit in zip(places, (before, after), strict=True)
-            ]
+        self, declared: Declared, applications: Sequence[Application], url: RepositoryUrl, sides: Sequence[CommitCharts]
+    ) -> tuple[list[Touched], list[Application]]:
+        """Return those of some applications whose chart differs between two commits of its repository, and the others."""
+        touched: list[Touched] = []
+        untouched: list[Application] = []
+        for item in applications:
+            places = [_place(item, url, commit) for commit in sides]
+            signatures = [commit.signatures.get(place or "") for place, commit in zip(places, sides, strict=True)]
             if signatures[0] == signatures[1]:
-                untouched += 1
+                untouched.append(item)
                 continue
             pair: list[Rendering | None] = []
             faults = []
-            for place, commit in zip(places, (before, after), strict=True):
+            for place, commit in zip(places, sides, strict=True):
                 try:
                     made = (
                         (self.charts.from_commit(commit, place), commit.tree.charts[place].version) if place else None
@@ -180,9 +191,12 @@ class _Gatherer:
             touched.append(_touched(item, pair[0], pair[1], faults))
         return touched, untouched
 
-    def _chart(self, item: Application) -> tuple[str, str]:
+    def _chart(self, item: Application, beside: CommitCharts | None) -> tuple[str, str]:
         if item.repo:
             return self.charts.from_git(item.repo, item.path, item.revision), item.revision
+        chart = beside.named(item.chart) if beside else None
+        if beside and chart and chart.version == item.version:  # it may not be published yet
+            return self.charts.from_commit(beside, chart.path), item.version
         return self.charts.from_registry(item.chart, item.version), item.version
 
     def _rendering(self, item: Application, declared: Declared, chart: tuple[str, str]) -> Rendering:

@@ -63,14 +63,16 @@ def environments(tmp_path: Path, git: GitServer) -> Repository:
     return made
 
 
-def run(tmp_path: Path, git: GitServer, repository: Repository, base: str) -> tuple[Gathered, Impact]:
+def run(
+    tmp_path: Path, git: GitServer, repository: Repository, base: str, environments: str = "environments"
+) -> tuple[Gathered, Impact]:
     """Run both steps."""
     gathered = impact_gather(
         repo=f"{git.url}/{repository.path.name}",
         base=base,
         folder=tmp_path / "impact",
         shown_to=EVERYBODY,
-        environments_repository=f"{git.url}/environments",
+        environments_repository=f"{git.url}/{environments}",
         registry="registry.invalid",
     )
     return gathered, impact(gathered=gathered, folder=tmp_path / "impact", rendered=tmp_path / "rendered")
@@ -130,6 +132,23 @@ def test_a_change_of_an_environment(tmp_path: Path, git: GitServer, environments
     assert [change.action for item in found.impact for change in item.changes] == ["added", "changed"]
     assert "+  text: there" in found.markdown
     assert "dev/bad/config.json:1" in found.markdown
+
+
+def test_a_repository_with_charts_and_environments(tmp_path: Path, git: GitServer, charts: Repository) -> None:
+    """What its charts change and what its environments change, each application once; a version that is not published yet."""
+    for name in ("web", "other"):
+        charts.write(f"dev/{name}/config.yaml", f"chart: {name}\nversion: 1.0.0\nnamespace: dev\n")
+    charts.write("prod/web/config.yaml", "chart: web\nversion: 1.0.0\nnamespace: prod\n")
+    base = charts.commit()
+    charts.write("web/values.yaml", "text: goodbye\n").write(
+        "web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.1.0\n"
+    )
+    charts.write("dev/web/config.yaml", "chart: web\nversion: 1.1.0\nnamespace: dev\n").commit()
+    gathered, found = run(tmp_path, git, charts, base, environments="charts")
+    assert [(item.environment, item.application) for item in gathered.touched] == [("dev", "web"), ("prod", "web")]
+    assert gathered.untouched == 1
+    assert [(item.before, item.after, item.fault) for item in found.impact] == [("1.0.0", "1.1.0", "")] * 2
+    assert all("+  text: goodbye" in item.changes[0].diff for item in found.impact)
 
 
 def test_nobody_sees_values_of_environments_by_default(tmp_path: Path, charts: Repository) -> None:
