@@ -93,6 +93,7 @@ def run(given: argparse.Namespace) -> int:
         if dirty := git.uncommitted(url):
             sys.stderr.write(f"shipway: {dirty} uncommitted files of {url} are not part of the plan\n")
         plan = planning.plan(git, request, place(settings))
+    planning.require_named(given.rebuild, plan)
     if given.json:
         sys.stdout.write(json.dumps({"verdict": _verdict(plan), **vars(plan)}, default=vars) + "\n")
     elif given.graph:

@@ -62,6 +62,29 @@ def of(
     return Context(digest=total.hexdigest(), files=count, excluded=tuple(excluded), counted=tuple(counted))
 
 
+def seen(
+    tree: GitTree,
+    paths: Iterable[str],
+    *,
+    folder: str,
+    dockerfile: str,
+    shared: Iterable[str],
+    excluded: Collection[str],
+    builder: str,
+) -> tuple[str, ...]:
+    """Return those of a repository's paths that an image's builder gets, or that say what it gets; `excluded` are kept from it."""
+    within: dict[str, str] = {}
+    for path in paths:
+        if _is_below(path, folder):
+            within[path if folder == "." else path[len(folder) + 1 :]] = path
+        elif any(_is_below(path, other) for other in shared):
+            within[path] = path
+    rules = _rules(tree, folder, dockerfile)
+    kept = {*(rules.kept_by_buildah if builder == "buildah" else rules.kept)(sorted(within))} - {*excluded}
+    always = {dockerfile, *ignore_files(folder, dockerfile)}
+    return tuple(sorted(path for inside, path in within.items() if inside in kept or path in always))
+
+
 def digest_of(data: bytes) -> str:
     """Return the digest of a file's content."""
     return hashlib.sha256(data).hexdigest()

@@ -25,9 +25,11 @@ from pipelines.model.reference import Reference, key_tag
 from pipelines.plan import shipway_yaml
 from pipelines.plan.graph import Graph, Node, Target
 from pipelines.plan.key import Asked, Ingredients
-from pipelines.plan.observed import NOT_ASKED, Answer, Observed, Previous
+from pipelines.plan.observed import NOT_ASKED, Answer, Changes, Observed, Previous
 from pipelines.plan.version_range import strict
 
+_NAMED_FILES = 3
+"""Of those that changed."""
 VERSION = "org.opencontainers.image.version"
 
 
@@ -75,12 +77,13 @@ def decide(
     asked: Mapping[str, Asked],
     answers: Mapping[str, Answer],
     observed: Observed,
+    changes: Mapping[str, Changes],
     wanted: Wanted,
     versions: Mapping[str, int],
 ) -> Decided:
     """Return what is to be done. `made` has what decides each image whose key is known, `answers` those about bases.
 
-    `versions` has the line of shipway.yaml that gives an image a version of its own, by name.
+    `changes` has those of images that were built before, where they are known; `versions` has the line of shipway.yaml that gives an image a version of its own, by name.
     """
     planned: dict[str, PlannedImage] = {}
     findings: list[Finding] = []
@@ -89,7 +92,8 @@ def decide(
         tags: tuple[str, ...] = ()
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
-            reasons = _why(node, made[name], planned, observed.previous.get(name), _renewal(name, asked, observed))
+            renewal = asked[name].why if observed.behind.get(name) and name in asked else ""
+            reasons = (renewal,) if renewal else _why(node, made[name], planned, observed, changes.get(name))
         if state in {PUBLISHED, ABSENT}:
             tags, refused, unknown = _tags(node, observed, wanted)
             if state == PUBLISHED and name in observed.behind:
@@ -99,7 +103,7 @@ def decide(
             elif unknown:
                 state, action, reasons = UNKNOWN, NOTHING, (unknown,)
             elif tags and action == NOTHING:
-                action, reasons = TAG, (f"{', '.join(tags)} {'names' if len(tags) == 1 else 'name'} another image",)
+                action, reasons = TAG, (f"{', '.join(tags)} {'does' if len(tags) == 1 else 'do'} not name it",)
         findings += _own_version(node, observed, versions.get(name, 0))
         planned[name] = PlannedImage(
             name=name,
@@ -145,13 +149,16 @@ def _state(
 
 
 def _why(
-    node: Node, made: Ingredients, planned: Mapping[str, PlannedImage], previous: Previous | None, renewal: str
+    node: Node,
+    made: Ingredients,
+    planned: Mapping[str, PlannedImage],
+    observed: Observed,
+    changes: Changes | None,
 ) -> tuple[str, ...]:
-    """Return why an image is built, as far as what was published before tells; `renewal` is why only a fresher one is wanted."""
-    if renewal:
-        return (renewal,)
+    """Return why an image is built, as far as what was published before tells."""
+    previous = observed.previous.get(node.name)
     if previous is None:
-        return ("it was never published",)
+        return (f"it was never published as {' or '.join(observed.candidates)}",)
     found = [f"parent image {name} is rebuilt" for name in node.parent_names if planned[name].action == BUILD]
     found += _moved(made.images, previous)
     found += [
@@ -159,15 +166,16 @@ def _why(
         for edge in node.parents
         if edge.written == previous.base_name and planned[edge.name].digest not in {"", previous.base_digest}
     ]
-    if "rebuild" in made.salt:
+    since = f"changed since {previous.revision[:12]}"
+    if changes and changes.files:
+        more = len(changes.files) - _NAMED_FILES
+        shown = ", ".join(changes.files[:_NAMED_FILES])
+        found.append(f"{shown} and {more} more files {since}" if more > 0 else f"{shown} {since}")
+    if changes and changes.settings and "rebuild" in made.salt:
         found.append(f"{shipway_yaml.NAME} asks for it: {made.salt['rebuild']}")
-    changed = f"its files, its Dockerfile, its arguments or the builder changed since {previous.revision[:12]}"
-    return tuple(found) or (changed,)
-
-
-def _renewal(name: str, asked: Mapping[str, Asked], observed: Observed) -> str:
-    """Return why an image is wanted fresher, where the same one is published."""
-    return asked[name].why if observed.behind.get(name) and name in asked else ""
+    what = "its files, its Dockerfile" if changes is None else "what it copies from other images"
+    what = shipway_yaml.NAME if changes and changes.settings else what
+    return tuple(found) or (f"{what}, its arguments or the builder {since}",)
 
 
 def _moved(images: Mapping[str, str], previous: Previous) -> Iterable[str]:

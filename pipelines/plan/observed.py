@@ -48,6 +48,16 @@ class Previous:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What is otherwise in a repository than it was at the commit that an image was last built from."""
+
+    files: tuple[str, ...]
+    """Of the image."""
+    settings: bool
+    """Whether shipway.yaml says something else, of this image or of others."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
     """Every answer that a plan needs."""
 
@@ -57,5 +67,7 @@ class Observed:
     """What the tags of an image name that are to name it, by the image's name and the tag."""
     previous: Mapping[str, Previous] = field(default_factory=dict)
     """For images to build."""
+    candidates: tuple[str, ...] = ()
+    """The tags that were looked at for these."""
     behind: Mapping[str, str] = field(default_factory=dict)
     """What the lasting key still names of images that are wanted fresher, or an empty string; by the image's name."""

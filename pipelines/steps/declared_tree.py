@@ -37,6 +37,8 @@ class Declared:
     """Folders of charts."""
     root: Path
     """A folder that holds the charts' files."""
+    repository: GitRepository = field(repr=False)
+    """What was fetched."""
 
 
 def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declared:
@@ -64,6 +66,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
         findings=findings,
         charts=folders,
         root=reader.root,
+        repository=repository,
     )
 
 

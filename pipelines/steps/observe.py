@@ -20,6 +20,8 @@ from pipelines.tools.registry_connection import QUESTIONS, Unanswered
 from pipelines.tools.registry_manifest import Manifest
 from pipelines.tools.registry_transfer import in_parallel
 
+_USUAL = frozenset({"main", "master"})
+"""Where an image of another branch was published before, most likely."""
 _BASE = "org.opencontainers.image.base."
 
 
@@ -67,12 +69,15 @@ class Observer:
         at = in_parallel(lambda name: self._released(name, found[name, wanted.latest]), others, at_once=QUESTIONS)
         found |= {(name, wanted.latest): answer for name, answer in zip(others, at, strict=True)}
         absent = [name for name, answer in keys.items() if answer.absent]
-        candidates = [*wanted.moving, tags.LATEST]
-        previous = in_parallel(lambda name: self._previous(name, candidates, found), absent, at_once=QUESTIONS)
+        candidates = dict.fromkeys(
+            (*wanted.moving, tags.LATEST, *(() if {*wanted.moving} & _USUAL else sorted(_USUAL)))
+        )
+        previous = in_parallel(lambda name: self._previous(name, (*candidates,), found), absent, at_once=QUESTIONS)
         return Observed(
             keys=keys,
             tags=found,
             previous={name: item for name, item in zip(absent, previous, strict=True) if item},
+            candidates=tuple(candidates),
             behind=behind,
         )
 

@@ -103,6 +103,7 @@ def plan(
         )
         observer = Observer(client=client, registry=registry, project=project)
         found = planning.plan(git, request, Place(observer=observer, charts=charts, docker_config=docker_config))
+    planning.require_named(rebuild, found)
     for item in found.everything:
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
     for finding in found.findings:

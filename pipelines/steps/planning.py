@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.errors import Misuse
-from pipelines.model.plan import Finding, Plan, PlannedImage
+from pipelines.model.plan import ERROR, Finding, Plan, PlannedImage
 from pipelines.model.reference import Reference
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, loops, values
 from pipelines.plan.graph import Graph, Target
 from pipelines.plan.key import Salt
 from pipelines.plan.values import Values
-from pipelines.steps import declared_tree, observe, plan_charts, renewals
+from pipelines.steps import changes, declared_tree, observe, plan_charts, renewals
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.observe import Observer
@@ -63,6 +63,19 @@ def arguments(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
+def require_named(rebuild: Sequence[str], found: Plan) -> None:
+    """Raise Misuse where an image is to be built again that the plan does not have."""
+    names = {name for image in found.images for name in _names(image.name, image.path)}
+    # Where there are errors, it may be one of those that nobody can name.
+    is_sound = all(finding.level != ERROR for finding in found.findings)
+    if is_sound and (unknown := sorted({str(Path(item)) for item in rebuild} - names - {"*"})):
+        raise Misuse(
+            f"there is no image {', '.join(unknown)} to build again",
+            seen=f"images: {', '.join(image.name for image in found.images) or 'none'}",
+            todo="name an image or its folder",
+        )
+
+
 def plan(git: Git, request: Request, place: Place) -> Plan:
     """Return what is to be done for a commit; raises what fetching it raises, and Misconfigured.
 
@@ -70,11 +83,14 @@ def plan(git: Git, request: Request, place: Place) -> Plan:
     """
     with tempfile.TemporaryDirectory(prefix="shipway-plan-") as folder:
         work = Path(folder)
-        return of(declared_tree.read(git, request.url, request.resolved, work), request, place, work)
+        return of(declared_tree.read(git, request.url, request.resolved, work), request, place, work, git)
 
 
-def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
-    """Return what is to be done for a commit that was read; `work` may take files. Raises Misconfigured."""
+def of(declared: Declared, request: Request, place: Place, work: Path, git: Git | None = None) -> Plan:
+    """Return what is to be done for a commit that was read; `work` may take files. Raises Misconfigured.
+
+    With `git`, reasons say which files changed, for which older commits are fetched.
+    """
     observer, target = place.observer, request.target
     if declared.findings:
         # Which images and charts there are, and under which names, is what that file says.
@@ -87,6 +103,7 @@ def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
     settled = renewals.settle(found, target, bases, asked, observer)
     made = settled.made
     observed = observer.images(found, made, wanted, settled.keys, settled.behind)
+    changed = changes.since(git, declared, found, observed.previous, target.builder) if git else {}
     decided = decide.decide(
         found,
         target,
@@ -94,6 +111,7 @@ def of(declared: Declared, request: Request, place: Place, work: Path) -> Plan:
         asked=asked,
         answers=answers,
         observed=observed,
+        changes=changed,
         wanted=wanted,
         versions=_version_lines(declared, found),
     )
@@ -161,10 +179,13 @@ def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Gr
 
 def _salt(request: Request, found: Graph) -> Salt:
     asked = {str(Path(item)) for item in request.rebuild}
-    rebuild = {
-        name for name, node in found.nodes.items() if asked & {"*", name, node.image.path, node.image.dockerfile}
-    }
+    rebuild = {name for name, node in found.nodes.items() if asked & {"*", *_names(name, node.image.path)}}
     return Salt(now=request.salt.now, max_age=request.salt.max_age, rebuild=rebuild)
+
+
+def _names(name: str, folder: str) -> tuple[str, str, str]:
+    """Return what people may call an image."""
+    return name, folder, str(Path(folder) / "Dockerfile")
 
 
 def _version_lines(declared: Declared, found: Graph) -> dict[str, int]:

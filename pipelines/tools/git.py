@@ -168,6 +168,13 @@ class Git:
         if done.code != 0:
             raise self._error(f"cannot fetch the history of {repository.url}", done, repository.url)
 
+    def fetch_also(self, repository: GitRepository, commits: Iterable[str]) -> bool:
+        """Bring further commits, without files where the first came without; return whether the remote gave all of them."""
+        partial = repository.lacks_files
+        way = ["--depth=1", *(["--filter=blob:none"] if partial else [])]
+        specs = [f"+{commit}:{_FETCHED}-{commit}" for commit in commits]
+        return self._fetch(repository, *way, address=_PARTIAL if partial else "", specs=specs).code == 0
+
     def push(self, repository: GitRepository, commit: str | None, ref: str, *, expected: str | None) -> bool:
         """Let a ref of the remote name a commit, or nothing for None; return False where somebody else was faster.
 

@@ -80,6 +80,29 @@ def test_over_the_network(tmp_path: Path, shop: Repository, partial: bool) -> No
     assert posts <= 8  # refs, the tree, shipway.yaml, the rest, and what links lead to: not one for each file
 
 
+@pytest.mark.parametrize("partial", [True, False])
+def test_older_commits_come_without_files_too(tmp_path: Path, shop: Repository, partial: bool) -> None:
+    """In one request; one that the server does not have brings none of them."""
+    shop.git("config", "uploadpack.allowFilter", "true" if partial else "false")
+    commits = [shop.git("rev-parse", "HEAD")]
+    for number in range(2):
+        shop.write("web/large", b"\0\xff" * 5000 + bytes([number])).commit()
+        commits.append(shop.git("rev-parse", "HEAD"))
+    (tmp_path / "work").mkdir()
+    with serving(tmp_path / "served") as server, Git(GitCredentials.read(tmp_path / "none")) as git:
+        url = RepositoryUrl(f"{server.url}/shop/.git")
+        repository = git.fetch(url, git.resolve(url, Revision("main")), tmp_path / "work" / "git", with_files=False)
+        before = len(server.requests)
+        assert git.fetch_also(repository, commits[:2])
+        assert sum(request.startswith("POST") for request in server.requests[before:]) <= 2
+        assert not git.fetch_also(repository, ["0" * 40])
+        trees = [{entry.path: entry.id for entry in repository.tree(commit)} for commit in commits[:2]]
+        there = repository.call("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").stdout.split()
+    large = [shop.git("rev-parse", f"{commit}:web/large") for commit in commits[:2]]
+    assert [tree["web/large"] for tree in trees] == large
+    assert bool({*large} & {*there}) is not partial
+
+
 def test_a_server_that_gives_no_file_by_its_id(tmp_path: Path, shop: Repository) -> None:
     """Old servers filter, and then want a ref for everything: all files are fetched."""
     shop.git("config", "uploadpack.allowFilter", "true")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import plan as command
+from pipelines.errors import Misuse
 from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl, Revision
@@ -159,7 +160,7 @@ def test_everything_is_built_once_in_waves(world: World) -> None:
     plan = world.plan()
     assert [[job.name for job in wave] for wave in plan.waves] == [["alone", "base"], ["web"], ["shop"]]
     assert plan.waves[1][0].pins[0] == f"base={key_tag(one(plan, 'base').key)}"
-    assert one(plan, "alone").reasons == ("it was never published",)
+    assert one(plan, "alone").reasons == ("it was never published as main or latest",)
     world.build(plan)
     after = world.plan()
     assert (set(actions(after).values()), after.waves, after.to_do) == ({DONE}, (), 0)
@@ -175,10 +176,71 @@ def test_only_what_changed_and_what_stands_on_it_is_built_again(world: World) ->
     plan = world.plan()
     assert actions(plan) == {"alone": DONE, "base": DONE, "web": TODO, "shop": TODO}
     assert one(plan, "shop").reasons == ("parent image web is rebuilt",)
-    assert one(plan, "web").reasons == (
-        f"its files, its Dockerfile, its arguments or the builder changed since {first[:12]}",
-    )
+    assert one(plan, "web").reasons == (f"web/page changed since {first[:12]}",)
     assert plan.waves[0][0].pins[0] == f"base={key_tag(one(plan, 'base').key)}"
+
+
+def test_the_files_that_changed_are_the_reason(world: World) -> None:
+    """Those that the builder gets, of each image since it was built itself; Git is asked for the commits of both builds."""
+    said = "images:\n  web: {rebuild: then}\n  alone: {shared: [core]}\n"
+    world.repository.write("shipway.yaml", said).write("core/x", "x")
+    world.commit(web__Dockerfile="FROM base\nCOPY . /\n", web__ignored="1")
+    world.build(world.plan())
+    first = world.plan().commit[:12]
+    world.commit(alone__x="y")
+    world.build(world.plan())
+    second = world.plan().commit[:12]
+    world.repository.write("web/.dockerignore", "ignored\n").write("core/x", "y")
+    for name in "abc":
+        world.repository.write(f"web/{name}", "new")
+    world.commit(web__ignored="2", docs__x="other")
+    plan = world.plan()
+    assert one(plan, "web").reasons == (f"web/.dockerignore, web/a, web/b and 1 more files changed since {first}",)
+    assert one(plan, "alone").reasons == (f"core/x changed since {second}",)
+    world.build(plan)
+    third = world.plan().commit[:12]
+    world.repository.write(
+        "shipway.yaml", said.replace("then", "now").replace("}\n  alone", ", build-args: {A: b}}\n  alone")
+    )
+    world.commit()
+    assert one(world.plan(), "web").reasons == ("shipway.yaml asks for it: now",)
+    world.repository.write("shipway.yaml", said.replace("rebuild: then", "version: 1.0"))
+    world.commit()
+    assert one(world.plan(), "web").reasons == (f"shipway.yaml, its arguments or the builder changed since {third}",)
+
+
+def test_a_commit_that_is_gone_leaves_the_reason_vague(world: World) -> None:
+    """What an image says of itself may be a commit that the remote does not have, or none at all."""
+    world.build(world.plan())
+    image = Reference(registry=world.registry.address, repository="team/web").with_digest(
+        one(world.plan(), "web").digest
+    )
+    world.commit(web__page="2")
+    for revision in ("0" * 40, "--upload-pack=x", ""):
+        world.client.annotate(image, "main", {f"{OCI}revision": revision})
+        told = f"its files, its Dockerfile, its arguments or the builder changed since {revision[:12]}"
+        assert one(world.plan(), "web").reasons == (told,)
+
+
+def test_an_image_of_another_branch_is_not_called_unpublished(world: World) -> None:
+    """What main has is what a new branch is compared with."""
+    world.build(world.plan())
+    first = world.plan().commit[:12]
+    world.repository.git("checkout", "-q", "-b", "next")
+    world.commit(web__page="2")
+    plan = world.plan("next")
+    assert one(plan, "web").reasons == (f"web/page changed since {first}",)
+    assert one(plan, "alone").reasons == ("next does not name it",)
+
+
+def test_what_is_to_be_built_again_must_be_there(world: World) -> None:
+    """A typing error would look like a rebuild; a folder is as good as a name."""
+    planning.require_named(("web", "./web/", "web/Dockerfile", "*"), world.plan())
+    with pytest.raises(Misuse, match=r"^there is no image wbe to build again\n  seen: images: alone, base, web, shop"):
+        planning.require_named(("web", "wbe"), world.plan())
+    world.repository.write("shipway.yaml", "x")
+    world.repository.commit()
+    planning.require_named(("wbe",), world.plan())
 
 
 def test_a_base_that_moved_is_the_reason(world: World) -> None:
@@ -204,7 +266,7 @@ def test_a_revert_reuses_what_was_built(world: World) -> None:
     assert actions(plan) == {
         "alone": DONE, "base": DONE, "web": ("published", "tag"), "shop": ("published", "tag"),
     }  # fmt: skip
-    assert one(plan, "web").reasons == ("main names another image",)
+    assert one(plan, "web").reasons == ("main does not name it",)
     world.build(plan)
     assert (world.built, world.plan().to_do) == ([], 0)
 
