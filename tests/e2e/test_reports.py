@@ -54,7 +54,7 @@ class Reported:
         )
         return self.installation.start("release", event=events.write(event))
 
-    def pull_request(self, head: str, number: int) -> str:
+    def pull_request(self, head: str, number: int, head_repo_id: int = 7) -> str:
         """Start a run as a pull request does, and return its name."""
         event = PullRequest(
             source="gitea",
@@ -63,7 +63,7 @@ class Reported:
             number=number,
             base="main",
             head=head,
-            head_repo_id=7,
+            head_repo_id=head_repo_id,
             draft="",
             author="ada",
             association="",
@@ -140,6 +140,16 @@ def test_a_broken_pull_request_fails_with_its_lines_under_it(reported: Reported)
     assert reported.forge.states(mended, CHECK) == ["pending", "success"]
     [comment] = reported.forge.comments
     assert f"**Shipway: done** at `{mended[:12]}`" in comment["body"]
+
+
+def test_a_strangers_pull_request_says_what_it_waits_for(reported: Reported) -> None:
+    """Nothing of it is run, and its author and the maintainers see why."""
+    head = reported.commit("FROM scratch\nCOPY page /strange\n", number=4)
+    run = reported.ended(reported.pull_request(head, 4, head_repo_id=8))
+    assert run.phase == "Succeeded", reported.installation.story(run)
+    assert {node.get("templateName") for node in run.nodes if node["type"] == "Pod"} == {"decode", "report-end-pod"}
+    assert reported.forge.states(head, CHECK) == ["pending"]
+    assert "/ok-to-test" in reported.forge.statuses[-1][1]["description"]
 
 
 def test_a_stopped_run_is_an_error(reported: Reported) -> None:
