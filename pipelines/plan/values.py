@@ -19,7 +19,7 @@ from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
 from pipelines.plan.shipway_yaml import NAME, Configuration, Deploy
-from pipelines.plan.values_edit import ADDRESSES
+from pipelines.plan.values_edit import ADDRESSES, At
 
 VALUES = "values.yaml"
 
@@ -104,27 +104,40 @@ def read(
     host = registry.encode()
     found = [use for folder in charts for use in uses(_file(folder, VALUES))]
     findings: list[Finding] = []
+    applications = environments.own(tree, configuration.deploy.environments)
+    there = [use for item in applications if item.values for use in uses(item.values)]
     for item in configuration.values:
         if item.file not in tree.files:
             findings.append(_warning(item.line, f"there is no file {item.file}"))
         elif item.image not in images:
             findings.append(_warning(item.line, f"there is no image {item.image}"))
         else:
-            found.append(Use(file=item.file, line=0, image=item.image))
+            is_there = any(item.file == application.values for application in applications)
+            (there if is_there else found).append(Use(file=item.file, line=0, image=item.image))
     dependants = [folder for folder in charts if b"dependencies" in (tree.read(_file(folder, CHART)) or b"")]
-    applications = environments.own(tree, configuration.deploy.environments)
     return Values(
         uses=tuple(found),
         findings=tuple(findings),
         charts=tuple(charts),
         dependants=tuple(sorted(dependants)),
-        of_environments=tuple(use for item in applications if item.values for use in uses(item.values)),
+        of_environments=tuple(there),
         applications=tuple(
             file
             for item in applications
             for file in (item.config, f"{item.folder}/{environments.VALUES}", f"{item.folder}/{held.NAME}")
         ),
     )
+
+
+def named(configuration: Configuration, under: str) -> dict[str, tuple[At, ...]]:
+    """Return the places that shipway.yaml names, by file; `under` is what the addresses of images begin with."""
+    found: dict[str, tuple[At, ...]] = {}
+    for item in configuration.values:
+        place = At(
+            path=values_edit.path(item.at), image=f"{under}{item.image}", where=f"asked for in {NAME}:{item.line}"
+        )
+        found[item.file] = (*found.get(item.file, ()), place)
+    return found
 
 
 def is_stale(data: bytes, file: str, under: str, digests: Mapping[str, str]) -> bool:

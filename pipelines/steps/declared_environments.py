@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.model.environments import Application, Environments
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import charts, environments
+from pipelines.plan import charts, environments, shipway_yaml
 from pipelines.plan.git_tree import File, GitTree
+from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git
 from pipelines.tools.git_refs import Resolved
 
@@ -25,6 +26,8 @@ class Declared:
     """Content of each values file by its path."""
     charts: tuple[str, ...] = ()
     """Folders of charts that the same repository has."""
+    configuration: Configuration = field(default_factory=Configuration)
+    """Its shipway.yaml."""
 
     def values_of(self, item: Application | None) -> bytes:
         """Return the values of an application, nothing where it has none."""
@@ -38,13 +41,16 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
         entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
         configs = set(environments.wanted(entries))
         beside = {f"{path.rpartition('/')[0]}/{environments.VALUES}" for path in configs} & entries.keys()
-        wanted = [entries[path] for path in sorted(configs | beside)]
+        wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
         git.fetch_files(repository, (entry.id for entry in wanted))
         contents = repository.contents(wanted)
     tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
+    found = environments.read(tree)
+    configuration, told = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
     return Declared(
         commit=resolved.commit,
-        found=environments.read(tree),
+        found=replace(found, findings=tuple(sorted({*found.findings, *told}))),
+        configuration=configuration,
         values={path: contents[path] for path in beside},
         charts=charts.discover(entries),
     )

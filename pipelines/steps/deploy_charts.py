@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pipelines.errors import ShipwayError
 from pipelines.model.chart import BROKEN, DIFFERENT
-from pipelines.plan import chart_moves, shipway_yaml, values, values_edit
+from pipelines.plan import chart_moves, environments, values, values_edit
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.deploy_message import Moved
-from pipelines.plan.values_edit import At, Change, ValuesText
+from pipelines.plan.values_edit import Change, ValuesText
 from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.deploy_state import State
 from pipelines.steps.write_back import Head
@@ -73,12 +73,8 @@ def raise_together(faults: list[ShipwayError], what: str) -> None:
 def _texts(state: State, head: Head) -> list[ValuesText]:
     """Return the values files that name images: those of charts, and those that shipway.yaml names."""
     configuration = state.declared.configuration
-    named: dict[str, list[At]] = {}
-    for item in configuration.values:
-        where = f"{shipway_yaml.NAME}:{item.line}"
-        named.setdefault(item.file, []).append(
-            At(path=values_edit.path(item.at), image=state.address(item.image).name, where=f"asked for in {where}")
-        )
+    own = {item.values for item in environments.own(state.declared.tree, configuration.deploy.environments)}
+    named = {file: places for file, places in values.named(configuration, state.under).items() if file not in own}
     of_charts = [posixpath.normpath(posixpath.join(folder, values.VALUES)) for folder in state.declared.charts]
     found = head.read([*of_charts, *named])
     host = state.place.observer.registry.encode()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.environments import Application
-from pipelines.plan import environments, held, scalar_edit, values_edit
+from pipelines.plan import environments, held, scalar_edit, shipway_yaml, values_edit
+from pipelines.plan import values as plan_values
 from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.held import Held
 from pipelines.plan.scalar_edit import Edit
-from pipelines.plan.values_edit import ValuesText
+from pipelines.plan.values_edit import At, ValuesText
 from pipelines.steps.write_back import Head
+
+Places = Mapping[str, Sequence[At]]
+"""Places in values files that name an image and are not found by themselves, by file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +43,25 @@ def read(
     paths = {path for path in environments.wanted(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
     every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (environments.VALUES, held.NAME)}
-    contents = head.read([*paths, *every])
+    contents = head.read([*paths, *every, shipway_yaml.NAME])
+    places = _named(head, contents.get(shipway_yaml.NAME, b""), under)
+    lacking = [path for path in places if path.startswith(f"{environment}/") and path not in every & contents.keys()]
+    if lacking:
+        raise ShipwayError(
+            f"{lacking[0]} is no values file of an application",
+            seen=places[lacking[0]][0].where,
+            todo="name <environment>/<application>/values.yaml, or commit it",
+        )
     configs = {path: data for path, data in contents.items() if path in paths and config(data)}
-    texts = {path: data for path, data in contents.items() if path.endswith(f"/{environments.VALUES}") and values(data)}
+    texts = {
+        path: data
+        for path, data in contents.items()
+        if path.endswith(f"/{environments.VALUES}") and (path in places or values(data))
+    }
     folders = sorted({path.rpartition("/")[0] for path in (*configs, *texts)})
     applications = _applications(head, configs)
     return tuple(
-        _folder(folder, applications.get(folder), contents, texts, under=under)
+        _folder(folder, applications.get(folder), contents, texts, under=under, places=places)
         for folder in folders
         if folder in applications or f"{folder}/{environments.VALUES}" in texts
     )
@@ -99,13 +115,16 @@ def _folder(
     texts: Mapping[str, bytes],
     *,
     under: str,
+    places: Places,
 ) -> Folder:
     values, kept = f"{folder}/{environments.VALUES}", f"{folder}/{held.NAME}"
     return Folder(
         path=folder,
         application=application,
         config=contents.get(application.config, b"") if application else b"",
-        values=values_edit.read(texts[values], values, under=under) if values in texts else None,
+        values=values_edit.read(texts[values], values, under=under, at=places.get(values, ()))
+        if values in texts
+        else None,
         held=held.read(contents.get(kept), kept),
     )
 
@@ -136,12 +155,30 @@ def environment_of(head: Head, name: str) -> str:
     )
 
 
-def one(head: Head, environment: str, name: str, *, under: str) -> Folder:
-    """Return one application with everything that it has; raises Misuse where there is none, ShipwayError."""
+def named(head: Head, *, under: str) -> Places:
+    """Return the places that the repository's own shipway.yaml names, by file; raises ShipwayError for one that cannot be read."""
+    return _named(head, head.read([shipway_yaml.NAME]).get(shipway_yaml.NAME, b""), under)
+
+
+def _named(head: Head, data: bytes, under: str) -> Places:
+    configuration, findings = shipway_yaml.read(data)
+    if findings:
+        raise ShipwayError(
+            f"{shipway_yaml.NAME} of {head.repository.url} cannot be read",
+            seen="\n".join(map(str, findings)),
+            todo=findings[0].todo,
+        )
+    return plan_values.named(configuration, under)
+
+
+def one(head: Head, environment: str, name: str, *, under: str, places: Places) -> Folder:
+    """Return one application with everything that it has; raises Misuse where there is none, ShipwayError.
+
+    `places` are those that shipway.yaml names.
+    """
     check(head, environment)
     path = f"{environment}/{name}"
-    places = [f"{path}/{file}" for file in (*environments.CONFIGS, environments.VALUES, held.NAME)]
-    contents = head.read(places)
+    contents = head.read(f"{path}/{file}" for file in (*environments.CONFIGS, environments.VALUES, held.NAME))
     configs = {place: data for place, data in contents.items() if place.rpartition("/")[2] in environments.CONFIGS}
     found = _applications(head, configs).get(path)
     if found is None:
@@ -152,4 +189,4 @@ def one(head: Head, environment: str, name: str, *, under: str) -> Folder:
             todo="name one of them, or commit its config.yaml",
         )
     values = {place: data for place, data in contents.items() if place.endswith(f"/{environments.VALUES}")}
-    return _folder(path, found, contents, values, under=under)
+    return _folder(path, found, contents, values, under=under, places=places)

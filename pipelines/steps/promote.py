@@ -22,15 +22,16 @@ def promote(moving: Moving, name: str, *, source: str, target: str, way: str = P
     under = moving.registries.under
 
     def make(head: Head) -> Proposal:
-        one = environment_files.one(head, source, name, under=under)
-        other = environment_files.one(head, target, name, under=under)
+        places = environment_files.named(head, under=under)
+        one = environment_files.one(head, source, name, under=under, places=places)
+        other = environment_files.one(head, target, name, under=under, places=places)
         assert one.application is not None
         assert other.application is not None
-        places = [(item.chart, item.repo, item.path) for item in (one.application, other.application)]
-        if places[0] != places[1]:
+        charts = [(item.chart, item.repo, item.path) for item in (one.application, other.application)]
+        if charts[0] != charts[1]:
             raise ShipwayError(
                 f"{one.path} and {other.path} run different charts",
-                seen=" and ".join(chart or f"{repo} {path}" for chart, repo, path in places),
+                seen=" and ".join(chart or f"{repo} {path}" for chart, repo, path in charts),
                 todo="let both name the same one first",
             )
         runs = moving.registries.runs(one)

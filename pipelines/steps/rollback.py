@@ -16,6 +16,7 @@ from pipelines.model.source import RepositoryUrl
 from pipelines.plan.shipway_yaml import COMMIT
 from pipelines.steps import environment_files
 from pipelines.steps.deploy_charts import Edited
+from pipelines.steps.environment_files import Places
 from pipelines.steps.environment_moves import Moving, Runs, at
 from pipelines.steps.tagging import REVISION
 from pipelines.steps.write_back import Head, Proposal
@@ -51,10 +52,11 @@ def rollback(moving: Moving, name: str, *, environment: str, to: str = "", way: 
     under = moving.registries.under
 
     def make(head: Head) -> Proposal:
-        folder = environment_files.one(head, environment, name, under=under)
+        places = environment_files.named(head, under=under)
+        folder = environment_files.one(head, environment, name, under=under, places=places)
         assert folder.application is not None
         now = moving.registries.runs(folder, lacking=True)
-        found = list(_records(moving, head, folder.path, now))
+        found = list(_records(moving, head, folder.path, now, places))
         chosen = _chosen(found, to, folder.path)
         left = [
             digest for image, digest in now.images.items() if digest and chosen.runs.images.get(image, digest) != digest
@@ -93,7 +95,7 @@ def _chosen(found: list[Record], to: str, path: str) -> Record:
     return (healthy or usable)[0]
 
 
-def _records(moving: Moving, head: Head, path: str, now: Runs) -> Iterator[Record]:
+def _records(moving: Moving, head: Head, path: str, now: Runs, places: Places) -> Iterator[Record]:
     """Give what an application ran before, the newest first, each state once."""
     repository = head.repository
     moving.git.deepen(repository, head.commit, _DEPTH)
@@ -103,7 +105,8 @@ def _records(moving: Moving, head: Head, path: str, now: Runs) -> Iterator[Recor
     environment, name = path.split("/")
     for commit in done.stdout.split():
         try:
-            folder = environment_files.one(at(head, commit), environment, name, under=moving.registries.under)
+            old, under = at(head, commit), moving.registries.under
+            folder = environment_files.one(old, environment, name, under=under, places=places)
             runs = moving.registries.runs(folder)
         except (Transient, Misconfigured):
             raise

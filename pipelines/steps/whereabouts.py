@@ -18,7 +18,7 @@ from pipelines.model.plan import Finding
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.model.whereabouts import DeployedImage, Whereabouts
-from pipelines.plan import charts, values_edit, whereabouts
+from pipelines.plan import charts, values, values_edit, whereabouts
 from pipelines.steps import declared_environments
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.declared_environments import Declared
@@ -100,7 +100,7 @@ class Finder:
             fault = f"{error.what}: {error.seen}"
         images: tuple[DeployedImage, ...] = ()
         try:
-            images = self._images_of(item, declared.values_of(item), defaults, state.images if state else None)
+            images = self._images_of(item, declared, defaults, state.images if state else None)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:
@@ -121,10 +121,12 @@ class Finder:
         )
 
     def _images_of(
-        self, item: Application, values: bytes, defaults: bytes, live: tuple[str, ...] | None
+        self, item: Application, declared: Declared, defaults: bytes, live: tuple[str, ...] | None
     ) -> tuple[DeployedImage, ...]:
         """Return the images that an application's values name, and those of its chart's that they leave as they are."""
-        places = list(values_edit.read(values, item.values, under=self.under).places) if values.strip() else []
+        data = declared.values_of(item)
+        named = values.named(declared.configuration, self.under).get(item.values, ())
+        places = list(values_edit.read(data, item.values, under=self.under, at=named).places) if data.strip() else []
         known = {place.image for place in places}
         if defaults.strip():
             own = values_edit.read(defaults, f"{item.chart} values.yaml", under=self.under).places

@@ -62,6 +62,14 @@ def test_a_repository_may_hold_its_own_environments(tmp_path: Path, address: str
     assert "version: 0.1.1" in shop.shop.file("dev/web/config.yaml")
     built, charts, deployed = shop.run()
     assert (built, charts, deployed.written) == (0, [], 0)
+    places = [{"file": "dev/web/values.yaml", "image": "web", "at": "more"}]
+    configuration = {"images": {".": {"name": "web"}}, "deploy": ways, "values": places}
+    shop.shop.commit({"dev/web/values.yaml": f"more: {NONE}\n", "shipway.yaml": json.dumps(configuration)})
+    built, charts, deployed = shop.run()
+    assert (built, [bool(target.commit) for target in deployed.targets]) == (1, [True, True])
+    assert shop.shop.file("dev/web/values.yaml") == f"more: {shop.digest()}\n"
+    assert shop.run()[0] == 0
+    assert shop.run()[2].written == 0
     shop.shop.commit({"prod/web/values.yaml": "replicas: 3\n", "dev/web/held.yaml": f"images: [{NONE}]\n"})
     assert shop.build() == 0
     shop.shop.commit({"src/code/config.yaml": "level: debug\n"})
@@ -277,6 +285,35 @@ def test_named_places_are_written_too(tmp_path: Path, address: str) -> None:
     shop.run()
     assert shop.shop.file("deploy/list.yaml") == f"apps:\n- sha: {NONE}\n- sha: {shop.digest()} # web\n"
     assert shop.run()[2].written == 0
+
+
+def named(at: str, file: str = "dev/web/values.yaml") -> dict[str, str]:
+    """Return a shipway.yaml of an environments repository, which says where an image is named."""
+    return {"shipway.yaml": json.dumps({"values": [{"file": file, "image": "web", "at": at}]})}
+
+
+def test_an_environment_s_named_places_are_written_too(tmp_path: Path, address: str) -> None:
+    """Values that leave the repository to the chart; what the environments repository names must be there."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
+    values = f"web:\n  image: {{tag: old, digest: {NONE}}} # the chart has the repository\n"
+    shop.environments.commit({**named("web.image"), "dev/web/values.yaml": values})
+    assert shop.run()[2].written == 1
+    tag = f"git-{shop.shop.head()}"
+    assert shop.environments.file("dev/web/values.yaml") == values.replace("old", tag).replace(
+        NONE, f'"{shop.digest()}"'
+    )
+    assert shop.run()[2].written == 0
+    head = shop.environments.head()
+    for more, told in (
+        (named("web.img"), "dev/web/values.yaml has no web.img"),
+        (named("web.image", "dev/api/values.yaml"), "dev/api/values.yaml is no values file of an application"),
+        ({"shipway.yaml": "values: here\n"}, "shipway.yaml of .* cannot be read"),
+    ):
+        head = shop.environments.commit(more)
+        with pytest.raises(ShipwayError, match=told) as raised:
+            shop.deploy()
+        assert "shipway.yaml:1" in raised.value.seen
+        assert shop.environments.head() == head
 
 
 def test_a_host_that_says_no_is_told(tmp_path: Path, address: str) -> None:

@@ -134,6 +134,25 @@ def test_rollback_returns_by_digest_and_holds_what_it_left(shop: World, capsys: 
     assert shop.deploy().written == 1
 
 
+def test_places_that_are_named_move_too(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Values that leave the repository to their chart: what the environments repository names is promoted, rolled back, found."""
+    places = [{"file": f"{place}/web/values.yaml", "image": "web", "at": "image.digest"} for place in ("dev", "prod")]
+    values = f"image: {{digest: '{NONE}'}}\n"
+    files = {f"{place}/web/values.yaml": values for place in ("dev", "prod")}
+    shop.environments.commit({**files, "shipway.yaml": json.dumps({"values": places})})
+    shop.deploy()
+    first = shop.digest()
+    shop.shop.commit({"page": "2"})
+    shop.run()
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 0
+    assert shop.environments.file("prod/web/values.yaml") == values.replace(NONE, shop.digest())
+    assert shipway(shop, "rollback", "dev/web") == 0
+    assert dev(shop) == values.replace(NONE, first)
+    capsys.readouterr()
+    assert shipway(shop, "where", first, "--no-cluster", "--json") == 0
+    assert [row["environment"] for row in json.loads(capsys.readouterr().out)] == ["dev"]
+
+
 def test_rollback_takes_what_was_healthy_and_is_still_there(
     shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
