@@ -11,7 +11,6 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pipelines.plan import chart_lock, order
 from pipelines.plan.chart_lock import Lock, fits
@@ -103,7 +102,8 @@ def discover(paths: Iterable[str], *, ignore: Sequence[str] = ()) -> tuple[str, 
 
     An ignore pattern stands for a folder and all below it; `*` in it stands for any text.
     """
-    folders = {posixpath.dirname(path) or "." for path in paths if posixpath.basename(path) == CHART}
+    likely = (path for path in paths if path.endswith(CHART))
+    folders = {posixpath.dirname(path) or "." for path in likely if posixpath.basename(path) == CHART}
     return tuple(
         sorted(f for f in folders if not _ignored(f, ignore) and not any(map(_holds_charts(folders), _ancestors(f))))
     )
@@ -247,7 +247,12 @@ def _holds_charts(folders: set[str]) -> Callable[[str], bool]:
 
 
 def _ancestors(folder: str) -> set[str]:
-    return {folder, *map(str, PurePosixPath(folder).parents)}
+    """Return a folder and all that it lies in."""
+    found = {folder, "."}
+    while "/" in folder:
+        folder = folder.rpartition("/")[0]
+        found.add(folder)
+    return found
 
 
 def _ignored(folder: str, patterns: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipelines.errors import ShipwayError
 
@@ -112,6 +113,7 @@ class Rules:
         return ignored, tuple(fits)
 
 
+@lru_cache(maxsize=4096)
 def _pattern(text: str, *, keeps: bool) -> _Pattern:
     """Return what a pattern means; raises ValueError or re.error for a malformed one."""
     if not text:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipelines.errors import ShipwayError
 
@@ -59,6 +60,7 @@ class Rules:
         return False
 
 
+@lru_cache(maxsize=4096)
 def _rule(text: str) -> _Rule:
     if "**" in text:
         raise ValueError(f"{text!r}: ** is not supported")

@@ -29,11 +29,12 @@ def file(root: Path, path: str) -> bytes | None:
 
     Raises Refused where it, or a folder on the way, is a link or something else that is no file.
     """
-    place = root
+    at = str(root)
     for part in path.split("/"):
-        place = place / part
-        if place.is_symlink():
-            raise _link(path, place)
+        at = f"{at}/{part}"
+        if os.path.islink(at):  # noqa: PTH114 - a repository may have thousands, and a Path for each part takes longer than to look
+            raise _link(path, Path(at))
+    place = Path(at)
     if not place.exists():
         return None
     if not place.is_file():

@@ -73,7 +73,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
 def _for_images(files: Collection[str], configuration: Configuration) -> list[str]:
     """Return the files that decide which images there are and what they are built from."""
     found = []
-    for path in files:
+    for path in (path for path in files if path.endswith(DOCKERFILE)):
         if posixpath.basename(path) == DOCKERFILE and not configuration.is_ignored(posixpath.dirname(path) or "."):
             found += [path, *context.ignore_files(posixpath.dirname(path) or ".", path)]
     return [path for path in dict.fromkeys(found) if path in files]
