@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from pipelines.plan.values_edit import Change
 
@@ -22,13 +23,23 @@ class Moved:
     new: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """The commits that images were built from, by digest, and how their pages are found."""
+class Links(Protocol):
+    """The pages of a repository, as its forge has them."""
 
-    commits: Mapping[str, str] = field(default_factory=dict)
-    commit_link: Callable[[str], str] | None = None
-    compare_link: Callable[[str, str], str] | None = None
+    def commit_link(self, commit: str) -> str:
+        """Return the page of a commit."""
+
+    def compare_link(self, old: str, new: str) -> str:
+        """Return the page of what differs between two commits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What an image was built from; empty where nobody says."""
+
+    commit: str = ""
+    repo: str = ""
+    links: Links | None = None
 
 
 def title(verb: str, changes: Sequence[Change], moves: Sequence[Moved], where: str = "") -> str:
@@ -52,17 +63,23 @@ def lines(changes: Sequence[Change], moves: Sequence[Moved]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def body(changes: Sequence[Change], moves: Sequence[Moved], sources: Sources) -> str:
-    """Return what changed, with source commits and links, an empty line before each image."""
+def body(
+    changes: Sequence[Change], moves: Sequence[Moved], origins: Mapping[str, Origin], *, back: bool = False
+) -> str:
+    """Return what changed, with source commits and links, an empty line before each image; `origins` are by digest.
+
+    With `back` what is compared is what goes away: forges show nothing from a commit to one before it.
+    """
     parts: list[str] = []
     for image in dict.fromkeys(change.image for change in changes):
         mine = [change for change in changes if change.image == image]
         part = [*lines(mine, ())]
-        old, new = (sources.commits.get(digest, "") for digest in (mine[0].old_digest, mine[0].digest))
-        if new:
-            part.append(f"  source   {sources.commit_link(new) if sources.commit_link else new}")
-        if old and new and old != new and sources.compare_link:
-            part.append(f"  compare  {sources.compare_link(old, new)}")
+        old, new = (origins.get(digest, Origin()) for digest in (mine[0].old_digest, mine[0].digest))
+        if new.commit:
+            part.append(f"  source   {new.links.commit_link(new.commit) if new.links else new.commit}")
+        if new.links and old.repo == new.repo and old.commit and old.commit != new.commit:
+            first, last = (new, old) if back else (old, new)
+            part.append(f"  compare  {new.links.compare_link(first.commit, last.commit)}")
         part += [f"  in       {change.file}:{change.line}" for change in mine]
         parts.append("\n".join(part))
     if moves:

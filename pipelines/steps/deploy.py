@@ -16,10 +16,9 @@ from pipelines.model.deploy import Deployed
 from pipelines.model.plan import ERROR
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import deploy_message, lanes, loops
-from pipelines.plan.deploy_message import Sources
 from pipelines.plan.graph import Target
 from pipelines.plan.shipway_yaml import PULL_REQUEST
-from pipelines.steps import builders, deploy_charts, deploy_environment, deploy_state, planning, registries
+from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
 from pipelines.steps.arguments import (
     CaFile,
     ChartHosts,
@@ -45,7 +44,6 @@ from pipelines.steps.planning import Place
 from pipelines.steps.proposing import Proposing
 from pipelines.steps.signature import Arg
 from pipelines.steps.write_back import Head, Proposal, WriteBack
-from pipelines.tools.forge import Forge
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_writing import Author
@@ -223,13 +221,12 @@ class _Run:
     ) -> model.Target:
         url = RepositoryUrl(repo)
         last: list[Edited] = []
-        source = self.proposing.known(self.reader.url)
         where = "" if name == CHARTS else name
 
         def make(head: Head) -> Proposal:
             state, edited = work(head)
             last[:] = [edited]
-            return _proposal(state, edited, where, source)
+            return self._proposal(state, edited, where)
 
         back = WriteBack(git=self.git, url=url, author=self.author)
         link = ""
@@ -255,30 +252,24 @@ class _Run:
             attempts=written.attempts,
         )
 
+    def _proposal(self, state: State, edited: Edited, where: str) -> Proposal:
+        if not edited.files:
+            return Proposal()
+        images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
+        known = origins.of(state.place.observer.client, images, self.proposing)
+        return Proposal(
+            files=edited.files,
+            title=deploy_message.title("Deploy", edited.changes, edited.moves, where),
+            body=deploy_message.body(edited.changes, edited.moves, known),
+            trailers=deploy_message.trailers(f"{state.url}@{state.commit}", edited.changes, edited.moves),
+        )
+
 
 def _refuse_loops(state: State) -> None:
     if told := [finding for finding in state.plan.findings if finding.rule == loops.RULE]:
         raise Refused(
             "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
         )
-
-
-def _proposal(state: State, edited: Edited, where: str, source: Forge | None) -> Proposal:
-    if not edited.files:
-        return Proposal()
-    client = state.place.observer.client
-    digests = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
-    sources = Sources(
-        commits={digest: deploy_state.source_of(client, image, digest) for digest, image in digests.items()},
-        commit_link=source.commit_link if source else None,
-        compare_link=source.compare_link if source else None,
-    )
-    return Proposal(
-        files=edited.files,
-        title=deploy_message.title("Deploy", edited.changes, edited.moves, where),
-        body=deploy_message.body(edited.changes, edited.moves, sources),
-        trailers=deploy_message.trailers(f"{state.url}@{state.commit}", edited.changes, edited.moves),
-    )
 
 
 def _deployed(commit: str, summary: str, targets: tuple[model.Target, ...]) -> Deployed:

@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from pipelines.errors import Misuse, Refused
+from pipelines.errors import Refused
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
-from pipelines.model.reference import Digest, Reference, key_tag
+from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
@@ -152,17 +152,6 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = ()) -> Want
     built = [tags.commit_tag(revision)] if revision else []
     names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
     return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names))
-
-
-def source_of(client: Registry, address: str, name: str) -> str:
-    """Return the commit that an image was built from, by its digest or a tag; empty where nobody says. Raises Transient."""
-    image = Reference.parse(address)
-    try:
-        image = image.with_digest(Digest(name)) if ":" in name else image.with_tag(name)
-    except Misuse:
-        return ""
-    manifest = client.resolve(image) if name else None
-    return str((manifest.json.get("annotations") or {}).get(REVISION, "")) if manifest else ""
 
 
 def _names(client: Registry, image: Reference, tag: str) -> bool:

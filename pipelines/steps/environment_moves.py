@@ -16,11 +16,11 @@ from pipelines.model.environments import Application
 from pipelines.model.reference import Reference
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import charts, deploy_message, held
-from pipelines.plan.deploy_message import Moved, Sources
+from pipelines.plan.deploy_message import Moved
 from pipelines.plan.held import Held
 from pipelines.plan.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.plan.values_edit import Change, Wanted
-from pipelines.steps import deploy_state, environment_files
+from pipelines.steps import deploy_state, environment_files, origins
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Folder
@@ -179,15 +179,15 @@ class Moving:
             attempts=written.attempts,
         )
 
-    def proposal(self, verb: str, where: str, edited: Edited, why: str, trailers: tuple[str, ...]) -> Proposal:
-        """Return what is to be written, with a message made from it."""
+    def proposal(
+        self, verb: str, where: str, edited: Edited, why: str, trailers: tuple[str, ...], *, back: bool = False
+    ) -> Proposal:
+        """Return what is to be written, with a message made from it; `back` where it goes back to what was before."""
         if not edited.files:
             return Proposal()
-        digests = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
-        sources = Sources(
-            commits={d: deploy_state.source_of(self.registries.client, image, d) for d, image in digests.items()}
-        )
-        body = deploy_message.body(edited.changes, edited.moves, sources)
+        images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
+        known = origins.of(self.registries.client, images, self.proposing)
+        body = deploy_message.body(edited.changes, edited.moves, known, back=back)
         return Proposal(
             files=edited.files,
             title=deploy_message.title(verb, edited.changes, edited.moves, where),

@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.deploy import Target
 from pipelines.model.reference import Reference
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan.shipway_yaml import COMMIT
-from pipelines.steps import environment_files
+from pipelines.steps import environment_files, origins
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Places
 from pipelines.steps.environment_moves import Moving, Runs, at
-from pipelines.steps.tagging import REVISION
 from pipelines.steps.write_back import Head, Proposal
 from pipelines.tools.forge import State
 
-_SOURCE = "org.opencontainers.image.source"
 _DEPTH = 500
 """Commits of the repository that are looked through."""
 _MOST = 30
@@ -67,9 +64,8 @@ def rollback(moving: Moving, name: str, *, environment: str, to: str = "", way: 
         last[:] = [moving.edited(folder, chosen.runs, kept.with_more(left, versions))]
         sys.stderr.write(f"{folder.path} goes back to {chosen.commit}: {chosen.health}\n")
         why = f"Back to what it ran at {chosen.commit}: {chosen.health}."
-        return moving.proposal(
-            "Roll back", environment, last[0], why, (f"Shipway-Rolled-Back-To: {environment}@{chosen.commit}",)
-        )
+        trailers = (f"Shipway-Rolled-Back-To: {environment}@{chosen.commit}",)
+        return moving.proposal("Roll back", environment, last[0], why, trailers, back=True)
 
     return moving.write(environment, f"shipway/{environment}/rollback-{name}", make, last, way=way)
 
@@ -130,12 +126,10 @@ def _health(moving: Moving, runs: Runs, environment: str) -> str:
     """Return what the source commits of a state's images were told of an environment."""
     told = set()
     for image, digest in runs.images.items():
-        manifest = moving.registries.client.resolve(Reference.parse(image).with_digest(digest))
-        notes = (manifest.json.get("annotations") or {}) if manifest else {}
-        if notes.get(REVISION) and notes.get(_SOURCE):
+        commit, source = origins.read(moving.registries.client, Reference.parse(image).with_digest(digest))
+        if commit and source:
             try:
-                forge = moving.proposing.connect(RepositoryUrl(str(notes[_SOURCE])))
-                status = forge.status(str(notes[REVISION]), f"shipway/{environment}")
+                status = moving.proposing.connect(source).status(commit, f"shipway/{environment}")
             except (Misconfigured, Misuse):
                 continue
             told |= {status.state} if status else set()

@@ -60,7 +60,7 @@ def test_promotion_moves_exactly_what_is_proven(shop: World, capsys: pytest.Capt
 
 
 def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pull request, whose branch is one commit on main."""
+    """A pull request, whose branch is one commit on main; while it is open it follows what is proven meanwhile."""
     with git_server.serving(tmp_path) as server, forge_server("github") as forge:
         forge.repository = "team/environments"
         host = server.url.removeprefix("http://")
@@ -71,11 +71,15 @@ def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: p
             f"environments: {server.url}/team/environments.git\nforges: {host}=github+{forge.base}\n"
             f"secrets: {tmp_path / 'secrets'}\n"
         )
-        for _ in range(2):
+        for page in ("2", "2", "3"):
+            if page not in shop.shop.file("page"):
+                shop.shop.commit({"page": page})
+            shop.run()
             assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod") == 0
             [pull] = forge.pulls
             assert pull["html_url"] in capsys.readouterr().out
             assert shop.digest() in shop.environments.file("prod/web/values.yaml", "shipway/prod/promote-web")
+            assert shop.digest() in pull["body"]
             assert NONE in shop.environments.file("prod/web/values.yaml")
 
 
@@ -181,6 +185,10 @@ def test_rollback_takes_what_was_healthy_and_is_still_there(
         assert gone.status == 202
         assert shipway(shop, "rollback", "dev/web") == 0
         assert dev(shop) == states[0][0]
+        message = shop.environments.git("log", "-1", "--format=%B", "main")
+        pages = f"{forge.base.removesuffix('/api/v1')}/team/shop"
+        assert f"  source   {pages}/commit/{states[0][1]}\n" in message
+        assert f"  compare  {pages}/compare/{states[0][1]}...{states[3][1]}\n" in message
         assert "healthy" in capsys.readouterr().err
 
 
