@@ -91,7 +91,8 @@ def outcome(parts: Iterable[Part], *, repo: str, commit: str, ref: str, verdict:
 
 def table(parts: Sequence[Part]) -> str:
     """Return one line a part, in columns."""
-    rows = [("", "what", "result", "")] + [(part.kind, part.name, part.result, part.why) for part in parts]
+    told = [(part.kind, part.path if part.kind == FINDING else part.name, part.result, part.why) for part in parts]
+    rows = [("", "what", "result", ""), *told]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     written = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)) for row in rows)
     return "".join(f"{line}  {row[3]}".rstrip() + "\n" for line, row in zip(written, rows, strict=True))

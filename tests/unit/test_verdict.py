@@ -13,10 +13,12 @@ from pipelines.model.plan import (
     BLOCKED,
     BUILD,
     DIFFERENT,
+    ERROR,
     NOTHING,
     PUBLISHED,
     TAG,
     UNKNOWN,
+    Finding,
     Plan,
     Planned,
     PlannedChart,
@@ -89,6 +91,14 @@ def test_what_is_left_decides_the_end(
     assert (type(caught.value), caught.value.seen) == (error, seen)
     assert isinstance(caught.value.result, Verdict)
     assert set(parts(caught.value.result.summary)) == {*(one.name for one in images), "shop"}
+
+
+def test_a_finding_is_told_with_its_place() -> None:
+    """The name of its rule does not say where to look."""
+    found = Finding(path="shipway.yaml", line=3, level=ERROR, rule="shipway.yaml", text="no", todo="write yes")
+    warning = dataclasses.replace(found, level="warning")
+    lines = outcome.table(outcome.findings([found, warning])).splitlines()
+    assert lines[1:] == ["finding  shipway.yaml:3  blocked  no; write yes"]
 
 
 def test_an_outcome_has_a_greatest_size() -> None:
