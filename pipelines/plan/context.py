@@ -5,13 +5,17 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import posixpath
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.plan import dockerignore
 from pipelines.plan.dockerfile import Dockerfile
 from pipelines.plan.dockerignore import Rules
-from pipelines.plan.git_tree import File, GitTree
+from pipelines.plan.git_tree import SUBMODULE, File, GitTree
+
+_CONVERTS = re.compile(rb"\beol=crlf\b|\bident\b|\bworking-tree-encoding=")
+"""Attributes that a checkout follows: line ends are those of the commit else, and no filter runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +61,11 @@ def of(
         if path in inside:
             counted.append(path)
         file = found[path]
-        total.update(f"{file.mode} {file.id} {path}\0".encode("utf-8", "surrogateescape"))
+        # A submodule is an empty folder, whatever commit it names.
+        identity = "" if file.mode == SUBMODULE else file.id
+        total.update(f"{file.mode} {identity} {path}\0".encode("utf-8", "surrogateescape"))
         count += 1
+    total.update(_conversions(tree, (folder, *shared)))
     return Context(digest=total.hexdigest(), files=count, excluded=tuple(excluded), counted=tuple(counted))
 
 
@@ -113,6 +120,21 @@ def names(dockerfile: Dockerfile, path: str) -> bool:
     return any(
         "$" in source or any(fnmatch.fnmatchcase(part, source) for part in around) for source in _sources(dockerfile)
     )
+
+
+def _conversions(tree: GitTree, folders: Sequence[str]) -> bytes:
+    """Return what makes Git write files otherwise than they are stored; empty for nearly every repository.
+
+    It may stand above the context, or be kept from the builder, and still decide what the builder gets.
+    """
+    found = []
+    for path in tree.attributes:
+        above = posixpath.dirname(path) or "."
+        if any(_is_below(folder, above) or _is_below(above, folder) for folder in folders):
+            found.append((path, tree.contents.get(path, b"")))
+    if not any(_CONVERTS.search(data) for _, data in found):
+        return b""
+    return b"".join(path.encode("utf-8", "surrogateescape") + b"\0" + data + b"\0" for path, data in found)
 
 
 def _sources(dockerfile: Dockerfile) -> Iterator[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 LINK = "120000"
+SUBMODULE = "160000"
+ATTRIBUTES = ".gitattributes"
 _MAX_LINKS = 40
 """As many as Linux follows."""
 
@@ -33,6 +35,11 @@ class GitTree:
     def paths(self) -> Sequence[str]:
         """Every path, in order."""
         return sorted(self.files)
+
+    @cached_property
+    def attributes(self) -> Sequence[str]:
+        """Every file of Git's attributes, in order; links are none."""
+        return [path for path in attributes(self.paths) if self.files[path].mode != LINK]
 
     def below(self, folder: str) -> Sequence[str]:
         """Return the paths in a folder, in order; `.` is the root."""
@@ -64,3 +71,8 @@ class GitTree:
         """Return the content of a file, links followed; None where there is none or it was not read."""
         target = self.target(path)
         return self.contents.get(target) if target else None
+
+
+def attributes(paths: Iterable[str]) -> Iterator[str]:
+    """Give those of some paths that are files of Git's attributes."""
+    return (path for path in paths if path.endswith(ATTRIBUTES) and posixpath.basename(path) == ATTRIBUTES)

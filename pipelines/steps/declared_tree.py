@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.model.plan import Finding
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import charts, context, environments, shipway_yaml
+from pipelines.plan import charts, context, environments, git_tree, shipway_yaml
 from pipelines.plan.charts import CHART
 from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.plan.shipway_yaml import Configuration
@@ -54,7 +54,13 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]
     own = [path for path in environments.own_files(files, configuration.deploy.environments) if path in files]
-    read = [*_for_images(files, configuration), *values, *_values_files(folders, files), *own]
+    read = [
+        *_for_images(files, configuration),
+        *git_tree.attributes(files),
+        *values,
+        *_values_files(folders, files),
+        *own,
+    ]
     reader.fetch([*read, *in_charts])
     reader.read(read)
     reader.write(in_charts)

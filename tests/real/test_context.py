@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.plan import context
 from pipelines.plan.dockerignore import Rules
+from pipelines.steps import declared_tree
+from pipelines.steps.check_out import check_out
+from pipelines.tools.git import Git
+from pipelines.tools.git_credentials import GitCredentials
 from tests.build_workspace import Workspace, each_builder
+from tests.git_repositories import Repository
 from tests.image_files import files
 
 TREE = ("a.md", "b/a.md", "b/c/a.md", "b/c/d.txt", "dir/f", "dir/sub/f", "directory", "x.go", "deep/er/still/x.go")
@@ -35,3 +42,55 @@ def test_a_builder_is_given_what_the_rules_leave(builder: str, text: str, tmp_pa
     else:
         assert found <= set(rules.kept_by_buildah(tree))
         assert found | {"deep/er/still/x.go"} >= set(rules.kept_by_buildah(tree))
+
+
+def read(repository: Repository, work: Path) -> tuple[str, bytes]:
+    """Return the digest of the context of the image web at the head, and the bytes that its builder gets of a file."""
+    url = RepositoryUrl(str(repository.path))
+    with Git(GitCredentials.read(work / "none")) as git:
+        resolved = git.resolve(url, Revision("main"))
+        (work / "declared").mkdir(parents=True)
+        tree = declared_tree.read(git, url, resolved, work / "declared").tree
+        check_out(git, url, resolved, work / "source", submodules=False, lfs=False)
+    found = context.of(tree, folder="apps/web", dockerfile="apps/web/Dockerfile")
+    return found.digest, (work / "source/apps/web/page.txt").read_bytes()
+
+
+CONVERTING = ("* eol=crlf", "*.txt text eol=crlf", "*.txt ident", "*.txt working-tree-encoding=UTF-16LE")
+OTHERS = (
+    *("*.txt text", "* text=auto", "*.txt -text", "*.txt text eol=lf", "*.txt crlf", "*.txt binary"),
+    *("*.txt filter=lfs", "*.txt linguist-documentation", "*.txt export-subst"),
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        *((".gitattributes", line) for line in (*CONVERTING, *OTHERS)),
+        ("apps/.gitattributes", CONVERTING[0]),
+        ("apps/web/.gitattributes", CONVERTING[0]),
+        ("apps/api/.gitattributes", "*.txt ident"),
+    ],
+)
+def test_attributes_that_change_what_is_checked_out_change_the_key(place: str, line: str, tmp_path: Path) -> None:
+    """They may stand above the image's folder, or be kept from its builder; all others change nothing."""
+    repository = Repository(tmp_path / "repository")
+    repository.write("apps/web/Dockerfile", "FROM scratch\nCOPY . /\n").write("apps/web/.dockerignore", ".git*\n")
+    repository.write("apps/web/page.txt", "one\n$Id$\n").write("apps/api/.gitattributes", "* eol=crlf\n").commit()
+    digest, data = read(repository, tmp_path / "before")
+    assert data == b"one\n$Id$\n"
+    repository.write(place, f"{line}\n").commit()
+    other, changed = read(repository, tmp_path / "after")
+    assert (other != digest) == (changed != data)
+
+
+def test_a_submodule_counts_as_the_empty_folder_that_it_is(tmp_path: Path) -> None:
+    """Which commit it names changes nothing for the builder."""
+    repository = Repository(tmp_path / "repository")
+    repository.write("apps/web/Dockerfile", "FROM scratch\nCOPY . /\n").write("apps/web/page.txt", "1").commit()
+    found = [read(repository, tmp_path / "without")[0]]
+    for number in "12":
+        repository.git("update-index", "--add", "--cacheinfo", f"160000,{number * 40},apps/web/vendor")
+        repository.git("commit", "-q", "-m", "Submodule")
+        found.append(read(repository, tmp_path / number)[0])
+    assert found[0] != found[1] == found[2]
