@@ -9,6 +9,7 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -44,10 +45,6 @@ from pipelines.tools.git_refs import Resolved
 from pipelines.tools.layout import Layout
 
 EVERYBODY = "everybody"
-
-
-def _by_place(declared: Declared) -> dict[str, Application]:
-    return {item.folder: item for item in declared.found.applications}
 
 
 def impact_gather(
@@ -97,24 +94,30 @@ def impact_gather(
     with (
         tempfile.TemporaryDirectory(prefix="shipway-impact-") as work,
         Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git,
+        ThreadPoolExecutor() as beside,  # what is fetched waits for hosts most of the time
     ):
         published, repositories = settings.connect(Layout.create(Path(work) / "layout"), docker_config)
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
+        own = not environments_repository or lanes.place(url) == lanes.place(RepositoryUrl(environments_repository))
+        there = RepositoryUrl(environments_repository or repo)
+        deployed = beside.submit(_newest, git, there, environments_branch) if not own else None
         head = git.resolve(url, Revision(revision))
         against = git.resolve(url, Revision(base or "HEAD"))
+        after = Resolved(commit=head.commit, ref=head.ref)
+        ahead = beside.submit(charts.of_commit, url, after) if not own else None
         shared = git.merge_base(url, head.commit, against.commit, Path(work) / "history") or against.commit
         gatherer = _Gatherer(charts=charts, folder=folder)
-        own = not environments_repository or lanes.place(url) == lanes.place(RepositoryUrl(environments_repository))
-        before, after = Resolved(commit=shared, ref=""), Resolved(commit=head.commit, ref=head.ref)
-        if own:
-            old, new = declared_environments.read(git, url, before), declared_environments.read(git, url, after)
-            sides = [charts.of_commit(url, side) for side in (before, after)] if old.charts or new.charts else []
-            touched, untouched = gatherer.by_config(old, new, sides)
+        before = Resolved(commit=shared, ref="")
+        touched: list[Touched] = []
+        if deployed and ahead:
+            sides = [charts.of_commit(url, before), ahead.result()]
+            new = deployed.result()
+            untouched = list(new.found.applications)
         else:
-            where = RepositoryUrl(environments_repository)
-            new = declared_environments.read(git, where, git.resolve(where, Revision(environments_branch or "HEAD")))
-            sides = [charts.of_commit(url, side) for side in (before, after)]
-            touched, untouched = [], list(new.found.applications)
+            old, new = beside.map(lambda side: declared_environments.read(git, url, side), (before, after))
+            charted = (before, after) if old.charts or new.charts else ()
+            sides = list(beside.map(lambda side: charts.of_commit(url, side), charted))
+            touched, untouched = gatherer.by_config(old, new, sides)
         if sides:
             more, untouched = gatherer.by_charts(new, untouched, url, sides)
             touched += more
@@ -133,6 +136,10 @@ def impact_gather(
     )
 
 
+def _newest(git: Git, url: RepositoryUrl, branch: str) -> Declared:
+    return declared_environments.read(git, url, git.resolve(url, Revision(branch or "HEAD")))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Gatherer:
     charts: ImpactCharts
@@ -145,7 +152,7 @@ class _Gatherer:
 
         `sides` are the charts of both commits, or nothing where they have none.
         """
-        old, new = _by_place(before), _by_place(after)
+        old, new = ({item.folder: item for item in side.found.applications} for side in (before, after))
         touched: list[Touched] = []
         untouched: list[Application] = []
         for place in sorted(old.keys() | new.keys()):

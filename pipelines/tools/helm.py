@@ -90,9 +90,11 @@ class Helm:
             "HELM_DATA_HOME": str(self._home / "data"),
             "HELM_NO_PLUGINS": "1",
             "KUBECONFIG": str(self._home / "no-kubeconfig"),
-            # Helm lives for milliseconds: collecting garbage takes a quarter of its processor time and gains nothing.
+            # Helm lives for milliseconds: collecting garbage takes a quarter of its processor time and gains nothing, nor do
+            # threads, of which it needs one.
             "GOGC": "off",
             "GOMEMLIMIT": "1GiB",
+            "GOMAXPROCS": "1",
         }
 
 

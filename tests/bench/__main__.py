@@ -150,6 +150,7 @@ def _impact(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, obj
     yield compare(
         f"{title}, nothing rendered before", *interleave(run.forget, run.ours, run.by_hand, options.cold_pairs)
     )
+    run.change()  # whichever side came last: here something is to be rendered
     run.ours()
     yield compare(f"{title}, once more", *interleave(lambda: None, run.again, run.by_hand, options.cold_pairs))
 
