@@ -63,7 +63,7 @@ def bases(graph: Graph, answers: Mapping[str, Answer]) -> tuple[dict[str, str], 
             answer = answers.get(external.name, NOT_ASKED)
             if answer.absent or answer.wrong:
                 text = answer.wrong or f"there is no image {external.name}, here or in its registry"
-                todo = "correct its name or its tag"
+                todo = answer.todo or "correct its name or its tag"
                 where = node.image.dockerfile
                 findings.append(Finding(path=where, line=external.line, level=ERROR, rule="base", text=text, todo=todo))
     return known, findings

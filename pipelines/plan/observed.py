@@ -19,6 +19,8 @@ class Answer:
     """Why there was no answer."""
     wrong: str = ""
     """Why what is there cannot be used."""
+    todo: str = ""
+    """What a person can do about that."""
     notes: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Its annotations."""
 

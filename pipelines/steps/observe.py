@@ -94,9 +94,9 @@ class Observer:
             return self._ask(reference, lambda manifest, at: _of_platform(manifest, at, platform), mirrored=True)
         except Misconfigured as error:
             # Public registries say so of what does not exist, too.
-            return Answer(wrong=f"{name} cannot be read: {error.what} ({error.seen})")
+            return Answer(wrong=f"{name} cannot be read: {error.what} ({error.seen})", todo=error.todo)
         except ShipwayError as error:
-            return Answer(wrong=f"{error.what}: {error.seen}")
+            return Answer(wrong=f"{error.what}: {error.seen}", todo=error.todo)
 
     def _tag(self, question: tuple[str, str]) -> Answer:
         name, tag = question

@@ -356,6 +356,15 @@ def test_a_base_that_exists_nowhere(world: World) -> None:
     assert plan.blocked
 
 
+def test_a_base_that_cannot_be_read_says_what_to_do(world: World) -> None:
+    """Another name would not help where a setting is missing."""
+    other = world.registry.address.replace("127.0.0.1", "localhost")
+    world.commit(alone__Dockerfile=f"FROM {other}/public/debian:12\n")
+    finding = next(iter(world.plan().findings))
+    assert (finding.path, finding.line, finding.rule) == ("alone/Dockerfile", 1, "base")
+    assert finding.todo == f"add {other} to the setting plain-http, if that is meant"
+
+
 def test_no_answer_is_unknown_and_never_absent(world: World) -> None:
     """About a base, about a key, about a tag: nothing is built on a guess, and what is known goes on."""
     world.build(world.plan())
