@@ -14,7 +14,7 @@ import yaml
 
 from pipelines.errors import ShipwayError
 from pipelines.model.plan import WARNING, Finding, Follower
-from pipelines.plan import environments, held, values_edit, yaml_text
+from pipelines.plan import environments, held, scalar_edit, values_edit
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
@@ -96,10 +96,11 @@ def read(
         if not host or host not in data:
             return []
         try:
-            root = yaml_text.read(data, file).root
+            documents = scalar_edit.read(data, file)
         except ShipwayError:
             return []  # The chart's own checks tell it, or the deployment.
-        return [use for use in _uses(root, file, registry, project) if use.image in images]
+        named = (use for document in documents for use in _uses(document.root, file, registry, project))
+        return [use for use in named if use.image in images]
 
     host = registry.encode()
     found = [use for folder in charts for use in uses(_file(folder, VALUES))]

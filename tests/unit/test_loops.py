@@ -35,6 +35,7 @@ def test_a_moved_chart_moves_those_that_stand_on_it() -> None:
         "charts/all/Chart.lock", "charts/all/Chart.yaml",
         "charts/web/Chart.lock", "charts/web/Chart.yaml", "charts/web/values.yaml",
     )  # fmt: skip
+    assert written({**FILES, "charts/web/values.yaml": f"text: hello\n---\n{VALUES}"}) == written(FILES)
     assert written({**FILES, "charts/web/values.yaml": "text: hello\n"}) == ()
 
 
