@@ -35,6 +35,7 @@ NOTES = (
 GRACE_SECONDS = 30.0
 """Between SIGTERM and SIGKILL; a pod has as long by default."""
 NAMESPACE = "local"
+_LOOK_SECONDS = 0.2
 
 
 def run(
@@ -131,9 +132,11 @@ class _Engine:
                 done.set()
 
         threading.Thread(target=work, daemon=True).start()
-        while not done.is_set():
+        ended = False
+        while not ended:
             try:
-                done.wait()
+                # Not for ever: the system may hand a signal to another thread, which does not wake this one.
+                ended = done.wait(_LOOK_SECONDS)
             except KeyboardInterrupt:
                 self._interrupted()
         if isinstance(result[0], BaseException):
