@@ -13,8 +13,8 @@ from pipelines.model.deploy import Deployed
 from pipelines.model.plan import Plan
 from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import Target
 from pipelines.steps import planning, tags
 from pipelines.steps.chart_clone import chart_clone
 from pipelines.steps.chart_publish import chart_publish

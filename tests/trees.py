@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.plan import graph, shipway_yaml
 from pipelines.plan.git_tree import LINK, File, GitTree
-from pipelines.plan.graph import Graph, Target
+from pipelines.plan.node import Graph, Target
 
 REGISTRY, PROJECT = "registry.example", "team"
 TARGET = Target(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd")

@@ -17,8 +17,8 @@ from pipelines.model import platform
 from pipelines.model.plan import BUILD, ERROR, NOTHING, RELEASE, STUCK, TAG, Finding, Plan, PlannedChart, PlannedImage
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
-from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import Target
 from pipelines.steps import builders, planning, registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer

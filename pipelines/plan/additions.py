@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipelines.errors import Misuse
 from pipelines.model.plan import WARNING, Finding
-from pipelines.plan.dockerfile import Dockerfile, Instruction, expand
+from pipelines.plan.dockerfile import Dockerfile, Instruction
+from pipelines.plan.variables import expand
 
 RULE = "add"
 _URL = re.compile(r"(?:https?|ftp|git|ssh)://|git@[^:/]+:", re.IGNORECASE)

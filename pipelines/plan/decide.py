@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.errors import ShipwayError
 from pipelines.model.plan import (
     ABSENT,
     BLOCKED,
@@ -21,15 +20,14 @@ from pipelines.model.plan import (
     ImageJob,
     PlannedImage,
 )
-from pipelines.model.reference import Reference, key_tag
+from pipelines.model.reference import key_tag
 from pipelines.plan import shipway_yaml
-from pipelines.plan.graph import Graph, Node, Target
 from pipelines.plan.key import Asked, Ingredients
-from pipelines.plan.observed import NOT_ASKED, Answer, Changes, Observed, Previous
+from pipelines.plan.node import Graph, Node, Target
+from pipelines.plan.observed import NOT_ASKED, Answer, Changes, Observed
+from pipelines.plan.reasons import why
 from pipelines.plan.version_range import strict
 
-_NAMED_FILES = 3
-"""Of those that changed."""
 VERSION = "org.opencontainers.image.version"
 
 
@@ -93,7 +91,7 @@ def decide(
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
             renewal = asked[name].why if observed.behind.get(name) and name in asked else ""
-            reasons = (renewal,) if renewal else _why(node, made[name], planned, observed, changes.get(name))
+            reasons = (renewal,) if renewal else why(node, made[name], planned, observed, changes.get(name))
         if state in {PUBLISHED, ABSENT}:
             tags, refused, unknown = _tags(node, observed, wanted)
             if state == PUBLISHED and name in observed.behind:
@@ -146,51 +144,6 @@ def _state(
     if answer.unknown or answer.wrong or node.name not in made:
         return UNKNOWN, (answer.unknown or answer.wrong,)
     return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
-
-
-def _why(
-    node: Node,
-    made: Ingredients,
-    planned: Mapping[str, PlannedImage],
-    observed: Observed,
-    changes: Changes | None,
-) -> tuple[str, ...]:
-    """Return why an image is built, as far as what was published before tells."""
-    previous = observed.previous.get(node.name)
-    if previous is None:
-        return (f"it was never published as {' or '.join(observed.candidates)}",)
-    found = [f"parent image {name} is rebuilt" for name in node.parent_names if planned[name].action == BUILD]
-    found += _moved(made.images, previous)
-    found += [
-        f"parent image {edge.name} is another one"
-        for edge in node.parents
-        if edge.written == previous.base_name and planned[edge.name].digest not in {"", previous.base_digest}
-    ]
-    since = f"changed since {previous.revision[:12]}"
-    if changes and changes.files:
-        more = len(changes.files) - _NAMED_FILES
-        shown = ", ".join(changes.files[:_NAMED_FILES])
-        found.append(f"{shown} and {more} more files {since}" if more > 0 else f"{shown} {since}")
-    if changes and changes.settings and "rebuild" in made.salt:
-        found.append(f"{shipway_yaml.NAME} asks for it: {made.salt['rebuild']}")
-    what = "its files, its Dockerfile" if changes is None else "what it copies from other images"
-    what = shipway_yaml.NAME if changes and changes.settings else what
-    return tuple(found) or (f"{what}, its arguments or the builder {since}",)
-
-
-def _moved(images: Mapping[str, str], previous: Previous) -> Iterable[str]:
-    for name, digest in images.items():
-        if previous.base_digest and previous.base_digest != digest and previous.base_name == _full(name):
-            yield f"base {name} moved {previous.base_digest[:19]}… → {digest[:19]}…"
-
-
-def _full(name: str) -> str:
-    """Return the reference that an image's labels give for what a Dockerfile writes."""
-    try:
-        reference = Reference.parse(name)
-    except ShipwayError:
-        return name
-    return str(reference if reference.tag or reference.digest else reference.with_tag("latest"))
 
 
 def _tags(node: Node, observed: Observed, wanted: Wanted) -> tuple[tuple[str, ...], str, str]:

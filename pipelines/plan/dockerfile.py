@@ -15,15 +15,13 @@ from dataclasses import dataclass
 import dockerfile as parser
 
 from pipelines.errors import Misuse, Refused, ShipwayError
+from pipelines.plan.variables import expand, unquoted
 
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _FRONTEND = re.compile(
     r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?:1(?:\.[0-9.]+)?(?:-labs)?(?:@sha256:[0-9a-f]{64})?"
 )
 _MOST_TRIES = 1000
-_VARIABLE = re.compile(
-    r"\\(?P<escaped>.)|\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<operator>:?[-+])(?P<word>[^}]*))?\}|(?P<bad>.?))"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +174,7 @@ class Dockerfile:
                 if name in given:
                     scope[name] = given[name]
                 elif equals:
-                    scope[name] = expand(_unquoted(default), scope, self._at(instruction))
+                    scope[name] = expand(unquoted(default), scope, self._at(instruction))
         return scope
 
     def _at(self, instruction: Instruction) -> str:
@@ -235,32 +233,6 @@ def _first_unread(text: str) -> int:
     return 0
 
 
-def expand(text: str, scope: Mapping[str, str], where: str) -> str:
-    """Return `text` with $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word} replaced; raises Misuse naming what has no value."""
-
-    def value(match: re.Match[str]) -> str:
-        if match["escaped"] is not None:
-            return match["escaped"]
-        name = match["plain"] or match["name"]
-        if not name:
-            raise Misuse(f"{where}: a variable is written in a way that is not read", seen=repr(text))
-        operator, word = match["operator"] or "", match["word"] or ""
-        has = name in scope and (scope[name] != "" or not operator.startswith(":"))
-        if operator.endswith("+"):
-            return expand(word, scope, where) if has else ""
-        if has:
-            return scope[name]
-        if operator.endswith("-"):
-            return expand(word, scope, where)
-        raise Misuse(
-            f"{where}: the variable {name} has no value",
-            seen=repr(text),
-            todo=f"give it a default (ARG {name}=… before the first FROM) or a build argument",
-        )
-
-    return _unquoted(_VARIABLE.sub(value, text))
-
-
 def _stage(instruction: Instruction, where: str) -> Stage:
     words = instruction.words
     if len(words) == 3 and words[1].upper() == "AS":
@@ -292,7 +264,3 @@ def _check_frontend(text: str, where: str) -> None:
                 seen=line.strip()[:200],
                 todo="leave it out or write docker/dockerfile:1; builds run with the builder's own frontend only",
             )
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.errors import Refused
-from pipelines.plan.dockerfile import Dockerfile, Instruction, expand
+from pipelines.plan.dockerfile import Dockerfile, Instruction
+from pipelines.plan.variables import expand
 
 _FILES = {"ADD", "COPY"}
 _MODE = re.compile(r"[0-7]{3,4}")

@@ -9,81 +9,20 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.model.plan import ERROR, WARNING, Finding
-from pipelines.plan import additions, context, dockerfile, features, images, order, shipway_yaml
-from pipelines.plan.context import Context
+from pipelines.plan import additions, context, dockerfile, features, images, shipway_yaml
 from pipelines.plan.dockerfile import Dockerfile, External
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import Image
+from pipelines.plan.node import Edge, Graph, Node, Target
 from pipelines.plan.shipway_yaml import Configuration, ImageSettings
+from pipelines.plan.standing import finding, spread, without_circles, without_depth
 
-MOST_WAVES = 8
-"""The workflow has a fixed number of them."""
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What is built, for whom and by what; the same for all images of a plan."""
-
-    platform: str
-    builder: str
-    """Its kind."""
-    builder_version: str
-    compression: str
-    build_args: tuple[str, ...] = ()
-    """For every Dockerfile; they win over those of shipway.yaml."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edge:
-    """A line that names an image of the same repository."""
-
-    name: str
-    written: str
-    """As the Dockerfile names it, arguments expanded."""
-    line: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """One image: what it is made of, and what it stands on."""
-
-    image: Image
-    settings: ImageSettings
-    build_args: tuple[str, ...]
-    """Those that its Dockerfile declares, sorted by name."""
-    dockerfile: str = ""
-    """Digest of the Dockerfile's content."""
-    context: Context | None = None
-    parents: tuple[Edge, ...] = ()
-    externals: tuple[External, ...] = ()
-    blocked: str = ""
-    """Why it cannot be built; empty where it can."""
-
-    @property
-    def name(self) -> str:
-        """The image's name."""
-        return self.image.name
-
-    @property
-    def parent_names(self) -> tuple[str, ...]:
-        """The images of the repository that it stands on, each once."""
-        return tuple(dict.fromkeys(edge.name for edge in self.parents))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Graph:
-    """Every image by name, parents first."""
-
-    nodes: Mapping[str, Node]
-    off: tuple[Image, ...]
-    """Those that shipway.yaml switches off."""
-    findings: tuple[Finding, ...] = field(repr=False)
 
 
 def read(
@@ -111,9 +50,9 @@ def read(
     nodes = {image.name: reader.node(image, configuration) for image, blocked in found if not blocked}
     nodes |= {image.name: _blocked(image, configuration, why) for image, why in found if why}
     findings += _unused(configuration, _folders(tree, configuration))
-    nodes = _without_circles(nodes, findings)
-    nodes = _without_depth(nodes, findings)
-    return Graph(nodes=_spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
+    nodes = without_circles(nodes, findings)
+    nodes = without_depth(nodes, findings)
+    return Graph(nodes=spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
 
 
 def told(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
@@ -142,13 +81,13 @@ def discover(
             off.append(image)
         elif not images.is_name(name):
             todo = f"give it a name in {shipway_yaml.NAME}, or ignore its folder there"
-            findings.append(_finding(path, 1, "name", f"the folder's name {name!r} cannot name an image", todo))
+            findings.append(finding(path, 1, "name", f"the folder's name {name!r} cannot name an image", todo))
         elif name in found:
             first = found[name][0]
             text = f"{first.dockerfile} is an image of the name {name}, too"
             todo = f"rename a folder, or name one of them in {shipway_yaml.NAME}"
             line = configuration.line(folder, "name")
-            findings.append(_finding(shipway_yaml.NAME if line else path, line or 1, "name", text, todo))
+            findings.append(finding(shipway_yaml.NAME if line else path, line or 1, "name", text, todo))
             found[name] = (first, "another image has the same name")
         else:
             found[name] = (image, "")
@@ -252,7 +191,7 @@ class _Reader:
             text = (
                 f"{external.name} is this repository's image in {self.known[external.name].path}, not the public image"
             )
-            self.findings.append(_finding(image.dockerfile, external.line, "shadow", text, level=WARNING))
+            self.findings.append(finding(image.dockerfile, external.line, "shadow", text, level=WARNING))
 
     def _warn_of_namesake(self, image: Image, external: External) -> None:
         """Warn of an image in another registry that is called as one of the repository: its own build, most likely."""
@@ -263,7 +202,7 @@ class _Reader:
             todo = (
                 f"write {sibling.name}, or set the argument that makes it so in {shipway_yaml.NAME}, if that is meant"
             )
-            self.findings.append(_finding(image.dockerfile, external.line, "namesake", text, todo, level=WARNING))
+            self.findings.append(finding(image.dockerfile, external.line, "namesake", text, todo, level=WARNING))
 
     def _check_shared(self, image: Image, settings: ImageSettings, configuration: Configuration) -> None:
         line = configuration.line(image.path, "shared")
@@ -293,69 +232,4 @@ def _unused(configuration: Configuration, folders: Sequence[str]) -> Iterator[Fi
     for entry in configuration.entries:
         if not any(map(entry.fits, folders)):
             text = f"there is no image in {entry.pattern}"
-            yield _finding(shipway_yaml.NAME, entry.line, "unused", text, "correct the folder", level=WARNING)
-
-
-def _without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
-    """Return the images in an order in which parents come first; those in a circle are blocked, each circle told once."""
-    found: dict[str, Node] = {}
-    waiting = {name: {edge.name for edge in node.parents if edge.name in nodes} for name, node in nodes.items()}
-    children: dict[str, list[str]] = {}
-    for name, parents in waiting.items():
-        for parent in parents:
-            children.setdefault(parent, []).append(name)
-    ready = sorted(name for name, parents in waiting.items() if not parents)
-    while waiting:
-        if not ready:
-            chain = order.circle(waiting)
-            told_in = nodes[chain[0]]
-            line = next(edge.line for edge in told_in.parents if edge.name == chain[1])
-            text = f"images stand on each other in a circle: {' → '.join(chain)}"
-            findings.append(_finding(told_in.image.dockerfile, line, "cycle", text, "take one of the FROM lines out"))
-            for name in chain[:-1]:
-                nodes = {**nodes, name: replace(nodes[name], blocked=f"in a circle: {' → '.join(chain)}", parents=())}
-            ready = sorted(set(chain))
-        following: list[str] = []
-        for name in ready:
-            if name not in waiting:
-                continue
-            del waiting[name]
-            found[name] = nodes[name]
-            for child in children.get(name, ()):
-                if child in waiting:
-                    waiting[child].discard(name)
-                    if not waiting[child]:
-                        following.append(child)
-        ready = sorted(following)
-    return found
-
-
-def _without_depth(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
-    """Block the images that stand on more images of the repository, one over the other, than there are waves."""
-    chains: dict[str, tuple[str, ...]] = {}
-    found = dict(nodes)
-    for name, node in nodes.items():
-        below = max((chains[edge.name] for edge in node.parents if edge.name in chains), key=len, default=())
-        chains[name] = (*below, name)
-        if len(chains[name]) > MOST_WAVES:
-            chain = " → ".join(chains[name])
-            if len(chains[name]) == MOST_WAVES + 1:
-                line = next(edge.line for edge in node.parents if edge.name == below[-1])
-                text = f"more than {MOST_WAVES} images stand on each other: {chain}"
-                findings.append(_finding(node.image.dockerfile, line, "depth", text, "let one stand on an earlier one"))
-            found[name] = replace(node, blocked=f"more than {MOST_WAVES} images deep: {chain}")
-    return found
-
-
-def _spread(nodes: Mapping[str, Node]) -> dict[str, Node]:
-    """Block every image that stands on a blocked one."""
-    found: dict[str, Node] = {}
-    for name, node in nodes.items():
-        parent = next((edge.name for edge in node.parents if edge.name in found and found[edge.name].blocked), "")
-        blocked = node.blocked or (f"parent image {parent} is blocked" if parent else "")
-        found[name] = replace(node, blocked=blocked) if blocked != node.blocked else node
-    return found
-
-
-def _finding(path: str, line: int, rule: str, text: str, todo: str = "", *, level: str = ERROR) -> Finding:
-    return Finding(path=path, line=line, level=level, rule=rule, text=text, todo=todo)
+            yield finding(shipway_yaml.NAME, entry.line, "unused", text, "correct the folder", level=WARNING)

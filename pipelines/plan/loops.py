@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.model.plan import ERROR, Finding
-from pipelines.plan.graph import Node
+from pipelines.plan.node import Node
 
 RULE = "loop"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pipelines.plan import context, shipway_yaml
 from pipelines.plan.git_tree import File, GitTree
-from pipelines.plan.graph import Graph, Node
+from pipelines.plan.node import Graph, Node
 from pipelines.plan.observed import Changes, Previous
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.git import Git

@@ -16,7 +16,7 @@ from pipelines.model.deploy import Deployed
 from pipelines.model.plan import ERROR
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import deploy_message, lanes, loops
-from pipelines.plan.graph import Target
+from pipelines.plan.node import Target
 from pipelines.plan.shipway_yaml import PULL_REQUEST
 from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
 from pipelines.steps.arguments import (

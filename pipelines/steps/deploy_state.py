@@ -17,8 +17,8 @@ from pipelines.errors import Refused
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
 from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import Target
 from pipelines.plan.values_edit import ValuesText, Wanted
 from pipelines.steps import declared_tree, planning, tags
 from pipelines.steps.declared_tree import Declared

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.reference import Reference, key_tag
 from pipelines.plan.decide import Wanted
-from pipelines.plan.graph import Graph
 from pipelines.plan.key import Ingredients
+from pipelines.plan.node import Graph
 from pipelines.plan.observed import Answer, Observed, Previous
 from pipelines.steps import tags
 from pipelines.steps.tagging import REVISION, VERSION, release_of

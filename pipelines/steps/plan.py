@@ -14,8 +14,8 @@ from pipelines.model.plan import RELEASE, Planned, RetagJob
 from pipelines.model.plan import TAG as RETAG
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lots
-from pipelines.plan.graph import MOST_WAVES, Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import MOST_WAVES, Target
 from pipelines.steps import builders, planning, registries
 from pipelines.steps.arguments import (
     CaFile,

@@ -13,8 +13,8 @@ from pipelines.model.plan import ERROR, Finding, Plan, PlannedImage
 from pipelines.model.reference import Reference
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, loops, values
-from pipelines.plan.graph import Graph, Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import Graph, Target
 from pipelines.plan.values import Values
 from pipelines.steps import changes, declared_tree, observe, plan_charts, renewals
 from pipelines.steps.chart_setup import ChartSettings

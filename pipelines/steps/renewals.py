@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipelines.plan import key
-from pipelines.plan.graph import Graph, Target
 from pipelines.plan.key import Asked, Ingredients
+from pipelines.plan.node import Graph, Target
 from pipelines.plan.observed import NOT_ASKED, RENEWAL, Answer
 from pipelines.steps.observe import Observer
 

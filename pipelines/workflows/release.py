@@ -5,7 +5,7 @@ from __future__ import annotations
 from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
-from pipelines.plan.graph import MOST_WAVES
+from pipelines.plan.node import MOST_WAVES
 from pipelines.templates import pod as pods
 from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs, reference, repeated
 from pipelines.templates.pod import Size, StepContainer, pod

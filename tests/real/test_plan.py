@@ -14,8 +14,8 @@ from pipelines.errors import Misuse
 from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference, key_tag
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.plan.graph import Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import Target
 from pipelines.steps import planning, tags
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer

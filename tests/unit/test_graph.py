@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines.plan import shipway_yaml
-from pipelines.plan.graph import MOST_WAVES
+from pipelines.plan.node import MOST_WAVES
 from tests.trees import TARGET, read
 
 

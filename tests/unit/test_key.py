@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipelines.plan import graph, key, shipway_yaml
 from pipelines.plan.git_tree import File, GitTree
-from pipelines.plan.graph import Graph, Target
 from pipelines.plan.key import Salt
+from pipelines.plan.node import Graph, Target
 from tests import trees
 
 EXTERNALS = ("debian:12", "busybox:1", "golang:1.22")

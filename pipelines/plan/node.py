@@ -1,0 +1,75 @@
+"""What a graph of images consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipelines.model.plan import Finding
+from pipelines.plan.context import Context
+from pipelines.plan.dockerfile import External
+from pipelines.plan.images import Image
+from pipelines.plan.shipway_yaml import ImageSettings
+
+MOST_WAVES = 8
+"""The workflow has a fixed number of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is built, for whom and by what; the same for all images of a plan."""
+
+    platform: str
+    builder: str
+    """Its kind."""
+    builder_version: str
+    compression: str
+    build_args: tuple[str, ...] = ()
+    """For every Dockerfile; they win over those of shipway.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """A line that names an image of the same repository."""
+
+    name: str
+    written: str
+    """As the Dockerfile names it, arguments expanded."""
+    line: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One image: what it is made of, and what it stands on."""
+
+    image: Image
+    settings: ImageSettings
+    build_args: tuple[str, ...]
+    """Those that its Dockerfile declares, sorted by name."""
+    dockerfile: str = ""
+    """Digest of the Dockerfile's content."""
+    context: Context | None = None
+    parents: tuple[Edge, ...] = ()
+    externals: tuple[External, ...] = ()
+    blocked: str = ""
+    """Why it cannot be built; empty where it can."""
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.image.name
+
+    @property
+    def parent_names(self) -> tuple[str, ...]:
+        """The images of the repository that it stands on, each once."""
+        return tuple(dict.fromkeys(edge.name for edge in self.parents))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Every image by name, parents first."""
+
+    nodes: Mapping[str, Node]
+    off: tuple[Image, ...]
+    """Those that shipway.yaml switches off."""
+    findings: tuple[Finding, ...] = field(repr=False)
