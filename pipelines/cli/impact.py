@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Render every application that a commit touches, as it is and as it would be, and print the difference. For a repository "
         "with charts these are the applications of the environments repository that use a chart which differs; for the environments "
-        "repository itself, those whose own files differ. Secrets are masked; labels of versions, checksums and order are no change. "
+        "repository itself, those whose own files differ; what is not committed does not count. Secrets are masked; labels of versions, checksums and order are no change. "
         "No cluster is asked."
     )
     parser.epilog = "example: shipway impact . --revision feature --base main --settings settings.yaml"
@@ -61,6 +61,10 @@ def run(given: argparse.Namespace) -> int:
             plain_http=settings.get("plain-http", ""),
             ca_file=settings.get("ca-file", ""),
         )
+        if gathered.commit == gathered.base:
+            sys.stderr.write(
+                f"{gathered.commit} is compared with itself: name another commit with --revision or --base\n"
+            )
         found = impact(gathered=gathered, folder=Path(work) / "impact", rendered=Path(settings["cache"]) / "rendered")
     if given.json:
         sys.stdout.write(signature.text_of(found) + "\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli.main import main
 from pipelines.model.impact import Gathered, Impact
 from pipelines.steps.impact import impact
 from pipelines.steps.impact_gather import EVERYBODY, impact_gather
@@ -149,6 +150,19 @@ def test_a_repository_with_charts_and_environments(tmp_path: Path, git: GitServe
     assert gathered.untouched == 1
     assert [(item.before, item.after, item.fault) for item in found.impact] == [("1.0.0", "1.1.0", "")] * 2
     assert all("+  text: goodbye" in item.changes[0].diff for item in found.impact)
+
+
+def test_a_branch_without_commits_of_its_own_is_told(
+    tmp_path: Path, charts: Repository, environments: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a checkout nobody would see why nothing changes: the default is its own head."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(json.dumps({"registry": "registry.invalid", "environments": str(environments.path)}))
+    words = ["impact", str(charts.path), "--settings", str(settings), "--state", str(tmp_path / "state")]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "compared with itself: name another commit with --revision or --base" in told.err
+    assert "No application changes, of 5 applications." in told.out
 
 
 def test_nobody_sees_values_of_environments_by_default(tmp_path: Path, charts: Repository) -> None:
