@@ -47,6 +47,7 @@ _OVERTAKEN = re.compile(
     # The commit stands on one that no ref of the server has any more.
     r"|shallow update not allowed"
 )
+_CHECKED_OUT = re.compile(r"branch is currently checked out")
 _PROTECTED = re.compile(
     r"protected branch|[Pp]rotected ref|hook declined|GH0(?:06|13)|not allowed to push|branch is currently checked out"
 )
@@ -79,6 +80,9 @@ def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> Sh
     rejected = [line.lstrip("!\t ") for line in done.stdout.splitlines() if line.startswith("!")]
     seen = _lines(cleaned(done.stderr), *(cleaned(line) for line in rejected))
     text = f"{done.stdout}\n{done.stderr}"
+    if _CHECKED_OUT.search(text):
+        todo = "give the address that people push to, not a checkout of it"
+        return Refused(what, seen="the branch is checked out there, and its files would be behind", todo=todo)
     if _PROTECTED.search(text):
         todo = "let deployments come as pull requests (shipway.yaml, `deploy`), or let the login push to that branch"
         return Refused(what, seen=seen, todo=todo)

@@ -106,9 +106,14 @@ def test_a_push_takes_nothing_away(git: Git, tmp_path: Path) -> None:
 
 
 def test_refused_pushes_say_what_to_do(git: Git, tmp_path: Path) -> None:
-    """A protected branch and a login that may only read are told apart."""
+    """A protected branch, a login that may only read, and somebody's checkout are told apart."""
     origin = remote(tmp_path / "origin")
-    head = origin.git("rev-parse", "main")
+    repository, head = fetched(git, RepositoryUrl(str(origin.path)), tmp_path / "local")
+    origin.git("config", "receive.denyCurrentBranch", "refuse")
+    with pytest.raises(Refused, match="cannot push refs/heads/main") as checkout:
+        git.push(repository, made(repository, head, b"x"), MAIN, expected=head)
+    assert "not a checkout" in checkout.value.todo
+    origin.git("config", "receive.denyCurrentBranch", "ignore")
     hook = origin.path / ".git" / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'main is a protected branch' >&2\nexit 1\n")
