@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.process import Completed, run
 from pipelines.tools import git_errors, git_refs
@@ -173,7 +173,10 @@ class Git:
         partial = repository.lacks_files
         way = ["--depth=1", *(["--filter=blob:none"] if partial else [])]
         specs = [f"+{commit}:{_FETCHED}-{commit}" for commit in commits]
-        return self._fetch(repository, *way, address=_PARTIAL if partial else "", specs=specs).code == 0
+        try:
+            return self._fetch(repository, *way, address=_PARTIAL if partial else "", specs=specs).code == 0
+        except Transient:
+            return False
 
     def push(self, repository: GitRepository, commit: str | None, ref: str, *, expected: str | None) -> bool:
         """Let a ref of the remote name a commit, or nothing for None; return False where somebody else was faster.

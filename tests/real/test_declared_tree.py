@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_older_commits_come_without_files_too(tmp_path: Path, shop: Repository, 
     large = [shop.git("rev-parse", f"{commit}:web/large") for commit in commits[:2]]
     assert [tree["web/large"] for tree in trees] == large
     assert bool({*large} & {*there}) is not partial
+
+
+def test_a_server_that_stops_answering_gives_no_older_commit(tmp_path: Path, shop: Repository) -> None:
+    """What would only be a reason keeps no plan from being made."""
+    with (
+        serving(tmp_path / "served") as server,
+        Git(GitCredentials.read(tmp_path / "none"), fetch_seconds=5) as git,
+    ):
+        url = RepositoryUrl(f"{server.url}/shop/.git")
+        head = git.resolve(url, Revision("main"))
+        (tmp_path / "work").mkdir()
+        repository = git.fetch(url, head, tmp_path / "work" / "git", with_files=False)
+        server.hold = threading.Event()
+        assert not git.fetch_also(repository, [head.commit])
 
 
 def test_a_server_that_gives_no_file_by_its_id(tmp_path: Path, shop: Repository) -> None:
