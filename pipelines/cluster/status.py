@@ -49,6 +49,10 @@ class RunTree:
         for identity in raw:
             if raw[identity]["type"] == "Container":
                 self._time(identity, raw)
+        for node in reversed(list(self.walk())):
+            if node.phase.is_completed and not node.finished:
+                # Argo calls what it stops Failed a moment before it writes when that ended.
+                node.finished = max([node.started, *(child.finished for child in node.children)])
 
     def walk(self) -> Iterator[Node]:
         """Give every node, parents first, the exit handler's last."""

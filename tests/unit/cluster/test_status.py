@@ -65,3 +65,22 @@ def test_compressed_nodes_are_read() -> None:
     tree = RunTree(RUN)
     tree.update({"status": {**told, "compressedNodes": packed}})
     assert len(list(tree.walk())) == len(NODES)
+
+
+def test_what_argo_has_not_dated_yet_takes_no_negative_time() -> None:
+    """A stopped pod is Failed before Argo writes when it ended: it ended with what is in it, or as it began."""
+    tree = RunTree(RUN)
+    undated = {"finishedAt": None}
+    nodes = (
+        node("run", "Retry", "Failed", children=("run(0)",), **undated),
+        node("run(0)", "Pod", "Failed", children=("run(0).main",), **undated),
+        node("run(0).main", "Container", "Failed", bound="run(0)", finishedAt="2026-11-23T10:00:07Z"),
+        node("run.onExit", "Pod", "Failed", **undated),
+    )
+    tree.update({"status": status(RUN, "Running", *nodes)})
+    assert {n.name: n.finished - n.started for n in tree.walk()} == {
+        "run": 6.0,
+        "run(0)": 6.0,
+        "run(0).main": 6.0,
+        "run.onExit": 0.0,
+    }
