@@ -31,7 +31,7 @@ class Item:
 
 
 class NoList(Exception):
-    """A text that is no JSON list of texts, numbers, booleans, lists or maps."""
+    """A text that is no JSON list."""
 
 
 def of_param(text: str) -> tuple[Item, ...]:
@@ -40,7 +40,7 @@ def of_param(text: str) -> tuple[Item, ...]:
         value = json.loads(text, parse_int=_Number, parse_float=_Number)
     except ValueError as error:
         raise NoList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}: {error}") from error
-    if not isinstance(value, list) or any(item is None for item in value):
+    if not isinstance(value, list):
         raise NoList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}")
     return tuple(_item(index, item) for index, item in enumerate(value))
 
@@ -91,8 +91,8 @@ def _item(index: int, value: Any) -> Item:
         whole = "{" + ",".join(f"{to_json(k)}:{to_json(value[k], is_sorted=False)}" for k in sorted(value)) + "}"
         label = ",".join(sorted(f"{key}:{part}" for key, part in parts.items()))
         return Item(label=_label(index, label), values={"item": whole} | {f"item.{k}": v for k, v in parts.items()})
-    if isinstance(value, list):
-        label = "[" + " ".join(map(_text, value)) + "]"
+    if isinstance(value, list) or value is None:  # nothing is a list to Argo where it names a node (item.go, GetType)
+        label = "[" + " ".join(map(_text, value or ())) + "]"
         return Item(label=_label(index, label), values={"item": to_json(value, is_sorted=False)})
     return Item(label=_label(index, _text(value)), values={"item": value if isinstance(value, str) else _text(value)})
 
