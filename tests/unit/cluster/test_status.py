@@ -70,12 +70,11 @@ def test_compressed_nodes_are_read() -> None:
 def test_what_argo_has_not_dated_yet_takes_no_negative_time() -> None:
     """A stopped pod is Failed before Argo writes when it ended: it ended with what is in it, or as it began."""
     tree = RunTree(RUN)
-    undated = {"finishedAt": None}
     nodes = (
-        node("run", "Retry", "Failed", children=("run(0)",), **undated),
-        node("run(0)", "Pod", "Failed", children=("run(0).main",), **undated),
+        node("run", "Retry", "Failed", children=("run(0)",), finishedAt=None),
+        node("run(0)", "Pod", "Failed", children=("run(0).main",), finishedAt=None),
         node("run(0).main", "Container", "Failed", bound="run(0)", finishedAt="2026-11-23T10:00:07Z"),
-        node("run.onExit", "Pod", "Failed", **undated),
+        node("run.onExit", "Pod", "Failed", finishedAt=None),
     )
     tree.update({"status": status(RUN, "Running", *nodes)})
     assert {n.name: n.finished - n.started for n in tree.walk()} == {
