@@ -16,6 +16,7 @@ from pathlib import Path
 from pipelines.errors import Misconfigured
 from pipelines.model.source import RepositoryUrl
 from pipelines.tools import git_credential_helper as helper
+from pipelines.tools import private_files
 
 _SSH = (
     "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30"
@@ -121,10 +122,7 @@ def _closed(key: Path, private: Path) -> Path:
     status = key.stat()
     if data.endswith(b"\n") and b"\r" not in data and not (status.st_uid == os.geteuid() and status.st_mode & 0o077):
         return key
-    copy = private / "ssh-key"
-    copy.touch(mode=0o600)
-    copy.write_bytes(data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
-    return copy
+    return private_files.keep(private, "ssh-key", data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
 
 
 def _check(value: str, where: str) -> None:

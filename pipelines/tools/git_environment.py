@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipelines.errors import Misconfigured
 from pipelines.model.source import RepositoryUrl
+from pipelines.tools import private_files
 from pipelines.tools.git_credentials import GitCredentials, helper_command
 
 _KEPT = (
@@ -111,9 +112,7 @@ class GitEnvironment:
             extra += [*_LOCAL, ("safe.directory", str(folder)), ("safe.directory", str(folder / ".git"))]
         if lfs and url is not None:
             extra += [*_LFS, ("lfs.url", lfs_address(url)), ("remote.origin.url", str(url))]
-        name = "config" + ("-lfs" if lfs else "") + ("-local" if url is not None and url.local_path else "")
-        config = self._private / name
-        write(config, [*self._settings, *extra])
+        config = private_files.keep(self._private, "config", _configuration([*self._settings, *extra]))
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
         own = {
             "HOME": str(self._private),
@@ -135,15 +134,15 @@ class GitEnvironment:
         return kept | own | login
 
 
-def write(path: Path, settings: Iterable[tuple[str, str]]) -> None:
-    """Write a configuration file of Git (git-config(1), "Syntax"), every value in quotes."""
+def _configuration(settings: Iterable[tuple[str, str]]) -> bytes:
+    """Return a configuration file of Git (git-config(1), "Syntax"), every value in quotes."""
     lines = []
     for name, value in settings:
         section, _, key = name.rpartition(".")
         head, _, sub = section.partition(".")
         title = f'{head} "{_escaped(sub)}"' if sub else head
         lines.append(f'[{title}]\n\t{key} = "{_escaped(value)}"\n')
-    path.write_text("".join(lines), encoding="utf-8")
+    return "".join(lines).encode()
 
 
 def lfs_address(url: RepositoryUrl) -> str:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Trans
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git_environment import GitEnvironment
 from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_submodules import check_out_submodules
 from tests.git_repositories import ENVIRONMENT, Repository, simple
@@ -613,3 +615,14 @@ def test_a_missing_git_is_misconfigured(tmp_path: Path) -> None:
     absent = Git(GitCredentials.read(tmp_path / "none", {}), git="git-that-is-not-there")
     with absent as git, pytest.raises(Misconfigured):
         git.resolve(RepositoryUrl("https://example.org/x"), Revision("main"))
+
+
+def test_calls_side_by_side_do_not_meet(tmp_path: Path) -> None:
+    """Each has settings of its own, whichever repository another call is about, and never half of them."""
+    environment = GitEnvironment(tmp_path, GitCredentials.read(tmp_path / "none", {}), ca_file=None, stall_seconds=1)
+    urls = [RepositoryUrl(str(tmp_path / f"repository-{number % 4}")) for number in range(64)]
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        found = list(pool.map(lambda url: Path(environment.variables(url)["GIT_CONFIG_GLOBAL"]).read_text(), urls))
+    for url, text in zip(urls, found, strict=True):
+        assert text.endswith(f'[safe]\n\tdirectory = "{url}"\n[safe]\n\tdirectory = "{url}/.git"\n')
+    assert len(list(tmp_path.glob("config-*"))) == 4
