@@ -100,7 +100,7 @@ bench-events: dev-ready tools ## The part of bench-cluster that begins with a we
 
 .PHONY: e2e
 e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
-	@$(BIN)/pytest tests/e2e -m cluster $(T)
+	@$(BIN)/pytest -m cluster $(or $(T),tests/e2e)
 
 .PHONY: soak
 soak: dev-ready test-packages tools ## Kill releases on this machine, many times over, and try histories: ARGS='--kills 10 --histories 10'
