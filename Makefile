@@ -99,7 +99,7 @@ bench-events: dev-ready tools ## The part of bench-cluster that begins with a we
 	@$(BIN)/python -m tests.bench.events $(ARGS)
 
 .PHONY: e2e
-e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names; skips with a line where there is none
+e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names, or skip with a line: T=tests/e2e/test_circle.py
 	@$(BIN)/pytest -m cluster $(or $(T),tests/e2e)
 
 .PHONY: soak
@@ -117,6 +117,13 @@ soak-events: dev-ready ## Break what carries events, and count; the machine must
 .PHONY: soak-order
 soak-order: dev-ready test-packages tools ## Miss, delay and overtake pushes with the real release, and count: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak.order $(ARGS)
+
+.PHONY: soak-deployments soak-argo-cd
+soak-deployments: dev-ready test-packages ## Race deployments against other writers, many times over, and count: ARGS='--times 100'
+	@$(BIN)/python -m tests.soak.deployments $(ARGS)
+
+soak-argo-cd: dev-ready test-packages tools ## Break what Argo CD needs while it follows a commit, and count: ARGS=--runs 10
+	@$(BIN)/python -m tests.soak.argo_cd $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
