@@ -39,6 +39,7 @@ from pipelines.steps.check_out import make_room
 from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
 from pipelines.steps.signature import Arg
+from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_refs import Resolved
@@ -105,7 +106,7 @@ def impact_gather(
         against = git.resolve(url, Revision(base or "HEAD"))
         after = Resolved(commit=head.commit, ref=head.ref)
         ahead = beside.submit(charts.of_commit, url, after) if not own else None
-        shared = git.merge_base(url, head.commit, against.commit, Path(work) / "history") or against.commit
+        shared = git_history.merge_base(git, url, head.commit, against.commit, Path(work) / "history") or against.commit
         gatherer = _Gatherer(charts=charts, folder=folder)
         before = Resolved(commit=shared, ref="")
         touched: list[Touched] = []

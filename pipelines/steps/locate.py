@@ -15,6 +15,7 @@ from pipelines.model.source import RepositoryUrl
 from pipelines.plan import lanes
 from pipelines.steps.arguments import CaFile, GitLogin
 from pipelines.steps.signature import Arg
+from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 
@@ -78,7 +79,9 @@ def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
 
 def _has(git: Git, decoded: Decoded) -> bool:
     with tempfile.TemporaryDirectory(prefix="shipway-history-") as folder:
-        return git.is_reachable(RepositoryUrl(decoded.repo), decoded.head, decoded.ref, Path(folder) / "git")
+        return git_history.is_reachable(
+            git, RepositoryUrl(decoded.repo), decoded.head, decoded.ref, Path(folder) / "git"
+        )
 
 
 def _is_own(git: Git, url: RepositoryUrl, commit: str) -> bool:

@@ -18,6 +18,7 @@ from pipelines.plan.lanes import Rules
 from pipelines.steps.arguments import CaFile, GitLogin
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
 from pipelines.steps.signature import Arg
+from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 
@@ -70,7 +71,7 @@ def _wanted(git: Git, night: Nightly, rules: Rules, since: int) -> Iterator[Want
     trusted = [name for name in refs if _lane(night, name, rules) is Lane.TRUSTED]
     tags = [name for name in trusted if name.startswith("refs/tags/")]
     with tempfile.TemporaryDirectory(prefix="shipway-tags-") as folder:
-        times = git.times(repo, tags, Path(folder) / "git") if tags else {}
+        times = git_history.times(git, repo, tags, Path(folder) / "git") if tags else {}
     recent = [name for name in tags if times.get(name, since) >= since]
     branches = [name for name in trusted if name.startswith("refs/heads/")]
     named = [night.ref] if night.ref in refs and night.ref not in branches else []

@@ -22,6 +22,7 @@ from pipelines.plan import charts, values, values_edit, whereabouts
 from pipelines.steps import declared_environments
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.declared_environments import Declared
+from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.registry import Registry
 from pipelines.tools.registry_transfer import in_parallel
@@ -80,7 +81,7 @@ class Finder:
             with tempfile.TemporaryDirectory(prefix="shipway-where-") as folder:
                 try:
                     url = RepositoryUrl(source)
-                    if self.git.merge_base(url, commit, revision, Path(folder) / "git") == commit:
+                    if git_history.merge_base(self.git, url, commit, revision, Path(folder) / "git") == commit:
                         found.append(revision)
                 except ShipwayError:
                     continue  # a repository that does not have the commit, or that this machine may not read

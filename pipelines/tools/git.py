@@ -127,7 +127,7 @@ class Git:
         Without files only its tree comes, where the server lets it, and `fetch_files` brings those that are needed.
         Raises ShipwayError when the commit is not there (any more), and what `refs` raises.
         """
-        repository = self._create(url, wanted.commit, folder)
+        repository = GitRepository.create(folder, url, self._environment, git=self._git, commit=wanted.commit)
         specs = [f"+{wanted.commit}:{_FETCHED}"]
         if with_files or url.local_path:
             done = self._fetch(repository, "--depth=1", specs=specs)
@@ -206,48 +206,23 @@ class Git:
         login = self._environment.login(repository.url)
         raise git_errors.push_error(f"cannot push {ref} of {repository.url}", done, repository.url, login)
 
-    def is_reachable(self, url: RepositoryUrl, commit: str, ref: str, folder: Path) -> bool:
-        """Whether a full ref has the commit in its history: a host also gives, by id, what only a fork has.
+    def histories(
+        self, url: RepositoryUrl, named: Mapping[str, str], folder: Path, *, commit: str = "", depth: int = 0
+    ) -> GitRepository:
+        """Return a new repository in `folder` with the histories of commits or refs, each under a ref of its own.
 
-        Fetches the ref's history without its files into a new repository in `folder`.
+        `named` says which of ours names which of the remote's. Trees and files stay away where the server lets them; `depth` is
+        how many commits of each come, 0 for all; `commit` is any of the repository's. Raises what `fetch` raises.
         """
-        repository = self._create(url, commit, folder)
+        repository = GitRepository.create(folder, url, self._environment, git=self._git, commit=commit)
         repository.call("config", "remote.history.url", _address(url))
-        done = self._fetch(repository, "--filter=tree:0", address="history", specs=[f"+{ref}:{_FETCHED}"])
+        specs = "\n".join(f"+{source}:{ref}" for ref, source in named.items())
+        way = [*([f"--depth={depth}"] if depth else []), "--filter=tree:0", "--stdin"]
+        done = self._fetch(repository, *way, address="history", specs=(), stdin=specs)
         if done.code != 0:
-            raise self._error(f"cannot fetch the history of {ref} of {url}", done, url)
-        return repository.call("merge-base", "--is-ancestor", commit, _FETCHED).code == 0
-
-    def merge_base(self, url: RepositoryUrl, commit: str, other: str, folder: Path) -> str:
-        """Return the last commit that two commits have in common, or an empty text where there is none.
-
-        Fetches their histories without files into a new repository in `folder`. Raises what `fetch` raises.
-        """
-        repository = self._create(url, commit, folder)
-        repository.call("config", "remote.history.url", _address(url))
-        specs = [f"+{commit}:{_FETCHED}", f"+{other}:{_FETCHED}-other"]
-        done = self._fetch(repository, "--filter=tree:0", address="history", specs=specs)
-        if done.code != 0:
-            raise self._error(f"cannot fetch the history of {commit} of {url}", done, url)
-        return repository.call("merge-base", commit, other).stdout.strip()
-
-    def times(self, url: RepositoryUrl, refs: Iterable[str], folder: Path) -> Mapping[str, int]:
-        """Return when each ref's tag or commit was made, in seconds since 1970, by full name; those without a date are left out.
-
-        Fetches tags and commits alone, without trees and history where the server lets it, into a new repository in `folder`.
-        """
-        wanted = list(refs)
-        repository = self._create(url, "", folder)
-        repository.call("config", "remote.history.url", _address(url))
-        specs = "\n".join(f"+{ref}:{ref}" for ref in wanted)
-        done = self._fetch(
-            repository, "--depth=1", "--filter=tree:0", "--stdin", address="history", specs=(), stdin=specs
-        )
-        if done.code != 0:
-            raise self._error(f"cannot fetch {len(wanted)} refs of {url}", done, url)
-        told = repository.call("for-each-ref", "--format=%(refname) %(creatordate:unix)").stdout
-        found = (line.rpartition(" ") for line in told.split("\n"))
-        return {name: int(time) for name, _, time in found if time.isdecimal()}
+            what = next(iter(named.values())) if len(named) == 1 else f"{len(named)} refs"
+            raise self._error(f"cannot fetch the history of {what} of {url}", done, url)
+        return repository
 
     def uncommitted(self, url: RepositoryUrl) -> int:
         """Return how many files of a local working tree differ from its HEAD or are not in Git; 0 for any other address.
@@ -284,10 +259,6 @@ class Git:
             if repository.has(wanted.commit):
                 return
         raise _absent(repository.url, wanted, "it is not in the history that the server gives")
-
-    def _create(self, url: RepositoryUrl, commit: str, folder: Path) -> GitRepository:
-        kind = "sha256" if len(commit) == 64 else "sha1"
-        return GitRepository.create(folder, url, self._environment, git=self._git, object_format=kind)
 
     def _fetch(
         self, repository: GitRepository, *way: str, specs: Sequence[str], address: str = "", stdin: str | None = None

@@ -62,13 +62,14 @@ class GitRepository:
 
     @classmethod
     def create(
-        cls, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str, object_format: str
+        cls, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str, commit: str
     ) -> GitRepository:
-        """Return a new, empty repository at `path`; what stood there is removed."""
+        """Return a new, empty repository at `path` for commits with ids like that one; what stood there is removed."""
         if path.exists():
             shutil.rmtree(path)
         repository = cls(path, url, environment, git=git)
-        words = ["init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", str(repository.path)]
+        kind = "sha256" if len(commit) == 64 else "sha1"
+        words = ["init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(repository.path)]
         done = run([git, *words], timeout_seconds=60, env=environment.variables())
         if done.code != 0:
             raise git_errors.error(f"cannot make a Git folder at {path}", done, None, "")

@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_environment import GitEnvironment
@@ -177,7 +178,10 @@ def test_a_commit_outside_a_branch_is_told_apart(
     impostor = app.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
     for commit, expected in (("main", True), ("main~2", True), (impostor, False), ("1" * 40, False)):
         identity = commit if len(commit) == 40 else app.git("rev-parse", commit)
-        assert git.is_reachable(address(server), identity, "refs/heads/main", tmp_path / "history") is expected
+        assert (
+            git_history.is_reachable(git, address(server), identity, "refs/heads/main", tmp_path / "history")
+            is expected
+        )
     if by_commit:
         assert git.fetch(address(server), Resolved(commit=impostor, ref=""), tmp_path / "fetched").has(impostor)
 
