@@ -163,7 +163,7 @@ def _written(text: str, start: int, end: int, edit: Edit, file: str) -> str:
 
 def _is_flow(text: str, start: int, end: int) -> bool:
     """Whether a scalar may stand between braces: what comes next on its line says so, and wrongly at worst for a comment."""
-    line = text[text.rfind("\n", 0, start) + 1 : start]
+    line = text[max(text.rfind(end, 0, start) for end in "\r\n") + 1 : start]
     return "{" in line or "[" in line or text[end : end + 1] in {",", "}", "]"}
 
 

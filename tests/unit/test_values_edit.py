@@ -140,8 +140,8 @@ _TEXTS = st.sampled_from(
 
 @st.composite
 def awkward(draw: st.DrawFn) -> tuple[str, tuple[str | int, ...]]:
-    """Return a YAML text with one place that names the image, and the path to its tag."""
-    end = draw(st.sampled_from(["\n", "\r\n"]))
+    """Return a YAML text with one place that names the image, and the path to its tag, or to the reference."""
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     indent = draw(st.sampled_from([2, 3, 4]))
     comment = st.sampled_from(["", "", "  # why: {not a flow}", " # *no &anchor"])
     lines: list[str] = draw(st.sampled_from([[], ["# head", ""], ["%YAML 1.1", "---"], ["---"]])).copy()
@@ -176,14 +176,30 @@ def awkward(draw: st.DrawFn) -> tuple[str, tuple[str | int, ...]]:
     pad = " " * (indent * depth)
     repository = draw(st.sampled_from(_QUOTES)).format(WEB)
     tag = draw(st.sampled_from(_QUOTES)).format(draw(st.sampled_from(["v1", "1.10", "2024", "main"])))
-    if draw(st.booleans()):
-        lines.append(f"{pad}image: {{tag: {tag}, repository: {repository}}}{draw(comment)}")
+    mark = draw(st.sampled_from(["", "", "&mark ", "!!str ", "!!str &mark "]))
+    form = draw(st.sampled_from(["flow", "lines of a flow", "keys", "item", "whole"]))
+    flow = [f"{{tag: {mark}{tag},", f"{pad} 'repository': {repository}}}"]
+    if form == "flow":
+        lines.append(f"{pad}image: {' '.join(word.strip() for word in flow)}{draw(comment)}")
+        path += ["image", "tag"]
+    elif form == "lines of a flow":
+        lines.extend([f"{pad}image: {flow[0]}{draw(comment)}", f"{flow[1]}{draw(comment)}"])
+        path += ["image", "tag"]
+    elif form == "item":
+        lines.extend([f"{pad}images:", f"{pad}- none", f"{pad}- repository: {repository}", f"{pad}  tag: {mark}{tag}"])
+        path += ["images", 1, "tag"]
+    elif form == "whole":
+        whole = draw(st.sampled_from(_QUOTES)).format(f"{WEB}:v1@{OLD}")
+        lines.append(f"{pad}image: {mark}{whole}{draw(comment)}")
         path.append("image")
     else:
-        keys = draw(st.permutations([f"repository: {repository}", f"tag: {tag}", "pullPolicy: Always"]))
+        keys = draw(st.permutations([f"repository: {repository}", f"tag: {mark}{tag}", "pullPolicy: Always"]))
         lines.extend(f"{pad}{key}{draw(comment)}" for key in keys)
+        path.append("tag")
     noise(depth)
-    return end.join(lines) + draw(st.sampled_from([end, ""])), (*path, "tag")
+    lines += draw(st.sampled_from([[], ["---", "tag: v1"], ["...", "---", "# nothing", "---", "- v1"]]))
+    start = draw(st.sampled_from(["", "\ufeff"]))
+    return start + end.join(lines) + draw(st.sampled_from([end, ""])), (0, *path)
 
 
 def _changed(old: Any, new: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -200,20 +216,20 @@ def _changed(old: Any, new: Any, path: tuple[str | int, ...] = ()) -> list[tuple
 def test_the_tree_differs_in_one_node_and_the_text_in_one_place(
     case: tuple[str, tuple[str | int, ...]], tag: str
 ) -> None:
-    """Whatever stands around it, the new tag is a text at that node, and the rest is the same bytes."""
+    """Whatever stands around it, what is new is a text at that node, and the rest is the same bytes."""
     text, path = case
     wanted = {WEB: Wanted(digest=NEW, tag=tag)}
     values = values_edit.read(text.encode(), "values.yaml", under=UNDER)
     data, changes = values.edited(wanted)
     new = data.decode()
-    old_value, new_value = yaml.safe_load(text), yaml.safe_load(new)
+    old_value, new_value = (list(yaml.safe_load_all(file.removeprefix("\ufeff"))) for file in (text, new))
     differing = _changed(old_value, new_value)
     assert differing == ([path] if changes and new != text else [])
     found: Any = new_value
     for key in path:
         found = found[key]
-    assert found == tag
+    assert found == (tag if path[-1] != "image" else f"{WEB}:{tag}@{NEW}")
     start = next((n for n, (a, b) in enumerate(zip(text, new, strict=False)) if a != b), len(text))
     tail = next((n for n, (a, b) in enumerate(zip(text[::-1], new[::-1], strict=False)) if a != b), len(text))
-    assert len(text[start : len(text) - tail]) <= len('"main"')
-    assert "\n" not in text[start : len(text) - tail]
+    assert len(text[start : len(text) - tail]) <= len('"main"' if path[-1] != "image" else f"v1@{OLD}")
+    assert not {"\n", "\r"} & {*text[start : len(text) - tail]}
