@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,20 @@ class GitTree:
     def attributes(self) -> Sequence[str]:
         """Every file of Git's attributes, in order; links are none."""
         return [path for path in attributes(self.paths) if self.files[path].mode != LINK]
+
+    def has(self, pattern: str) -> bool:
+        """Whether a pattern, in which * stands for any text, fits a folder."""
+        return any(fnmatch.fnmatchcase(folder, pattern) for folder in self._folders)
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        found: set[str] = set()
+        for path in self.files:
+            folder = path.rpartition("/")[0]
+            while folder and folder not in found:
+                found.add(folder)
+                folder = folder.rpartition("/")[0]
+        return frozenset(found)
 
     def below(self, folder: str) -> Sequence[str]:
         """Return the paths in a folder, in order; `.` is the root."""

@@ -49,7 +49,7 @@ def read(
     )
     nodes = {image.name: reader.node(image, configuration) for image, blocked in found if not blocked}
     nodes |= {image.name: _blocked(image, configuration, why) for image, why in found if why}
-    findings += _unused(configuration, _folders(tree, configuration))
+    findings += _unused(tree, configuration)
     nodes = without_circles(nodes, findings)
     nodes = without_depth(nodes, findings)
     return Graph(nodes=spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
@@ -228,8 +228,14 @@ def _declared(file: Dockerfile) -> frozenset[str]:
     return frozenset(word.partition("=")[0] for i in instructions if i.name == "ARG" for word in i.words)
 
 
-def _unused(configuration: Configuration, folders: Sequence[str]) -> Iterator[Finding]:
-    for entry in configuration.entries:
-        if not any(map(entry.fits, folders)):
-            text = f"there is no image in {entry.pattern}"
-            yield finding(shipway_yaml.NAME, entry.line, "unused", text, "correct the folder", level=WARNING)
+def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
+    folders = _folders(tree, configuration)
+    said = [
+        (entry.line, f"there is no image in {entry.pattern}")
+        for entry in configuration.entries
+        if not any(map(entry.fits, folders))
+    ]
+    ignored = zip(configuration.no_charts, configuration.ignored_lines, strict=True)
+    said += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]
+    for line, text in said:
+        yield finding(shipway_yaml.NAME, line, "unused", text, "correct the folder", level=WARNING)

@@ -102,6 +102,8 @@ class Configuration:
     libraries: tuple[str, ...] = ()
     values: tuple[ValuesFile, ...] = ()
     deploy: Deploy = field(default_factory=Deploy)
+    ignored_lines: tuple[int, ...] = ()
+    """Those of `ignore` and `chart_ignore`, one after the other."""
 
     @property
     def no_charts(self) -> tuple[str, ...]:
@@ -184,6 +186,14 @@ def _configuration(text: YamlText) -> Configuration:
             branch=deploy.get("branch", ""),
             charts=deploy.get("charts", ""),
             environments=deploy.get("environments", {}),
+        ),
+        ignored_lines=tuple(
+            text.line(*place, number)
+            for place, patterns in (
+                (("ignore",), value.get("ignore", ())),
+                (("charts", "ignore"), charts.get("ignore", ())),
+            )
+            for number in range(len(patterns))
         ),
     )
 

@@ -123,6 +123,14 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
             "shipway.yaml:2: warning: there is no image in b [unused]",
         ),
         (
+            {
+                "a/b/Dockerfile": "FROM scratch\n",
+                "shipway.yaml": "ignore:\n- test\n- c*\ncharts: {ignore: [a]}\n",
+                "c/d/x": "",
+            },
+            "shipway.yaml:2: warning: there is no folder test to ignore [unused]",
+        ),
+        (
             {"debian/Dockerfile": "FROM scratch\n", "a/Dockerfile": "FROM debian\n"},
             "a/Dockerfile:1: warning: debian is this repository's image in debian, not the public image [shadow]",
         ),
