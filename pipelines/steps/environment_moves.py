@@ -86,16 +86,19 @@ class Registries:
             for address, digest in sorted(runs.images.items())
         }
 
+    def chart(self, application: Application, version: str) -> Reference | None:
+        """Return where a version of an application's chart is published; None for a chart of a Git repository."""
+        return self.charts.reference(application.chart, charts.tag(version)) if application.chart else None
+
     def check_chart(self, application: Application, version: str) -> None:
         """Raise Refused where the registry does not have a chart's version; one of a Git repository is not asked for."""
-        if application.chart:
-            reference = self.charts.reference(application.chart, charts.tag(version))
-            if self.charts.published(reference) is None:
-                raise Refused(
-                    f"{reference} is not in the registry",
-                    seen=f"{reference.registry} answered 404",
-                    todo="release it, or choose another version",
-                )
+        reference = self.chart(application, version)
+        if reference and self.charts.published(reference) is None:
+            raise Refused(
+                f"{reference} is not in the registry",
+                seen=f"{reference.registry} answered 404",
+                todo="release it, or choose another version",
+            )
 
     def _resolved(self, image: str, tag: str, where: str, *, lacking: bool) -> str:
         found = self.client.resolve(Reference.parse(image).with_tag(tag)) if tag else None

@@ -1,4 +1,4 @@
-"""Where published images come from, as their annotations say, and the pages that show it."""
+"""Where published images and charts come from, as their annotations say, and the pages that show it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SOURCE = "org.opencontainers.image.source"
 
 
 def read(client: Registry, image: Reference) -> tuple[str, RepositoryUrl | None]:
-    """Return commit and repository of an image; empty, or None, where nobody says. Raises Transient."""
+    """Return commit and repository of an image or a chart; empty, or None, where nobody says. Raises Transient."""
     manifest = client.resolve(image)
     notes = (manifest.json.get("annotations") or {}) if manifest else {}
     try:

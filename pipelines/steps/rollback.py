@@ -1,6 +1,6 @@
 """Rollback: an application at what it ran before, chosen from the history of the environments repository.
 
-That a state was healthy is what `await-healthy` told the source commits of its images.
+That a state was healthy is what `await-healthy` told the commits that its images and its chart are from.
 """
 
 from __future__ import annotations
@@ -112,21 +112,24 @@ def _records(moving: Moving, head: Head, path: str, now: Runs, places: Places) -
         if any(runs.is_like(other) for other in seen):
             continue
         seen.append(runs)
+        assert folder.application is not None
         why_not = ""
         try:
-            assert folder.application is not None
             moving.registries.check_chart(folder.application, runs.version)
             moving.registries.wanted(runs)
         except Refused as error:
             why_not = error.what
-        yield Record(commit=commit, runs=runs, why_not=why_not, health=_health(moving, runs, environment))
+        chart = moving.registries.chart(folder.application, runs.version)
+        yield Record(commit=commit, runs=runs, why_not=why_not, health=_health(moving, runs, chart, environment))
 
 
-def _health(moving: Moving, runs: Runs, environment: str) -> str:
-    """Return what the source commits of a state's images were told of an environment."""
+def _health(moving: Moving, runs: Runs, chart: Reference | None, environment: str) -> str:
+    """Return what the commits that a state's images and its chart are from were told of an environment."""
+    parts = [Reference.parse(image).with_digest(digest) for image, digest in runs.images.items()]
     told = set()
-    for image, digest in runs.images.items():
-        commit, source = origins.read(moving.registries.client, Reference.parse(image).with_digest(digest))
+    # The chart often holds the images' digests itself.
+    for part in (*parts, *([chart] if chart else [])):
+        commit, source = origins.read(moving.registries.client, part)
         if commit and source:
             try:
                 status = moving.proposing.connect(source).status(commit, f"shipway/{environment}")

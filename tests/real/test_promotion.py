@@ -192,6 +192,39 @@ def test_rollback_takes_what_was_healthy_and_is_still_there(
         assert "healthy" in capsys.readouterr().err
 
 
+def test_rollback_asks_for_the_chart_s_commit_too(shop: World, tmp_path: Path) -> None:
+    """Where the chart holds the digests, a state is a version alone, and two that were broken are passed over."""
+    configuration = {
+        "images": {".": {"name": "web"}},
+        "deploy": {"charts": "commit", "environments": {"dev": "commit"}},
+    }
+    chart = "apiVersion: v2\nname: web\nversion: 0.1.0\nsources: [https://git.example.org/team/shop]\n"
+    shop.shop.commit(
+        {"shipway.yaml": json.dumps(configuration), "charts/web/Chart.yaml": chart.replace("0.1.0", "0.2.0")}
+    )
+    shop.environments.commit({"dev/web/values.yaml": "replicas: 1\n"})
+    with forge_server("gitea") as forge:
+        forge.repository = "team/shop"
+        (tmp_path / "secrets" / "shipway-forge").mkdir(parents=True)
+        (tmp_path / "secrets" / "shipway-forge" / "git.example.org.token").write_text(TOKEN)
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(
+            settings.read_text().replace("plain-http: ", f"plain-http: {forge.address},")
+            + f"forges: git.example.org=gitea+{forge.base}\n"
+        )
+        versions = []
+        for page, state in (("2", "success"), ("3", "failure"), ("4", "failure")):
+            shop.shop.commit({"page": page})
+            shop.run()
+            shop.run()  # publishes the chart that the deployment moved, and moves the environment to it
+            versions.append(shop.environments.file("dev/web/config.yaml"))
+            status = {"context": "shipway/dev", "status": state, "description": "", "target_url": ""}
+            forge.statuses.append((shop.shop.head(), status))
+        assert len(set(versions)) == 3
+        assert shipway(shop, "rollback", "dev/web") == 0
+        assert shop.environments.file("dev/web/config.yaml") == versions[0]
+
+
 def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
     """`shipway deploy` runs what is installed on a cluster: a branch, one environment, and what it wrote as JSON."""
     shop.shop.commit({"page": "2"})
