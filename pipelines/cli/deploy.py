@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.cli import failures, options, repository, running
@@ -66,13 +67,19 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _print(told: dict[str, Any]) -> None:
+def show(targets: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was written to each place."""
     write = sys.stdout.write
-    for target in told["targets"]:
+    for target in targets:
         what = target["pull_request"] or (f"commit {target['commit']}" if target["commit"] else "as it should be")
-        write(f"\n{target['name']}: {what}\n")
+        write(f"\ndeployment to {target['name']}: {what}\n")
         for line in (*target["changes"], *target["kept"]):
             write(f"  {line}\n")
+
+
+def _print(told: Mapping[str, Any]) -> None:
+    write = sys.stdout.write
+    show(told["targets"])
     if not told["targets"]:
         write(f"\n{told.get('error') or told['summary'] or told['message']}\n")
     write(f"\n{told['phase']} in {told['seconds']:.1f} s\n")

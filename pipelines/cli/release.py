@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.cli import charts, failures, image_results, options, outcomes, repository, running
+from pipelines.cli import charts, deploy, failures, image_results, options, outcomes, repository, running
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.local.nodes import Kind, Node, Outcome
 
@@ -95,6 +95,7 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.root.finished - outcome.root.started, 2),
         "images": {name: image_results.of(node) for name, node in _builds(nodes)},
         **charts.of(of_charts.outputs if of_charts else {}),
+        "targets": json.loads(nodes["deploy"].outputs.get("targets", "[]")) if "deploy" in nodes else [],
         "failed": {
             name: image_results.of(nodes[name]) for name in _TASKS if name in nodes and nodes[name].phase.is_bad
         },
@@ -117,6 +118,7 @@ def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
     write(f"\n{told['repo']} {told['revision']}" + (f" at {told['commit']}\n" if told["commit"] else "\n"))
     image_results.show(told["images"], settings)
     charts.show(told, settings)
+    deploy.show(told["targets"])
     image_results.show(told["failed"], settings)
     if told["parts"]:
         write("\n")

@@ -241,3 +241,7 @@ def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixtur
     assert "dev: as it should be" in capsys.readouterr().out
     assert shipway(shop, "deploy", str(shop.shop.bare), "--environment", "qa", "--quiet", *state) == 78
     assert "does not deploy to qa" in capsys.readouterr().out
+    shop.shop.commit({"page": "3"})
+    shop.build()
+    assert shipway(shop, "release", str(shop.shop.bare), "--revision", "main", "--quiet", *state) == 0
+    assert f"deployment to dev: commit {shop.environments.head()}\n  {shop.web}: " in capsys.readouterr().out
