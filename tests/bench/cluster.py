@@ -117,7 +117,9 @@ def main() -> int:
     with _standing() as bench:
         for part in [options.only] if options.only else _PARTS:
             results += _PARTS[part](bench, options)
-    save(results, Path(".shipway/bench/cluster.json"))
+            # A part takes minutes: its figures are there, also in a file, before the next one begins.
+            sys.stdout.flush()
+            save(results, Path(".shipway/bench/cluster.json"))
     return 0
 
 
