@@ -65,7 +65,7 @@ def of(
         identity = "" if file.mode == SUBMODULE else file.id
         total.update(f"{file.mode} {identity} {path}\0".encode("utf-8", "surrogateescape"))
         count += 1
-    total.update(_conversions(tree, (folder, *shared)))
+    total.update(conversions(tree, (folder, *shared)))
     return Context(digest=total.hexdigest(), files=count, excluded=tuple(excluded), counted=tuple(counted))
 
 
@@ -122,8 +122,8 @@ def names(dockerfile: Dockerfile, path: str) -> bool:
     )
 
 
-def _conversions(tree: GitTree, folders: Sequence[str]) -> bytes:
-    """Return what makes Git write files otherwise than they are stored; empty for nearly every repository.
+def conversions(tree: GitTree, folders: Sequence[str]) -> bytes:
+    """Return what makes Git write the files of folders otherwise than they are stored; empty for nearly every repository.
 
     It may stand above the context, or be kept from the builder, and still decide what the builder gets.
     """

@@ -1,4 +1,4 @@
-"""The files of charts on disk, read without following anything that leads elsewhere."""
+"""The files of charts, on disk or in a commit, read without following anything that leads elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from pathlib import Path
 from pipelines.errors import Refused
 from pipelines.plan import helmignore
 from pipelines.plan.charts import CHART
+from pipelines.plan.git_tree import LINK, SUBMODULE, GitTree
 from pipelines.tools import chart_archive
+
+Root = Path | GitTree
+"""A folder with a checkout, or a commit's tree with the contents of its charts."""
+REQUIREMENTS = "requirements.yaml"
+"""Where charts of apiVersion v1 have their dependencies."""
 
 
 def every_chart_file(root: Path) -> list[str]:
@@ -24,50 +30,57 @@ def every_chart_file(root: Path) -> list[str]:
     return found
 
 
-def file(root: Path, path: str) -> bytes | None:
+def file(root: Root, path: str) -> bytes | None:
     """Return the content of a file of the tree, or None where there is none.
 
     Raises Refused where it, or a folder on the way, is a link or something else that is no file.
     """
+    if isinstance(root, GitTree):
+        return _of_tree(root, path)
     at = str(root)
     for part in path.split("/"):
         at = f"{at}/{part}"
         if os.path.islink(at):  # noqa: PTH114 - a repository may have thousands, and a Path for each part takes longer than to look
-            raise _link(path, Path(at))
+            raise _link(path, str(Path(at).readlink()))
     place = Path(at)
     if not place.exists():
         return None
     if not place.is_file():
         raise Refused(f"{path} is no file", todo="take it out of the chart")
-    _check_size(place, path)
+    _check_size(place.stat().st_size, path)
     return place.read_bytes()
 
 
-def chart(root: Path, folder: str, changed: Mapping[str, bytes]) -> dict[str, bytes]:
+def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files of a chart as its .helmignore leaves them, by path; `changed` holds other content for some.
 
     The paths of `changed` are relative to the root. Raises Refused for a link, a device, and what Helm would not read.
     """
-    ignored = file(root, posixpath.normpath(posixpath.join(folder, helmignore.NAME)))
-    where = posixpath.normpath(posixpath.join(folder, helmignore.NAME))
-    rules = helmignore.Rules.parse((ignored or b"").decode("utf-8", "replace"), where)
     found: dict[str, bytes] = {}
     total = 0
-    for path, place in _walk(root / folder, "", rules):
-        shown = posixpath.normpath(posixpath.join(folder, path))
-        if place.is_symlink():
-            raise _link(shown, place)
-        if not place.is_file():
-            raise Refused(f"{shown} is no file", seen="a device, a pipe or a socket", todo="take it out of the chart")
-        total += _check_size(place, shown)
+    for path in kept(root, folder):
+        shown = _join(folder, path)
+        data = file(root, shown)
+        assert data is not None
+        found[path] = changed.get(shown) or data
+        total += len(data)
         if total > chart_archive.MOST_BYTES:
             raise Refused(
                 f"the chart in {folder} is larger than Helm reads",
                 seen=f"more than {chart_archive.MOST_BYTES} bytes",
                 todo="leave files out by .helmignore",
             )
-        found[path] = changed.get(shown) or place.read_bytes()
     return found
+
+
+def kept(root: Root, folder: str) -> Iterator[str]:
+    """Give the files of a chart that its .helmignore leaves, by their paths in it; raises ShipwayError for malformed rules."""
+    where = _join(folder, helmignore.NAME)
+    rules = helmignore.Rules.parse((file(root, where) or b"").decode("utf-8", "replace"), where)
+    if isinstance(root, GitTree):
+        yield from _kept_of_tree(root, folder, rules)
+    else:
+        yield from _walk(root / folder, "", rules)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -79,34 +92,76 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         place.write_bytes(data)
 
 
-def _walk(folder: Path, under: str, rules: helmignore.Rules) -> Iterator[tuple[str, Path]]:
+def _walk(folder: Path, under: str, rules: helmignore.Rules) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             path = f"{under}/{entry.name}" if under else entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            # Chart.yaml belongs to the chart whatever the rules say: without it, there is none.
-            if path != CHART and (entry.name == ".git" or rules.ignores(path, folder=is_folder)):
+            if _is_left_out(path, rules, is_folder=is_folder):
                 continue
             if is_folder:
                 yield from _walk(Path(entry.path), path, rules)
             else:
-                yield path, Path(entry.path)
+                yield path
 
 
-def _check_size(place: Path, path: str) -> int:
-    size = place.stat().st_size
+def _kept_of_tree(tree: GitTree, folder: str, rules: helmignore.Rules) -> Iterator[str]:
+    known: dict[str, bool] = {"": False}
+
+    def is_out(inside: str) -> bool:
+        if inside not in known:
+            known[inside] = is_out(inside.rpartition("/")[0]) or _is_left_out(inside, rules, is_folder=True)
+        return known[inside]
+
+    for shown in tree.below(folder):
+        path = shown if folder == "." else shown[len(folder) + 1 :]
+        # A submodule is an empty folder.
+        is_file = tree.files[shown].mode != SUBMODULE
+        if is_file and not is_out(path.rpartition("/")[0]) and not _is_left_out(path, rules, is_folder=False):
+            yield path
+
+
+def _is_left_out(path: str, rules: helmignore.Rules, *, is_folder: bool) -> bool:
+    # Chart.yaml belongs to the chart whatever the rules say: without it, there is none.
+    return path != CHART and (posixpath.basename(path) == ".git" or rules.ignores(path, folder=is_folder))
+
+
+def _of_tree(tree: GitTree, path: str) -> bytes | None:
+    for end in (*(at for at, sign in enumerate(path) if sign == "/"), len(path)):
+        entry = tree.files.get(path[:end])
+        if entry is not None and entry.mode == LINK:
+            raise _link(path, tree.contents.get(path[:end], b"").decode("utf-8", "replace") or "another file")
+    entry = tree.files.get(path)
+    if entry is not None and entry.mode != SUBMODULE:
+        if path not in tree.contents:
+            most = f"more than {chart_archive.MOST_FILE_BYTES} bytes, or its chart more than {chart_archive.MOST_BYTES}"
+            raise _too_large(path, most)
+        return tree.contents[path]
+    if entry is not None or tree.below(path):
+        raise Refused(f"{path} is no file", todo="take it out of the chart")
+    return None
+
+
+def _join(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _check_size(size: int, path: str) -> None:
     if size > chart_archive.MOST_FILE_BYTES:
-        raise Refused(
-            f"{path} is larger than Helm reads",
-            seen=f"{size} bytes",
-            todo=f"keep it below {chart_archive.MOST_FILE_BYTES}, or leave it out by .helmignore",
-        )
-    return size
+        raise _too_large(path, f"{size} bytes")
 
 
-def _link(path: str, place: Path) -> Refused:
+def _too_large(path: str, seen: str) -> Refused:
+    return Refused(
+        f"{path} is larger than Helm reads",
+        seen=seen,
+        todo=f"keep it below {chart_archive.MOST_FILE_BYTES}, or leave it out by .helmignore",
+    )
+
+
+def _link(path: str, to: str) -> Refused:
     return Refused(
         f"{path} is a link",
-        seen=f"it leads to {place.readlink()}",
+        seen=f"it leads to {to}",
         todo="put the file itself there, or leave it out by .helmignore",
     )

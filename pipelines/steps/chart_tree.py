@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.model.chart import ERROR, REFUSED, Finding
@@ -13,15 +12,14 @@ from pipelines.plan import chart_lock, chart_rules, charts, yaml_text
 from pipelines.plan.charts import CHART, LOCK, Chart, Edges
 from pipelines.plan.yaml_text import YamlText
 from pipelines.steps import chart_files
-
-_REQUIREMENTS = "requirements.yaml"
+from pipelines.steps.chart_files import Root
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
     """The charts of a folder; those that are broken are among the charts, but have no edges."""
 
-    root: Path
+    root: Root
     charts: Mapping[str, Chart]
     """By folder, relative to the root."""
     edges: Mapping[str, Edges]
@@ -36,7 +34,7 @@ class Tree:
 
 
 def read(
-    root: Path,
+    root: Root,
     files: Sequence[str],
     *,
     own: str,
@@ -88,7 +86,7 @@ def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 
     return Finding(level=level, chart=folder, path=path, line=line, rule=rule, text=text, todo=error.todo)
 
 
-def _chart(root: Path, folder: str, changed: Mapping[str, bytes]) -> Chart:
+def _chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> Chart:
     texts: list[YamlText | None] = []
     for name in (CHART, LOCK):
         path = posixpath.normpath(posixpath.join(folder, name))
@@ -98,7 +96,7 @@ def _chart(root: Path, folder: str, changed: Mapping[str, bytes]) -> Chart:
     text, lock = texts
     if text is None:
         raise Refused(f"{folder}/{CHART} is not there", todo="commit it")
-    old = posixpath.normpath(posixpath.join(folder, _REQUIREMENTS))
+    old = posixpath.normpath(posixpath.join(folder, chart_files.REQUIREMENTS))
     if text.scalar("apiVersion") == "v1" and chart_files.file(root, old) is not None:
         raise ShipwayError(
             f"{old} holds the dependencies, as apiVersion v1 has it",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.errors import ShipwayError
 from pipelines.model.plan import Finding
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import charts, context, environments, git_tree, shipway_yaml
-from pipelines.plan.charts import CHART
+from pipelines.plan import charts, context, environments, git_tree, helmignore, shipway_yaml
+from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.plan.shipway_yaml import Configuration
+from pipelines.steps import chart_files
+from pipelines.steps.chart_files import Root
+from pipelines.tools import chart_archive
 from pipelines.tools.git import Git
 from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Commit, Entry, GitRepository
@@ -35,8 +40,8 @@ class Declared:
     """Of shipway.yaml."""
     charts: tuple[str, ...]
     """Folders of charts."""
-    root: Path
-    """A folder that holds the charts' files."""
+    root: Root
+    """What holds the charts' files."""
     repository: GitRepository = field(repr=False)
     """What was fetched."""
 
@@ -63,7 +68,11 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     ]
     reader.fetch([*read, *in_charts])
     reader.read(read)
-    reader.write(in_charts)
+    root: Root = reader.root
+    if context.conversions(GitTree(files=files, contents=reader.contents), folders):
+        reader.write(in_charts)  # Git itself knows what it makes of them.
+    else:
+        root = reader.charts(folders)
     return Declared(
         commit=commit,
         ref=resolved.ref,
@@ -71,7 +80,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
         configuration=configuration,
         findings=findings,
         charts=folders,
-        root=reader.root,
+        root=root,
         repository=repository,
     )
 
@@ -86,8 +95,11 @@ def _for_images(files: Collection[str], configuration: Configuration) -> list[st
 
 
 def _values_files(folders: Iterable[str], files: Collection[str]) -> list[str]:
-    paths = [posixpath.normpath(posixpath.join(folder, name)) for folder in folders for name in (CHART, "values.yaml")]
-    return [path for path in paths if path in files]
+    return [path for path in _named(folders, (CHART, "values.yaml")) if path in files]
+
+
+def _named(folders: Iterable[str], names: Sequence[str]) -> list[str]:
+    return [posixpath.normpath(posixpath.join(folder, name)) for folder in folders for name in names]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +120,37 @@ class _Reader:
         """Read files, but for those that are too large, and what links among them lead to."""
         while wanted := [path for path in self._known(paths) if path not in self.contents]:
             self.fetch(wanted)
-            entries = [Entry(mode=self.files[path].mode, id=self.files[path].id, path=path) for path in wanted]
-            found = self.repository.contents(entries, most_bytes=_MOST_BYTES)
+            found = self.repository.contents(self._entries(wanted), most_bytes=_MOST_BYTES)
             self.contents.update(found)
             paths = self._targets(found)
+
+    def charts(self, folders: Sequence[str]) -> GitTree:
+        """Return the tree with the files of charts, no more of each chart than Helm would read."""
+        contents = {**self.contents, **self._bytes(_named(folders, (helmignore.NAME,)))}
+        tree = GitTree(files=self.files, contents=contents)
+        wanted: dict[str, list[str]] = {}
+        for folder in folders:
+            wanted[folder] = _named([folder], (CHART, LOCK, chart_files.REQUIREMENTS))
+            with contextlib.suppress(ShipwayError):  # Malformed rules are the chart's fault, and told as that.
+                wanted[folder] += _named([folder], [*chart_files.kept(tree, folder)])
+        sizes = self.repository.sizes(self._entries(path for paths in wanted.values() for path in paths))
+        chosen: list[str] = []
+        for paths in wanted.values():
+            left = chart_archive.MOST_BYTES
+            for path in self._known(path for path in paths if path in self.files):
+                size = sizes[self.files[path].id]
+                if size <= min(left, chart_archive.MOST_FILE_BYTES):
+                    left -= size
+                    chosen.append(path)
+        contents |= self._bytes(path for path in chosen if path not in contents)
+        return tree
+
+    def _bytes(self, paths: Iterable[str]) -> dict[str, bytes]:
+        return self.repository.contents(self._entries(paths), most_bytes=chart_archive.MOST_FILE_BYTES)
+
+    def _entries(self, paths: Iterable[str]) -> list[Entry]:
+        known = self._known(path for path in paths if path in self.files)
+        return [Entry(mode=self.files[path].mode, id=self.files[path].id, path=path) for path in known]
 
     def write(self, paths: Iterable[str]) -> None:
         """Write files into the folder, and what links among them lead to."""

@@ -120,7 +120,7 @@ class GitRepository:
         """
         wanted = list(entries)
         if most_bytes:
-            sizes = self._sizes(wanted)
+            sizes = self.sizes(wanted)
             wanted = [entry for entry in wanted if sizes[entry.id] <= most_bytes]
         file = self.path / "shipway-contents"
         text = "".join(f"{entry.id}\n" for entry in wanted)
@@ -138,7 +138,7 @@ class GitRepository:
             start = end + 1 + int(words[2]) + 1
         return found
 
-    def _sizes(self, entries: Iterable[Entry]) -> dict[str, int]:
+    def sizes(self, entries: Iterable[Entry]) -> dict[str, int]:
         """Return the size of each file by its id; raises ShipwayError for one that is not there."""
         text = "".join(f"{entry.id}\n" for entry in entries)
         done = self.call("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=text)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.steps import declared_tree
+from pipelines.steps import chart_files, declared_tree
+from pipelines.steps.chart_files import Root
+from pipelines.steps.check_out import check_out
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
@@ -54,9 +57,67 @@ def check(found: Declared, shop: Repository) -> None:
     assert set(found.tree.files) == set(shop.git("ls-files").splitlines())
     assert found.tree.files["web/large"].id == shop.git("rev-parse", "HEAD:web/large")
     assert found.tree.read("api/Dockerfile") == b"FROM web\n"
-    assert (found.root / "charts/site/icon.png").read_bytes() == b"\x89PNG\xff"
+    assert chart_files.file(found.root, "charts/site/icon.png") == b"\x89PNG\xff"
     assert found.charts == ("charts/site",)
     assert found.configuration.ignore == ("old",)
+
+
+def packed(root: Root, folder: str) -> dict[str, bytes] | str:
+    """Return the files that a chart is packed from, or what is wrong with it."""
+    try:
+        return chart_files.chart(root, folder, {})
+    except ShipwayError as error:
+        return error.what
+
+
+@pytest.mark.parametrize("attributes", ["*.png binary\n", "*.txt eol=crlf\n"])
+def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None:
+    """Read from Git's objects, or by a checkout where Git would write them otherwise: the archives of a release are the same."""
+    repository = Repository(tmp_path / "repository")
+    rules = {
+        "ignoring": "docs/\n*.md\n[a-c]?.txt\n",
+        "malformed": "a/**/b\n",
+        "hidden": "link\nlarge\n",
+        "turned": "!*.txt\n",
+    }
+    folders = ("plain", "linked", "large", "nested", "submodule", *rules)
+    for name in folders:
+        repository.write(f"x/{name}/Chart.yaml", f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n")
+        for path in ("values.yaml", "templates/a.yaml", "b.txt", "b/c.txt", "bx.txt", "docs/y", "README.md", "b/d.md"):
+            repository.write(f"x/{name}/{path}", f"{path}\n")
+        repository.write(f"x/{name}/templates/.hidden", "1\n")
+    for name, text in rules.items():
+        repository.write(f"x/{name}/.helmignore", text)
+    repository.link("x/linked/link", "../plain/b.txt").link("x/hidden/link", "/etc/passwd")
+    for name in ("large", "hidden"):
+        repository.write(f"x/{name}/large", b"x" * (6 << 20))
+    repository.write("x/nested/charts/sub/Chart.yaml", "name: sub\n").write(".gitattributes", attributes)
+    repository.git("add", "--all")
+    repository.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},x/submodule/vendor")
+    repository.git("commit", "-q", "-m", "Charts")
+    found = read(str(repository.path), tmp_path / "work")
+    url = RepositoryUrl(str(repository.path))
+    with Git(GitCredentials.read(tmp_path / "none")) as git:
+        head = git.resolve(url, Revision("main"))
+        check_out(git, url, head, tmp_path / "source", submodules=False, lfs=False)
+    assert isinstance(found.root, Path) == ("crlf" in attributes)
+    outcomes = {name: packed(found.root, f"x/{name}") for name in folders}
+    assert outcomes == {name: packed(tmp_path / "source", f"x/{name}") for name in folders}
+    assert {name: told for name, told in outcomes.items() if isinstance(told, str)} == {
+        "linked": "x/linked/link is a link",
+        "large": "x/large/large is larger than Helm reads",
+        "malformed": "x/malformed/.helmignore:1: not a rule that Helm reads",
+    }
+    for path in ("x/plain", "x/plain/none", "x/none", "x/linked/link/none", "x/plain/b.txt/none"):
+        assert state(found.root, path) == state(tmp_path / "source", path), path
+
+
+def state(root: Root, path: str) -> bytes | str | None:
+    """Return the content of one file, or what is wrong with it."""
+    try:
+        return chart_files.file(root, path)
+    except ShipwayError as error:
+        return str(error)
 
 
 def test_a_folder_of_this_machine(tmp_path: Path, shop: Repository) -> None:
