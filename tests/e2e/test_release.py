@@ -48,7 +48,7 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
     }
     assert images.tags("app") == before
 
-    push = {"source": "github", "repo_id": 7, "repo": repo, "ref": "refs/heads/main", "before": "1" * 40}
+    push = {"source": "github", "repo_id": 7, "repo": repo, "ref": "refs/heads/main", "before": "1" * 40, "pushed": ""}
     third = ended(installation, installation.start("release", event=event(push, head=head(made))))
     assert third.phase == "Succeeded", installation.story(third)
     assert {result for result, _ in results(third).values()} == {"published"}
@@ -100,7 +100,9 @@ def test_a_stranger_s_pull_request_is_checked_and_publishes_nothing(installation
     assert not any(images.client.tags(images.reference(name)) for name in ("base", "app", "child"))
     assert_no_token(installation, run)
     secrets = {secret for pod in installation.pods(run.name) for secret in mounted(pod)}
-    assert secrets <= {"shipway-git", "shipway-check-pull", "shipway-supersede", "shipway-forge"}, secrets
+    read = {"shipway-git", "shipway-check-pull", "shipway-forge"}
+    accounts = {"shipway-supersede", "shipway-report"}
+    assert secrets <= read | accounts, secrets
     building = [pod for pod in installation.pods(run.name) if "try-images" in pod["metadata"]["name"]]
     assert building
     assert all(mounted(pod, "main") == set() for pod in building)
