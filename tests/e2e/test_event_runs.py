@@ -85,11 +85,15 @@ def test_the_newest_run_wins(shop: Shop) -> None:
     shop.git.held.clear()
     shop.git.hold = threading.Event()
     assert shop.git.held.wait(PATIENCE_SECONDS)
+    # However long the newest one takes to come so far, this one has not ended by then.
+    suspend(shop, running, on=True)
+    hold, shop.git.hold = shop.git.hold, None
+    hold.set()
     second = shop.repository.write("page/page", "second").commit()
     pending = pretend_pending(shop, running)
     newest = shop.tell("refs/heads/main", second)
-    hold, shop.git.hold = shop.git.hold, None
-    hold.set()
+    shop.until(lambda: BY_ANNOTATION in notes(shop.installation.look(running)))
+    suspend(shop, running, on=False)
     ended = shop.ended(newest)
     assert ended.phase == "Succeeded", shop.installation.story(ended)
     other = shop.ended(running)
@@ -100,6 +104,12 @@ def test_the_newest_run_wins(shop: Shop) -> None:
     kubectl(shop.installation.namespace, "delete", "workflow", pending, "--wait=false")
     assert BY_ANNOTATION not in notes(shop.ended(beside))
     assert shop.digest("main") == shop.digest(f"git-{second}") != ""
+
+
+def suspend(shop: Shop, run: str, *, on: bool) -> None:
+    """Let a run start nothing more, or go on."""
+    patch = json.dumps({"spec": {"suspend": on}})
+    kubectl(shop.installation.namespace, "patch", "workflow", run, "--type=merge", "-p", patch)
 
 
 def root(run: Run) -> Mapping[str, Any]:
@@ -120,6 +130,7 @@ def pretend_pending(shop: Shop, like: str) -> str:
         "spec": {**run["spec"], "nodeSelector": {"kubernetes.io/hostname": "nowhere"}},
     }
     made["spec"].pop("shutdown", None)
+    made["spec"].pop("suspend", None)
     kubectl(shop.installation.namespace, "create", "-f", "-", given=made)
     return name
 
