@@ -63,7 +63,8 @@ def find(url: RepositoryUrl, revision: Revision, refs: Refs) -> Resolved | None:
     """Return what a revision names among refs, None where there is nothing; raises Misuse where a tag and a branch share the name."""
     names = (revision, f"refs/tags/{revision}", f"refs/heads/{revision}")
     found = [name for name in names if name in refs.commits]
-    found = found or [name for name in (f"refs/{revision}",) if name in refs.commits]
+    if not found and f"refs/{revision}" in refs.commits:
+        found = [f"refs/{revision}"]
     if len(found) > 1:
         raise Misuse(
             f"{revision} names more than one thing in {url}",
