@@ -12,7 +12,7 @@ import urllib3
 from pipelines.cli.main import main
 from tests import git_server
 from tests.deployments import NONE, World, world
-from tests.forge_server import TOKEN, forge_server
+from tests.forge_server import TOKEN, ForgeServer, forge_server
 from tests.registry_process import registry
 
 
@@ -167,14 +167,7 @@ def test_rollback_takes_what_was_healthy_and_is_still_there(
         shop.run()
         states.append((dev(shop), shop.shop.head(), shop.digest()))
     with forge_server("gitea") as forge:
-        forge.repository = "team/shop"
-        (tmp_path / "secrets" / "shipway-forge").mkdir(parents=True)
-        (tmp_path / "secrets" / "shipway-forge" / "git.example.org.token").write_text(TOKEN)
-        settings = tmp_path / "settings.yaml"
-        settings.write_text(
-            settings.read_text().replace("plain-http: ", f"plain-http: {forge.address},")
-            + f"forges: git.example.org=gitea+{forge.base}\n"
-        )
+        let_in(tmp_path, forge)
         told = {states[0][1]: "success", states[1][1]: "success", states[2][1]: "failure"}
         for commit, state in told.items():
             forge.statuses.append(
@@ -204,14 +197,7 @@ def test_rollback_asks_for_the_chart_s_commit_too(shop: World, tmp_path: Path) -
     )
     shop.environments.commit({"dev/web/values.yaml": "replicas: 1\n"})
     with forge_server("gitea") as forge:
-        forge.repository = "team/shop"
-        (tmp_path / "secrets" / "shipway-forge").mkdir(parents=True)
-        (tmp_path / "secrets" / "shipway-forge" / "git.example.org.token").write_text(TOKEN)
-        settings = tmp_path / "settings.yaml"
-        settings.write_text(
-            settings.read_text().replace("plain-http: ", f"plain-http: {forge.address},")
-            + f"forges: git.example.org=gitea+{forge.base}\n"
-        )
+        let_in(tmp_path, forge)
         versions = []
         for page, state in (("2", "success"), ("3", "failure"), ("4", "failure")):
             shop.shop.commit({"page": page})
@@ -245,3 +231,16 @@ def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixtur
     shop.build()
     assert shipway(shop, "release", str(shop.shop.bare), "--revision", "main", "--quiet", *state) == 0
     assert f"deployment to dev: commit {shop.environments.head()}\n  {shop.web}: " in capsys.readouterr().out
+
+
+def let_in(folder: Path, forge: ForgeServer) -> None:
+    """Let the commands reach the forge of the shop's repository, with a login."""
+    forge.repository = "team/shop"
+    logins = folder / "secrets" / "shipway-forge"
+    logins.mkdir(parents=True)
+    (logins / "git.example.org.token").write_text(TOKEN)
+    settings = folder / "settings.yaml"
+    settings.write_text(
+        settings.read_text().replace("plain-http: ", f"plain-http: {forge.address},")
+        + f"forges: git.example.org=gitea+{forge.base}\n"
+    )
