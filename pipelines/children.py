@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pipelines import process
 
@@ -42,7 +43,7 @@ class Keeper:
         """Start it; `grace_seconds` lie between its SIGTERM and its SIGKILL."""
         program = Path(__file__).with_name("keeper.py")
         argv: list[str | Path] = [sys.executable, "-I", "-S", program, f"{grace_seconds:g}"]
-        self._process = process.start(argv, cwd=Path("/"), feed=True)
+        self._process = process.start(argv, cwd=Path("/"), stdin=process.PIPE)
         self._lock = threading.Lock()
 
     def add(self, group: int) -> None:
@@ -69,14 +70,76 @@ class Keeper:
             self._process.stdin.flush()
 
 
+class Program(Protocol):
+    """A process in a session of its own, as something started it."""
+
+    pid: int
+    output: int
+    """Descriptor of the pipe that both its outputs go into."""
+
+    def until_ended(self) -> int:
+        """Wait until it has ended, which leaves it its number, and return its exit code, a signal's number below zero."""
+
+    def reap(self) -> int:
+        """Wait until it has ended, give its number away, and return its exit code."""
+
+    def close(self) -> None:
+        """Close the pipe."""
+
+
+class Start(Protocol):
+    """How programs are started; raises Misconfigured when one cannot be."""
+
+    def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
+        """Start one."""
+
+
+class Started:
+    """A program that this process started itself."""
+
+    def __init__(self, running: process.Running) -> None:
+        """Take over a process whose output is a pipe."""
+        assert running.stdout is not None
+        self._running = running
+        self.pid = running.pid
+        self.output = running.stdout.fileno()
+
+    def until_ended(self) -> int:
+        """Wait until it has ended and return its exit code; its number stays its own."""
+        try:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            ended = None
+        if ended is None:
+            return self._running.wait()
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    def reap(self) -> int:
+        """Wait until it has ended and return its exit code."""
+        return self._running.wait()
+
+    def close(self) -> None:
+        """Close the pipe."""
+        assert self._running.stdout is not None
+        self._running.stdout.close()
+
+
+def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
+    """Start a program; raises Misconfigured when it cannot be started."""
+    return Started(process.start(argv, cwd=cwd, env=env))
+
+
 class Child:
     """A running process and everything it started."""
 
-    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], keeper: Keeper) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], keeper: Keeper, start: Start = start
+    ) -> None:
         """Start it; raises Misconfigured when the program cannot be started."""
-        self._process = process.start(argv, cwd=cwd, env=env)
+        self._program = start(argv, cwd=cwd, env=env)
+        self._code: int | None = None
         self._keeper = keeper
-        keeper.add(self._process.pid)
+        keeper.add(self._program.pid)
         self._events, self._wake = os.pipe()
         self._lock = threading.Lock()
 
@@ -94,14 +157,14 @@ class Child:
             timed_out, stopped = self._follow(output, timeout_seconds, grace_seconds)
         finally:
             self._close()
-        code = self._process.returncode
+        assert self._code is not None
+        code = self._code
         return Ended(code=code if code >= 0 else 128 - code, timed_out=timed_out, stopped=stopped)
 
     def _follow(
         self, output: Callable[[bytes], None], timeout_seconds: float | None, grace_seconds: float
     ) -> tuple[bool, bool]:
-        assert self._process.stdout is not None
-        out = self._process.stdout.fileno()
+        out = self._program.output
         os.set_blocking(out, False)
         poll = select.poll()
         poll.register(out, select.POLLIN)
@@ -119,7 +182,7 @@ class Child:
                     events = os.read(self._events, _CHUNK)
                     if _ENDED in events:
                         self._signal(signal.SIGKILL)
-                        self._process.wait()
+                        self._reap()
                         _pass_on(out, output, chunks=_REST)
                         return timed_out, stopped
                     stopped = True
@@ -135,8 +198,7 @@ class Child:
 
     def _await(self) -> None:
         # Not reaped yet: until the group is killed, nobody else may get its number.
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self._program.until_ended()
         self._notify(_ENDED)
 
     def _notify(self, event: bytes) -> None:
@@ -146,19 +208,21 @@ class Child:
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+            os.killpg(self._program.pid, number)
+
+    def _reap(self) -> None:
+        self._code = self._program.reap()
 
     def _close(self) -> None:
-        if self._process.returncode is None:
+        if self._code is None:
             self._signal(signal.SIGKILL)
-            self._process.wait()
-        self._keeper.remove(self._process.pid)
+            self._reap()
+        self._keeper.remove(self._program.pid)
         with self._lock:
             os.close(self._wake)
             os.close(self._events)
             self._wake = -1
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._program.close()
 
 
 def _pass_on(descriptor: int, output: Callable[[bytes], None], *, chunks: int) -> bool:

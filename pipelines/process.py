@@ -26,6 +26,7 @@ from typing import IO, TypeAlias
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 
 TAIL_LINES = 40
+PIPE = subprocess.PIPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +70,11 @@ def run(
     if echo:
         sys.stderr.write(f"$ {shlex.join(words)}\n")
         sys.stderr.flush()
+    starting, call = _ending_with_parent(words, env)
     output = into.open("wb") if into else None
     try:
         child = subprocess.Popen(
-            words,
+            starting,
             cwd=cwd,
             env=None if env is None else dict(env),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -82,7 +84,7 @@ def run(
             errors="replace",
             umask=umask,
             start_new_session=True,
-            preexec_fn=_ending_with_parent(),  # noqa: PLW1509 - one system call, on a function looked up before the fork
+            preexec_fn=call,  # noqa: PLW1509 - one system call, on a function looked up before the fork
         )
     except FileNotFoundError as error:
         raise Misconfigured(
@@ -131,11 +133,15 @@ Running: TypeAlias = "subprocess.Popen[bytes]"
 
 
 def start(
-    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None, feed: bool = False
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Running:
     """Start a command in a session of its own, both outputs in one pipe, and return it at once.
 
-    With `feed` its standard input is a pipe too. Raises Misconfigured when the program cannot be started.
+    `stdin` is a descriptor, or PIPE. Raises Misconfigured when the program cannot be started.
     """
     words = tuple(str(word) for word in argv)
     try:
@@ -143,7 +149,7 @@ def start(
             words,
             cwd=cwd,
             env=None if env is None else dict(env),
-            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -186,9 +192,23 @@ def background(
         yield lambda: child.poll() is None
 
 
+def _ending_with_parent(
+    words: tuple[str, ...], env: Mapping[str, str] | None
+) -> tuple[tuple[str, ...], Callable[[], None] | None]:
+    """Return a command, and what its process calls first, so that it is killed when this process is, even by kill -9.
+
+    setpriv asks for that without a call between fork and exec, which lets Python fork without copying its page tables: 3 instead
+    of 7 ms a command. Without it a call does the same, and where no system call does it, nothing is asked for.
+    """
+    path = (os.environ if env is None else env).get("PATH", os.defpath)
+    program, setpriv = shutil.which(words[0], path=path), shutil.which("setpriv")
+    if setpriv and program and Path(program).is_absolute():
+        return (setpriv, "--pdeathsig", "KILL", "--", program, *words[1:]), None
+    return words, _death_signal()
+
+
 @functools.cache
-def _ending_with_parent() -> Callable[[], None] | None:
-    """Return what a child calls so that it is killed when its parent is, even by kill -9; None where no system call does it."""
+def _death_signal() -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -10,7 +11,7 @@ import sys
 import textwrap
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import yaml
 
 import pipelines
 from pipelines.cli import failures
+from pipelines.fork_server import ForkServer
 from pipelines.local import documents, engine
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import PlainReporter, Reporter
+from pipelines.steps import signature
 
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 CONFIG_MAP = "shipway"
@@ -45,17 +48,54 @@ def run(
     if workflow is not None:
         files.append(folder / "definition" / "workflow.yaml")
         files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
-    return engine.run(
-        documents.load(files),
-        template,
-        arguments,
-        config_maps={CONFIG_MAP: {key: value for key, value in settings.items() if key != "secrets"}},
-        secrets=Path(settings["secrets"]),
-        folder=folder / "run",
-        jobs=given.jobs or os.cpu_count() or 1,
-        reporter=reporter(quiet=given.quiet),
-        name=name,
-    )
+    program = Path(sys.executable).with_name("shipway")
+    with contextlib.closing(ForkServer(program, "pipelines.cli.main:main", _needed)) as server:
+        loaded = documents.load(files)
+        server.load(["pipelines.cli.step", *_modules(loaded, template)])
+        return engine.run(
+            loaded,
+            template,
+            arguments,
+            config_maps={CONFIG_MAP: {key: value for key, value in settings.items() if key != "secrets"}},
+            secrets=Path(settings["secrets"]),
+            folder=folder / "run",
+            jobs=given.jobs or os.cpu_count() or 1,
+            reporter=reporter(quiet=given.quiet),
+            name=name,
+            start=server.start,
+        )
+
+
+def _needed(words: Sequence[str]) -> str:
+    """Return the module that a command loads, where it is a step."""
+    match words:
+        case ["step", step, *_] if step in signature.STEPS:
+            return signature.STEPS[step].partition(":")[0]
+    return ""
+
+
+def _modules(loaded: documents.Documents, template: str) -> list[str]:
+    """Return where the steps are that a template's containers call; where it has none, those that it refers to."""
+    found: dict[str, None] = {}
+    names = [template]
+
+    def read(value: object) -> None:
+        match value:
+            case {"command": ["shipway"], "args": list(words)}:
+                found[_needed(words)] = None
+            case {"templateRef": {"name": str(name)}} if name not in names:
+                names.append(name)
+            case dict():
+                for part in value.values():
+                    read(part)
+            case list():
+                for part in value:
+                    read(part)
+
+    for name in names:
+        if not found and name in loaded.by_name:
+            read(loaded.by_name[name].value)
+    return list(found)
 
 
 def on_cluster(

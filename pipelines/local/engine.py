@@ -15,7 +15,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.children import Keeper
+from pipelines import children
+from pipelines.children import Keeper, Start
 from pipelines.errors import Refused
 from pipelines.local import plan as plans
 from pipelines.local.definition import TemplateName
@@ -51,10 +52,12 @@ def run(
     name: str = "",
     keep: bool = False,
     grace_seconds: float = GRACE_SECONDS,
+    start: Start = children.start,
 ) -> Outcome:
     """Run a workflow to its end and return its outcome, which says whether it succeeded.
 
-    `folder` is new and receives the logs; with `keep` also the pods' folders. `jobs` pods run at the same time.
+    `folder` is new and receives the logs; with `keep` also the pods' folders. `jobs` pods run at the same time;
+    `start` starts what their containers run.
     A KeyboardInterrupt stops the run and lets the exit handler run; a second one ends that too.
     Raises Misuse, Refused or Misconfigured before anything has started.
     """
@@ -73,6 +76,7 @@ def run(
             name=name or f"{template_name}-{randomness.token_hex(3)}",
             keep=keep,
             grace_seconds=grace_seconds,
+            start=start,
         )
         return engine.run()
     finally:
@@ -94,11 +98,13 @@ class _Engine:
         name: str,
         keep: bool,
         grace_seconds: float,
+        start: Start,
     ) -> None:
         self.plan = plan
         self.name = name
         self.reporter = reporter
         self.keeper = keeper
+        self.start = start
         self.grace_seconds = grace_seconds
         # At most `parallelism` pods of a workflow are active at a time, in Argo as well.
         slots = min(filter(None, (jobs, plan.workflow.parallelism)))
@@ -186,6 +192,7 @@ class _Engine:
     def _execute(self, name: TemplateName, stage: Stage, names: Mapping[str, str], node_name: str) -> Node:
         setting = Setting(
             keeper=self.keeper,
+            start=self.start,
             stage=stage,
             reporter=self.reporter,
             environment=_environment(),

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from pipelines.children import Child, Ended, Keeper
+from pipelines.children import Child, Ended, Keeper, Start
 from pipelines.errors import Misconfigured
 from pipelines.local.definition import Container, OutputParameter, Pod
 from pipelines.local.nodes import Node, Phase
@@ -34,6 +34,7 @@ class Setting:
     """What every pod of a run shares."""
 
     keeper: Keeper
+    start: Start
     stage: Stage
     reporter: Reporter
     environment: Mapping[str, str]
@@ -123,7 +124,8 @@ class PodRun:
         node.log = self.nodes.log(node)
         with node.log.open("wb") as log:
             lines = _Lines(log, lambda text: self.setting.reporter.line(node, text))
-            child = Child(argv, cwd=self.folder.working_folder(container), env=environment, keeper=self.setting.keeper)
+            folder, shared = self.folder.working_folder(container), self.setting
+            child = Child(argv, cwd=folder, env=environment, keeper=shared.keeper, start=shared.start)
             with self.setting.stage.running(child):
                 with self.lock:
                     self.children.add(child)

@@ -223,6 +223,8 @@ class Planned:
     unknown: int
     plan: str
     """All of it, as JSON, for people."""
+    settled: str
+    """The same, packed, where nothing is to be done and it is short enough for an argument; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

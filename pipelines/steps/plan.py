@@ -10,13 +10,13 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.model import platform as platforms
-from pipelines.model.plan import RELEASE, Planned, RetagJob
+from pipelines.model.plan import RELEASE, Plan, Planned, RetagJob
 from pipelines.model.plan import TAG as RETAG
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lots
 from pipelines.plan.key import Salt
 from pipelines.plan.node import MOST_WAVES, Target
-from pipelines.steps import builders, planning, registries
+from pipelines.steps import builders, packed, planning, registries, signature
 from pipelines.steps.arguments import (
     CaFile,
     ChartHosts,
@@ -51,6 +51,9 @@ def plan(
         tuple[str, ...], Arg('images to build again, as a JSON list of names or folders, or ["*"]')
     ] = (),
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
+    settled: Annotated[
+        str, Arg("what a plan found that found nothing to do, which is then not looked for again; empty: look")
+    ] = "",
     now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
@@ -72,6 +75,8 @@ def plan(
     Example:
         shipway step plan --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/plan
     """
+    if settled:
+        return _planned(signature.typed(Plan, json.loads(packed.unpack(settled))), builder_version, now)
     url, wanted, planning_age = RepositoryUrl(repo), Revision(revision), planning.age(max_age)
     if not registry:
         raise Misconfigured("no registry to compare with", seen="the setting `registry` is empty", todo="set it")
@@ -108,6 +113,10 @@ def plan(
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
     for finding in found.findings:
         _say(str(finding))
+    return _planned(found, target.builder_version, now)
+
+
+def _planned(found: Plan, builder_version: str, now: int) -> Planned:
     retags = tuple(
         RetagJob(
             name=item.name,
@@ -121,6 +130,8 @@ def plan(
     )
     waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
     in_lots = [*lots.lots(found.waves), *[()] * lots.MOST_LOTS]
+    text = json.dumps(found, default=vars, separators=(",", ":"))
+    is_settled = not (found.to_do or found.blocked or found.unknown)
     return Planned(
         commit=found.commit,
         ref=found.ref,
@@ -135,7 +146,7 @@ def plan(
         wave_8=waves[7],
         builds=tuple(job.name for wave in found.waves for job in wave),
         releases=tuple(chart.name for chart in found.charts if chart.action == RELEASE),
-        builder_version=target.builder_version,
+        builder_version=builder_version,
         lots=sum(map(bool, in_lots)),
         lot_1=in_lots[0],
         lot_2=in_lots[1],
@@ -148,7 +159,8 @@ def plan(
         to_do=found.to_do,
         blocked=found.blocked,
         unknown=found.unknown,
-        plan=json.dumps(found, default=vars, separators=(",", ":")),
+        plan=text,
+        settled=packed.pack(text) if is_settled else "",
     )
 
 

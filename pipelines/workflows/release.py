@@ -31,7 +31,7 @@ AGAIN = StepContainer(
     step="plan",
     name="again",
     size=_PLANNER,
-    inputs=("repo", "revision", "ref", "rebuild", "max-age", "now"),
+    inputs=("repo", "revision", "ref", "rebuild", "max-age", "now", "settled", "builder-version"),
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
 )
@@ -83,7 +83,7 @@ def _pods() -> list[ContainerSet]:
             (PLAN,),
             results=(
                 *("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
-                *("builds", "releases"),
+                *("builds", "releases", "settled", "builder-version"),
             ),
             deadline_seconds=_PLANNING_SECONDS,
             workspace="10Gi",
@@ -144,8 +144,9 @@ def _release() -> DAG:
 def _work() -> DAG:
     """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
     found = outputs("plan", "commit", "ref", "now", "charts", "untagged", "builds", "releases", "deploys", *_WAVES)
+    settled = outputs("plan", "settled", "builder-version")
     commit = {"revision": found["commit"], "ref": found["ref"]}
-    again = {**inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"]}
+    again = {**inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"], **settled}
     tasks: list[Task | m.DAGTask] = [
         Task(name="plan", template="plan", arguments=arguments(inputs("repo", "revision", "ref", "rebuild", "max-age")))
     ]

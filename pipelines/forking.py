@@ -1,0 +1,167 @@
+"""Forks one command of this package after another, out of a process that has loaded their modules already.
+
+It runs as a program of its own, `python -m pipelines.forking MODULE:FUNCTION`; pipelines.fork_server starts it and speaks to it over
+the socket that is its standard input. A message is its length in four bytes, and that many bytes of JSON:
+
+    {"modules": [NAME, …]}                      load these when there is nothing else to do
+    {"module": NAME, "argv": […], "cwd": PATH, "env": {…}}
+                                                load that and fork; with it come two descriptors, for the command's output and its status
+
+What a status socket says is a line each: `+PID` from the command, in a session of its own by then, and `=CODE` from here once it has
+ended, a signal's number below zero. The command stays a zombie, its number its own, until the other end of the socket is closed.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+LENGTH_BYTES = 4
+
+
+@dataclass
+class Forking:
+    """The server; it has no threads, or a fork would leave their locks behind."""
+
+    requests: socket.socket
+    modules: deque[str] = field(default_factory=deque)
+    statuses: dict[int, socket.socket] = field(default_factory=dict)
+    """Of commands that were forked and not reaped, by process id."""
+    told: set[int] = field(default_factory=set)
+
+    def serve(self) -> list[str] | None:
+        """Fork what is asked for until nobody can ask; in the forked process, return the words of its command."""
+        awake, waker = socket.socketpair()
+        waker.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        while True:
+            sources = [self.requests, awake, *self.statuses.values()]
+            ready, _, _ = select.select(sources, [], [], 0 if self.modules else None)
+            if not ready:
+                _load(self.modules.popleft())
+            if awake in ready:
+                awake.recv(4096)
+                self._tell()
+            for closed in [pid for pid, status in self.statuses.items() if status in ready]:
+                self._reap(closed)
+            if self.requests not in ready:
+                continue
+            message, descriptors = _receive(self.requests)
+            if message is None:
+                return None
+            if not descriptors:
+                self.modules.extend(message["modules"])
+                continue
+            if message["module"]:
+                _load(message["module"])
+            output, status = descriptors[0], socket.socket(fileno=descriptors[1])
+            pid = _fork()
+            if pid != 0:
+                os.close(output)
+                if pid is None:
+                    # That it closes without a word says that nothing was started.
+                    status.close()
+                else:
+                    self.statuses[pid] = status
+                continue
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for inherited in (self.requests, awake, waker, *self.statuses.values()):
+                inherited.close()
+            _become(message, output, status)
+            return list(message["argv"])
+
+    def _tell(self) -> None:
+        for pid in self.statuses.keys() - self.told:
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                self.told.add(pid)
+                code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+                with contextlib.suppress(BrokenPipeError):
+                    self.statuses[pid].sendall(b"=%d\n" % code)
+
+    def _reap(self, pid: int) -> None:
+        self.statuses.pop(pid).close()
+        self.told.discard(pid)
+        os.waitpid(pid, 0)
+
+
+def _fork() -> int | None:
+    gc.freeze()  # What is loaded stays: collections in the forked process need not go through it.
+    try:
+        return os.fork()
+    except OSError:
+        return None
+
+
+def _load(module: str) -> None:
+    # Whatever is wrong with a module, the command that needs it meets it by itself.
+    with contextlib.suppress(Exception):
+        importlib.import_module(module)
+
+
+def _become(message: dict[str, Any], output: int, status: socket.socket) -> None:
+    """Make the forked process what a new one would be."""
+    os.setsid()
+    status.sendall(b"+%d\n" % os.getpid())
+    status.close()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.chdir(message["cwd"])
+    os.environ.clear()
+    os.environ.update(message["env"])
+    sys.argv = list(message["argv"])
+
+
+def _receive(requests: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Return the next message and the descriptors that came with it; None when there is nobody left to send one."""
+    descriptors = array.array("i")
+    data, ancillary, _, _ = requests.recvmsg(LENGTH_BYTES, socket.CMSG_LEN(2 * descriptors.itemsize))
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    if (rest := _read(requests, LENGTH_BYTES - len(data))) is None or not data:
+        return None, []
+    body = _read(requests, int.from_bytes(data + rest, "big"))
+    return (None, []) if body is None else (json.loads(body), list(descriptors))
+
+
+def _read(requests: socket.socket, size: int) -> bytes | None:
+    data = b""
+    while len(data) < size:
+        chunk = requests.recv(size - len(data))
+        if not chunk:
+            return None
+        data += chunk
+    return data
+
+
+def _main() -> None:
+    requests = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    module, _, function = sys.argv[1].partition(":")
+    _load(module)
+    words = Forking(requests).serve()
+    if words is not None:
+        sys.exit(getattr(importlib.import_module(module), function)(words[1:]))
+
+
+if __name__ == "__main__":
+    _main()
