@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hera.workflows import DAG, Parameter
+from hera.workflows import DAG, Parameter, Task
 from hera.workflows import models as m
 
+NOTHING = "nothing"
+"""A template that succeeds without a pod; whoever uses `either_way` has one of that name."""
 ENDS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
 
 
@@ -17,6 +19,12 @@ class Unhurried(DAG):
         found: m.Template = super()._build_template()
         found.fail_fast = None
         return found
+
+
+def either_way(name: str, task: Task, inputs: Sequence[Parameter] = ()) -> DAG:
+    """Return a DAG that succeeds whatever becomes of its task: a DAG is what its leaves are, and its leaf succeeds."""
+    depends = f"{task.name}.Succeeded || {task.name}.Failed || {task.name}.Errored"
+    return DAG(name=name, inputs=list(inputs), tasks=[task, Task(name="either-way", template=NOTHING, depends=depends)])
 
 
 def ended(*tasks: str) -> str:

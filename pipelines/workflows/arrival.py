@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hera.workflows import ContainerSet, Parameter, Task
+from hera.workflows import DAG, ContainerSet, Parameter, Task
 
+from pipelines.templates.dag import arguments, either_way, inputs
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, SUPERSEDE
 
@@ -30,10 +31,17 @@ STOP = StepContainer(
 RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "number", "mutex", "group", "max-age")
 
 
-def pods() -> list[ContainerSet]:
-    """Return the templates `decode`, whose outputs are RESULTS, and `supersede`."""
+NEWEST = "newest"
+"""The template that lets the newest run of a branch win. That saves work and decides nothing: where it fails, the run goes on."""
+
+
+def templates() -> list[ContainerSet | DAG]:
+    """Return the templates `decode`, whose outputs are RESULTS, and NEWEST, with the pod that it starts."""
+    given = inputs("run", "group")
+    stop = Task(name="supersede", template="supersede", arguments=arguments(given))
     return [
         pod("decode", (DECODE, LOCATE), results=RESULTS, deadline_seconds=900, workspace="1Gi"),
+        either_way(NEWEST, stop, inputs=[Parameter(name=name) for name in given]),
         pod(
             "supersede",
             (STOP,),
@@ -45,26 +53,20 @@ def pods() -> list[ContainerSet]:
     ]
 
 
-def tasks(arguments: Mapping[str, str]) -> list[Task]:
-    """Return the tasks `decode` and `supersede`; the second is for runs that events started.
+def tasks(given: Mapping[str, str]) -> list[Task]:
+    """Return the tasks `decode` and `supersede`; the second is for runs that events started, and nobody waits for it.
 
     A person's run neither stops others nor is stopped. The night's waits for its turn, and a newer push stops it.
     """
     told = "{{tasks.decode.outputs.parameters.%s}}"
     lane, kind = told % "lane", told % "kind"
-    given = {"run": "{{workflow.name}}", "group": told % "group"}
     return [
-        Task(name="decode", template="decode", arguments=[Parameter(name=n, value=v) for n, v in arguments.items()]),
+        Task(name="decode", template="decode", arguments=arguments(given)),
         Task(
             name="supersede",
-            template="supersede",
+            template=NEWEST,
             depends="decode.Succeeded",
             when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
-            arguments=[Parameter(name=name, value=value) for name, value in given.items()],
+            arguments=arguments({"run": "{{workflow.name}}", "group": told % "group"}),
         ),
     ]
-
-
-_ENDS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
-ARRIVED = f"decode.Succeeded && ({' || '.join(f'supersede.{end}' for end in _ENDS)})"
-"""Newest-run-wins saves work and decides nothing: where it fails, the run goes on."""

@@ -67,7 +67,7 @@ _ITEM = {
 def release() -> WorkflowTemplate:
     """Return the WorkflowTemplate: an event or a repository in, and the verdict's line out."""
     return workflow_template(
-        [_release(), _work(), *_pods(), *reporting.templates()],
+        [_release(), _work(), *arrival.templates(), *_pods(), *reporting.templates()],
         title="Builds and releases whatever a commit declares and the registry lacks",
         arguments=_given(value=True),
         deadline_seconds=DEADLINE_SECONDS,
@@ -77,7 +77,6 @@ def release() -> WorkflowTemplate:
 
 def _pods() -> list[ContainerSet]:
     return [
-        *arrival.pods(),
         pod(
             "plan",
             (PLAN,),
@@ -116,7 +115,8 @@ def _release() -> DAG:
             Task(
                 name=WORK,
                 template=WORK,
-                depends=arrival.ARRIVED,
+                # Not after `supersede`: the mutex makes it wait for whichever run that stops.
+                depends="decode.Succeeded",
                 when="{{tasks.decode.outputs.parameters.lane}} == trusted",
                 arguments=arguments({**decoded, **inputs("rebuild")}),
             ),
@@ -131,7 +131,6 @@ def _release() -> DAG:
             Task(
                 name=check.NAME,
                 template_ref=reference(check.NAME),
-                # The last of all, so that a failed `supersede` before a skipped `work` is nobody's last word.
                 depends=f"{WORK}.Skipped && {await_healthy.NAME}.Omitted",
                 when="{{tasks.decode.outputs.parameters.lane}} == untrusted",
                 arguments=arguments(outputs("decode", "repo", "revision", "ref")),

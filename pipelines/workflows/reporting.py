@@ -5,7 +5,7 @@ from __future__ import annotations
 from hera.workflows import DAG, ContainerSet, RetryStrategy, Task
 from hera.workflows import models as m
 
-from pipelines.templates.dag import arguments
+from pipelines.templates.dag import NOTHING, arguments, either_way
 from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import FORGE, REPORT
 
@@ -13,13 +13,14 @@ BEGIN = "report-begin"
 END = "report-end"
 """Templates of the whole; the second is the exit handler."""
 _SMALL = Size(cpu="50m", memory="64Mi", most_cpu="1", most_memory="256Mi")
-_NOTHING = "nothing"
 _PHASES = {BEGIN: "pending", END: "final"}
 
 
 def templates() -> list[ContainerSet | DAG]:
     """Return the templates BEGIN and END, and the pods that they start."""
-    return [*(template for name in _PHASES for template in (_either_way(name), _pod(name))), _nothing()]
+    given = arguments({"run": "{{workflow.name}}"})
+    told = {name: Task(name="tell", template=f"{name}-pod", arguments=given) for name in _PHASES}
+    return [*(template for name in _PHASES for template in (either_way(name, told[name]), _pod(name))), _nothing()]
 
 
 def begun() -> Task:
@@ -34,26 +35,10 @@ def begun() -> Task:
     )
 
 
-def _either_way(name: str) -> DAG:
-    """Return a DAG that succeeds whatever becomes of the report: a DAG is what its leaves are, and the leaf succeeds."""
-    given = arguments({"run": "{{workflow.name}}"})
-    return DAG(
-        name=name,
-        tasks=[
-            Task(name="tell", template=f"{name}-pod", arguments=given),
-            Task(
-                name="either-way",
-                template=_NOTHING,
-                depends="tell.Succeeded || tell.Failed || tell.Errored",
-            ),
-        ],
-    )
-
-
 def _nothing() -> DAG:
-    """Return a DAG that succeeds without a pod. A task that is skipped itself would take over the failure before it."""
+    """Return the DAG that succeeds without a pod. A task that is skipped itself would take over the failure before it."""
     run = arguments({"run": "{{workflow.name}}"})
-    return DAG(name=_NOTHING, tasks=[Task(name="never", template=f"{END}-pod", when="false", arguments=run)])
+    return DAG(name=NOTHING, tasks=[Task(name="never", template=f"{END}-pod", when="false", arguments=run)])
 
 
 def _pod(name: str) -> ContainerSet:
