@@ -175,8 +175,7 @@ def burst(shop: Shop, commits: int, webhooks: int) -> dict[str, object]:
     built = Counter(
         next((p["value"] for p in node.get("inputs", {}).get("parameters", ()) if p["name"] == "revision"), "")
         for run in runs.values()
-        for node in run.nodes
-        if node["type"] == "Pod" and node.get("templateName") == "clone-build-push"
+        for node in run.pods("clone-build-push")
     )
     found: dict[str, object] = {
         "title": f"{webhooks} webhooks at 20/s for {commits} commits",

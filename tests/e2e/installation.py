@@ -38,6 +38,15 @@ class Run:
         """Its nodes, in no order."""
         return list(self.document.get("status", {}).get("nodes", {}).values())
 
+    def pods(self, template: str) -> list[dict[str, Any]]:
+        """Return the nodes of pods of a template, whether it was called by its name or out of another document."""
+        return [
+            node
+            for node in self.nodes
+            if node["type"] == "Pod"
+            and template in {node.get("templateName"), node.get("templateRef", {}).get("template")}
+        ]
+
     @property
     def attempts(self) -> list[str]:
         """The messages of its pods, the first attempt first; an empty one for success."""

@@ -40,6 +40,8 @@ class Outcome:
     runs: int
     lost: int
     """Tags that do not name their commit's image."""
+    built: int
+    """Images that were built, in pods of their own."""
     doubled: int
     """Commits that were built in more than one pod."""
     stopped: int
@@ -131,7 +133,7 @@ FAULTS: Mapping[str, Callable[[Shop], Came]] = {
 
 def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
     """Break it so many times, and return what was counted."""
-    lost = doubled = stopped = ignored = 0
+    lost = made = doubled = stopped = ignored = 0
     seconds = []
     for _ in range(runs):
         began = time.monotonic()
@@ -141,6 +143,7 @@ def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
             shop.digest(tag) != shop.digest(f"git-{commit}") or not shop.digest(tag) for tag, commit in wanted.items()
         )
         built = Counter(commit for run in ended for commit in _built(run))
+        made += built.total()
         doubled += sum(count > 1 for count in built.values())
         stopped += sum("shipway/superseded-by" in run.document["metadata"].get("annotations", {}) for run in ended)
         ignored += sum("ignored" in _lanes(run) for run in ended)
@@ -148,6 +151,7 @@ def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
         fault=fault,
         runs=runs,
         lost=lost,
+        built=made,
         doubled=doubled,
         stopped=stopped,
         ignored=ignored,
@@ -180,8 +184,8 @@ def _built(run: Run) -> set[str]:
     """Return the keys of the images that a run built in pods of their own."""
     return {
         parameter["value"]
-        for node in run.nodes
-        if node["type"] == "Pod" and node.get("templateName") == "clone-build-push" and node["phase"] == "Succeeded"
+        for node in run.pods("clone-build-push")
+        if node["phase"] == "Succeeded"
         for parameter in node.get("inputs", {}).get("parameters", ())
         if parameter["name"] == "key"
     }
