@@ -119,6 +119,8 @@ def digest(shop: Shop, pairs: int) -> dict[str, object]:
     head = [ZEROS]
 
     def change() -> None:
+        # Until the run before has ended, its verdict holds the mutex that the next one needs.
+        shop.until(lambda: all(run["status"].get("phase") == "Succeeded" for run in shop.events.runs().values()))
         shop.repository.write("page/source.txt", secrets.token_hex(20))
         head.append(shop.repository.commit())
 
