@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,6 +34,12 @@ def nothing_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         time.sleep(0.1)
     assert not running, "processes that no test ended"
     assert not leftovers.mounts(all_folders)
+
+
+def pytest_configure() -> None:
+    """Let what the tests start be interrupted: a shell has SIGINT ignored in whatever it starts in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
