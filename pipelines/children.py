@@ -77,11 +77,11 @@ class Program(Protocol):
     output: int
     """Descriptor of the pipe that both its outputs go into."""
 
-    def until_ended(self) -> int:
-        """Wait until it has ended, which leaves it its number, and return its exit code, a signal's number below zero."""
+    def until_ended(self) -> None:
+        """Wait until it has ended; its number stays its own."""
 
     def reap(self) -> int:
-        """Wait until it has ended, give its number away, and return its exit code."""
+        """Wait until it has ended, give its number away, and return its exit code, a signal's number below zero."""
 
     def close(self) -> None:
         """Close the pipe."""
@@ -104,15 +104,10 @@ class Started:
         self.pid = running.pid
         self.output = running.stdout.fileno()
 
-    def until_ended(self) -> int:
-        """Wait until it has ended and return its exit code; its number stays its own."""
-        try:
-            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        except ChildProcessError:
-            ended = None
-        if ended is None:
-            return self._running.wait()
-        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    def until_ended(self) -> None:
+        """Wait until it has ended; its number stays its own."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
 
     def reap(self) -> int:
         """Wait until it has ended and return its exit code."""

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from pipelines import process
 from pipelines.children import Program, Started
@@ -76,11 +77,13 @@ class ForkServer:
         asked = self._ask(command, write, theirs.fileno())
         os.close(write)
         theirs.close()
-        told = _line(status) if asked else b""
+        with status:
+            lines = status.makefile("rb")
+        told = lines.readline() if asked else b""
         if told.startswith(b"+"):
-            return _Forked(int(told), output, status)
+            return _Forked(int(told), output, lines)
         os.close(output)
-        status.close()
+        lines.close()
         return None
 
     def _ask(self, message: Mapping[str, object], *descriptors: int) -> bool:
@@ -97,42 +100,31 @@ class ForkServer:
 class _Forked:
     """A command that was forked."""
 
-    def __init__(self, pid: int, output: int, status: socket.socket) -> None:
+    def __init__(self, pid: int, output: int, status: BinaryIO) -> None:
         self.pid = pid
         self.output = output
         self._status = status
         self._lock = threading.Lock()
         self._code: int | None = None
 
-    def until_ended(self) -> int:
+    def until_ended(self) -> None:
+        self._ended()
+
+    def reap(self) -> int:
+        code = self._ended()
+        self._status.close()
+        return code
+
+    def _ended(self) -> int:
         with self._lock:
             if self._code is None:
-                told = _line(self._status)
+                told = self._status.readline()
                 # Without a word the server is gone, and what it forked has lost whoever could tell how it ended.
                 self._code = int(told[1:]) if told.startswith(b"=") else _KILLED
             return self._code
 
-    def reap(self) -> int:
-        code = self.until_ended()
-        self._status.close()
-        return code
-
     def close(self) -> None:
         os.close(self.output)
-
-
-def _line(source: socket.socket) -> bytes:
-    """Return the next line, or nothing when there is none."""
-    line = b""
-    while not line.endswith(b"\n"):
-        try:
-            byte = source.recv(1)
-        except ConnectionError:
-            return b""
-        if not byte:
-            return b""
-        line += byte
-    return line
 
 
 def _seen_at_start(environment: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,6 @@ ended, a signal's number below zero. The command stays a zombie, its number its 
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import importlib
@@ -128,27 +127,11 @@ def _become(message: dict[str, Any], output: int, status: socket.socket) -> None
 
 def _receive(requests: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """Return the next message and the descriptors that came with it; None when there is nobody left to send one."""
-    descriptors = array.array("i")
-    data, ancillary, _, _ = requests.recvmsg(LENGTH_BYTES, socket.CMSG_LEN(2 * descriptors.itemsize))
-    for level, kind, content in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-    for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
-    if (rest := _read(requests, LENGTH_BYTES - len(data))) is None or not data:
-        return None, []
-    body = _read(requests, int.from_bytes(data + rest, "big"))
-    return (None, []) if body is None else (json.loads(body), list(descriptors))
-
-
-def _read(requests: socket.socket, size: int) -> bytes | None:
-    data = b""
-    while len(data) < size:
-        chunk = requests.recv(size - len(data))
-        if not chunk:
-            return None
-        data += chunk
-    return data
+    length, descriptors, _, _ = socket.recv_fds(requests, LENGTH_BYTES, 2, socket.MSG_WAITALL)
+    size = int.from_bytes(length, "big")
+    body = requests.recv(size, socket.MSG_WAITALL) if len(length) == LENGTH_BYTES else b""
+    # Short of its length, it is the last of somebody who is gone.
+    return (json.loads(body) if body and len(body) == size else None), descriptors
 
 
 def _main() -> None:

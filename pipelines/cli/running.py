@@ -81,8 +81,8 @@ def _modules(loaded: documents.Documents, template: str) -> list[str]:
 
     def read(value: object) -> None:
         match value:
-            case {"command": ["shipway"], "args": list(words)}:
-                found[_needed(words)] = None
+            case {"command": ["shipway"], "args": list(words)} if module := _needed(words):
+                found[module] = None
             case {"templateRef": {"name": str(name)}} if name not in names:
                 names.append(name)
             case dict():

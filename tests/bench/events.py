@@ -94,13 +94,10 @@ def first_container(shop: Shop, runs: int) -> dict[str, object]:
         kubectl(shop.installation.namespace, "create", "-f", "-", given=copy.deepcopy(made))
         started.wait(made["metadata"]["name"])
 
-    def quiet() -> None:
-        shop.until(lambda: all(run["status"].get("phase") == "Succeeded" for run in shop.events.runs().values()))
-
     webhook()
     create()
     names = ("webhook", "kubectl create")
-    ours, theirs = interleave(quiet, webhook, create, runs, names)
+    ours, theirs = interleave(lambda: _quiet(shop), webhook, create, runs, names)
     started.over.set()
     found = compare("webhook to first running container: at most 1 s more", ours, theirs)
     sys.stdout.write(f"  worst {max(ours.seconds):.2f} s against {max(theirs.seconds):.2f} s\n\n")
@@ -120,7 +117,7 @@ def digest(shop: Shop, pairs: int) -> dict[str, object]:
 
     def change() -> None:
         # Until the run before has ended, its verdict holds the mutex that the next one needs.
-        shop.until(lambda: all(run["status"].get("phase") == "Succeeded" for run in shop.events.runs().values()))
+        _quiet(shop)
         shop.repository.write("page/source.txt", secrets.token_hex(20))
         head.append(shop.repository.commit())
 
@@ -144,6 +141,11 @@ def digest(shop: Shop, pairs: int) -> dict[str, object]:
         "webhook to published digest: at most 10 s more",
         *interleave(change, webhook, hand, pairs, ("webhook", "clone and buildctl in a pod")),
     )
+
+
+def _quiet(shop: Shop) -> None:
+    """Wait until every run has ended."""
+    shop.until(lambda: all(run["status"].get("phase") == "Succeeded" for run in shop.events.runs().values()))
 
 
 def burst(shop: Shop, commits: int, webhooks: int) -> dict[str, object]:

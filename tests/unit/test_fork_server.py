@@ -6,8 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from pipelines.children import Child, Keeper, Program, Started
 from pipelines.errors import Misconfigured
 from pipelines.fork_server import ForkServer
+from tests.shipway_process import until
 
 COMMANDS = """
 import os, signal, subprocess, sys, time
@@ -171,14 +171,6 @@ def test_without_its_server_a_command_counts_as_killed_and_the_next_starts_anew(
     until(lambda: not is_running(other[0]))
     assert place.run("tell")[1] == 7
     assert not place.was_forked()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that comes by itself."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:
