@@ -28,14 +28,12 @@ class Helm:
     def __init__(self, home: Path, *, timeout_seconds: float = 120, memory_bytes: int = 4 << 30) -> None:
         """Keep what Helm writes in `home`, and end each call that takes longer or more memory.
 
-        The memory is bounded where the system has prlimit. Raises Misconfigured where Helm is missing.
+        The memory is bounded on Linux. Raises Misconfigured where Helm is missing.
         """
         self._program = find()
         self._home = home.resolve()
         self._timeout_seconds = timeout_seconds
-        # A template of one line can render without end: a chart is a stranger's program.
-        bounds = ("prlimit", f"--as={memory_bytes}", "--") if shutil.which("prlimit") else ()
-        self._argv = (*bounds, self._program)
+        self._memory_bytes = memory_bytes
 
     def version(self) -> str:
         """Return the program's version, `4.2.4`; raises Misconfigured where it is not Helm 4."""
@@ -69,7 +67,12 @@ class Helm:
         for name in ("", "cache", "config", "data", "tmp"):
             (self._home / name).mkdir(parents=True, exist_ok=True)
         done = process.run(
-            [*self._argv, *words], timeout_seconds=self._timeout_seconds, cwd=self._home, env=self._environment()
+            [self._program, *words],
+            # A template of one line can render without end: a chart is a stranger's program.
+            timeout_seconds=self._timeout_seconds,
+            memory_bytes=self._memory_bytes,
+            cwd=self._home,
+            env=self._environment(),
         )
         if done.code < 0:
             raise Transient(
