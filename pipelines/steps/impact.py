@@ -11,7 +11,8 @@ import os
 import secrets
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -54,9 +55,13 @@ def impact(
         renderer = _Renderer(Helm(Path(home), timeout_seconds=_TIME_LIMIT), folder, rendered)
         both = (item for touched in gathered.touched for item in (touched.before, touched.after))
         wanted = list(dict.fromkeys(item for item in both if item))
-        with ThreadPoolExecutor(max_workers=1 + len(os.sched_getaffinity(0))) as pool:
-            results = dict(zip(wanted, pool.map(renderer.render, wanted), strict=True))
-    impacts = [_compared(item, results) for item in gathered.touched]
+        pool = ThreadPoolExecutor(max_workers=1 + len(os.sched_getaffinity(0)))
+        try:
+            results = {item: pool.submit(renderer.render, item) for item in wanted}
+            # Each as soon as both of its sides are there, while others are still rendered.
+            impacts = [_compared(item, results) for item in gathered.touched]
+        finally:
+            pool.shutdown(cancel_futures=True)
     told = [item for item in impacts if item.changes or item.fault]
     unchanged = len(impacts) - len(told)
     markdown = differences.page(gathered, told, unchanged)
@@ -141,9 +146,9 @@ def _key(place: Path) -> bytes:
     return place.read_bytes()
 
 
-def _compared(item: Touched, results: dict[Rendering, dict[str, RenderedObject] | str]) -> ApplicationImpact:
-    before = results[item.before] if item.before else {}
-    after = results[item.after] if item.after else {}
+def _compared(item: Touched, results: Mapping[Rendering, Future[dict[str, RenderedObject] | str]]) -> ApplicationImpact:
+    before = results[item.before].result() if item.before else {}
+    after = results[item.after].result() if item.after else {}
     fault = item.fault or (after if isinstance(after, str) else "")
     was_broken = isinstance(before, str)
     changes, labels_only = (
