@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hera.workflows import WorkflowTemplate
+from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.templates.pod import Size, StepContainer, arguments, pod
 from pipelines.templates.secrets import BUILD_SECRETS, GIT, PULL, PUSH
@@ -46,11 +46,15 @@ CONTAINERS = (CLONE, BUILD, MAIN)
 RESULTS = ("digest", "reference", "commit", "tags", "size")
 
 
+def template() -> ContainerSet:
+    """Return the pod."""
+    return pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi")
+
+
 def clone_build_push() -> WorkflowTemplate:
     """Return the WorkflowTemplate; its one template of the same name can be referenced from others."""
-    template = pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi")
     return workflow_template(
-        [template],
+        [template()],
         title="Builds one image of a Git repository and publishes it by digest",
         arguments=arguments(CONTAINERS),
         deadline_seconds=DEADLINE_SECONDS + 600,

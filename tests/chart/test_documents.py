@@ -16,7 +16,12 @@ from tests.laws.fields import unknown_fields
 
 pytestmark = pytest.mark.helm
 each_values = pytest.mark.parametrize("values", VALUES)
-BUILDERS = {"clone-build-push/clone-build-push": "build", "shipway-buildkit": "buildkitd", "shipway-test": "check"}
+BUILDERS = {
+    "clone-build-push/clone-build-push": "build",
+    "release/clone-build-push": "build",
+    "shipway-buildkit": "buildkitd",
+    "shipway-test": "check",
+}
 """By pod, the container that may be a rootless builder."""
 ALWAYS = {"shipway-buildkit": "buildkitd", "check/try-images": "main"}
 """Those that are one wherever builds run: what a pull request declares is built in its own pod."""
@@ -99,8 +104,9 @@ def test_values_reach_what_they_decide() -> None:
         assert pod["nodeSelector"] == values["nodeSelector"], name
         assert pod["tolerations"] == values["tolerations"], name
         assert {(c["image"], c["imagePullPolicy"]) for c in containers} == {(values["image"], "Always")}, name
-    build = containers_of(documents, "clone-build-push")["build"]
-    assert build["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
+    for document in ("clone-build-push", "release"):
+        build = containers_of(documents, document)["build"]
+        assert build["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
     for template in of_kind(documents, "WorkflowTemplate"):
         for container in containers_of(documents, template).values():
             reads = any(variable["name"] == "SHIPWAY_CA_FILE" for variable in container.get("env", []))
