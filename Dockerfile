@@ -6,6 +6,7 @@
 ARG BASE=debian:bookworm-slim
 ARG TOOLS=built-tools
 
+# Modules are compiled once, by the hash of their text: the same bytes in each build, and nothing to compare at each start.
 FROM ${BASE} AS python
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
@@ -18,7 +19,8 @@ COPY pipelines /build/pipelines
 COPY sensors /build/sensors
 RUN /opt/shipway/bin/pip install --no-cache-dir --no-deps --no-build-isolation /build \
  && /opt/shipway/bin/pip uninstall --yes setuptools pip \
- && find /opt/shipway -name __pycache__ -prune -exec rm -rf {} +
+ && find /opt/shipway -name __pycache__ -prune -exec rm -rf {} + \
+ && PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/shipway/lib
 
 FROM ${BASE} AS built-tools
 RUN apt-get update \
