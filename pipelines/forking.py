@@ -13,6 +13,7 @@ ended, a signal's number below zero. The command stays a zombie, its number its 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -23,8 +24,9 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 LENGTH_BYTES = 4
 
@@ -143,7 +145,29 @@ def _main() -> None:
     _load(module)
     words = Forking(requests).serve()
     if words is not None:
-        sys.exit(getattr(importlib.import_module(module), function)(words[1:]))
+        _run(getattr(importlib.import_module(module), function), words[1:])
+
+
+def _run(command: Callable[[list[str]], int], words: list[str]) -> NoReturn:
+    """Run a command and end as Python does, but for taking apart what was loaded.
+
+    That would touch each object of each module, and so copy the memory that is shared with the server: 25 ms.
+    """
+    code: object = 1
+    try:
+        code = command(words)
+    except SystemExit as error:
+        code = error.code
+    except BaseException:  # noqa: BLE001  # there is nobody above it
+        sys.excepthook(*sys.exc_info())
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody is left to read it
+            stream.flush()
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(next((word for word in words if not word.startswith("-")), ""))
+    parser = _parser(words)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         options = parser.parse_args(words)
@@ -97,7 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failure.exit_code
 
 
-def _parser(wanted: str) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    wanted = next((word for word in words if not word.startswith("-")), "")
+    # Where the command comes first, nobody is told of the others; to declare all takes longer than some steps do.
+    declared = [wanted] if wanted in COMMANDS and words[0] == wanted else COMMANDS
     parser = Parser(
         prog="shipway",
         description="From a commit to a running deployment on Argo.",
@@ -106,7 +109,8 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
+    for name in declared:
+        command = COMMANDS[name]
         child = commands.add_parser(
             name, help=command.help, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import encodings.idna  # noqa: F401 - whoever connects loads it; here it is loaded before steps are forked
 import random
 import ssl
 import sys

@@ -18,10 +18,15 @@ from pipelines.fork_server import ForkServer
 from tests.shipway_process import until
 
 COMMANDS = """
-import os, signal, subprocess, sys, time
+import atexit, os, signal, subprocess, sys, time
 
 def main(words):
     verb, *rest = words
+    if verb == "exit":
+        atexit.register(print, "at last")
+        sys.exit({"text": "no way", "none": None}.get(rest[0], rest[0] == "true"))
+    if verb == "write":
+        print("x" * 1_000_000)
     if verb == "tell":
         print(os.getcwd(), os.environ.get("ONE"), "HOME" in os.environ, sys.argv, sys.stdin.read() == "")
         print(f"err {os.getsid(0) == os.getpid() == os.getpgid(0)}", file=sys.stderr)
@@ -129,6 +134,10 @@ def test_ends_are_told_as_they_are(place: Place) -> None:
     text, code = place.run("raise")
     assert (code, text.splitlines()[-1]) == (1, "RuntimeError: no way")
     assert place.run("broken") == ("", 0)
+    assert [place.run("exit", word) for word in ("none", "true")] == [("at last\n", 0), ("at last\n", 1)]
+    assert sorted(place.run("exit", "text")[0].splitlines()) == ["at last", "no way"]
+    assert place.run("exit", "text")[1] == 1
+    assert len(place.run("write")[0]) == 1_000_001
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: place.run("tell")[1], range(40))) == {7}
     assert place.was_forked()
