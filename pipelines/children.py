@@ -106,8 +106,7 @@ class Started:
 
     def until_ended(self) -> None:
         """Wait until it has ended; its number stays its own."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        process.until_ended(self.pid)
 
     def reap(self) -> int:
         """Wait until it has ended and return its exit code."""

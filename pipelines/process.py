@@ -165,6 +165,12 @@ def start(
         ) from error
 
 
+def until_ended(pid: int) -> None:
+    """Wait until a child has ended; its number stays its own until somebody reaps it."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 @contextlib.contextmanager
 def background(
     argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str], holding: int
@@ -278,9 +284,14 @@ def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, 
         threading.Thread(target=pump, args=(source, tail), daemon=True)
         for source, tail in zip((child.stdout, child.stderr), tails, strict=True)
     ]
-    for thread in pumps:
+    # Popen.wait with a time limit looks every 50 ms whether the child has ended; this is told.
+    ended = threading.Thread(target=until_ended, args=(child.pid,), daemon=True)
+    for thread in (*pumps, ended):
         thread.start()
-    child.wait(timeout=timeout_seconds)
+    ended.join(timeout_seconds)
+    if ended.is_alive():
+        raise subprocess.TimeoutExpired(child.args, timeout_seconds)
+    child.wait()
     for thread in pumps:
         thread.join(timeout=5)
     return "".join(tails[0]), "".join(tails[1])
