@@ -60,7 +60,7 @@ class Built:
     """Bytes of the manifest's layers, compressed."""
     layers: int
     builder: str
-    """The builder's kind and version."""
+    """The builder's kind; which version it was is in the key."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,9 +77,8 @@ def build(
     build_secrets.check(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
     program = builders.choose(builder, buildkit_host, cache.resolve() / builder)
-    program_version = program.version()
     if program.kind == Buildah.kind:
-        features.check_buildah(read.dockerfile, program_version)
+        features.check_buildah(read.dockerfile, program.version())
     # A standing daemon has met other people's files: a part of a second that nobody can foresee tells ours from theirs.
     build_context.settle(read.context, randbelow(10**9) if program.tells_files_by_time else 0)
     manifests = [image.digest for image in read.images]
@@ -99,7 +98,7 @@ def build(
         version=facts.version,
         size=sum(entry["size"] for entry in manifest["layers"]),
         layers=len(manifest["layers"]),
-        builder=f"{program.kind} {program_version}",
+        builder=program.kind,
     )
 
 

@@ -14,7 +14,7 @@ from pipelines.model.handover import Checkout
 from pipelines.model.installation import Checked
 from pipelines.model.reference import Reference
 from pipelines.model.times import LAYER_TIME
-from pipelines.steps import registries
+from pipelines.steps import builders, registries
 from pipelines.steps.arguments import CaFile, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.steps.build import build
 from pipelines.steps.signature import Arg
@@ -65,8 +65,9 @@ def check_installation(
             cache=cache,
             into=Path(folder) / "image",
         )
-    _say(f"{made.builder} builds")
-    return Checked(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=made.builder)
+    found = f"{made.builder} {builders.choose(builder, buildkit_host, cache).version()}"
+    _say(f"{found} builds")
+    return Checked(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
 
 
 def _checkout(source: Path, program: str) -> Checkout:

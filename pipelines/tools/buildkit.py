@@ -30,6 +30,8 @@ _LINE = re.compile(r"^Dockerfile:(\d+)$", re.MULTILINE)
 _LOST = re.compile(
     r"code = Unavailable|connection refused|connection reset|error reading from server|transport is closing|exit code: 137"
 )
+_UNREACHED = "failed to list workers"
+"""What buildctl asks for before it sends anything."""
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
@@ -48,11 +50,7 @@ class BuildKit:
         argv = ["buildctl", "--addr", self._host, "debug", "info"] if self._host else ["buildkitd", "--version"]
         done = process.run(argv, timeout_seconds=60)
         if done.code != 0 and self._host:
-            raise Transient(
-                f"buildkitd at {self._host} does not answer",
-                seen=builder.tail(done.stderr, lines=3),
-                todo="check the setting buildkit-host, and that buildkitd runs there",
-            )
+            raise self._silence(done)
         match = _VERSION.search(done.stdout)
         if not match:
             raise Misconfigured("buildkitd does not tell its version", seen=(done.stdout + done.stderr).strip())
@@ -74,11 +72,18 @@ class BuildKit:
         with self._daemon(request.work / "home") as address:
             done = self._build(request, address, raw)
         if done.code != 0:
-            raise _failure(done)
+            raise self._silence(done) if self._host and _UNREACHED in done.stderr else _failure(done)
         manifest = raw.json(raw.named().digest)
         config = raw.json(Digest(manifest["config"]["digest"]))
         builder.name_layers(config)
         return Output(layout=raw, config=config, layers=tuple(manifest["layers"] or ()))
+
+    def _silence(self, done: Completed) -> Transient:
+        return Transient(
+            f"buildkitd at {self._host} does not answer",
+            seen=builder.tail(done.stderr, lines=3),
+            todo="check the setting buildkit-host, and that buildkitd runs there",
+        )
 
     def _build(self, request: Request, address: str, raw: Layout) -> Completed:
         settings = builder.environment(request.work / "home", request.work)
