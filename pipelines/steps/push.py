@@ -148,7 +148,10 @@ def set_tags(
     tagging: Tagging, plan: TagPlan, *, ref: str, head: Callable[[str], str | None], own_version: str = ""
 ) -> list[str]:
     """Let a ref's tags name a published image, and return those that do; raises as Tagging's rules do."""
-    named = [tag for tag in (plan.commit, plan.pull_request) if tag and tagging.set(tag)]
+    is_of_commit = tagging.set(plan.commit)
+    named = [plan.commit] if is_of_commit else []
+    if plan.pull_request and tagging.set(plan.pull_request):
+        named.append(plan.pull_request)
     if plan.version:
         tagging.publish(plan.version)
         named.append(plan.version)
@@ -158,7 +161,7 @@ def set_tags(
         _say(f"{ref} is no version of the form v1.2.3, so it makes no tag")
     if own_version and own_version != plan.version and _publish_once(tagging, own_version):
         named.append(own_version)
-    if plan.branch and tagging.follow(plan.branch, ref, head):
+    if plan.branch and tagging.follow(plan.branch, ref, head, is_of_commit=is_of_commit):
         named.append(plan.branch)
     return named
 

@@ -52,15 +52,7 @@ class Tagging:
 
         Two builds of one key may differ in what nobody can foresee, a time in a file; whoever published first is right.
         """
-        found = self.registry.resolve(self.image.with_tag(tag))
-        if found is None:
-            return self
-        told = _answer(found)
-        there = told.notes[RENEWAL] if told.moment else told.digest
-        if there == self.digest:
-            return self
-        _say(f"{self.image.name}:{tag} names {there} already: that image is taken, not {self.digest}")
-        return replace(self, image=self.image.with_digest(there))
+        return self._as_taken(tag, self._led_to(tag))
 
     def renew(self, tag: str, moment: int) -> None:
         """Let a lasting key's tag lead to this run's image, built for a moment, unless it leads to a later one; raises Transient.
@@ -85,12 +77,11 @@ class Tagging:
 
         Of two runs that find none in the same moment, the later one's image stays, and the next run's tags follow it.
         """
-        first = self.adopted(tag)
-        if first.digest == self.digest:
-            if self._names(tag) is None:
-                self._move(tag, self.digest)
-            first = self.adopted(tag)
-        return first
+        there = self._led_to(tag)
+        if there is None:
+            self._move(tag, self.digest)
+            there = self._led_to(tag)
+        return self._as_taken(tag, there)
 
     def is_published(self, version: str) -> bool:
         """Whether a version's tag names this run's image already, or False where there is no such tag.
@@ -130,17 +121,21 @@ class Tagging:
                     todo="run it again",
                 )
 
-    def follow(self, tag: str, ref: str, head: Callable[[str], str | None]) -> bool:
+    def follow(self, tag: str, ref: str, head: Callable[[str], str | None], *, is_of_commit: bool = False) -> bool:
         """Let a branch's tag name the image of the branch's head; return whether that is this run's image.
 
         `head` asks the remote what a ref names. Where the head's image is not published (yet), or the branch is gone, the
-        tag stays as it is: the run of that commit moves it. Needs this commit's own tag to be set before.
+        tag stays as it is: the run of that commit moves it. Needs this commit's own tag to be set before; `is_of_commit` says
+        that it was just seen to name this run's image.
         """
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             commit = head(ref)
             if commit != self.commit:
                 _say(f"{ref} is at {commit or 'no commit'} now, no longer at {self.commit}")
-            target = self._of_commit(commit) if commit else None
+            if is_of_commit and number == 0 and commit == self.commit:
+                target: Digest | None = self.digest  # Whoever moves that tag afterwards looks at this one after that.
+            else:
+                target = self._of_commit(commit) if commit else None
             there = self._names(tag)
             if target in {None, there}:
                 return there == self.digest
@@ -180,6 +175,21 @@ class Tagging:
             seen=f"it was moved {_ROUNDS} times",
             todo="run it again when fewer runs move it",
         )
+
+    def _led_to(self, tag: str) -> str | None:
+        """Return the digest of the image that a key's tag leads to, or None where there is no such tag; raises Transient."""
+        found = self.registry.resolve(self.image.with_tag(tag))
+        if found is None:
+            return None
+        told = _answer(found)
+        return told.notes[RENEWAL] if told.moment else told.digest
+
+    def _as_taken(self, tag: str, there: str | None) -> Tagging:
+        if there in {None, self.digest}:
+            return self
+        assert there is not None
+        _say(f"{self.image.name}:{tag} names {there} already: that image is taken, not {self.digest}")
+        return replace(self, image=self.image.with_digest(there))
 
     def _version(self, manifest: Manifest) -> semver.Version | None:
         reference = self.image.with_digest(manifest.descriptor.digest)
