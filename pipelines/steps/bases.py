@@ -16,7 +16,7 @@ from pipelines.plan.images import Image
 from pipelines.plan.shipway_yaml import Configuration
 from pipelines.steps import tags
 from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry import NoImage, Registry
 
 _AT_ONCE = 4
 _NONE: Mapping[str, str] = {}
@@ -126,10 +126,13 @@ def _parent(
     return next((image for image in known if image.name == name), Image(name=name, path=name, dockerfile=""))
 
 
-def fetch(items: Sequence[Wanted], registry: Registry, folder: Path, *, platform: str) -> tuple[Base, ...]:
+def fetch(
+    items: Sequence[Wanted], registry: Registry, folder: Path, *, platform: str, commit: str, kept: Layout | None = None
+) -> tuple[Base, ...]:
     """Fetch the images side by side into one layout, made anew, and return them in the given order.
 
-    Two names of one image are fetched once. Raises what the registry raises, with the line that names the image.
+    Two names of one image are fetched once, and what `kept` has is not fetched; see Registry.pull. Raises what the registry raises,
+    with the line that names the image; for a sibling that was not published for the commit, ShipwayError that says so.
     """
     (folder / "index.json").unlink(missing_ok=True)
     layout = Layout.create(folder)
@@ -138,12 +141,15 @@ def fetch(items: Sequence[Wanted], registry: Registry, folder: Path, *, platform
     first = {str(item.taken): item for item in reversed(items)}
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         futures = {
-            key: pool.submit(registry.pull, item.taken, layout, platform=platform) for key, item in first.items()
+            key: pool.submit(registry.pull, item.taken, layout, platform=platform, kept=kept)
+            for key, item in first.items()
         }
     found = []
     for item in items:
         try:
             pulled = futures[str(item.taken)].result()
+        except NoImage as error:
+            raise (_unpublished(item, item.parent, commit) if item.parent else _at(item.where, error)) from error
         except ShipwayError as error:
             raise _at(item.where, error) from error
         found.append(
@@ -158,15 +164,12 @@ def fetch(items: Sequence[Wanted], registry: Registry, folder: Path, *, platform
     return tuple(found)
 
 
-def require_parents(items: Iterable[Wanted], registry: Registry, *, commit: str) -> None:
-    """Raise ShipwayError where a sibling was not published for this commit."""
-    for item in items:
-        if item.parent and registry.resolve(item.reference) is None:
-            raise ShipwayError(
-                f"{item.where}: the parent {item.parent.name} is not published for commit {commit}",
-                seen=f"{item.reference} does not exist",
-                todo=f"build {item.parent.path} first, or see why its build failed; `shipway build` builds all in order",
-            )
+def _unpublished(item: Wanted, parent: Image, commit: str) -> ShipwayError:
+    return ShipwayError(
+        f"{item.where}: the parent {parent.name} is not published for commit {commit}",
+        seen=f"{item.reference} does not exist",
+        todo=f"build {parent.path} first, or see why its build failed; `shipway build` builds all in order",
+    )
 
 
 def _at(where: str, error: ShipwayError) -> ShipwayError:

@@ -87,7 +87,7 @@ def chart_clone(
         resolved = named(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
-        warn_of_changes(git, url)
+        warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     said = configuration(source)
     ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)

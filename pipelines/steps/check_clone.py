@@ -146,8 +146,7 @@ class _Fetcher:
         )
         parents = {item.external.name: item.parent.name for item in items if item.parent and item.parent.name in names}
         others = [item for item in items if item.external.name not in parents]
-        base_images.require_parents(others, self.client, commit=commit.commit)
-        fetched = base_images.fetch(others, self.client, self.bases, platform=job.platform)
+        fetched = base_images.fetch(others, self.client, self.bases, platform=job.platform, commit=commit.commit)
         checkout = replace(
             commit,
             path=job.path,

@@ -80,9 +80,9 @@ def make_room(source: Path) -> None:
         shutil.rmtree(source)
 
 
-def warn_of_changes(git: Git, url: RepositoryUrl) -> None:
-    """Say how many files of a local working tree are not in any commit."""
-    if changes := git.uncommitted(url):
+def warn_of_changes(git: Git, url: RepositoryUrl, wanted: Revision) -> None:
+    """Say how many files of a local working tree are not in any commit; whoever names a commit wants no others."""
+    if not wanted.is_commit and (changes := git.uncommitted(url)):
         _say(
             f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first"
         )

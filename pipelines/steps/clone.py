@@ -33,6 +33,7 @@ from pipelines.steps.check_out import check_out, configuration, named, warn_of_c
 from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git, require_lfs
 from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.layer_store import LayerStore
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
@@ -62,6 +63,10 @@ def clone(
     plain_http: PlainHttp = "",
     mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
     ca_file: CaFile = "",
+    cache: Annotated[
+        Path,
+        Arg("folder that builders keep their layers in, and bases are kept in, where there is one", setting="cache"),
+    ] = Path("../cache"),
 ) -> Checkout:
     """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile stands on.
 
@@ -86,7 +91,7 @@ def clone(
         resolved = named(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
-        warn_of_changes(git, url)
+        warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     checkout_check.check(source, folder, file, files)
     settings = configuration(source)
@@ -100,8 +105,8 @@ def clone(
     items = base_images.wanted(
         externals, siblings, user, commit=commit.id, registry=registry, project=project, pins=pinned
     )
-    base_images.require_parents(items, client, commit=commit.id)
-    fetched = base_images.fetch(items, client, bases, platform=platform)
+    kept = LayerStore.layout(cache) if cache.is_dir() else None
+    fetched = base_images.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)
     _tell(fetched)
     return Checkout(
         repo=repo,

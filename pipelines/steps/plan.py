@@ -31,7 +31,7 @@ from pipelines.steps.arguments import (
     RevisionName,
 )
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.check_out import named
+from pipelines.steps.check_out import named, warn_of_changes
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.signature import Arg
@@ -99,6 +99,7 @@ def plan(
     )
     now = now or int(time.time())
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+        warn_of_changes(git, url, wanted)
         request = Request(
             url=url,
             resolved=named(git.resolve(url, wanted), ref),

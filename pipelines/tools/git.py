@@ -84,9 +84,9 @@ class Git:
         return {name: commit for name, commit in self.refs(url).commits.items() if name != "HEAD"}
 
     def head(self, url: RepositoryUrl, ref: str) -> str | None:
-        """Return the commit that a full ref names now, or None when there is no such ref."""
-        kind = ref.removeprefix("refs/").partition("/")[0]
-        return self.refs(url, *([kind] if kind in {"heads", "tags"} else [])).commits.get(ref)
+        """Return the commit that a full ref names now, or None when there is no such ref; the server is asked for no other."""
+        found = self.named(url, ref)
+        return found.commit if found else None
 
     def commit_at(self, url: RepositoryUrl, ref: str) -> str:
         """Return the commit that a full ref of a branch names now; raises ShipwayError, naming branches, where there is none."""

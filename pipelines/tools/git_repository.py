@@ -59,21 +59,25 @@ class GitRepository:
         self._git = git
         self.lacks_files = False
         """Whether it holds the commit's tree and only those files that were fetched after it."""
+        self._commits: dict[str, Commit] = {}
 
     @classmethod
     def create(
         cls, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str, commit: str
     ) -> GitRepository:
-        """Return a new, empty repository at `path` for commits with ids like that one; what stood there is removed."""
+        """Return a new, empty repository at `path` for commits with ids like that one; what stood there is removed.
+
+        It is what `git init --bare` makes (gitrepository-layout(5)), without a process for it.
+        """
         if path.exists():
             shutil.rmtree(path)
-        repository = cls(path, url, environment, git=git)
-        kind = "sha256" if len(commit) == 64 else "sha1"
-        words = ["init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(repository.path)]
-        done = run([git, *words], timeout_seconds=60, env=environment.variables())
-        if done.code != 0:
-            raise git_errors.error(f"cannot make a Git folder at {path}", done, None, "")
-        return repository
+        for folder in ("objects", "refs"):
+            (path / folder).mkdir(parents=True)
+        (path / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
+        version, extensions = (1, "[extensions]\n\tobjectFormat = sha256\n") if len(commit) == 64 else (0, "")
+        settings = f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}"
+        (path / "config").write_text(settings, encoding="ascii")
+        return cls(path, url, environment, git=git)
 
     def remove(self) -> None:
         """Remove the Git folder; checkouts stay."""
@@ -81,6 +85,11 @@ class GitRepository:
 
     def commit(self, commit: str) -> Commit:
         """Return what the commit says of itself; raises ShipwayError when it is not there or is no commit."""
+        if commit not in self._commits:
+            self._commits[commit] = self._read(commit)
+        return self._commits[commit]
+
+    def _read(self, commit: str) -> Commit:
         done = self.call("log", "-1", "--no-show-signature", "--format=%H %T %ct", commit)
         words = done.stdout.split()
         if done.code != 0 or not words or words[0] != commit:

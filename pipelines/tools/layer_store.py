@@ -30,15 +30,20 @@ class Stored:
 class LayerStore:
     """The layers of some bases, and those kept in a folder of the cache."""
 
-    def __init__(self, folder: Path, compression: str, bases: Layout, manifests: Sequence[Digest]) -> None:
-        self._kept = Layout.create(folder)
+    def __init__(self, cache: Path, compression: str, bases: Layout, manifests: Sequence[Digest]) -> None:
+        self._kept = self.layout(cache)
         self._compression = compression
-        self._notes = folder / compression
+        self._notes = self._kept.path / compression
         self._notes.mkdir(exist_ok=True)
         self._of_bases: dict[Digest, tuple[Layout, Descriptor]] = {}
         self._bases = bases
         for manifest in manifests:
             self._index(manifest)
+
+    @staticmethod
+    def layout(cache: Path) -> Layout:
+        """Return the layout whose blobs a folder of the cache keeps: layers, and what else images are made of."""
+        return Layout.create(cache.resolve() / "layers")
 
     def at_hand(self) -> frozenset[Digest]:
         """Return the plain digests of all layers that `put` would find, and the stored ones of the bases' layers."""

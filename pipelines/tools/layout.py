@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,16 +113,30 @@ class Layout:
         partial.replace(self.blob(digest))
         return self.blob(digest)
 
-    def link(self, source: Path, digest: Digest) -> None:
-        """Take over a blob from another layout of this machine, without copying where the file system can."""
-        if self.has(digest):
+    def link(self, source: Path, digest: Digest, *, anew: bool = False) -> None:
+        """Take over a blob from another layout of this machine, without copying where the file system can.
+
+        One that is here stays, or is replaced where it is wanted `anew`.
+        """
+        if self.has(digest) and not anew:
             return
-        partial = self.path / "blobs" / f"partial-{os.getpid()}-{digest.hex}"
+        partial = self.path / "blobs" / f"partial-{os.getpid()}-{threading.get_ident()}-{digest.hex}"
         try:
             os.link(source, partial)
         except OSError:
             partial.write_bytes(source.read_bytes())
         partial.replace(self.blob(digest))
+
+    def take(self, source: Path, blob: Descriptor) -> bool:
+        """Take over a blob from elsewhere on this machine if it is whole there; return whether it is here now."""
+        if not self.has(blob.digest):
+            try:
+                if source.stat().st_size != blob.size or Digest.of_file(source) != blob.digest:
+                    return False
+                self.link(source, blob.digest)
+            except OSError:
+                return False
+        return True
 
     def name(self, descriptor: Descriptor, ref_name: str) -> None:
         """List a manifest in the index under a name, in place of what had the name before."""

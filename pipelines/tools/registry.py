@@ -31,6 +31,10 @@ _MIRROR_ATTEMPTS = 2
 _NONE: Mapping[Digest, str] = {}
 
 
+class NoImage(ShipwayError):
+    """The registry says that it has no such image."""
+
+
 class Registry:
     """Every registry that a deployment speaks to, each with its own login."""
 
@@ -66,22 +70,22 @@ class Registry:
                         return found
         return registry_images.manifest(self._repository(ref), ref)
 
-    def pull(self, ref: Reference, layout: Layout, *, platform: str) -> Pulled:
+    def pull(self, ref: Reference, layout: Layout, *, platform: str, kept: Layout | None = None) -> Pulled:
         """Fetch one platform's image into a layout, where it is named by its digest.
 
         The mirror is asked first, the registry itself where that has nothing or is silent; blobs already in the layout
-        are kept. Raises ShipwayError when there is no such image, Refused when it has none for the platform, Transient.
+        are kept, and those in `kept` are not fetched again. Raises NoImage, Refused when it has none for the platform, Transient.
         """
         for place in self._mirrors_of(ref):
             try:
-                if pulled := registry_images.pull(place, ref, layout, platform):
+                if pulled := registry_images.pull(place, ref, layout, platform, kept):
                     return self._named(pulled, layout)
             except Unanswered:
                 self._silent.add(place.registry)
         place = self._repository(ref)
-        if pulled := registry_images.pull(place, ref, layout, platform):
+        if pulled := registry_images.pull(place, ref, layout, platform, kept):
             return self._named(pulled, layout)
-        raise ShipwayError(
+        raise NoImage(
             f"there is no image {ref}",
             seen=f"{place.registry} answered 404",
             todo="check its name and its tag; for a sibling, build it first",

@@ -51,9 +51,10 @@ def manifest(place: Repository, ref: Reference) -> Manifest | None:
     return place.persist(ask)
 
 
-def pull(place: Repository, ref: Reference, layout: Layout, platform: str) -> Pulled | None:
+def pull(place: Repository, ref: Reference, layout: Layout, platform: str, kept: Layout | None = None) -> Pulled | None:
     """Fetch one platform's image into a layout, and leave it unnamed there; return None where there is no such image.
 
+    Blobs that are whole in `kept`, another layout of this machine, are taken from there, and the others are left there as well.
     Raises Unanswered, ShipwayError, and Refused where there is none for the platform.
     """
     named = manifest(place, ref)
@@ -74,20 +75,31 @@ def pull(place: Repository, ref: Reference, layout: Layout, platform: str) -> Pu
         image = found
     if image.is_index:
         raise ShipwayError(f"cannot fetch {ref}", seen="an index in an index in an index", todo="name an image")
-    registry_transfer.download(place, image.config, layout)
+
+    def bring(blob: Descriptor) -> None:
+        if kept is None:
+            registry_transfer.download(place, blob, layout)
+        elif not layout.take(kept.blob(blob.digest), blob):
+            registry_transfer.download(place, blob, layout)
+            kept.link(layout.blob(blob.digest), blob.digest, anew=True)  # what is there by that name may be damaged
+
+    bring(image.config)
     _check_platform(layout, image, platform, ref)
-    registry_transfer.in_parallel(lambda blob: registry_transfer.download(place, blob, layout), image.blobs)
+    registry_transfer.in_parallel(bring, image.blobs)
     layout.add(image.data, image.descriptor.media_type)
     return Pulled(resolved=named.descriptor.digest, descriptor=image.descriptor)
 
 
 def send(place: Repository, layout: Layout, image: Manifest, mounts: Mapping[Digest, str], *, trusting: bool) -> None:
-    """Send the blobs (with `trusting`, those that the registry says it lacks), then the manifest by its digest."""
+    """Send the blobs (with `trusting`, those that the registry says it lacks), then the manifest by its digest.
+
+    It is not asked for a configuration, which is as new as the manifest, nor for what it can take over from itself.
+    """
 
     def send_blob(blob: Descriptor) -> None:
-        if trusting and registry_transfer.holds(place, blob):
-            return
         source = mounts.get(blob.digest, "")
+        if trusting and not source and blob != image.config and registry_transfer.holds(place, blob):
+            return
         wide = replace(place, scopes=(*place.scopes, f"repository:{source}:pull")) if source else place
         registry_transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
 

@@ -111,7 +111,10 @@ def _reach(repository: Repository, blob: Descriptor, what: str, headers: dict[st
 
 
 def upload(repository: Repository, blob: Descriptor, source: Path, *, mount_from: str = "") -> None:
-    """Send a blob, or have the registry take it over from another repository of its own; raises the refusal."""
+    """Send a blob, or have the registry take it over from another repository of its own; raises the refusal.
+
+    Where it does not take it over, it may have the blob already: that is asked then.
+    """
     repository.persist(lambda: _upload(repository, blob, source, mount_from))
 
 
@@ -121,7 +124,7 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
     if mount_from:
         start += "?" + urlencode({"mount": blob.digest, "from": mount_from})
     session = repository.ask("POST", start, what=what, expect=frozenset({201, 202}), headers={"Content-Length": "0"})
-    if session.status == 201:
+    if session.status == 201 or (mount_from and holds(repository, blob)):
         return
     place = repository.follow(session, what)
     place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": blob.digest})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +213,40 @@ def test_a_parent_that_hides_a_public_image_is_reported(
     assert "web/Dockerfile:1: nginx is this repository's image" in capsys.readouterr().err
 
 
+def test_bases_are_fetched_once_where_there_is_a_cache(
+    app: Repository, workspace: Path, shared: tuple[str, Path]
+) -> None:
+    """A second image takes a base from the cache; what is damaged there is fetched again, and then whole there, too."""
+    digest = publish(shared, "kept:1")
+    app.write("web/Dockerfile", f"FROM {shared[0]}/kept:1\n").commit()
+    cache = workspace / "cache"
+    cache.mkdir()
+    kept = Layout(cache / "layers")
+    log = shared[1].parent / "registry" / "log"
+
+    def fetched() -> int:
+        before = log.stat().st_size
+        shutil.rmtree(workspace / "bases", ignore_errors=True)
+        got = clone(repo=str(app.path), path="web", plain_http=shared[0], cache=cache)
+        bases = Layout(workspace / "bases")
+        assert [base.digest for base in got.bases] == [digest]
+        manifest = bases.json(digest)
+        for entry in (manifest["config"], *manifest["layers"]):
+            blob = Digest(entry["digest"])
+            assert Digest.of_file(bases.blob(blob)) == Digest.of_file(kept.blob(blob)) == blob
+        text = log.read_bytes()[before:].decode()
+        return len(re.findall(r'"GET /v2/kept/blobs/', text))
+
+    assert fetched() == 2
+    assert fetched() == 0
+    layer = Layout(workspace / "bases").json(digest)["layers"][0]
+    damaged = kept.blob(Digest(layer["digest"]))
+    damaged.unlink()
+    damaged.write_bytes(b"x" * layer["size"])
+    assert fetched() == 1
+    assert fetched() == 0
+
+
 def test_disorder_elsewhere_in_the_tree_is_no_concern(
     app: Repository, workspace: Path, shared: tuple[str, Path]
 ) -> None:
@@ -315,11 +351,13 @@ def test_what_cannot_be_meant_changes_nothing(
 def test_uncommitted_changes_are_mentioned(
     app: Repository, workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Work that was not committed is not built in silence."""
+    """Work that was not committed is not built in silence, but where a commit is named."""
     (app.path / "hello").write_text("four\n")
     clone(repo=str(app.path))
     assert "1 uncommitted change in" in capsys.readouterr().err
     assert (workspace / "source/hello").read_text() == "three\n"
+    clone(repo=str(app.path), revision=app.git("rev-parse", "main"))
+    assert "uncommitted change" not in capsys.readouterr().err
 
 
 def test_submodules_only_where_asked(tmp_path: Path, workspace: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -114,6 +115,17 @@ def test_layers_are_mounted_from_another_repository(tmp_path: Path) -> None:
         assert here.resolve(other.with_digest(descriptor.digest)) is not None
     log = (tmp_path / "registry" / "log").read_text(encoding="utf-8")
     assert log.count("PUT /v2/team/other/blobs/uploads/") == 1, "only the configuration is sent"
+    assert "HEAD /v2/team/other" not in log, "what is mounted is not asked for"
+
+
+def test_a_registry_that_mounts_nothing_is_sent_what_it_lacks(liar: LyingRegistry, tmp_path: Path) -> None:
+    """Where it takes nothing over from another repository, it gets the layer that it lacks, and not the one that it has."""
+    liar.lie("POST", "uploads/", lambda asked: liar.truth(replace(asked, query={})))
+    layout, descriptor = image(tmp_path / "image")
+    layers = [Digest(entry["digest"]) for entry in json.loads(layout.read(descriptor.digest))["layers"]]
+    liar.blobs[NAME, layers[0]] = layout.read(layers[0])
+    assert client(liar.address).push(layout, descriptor, at(liar.address), mounts=dict.fromkeys(layers, "team/base"))
+    assert liar.count("PUT", "uploads/") == len(layers), "the configuration, and every layer but one"
 
 
 def test_an_empty_manifest_in_the_registry_is_unknown(tmp_path: Path) -> None:
@@ -340,7 +352,7 @@ def test_head_200_with_get_failing_is_never_published(liar: LyingRegistry, tmp_p
     with pytest.raises(Transient, match="cannot be read back") as raised:
         client(liar.address).push(layout, descriptor, at(liar.address))
     assert layer in str(raised.value)
-    assert liar.count("POST", "uploads") == 2, "configuration and layer, each sent again in spite of HEAD"
+    assert liar.count("POST", "uploads") == 3, "the configuration, unasked; then both again, in spite of HEAD"
 
 
 def test_a_manifest_that_comes_back_otherwise_is_never_published(liar: LyingRegistry, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_store(tmp_path: Path) -> None:
     assert again.at_hand() == {written.digest}
     assert LayerStore(tmp_path / "kept", "gzip", bases, []).at_hand() == frozenset()
 
-    kept = tmp_path / "kept" / "blobs" / "sha256" / made.digest.hex
+    kept = tmp_path / "kept" / "layers" / "blobs" / "sha256" / made.digest.hex
     kept.unlink()
     kept.write_bytes(b"cut")
     assert again.put(written.digest, other) is None
