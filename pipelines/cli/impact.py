@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.cli import options
 from pipelines.model.impact import Gathered, Impact
 from pipelines.plan import impact as page
 from pipelines.steps import signature
-from pipelines.steps.impact import impact
+from pipelines.steps.impact import bounded, impact_of
 from pipelines.steps.impact_gather import EVERYBODY, impact_gather
 
 
@@ -43,14 +44,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Print the difference."""
     settings = options.read_settings(given, embedded=True)
-    with tempfile.TemporaryDirectory(prefix="shipway-impact-") as work:
+    with tempfile.TemporaryDirectory(prefix="shipway-impact-") as work, ThreadPoolExecutor(max_workers=1) as beside:
+        folder = Path(work) / "impact"
+        helm = bounded(Path(work) / "helm")
+        version = beside.submit(helm.version)  # a twentieth of a second, in which gathering waits for Git
         gathered = impact_gather(
             repo=given.repo,
             revision=given.revision,
             base=given.base,
             credentials=options.secret(settings, "shipway-git"),
             docker_config=options.secret(settings, "shipway-pull"),
-            folder=Path(work) / "impact",
+            folder=folder,
             shown_to=EVERYBODY,
             environments_repository=given.environments or settings.get("environments", ""),
             environments_branch="" if given.environments else settings.get("environments-branch", ""),
@@ -65,7 +69,8 @@ def run(given: argparse.Namespace) -> int:
             sys.stderr.write(
                 f"{gathered.commit} is compared with itself: name another commit with --revision or --base\n"
             )
-        found = impact(gathered=gathered, folder=Path(work) / "impact", rendered=Path(settings["cache"]) / "rendered")
+        kept = Path(settings["cache"]) / "rendered"
+        found = impact_of(gathered, helm, version.result(), folder=folder, kept=kept)
     if given.json:
         sys.stdout.write(signature.text_of(found) + "\n")
     else:

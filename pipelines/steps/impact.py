@@ -52,16 +52,27 @@ def impact(
             commit="", base="", changed=0, unchanged=0, broken=0, rendered=0, cached=0, markdown="", impact=()
         )
     with tempfile.TemporaryDirectory(prefix="shipway-") as home:
-        renderer = _Renderer(Helm(Path(home), timeout_seconds=_TIME_LIMIT), folder, rendered)
-        both = (item for touched in gathered.touched for item in (touched.before, touched.after))
-        wanted = list(dict.fromkeys(item for item in both if item))
-        pool = ThreadPoolExecutor(max_workers=1 + len(os.sched_getaffinity(0)))
-        try:
-            results = {item: pool.submit(renderer.render, item) for item in wanted}
-            # Each as soon as both of its sides are there, while others are still rendered.
-            impacts = [_compared(item, results) for item in gathered.touched]
-        finally:
-            pool.shutdown(cancel_futures=True)
+        helm = bounded(Path(home))
+        return impact_of(gathered, helm, helm.version(), folder=folder, kept=rendered)
+
+
+def bounded(home: Path) -> Helm:
+    """Return Helm with the time that one rendering may take; raises Misconfigured where it is missing."""
+    return Helm(home, timeout_seconds=_TIME_LIMIT)
+
+
+def impact_of(gathered: Gathered, helm: Helm, version: str, *, folder: Path, kept: Path) -> Impact:
+    """Return what `impact` does, by a Helm that was asked for its version."""
+    renderer = _Renderer(helm, version, folder, kept)
+    both = (item for touched in gathered.touched for item in (touched.before, touched.after))
+    wanted = list(dict.fromkeys(item for item in both if item))
+    pool = ThreadPoolExecutor(max_workers=1 + len(os.sched_getaffinity(0)))
+    try:
+        results = {item: pool.submit(renderer.render, item) for item in wanted}
+        # Each as soon as both of its sides are there, while others are still rendered.
+        impacts = [_compared(item, results) for item in gathered.touched]
+    finally:
+        pool.shutdown(cancel_futures=True)
     told = [item for item in impacts if item.changes or item.fault]
     unchanged = len(impacts) - len(told)
     markdown = differences.page(gathered, told, unchanged)
@@ -82,13 +93,13 @@ def impact(
 class _Renderer:
     """Runs Helm for what was not rendered before."""
 
-    def __init__(self, helm: Helm, folder: Path, kept: Path) -> None:
+    def __init__(self, helm: Helm, version: str, folder: Path, kept: Path) -> None:
         self._helm = helm
+        self._version = version
         self._folder = folder
         self._kept = kept
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._key = _key(kept / _KEY)
-        self._version = helm.version()
         self._ran: list[str] = []
 
     @property
