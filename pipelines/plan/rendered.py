@@ -12,7 +12,8 @@ import yaml
 _SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (.+)$", re.MULTILINE)
 _ACTION = re.compile(r"\{\{")
-_PREFIX = "tag:yaml.org,2002:"
+PREFIX = "tag:yaml.org,2002:"
+"""Of the names of YAML's own types."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -28,7 +29,7 @@ for _kind, _form, _first in (
     ("merge", r"<<", "<"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 ):  # fmt: skip
-    _Loader.add_implicit_resolver(_PREFIX + _kind, re.compile(rf"^(?:{_form})$"), list(_first))
+    _Loader.add_implicit_resolver(PREFIX + _kind, re.compile(rf"^(?:{_form})$"), list(_first))
 
 
 @dataclass(frozen=True, kw_only=True)

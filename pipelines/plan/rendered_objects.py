@@ -5,7 +5,6 @@ A masked value keeps a keyed hash, so that a change of it shows, and nothing els
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import hmac
 import json
@@ -17,7 +16,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import ShipwayError
-from pipelines.plan.rendered import Document, identity
+from pipelines.plan.rendered import PREFIX, Document, identity
 
 VERSION_LABELS = frozenset({"helm.sh/chart", "chart", "app.kubernetes.io/version"})
 """Labels that move with a chart's version and mean nothing for what runs."""
@@ -63,13 +62,12 @@ def objects(documents: Iterable[Document], *, key: bytes) -> dict[str, RenderedO
         if not document.is_object:
             seen = document.fault or f"it has no kind or no apiVersion: {document.text.strip()[:100]}"
             raise ShipwayError(f"{document.source} renders something that is no object of Kubernetes", seen=seen)
-        value = copy.deepcopy(document.value)
-        group, kind, namespace, name = identity(value)
-        _mask(value, kind, key)
+        group, kind, namespace, name = identity(document.value)
+        value = _without_secrets(document.value, kind, key)
         checksums, labels = _without_noise(value)
         found[json.dumps([group, kind, namespace, name])] = RenderedObject(
             name=f"{kind} {f'{namespace}/' if namespace else ''}{name}",
-            text=yaml.dump(_ordered(value), Dumper=_DUMPER, width=1000, allow_unicode=True),
+            text=yaml.serialize(_ordered(value), Dumper=_DUMPER, width=1000, allow_unicode=True),
             checksums=json.dumps(checksums, sort_keys=True, default=str),
             labels=json.dumps(labels, sort_keys=True, default=str),
         )
@@ -99,42 +97,46 @@ def _without_noise(value: Any, path: str = "") -> tuple[Json, Json]:
     return checksums, labels
 
 
-def _ordered(value: Any) -> Any:
-    """Return a value with lists whose items have names, each another one, in the order of these names."""
+def _ordered(value: Any) -> yaml.Node:
+    """Return a value as it is written, keys in order, and lists whose items have names, each another one, in that of these names."""
+    if isinstance(value, str):
+        return yaml.ScalarNode(f"{PREFIX}str", value)
     if isinstance(value, dict):
-        return {str(key): _ordered(value[key]) for key in sorted(value, key=str)}
+        pairs = [(_ordered(str(key)), _ordered(value[key])) for key in sorted(value, key=str)]
+        return yaml.MappingNode(f"{PREFIX}map", pairs, flow_style=False)
     if isinstance(value, list):
-        items = [_ordered(item) for item in value]
-        names = [item.get("name") for item in items if isinstance(item, dict)]
-        if len(names) == len(items) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
-            return sorted(items, key=lambda item: str(item["name"]))
-        return items
-    return value
+        names = [item.get("name") if isinstance(item, dict) else None for item in value]
+        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+            value = sorted(value, key=lambda item: str(item["name"]))
+        return yaml.SequenceNode(f"{PREFIX}seq", [_ordered(item) for item in value], flow_style=False)
+    return yaml.representer.SafeRepresenter().represent_data(value)
 
 
-def _mask(value: Json, kind: str, key: bytes) -> None:
+def _without_secrets(value: Json, kind: str, key: bytes) -> Json:
+    """Return a copy of an object in which everything that is secret by its kind or its name is masked."""
+    found = dict(value)
     if kind == "Secret":
         for field in ("data", "stringData"):
             held = value.get(field)
             if isinstance(held, Mapping):
-                value[field] = {name: _hidden(text, key) for name, text in held.items()}
+                found[field] = {name: _hidden(text, key) for name, text in held.items()}
             elif held is not None:
-                value[field] = _hidden(held, key)
+                found[field] = _hidden(held, key)
     elif kind == "ConfigMap" and isinstance(value.get("data"), Mapping):
-        value["data"] = {
+        found["data"] = {
             name: _hidden(text, key) if _SECRET_NAME.search(str(name)) else text for name, text in value["data"].items()
         }
-    for name, item in value.items():
-        value[name] = _masked(item, key)
+    return {name: _masked(item, key) for name, item in found.items()}
 
 
 def _masked(value: Any, key: bytes) -> Any:
-    """Return a value without values of environment variables and options that are named like secrets, logins, private keys."""
+    """Return a copy of a value without values of environment variables and options that are named like secrets, logins, private keys."""
     if isinstance(value, dict):
+        fields = {field: _masked(item, key) for field, item in value.items()}
         name = value.get("name")
         if isinstance(name, str) and "value" in value and _SECRET_NAME.search(name):
-            value["value"] = _hidden(value["value"], key)
-        return {field: _masked(item, key) for field, item in value.items()}
+            fields["value"] = _hidden(value["value"], key)
+        return fields
     if isinstance(value, list):
         found = []
         after_option = False

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -129,7 +128,7 @@ class _Renderer:
             return f"{error.what}: {error.seen}"
         place.parent.mkdir(exist_ok=True)
         partial = place.with_name(f"{name}.{secrets.token_hex(4)}")
-        partial.write_text(json.dumps({key: asdict(value) for key, value in made.items()}), encoding="utf-8")
+        partial.write_text(json.dumps({key: vars(value) for key, value in made.items()}), encoding="utf-8")
         partial.replace(place)
         return made
 
