@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 
@@ -11,6 +12,8 @@ __all__ = ["main"]
 
 # A command makes many objects, YAML above all, and ends: to look for garbage less often costs little memory and saves time.
 gc.set_threshold(50_000)
+# As it ends, Python would go through all of them once more.
+atexit.register(gc.freeze)
 
 if __name__ == "__main__":
     sys.exit(main())
