@@ -31,6 +31,7 @@ def assemble(output: Output, images: Sequence[Under], facts: Facts, store: Layer
         store.put(diff_id, layout) or store.compress(diff_id, output.layout, layer.descriptor(entry), layout)
         for diff_id, entry in zip(diff_ids, output.layers, strict=True)
     ]
+    store.remember(diff_ids)
     layers = [each.descriptor for each in stored]
     output.config["rootfs"]["diff_ids"] = [str(each.diff_id) for each in stored]
     config = layout.add(finish.canonical(finish.configuration(output.config, base, facts)), CONFIG)

@@ -82,7 +82,8 @@ def build(
     # A standing daemon has met other people's files: a part of a second that nobody can foresee tells ours from theirs.
     build_context.settle(read.context, randbelow(10**9) if program.tells_files_by_time else 0)
     manifests = [image.digest for image in read.images]
-    store = LayerStore(cache, compression, read.bases, manifests)
+    same = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
+    store = LayerStore(cache, compression, read.bases, manifests, image=same)
     work = _empty(into.resolve())
     try:
         output = _run(program, read, store, work)

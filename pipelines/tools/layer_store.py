@@ -2,10 +2,14 @@
 
 A layer of a base keeps the blob that its registry has, so the two share it. A layer that this machine compressed before is
 taken from the cache: compression is deterministic, so this saves time and changes nothing.
+
+Of all that are kept, a builder is told of those that the same image had when it was built last: each costs a file, and the others
+are hardly ever met again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -30,11 +34,15 @@ class Stored:
 class LayerStore:
     """The layers of some bases, and those kept in a folder of the cache."""
 
-    def __init__(self, cache: Path, compression: str, bases: Layout, manifests: Sequence[Digest]) -> None:
+    def __init__(
+        self, cache: Path, compression: str, bases: Layout, manifests: Sequence[Digest], *, image: str
+    ) -> None:
+        """Open the store of a cache; `image` is the same text whenever the same image is built."""
         self._kept = self.layout(cache)
         self._compression = compression
         self._notes = self._kept.path / compression
-        self._notes.mkdir(exist_ok=True)
+        self._image = self._notes / "images" / hashlib.sha256(image.encode()).hexdigest()
+        self._image.parent.mkdir(parents=True, exist_ok=True)
         self._of_bases: dict[Digest, tuple[Layout, Descriptor]] = {}
         self._bases = bases
         for manifest in manifests:
@@ -46,10 +54,17 @@ class LayerStore:
         return Layout.create(cache.resolve() / "layers")
 
     def at_hand(self) -> frozenset[Digest]:
-        """Return the plain digests of all layers that `put` would find, and the stored ones of the bases' layers."""
-        notes = (Digest("sha256:" + path.name) for path in self._notes.glob("[!.]*"))
-        kept = {diff_id for diff_id in notes if self._find(diff_id)}
+        """Return the plain digests of layers that `put` finds, the image's last ones, and the stored ones of the bases' layers."""
+        try:
+            last = [Digest(line) for line in self._image.read_text(encoding="ascii").split()]
+        except (OSError, ValueError, ShipwayError):
+            last = []
+        kept = {diff_id for diff_id in last if self._find(diff_id)}
         return frozenset(kept | set(self._of_bases) | {found.digest for _, found in self._of_bases.values()})
+
+    def remember(self, diff_ids: Sequence[Digest]) -> None:
+        """Note which layers the image has now, by the digests of the builder's plain tars."""
+        self._write(self._image, "".join(f"{diff_id}\n" for diff_id in diff_ids))
 
     def put(self, diff_id: Digest, layout: Layout) -> Stored | None:
         """Bring a layer into a layout and return how it is stored, or None when it is not known."""
@@ -70,9 +85,7 @@ class LayerStore:
     def keep(self, diff_id: Digest, tar: IO[bytes]) -> Stored:
         """Clean and compress a layer's plain tar, so that `put` finds it; raises ShipwayError for another tar."""
         stored = Stored(*layer.compress(tar, self._kept, self._compression, diff_id))
-        partial = self._notes / f".{diff_id.hex}.{os.getpid()}"
-        partial.write_text(json.dumps({**stored.descriptor.json(), "diffId": str(stored.diff_id)}))
-        partial.replace(self._notes / diff_id.hex)
+        self._write(self._notes / diff_id.hex, json.dumps({**stored.descriptor.json(), "diffId": str(stored.diff_id)}))
         return stored
 
     def _find(self, diff_id: Digest) -> tuple[Layout, Stored] | None:
@@ -86,6 +99,11 @@ class LayerStore:
         except (OSError, ValueError, KeyError, ShipwayError):
             return None
         return (self._kept, Stored(descriptor, cleaned)) if size == descriptor.size else None
+
+    def _write(self, path: Path, text: str) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_text(text, encoding="ascii")
+        partial.replace(path)
 
     def _index(self, manifest: Digest) -> None:
         described = self._bases.json(manifest)

@@ -120,17 +120,21 @@ def test_store(tmp_path: Path) -> None:
     written = raw.add(DATA, LAYER)
     image = Layout.create(tmp_path / "image")
 
-    store = LayerStore(tmp_path / "kept", "zstd", bases, [manifest.digest])
+    store = LayerStore(tmp_path / "kept", "zstd", bases, [manifest.digest], image="web")
     assert store.put(Digest.of(b"base tar"), image) == Stored(tar, Digest.of(b"base tar"))
     assert store.put(written.digest, image) is None
     stored = store.compress(written.digest, raw, written, image)
     made = stored.descriptor
 
-    other, again = Layout.create(tmp_path / "other"), LayerStore(tmp_path / "kept", "zstd", bases, [])
+    other = Layout.create(tmp_path / "other")
+    again = LayerStore(tmp_path / "kept", "zstd", bases, [], image="web")
     assert again.put(written.digest, other) == stored
     assert other.read(made.digest) == image.read(made.digest)
+    assert again.at_hand() == frozenset(), "nobody said that the image has it"
+    store.remember([written.digest, Digest.of(b"lost")])
     assert again.at_hand() == {written.digest}
-    assert LayerStore(tmp_path / "kept", "gzip", bases, []).at_hand() == frozenset()
+    assert LayerStore(tmp_path / "kept", "zstd", bases, [], image="app").at_hand() == frozenset()
+    assert LayerStore(tmp_path / "kept", "gzip", bases, [], image="web").at_hand() == frozenset()
 
     kept = tmp_path / "kept" / "layers" / "blobs" / "sha256" / made.digest.hex
     kept.unlink()
