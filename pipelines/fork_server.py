@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,23 +26,19 @@ _KILLED = -9
 class ForkServer:
     """A process to fork from, and what asks it to."""
 
-    def __init__(self, program: Path, entry: str, needed: Callable[[Sequence[str]], str]) -> None:
-        """Start it; a command that PATH finds at `program` calls `entry`, MODULE:FUNCTION, with its other words.
-
-        `needed` returns the module that these words will load, or an empty text.
-        """
+    def __init__(self, program: Path, module: str) -> None:
+        """Start it; a command that PATH finds at `program` calls the module's functions `prepare`, before the fork, and `main`."""
         self._program = program
-        self._needed = needed
         self._environment = _seen_at_start(os.environ)
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair()
         with theirs:
-            argv = [sys.executable, "-P", "-m", "pipelines.forking", entry]
+            argv = [sys.executable, "-P", "-m", "pipelines.forking", module]
             self._process = process.start(argv, cwd=Path("/"), stdin=theirs.fileno())
 
-    def load(self, modules: Iterable[str]) -> None:
-        """Let modules be loaded, in this order, before they are needed: where a command needs one first, that comes first."""
-        self._ask({"modules": list(modules)})
+    def prepare(self, commands: Iterable[Sequence[str]]) -> None:
+        """Let commands be prepared, in this order, before they are started: where one is started first, that comes first."""
+        self._ask({"prepare": [list(words) for words in commands]})
 
     def start(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
         """Start a command; one that is not this program's, or whose Python would start otherwise, as a new process.
@@ -50,7 +46,7 @@ class ForkServer:
         Raises Misconfigured when it cannot be started.
         """
         if self._is_ours(argv[0], env):
-            command = {"module": self._needed(argv[1:]), "argv": list(argv), "cwd": str(cwd), "env": dict(env)}
+            command = {"argv": list(argv), "cwd": str(cwd), "env": dict(env)}
             forked = self._fork(command)
             if forked is not None:
                 return forked

@@ -1,11 +1,11 @@
 """Forks one command of this package after another, out of a process that has loaded their modules already.
 
-It runs as a program of its own, `python -m pipelines.forking MODULE:FUNCTION`; pipelines.fork_server starts it and speaks to it over
-the socket that is its standard input. A message is its length in four bytes, and that many bytes of JSON:
+It runs as a program of its own, `python -m pipelines.forking MODULE`; pipelines.fork_server starts it and speaks to it over the socket
+that is its standard input. The module's function `main` runs a command, its function `prepare` loads what that command will need, both
+given the command's words. A message is its length in four bytes, and that many bytes of JSON:
 
-    {"modules": [NAME, …]}                      load these when there is nothing else to do
-    {"module": NAME, "argv": […], "cwd": PATH, "env": {…}}
-                                                load that and fork; with it come two descriptors, for the command's output and its status
+    {"prepare": [WORDS, …]}                     prepare these commands when there is nothing else to do
+    {"argv": WORDS, "cwd": PATH, "env": {…}}    prepare and fork that one; with it come two descriptors, for its output and its status
 
 What a status socket says is a line each: `+PID` from the command, in a session of its own by then, and `=CODE` from here once it has
 ended, a signal's number below zero. The command stays a zombie, its number its own, until the other end of the socket is closed.
@@ -36,7 +36,9 @@ class Forking:
     """The server; it has no threads, or a fork would leave their locks behind."""
 
     requests: socket.socket
-    modules: deque[str] = field(default_factory=deque)
+    prepare: Callable[[list[str]], object]
+    ahead: deque[list[str]] = field(default_factory=deque)
+    """Commands to prepare before anybody asks for one."""
     statuses: dict[int, socket.socket] = field(default_factory=dict)
     """Of commands that were forked and not reaped, by process id."""
     told: set[int] = field(default_factory=set)
@@ -49,9 +51,9 @@ class Forking:
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         while True:
             sources = [self.requests, awake, *self.statuses.values()]
-            ready, _, _ = select.select(sources, [], [], 0 if self.modules else None)
+            ready, _, _ = select.select(sources, [], [], 0 if self.ahead else None)
             if not ready:
-                _load(self.modules.popleft())
+                self._prepare(self.ahead.popleft())
             if awake in ready:
                 awake.recv(4096)
                 self._tell()
@@ -63,10 +65,9 @@ class Forking:
             if message is None:
                 return None
             if not descriptors:
-                self.modules.extend(message["modules"])
+                self.ahead.extend(message["prepare"])
                 continue
-            if message["module"]:
-                _load(message["module"])
+            self._prepare(message["argv"][1:])
             output, status = descriptors[0], socket.socket(fileno=descriptors[1])
             pid = _fork()
             if pid != 0:
@@ -83,6 +84,11 @@ class Forking:
                 inherited.close()
             _become(message, output, status)
             return list(message["argv"])
+
+    def _prepare(self, words: list[str]) -> None:
+        # Whatever is wrong with a command, it meets it by itself.
+        with contextlib.suppress(Exception):
+            self.prepare(words)
 
     def _tell(self) -> None:
         for pid in self.statuses.keys() - self.told:
@@ -105,12 +111,6 @@ def _fork() -> int | None:
         return os.fork()
     except OSError:
         return None
-
-
-def _load(module: str) -> None:
-    # Whatever is wrong with a module, the command that needs it meets it by itself.
-    with contextlib.suppress(Exception):
-        importlib.import_module(module)
 
 
 def _become(message: dict[str, Any], output: int, status: socket.socket) -> None:
@@ -141,11 +141,11 @@ def _main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    module, _, function = sys.argv[1].partition(":")
-    _load(module)
-    words = Forking(requests).serve()
+    gc.set_threshold(50_000)  # as in pipelines.__main__
+    commands = importlib.import_module(sys.argv[1])
+    words = Forking(requests, commands.prepare).serve()
     if words is not None:
-        _run(getattr(importlib.import_module(module), function), words[1:])
+        _run(commands.main, words[1:])
 
 
 def _run(command: Callable[[list[str]], int], words: list[str]) -> NoReturn:

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from pipelines.fork_server import ForkServer
 from pipelines.local import documents, engine
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import PlainReporter, Reporter
-from pipelines.steps import signature
 
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 CONFIG_MAP = "shipway"
@@ -49,9 +48,9 @@ def run(
         files.append(folder / "definition" / "workflow.yaml")
         files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
     program = Path(sys.executable).with_name("shipway")
-    with contextlib.closing(ForkServer(program, "pipelines.cli.main:main", _needed)) as server:
+    with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
         loaded = documents.load(files)
-        server.load(["pipelines.cli.step", *_modules(loaded, template)])
+        server.prepare(["step", step] for step in _steps(loaded, template))
         return engine.run(
             loaded,
             template,
@@ -66,23 +65,15 @@ def run(
         )
 
 
-def _needed(words: Sequence[str]) -> str:
-    """Return the module that a command loads, where it is a step."""
-    match words:
-        case ["step", step, *_] if step in signature.STEPS:
-            return signature.STEPS[step].partition(":")[0]
-    return ""
-
-
-def _modules(loaded: documents.Documents, template: str) -> list[str]:
-    """Return where the steps are that a template's containers call; where it has none, those that it refers to."""
+def _steps(loaded: documents.Documents, template: str) -> list[str]:
+    """Return the steps that a template's containers call; where it has none, those that it refers to."""
     found: dict[str, None] = {}
     names = [template]
 
     def read(value: object) -> None:
         match value:
-            case {"command": ["shipway"], "args": list(words)} if module := _needed(words):
-                found[module] = None
+            case {"command": ["shipway"], "args": ["step", str(step), *_]}:
+                found[step] = None
             case {"templateRef": {"name": str(name)}} if name not in names:
                 names.append(name)
             case dict():

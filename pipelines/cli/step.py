@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Call the step; its result goes into the files of --outputs or, without that, to stdout as JSON."""
     step = signature.describe(options.step)
-    given = _parser(step).parse_args(options.rest)
+    given = parser(options.step).parse_args(options.rest)
     values = {a.field: _value(step, a, getattr(given, a.field)) for a in step.arguments}
     try:
         result = step.function(**values)
@@ -40,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser(step: Step) -> argparse.ArgumentParser:
+@functools.cache
+def parser(name: str) -> argparse.ArgumentParser:
+    """Return what reads a step's flags; raises as signature.describe does."""
+    step = signature.describe(name)
     parser = Parser(
         prog=f"shipway step {step.name}",
         description=f"{step.summary}\n\n{step.description}",

@@ -12,6 +12,7 @@ after it in kebab case: strings and numbers as they are, booleans as true/false,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -136,6 +137,7 @@ def variable(setting: str) -> str:
     return "SHIPWAY_" + setting.upper().replace("-", "_")
 
 
+@functools.cache
 def describe(name: str) -> Step:
     """Return the step of that name, read from its function's signature; raises Misuse, or TypeError for an unfit signature."""
     if name not in STEPS:

@@ -20,6 +20,9 @@ from tests.shipway_process import until
 COMMANDS = """
 import atexit, os, signal, subprocess, sys, time
 
+def prepare(words):
+    __import__({"modules": "loaded", "broken": "broken"}.get(words[0], words[0]))
+
 def main(words):
     verb, *rest = words
     if verb == "exit":
@@ -90,8 +93,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     tool.write_text(f"#!{sys.executable}\nimport sys\nfrom commands import main\nsys.exit(main(sys.argv[1:]))\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    needed = {"modules": "loaded", "broken": "broken"}
-    with contextlib.closing(ForkServer(tool, "commands:main", lambda words: needed.get(words[0], ""))) as server:
+    with contextlib.closing(ForkServer(tool, "commands")) as server:
         found = Place(server, tmp_path)
         yield found
         found.keeper.close()
@@ -144,10 +146,10 @@ def test_ends_are_told_as_they_are(place: Place) -> None:
 
 
 def test_modules_are_loaded_before_a_fork(place: Place) -> None:
-    """Those that a command needs, and those that were asked for before."""
+    """Those that a command needs, and those of commands that were to be prepared."""
     assert place.run("modules", "loaded") == ("True\n", 0)
     assert place.run("modules", "wave") == ("False\n", 0)
-    place.server.load(["broken", "wave"])
+    place.server.prepare([["broken"], ["wave"]])
     until(lambda: place.run("modules", "wave")[0] == "True\n")
 
 
