@@ -13,16 +13,18 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 import pipelines
 from pipelines.cli import failures
 from pipelines.fork_server import ForkServer
-from pipelines.local import documents, engine
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import PlainReporter, Reporter
+
+if TYPE_CHECKING:
+    from pipelines.local import documents
 
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 CONFIG_MAP = "shipway"
@@ -49,6 +51,8 @@ def run(
         files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
     program = Path(sys.executable).with_name("shipway")
     with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
+        from pipelines.local import documents, engine  # noqa: PLC0415 - loaded while the server starts
+
         loaded = documents.load(files)
         server.prepare(["step", step] for step in _steps(loaded, template))
         return engine.run(
@@ -66,26 +70,38 @@ def run(
 
 
 def _steps(loaded: documents.Documents, template: str) -> list[str]:
-    """Return the steps that a template's containers call; where it has none, those that it refers to."""
+    """Return the steps that a template calls, about as it comes to them; where it has none, those that it refers to.
+
+    What other tasks wait for comes before what none does, as reports. Nothing is judged here.
+    """
     found: dict[str, None] = {}
-    names = [template]
+    elsewhere: dict[tuple[str, str], None] = {}
+    seen: set[tuple[str, str]] = set()
 
-    def read(value: object) -> None:
-        match value:
-            case {"command": ["shipway"], "args": ["step", str(step), *_]}:
-                found[step] = None
-            case {"templateRef": {"name": str(name)}} if name not in names:
-                names.append(name)
-            case dict():
-                for part in value.values():
-                    read(part)
-            case list():
-                for part in value:
-                    read(part)
+    def visit(document: str, name: str) -> None:
+        if (document, name) in seen or document not in loaded.by_name:
+            return
+        seen.add((document, name))
+        templates = loaded.by_name[document].value["spec"]["templates"]
+        one: Mapping[str, Any] = next((template for template in templates if template["name"] == name), {})
+        for container in one.get("containerSet", {}).get("containers", ()):
+            match container:
+                case {"command": ["shipway"], "args": ["step", str(step), *_]}:
+                    found[step] = None
+        tasks = one.get("dag", {}).get("tasks", ())
+        waits = " ".join(task.get("depends", "") for task in tasks)
+        for task in sorted(tasks, key=lambda task: f"{task['name']}." not in waits):
+            match task:
+                case {"template": str(inner)}:
+                    visit(document, inner)
+                case {"templateRef": {"name": str(other), "template": str(inner)}}:
+                    elsewhere[other, inner] = None
 
-    for name in names:
-        if not found and name in loaded.by_name:
-            read(loaded.by_name[name].value)
+    spec = loaded.get(template).value["spec"]
+    for name in (spec.get("entrypoint"), spec.get("onExit")):
+        visit(template, name or "")
+    for place in [] if found else list(elsewhere):
+        visit(*place)
     return list(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -90,19 +91,25 @@ def plan(
         plain_http=plain_http,
         ca_file=ca_file,
     )
-    target = Target(
-        platform=platforms.read(platform),
-        builder=builder,
-        builder_version=builder_version or builders.choose(builder, buildkit_host, Path("cache")).version(),
-        compression=compression,
-        build_args=planning.arguments(build_args),
-    )
+    args, machine = planning.arguments(build_args), platforms.read(platform)
     now = now or int(time.time())
-    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
-        warn_of_changes(git, url, wanted)
+    with Git(GitCredentials.read(credentials), ca_file=authorities) as git, ThreadPoolExecutor(2) as beside:
+        version = beside.submit(
+            lambda: builder_version or builders.choose(builder, buildkit_host, Path("cache")).version()
+        )
+        warned = beside.submit(warn_of_changes, git, url, wanted)
+        resolved = named(git.resolve(url, wanted), ref)
+        warned.result()
+        target = Target(
+            platform=machine,
+            builder=builder,
+            builder_version=version.result(),
+            compression=compression,
+            build_args=args,
+        )
         request = Request(
             url=url,
-            resolved=named(git.resolve(url, wanted), ref),
+            resolved=resolved,
             target=target,
             salt=Salt(now=now, max_age=planning_age),
             rebuild=rebuild,
