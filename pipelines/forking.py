@@ -47,7 +47,8 @@ class Forking:
         """Fork what is asked for until nobody can ask; in the forked process, return the words of its command."""
         awake, waker = socket.socketpair()
         waker.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Called while modules are loaded, too: whoever waits for an end must not wait for them.
+        signal.signal(signal.SIGCHLD, lambda *_: self._tell())
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         while True:
             sources = [self.requests, awake, *self.statuses.values()]
@@ -56,7 +57,7 @@ class Forking:
                 self._prepare(self.ahead.popleft())
             if awake in ready:
                 awake.recv(4096)
-                self._tell()
+                self._tell()  # those that ended before there was a socket to tell of them
             for closed in [pid for pid, status in self.statuses.items() if status in ready]:
                 self._reap(closed)
             if self.requests not in ready:
@@ -96,7 +97,7 @@ class Forking:
             if ended is not None:
                 self.told.add(pid)
                 code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(OSError):  # whoever asked is gone
                     self.statuses[pid].sendall(b"=%d\n" % code)
 
     def _reap(self, pid: int) -> None:
@@ -144,15 +145,11 @@ def _main() -> None:
     gc.set_threshold(50_000)  # as in pipelines.__main__
     commands = importlib.import_module(sys.argv[1])
     words = Forking(requests, commands.prepare).serve()
-    if words is not None:
-        _run(commands.main, words[1:])
+    _leave(0 if words is None else _run(commands.main, words[1:]))
 
 
-def _run(command: Callable[[list[str]], int], words: list[str]) -> NoReturn:
-    """Run a command and end as Python does, but for taking apart what was loaded.
-
-    That would touch each object of each module, and so copy the memory that is shared with the server: 25 ms.
-    """
+def _run(command: Callable[[list[str]], int], words: list[str]) -> int:
+    """Run a command and return its exit code, as Python would find it."""
     code: object = 1
     try:
         code = command(words)
@@ -160,14 +157,22 @@ def _run(command: Callable[[list[str]], int], words: list[str]) -> NoReturn:
         code = error.code
     except BaseException:  # noqa: BLE001  # there is nobody above it
         sys.excepthook(*sys.exc_info())
-    if not isinstance(code, int | None):
-        sys.stderr.write(f"{code}\n")
-        code = 1
+    if isinstance(code, int | None):
+        return code or 0
+    sys.stderr.write(f"{code}\n")
+    return 1
+
+
+def _leave(code: int) -> NoReturn:
+    """End as Python does, but for taking apart what was loaded.
+
+    That would touch each object of each module, and so copy the memory that is shared with the server: 25 ms.
+    """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # nobody is left to read it
             stream.flush()
-    os._exit(code or 0)
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -42,17 +42,17 @@ def run(
     workflow: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Run a compiled template, or `workflow` over the compiled ones, and return how it ended."""
-    name = f"{template}-{secrets.token_hex(3)}"
-    folder = new_folder(given.state, name)
-    (folder / "definition").mkdir()
-    files = sorted(TEMPLATES.glob("*.yaml"))
-    if workflow is not None:
-        files.append(folder / "definition" / "workflow.yaml")
-        files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
     program = Path(sys.executable).with_name("shipway")
     with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
         from pipelines.local import documents, engine  # noqa: PLC0415 - loaded while the server starts
 
+        name = f"{template}-{secrets.token_hex(3)}"
+        folder = new_folder(given.state, name)
+        (folder / "definition").mkdir()
+        files = sorted(TEMPLATES.glob("*.yaml"))
+        if workflow is not None:
+            files.append(folder / "definition" / "workflow.yaml")
+            files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
         loaded = documents.load(files)
         server.prepare(["step", step] for step in _steps(loaded, template))
         return engine.run(

@@ -128,6 +128,8 @@ class GitRepository:
         They must have been fetched. With `most_bytes`, larger ones are left out, unread.
         """
         wanted = list(entries)
+        if not wanted:
+            return {}
         if most_bytes:
             sizes = self.sizes(wanted)
             wanted = [entry for entry in wanted if sizes[entry.id] <= most_bytes]
@@ -150,6 +152,8 @@ class GitRepository:
     def sizes(self, entries: Iterable[Entry]) -> dict[str, int]:
         """Return the size of each file by its id; raises ShipwayError for one that is not there."""
         text = "".join(f"{entry.id}\n" for entry in entries)
+        if not text:
+            return {}
         done = self.call("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=text)
         pairs = [line.split(" ") for line in done.stdout.splitlines()]
         if done.code != 0 or not all(len(pair) == 2 and pair[1].isdigit() for pair in pairs):

@@ -20,7 +20,14 @@ from tests.shipway_process import until
 COMMANDS = """
 import atexit, os, signal, subprocess, sys, time
 
+def until(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
 def prepare(words):
+    if words[0] == "hold":
+        open(words[1] + "/holding", "w").close()
+        until(words[1] + "/go")
     __import__({"modules": "loaded", "broken": "broken"}.get(words[0], words[0]))
 
 def main(words):
@@ -28,6 +35,8 @@ def main(words):
     if verb == "exit":
         atexit.register(print, "at last")
         sys.exit({"text": "no way", "none": None}.get(rest[0], rest[0] == "true"))
+    if verb == "until":
+        until(rest[0])
     if verb == "write":
         print("x" * 1_000_000)
     if verb == "tell":
@@ -151,6 +160,20 @@ def test_modules_are_loaded_before_a_fork(place: Place) -> None:
     assert place.run("modules", "wave") == ("False\n", 0)
     place.server.prepare([["broken"], ["wave"]])
     until(lambda: place.run("modules", "wave")[0] == "True\n")
+
+
+def test_an_end_is_told_while_others_are_prepared(place: Place) -> None:
+    """What takes long to prepare holds up no command that runs."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(place.run, "until", str(place.folder / "end"))
+        until(lambda: bool(place.started))
+        place.server.prepare([["hold", str(place.folder)]])
+        until((place.folder / "holding").exists)
+        (place.folder / "end").touch()
+        try:
+            assert running.result(timeout=60) == ("", 0)
+        finally:
+            (place.folder / "go").touch()
 
 
 def test_a_stop_ends_the_whole_group(place: Place) -> None:
