@@ -127,14 +127,18 @@ class Git:
         Without files only its tree comes, where the server lets it, and `fetch_files` brings those that are needed.
         Raises ShipwayError when the commit is not there (any more), and what `refs` raises.
         """
-        repository = GitRepository.create(folder, url, self._environment, git=self._git, commit=wanted.commit)
+        partial = not with_files and not url.local_path
+        settings = []
+        if partial:
+            # With another algorithm the server would leave out the files of a commit that is here without them.
+            settings = [(f"remote.{_PARTIAL}.url", _address(url)), ("fetch.negotiationAlgorithm", "noop")]
+        repository = GitRepository.create(
+            folder, url, self._environment, git=self._git, commit=wanted.commit, settings=settings
+        )
         specs = [f"+{wanted.commit}:{_FETCHED}"]
-        if with_files or url.local_path:
+        if not partial:
             done = self._fetch(repository, "--depth=1", specs=specs)
         else:
-            repository.call("config", f"remote.{_PARTIAL}.url", _address(url))
-            # Else the server would leave out the files of a commit that is here without them.
-            repository.call("config", "fetch.negotiationAlgorithm", "noop")
             done = self._fetch(repository, "--depth=1", "--filter=blob:none", address=_PARTIAL, specs=specs)
             repository.lacks_files = done.code == 0 and "filtering not recognized" not in done.stderr
         if git_errors.refuses_commit(done):
@@ -214,8 +218,10 @@ class Git:
         `named` says which of ours names which of the remote's. Trees and files stay away where the server lets them; `depth` is
         how many commits of each come, 0 for all; `commit` is any of the repository's. Raises what `fetch` raises.
         """
-        repository = GitRepository.create(folder, url, self._environment, git=self._git, commit=commit)
-        repository.call("config", "remote.history.url", _address(url))
+        settings = [("remote.history.url", _address(url))]
+        repository = GitRepository.create(
+            folder, url, self._environment, git=self._git, commit=commit, settings=settings
+        )
         specs = "\n".join(f"+{source}:{ref}" for ref, source in named.items())
         way = [*([f"--depth={depth}"] if depth else []), "--filter=tree:0", "--stdin"]
         done = self._fetch(repository, *way, address="history", specs=(), stdin=specs)

@@ -112,7 +112,7 @@ class GitEnvironment:
             extra += [*_LOCAL, ("safe.directory", str(folder)), ("safe.directory", str(folder / ".git"))]
         if lfs and url is not None:
             extra += [*_LFS, ("lfs.url", lfs_address(url)), ("remote.origin.url", str(url))]
-        config = private_files.keep(self._private, "config", _configuration([*self._settings, *extra]))
+        config = private_files.keep(self._private, "config", configuration([*self._settings, *extra]))
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
         own = {
             "HOME": str(self._private),
@@ -134,7 +134,7 @@ class GitEnvironment:
         return kept | own | login
 
 
-def _configuration(settings: Iterable[tuple[str, str]]) -> bytes:
+def configuration(settings: Iterable[tuple[str, str]]) -> bytes:
     """Return a configuration file of Git (git-config(1), "Syntax"), every value in quotes."""
     lines = []
     for name, value in settings:

@@ -14,7 +14,7 @@ from pipelines.errors import ShipwayError
 from pipelines.model.source import RepositoryUrl
 from pipelines.process import Completed, run
 from pipelines.tools import git_errors
-from pipelines.tools.git_environment import GitEnvironment
+from pipelines.tools.git_environment import GitEnvironment, configuration
 
 LOCAL_SECONDS = 900
 _GITLINK = "160000"
@@ -63,20 +63,28 @@ class GitRepository:
 
     @classmethod
     def create(
-        cls, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str, commit: str
+        cls,
+        path: Path,
+        url: RepositoryUrl,
+        environment: GitEnvironment,
+        *,
+        git: str,
+        commit: str,
+        settings: Iterable[tuple[str, str]] = (),
     ) -> GitRepository:
         """Return a new, empty repository at `path` for commits with ids like that one; what stood there is removed.
 
-        It is what `git init --bare` makes (gitrepository-layout(5)), without a process for it.
+        It is what `git init --bare` and `git config` make (gitrepository-layout(5)), without processes for it.
         """
         if path.exists():
             shutil.rmtree(path)
         for folder in ("objects", "refs"):
             (path / folder).mkdir(parents=True)
         (path / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
-        version, extensions = (1, "[extensions]\n\tobjectFormat = sha256\n") if len(commit) == 64 else (0, "")
-        settings = f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}"
-        (path / "config").write_text(settings, encoding="ascii")
+        kind = [("core.repositoryformatversion", "0")]
+        if len(commit) == 64:
+            kind = [("core.repositoryformatversion", "1"), ("extensions.objectFormat", "sha256")]
+        (path / "config").write_bytes(configuration([*kind, ("core.bare", "true"), *settings]))
         return cls(path, url, environment, git=git)
 
     def remove(self) -> None:
