@@ -23,9 +23,12 @@ from tests.registry_process import registry
 
 _MEGABYTES = (30, 200)
 """Of the images' own layers: one whose build takes seconds, which shows fixed costs, and one that shows the rest."""
-_UNCHANGED = ((1, 1, 1), (2, 8), (5, 25))
+_UNCHANGED = ((1, 1, 1), (2, 8), (5, 25), (10, 90))
 _CHANGED = (2, 6, 12)
 """How many images stand on each level of the repositories that are released."""
+_CHANGED_MEGABYTES = (5, 20)
+"""What a build of such an image writes, once, twice or three times: of little weight, and of some."""
+_BUILDERS = ("buildah", "buildkit")
 
 
 def main() -> None:
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7, help="runs of each side (default: %(default)s)")
     parser.add_argument("--cold-pairs", type=int, default=5, help="the same with empty caches (default: %(default)s)")
     parser.add_argument("--only", choices=list(_PARTS), help="one part (default: all)")
+    parser.add_argument("--builder", choices=_BUILDERS, help="of the parts about releases (default: both)")
     options = parser.parse_args()
     results: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="shipway-bench-") as name:
@@ -101,22 +105,34 @@ def _plan(folder: Path, _: argparse.Namespace) -> Iterator[dict[str, object]]:
     sys.stdout.write("\n")
 
 
+def _unchanged(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    for place in _places(folder, options):
+        yield from _releases_of_nothing(folder, place, options)
+
+
 def _release(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    for place in _places(folder, options):
+        yield from _releases(folder, place, options)
+
+
+def _places(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, str]]:
+    """Give a registry of this run's own with each builder in turn."""
     with _own_registry(folder) as address:
-        yield from _releases(folder, address, options, builder="buildah")
-        if not shutil.which("buildkitd"):
-            sys.stdout.write("release with buildkit: left out, no buildkitd on PATH\n\n")
-            return
-        with _buildkitd(folder / "daemon", address) as host:
-            yield from _releases(folder, address, options, builder="buildkit", buildkit_host=host)
+        if options.builder != "buildkit":
+            yield {"registry": address, "builder": "buildah"}
+        if options.builder != "buildah" and shutil.which("buildkitd"):
+            with _buildkitd(folder / "daemon", address) as host:
+                yield {"registry": address, "builder": "buildkit", "buildkit_host": host}
+        elif options.builder != "buildah":
+            sys.stdout.write("releases with buildkit: left out, no buildkitd on PATH\n\n")
 
 
-def _releases(
-    folder: Path, address: str, options: argparse.Namespace, *, builder: str, buildkit_host: str = ""
+def _releases_of_nothing(
+    folder: Path, place: dict[str, str], options: argparse.Namespace
 ) -> Iterator[dict[str, object]]:
-    place = {"builder": builder, "buildkit_host": buildkit_host}
+    builder = place["builder"]
     for levels in _UNCHANGED:
-        run = Releasing(folder / f"{builder}-{sum(levels)}", address, levels=levels, megabytes=1, **place)
+        run = Releasing(folder / f"{builder}-{sum(levels)}", levels=levels, megabytes=1, **place)
         run.ours()
         run.in_levels()
         title = f"release of {sum(levels)} images with {builder}, nothing changed"
@@ -124,12 +140,22 @@ def _releases(
         yield compare(f"{title}, against cached builds alone", *alone)
         pushed = interleave(lambda: None, run.ours, run.in_levels, options.pairs)
         yield compare(f"{title}, against cloning, cached builds and pushes", *pushed)
-    count = sum(_CHANGED)
-    run = Releasing(folder / f"{builder}-{count}", address, levels=_CHANGED, megabytes=20, **place)
+
+
+def _releases(folder: Path, place: dict[str, str], options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    for megabytes in _CHANGED_MEGABYTES:
+        yield from _releases_of(megabytes, folder, place, options)
+
+
+def _releases_of(
+    megabytes: int, folder: Path, place: dict[str, str], options: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    builder, count = place["builder"], sum(_CHANGED)
+    run = Releasing(folder / f"{builder}-{count}-{megabytes}", levels=_CHANGED, megabytes=megabytes, **place)
     pairs = min(options.cold_pairs, 3)  # A minute each.
     run.ours()
     run.in_levels()
-    title = f"release of {count} images on {len(_CHANGED)} levels with {builder}, all changed"
+    title = f"release of {count} images of {megabytes} MB on {len(_CHANGED)} levels with {builder}, all changed"
     yield compare(title, *interleave(run.change, run.ours, run.in_levels, pairs))
     names = ("a level at a time", "as parents are there")
     barriers = interleave(run.change, run.in_levels, run.without_levels, pairs, names)
@@ -160,6 +186,7 @@ _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object
     "buildkit": _buildkit,
     "charts": _charts,
     "release": _release,
+    "unchanged": _unchanged,
     "impact": _impact,
     "engine": _engine,
     "compile": _compile,
