@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -98,7 +97,6 @@ def impact_gather(
         Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git,
         ThreadPoolExecutor() as beside,  # what is fetched waits for hosts most of the time
     ):
-        beside.submit(import_module, "jsonschema")  # 50 ms, which config files need once Git has brought them
         published, repositories = settings.connect(Layout.create(Path(work) / "layout"), docker_config)
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
         own = not environments_repository or lanes.place(url) == lanes.place(RepositoryUrl(environments_repository))
