@@ -70,7 +70,7 @@ COMMANDS = {
 def prepare(words: Sequence[str]) -> None:
     """Load what a command needs and make what each run of it makes, for the processes that will be forked from this one."""
     if words and words[0] in COMMANDS:
-        _parser(words[0])
+        _parser(words[0], alone=True)
     if list(words[:1]) == ["step"]:
         importlib.import_module(COMMANDS["step"].module).parser(words[1])
 
@@ -78,8 +78,9 @@ def prepare(words: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((word for word in words if not word.startswith("-")), "")
     # Where the command comes first, nobody is told of the others; to declare all takes longer than some steps do.
-    parser = _parser(words[0]) if words and words[0] in COMMANDS else _every(words)
+    parser = _parser(wanted, alone=wanted in COMMANDS and words[0] == wanted)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         options = parser.parse_args(words)
@@ -107,12 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failure.exit_code
 
 
-def _every(words: Sequence[str]) -> argparse.ArgumentParser:
-    return _parser(next((word for word in words if not word.startswith("-")), ""), *COMMANDS)
-
-
 @functools.cache
-def _parser(wanted: str, *declared: str) -> argparse.ArgumentParser:
+def _parser(wanted: str, *, alone: bool) -> argparse.ArgumentParser:
     parser = Parser(
         prog="shipway",
         description="From a commit to a running deployment on Argo.",
@@ -121,7 +118,7 @@ def _parser(wanted: str, *declared: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in declared or (wanted,):
+    for name in (wanted,) if alone else COMMANDS:
         command = COMMANDS[name]
         child = commands.add_parser(
             name, help=command.help, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False

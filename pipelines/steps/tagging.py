@@ -185,9 +185,8 @@ class Tagging:
         return told.notes[RENEWAL] if told.moment else told.digest
 
     def _as_taken(self, tag: str, there: str | None) -> Tagging:
-        if there in {None, self.digest}:
+        if there is None or there == self.digest:
             return self
-        assert there is not None
         _say(f"{self.image.name}:{tag} names {there} already: that image is taken, not {self.digest}")
         return replace(self, image=self.image.with_digest(there))
 
