@@ -24,6 +24,10 @@ _VERSION = re.compile(r"\bversion (\S+)")
 _FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)
 _AFTER_STEP = '": '
 _KILLED = 137
+_UNSEALED = re.compile(r"^Close_Fd sealing memfd copy: ", re.MULTILINE)
+"""Buildah starts itself anew from a copy in memory, whose seal Linux refuses (EBUSY, fcntl(2)) while another processor has yet
+to let go of a page that was just written: chance, and no matter of the instruction that was about to run."""
+_STARTS = 5
 _READ_ALONG = 32 << 20
 """Bytes of bases, as they are stored, that are read out sooner than the rest is compressed and unpacked once more."""
 
@@ -156,14 +160,20 @@ class Buildah:
     def _run(
         self, settings: dict[str, str], command: str, *arguments: str, cwd: Path | None = None, stream: bool = False
     ) -> Completed:
-        return process.run(
-            [*builder.own_mounts(), self._program, command, *arguments],
-            timeout_seconds=builder.TIMEOUT_SECONDS,
-            env=settings,
-            cwd=cwd,
-            stream=stream,
-            umask=0o022,
-        )
+        """Run a command; one that could not start itself anew is run again, and goes on from the layers that it has."""
+        starts = 0
+        while True:
+            starts += 1
+            done = process.run(
+                [*builder.own_mounts(), self._program, command, *arguments],
+                timeout_seconds=builder.TIMEOUT_SECONDS,
+                env=settings,
+                cwd=cwd,
+                stream=stream,
+                umask=0o022,
+            )
+            if done.code == 0 or starts == _STARTS or not _UNSEALED.search(done.stderr):
+                return done
 
 
 def _policy(settings: dict[str, str]) -> tuple[str, ...]:
@@ -201,6 +211,8 @@ def _failure(done: Completed) -> ShipwayError:
     said = builder.tail(done.stdout, done.stderr)
     if done.code < 0 or done.code == _KILLED:
         return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
+    if _UNSEALED.search(done.stderr):
+        return Transient("buildah could not start itself anew", seen=said, todo="run it again")
     match = _FAILED.search(done.stderr)
     if match:
         # Where the instruction ends and the reason begins is not told: both may hold quotes.

@@ -28,7 +28,8 @@ class Helm:
     def __init__(self, home: Path, *, timeout_seconds: float = 120, memory_bytes: int = 4 << 30) -> None:
         """Keep what Helm writes in `home`, and end each call that takes longer or more memory.
 
-        The memory is bounded on Linux. Raises Misconfigured where Helm is missing.
+        The memory is bounded on Linux, as addresses: Go reserves up to 1.5 GiB of them when it starts, so a bound below 2 GiB
+        lets the start fail by chance. Raises Misconfigured where Helm is missing.
         """
         self._program = find()
         self._home = home.resolve()

@@ -5,12 +5,15 @@ What differs, and why it stays, is written in DIFFERENCES.
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused
+from pipelines.errors import Refused, Transient
 from tests.build_workspace import BUILDERS, Workspace, busybox, derived, each_builder
 from tests.image_files import config, files, text
 
@@ -276,3 +279,39 @@ def test_unknown_to_buildah(line: str, message: str, workspace: Workspace, cache
     workspace.write({"Dockerfile": f"FROM base\nRUN true\n{line}\n", "a": "a"})
     with pytest.raises(Refused, match=f"^Dockerfile:3: .*{message}"):
         workspace.build("buildah", cache, secret_ids=("token",))
+
+
+_UNSEALED = """\
+#!/bin/sh
+# The real buildah, but for its first starts of a build: they say what it says where Linux refuses to seal the copy.
+if [ "$1" = build ] && [ "$(wc -l < {count})" -lt {failures} ]; then
+    echo >> {count}
+    echo "Close_Fd sealing memfd copy: Device or resource busy" >&2
+    echo 'Error: building at STEP "RUN true": exit status 1' >&2
+    exit 1
+fi
+exec {buildah} "$@"
+"""
+
+
+@pytest.mark.parametrize("failures", [2, 100])
+def test_buildah_that_could_not_start_itself(
+    failures: int, workspace: Workspace, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is started again, a few times; then it is the builder's failure, which may pass, and not the instruction's."""
+    count, program = tmp_path / "count", tmp_path / "bin" / "buildah"
+    count.touch()
+    program.parent.mkdir()
+    buildah = shutil.which("buildah")
+    assert buildah
+    program.write_text(_UNSEALED.format(count=shlex.quote(str(count)), failures=failures, buildah=buildah))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    workspace.write({"Dockerfile": "FROM base\nRUN echo built > /made\n"})
+    if failures > 2:
+        with pytest.raises(Transient, match="buildah could not start itself anew"):
+            workspace.build("buildah", cache)
+        assert len(count.read_text()) == 5
+    else:
+        workspace.build("buildah", cache)
+        assert files(workspace.image)["/made"].content == text("built\n")

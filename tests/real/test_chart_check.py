@@ -177,7 +177,7 @@ def test_templates_that_read_the_cluster(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("bound", "template"),
     [
-        ({"memory_bytes": 1 << 30}, "a: {{ range until 400000000 }}{{ . }}{{ end }}\n"),
+        ({"memory_bytes": 2 << 30}, "a: {{ range until 400000000 }}{{ . }}{{ end }}\n"),
         ({"timeout_seconds": 2}, "a: {{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}\n"),
     ],
 )
