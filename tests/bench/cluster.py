@@ -27,7 +27,6 @@ from tests.e2e.installation import Installation
 from tests.e2e.place import kubectl, lacking, place
 from tests.git_repositories import Repository
 
-MEGABYTES = 10
 STANDING = {
     "buildkit": {
         "enabled": True,
@@ -108,13 +107,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-cluster ARGS=…")
     parser.add_argument("--pairs", type=int, default=7, help="runs of each side (default: %(default)s)")
     parser.add_argument("--histories", type=int, default=3, help="histories of six commits (default: %(default)s)")
+    parser.add_argument(
+        "--megabytes",
+        type=int,
+        default=10,
+        help="the image's size, before five files are made of it (default: %(default)s)",
+    )
     parser.add_argument("--only", choices=list(_PARTS), help="one part (default: all)")
     options = parser.parse_args()
     if why := lacking():
         sys.stdout.write(f"skipped: {why}\n")
         return 0
     results: list[dict[str, object]] = []
-    with _standing() as bench:
+    with _standing(options.megabytes) as bench:
         for part in [options.only] if options.only else _PARTS:
             results += _PARTS[part](bench, options)
             # A part takes minutes: its figures are there, also in a file, before the next one begins.
@@ -143,7 +148,7 @@ def _replaced(bench: Bench, options: argparse.Namespace) -> Iterator[dict[str, o
     _warm(bench, bench.ours_to_the_end, bench.replaced)
     names = ("shipway submit", "the replaced system")
     yield compare(
-        "from submit to the run's end, warm, one line changed: at most 0.4 x",
+        f"from submit to the run's end, warm, one line changed, image of {5 * options.megabytes} MB: at most 0.4 x",
         *interleave(bench.change, bench.ours_to_the_end, bench.replaced, options.pairs, names),
     )
     sys.stdout.write(f"the replaced system's pods, in its last run\n{cluster_trace.steps(bench.last)}")
@@ -174,7 +179,7 @@ def _warm(bench: Bench, *sides: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def _standing() -> Iterator[Bench]:
+def _standing(megabytes: int) -> Iterator[Bench]:
     where, namespace = place(), f"shipway-bench-{secrets.token_hex(3)}"
     deployment.publish_base(where.registry)
     kubectl(namespace, "create", "namespace", namespace)
@@ -184,16 +189,16 @@ def _standing() -> Iterator[Bench]:
             installation.configure({**STANDING, "imagePullPolicy": "IfNotPresent"}, builder="buildkit")
             cluster_pods.stand(installation)
             kubectl(namespace, "rollout", "status", "statefulset/shipway-buildkit", "--timeout=300s")
-            yield Bench(installation, _repository(Path(folder) / "app", where.registry), f"{git.url}/app")
+            yield Bench(installation, _repository(Path(folder) / "app", where.registry, megabytes), f"{git.url}/app")
     finally:
         subprocess.run(["kubectl", "delete", "namespace", namespace, "--wait=false"], capture_output=True, check=False)
         cluster_pods.forget(namespace)
 
 
-def _repository(path: Path, registry: str) -> Repository:
+def _repository(path: Path, registry: str, megabytes: int) -> Repository:
     made = Repository(path)
     made.write("Dockerfile", DOCKERFILE.replace("{registry}/library/busybox:static", f"{registry}/{deployment.BASE}"))
-    text = "".join(f"{n * 2654435761 % 2**32:010d} line {n}\n" for n in range(MEGABYTES * 8_600))
+    text = "".join(f"{n * 2654435761 % 2**32:010d} line {n}\n" for n in range(megabytes * 8_600))
     made.write("data/text", text).write("source.txt", "first\n").commit()
     return made
 
