@@ -14,7 +14,8 @@ from pathlib import Path
 from pipelines.cli import options
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
-from pipelines.model.plan import BUILD, ERROR, NOTHING, RELEASE, STUCK, TAG, Finding, Plan, PlannedChart, PlannedImage
+from pipelines.model.finding import ERROR, Finding
+from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, PlannedChart, PlannedImage
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
 from pipelines.plan.key import Salt

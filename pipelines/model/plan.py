@@ -4,34 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ERROR = "error"
-WARNING = "warning"
-"""Levels of findings: an error blocks what it concerns, a warning is told."""
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Finding:
-    """Something about a repository that a person should know, with its place."""
-
-    path: str
-    """A file, relative to the repository's root."""
-    line: int
-    """From 1; 0 where it concerns the file as a whole."""
-    level: str
-    rule: str
-    """Which check found it: cycle, name, base, arg, add, shipway.yaml, …"""
-    text: str
-    todo: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where a person has to look."""
-        return f"{self.path}:{self.line}" if self.line else self.path
-
-    def __str__(self) -> str:
-        """Write it on one line, as compilers do."""
-        return f"{self.place}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")
-
+from pipelines.model.finding import ERROR, Finding
 
 BUILD = "build"
 TAG = "tag"

@@ -92,6 +92,17 @@ class RepositoryUrl(str):
         last = path.rstrip("/").rpartition("/")[2].removesuffix(".git").lower()
         return last if _NAME.fullmatch(last) else _NOT_IN_A_NAME.sub("-", last).strip("-") or "image"
 
+    @property
+    def place(self) -> str:
+        """Host and path, the same for the https and the ssh form of an address."""
+        if self.scheme == "file":
+            return str(self)
+        host = self.origin.partition("://")[2].lower()
+        if self.is_ssh:  # its port is another one than that of the same forge's https
+            host = re.sub(r":\d+$", "", host)
+        path = self.partition("://")[2].partition("/")[2] if "://" in self else self.rpartition(":")[2]
+        return f"{host}/{path.strip('/').removesuffix('.git')}"
+
     def submodule(self, url: str) -> RepositoryUrl:
         """Return the address that a .gitmodules of this repository writes as `url`.
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipelines.errors import Misuse
-from pipelines.model.plan import WARNING, Finding
+from pipelines.model.finding import WARNING, Finding
 from pipelines.plan.dockerfile import Dockerfile, Instruction
 from pipelines.plan.variables import expand
 

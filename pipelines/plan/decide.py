@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.model.finding import ERROR, WARNING, Finding
 from pipelines.model.plan import (
     ABSENT,
     BLOCKED,
     BUILD,
     DIFFERENT,
-    ERROR,
     NOTHING,
     PUBLISHED,
     TAG,
     UNKNOWN,
-    WARNING,
-    Finding,
     ImageJob,
     PlannedImage,
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines.errors import ShipwayError
 from pipelines.model.environments import STAGES, Application, Environments
-from pipelines.model.plan import Finding
+from pipelines.model.finding import Finding
 from pipelines.plan import yaml_findings, yaml_text
 from pipelines.plan.git_tree import LINK, GitTree
 from pipelines.plan.yaml_text import YamlText

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.model.plan import ERROR, WARNING, Finding
+from pipelines.model.finding import ERROR, WARNING, Finding
 from pipelines.plan import additions, context, dockerfile, features, images, shipway_yaml
 from pipelines.plan.dockerfile import Dockerfile, External
 from pipelines.plan.git_tree import GitTree

@@ -82,7 +82,8 @@ def target(event: Event) -> Target:
 
 def decide(event: Event, rules: Rules) -> Verdict:
     """Return the lane of an event whose target was accepted."""
-    known = [watched for watched in rules.repositories if place(watched) == place(RepositoryUrl(event.repo))]
+    place = RepositoryUrl(event.repo).place
+    known = [watched for watched in rules.repositories if watched.place == place]
     if rules.repositories and not known:
         return _ignored("the repository is not watched")
     match event:
@@ -104,18 +105,7 @@ def decide(event: Event, rules: Rules) -> Verdict:
 
 def watched(repo: RepositoryUrl, rules: Rules) -> RepositoryUrl:
     """Return the address that the deployment gives a repository, or the event's own where it gives none."""
-    return next((known for known in rules.repositories if place(known) == place(repo)), repo)
-
-
-def place(repo: RepositoryUrl) -> str:
-    """Return host and path of an address, the same for its https and its ssh form."""
-    if repo.scheme == "file":
-        return str(repo)
-    host = repo.origin.partition("://")[2].lower()
-    if repo.is_ssh:  # its port is another one than that of the same forge's https
-        host = re.sub(r":\d+$", "", host)
-    path = repo.partition("://")[2].partition("/")[2] if "://" in repo else repo.rpartition(":")[2]
-    return f"{host}/{path.strip('/').removesuffix('.git')}"
+    return next((known for known in rules.repositories if known.place == repo.place), repo)
 
 
 def key(*parts: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipelines.model.plan import Finding
+from pipelines.model.finding import Finding
 from pipelines.plan.context import Context
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image

@@ -48,6 +48,11 @@ class Document:
     """Of the document's text, from 1."""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands in it but comments."""
+        return self.value is None and not self.fault
+
+    @property
     def is_object(self) -> bool:
         """Whether it can be something of Kubernetes': it names its kind and its version."""
         return isinstance(self.value, dict) and all(isinstance(self.value.get(k), str) for k in ("apiVersion", "kind"))
@@ -99,16 +104,39 @@ class Document:
 
 def documents(output: str) -> list[Document]:
     """Return the documents that `helm template` wrote, without empty ones."""
-    found, source = [], ""
+    read = (document(source, text) for source, text in texts(output))
+    return [found for found in read if not found.is_empty]
+
+
+def texts(output: str) -> Iterator[tuple[str, str]]:
+    """Give the texts of the documents that `helm template` wrote, each after its template."""
+    source = ""
     for part in _SEPARATOR.split(output):
         match = _SOURCE.search(part)
         if match and part[: match.start()].strip() == "":
             source = match[1].strip()
             part = part[match.end() + 1 :]  # noqa: PLW2901 - the rest of it
-        document = _read(source, part)
-        if document.value is not None or document.fault:
-            found.append(document)
-    return found
+        yield source, part
+
+
+def document(source: str, text: str) -> Document:
+    """Return a document of a template, which may be empty or no YAML."""
+    root, value, fault, line = None, None, "", 0
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            value = loader.construct_document(root) if root is not None else None
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        fault, line = str(error.problem or error), mark.line + 1 if mark else 0
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        fault = str(error)
+    return Document(
+        source=source, text=text, value=value, root=root, fault=" ".join(fault.split())[:300], fault_line=line
+    )
 
 
 def source_line(line: str, source: str) -> int:
@@ -135,22 +163,3 @@ def identity(value: Mapping[str, Any]) -> tuple[str, str, str, str]:
     named = metadata if isinstance(metadata, dict) else {}
     group = str(value["apiVersion"]).rpartition("/")[0]
     return group, str(value["kind"]), str(named.get("namespace") or ""), str(named.get("name") or "")
-
-
-def _read(source: str, text: str) -> Document:
-    root, value, fault, line = None, None, "", 0
-    try:
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-            value = loader.construct_document(root) if root is not None else None
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        fault, line = str(error.problem or error), mark.line + 1 if mark else 0
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        fault = str(error)
-    return Document(
-        source=source, text=text, value=value, root=root, fault=" ".join(fault.split())[:300], fault_line=line
-    )

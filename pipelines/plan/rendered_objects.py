@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import ShipwayError
+from pipelines.plan import rendered
 from pipelines.plan.rendered import PREFIX, Document, identity
 
 VERSION_LABELS = frozenset({"helm.sh/chart", "chart", "app.kubernetes.io/version"})
@@ -42,6 +43,10 @@ Json = dict[str, Any]
 class RenderedObject:
     """One object, ready to be compared."""
 
+    identity: str
+    """What tells it from all others of a release: group, kind, namespace, name."""
+    document: str
+    """A keyed hash of the text that it was read from."""
     name: str
     """`Deployment web`, with its namespace where it names one."""
     text: str
@@ -52,26 +57,51 @@ class RenderedObject:
     """Labels that name the chart's version."""
 
 
-def objects(documents: Iterable[Document], *, key: bytes) -> dict[str, RenderedObject]:
-    """Return the objects of a release by what tells one from all others; `key` hashes secrets.
+class Reader:
+    """Reads what Helm writes; a document that was read before, for whatever release, is not read again."""
 
-    Raises ShipwayError naming the template for a document that is no object.
-    """
-    found: dict[str, RenderedObject] = {}
-    for document in documents:
-        if not document.is_object:
-            seen = document.fault or f"it has no kind or no apiVersion: {document.text.strip()[:100]}"
-            raise ShipwayError(f"{document.source} renders something that is no object of Kubernetes", seen=seen)
-        group, kind, namespace, name = identity(document.value)
-        value = _without_secrets(document.value, kind, key)
-        checksums, labels = _without_noise(value)
-        found[json.dumps([group, kind, namespace, name])] = RenderedObject(
-            name=f"{kind} {f'{namespace}/' if namespace else ''}{name}",
-            text=yaml.serialize(_ordered(value), Dumper=_DUMPER, width=1000, allow_unicode=True),
-            checksums=json.dumps(checksums, sort_keys=True, default=str),
-            labels=json.dumps(labels, sort_keys=True, default=str),
-        )
-    return found
+    def __init__(self, key: bytes) -> None:
+        """Hash secrets with `key`."""
+        self._key = key
+        self._known: dict[str, RenderedObject] = {}
+
+    def know(self, found: Iterable[RenderedObject]) -> None:
+        """Take objects that were read before, under the same key."""
+        self._known.update((item.document, item) for item in found)
+
+    def objects(self, output: str) -> dict[str, RenderedObject]:
+        """Return the objects of a release by what tells one from all others.
+
+        Raises ShipwayError naming the template for a document that is no object.
+        """
+        found: dict[str, RenderedObject] = {}
+        for source, text in rendered.texts(output):
+            name = hmac.digest(self._key, text.encode(), "sha256").hex()
+            item = self._known.get(name)
+            if item is None:
+                document = rendered.document(source, text)
+                if document.is_empty:
+                    continue
+                item = self._known[name] = _read(document, name, self._key)
+            found[item.identity] = item
+        return found
+
+
+def _read(document: Document, name: str, key: bytes) -> RenderedObject:
+    if not document.is_object:
+        seen = document.fault or f"it has no kind or no apiVersion: {document.text.strip()[:100]}"
+        raise ShipwayError(f"{document.source} renders something that is no object of Kubernetes", seen=seen)
+    group, kind, namespace, called = identity(document.value)
+    value = _without_secrets(document.value, kind, key)
+    checksums, labels = _without_noise(value)
+    return RenderedObject(
+        identity=json.dumps([group, kind, namespace, called]),
+        document=name,
+        name=f"{kind} {f'{namespace}/' if namespace else ''}{called}",
+        text=yaml.serialize(_ordered(value), Dumper=_DUMPER, width=1000, allow_unicode=True),
+        checksums=json.dumps(checksums, sort_keys=True, default=str),
+        labels=json.dumps(labels, sort_keys=True, default=str),
+    )
 
 
 def _without_noise(value: Any, path: str = "") -> tuple[Json, Json]:

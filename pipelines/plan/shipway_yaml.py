@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import Finding
+from pipelines.model.finding import Finding
 from pipelines.plan import yaml_findings, yaml_text
 from pipelines.plan.yaml_text import YamlText
 

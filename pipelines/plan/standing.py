@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pipelines.model.plan import ERROR, Finding
+from pipelines.model.finding import ERROR, Finding
 from pipelines.plan import order
 from pipelines.plan.node import MOST_WAVES, Node
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import yaml
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import WARNING, Finding, Follower
+from pipelines.model.finding import WARNING, Finding
+from pipelines.model.plan import Follower
 from pipelines.plan import environments, held, scalar_edit, values_edit
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import ERROR, Finding
+from pipelines.model.finding import ERROR, Finding
 from pipelines.plan.yaml_text import YamlText
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import Finding
+from pipelines.model.finding import Finding
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import charts, context, environments, git_tree, helmignore, shipway_yaml
 from pipelines.plan.charts import CHART, LOCK

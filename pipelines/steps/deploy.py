@@ -13,9 +13,9 @@ from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model import deploy as model
 from pipelines.model import platform as platforms
 from pipelines.model.deploy import Deployed
-from pipelines.model.plan import ERROR
+from pipelines.model.finding import ERROR
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import deploy_message, lanes, loops
+from pipelines.plan import deploy_message, loops
 from pipelines.plan.node import Target
 from pipelines.plan.shipway_yaml import PULL_REQUEST
 from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
@@ -208,7 +208,7 @@ class _Run:
         def work(head: Head) -> tuple[State, Edited]:
             # Asked after the head that is written onto: whoever deploys a newer commit meanwhile moves that head.
             state = self.reader.head()
-            if lanes.place(url) == lanes.place(self.reader.url):
+            if url.place == self.reader.url.place:
                 _refuse_loops(state)
             return state, deploy_environment.edited(state, head, name)
 

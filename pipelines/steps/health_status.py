@@ -10,7 +10,6 @@ from pathlib import Path
 from pipelines.errors import Misuse
 from pipelines.model.source import RepositoryUrl
 from pipelines.model.whereabouts import Whereabouts
-from pipelines.plan import lanes
 from pipelines.tools import forge_login
 from pipelines.tools.forge import Forge, State, Status
 from pipelines.tools.forge_login import NoForge
@@ -39,7 +38,7 @@ class Teller:
             forge = forge_login.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
         except NoForge as error:
             _say(f"no status is written: {error.what}")
-        return cls(commit=commit, repo=lanes.place(url), forge=forge, told={})
+        return cls(commit=commit, repo=url.place, forge=forge, told={})
 
     def tell(self, environment: str, rows: Sequence[Whereabouts], state: State, text: str) -> None:
         """Give the commits behind an environment's applications a status, if it says something new.
@@ -73,7 +72,7 @@ class Teller:
 def _place(source: str) -> str:
     """Return host and path of the repository that a label names; nothing for one that names none."""
     try:
-        return lanes.place(RepositoryUrl(source))
+        return RepositoryUrl(source).place
     except Misuse:
         return ""
 

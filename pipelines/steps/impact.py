@@ -18,13 +18,13 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.impact import ApplicationImpact, Gathered, Impact, Rendering, Touched
-from pipelines.plan import helm_messages, rendered, rendered_objects
+from pipelines.plan import helm_messages
 from pipelines.plan import impact as differences
-from pipelines.plan.rendered_objects import RenderedObject
+from pipelines.plan.rendered_objects import Reader, RenderedObject
 from pipelines.steps.signature import Arg
 from pipelines.tools.helm import Helm
 
-_FORM = 1
+_FORM = 2
 """Counts up whenever what is kept of a rendering changes."""
 _KEY = "key"
 _TIME_LIMIT = 60.0
@@ -99,6 +99,7 @@ class _Renderer:
         self._kept = kept
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._key = _key(kept / _KEY)
+        self._reader = Reader(self._key)
         self._ran: list[str] = []
 
     @property
@@ -112,8 +113,9 @@ class _Renderer:
         name = hashlib.sha256(json.dumps(decided).encode() + self._key).hexdigest()
         place = self._kept / name[:2] / f"{name}.json"
         try:
-            found = json.loads(place.read_text(encoding="utf-8"))
-            return {key: RenderedObject(**value) for key, value in found.items()}
+            found = [RenderedObject(**value) for value in json.loads(place.read_text(encoding="utf-8"))]
+            self._reader.know(found)
+            return {item.identity: item for item in found}
         except (OSError, ValueError, TypeError):
             pass  # it was never rendered, or half a file is left of it
         self._ran.append(name)
@@ -128,7 +130,7 @@ class _Renderer:
             return f"{error.what}: {error.seen}"
         place.parent.mkdir(exist_ok=True)
         partial = place.with_name(f"{name}.{secrets.token_hex(4)}")
-        partial.write_text(json.dumps({key: vars(value) for key, value in made.items()}), encoding="utf-8")
+        partial.write_text(json.dumps([vars(item) for item in made.values()]), encoding="utf-8")
         partial.replace(place)
         return made
 
@@ -142,7 +144,7 @@ class _Renderer:
             messages = helm_messages.failure(done.stderr)
             said = "; ".join(f"{message.file}:{message.line}: {message.text}" for message in messages[:3])
             raise ShipwayError("helm cannot render it", seen=said.replace(str(chart.resolve()), "").strip()[:1000])
-        return rendered_objects.objects(rendered.documents(done.stdout), key=self._key)
+        return self._reader.objects(done.stdout)
 
 
 def _key(place: Path) -> bytes:

@@ -18,7 +18,6 @@ from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.environments import Application
 from pipelines.model.impact import Gathered, Rendering, Touched
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.plan import lanes
 from pipelines.steps import declared_environments
 from pipelines.steps.arguments import (
     CaFile,
@@ -99,7 +98,7 @@ def impact_gather(
     ):
         published, repositories = settings.connect(Layout.create(Path(work) / "layout"), docker_config)
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
-        own = not environments_repository or lanes.place(url) == lanes.place(RepositoryUrl(environments_repository))
+        own = not environments_repository or url.place == RepositoryUrl(environments_repository).place
         there = RepositoryUrl(environments_repository or repo)
         deployed = beside.submit(_newest, git, there, environments_branch) if not own else None
         head = git.resolve(url, Revision(revision))
@@ -238,7 +237,7 @@ def _touched(item: Application | None, before: Rendering | None, after: Renderin
 def _place(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:
     """Return the folder of an application's chart in a commit, or None where it is none of that repository's."""
     if item.repo:
-        path = item.path if lanes.place(RepositoryUrl(item.repo)) == lanes.place(url) else ""
+        path = item.path if RepositoryUrl(item.repo).place == url.place else ""
         return path if path in commit.tree.charts else None
     chart = commit.named(item.chart)
     return chart.path if chart else None

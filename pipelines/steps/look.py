@@ -78,7 +78,7 @@ def _wanted(git: Git, night: Nightly, rules: Rules, since: int) -> Iterator[Want
     for ref in (*named, *branches, *recent):
         event = dataclasses.replace(night, repo=str(repo), ref=ref)
         lane = _lane(night, ref, rules)
-        group = lanes.key(lanes.key(lanes.place(repo)), lane, ref)
+        group = lanes.key(lanes.key(repo.place), lane, ref)
         yield Wanted(repo=str(repo), ref=ref, group=group, event=events.write(event))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pipelines.errors import ShipwayError
+from pipelines.model.finding import ERROR, Finding
 from pipelines.model.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Outcome, Part
-from pipelines.model.plan import ERROR, Finding
 from pipelines.steps import signature
 
 MOST_BYTES = 32_000

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipelines.errors import Refused, Transient
 from pipelines.model import chart as states
-from pipelines.model.plan import BLOCKED, ERROR, NOTHING, RELEASE, UNKNOWN, Finding, PlannedChart
+from pipelines.model.finding import ERROR, Finding
+from pipelines.model.plan import BLOCKED, NOTHING, RELEASE, UNKNOWN, PlannedChart
 from pipelines.plan.values import Values
 from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.chart_setup import ChartSettings

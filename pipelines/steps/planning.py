@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.errors import Misuse
-from pipelines.model.plan import ERROR, Finding, Plan, PlannedImage
+from pipelines.model.finding import ERROR, Finding
+from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, loops, values

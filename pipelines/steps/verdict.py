@@ -11,17 +11,7 @@ from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.model import outcome as outcomes
 from pipelines.model.chart import UNPUBLISHED
 from pipelines.model.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
-from pipelines.model.plan import (
-    ABSENT,
-    PUBLISHED,
-    TAG,
-    UNKNOWN,
-    Plan,
-    Planned,
-    PlannedChart,
-    PlannedImage,
-    Verdict,
-)
+from pipelines.model.plan import ABSENT, PUBLISHED, TAG, UNKNOWN, Plan, Planned, PlannedChart, PlannedImage, Verdict
 from pipelines.steps import outcome, signature
 from pipelines.steps.signature import Arg
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.model.environments import Application
-from pipelines.model.plan import Finding
+from pipelines.model.finding import Finding
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.model.whereabouts import DeployedImage, Whereabouts

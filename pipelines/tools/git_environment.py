@@ -7,7 +7,6 @@ does not hand the variables GIT_CONFIG_COUNT on to the upload-pack that serves a
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -160,6 +159,8 @@ def _escaped(text: str) -> str:
 
 def _with_system(ca_file: Path, combined: Path) -> Path:
     """Write the system's authorities and the given ones into one file: Git takes one in place of the system's."""
+    import ssl  # noqa: PLC0415 - brings sockets, and few installations have authorities of their own
+
     system = [path for path in (ssl.get_default_verify_paths().cafile, *_SYSTEM_CAS) if path and Path(path).exists()]
     try:
         own = ca_file.read_bytes()

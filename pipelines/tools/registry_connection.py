@@ -8,23 +8,22 @@ can go on in the middle; urllib3's own retries are therefore off.
 from __future__ import annotations
 
 import contextlib
-import email.utils
-import encodings.idna  # noqa: F401 - whoever connects loads it; here it is loaded before steps are forked
 import random
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionError, SSLError
-
 from pipelines.errors import Misconfigured, Transient
+
+if TYPE_CHECKING:
+    import ssl
+
+    import urllib3
 
 MEBIBYTE = 1 << 20
 SMALL = 4 * MEBIBYTE
@@ -74,13 +73,20 @@ class Network:
     def __init__(self, *, plain_http: frozenset[str], ca_file: Path | None, timing: Timing) -> None:
         self.timing = timing
         self._plain_http = frozenset(host.lower() for host in plain_http)
-        self._plain = urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1)
         self._ca_file = ca_file
         if ca_file is not None:
             _trust(ca_file)
 
     @cached_property
+    def _plain(self) -> urllib3.PoolManager:
+        import urllib3  # noqa: PLC0415 - a fifth of what most commands load, and many ask no registry
+
+        return urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1)
+
+    @cached_property
     def _tls(self) -> urllib3.PoolManager:
+        import urllib3  # noqa: PLC0415 - as above
+
         # Reading the system's authorities takes longer than a push to this machine's own registry that has nothing to do.
         return urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1, ssl_context=_trust(self._ca_file))
 
@@ -114,6 +120,8 @@ class Network:
 
         Raises Unanswered when there is none, also while the block reads the body; Misconfigured when TLS fails for good.
         """
+        from urllib3 import Timeout, exceptions  # noqa: PLC0415 - as above
+
         host = urlsplit(url).netloc.rpartition("@")[2]
         what = f"{host} did not answer"
         response = None
@@ -123,7 +131,7 @@ class Network:
                 url,
                 headers={"User-Agent": "shipway", "Accept-Encoding": "identity", **headers},
                 body=body,
-                timeout=urllib3.Timeout(
+                timeout=Timeout(
                     connect=self.timing.connect_seconds, read=silence_seconds or self.timing.answer_seconds
                 ),
                 retries=False,
@@ -132,14 +140,14 @@ class Network:
                 decode_content=False,
             )
             yield response
-        except SSLError as error:
+        except exceptions.SSLError as error:
             raise _tls(host, error) from error
-        except NameResolutionError as error:
+        except exceptions.NameResolutionError as error:
             todo = f"check the name {host}, or try later"
             raise Unanswered(what, seen="its name is not known", todo=todo, silent=True) from error
-        except LocationValueError as error:
+        except exceptions.LocationValueError as error:
             raise Unanswered(f"{host} sent an address that is none", seen=str(error)[:200]) from error
-        except HTTPError as error:
+        except exceptions.HTTPError as error:
             raise Unanswered(what, seen=f"{method}: {_said(error)}", silent=True) from error
         finally:
             if response is not None:
@@ -178,6 +186,8 @@ class Network:
 
 def retry_after(headers: Mapping[str, str]) -> float:
     """Return the seconds that a Retry-After header asks for, 0 where there is none (RFC 9110, section 10.2.3)."""
+    import email.utils  # noqa: PLC0415 - few answers have it
+
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:6])
@@ -192,6 +202,8 @@ def shown(url: str) -> str:
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    import ssl  # noqa: PLC0415 - as urllib3
+
     context = ssl.create_default_context()
     if ca_file is not None:
         try:
@@ -205,7 +217,7 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _tls(host: str, error: SSLError) -> Misconfigured | Unanswered:
+def _tls(host: str, error: Exception) -> Misconfigured | Unanswered:
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         todo = "put the authority that signed it into the file that the setting ca-file names"

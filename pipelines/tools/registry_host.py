@@ -6,16 +6,17 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
-
-import urllib3
 
 from pipelines.errors import ShipwayError
 from pipelines.model.reference import DOCKER_HUB
 from pipelines.tools import registry_errors
 from pipelines.tools.registry_auth import Authorization, Scopes
 from pipelines.tools.registry_connection import SMALL, Network, Unanswered, retry_after, shown
+
+if TYPE_CHECKING:
+    import urllib3
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5

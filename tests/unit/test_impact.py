@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.errors import ShipwayError
 from pipelines.model.impact import ApplicationImpact, Gathered, ObjectChange
-from pipelines.plan import impact, rendered, rendered_objects
-from pipelines.plan.rendered_objects import RenderedObject
+from pipelines.plan import impact
+from pipelines.plan.rendered_objects import Reader, RenderedObject
 
 DEPLOYMENT = """\
 # Source: web/templates/deployment.yaml
@@ -65,13 +65,23 @@ IMPACT = ApplicationImpact(
 
 def objects(text: str, key: bytes = b"key") -> dict[str, RenderedObject]:
     """Return the objects of what Helm wrote."""
-    return rendered_objects.objects(rendered.documents(f"---\n{text}"), key=key)
+    return Reader(key).objects(f"---\n{text}")
 
 
 def changes(before: str, after: str) -> list[str]:
     """Return what changes, each as an action and a name."""
     found, _ = impact.compare(objects(before), objects(after))
     return [f"{change.action} {change.name}" for change in found]
+
+
+def test_documents_that_were_read_before() -> None:
+    """What is known of a text is taken, under the same key alone; any other text is read."""
+    known = {key: replace(item, text="as it was read") for key, item in objects(DEPLOYMENT).items()}
+    for key, same in ((b"key", True), (b"other", False)):
+        reader = Reader(key)
+        reader.know(known.values())
+        assert (reader.objects(f"---\n{DEPLOYMENT}") == known) is same
+        assert reader.objects(f"---\n{DEPLOYMENT}x: 1\n") == objects(f"{DEPLOYMENT}x: 1\n", key)
 
 
 def test_what_means_nothing_is_no_change() -> None:

@@ -238,8 +238,8 @@ def test_patterns_are_whole_names() -> None:
 
 def test_an_address_and_its_other_forms_are_one_place() -> None:
     """Ports matter where they name another server."""
-    assert lanes.place(RepositoryUrl("http://h:3000/a/b.git")) == "h:3000/a/b"
-    assert lanes.place(RepositoryUrl("ssh://git@h:2222/a/b/")) == lanes.place(RepositoryUrl("git@h:a/b.git")) == "h/a/b"
+    assert RepositoryUrl("http://h:3000/a/b.git").place == "h:3000/a/b"
+    assert RepositoryUrl("ssh://git@h:2222/a/b/").place == RepositoryUrl("git@h:a/b.git").place == "h/a/b"
 
 
 def test_a_repository_asked_for_by_hand_is_trusted() -> None:

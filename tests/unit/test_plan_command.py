@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
-from pipelines.model.plan import ERROR, Finding, Follower, Plan, PlannedChart, PlannedImage
+from pipelines.model.finding import ERROR, Finding
+from pipelines.model.plan import Follower, Plan, PlannedChart, PlannedImage
 from pipelines.plan import mermaid
 
 

@@ -8,17 +8,16 @@ import json
 import pytest
 
 from pipelines.errors import Refused, ShipwayError, Transient
+from pipelines.model.finding import ERROR, Finding
 from pipelines.model.outcome import Part
 from pipelines.model.plan import (
     BLOCKED,
     BUILD,
     DIFFERENT,
-    ERROR,
     NOTHING,
     PUBLISHED,
     TAG,
     UNKNOWN,
-    Finding,
     Plan,
     Planned,
     PlannedChart,
