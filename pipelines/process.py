@@ -181,8 +181,8 @@ def background(
     system has setpriv, the command ends with this process even if nobody gets to end it.
     """
     words = [str(word) for word in argv]
-    if shutil.which("setpriv"):
-        words = ["setpriv", "--pdeathsig", "TERM", "--", *words]
+    if setpriv := _setpriv(os.environ.get("PATH", os.defpath)):
+        words = [setpriv, "--pdeathsig", "TERM", "--", *words]
     with log.open("wb") as output:
         try:
             child = subprocess.Popen(
@@ -212,10 +212,15 @@ def _ending_with_parent(
     of 7 ms a command. Without it a call does the same, and where no system call does it, nothing is asked for.
     """
     path = (os.environ if env is None else env).get("PATH", os.defpath)
-    program, setpriv = shutil.which(words[0], path=path), shutil.which("setpriv")
+    program, setpriv = shutil.which(words[0], path=path), _setpriv(os.environ.get("PATH", os.defpath))
     if setpriv and program and Path(program).is_absolute():
         return (setpriv, "--pdeathsig", "KILL", "--", program, *words[1:]), None
     return words, _death_signal()
+
+
+@functools.cache
+def _setpriv(path: str) -> str | None:
+    return shutil.which("setpriv", path=path)
 
 
 @functools.cache

@@ -98,7 +98,7 @@ def _versions(chart: Chart) -> Iterator[Finding]:
 
 def _lock(chart: Chart) -> Iterator[Finding]:
     todo = f"run `helm dependency update {chart.path}` and commit Chart.lock"
-    fetched = [item for item in chart.dependencies if item.repository]
+    fetched = [item for item in chart.dependencies if not item.is_vendored]
     if chart.lock is None:
         if fetched:
             yield finding(chart, fetched[0].line, "lock", "there are dependencies and no Chart.lock", todo)

@@ -36,6 +36,12 @@ class Dependency:
     number: int
     """Its place in the list, from 0."""
 
+    @property
+    def is_vendored(self) -> bool:
+        """Whether it lies in the chart's own `charts/`; some write that as `file://./charts/NAME`."""
+        path = self.repository.removeprefix("file:").removeprefix("//")
+        return not self.repository or (path != self.repository and posixpath.normpath(path).startswith("charts/"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
@@ -149,7 +155,7 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
     externals: list[External] = []
     faults: list[Unusable] = []
     for item in chart.dependencies:
-        if not item.repository:
+        if item.is_vendored:
             continue
         pin = chart.lock.pin(item.name, item.repository, item.version) if chart.lock else None
         parent = parent_of(chart, item, charts, own=own)

@@ -76,7 +76,7 @@ class Reader:
         """
         found: dict[str, RenderedObject] = {}
         for source, text in rendered.texts(output):
-            name = hmac.digest(self._key, text.encode(), "sha256").hex()
+            name = hashlib.blake2b(text.encode(), key=self._key).hexdigest()
             item = self._known.get(name)
             if item is None:
                 document = rendered.document(source, text)

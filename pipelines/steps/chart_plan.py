@@ -290,7 +290,7 @@ class _Planner:
             dependencies[charts.embedded_file(other.name, other.version)] = (parent, self.packed[parent].archive)
         try:
             files = chart_files.chart(self._tree.root, path, self._tree.changed)
-            vendored = _archives_of([item.name for item in chart.dependencies if item.repository])
+            vendored = _archives_of([item.name for item in chart.dependencies if not item.is_vendored])
             files = {name: data for name, data in files.items() if not vendored.fullmatch(name)}
             files |= {name: data for name, (_, data) in dependencies.items()}
             archive = chart_archive.pack(chart.name, files)

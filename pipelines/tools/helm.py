@@ -33,6 +33,8 @@ class Helm:
         """
         self._program = find()
         self._home = home.resolve()
+        for name in ("", "cache", "config", "data", "tmp"):
+            (self._home / name).mkdir(parents=True, exist_ok=True)
         self._timeout_seconds = timeout_seconds
         self._memory_bytes = memory_bytes
 
@@ -65,8 +67,6 @@ class Helm:
         return self._run("template", release, chart.resolve(), *flags, *_values(values))
 
     def _run(self, *words: str | Path) -> Completed:
-        for name in ("", "cache", "config", "data", "tmp"):
-            (self._home / name).mkdir(parents=True, exist_ok=True)
         done = process.run(
             [self._program, *words],
             # A template of one line can render without end: a chart is a stranger's program.

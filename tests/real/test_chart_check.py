@@ -113,6 +113,21 @@ def test_what_comes_through_dependencies(tmp_path: Path) -> None:
     } <= places, places
 
 
+def test_a_vendored_chart_may_be_named_by_its_folder(tmp_path: Path) -> None:
+    """What lies in a chart's own charts/ is there already, with a lock or without; where it is not, Helm says so."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web", ("sub", "1.0.0", "file://./charts/sub", "1.0.0"))
+    add(repository, "web/charts/sub")
+    add(repository, "bare", ("sub", "1.0.0", "file://charts/sub", "1.0.0"))
+    add(repository, "bare/charts/sub")
+    repository.git("rm", "-qf", "bare/Chart.lock")
+    assert _check(tmp_path, repository).findings == ()
+    repository.git("rm", "-rqf", "web/charts")
+    found = _check(tmp_path, repository).findings
+    assert {(finding.level, finding.chart) for finding in found} == {("error", "web")}
+    assert any("missing in charts/ directory: sub" in finding.text for finding in found)
+
+
 def test_values_to_try(tmp_path: Path) -> None:
     """Each ci/*.yaml is tried, whatever its name; what only one of them brings about names it."""
     repository = Repository(tmp_path / "repository")
