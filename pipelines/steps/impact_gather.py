@@ -105,12 +105,16 @@ def impact_gather(
         against = git.resolve(url, Revision(base or "HEAD"))
         after = Resolved(commit=head.commit, ref=head.ref)
         ahead = beside.submit(charts.of_commit, url, after) if not own else None
+        # Most often the base itself is the last commit that both have, and its charts come while that is found out.
+        tip = Resolved(commit=against.commit, ref=against.ref)
+        behind = beside.submit(charts.of_commit, url, tip) if not own and tip.commit != after.commit else None
         shared = git_history.merge_base(git, url, head.commit, against.commit, Path(work) / "history") or against.commit
         gatherer = _Gatherer(charts=charts, folder=folder)
         before = Resolved(commit=shared, ref="")
         touched: list[Touched] = []
         if deployed and ahead:
-            sides = [charts.of_commit(url, before), ahead.result()]
+            known = behind if behind and shared == tip.commit else None
+            sides = [known.result() if known else charts.of_commit(url, before), ahead.result()]
             new = deployed.result()
             untouched = list(new.found.applications)
         else:
