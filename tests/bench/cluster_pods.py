@@ -1,7 +1,8 @@
 """What stands in the cluster beside Shipway while it is measured: a pod to type in, and the system that Shipway replaces.
 
 That system is written here for the measurement, after its shape: Argo's git artifact into a volume, a pod that builds with
-a builder of its own and a registry cache in mode=max, and a pod that tells of the end. It runs the same image on the same
+a builder of its own and a registry cache in mode=max, and a pod that tells of the end. Its volume is one that stands, or, as
+in the system itself, one that each run makes and waits for in a step before the others. It runs the same image on the same
 controller, so what differs is the shape.
 """
 
@@ -15,6 +16,7 @@ from tests.e2e.installation import Installation
 from tests.e2e.place import kubectl
 
 HAND = "by-hand"
+_LABEL = "shipway.io/bench"
 ROOTLESS = {
     "allowPrivilegeEscalation": True,
     "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
@@ -70,16 +72,23 @@ def type_in(installation: Installation, script: str, *words: str) -> str:
     return kubectl(installation.namespace, "exec", HAND, "-c", "shell", "--", "sh", "-c", script, "sh", *words)
 
 
-def replaced(installation: Installation, repo: str, image: str, cache: str) -> dict[str, Any]:
-    """Return the Workflow of the replaced system for the head of a branch."""
+def replaced(
+    installation: Installation, repo: str, image: str, cache: str, claim: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the Workflow of the replaced system for the head of a branch: it makes what is claimed, or takes the standing volume."""
     source = {"name": "source", "path": "/work/{{workflow.name}}", "git": {"repo": repo, "revision": "main"}}
-    shared = {"name": "source", "persistentVolumeClaim": {"claimName": HAND}}
+    shared = [{"name": "source", "persistentVolumeClaim": {"claimName": "{{workflow.name}}" if claim else HAND}}]
     fetch = {**_container(installation, "", ["ls", "/work/{{workflow.name}}"]), "securityContext": {"runAsUser": 0}}
     fetch["volumeMounts"] = [{"name": "source", "mountPath": "/work"}]
     build = _container(installation, "", ["sh", "-c", OWN, "sh", "/source/{{workflow.name}}", image, cache])
     build["volumeMounts"].append({"name": "source", "mountPath": "/source", "readOnly": True})
     told = f"http://{installation.where.registry}/v2/"
     notify = _container(installation, "", ["python3", "-c", f"import urllib.request as r; r.urlopen({told!r})"])
+    tasks = [
+        {"name": "fetch", "template": "fetch", **({"depends": "volume"} if claim else {})},
+        {"name": "build", "template": "build", "depends": "fetch"},
+    ]
+    made = [_made_volume(claim)] if claim else []
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -90,24 +99,21 @@ def replaced(installation: Installation, repo: str, image: str, cache: str) -> d
             "serviceAccountName": "shipway-workflow",
             "automountServiceAccountToken": False,
             "executor": {"serviceAccountName": "shipway-executor"},
-            "volumes": [shared, _configuration(), _empty("work"), _empty("tmp")],
+            "volumes": [_configuration(), _empty("work"), _empty("tmp")],
             "templates": [
                 {
                     "name": "all",
-                    "dag": {
-                        "tasks": [
-                            {"name": "fetch", "template": "fetch"},
-                            {"name": "build", "template": "build", "depends": "fetch"},
-                        ]
-                    },
+                    "dag": {"tasks": [*({"name": one["name"], "template": one["name"]} for one in made), *tasks]},
                 },
+                *made,
                 {
                     "name": "fetch",
+                    "volumes": shared,
                     "inputs": {"artifacts": [source]},
                     "container": fetch,
                     "securityContext": {"runAsUser": 0},
                 },
-                {"name": "build", "container": build, "securityContext": USER},
+                {"name": "build", "volumes": shared, "container": build, "securityContext": USER},
                 {"name": "notify", "container": notify, "securityContext": USER},
             ],
         },
@@ -116,7 +122,8 @@ def replaced(installation: Installation, repo: str, image: str, cache: str) -> d
 
 def forget(place: str) -> None:
     """Remove what does not end with the namespace."""
-    kubectl(place, "delete", "persistentvolume", f"shipway-bench-{place}", "--ignore-not-found", "--wait=false")
+    chosen = f"--selector={_LABEL}={place}"
+    kubectl(place, "delete", "persistentvolume", chosen, "--ignore-not-found", "--wait=false")
 
 
 def _container(installation: Installation, name: str, command: list[str]) -> dict[str, Any]:
@@ -134,19 +141,41 @@ def _container(installation: Installation, name: str, command: list[str]) -> dic
 
 
 def _volume(place: str) -> None:
-    """Claim a volume of the cluster's own classes, or else of a folder of its one node."""
-    claim: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    if not json.loads(kubectl(place, "get", "storageclass", "-o", "json"))["items"]:
-        name = f"shipway-bench-{place}"
-        claim |= {"storageClassName": "", "volumeName": name}
-        folder = {"path": f"/tmp/{name}-{secrets.token_hex(3)}", "type": "DirectoryOrCreate"}
-        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": folder}
-        _create(place, "PersistentVolume", name, spec={**spec, "persistentVolumeReclaimPolicy": "Delete"})
-    _create(place, "PersistentVolumeClaim", HAND, spec=claim)
+    """Claim a volume that stands, and let Argo's executor claim others."""
+    _create(place, "PersistentVolumeClaim", HAND, spec=claim(place))
+    rules = [{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create", "get"]}]
+    _create(place, "Role", HAND, apiVersion="rbac.authorization.k8s.io/v1", rules=rules)
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": HAND}
+    subjects = [{"kind": "ServiceAccount", "name": "shipway-executor", "namespace": place}]
+    _create(place, "RoleBinding", HAND, apiVersion="rbac.authorization.k8s.io/v1", roleRef=role, subjects=subjects)
 
 
-def _create(place: str, kind: str, name: str, **content: object) -> None:
-    kubectl(place, "create", "-f", "-", given={"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **content})
+def _made_volume(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the template that makes a run's volume and waits until it is bound."""
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "{{workflow.name}}"}}
+    resource = {"action": "create", "setOwnerReference": True, "successCondition": "status.phase == Bound"}
+    return {"name": "volume", "resource": {**resource, "manifest": json.dumps({**claim, "spec": spec})}}
+
+
+def claim(place: str) -> dict[str, Any]:
+    """Return a claim for the cluster's own classes of volumes, or else for a folder of its one node, which is made."""
+    wanted: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    if json.loads(kubectl(place, "get", "storageclass", "-o", "json"))["items"]:
+        return wanted
+    name = f"{place}-{secrets.token_hex(3)}"
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "hostPath": {"path": f"/tmp/{name}", "type": "DirectoryOrCreate"},
+        "persistentVolumeReclaimPolicy": "Delete",
+    }
+    _create(place, "PersistentVolume", name, labels={_LABEL: place}, spec=spec)
+    return {**wanted, "storageClassName": "", "volumeName": name}
+
+
+def _create(place: str, kind: str, name: str, *, labels: dict[str, str] | None = None, **content: object) -> None:
+    metadata = {"name": name, "labels": labels or {}}
+    kubectl(place, "create", "-f", "-", given={"apiVersion": "v1", "kind": kind, "metadata": metadata, **content})
 
 
 def _configuration() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -121,13 +120,9 @@ def _seconds(text: str) -> float:
 def finished(namespace: str, document: dict[str, Any]) -> dict[str, Any]:
     """Start a Workflow, wait for its end and return it; raises RuntimeError where it fails."""
     name = kubectl(namespace, "create", "-f", "-", "-o", "name", given=document).strip()
-    phase = "jsonpath={.status.phase}=Succeeded"
-    done = subprocess.run(
-        ["kubectl", "-n", namespace, "wait", f"--for={phase}", "--timeout=300s", name],
-        capture_output=True,
-        check=False,
-    )
+    kubectl(namespace, "wait", "--for=condition=Completed", "--timeout=300s", name)
     run: dict[str, Any] = json.loads(kubectl(namespace, "get", name, "-o", "json"))
-    if done.returncode != 0:
-        raise RuntimeError(f"{name}: {run['status'].get('phase')}: {run['status'].get('message')}")
+    if run["status"]["phase"] != "Succeeded":
+        said = [node["message"] for node in run["status"].get("nodes", {}).values() if node.get("message")]
+        raise RuntimeError(f"{name}: {run['status']['phase']}: {'; '.join(said)}")
     return run
