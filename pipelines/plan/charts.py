@@ -39,8 +39,9 @@ class Dependency:
     @property
     def is_vendored(self) -> bool:
         """Whether it lies in the chart's own `charts/`; some write that as `file://./charts/NAME`."""
-        path = self.repository.removeprefix("file:").removeprefix("//")
-        return not self.repository or (path != self.repository and posixpath.normpath(path).startswith("charts/"))
+        scheme, _, path = self.repository.partition(":")
+        inside = scheme == "file" and posixpath.normpath(path.removeprefix("//")).startswith("charts/")
+        return inside or not self.repository
 
 
 @dataclass(frozen=True, kw_only=True)
