@@ -180,9 +180,7 @@ def background(
     It inherits the file descriptor `holding`, so a lock on that file lasts as long as the command does. Where the
     system has setpriv, the command ends with this process even if nobody gets to end it.
     """
-    words = [str(word) for word in argv]
-    if setpriv := _setpriv(os.environ.get("PATH", os.defpath)):
-        words = [setpriv, "--pdeathsig", "TERM", "--", *words]
+    words = [*_setpriv("TERM", os.environ.get("PATH", os.defpath)), *(str(word) for word in argv)]
     with log.open("wb") as output:
         try:
             child = subprocess.Popen(
@@ -212,15 +210,17 @@ def _ending_with_parent(
     of 7 ms a command. Without it a call does the same, and where no system call does it, nothing is asked for.
     """
     path = (os.environ if env is None else env).get("PATH", os.defpath)
-    program, setpriv = shutil.which(words[0], path=path), _setpriv(os.environ.get("PATH", os.defpath))
+    program, setpriv = shutil.which(words[0], path=path), _setpriv("KILL", os.environ.get("PATH", os.defpath))
     if setpriv and program and Path(program).is_absolute():
-        return (setpriv, "--pdeathsig", "KILL", "--", program, *words[1:]), None
+        return (*setpriv, program, *words[1:]), None
     return words, _death_signal()
 
 
 @functools.cache
-def _setpriv(path: str) -> str | None:
-    return shutil.which("setpriv", path=path)
+def _setpriv(name: str, path: str) -> tuple[str, ...]:
+    """Return the words that send the command after them a signal when its parent dies; none where PATH has no setpriv."""
+    program = shutil.which("setpriv", path=path)
+    return (program, "--pdeathsig", name, "--") if program else ()
 
 
 @functools.cache

@@ -69,13 +69,14 @@ COMMANDS = {
 
 def prepare(words: Sequence[str]) -> None:
     """Load what a command needs and make what each run of it makes, for the processes that will be forked from this one."""
-    # What connects to a registry loads these.
-    for module in ("encodings.idna", "urllib3"):
-        importlib.import_module(module)
     if words and words[0] in COMMANDS:
         _parser(words[0], alone=True)
     if list(words[:1]) == ["step"]:
         importlib.import_module(COMMANDS["step"].module).parser(words[1])
+    if "pipelines.tools.registry_connection" in sys.modules:
+        # It loads these where it connects, once for each process.
+        for module in ("encodings.idna", "urllib3"):
+            importlib.import_module(module)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

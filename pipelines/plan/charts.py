@@ -39,9 +39,13 @@ class Dependency:
     @property
     def is_vendored(self) -> bool:
         """Whether it lies in the chart's own `charts/`; some write that as `file://./charts/NAME`."""
+        return not self.repository or posixpath.normpath(self.folder or ".").startswith("charts/")
+
+    @property
+    def folder(self) -> str | None:
+        """What a `file:` address names, from the chart's folder on; None for any other address."""
         scheme, _, path = self.repository.partition(":")
-        inside = scheme == "file" and posixpath.normpath(path.removeprefix("//")).startswith("charts/")
-        return inside or not self.repository
+        return path.removeprefix("//") if scheme == "file" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +164,8 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
             continue
         pin = chart.lock.pin(item.name, item.repository, item.version) if chart.lock else None
         parent = parent_of(chart, item, charts, own=own)
-        if item.repository.startswith("file:"):
-            fault = _unusable(chart, item, parent, charts)
+        if item.folder is not None:
+            fault = _unusable(chart, item, item.folder, parent, charts)
             if fault:
                 faults.append(fault)
             elif parent:
@@ -185,9 +189,8 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
 
 def parent_of(chart: Chart, item: Dependency, charts: Mapping[str, Chart], *, own: str) -> Chart | None:
     """Return the chart of the tree that a dependency means, whether or not its version fits at present."""
-    if item.repository.startswith("file:"):
-        target = item.repository.removeprefix("file:").removeprefix("//")
-        found = charts.get(posixpath.normpath(posixpath.join(chart.path, target)))
+    if item.folder is not None:
+        found = charts.get(posixpath.normpath(posixpath.join(chart.path, item.folder)))
         return found if found and found.name == item.name and found.path != chart.path else None
     if not own or item.repository.rstrip("/") != f"oci://{own}":
         return None
@@ -204,9 +207,10 @@ def parent_of(chart: Chart, item: Dependency, charts: Mapping[str, Chart], *, ow
     )
 
 
-def _unusable(chart: Chart, item: Dependency, parent: Chart | None, charts: Mapping[str, Chart]) -> Unusable | None:
+def _unusable(
+    chart: Chart, item: Dependency, target: str, parent: Chart | None, charts: Mapping[str, Chart]
+) -> Unusable | None:
     """Return what is wrong with a `file://` dependency, or None."""
-    target = item.repository.removeprefix("file:").removeprefix("//")
     folder = posixpath.normpath(posixpath.join(chart.path, target))
     if target.startswith("/") or folder == ".." or folder.startswith("../"):
         return Unusable(

@@ -103,23 +103,21 @@ def impact_gather(
         deployed = beside.submit(_newest, git, there, environments_branch) if not own else None
         head = git.resolve(url, Revision(revision))
         against = git.resolve(url, Revision(base or "HEAD"))
-        after = Resolved(commit=head.commit, ref=head.ref)
-        ahead = beside.submit(charts.of_commit, url, after) if not own else None
+        ahead = beside.submit(charts.of_commit, url, head) if not own else None
         # Most often the base itself is the last commit that both have, and its charts come while that is found out.
-        tip = Resolved(commit=against.commit, ref=against.ref)
-        behind = beside.submit(charts.of_commit, url, tip) if not own and tip.commit != after.commit else None
+        behind = beside.submit(charts.of_commit, url, against) if not own and against.commit != head.commit else None
         shared = git_history.merge_base(git, url, head.commit, against.commit, Path(work) / "history") or against.commit
         gatherer = _Gatherer(charts=charts, folder=folder)
         before = Resolved(commit=shared, ref="")
         touched: list[Touched] = []
         if deployed and ahead:
-            known = behind if behind and shared == tip.commit else None
+            known = behind if behind and shared == against.commit else None
             sides = [known.result() if known else charts.of_commit(url, before), ahead.result()]
             new = deployed.result()
             untouched = list(new.found.applications)
         else:
-            old, new = beside.map(lambda side: declared_environments.read(git, url, side), (before, after))
-            charted = (before, after) if old.charts or new.charts else ()
+            old, new = beside.map(lambda side: declared_environments.read(git, url, side), (before, head))
+            charted = (before, head) if old.charts or new.charts else ()
             sides = list(beside.map(lambda side: charts.of_commit(url, side), charted))
             touched, untouched = gatherer.by_config(old, new, sides)
         if sides:

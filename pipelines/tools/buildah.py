@@ -160,10 +160,12 @@ class Buildah:
     def _run(
         self, settings: dict[str, str], command: str, *arguments: str, cwd: Path | None = None, stream: bool = False
     ) -> Completed:
-        """Run a command; one that could not start itself anew is run again, and goes on from the layers that it has."""
-        starts = 0
-        while True:
-            starts += 1
+        """Run a command; one that could not start itself anew is run again, and goes on from the layers that it has.
+
+        Raises Transient when it never could.
+        """
+        said = ""
+        for _ in range(_STARTS):
             done = process.run(
                 [*builder.own_mounts(), self._program, command, *arguments],
                 timeout_seconds=builder.TIMEOUT_SECONDS,
@@ -172,8 +174,10 @@ class Buildah:
                 stream=stream,
                 umask=0o022,
             )
-            if done.code == 0 or starts == _STARTS or not _UNSEALED.search(done.stderr):
+            if done.code == 0 or not _UNSEALED.search(done.stderr):
                 return done
+            said = builder.tail(done.stdout, done.stderr)
+        raise Transient("buildah could not start itself anew", seen=said, todo="run it again")
 
 
 def _policy(settings: dict[str, str]) -> tuple[str, ...]:
@@ -211,8 +215,6 @@ def _failure(done: Completed) -> ShipwayError:
     said = builder.tail(done.stdout, done.stderr)
     if done.code < 0 or done.code == _KILLED:
         return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
-    if _UNSEALED.search(done.stderr):
-        return Transient("buildah could not start itself anew", seen=said, todo="run it again")
     match = _FAILED.search(done.stderr)
     if match:
         # Where the instruction ends and the reason begins is not told: both may hold quotes.

@@ -79,16 +79,12 @@ class Network:
 
     @cached_property
     def _plain(self) -> urllib3.PoolManager:
-        import urllib3  # noqa: PLC0415 - a fifth of what most commands load, and many ask no registry
-
-        return urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1)
+        return _pool(None)
 
     @cached_property
     def _tls(self) -> urllib3.PoolManager:
-        import urllib3  # noqa: PLC0415 - as above
-
         # Reading the system's authorities takes longer than a push to this machine's own registry that has nothing to do.
-        return urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1, ssl_context=_trust(self._ca_file))
+        return _pool(_trust(self._ca_file))
 
     def base(self, address: str) -> str:
         """Return the scheme and address of a registry: https, unless the deployment lists it as plain HTTP."""
@@ -120,7 +116,7 @@ class Network:
 
         Raises Unanswered when there is none, also while the block reads the body; Misconfigured when TLS fails for good.
         """
-        from urllib3 import Timeout, exceptions  # noqa: PLC0415 - as above
+        from urllib3 import Timeout, exceptions  # noqa: PLC0415 - a fifth of what most commands load, and many ask no registry
 
         host = urlsplit(url).netloc.rpartition("@")[2]
         what = f"{host} did not answer"
@@ -199,6 +195,12 @@ def shown(url: str) -> str:
     """Return an address without what may be secret in it: a login, and the query that signs it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
+
+
+def _pool(context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    import urllib3  # noqa: PLC0415 - as above
+
+    return urllib3.PoolManager(num_pools=16, maxsize=QUESTIONS + 1, ssl_context=context)
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

@@ -142,10 +142,7 @@ def main() -> int:
 
 
 def _by_hand(bench: Bench, options: argparse.Namespace) -> Iterator[dict[str, object]]:
-    for _ in range(2):
-        bench.change()
-        bench.ours_to_the_end()
-        bench.by_hand()
+    _warm(bench.change, bench.ours_to_the_end, bench.by_hand)
     bench.ends.clear()
     pair = interleave(bench.change, bench.ours, bench.by_hand, options.pairs, ("shipway submit", "buildctl in a pod"))
     bench.settle()
@@ -164,10 +161,7 @@ def _replaced(bench: Bench, options: argparse.Namespace) -> Iterator[dict[str, o
     title = f"from submit to the run's end, warm, one line changed, image of {5 * options.megabytes} MB"
     sides = {"a volume for each run": bench.replaced_with_a_volume, "a volume that stands": bench.replaced}
     for which, theirs in sides.items():
-        for _ in range(2):
-            bench.change_and_claim()
-            bench.ours_to_the_end()
-            theirs()
+        _warm(bench.change_and_claim, bench.ours_to_the_end, theirs)
         names = ("shipway submit", "the replaced system")
         pair = interleave(bench.change_and_claim, bench.ours_to_the_end, theirs, options.pairs, names)
         yield compare(f"{title}, {which}: at most 0.4 x", *pair)
@@ -188,6 +182,14 @@ _PARTS: dict[str, Callable[[Bench, argparse.Namespace], Iterator[dict[str, objec
     "replaced": _replaced,
     "history": _history,
 }
+
+
+def _warm(change: Callable[[], object], *sides: Callable[[], object]) -> None:
+    """Let each side fill its cache, and have it use it once."""
+    for _ in range(2):
+        change()
+        for side in sides:
+            side()
 
 
 @contextlib.contextmanager
