@@ -20,6 +20,7 @@ from pipelines.workflows.clone_build_push import clone_build_push
 from pipelines.workflows.deploy import deploy
 from pipelines.workflows.reconcile import reconcile
 from pipelines.workflows.release import release
+from pipelines.workflows.review import review
 from sensors.documents import documents as event_documents
 
 WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
@@ -30,6 +31,7 @@ WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
     deploy,
     reconcile,
     release,
+    review,
 )
 HEADER = "# Compiled by `shipway compile`; change {} and compile again.\n"
 EVENTS = "sensors"

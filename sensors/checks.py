@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from pipelines.model.runs import REF_LABEL
 from sensors import fields, sizes
-from sensors.target import ARGUMENT, NAME, NIGHTLY, Target
+from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, Target
 
 Document: TypeAlias = Mapping[str, Any]
 Targets: TypeAlias = Sequence[Target]
@@ -25,6 +25,8 @@ _LONGEST_NAME = 57
 """Argo appends a hash and more to a run's name for its pods."""
 _SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab", "webhook", "calendar"}
 _FEWEST_STEPS = 2
+_PROPOSALS = ("-pull-request", "-ready", "-comment")
+"""How triggers for what strangers may send are named."""
 
 
 def refuse(documents: Iterable[Document], targets: Targets) -> None:
@@ -128,6 +130,8 @@ def wrong_parameters(document: Document, targets: Targets) -> list[str]:
             continue
         spec = workflow["spec"]
         wanted = NIGHTLY if name.removeprefix("calendar-").startswith("nightly") else NAME
+        if name.endswith(_PROPOSALS):
+            wanted = PROPOSAL
         target = next(found for found in targets if found.name == wanted)
         if spec.get("workflowTemplateRef") != {"name": target.name} or spec.keys() - {
             "workflowTemplateRef",

@@ -14,7 +14,7 @@ from sensors.target import CONTRACT, Target
 def documents(workflows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return every document by the name of its file; raises ValueError for one that breaks a check.
 
-    `workflows` are the compiled WorkflowTemplates, of which `release` and `reconcile` are started.
+    `workflows` are the compiled WorkflowTemplates, of which those in `sensors.target` are started.
     """
     made = {found["metadata"]["name"]: found for found in workflows}
     targets = tuple(Target.of(made[known.name]) if known.name in made else known for known in CONTRACT)
@@ -22,7 +22,7 @@ def documents(workflows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
         "event-bus": event_bus(),
         "event-source-calendar": event_sources.calendar(),
         "event-source-webhooks": event_sources.webhooks(),
-        "sensor": sensor(*targets),
+        "sensor": sensor({target.name: target for target in targets}),
     }
     checks.refuse(found.values(), targets)
     return found

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.model.event import Comment, Event, Manual, Nightly, PullRequest, Push, Source, longest
+from sensors import target as targets
 
 COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"
 NOT_ZEROS = "^[0-9a-f]*[1-9a-f][0-9a-f]*$"
@@ -31,6 +32,12 @@ WATCHED = {
     Source.GITLAB: "body.project.path_with_namespace",
 }
 """The path of a repository's name, owner included: the chart puts the names that are watched in place of its pattern."""
+
+_TARGETS: Mapping[type[Event], str] = {
+    PullRequest: targets.PROPOSAL,
+    Comment: targets.PROPOSAL,
+    Nightly: targets.NIGHTLY,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,11 @@ class Shape:
         names = {field.name for field in dataclasses.fields(self.event)} - {"source"}
         if names != self.fields.keys():
             raise ValueError(f"{self.id}: the fields {sorted(names ^ self.fields.keys())} do not fit the event")
+
+    @property
+    def target(self) -> str:
+        """The name of what it starts: no pull request publishes, so none gets near what could."""
+        return _TARGETS.get(self.event, targets.NAME)
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ retries. Without `atLeastOnce` Argo never retries, and with it alone it tries on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hera.events import models as m
@@ -25,13 +26,13 @@ LOST = 65536
 _FORGES = (Source.GITHUB, Source.GITEA, Source.GITLAB)
 
 
-def sensor(release: Target, reconcile: Target) -> dict[str, Any]:
-    """Return the Sensor with a dependency and a trigger for every shape of payload; the night has a target of its own."""
+def sensor(targets: Mapping[str, Target]) -> dict[str, Any]:
+    """Return the Sensor with a dependency and a trigger for every shape of payload; `targets` are by name."""
     spec = m.SensorSpec(
         event_bus_name=event_bus.NAME,
         template=pods.template(account="shipway-sensor", component="shipway-sensor"),
         dependencies=[_dependency(shape) for shape in payloads.SHAPES],
-        triggers=[_trigger(shape, reconcile if shape is payloads.NIGHTLY else release) for shape in payloads.SHAPES],
+        triggers=[_trigger(shape, targets[shape.target]) for shape in payloads.SHAPES],
     )
     return manifest.document("Sensor", NAME, spec)
 

@@ -1,4 +1,4 @@
-"""The WorkflowTemplate that events start."""
+"""The WorkflowTemplates that events start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 NAME = "release"
+PROPOSAL = "review"
+"""What may come from strangers: a pull request, a comment."""
 NIGHTLY = "reconcile"
+NAMES = (NAME, PROPOSAL, NIGHTLY)
 ARGUMENT = "event"
 
 
@@ -57,5 +60,5 @@ class Target:
         return f"spec.arguments.parameters.{names.index(parameter)}.value"
 
 
-CONTRACT = tuple(Target(name=name, parameters=(ARGUMENT,), required=frozenset({ARGUMENT})) for name in (NAME, NIGHTLY))
-"""What events start, whichever way they are made: `release`, and what the night starts."""
+CONTRACT = tuple(Target(name=name, parameters=(ARGUMENT,), required=frozenset({ARGUMENT})) for name in NAMES)
+"""What events start, whichever way they are made: `release`, what cannot publish, and what the night starts."""

@@ -86,7 +86,7 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
     return {
         "repo": given.repo or str(repository.EXAMPLES),
         "revision": given.revision,
-        "commit": outcome.outputs.get("commit") or (nodes["plan"].outputs.get("commit", "") if "plan" in nodes else ""),
+        "commit": outcome.outputs.get("commit") or _planned(nodes).get("commit", ""),
         "phase": str(outcome.phase),
         "verdict": outcome.outputs.get("verdict") or judged.get("verdict", ""),
         "parts": judged.get("parts", []),
@@ -104,10 +104,15 @@ def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
+    """Return the outputs of the plan that was carried out, or of the first one, or nothing."""
+    found = (nodes[name].outputs for name in ("plan", "decode") if name in nodes)
+    return next((outputs for outputs in found if outputs), {})
+
+
 def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
     """Give the node of each image that the plan wanted built, by the image's name."""
-    plan = nodes.get("plan")
-    for wave, jobs in (plan.outputs if plan else {}).items():
+    for wave, jobs in _planned(nodes).items():
         if wave.startswith("wave-") and wave in nodes and nodes[wave].kind is Kind.TASK_GROUP:
             for job, node in zip(json.loads(jobs), nodes[wave].items, strict=False):
                 yield job["name"], node

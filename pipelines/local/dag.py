@@ -188,7 +188,9 @@ class DagRun:
         names = self.runner.template(task.template).outputs
         found: dict[str, str | None] = {f"{prefix}.status": str(node.phase)}
         if node.phase in (Phase.SKIPPED, Phase.OMITTED):
-            found |= {f"{prefix}.outputs.parameters.{output.name}": output.default for output in names}
+            # A default that reads the template's inputs has no value where the template never ran.
+            defaults = {output.name: None if "{{" in (output.default or "") else output.default for output in names}
+            found |= {f"{prefix}.outputs.parameters.{name}": default for name, default in defaults.items()}
         elif node.kind is Kind.TASK_GROUP:
             found |= items.gathered(task.name, [output.name for output in names], node.children)
         else:
@@ -223,7 +225,8 @@ class DagRun:
         found = {}
         for output in self.template.outputs:
             value = self.values.get(output.reference)
-            value = output.default if value is None else value
+            if value is None and output.default is not None:
+                value = substitution.resolve(output.default, self.values)
             if value is None:
                 raise Unresolvable(f"output parameter {output.name!r}: {{{{{output.reference}}}}} has no value")
             found[output.name] = value

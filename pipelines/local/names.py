@@ -47,6 +47,7 @@ def check_dag(template: Template, templates: Mapping[TemplateName, Template], kn
     every = known.union(*(_outputs(task, templates[task.template]) for task in dag.tasks))
     for output in template.outputs:
         _check("{{" + output.reference + "}}", every, f"{template.where}.outputs.{output.name}")
+        _check(output.default or "", known, f"{template.where}.outputs.{output.name}.default")
 
 
 def ancestors(dag: Dag) -> dict[str, frozenset[str]]:
@@ -113,7 +114,8 @@ def _outputs(task: Task, called: Template) -> frozenset[str]:
 
 
 def _check(text: str, known: frozenset[str], where: str, *, is_item: bool = False) -> None:
-    for name in substitution.names(text):
+    for tag in substitution.names(text):
+        name = substitution.aged(tag) or tag
         if substitution.is_expression(name):
             raise Refused(
                 f"{where} holds an expression", seen=f"{{{{{name}}}}}", todo="the local engine runs plain names"

@@ -7,9 +7,11 @@ carry through JSON makes the workflow fail (util/template/simple_template.go). N
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[A-Za-z0-9_-]+)\) > (\d+)")
 # What Go's strconv.Quote writes in a form that is no JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
 _UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -33,6 +35,12 @@ def names(text: str) -> tuple[str, ...]:
 def is_expression(name: str) -> bool:
     """Whether a name is an expression, `{{=…}}`."""
     return name.startswith("=")
+
+
+def aged(name: str) -> str:
+    """Return the name of the time that an expression asks the age of, as `now().Unix() - asInt(inputs.parameters.x) > 15`; empty for any other."""
+    match = _AGE.fullmatch(name)
+    return match[1] if match else ""
 
 
 def resolve(text: str, scope: Scope) -> str:
@@ -64,6 +72,11 @@ def fault(value: str) -> str:
 
 
 def _value(name: str, scope: Scope) -> str:
+    if match := _AGE.fullmatch(name):
+        moment = _value(match[1], scope)
+        if not moment.isdecimal():
+            raise Unresolvable(f"{{{{{name}}}}} has no value: {moment!r} is no time")
+        return "true" if int(time.time()) - int(moment) > int(match[2]) else "false"
     if name not in scope:
         raise Unresolvable(f"{{{{{name}}}}} has no value; Argo would wait for it without end")
     value = scope[name]

@@ -155,48 +155,48 @@ class RetagJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by."""
+    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by; without any, nothing was planned."""
 
-    commit: str
-    ref: str
-    now: int
+    commit: str = ""
+    ref: str = ""
+    now: int = 0
     """When it was made, in seconds since 1970: the same plan can be made again with it."""
-    wave_1: tuple[ImageJob, ...]
+    wave_1: tuple[ImageJob, ...] = ()
     """Builds side by side."""
-    wave_2: tuple[ImageJob, ...]
-    wave_3: tuple[ImageJob, ...]
-    wave_4: tuple[ImageJob, ...]
-    wave_5: tuple[ImageJob, ...]
-    wave_6: tuple[ImageJob, ...]
-    wave_7: tuple[ImageJob, ...]
-    wave_8: tuple[ImageJob, ...]
-    builds: tuple[str, ...]
+    wave_2: tuple[ImageJob, ...] = ()
+    wave_3: tuple[ImageJob, ...] = ()
+    wave_4: tuple[ImageJob, ...] = ()
+    wave_5: tuple[ImageJob, ...] = ()
+    wave_6: tuple[ImageJob, ...] = ()
+    wave_7: tuple[ImageJob, ...] = ()
+    wave_8: tuple[ImageJob, ...] = ()
+    builds: tuple[str, ...] = ()
     """Names of the images to build."""
-    releases: tuple[str, ...]
+    releases: tuple[str, ...] = ()
     """Names of the charts to release."""
-    builder_version: str
+    builder_version: str = ""
     """Which is in every key."""
-    lots: int
+    lots: int = 0
     """How many of the following are not empty."""
-    lot_1: tuple[str, ...]
+    lot_1: tuple[str, ...] = ()
     """Names of images that one pod can build without publishing them: with each, those to build that it stands on."""
-    lot_2: tuple[str, ...]
-    lot_3: tuple[str, ...]
-    lot_4: tuple[str, ...]
-    retag: tuple[RetagJob, ...]
-    untagged: int
+    lot_2: tuple[str, ...] = ()
+    lot_3: tuple[str, ...] = ()
+    lot_4: tuple[str, ...] = ()
+    retag: tuple[RetagJob, ...] = ()
+    untagged: int = 0
     """How many images `retag` lists."""
-    charts: int
+    charts: int = 0
     """How many charts are to be released."""
-    deploys: int
+    deploys: int = 0
     """How many places a deployment would write to, as far as a plan can know."""
-    to_do: int
-    blocked: int
+    to_do: int = 0
+    blocked: int = 0
     """How many images, charts and findings keep the whole from being done."""
-    unknown: int
-    plan: str
+    unknown: int = 0
+    plan: str = ""
     """All of it, as JSON, for people."""
-    settled: str
+    settled: str = ""
     """The same, packed, where nothing is to be done and it is short enough for an argument; else empty."""
 
 

@@ -16,6 +16,7 @@ from pipelines.model.times import LAYER_TIME
 from pipelines.plan import features
 from pipelines.plan.dockerfile import Dockerfile
 from pipelines.steps import build_context, build_secrets, builders, finish, recipe
+from pipelines.steps.arguments import BuilderName, Compression
 from pipelines.steps.assemble import assemble
 from pipelines.steps.finish import Facts
 from pipelines.steps.recipe import Recipe
@@ -47,11 +48,11 @@ def build(
     ] = build_secrets.ANY,
     name: Annotated[str, Arg("the image's name; without it, that of its folder")] = "",
     version: Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")] = "",
-    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
+    builder: BuilderName = "buildah",
     buildkit_host: Annotated[
         str, Arg("address of a running buildkitd; without it, one is started", "buildkit-host")
     ] = "",
-    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    compression: Compression = "zstd",
     cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
     into: Annotated[Path, Arg("image layout to write")] = Path("image"),
 ) -> Built:

@@ -15,7 +15,7 @@ from pipelines.model.handover import Base, Built
 from pipelines.model.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
 from pipelines.model.reference import Digest
 from pipelines.steps import build_secrets, outcome
-from pipelines.steps.arguments import Source
+from pipelines.steps.arguments import BuilderName, Compression, Source
 from pipelines.steps.build import build
 from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
@@ -26,8 +26,8 @@ def check_build(
     trial: Annotated[Trial, Arg("what the step check-clone fetched")],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("image layout with the bases; each image that is built joins them")] = Path("bases"),
-    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
-    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    builder: BuilderName = "buildah",
+    compression: Compression = "zstd",
     cache: Annotated[Path, Arg("folder that the builder keeps layers in")] = Path("../cache"),
     work: Annotated[Path, Arg("folder for one image at a time")] = Path("work"),
 ) -> Tried:

@@ -22,6 +22,7 @@ from pipelines.steps import checkout_check, outcome, registries, signature
 from pipelines.steps.arguments import (
     CaFile,
     GitLogin,
+    Mirrors,
     PlainHttp,
     Project,
     PullLogins,
@@ -49,7 +50,7 @@ def check_clone(
     registry: RegistryHost = "",
     project: Project = "",
     plain_http: PlainHttp = "",
-    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    mirrors: Mirrors = "",
     ca_file: CaFile = "",
 ) -> Trial:
     """Check out a plan's commit and fetch, by digest, what some of its images stand on and no other of them is.

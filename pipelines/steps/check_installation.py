@@ -15,7 +15,16 @@ from pipelines.model.installation import Checked
 from pipelines.model.reference import Reference
 from pipelines.model.times import LAYER_TIME
 from pipelines.steps import builders, registries
-from pipelines.steps.arguments import CaFile, PlainHttp, Project, PushLogins, RegistryHost
+from pipelines.steps.arguments import (
+    BuilderName,
+    CaFile,
+    Compression,
+    Mirrors,
+    PlainHttp,
+    Project,
+    PushLogins,
+    RegistryHost,
+)
 from pipelines.steps.build import build
 from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
@@ -30,13 +39,13 @@ def check_installation(
     registry: RegistryHost = "",
     project: Project = "",
     plain_http: PlainHttp = "",
-    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    mirrors: Mirrors = "",
     ca_file: CaFile = "",
-    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
+    builder: BuilderName = "buildah",
     buildkit_host: Annotated[
         str, Arg("address of a running buildkitd; without it, one is started", "buildkit-host")
     ] = "",
-    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    compression: Compression = "zstd",
     cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
     program: Annotated[str, Arg("a statically linked program, for the image that is built")] = "buildctl",
 ) -> Checked:

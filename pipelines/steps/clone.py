@@ -20,6 +20,7 @@ from pipelines.steps import checkout_check, registries
 from pipelines.steps.arguments import (
     CaFile,
     GitLogin,
+    Mirrors,
     PlainHttp,
     Project,
     PullLogins,
@@ -61,7 +62,7 @@ def clone(
     registry: RegistryHost = "",
     project: Project = "",
     plain_http: PlainHttp = "",
-    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    mirrors: Mirrors = "",
     ca_file: CaFile = "",
     cache: Annotated[
         Path,

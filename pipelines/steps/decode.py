@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.model import event as events
@@ -12,7 +11,17 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lanes
 from pipelines.plan.lanes import Rules
 from pipelines.settings import names
-from pipelines.steps.signature import Arg
+from pipelines.steps.arguments import (
+    AskedRef,
+    AskedRepo,
+    AskedRevision,
+    EventText,
+    Maintainers,
+    NightlyAge,
+    ProtectedBranches,
+    ProtectedTags,
+    Repositories,
+)
 
 PROTECTED_BRANCHES = "main,master"
 PROTECTED_TAGS = "v*"
@@ -21,17 +30,15 @@ MAX_AGE = "7d"
 
 def decode(
     *,
-    event: Annotated[str, Arg("what the Sensor passed on, as base64; empty: a repository is asked for by hand")] = "",
-    repo: Annotated[str, Arg("address of the Git repository that is asked for by hand, in place of an event")] = "",
-    revision: Annotated[str, Arg("its branch, tag or full commit id; empty: HEAD")] = "",
-    ref: Annotated[str, Arg("full name of the branch or tag, where the revision is a commit id")] = "",
-    protected_branches: Annotated[
-        str, Arg("branches that may publish", setting="protected-branches")
-    ] = PROTECTED_BRANCHES,
-    protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = PROTECTED_TAGS,
-    maintainers: Annotated[str, Arg("who may approve pull requests of strangers", setting="maintainers")] = "",
-    repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = "",
-    max_age: Annotated[str, Arg("age of images that the nightly run builds again", setting="max-age")] = MAX_AGE,
+    event: EventText = "",
+    repo: AskedRepo = "",
+    revision: AskedRevision = "",
+    ref: AskedRef = "",
+    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
+    protected_tags: ProtectedTags = PROTECTED_TAGS,
+    maintainers: Maintainers = "",
+    repositories: Repositories = "",
+    max_age: NightlyAge = MAX_AGE,
 ) -> Decoded:
     """Read an event, check every text of it, and say in which lane it runs and why.
 

@@ -20,9 +20,12 @@ from pipelines.plan.node import Target
 from pipelines.plan.shipway_yaml import PULL_REQUEST
 from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
 from pipelines.steps.arguments import (
+    BuilderName,
+    BuildkitHost,
     CaFile,
     ChartHosts,
     ChartsUnder,
+    Compression,
     DeployAuthor,
     EnvironmentsBranch,
     EnvironmentsRepository,
@@ -30,6 +33,7 @@ from pipelines.steps.arguments import (
     Forges,
     GitLogin,
     GitWriteLogin,
+    Mirrors,
     PlainHttp,
     Project,
     PullLogins,
@@ -77,11 +81,11 @@ def deploy(
     chart_registry: ChartsUnder = "",
     chart_hosts: ChartHosts = "",
     plain_http: PlainHttp = "",
-    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    mirrors: Mirrors = "",
     ca_file: CaFile = "",
-    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
-    buildkit_host: Annotated[str, Arg("address of a running buildkitd", setting="buildkit-host")] = "",
-    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    builder: BuilderName = "buildah",
+    buildkit_host: BuildkitHost = "",
+    compression: Compression = "zstd",
 ) -> Deployed:
     """Write what a branch's head has in the registry to where shipway.yaml says: its own charts, environments, or both.
 

@@ -7,38 +7,76 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
 
 from pipelines.errors import Refused
 from pipelines.model.event import Decoded, Kind, Lane, Source
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import lanes
-from pipelines.steps.arguments import CaFile, GitLogin
-from pipelines.steps.signature import Arg
+from pipelines.steps.arguments import (
+    AskedRef,
+    AskedRepo,
+    AskedRevision,
+    CaFile,
+    EventText,
+    GitLogin,
+    Maintainers,
+    NightlyAge,
+    Patience,
+    ProtectedBranches,
+    ProtectedTags,
+    Repositories,
+)
+from pipelines.steps.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 
 TAGS = "refs/tags/"
+PATIENCE_SECONDS = 15
 
 
 def locate(
     *,
-    decoded: Annotated[Decoded, Arg("what the step decode made of the event")],
+    event: EventText = "",
+    repo: AskedRepo = "",
+    revision: AskedRevision = "",
+    ref: AskedRef = "",
+    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
+    protected_tags: ProtectedTags = PROTECTED_TAGS,
+    maintainers: Maintainers = "",
+    repositories: Repositories = "",
+    max_age: NightlyAge = MAX_AGE,
     credentials: GitLogin = Path("../git"),
     ca_file: CaFile = "",
-    patience: Annotated[int, Arg("seconds that a commit may still be on its way to its ref")] = 15,
+    patience: Patience = PATIENCE_SECONDS,
 ) -> Decoded:
-    """Compare an event with what its ref names now; give it on as it is, or ignored where the ref has gone on without it.
+    """Decode an event, as the step decode does, and compare it with what its ref names now; raises what decode raises.
 
+    It is given on as it is, or ignored where the ref has gone on without it.
     An event is late as often as it is early. One whose commit the ref has in its history, and names no longer, is ignored:
     the newer commit has an event of its own. One whose commit was never on a protected ref raises Refused: a host also gives,
     by id, what only a fork has. `/retest` names no commit, so it approves of none: what is on no branch of the repository
     waits. What a person asked for is not held against the ref's head.
 
     Example:
-        shipway step locate --decoded=out/decode
+        shipway step locate --event=eyJoZWFkIjoiIiwiaWQiOiIxIiwicmVmIjoicmVmcy9oZWFkcy9tYWluIiw… --outputs=out/main
     """
+    decoded = decode(
+        event=event,
+        repo=repo,
+        revision=revision,
+        ref=ref,
+        protected_branches=protected_branches,
+        protected_tags=protected_tags,
+        maintainers=maintainers,
+        repositories=repositories,
+        max_age=max_age,
+    )
+    return compare(decoded, credentials=credentials, ca_file=ca_file, patience=patience)
+
+
+def compare(decoded: Decoded, *, credentials: Path, ca_file: str = "", patience: int = PATIENCE_SECONDS) -> Decoded:
+    """Return what `locate` makes of a decoded event; raises Refused, and what asking the repository raises."""
     if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Source.HAND:
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:

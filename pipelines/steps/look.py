@@ -15,7 +15,7 @@ from pipelines.model import event as events
 from pipelines.model.event import Lane, Nightly, Tonight, Wanted
 from pipelines.plan import lanes
 from pipelines.plan.lanes import Rules
-from pipelines.steps.arguments import CaFile, GitLogin
+from pipelines.steps.arguments import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
 from pipelines.steps.signature import Arg
 from pipelines.tools import git_history
@@ -32,11 +32,9 @@ def look(
     event: Annotated[str, Arg("what the Sensor passed on of the calendar, as base64")],
     pause: Annotated[int, Arg("seconds to wait before, at most 600")] = 0,
     credentials: GitLogin = Path("../git"),
-    protected_branches: Annotated[
-        str, Arg("branches that may publish", setting="protected-branches")
-    ] = PROTECTED_BRANCHES,
-    protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = PROTECTED_TAGS,
-    repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = "",
+    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
+    protected_tags: ProtectedTags = PROTECTED_TAGS,
+    repositories: Repositories = "",
     reconcile_days: Annotated[str, Arg("age up to which tags are looked at", setting="reconcile-days")] = "7",
     ca_file: CaFile = "",
 ) -> Tonight:

@@ -19,13 +19,18 @@ from pipelines.plan.key import Salt
 from pipelines.plan.node import MOST_WAVES, Target
 from pipelines.steps import builders, packed, planning, registries, signature
 from pipelines.steps.arguments import (
+    BuilderName,
+    BuildkitHost,
     CaFile,
     ChartHosts,
     ChartsUnder,
+    Compression,
     GitLogin,
+    Mirrors,
     PlainHttp,
     Project,
     PullLogins,
+    Rebuild,
     Ref,
     RegistryHost,
     Repo,
@@ -48,9 +53,7 @@ def plan(
     build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
     platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
     max_age: Annotated[str, Arg("age of images that shipway.yaml gives none: 12h, 7d, 4w; empty: any")] = "",
-    rebuild: Annotated[
-        tuple[str, ...], Arg('images to build again, as a JSON list of names or folders, or ["*"]')
-    ] = (),
+    rebuild: Rebuild = (),
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
     settled: Annotated[
         str, Arg("what a plan found that found nothing to do, which is then not looked for again; empty: look")
@@ -63,11 +66,11 @@ def plan(
     chart_registry: ChartsUnder = "",
     chart_hosts: ChartHosts = "",
     plain_http: PlainHttp = "",
-    mirrors: Annotated[str, Arg("registries asked in place of others", setting="mirrors")] = "",
+    mirrors: Mirrors = "",
     ca_file: CaFile = "",
-    builder: Annotated[str, Arg("buildah or buildkit", setting="builder")] = "buildah",
-    buildkit_host: Annotated[str, Arg("address of a running buildkitd", setting="buildkit-host")] = "",
-    compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd",
+    builder: BuilderName = "buildah",
+    buildkit_host: BuildkitHost = "",
+    compression: Compression = "zstd",
 ) -> Planned:
     """Say what is to be built, tagged and released for a commit, and why; change nothing.
 

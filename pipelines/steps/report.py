@@ -23,7 +23,16 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import argo_run, report_text
 from pipelines.plan.argo_run import FailedPod
 from pipelines.steps import signature
-from pipelines.steps.arguments import CaFile, ForgeLogins, Forges, PlainHttp
+from pipelines.steps.arguments import (
+    CaFile,
+    ForgeLogins,
+    Forges,
+    Maintainers,
+    PlainHttp,
+    ProtectedBranches,
+    ProtectedTags,
+    Repositories,
+)
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.steps.signature import Arg
 from pipelines.tools import forge_login
@@ -59,12 +68,10 @@ def report(
     plain_http: PlainHttp = "",
     ca_file: CaFile = "",
     argo_ui: Annotated[str, Arg("address of the Argo UI", setting="argo-ui")] = "",
-    protected_branches: Annotated[
-        str, Arg("branches that may publish", setting="protected-branches")
-    ] = PROTECTED_BRANCHES,
-    protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = PROTECTED_TAGS,
-    maintainers: Annotated[str, Arg("who may approve pull requests of strangers", setting="maintainers")] = "",
-    repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = "",
+    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
+    protected_tags: ProtectedTags = PROTECTED_TAGS,
+    maintainers: Maintainers = "",
+    repositories: Repositories = "",
 ) -> Reported:
     """Set the status of a run's commit, and once it has ended write the one comment under its pull request.
 
@@ -237,7 +244,7 @@ def _subject(workflow: Document) -> Subject | None:
     found = argo_run.outputs(workflow, "decode")
     if "lane" not in found:
         return None
-    planned = argo_run.outputs(workflow, "plan").get("commit", "")
+    planned = argo_run.outputs(workflow, "plan").get("commit", "") or found.get("commit", "")
     return _told(
         repo=found["repo"],
         commits=(planned, found.get("head", ""), found.get("revision", "")),

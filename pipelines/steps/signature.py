@@ -29,6 +29,7 @@ from pipelines.errors import Misuse
 STEPS: dict[str, str] = {
     "decode": "pipelines.steps.decode:decode",
     "locate": "pipelines.steps.locate:locate",
+    "arrive": "pipelines.steps.arrive:arrive",
     "supersede": "pipelines.steps.supersede:supersede",
     "look": "pipelines.steps.look:look",
     "reconcile": "pipelines.steps.reconcile:reconcile",

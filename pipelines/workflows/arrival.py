@@ -11,36 +11,40 @@ from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, SUPERSEDE
 
 SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
-DECODE = StepContainer(step="decode", name="decode", size=SMALL, inputs=("event", "repo", "revision", "ref"))
-LOCATE = StepContainer(
-    step="locate",
-    name="main",
-    size=SMALL,
-    fixed={"decoded": "out/decode", "credentials": "../git"},
-    secrets=(GIT,),
-    after=("decode",),
-)
+_ASIDE = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
+"""Of what nobody waits for: where processors are short, the build beside it comes first."""
+GIVEN = ("event", "repo", "revision", "ref")
 STOP = StepContainer(
     step="supersede",
     name="main",
-    size=SMALL,
+    size=_ASIDE,
     inputs=("run", "group"),
     fixed={"account": "../account"},
     secrets=(SUPERSEDE,),
 )
 RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "number", "mutex", "group", "max-age")
+"""Of the first pod, whatever else it finds out."""
+FIRST = "decode"
+"""The first pod's template and task, in each workflow that events start: the report reads there what a run is about."""
+LOCATE = StepContainer(
+    step="locate", name="main", size=SMALL, inputs=GIVEN, fixed={"credentials": "../git"}, secrets=(GIT,)
+)
 
 
 NEWEST = "newest"
 """The template that lets the newest run of a branch win. That saves work and decides nothing: where it fails, the run goes on."""
 
 
+def locate() -> ContainerSet:
+    """Return the first pod of a run that never publishes: it sees no registry."""
+    return pod(FIRST, (LOCATE,), results=RESULTS, deadline_seconds=900, workspace="1Gi")
+
+
 def templates() -> list[ContainerSet | DAG]:
-    """Return the templates `decode`, whose outputs are RESULTS, and NEWEST, with the pod that it starts."""
+    """Return the template NEWEST, and the pod that it starts."""
     given = inputs("run", "group")
     stop = Task(name="supersede", template="supersede", arguments=arguments(given))
     return [
-        pod("decode", (DECODE, LOCATE), results=RESULTS, deadline_seconds=900, workspace="1Gi"),
         either_way(NEWEST, stop, inputs=[Parameter(name=name) for name in given]),
         pod(
             "supersede",
@@ -54,18 +58,18 @@ def templates() -> list[ContainerSet | DAG]:
 
 
 def tasks(given: Mapping[str, str]) -> list[Task]:
-    """Return the tasks `decode` and `supersede`; the second is for runs that events started, and nobody waits for it.
+    """Return the tasks FIRST and `supersede`; the second is for runs that events started, and nobody waits for it.
 
     A person's run neither stops others nor is stopped. The night's waits for its turn, and a newer push stops it.
     """
-    told = "{{tasks.decode.outputs.parameters.%s}}"
+    told = f"{{{{tasks.{FIRST}.outputs.parameters.%s}}}}"
     lane, kind = told % "lane", told % "kind"
     return [
-        Task(name="decode", template="decode", arguments=arguments(given)),
+        Task(name=FIRST, template=FIRST, arguments=arguments(given)),
         Task(
             name="supersede",
             template=NEWEST,
-            depends="decode.Succeeded",
+            depends=f"{FIRST}.Succeeded",
             when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
             arguments=arguments({"run": "{{workflow.name}}", "group": told % "group"}),
         ),

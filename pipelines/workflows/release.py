@@ -19,6 +19,14 @@ DEADLINE_SECONDS = 12 * 3600
 _PLANNING_SECONDS = 1800
 _PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
 
+ARRIVE = StepContainer(
+    step="arrive",
+    name="main",
+    size=_PLANNER,
+    inputs=(*arrival.GIVEN, "rebuild"),
+    fixed={"credentials": "../git", "docker-config": "../pull"},
+    secrets=(GIT, PULL),
+)
 PLAN = StepContainer(
     step="plan",
     name="main",
@@ -62,6 +70,15 @@ _ITEM = {
     "version-tag": "version",
 }
 """Inputs of clone-build-push, and which part of an item each takes."""
+_FOUND = (
+    *("commit", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
+    *("builds", "releases", "settled", "builder-version"),
+)
+"""What a plan says, beside its ref."""
+_USED = tuple(name for name in _FOUND if name not in {"to-do", "blocked", "unknown"})
+_ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
+FRESH_SECONDS = 15
+"""How old a plan may be when its turn comes."""
 
 
 def release() -> WorkflowTemplate:
@@ -69,7 +86,10 @@ def release() -> WorkflowTemplate:
     return workflow_template(
         # A template of its own, for eight references cost a second: a controller checks each new run, and asks the API four
         # times for each reference, of the 20 requests a second that it has for everything.
-        [_release(), _work(), clone_build_push.template(), *arrival.templates(), *_pods(), *reporting.templates()],
+        [
+            *(_release(), _work(), _planned(), clone_build_push.template()),
+            *(*arrival.templates(), *_pods(), *reporting.templates()),
+        ],
         title="Builds and releases whatever a commit declares and the registry lacks",
         arguments=_given(value=True),
         deadline_seconds=DEADLINE_SECONDS,
@@ -80,15 +100,13 @@ def release() -> WorkflowTemplate:
 def _pods() -> list[ContainerSet]:
     return [
         pod(
-            "plan",
-            (PLAN,),
-            results=(
-                *("commit", "ref", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
-                *("builds", "releases", "settled", "builder-version"),
-            ),
+            arrival.FIRST,
+            (ARRIVE,),
+            results=(*arrival.RESULTS, *_FOUND),
             deadline_seconds=_PLANNING_SECONDS,
             workspace="10Gi",
         ),
+        pod("plan", (PLAN,), results=("ref", *_FOUND), deadline_seconds=_PLANNING_SECONDS, workspace="10Gi"),
         pod(
             "retag",
             (AGAIN, RETAG),
@@ -107,20 +125,21 @@ def _pods() -> list[ContainerSet]:
 
 
 def _release() -> DAG:
-    decoded = outputs("decode", "repo", "revision", "ref", "mutex", "max-age")
+    found = outputs(arrival.FIRST, "repo", "revision", "ref", "max-age", "mutex", *_USED)
+    lane = f"{{{{tasks.{arrival.FIRST}.outputs.parameters.lane}}}}"
     return DAG(
         name=NAME,
         inputs=_given(value=False),
         tasks=[
-            *arrival.tasks(inputs("event", "repo", "revision", "ref")),
+            *arrival.tasks(inputs(*arrival.GIVEN, "rebuild")),
             reporting.begun(),
             Task(
                 name=WORK,
                 template=WORK,
                 # Not after `supersede`: the mutex makes it wait for whichever run that stops.
-                depends="decode.Succeeded",
-                when="{{tasks.decode.outputs.parameters.lane}} == trusted",
-                arguments=arguments({**decoded, **inputs("rebuild")}),
+                depends=f"{arrival.FIRST}.Succeeded",
+                when=f"{lane} == trusted",
+                arguments=arguments({**found, **inputs("rebuild")}),
             ),
             Task(
                 name=await_healthy.NAME,
@@ -128,14 +147,14 @@ def _release() -> DAG:
                 depends=f"{WORK}.Succeeded",
                 # Outside of the mutex: the next push does not wait for Argo CD.
                 when=f"{{{{tasks.{WORK}.outputs.parameters.deploys}}}} > 0",
-                arguments=arguments({**outputs("decode", "repo"), **outputs(WORK, "commit")}),
+                arguments=arguments({**outputs(arrival.FIRST, "repo"), **outputs(WORK, "commit")}),
             ),
             Task(
                 name=check.NAME,
                 template_ref=reference(check.NAME),
                 depends=f"{WORK}.Skipped && {await_healthy.NAME}.Omitted",
-                when="{{tasks.decode.outputs.parameters.lane}} == untrusted",
-                arguments=arguments(outputs("decode", "repo", "revision", "ref")),
+                when=f"{lane} == untrusted",
+                arguments=arguments(outputs(arrival.FIRST, "repo", "revision", "ref")),
             ),
         ],
         outputs=repeated(WORK, "commit", "verdict"),
@@ -144,12 +163,12 @@ def _release() -> DAG:
 
 def _work() -> DAG:
     """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
-    found = outputs("plan", "commit", "ref", "now", "charts", "untagged", "builds", "releases", "deploys", *_WAVES)
-    settled = outputs("plan", "settled", "builder-version")
+    found = outputs("plan", "ref", *_USED)
     commit = {"revision": found["commit"], "ref": found["ref"]}
-    again = {**inputs("repo", "rebuild", "max-age"), **commit, "now": found["now"], **settled}
+    settled = {name: found[name] for name in ("now", "settled", "builder-version")}
+    again = {**inputs("repo", "rebuild", "max-age"), **commit, **settled}
     tasks: list[Task | m.DAGTask] = [
-        Task(name="plan", template="plan", arguments=arguments(inputs("repo", "revision", "ref", "rebuild", "max-age")))
+        Task(name="plan", template="planned", arguments=arguments(inputs(*_ASKED, *_USED)))
     ]
     before = "plan"
     for wave in _WAVES:
@@ -197,7 +216,7 @@ def _work() -> DAG:
     ]
     return Unhurried(
         name=WORK,
-        inputs=[Parameter(name=name) for name in ("repo", "revision", "ref", "rebuild", "max-age", "mutex")],
+        inputs=[Parameter(name=name) for name in (*_ASKED, "mutex", *_USED)],
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
@@ -205,10 +224,29 @@ def _work() -> DAG:
     )
 
 
+def _planned() -> DAG:
+    """Return the plan that a run was given or, where it has waited for its turn, one that is made now.
+
+    Another run may have published meanwhile what the older plan would have built again.
+    """
+    return DAG(
+        name="planned",
+        inputs=[Parameter(name=name) for name in (*_ASKED, *_USED)],
+        tasks=[
+            Task(
+                name="again",
+                template="plan",
+                when=f"{{{{=now().Unix() - asInt(inputs.parameters.now) > {FRESH_SECONDS}}}}}",
+                arguments=arguments(inputs(*_ASKED)),
+            )
+        ],
+        outputs=repeated("again", "ref", *_USED, otherwise=inputs("ref", *_USED)),
+    )
+
+
 def _given(*, value: bool) -> list[Parameter]:
     """Return what a run may be given, as the workflow's arguments or as the inputs of its first template."""
-    containers = (arrival.DECODE, StepContainer(step="plan", name="plan", size=_PLANNER, inputs=("rebuild",)))
-    return pods.arguments(containers) if value else pods.inputs(containers)
+    return pods.arguments((ARRIVE,)) if value else pods.inputs((ARRIVE,))
 
 
 def _after(task: str) -> str:

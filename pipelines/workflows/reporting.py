@@ -12,7 +12,7 @@ from pipelines.templates.secrets import FORGE, REPORT
 BEGIN = "report-begin"
 END = "report-end"
 """Templates of the whole; the second is the exit handler."""
-_SMALL = Size(cpu="50m", memory="64Mi", most_cpu="1", most_memory="256Mi")
+_SMALL = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
 _PHASES = {BEGIN: "pending", END: "final"}
 
 
@@ -24,13 +24,16 @@ def templates() -> list[ContainerSet | DAG]:
 
 
 def begun() -> Task:
-    """Return the task that tells that a run has begun, beside whatever it does; nobody waits for a night's or a person's."""
+    """Return the task that tells that a run has begun, beside whatever it does; nobody waits for a night's or a person's.
+
+    After `supersede`: a run that yields to a newer one says nothing, and what builds has the node to itself meanwhile.
+    """
     told = "{{tasks.decode.outputs.parameters.%s}}"
     lane, kind = told % "lane", told % "kind"
     return Task(
         name="report",
         template=BEGIN,
-        depends="decode.Succeeded",
+        depends="supersede.Succeeded",
         when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
     )
 

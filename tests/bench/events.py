@@ -128,7 +128,7 @@ def digest(shop: Shop, pairs: int) -> dict[str, object]:
         deadline = time.monotonic() + 600
         while images.client.resolve(wanted) is None:
             assert time.monotonic() < deadline, "no digest"
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     def hand() -> None:
         cluster_pods.type_in(shop.installation, _BY_HAND, url, f"{target}/by-hand:latest")

@@ -193,24 +193,30 @@ def test_a_change_looks_at_every_repository() -> None:
 
 
 def test_a_token_is_seen_by_one_container_alone() -> None:
-    """Who may stop runs has no login to Git and gets hashes only; who asks the repository may start nothing."""
-    templates = {
-        template["name"]: template
-        for name in ("release", "reconcile")
-        for template in of_kind(rendered(**ALL), "WorkflowTemplate")[name]["spec"]["templates"]
-    }
+    """Who may stop or start runs has no login; who asks the repository may do neither, and for what strangers send, sees no registry."""
+    documents = of_kind(rendered(**ALL), "WorkflowTemplate")
     seen = {
-        (template, container["name"]): {m["name"] for m in container["volumeMounts"]} - {"workspace", "authorities"}
-        for template in ("decode", "supersede", "reconcile")
-        for container in templates[template]["containerSet"]["containers"]
+        (name, template["name"], container["name"]): {m["name"] for m in container["volumeMounts"]}
+        - {"workspace", "authorities"}
+        for name in ("release", "review", "reconcile")
+        for template in documents[name]["spec"]["templates"]
+        if template["name"] in {"decode", "supersede", "reconcile"}
+        for container in template["containerSet"]["containers"]
     }
     assert seen == {
-        ("decode", "decode"): set(),
-        ("decode", "main"): {"git"},
-        ("supersede", "main"): {"account"},
-        ("reconcile", "look"): {"git"},
-        ("reconcile", "main"): {"account"},
+        ("release", "decode", "main"): {"git", "pull"},
+        ("release", "supersede", "main"): {"account"},
+        ("review", "decode", "main"): {"git"},
+        ("review", "supersede", "main"): {"account"},
+        ("reconcile", "reconcile", "look"): {"git"},
+        ("reconcile", "reconcile", "main"): {"account"},
     }
-    [stop] = [task for task in templates["release"]["dag"]["tasks"] if task["name"] == "supersede"]
-    given = {parameter["name"]: parameter["value"] for parameter in stop["arguments"]["parameters"]}
-    assert given == {"run": "{{workflow.name}}", "group": "{{tasks.decode.outputs.parameters.group}}"}
+    for name in ("release", "review"):
+        stops = [
+            task["arguments"]["parameters"]
+            for template in documents[name]["spec"]["templates"]
+            for task in template.get("dag", {}).get("tasks", [])
+            if task["name"] == "supersede" and task["template"] != "supersede"
+        ]
+        group = {"name": "group", "value": "{{tasks.decode.outputs.parameters.group}}"}
+        assert stops == [[{"name": "run", "value": "{{workflow.name}}"}, group]]

@@ -68,7 +68,7 @@ class Reported:
             author="ada",
             association="",
         )
-        return self.installation.start("release", event=events.write(event))
+        return self.installation.start("review", event=events.write(event))
 
     def ended(self, name: str) -> Run:
         """Wait until a run has ended, and return it."""

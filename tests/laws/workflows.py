@@ -9,6 +9,8 @@ from tests.laws.documents import PARAMETER, Document, containers, templates, tex
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _WORKFLOW = {"workflow.name", "workflow.status", "workflow.uid", "workflow.namespace"}
+_AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\(([a-z0-9.-]+)\) > \d+")
+"""The one expression there is: how long ago something was."""
 _SHELLS = re.compile(r"(?:^|/)(?:ba|da|z|k)?sh$")
 _CHOOSING = re.compile(
     r"\.(?:image|serviceAccountName|namespace|secretName|schedulerName|priorityClassName|podSpecPatch|hostPath|path)$"
@@ -37,6 +39,8 @@ def unresolved_names(document: Document) -> list[str]:
                 known |= {"item", "item.*"}
         for path, text in texts(template):
             for name in PARAMETER.findall(text):
+                if path.endswith(".when") and (aged := _AGE.fullmatch(name)):
+                    name = aged[1]  # noqa: PLW2901  # what the expression asks the age of
                 general = re.sub(r"(outputs\.parameters|^item)\..+$", r"\1.*", name)
                 if name not in known and general not in known:
                     broken.append(f"{template['name']}: {path}: {{{{{name}}}}} names nothing")
@@ -112,11 +116,11 @@ def _is_decoded_mutex(document: Document, path: str, text: str) -> bool:
 
 
 def _is_decoded(document: Document, tasks: list[Document], value: str) -> bool:
-    """Whether a value is the output `mutex` of a task that runs the step decode, or locate, which gives on what decode made."""
+    """Whether a value is the output `mutex` of a task that runs a step which decodes: locate, or arrive, which locates."""
     source = re.fullmatch(r"\{\{tasks\.([a-z-]+)\.outputs\.parameters\.mutex\}\}", value)
     called = {task["name"]: task.get("template") for task in tasks}
     return source is not None and any(
-        container.get("args", [])[:2] in (["step", "decode"], ["step", "locate"])
+        container.get("args", [])[:2] in (["step", "locate"], ["step", "arrive"])
         for template in templates(document)
         if template["name"] == called.get(source[1])
         for container in containers(template)

@@ -11,8 +11,8 @@ import pytest
 from pipelines.errors import Refused
 from pipelines.model import event as events
 from pipelines.model.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push
-from pipelines.steps import locate as located
 from pipelines.steps.decode import decode
+from pipelines.steps.locate import compare
 from pipelines.steps.look import look
 from tests.git_repositories import Repository, simple
 from tests.git_server import GitServer, serving
@@ -41,7 +41,7 @@ def decoded(server: GitServer, event: Event) -> Decoded:
 
 def locate(server: GitServer, event: Event) -> Decoded:
     """Return what `locate` makes of it, without patience."""
-    return located.locate(decoded=decoded(server, event), credentials=Path("none"), patience=0)
+    return compare(decoded(server, event), credentials=Path("none"), patience=0)
 
 
 def address(server: GitServer) -> str:
@@ -153,4 +153,4 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
     for wanted in found.wanted:
         again = decode(event=wanted.event, protected_branches="main,release/*", repositories=address(server))
         assert (again.ref, again.lane, again.group, again.max_age) == (wanted.ref, Lane.TRUSTED, wanted.group, "7d")
-        assert located.locate(decoded=again, credentials=Path("none"), patience=0).lane is Lane.TRUSTED
+        assert compare(again, credentials=Path("none"), patience=0).lane is Lane.TRUSTED

@@ -84,7 +84,7 @@ def quick(shop: Shop) -> Came:
 def overtaken(shop: Shop) -> Came:
     """F17: push again while the first push's run works."""
     first = shop.tell("refs/heads/main", _commit(shop))
-    shop.until(lambda: "plan" in {node.get("templateName") for node in shop.installation.look(first).nodes})
+    shop.until(lambda: "clone-build-push" in {node.get("templateName") for node in shop.installation.look(first).nodes})
     new = _commit(shop)
     return {"main": new}, _ended(shop, [first, shop.tell("refs/heads/main", new)])
 

@@ -141,7 +141,7 @@ def test_an_exit_handler_passes_on_the_runs_name_alone(change: Callable[[Any, An
         lambda release, work: argument(release, "mutex").update(value="{{inputs.parameters.repo}}"),
         lambda release, work: argument(release, "mutex").update(value="{{tasks.decode.outputs.parameters.repo}}"),
         lambda release, work: argument(release, "mutex").update(value="{{tasks.work.outputs.parameters.mutex}}"),
-        lambda release, work: work["inputs"]["parameters"][-1].update(default="x"),
+        lambda release, work: next(p for p in work["inputs"]["parameters"] if p["name"] == "mutex").update(default="x"),
         lambda release, work: work["synchronization"].update(semaphores=[{"name": "{{inputs.parameters.mutex}}"}]),
     ],
 )

@@ -27,12 +27,7 @@ from tests.laws.fields import unknown_fields
 FILES = Path(__file__).parents[2] / "charts/shipway/files"
 DOCUMENTS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FILES.glob("sensors/*.yaml"))}
 SENSOR, WEBHOOKS = DOCUMENTS["sensor"], DOCUMENTS["event-source-webhooks"]
-RELEASE = next((yaml.safe_load(file.read_text()) for file in FILES.glob("release.yaml")), None)
-TARGETS = (
-    CONTRACT
-    if RELEASE is None
-    else (Target.of(RELEASE), Target.of(yaml.safe_load((FILES / "reconcile.yaml").read_text())))
-)
+TARGETS = tuple(Target.of(yaml.safe_load((FILES / f"{known.name}.yaml").read_text())) for known in CONTRACT)
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
@@ -124,6 +119,7 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
         SENSOR,
         lambda s: resource(s)["spec"]["workflowTemplateRef"].update(name="x"),
     ),
+    (checks.wrong_parameters, "no plain run of review", SENSOR, lambda s: proposal(s).update(name="release")),
     (checks.losing_triggers, "no atLeastOnce", SENSOR, lambda s: s["triggers"][0].pop("atLeastOnce")),
     (checks.losing_triggers, "github-push: no backoff", SENSOR, lambda s: s["triggers"][0].pop("retryStrategy")),
     (checks.losing_triggers, "no backoff", SENSOR, lambda s: s["triggers"][0]["retryStrategy"].update(steps=1)),
@@ -225,6 +221,12 @@ def record(spec: Any) -> Any:
 def entry(spec: Any) -> Any:
     """Return the first filter."""
     return spec["dependencies"][0]["filters"]["data"][0]
+
+
+def proposal(spec: Any) -> Any:
+    """Return what a pull request starts."""
+    [found] = [t["template"] for t in spec["triggers"] if t["template"]["name"] == "github-pull-request"]
+    return found["k8s"]["source"]["resource"]["spec"]["workflowTemplateRef"]
 
 
 def pattern(spec: Any, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,19 @@ def test_values_stand_where_their_names_stood() -> None:
     assert substitution.resolve("<{{inputs.parameters.a}}-{{ item }}>", scope) == '<1-x"y>'
     assert substitution.resolve("no names { here }", scope) == "no names { here }"
     assert substitution.names("{{a}} {{ b.c }}{{=d}}") == ("a", "b.c", "=d")
+
+
+def test_the_age_of_a_time() -> None:
+    """The one expression there is says whether a time lies further back; of what is no time it says nothing."""
+    text = "{{=now().Unix() - asInt(inputs.parameters.now) > 60}}"
+    now = int(time.time())
+    assert substitution.aged(*substitution.names(text)) == "inputs.parameters.now"
+    assert substitution.resolve(text, {"inputs.parameters.now": str(now - 3600)}) == "true"
+    assert substitution.resolve(text, {"inputs.parameters.now": str(now)}) == "false"
+    for scope in ({"inputs.parameters.now": "soon"}, {"inputs.parameters.now": None}, {}):
+        with pytest.raises(Unresolvable):
+            substitution.resolve(text, scope)
+    assert substitution.aged("=now().Unix() - asInt(workflow.name) > 60") == ""
 
 
 def test_a_name_without_a_value() -> None:

@@ -1,0 +1,42 @@
+"""`review`: what a pull request or a comment under one starts. It never publishes, and no pod of it sees a registry's login."""
+
+from __future__ import annotations
+
+from hera.workflows import DAG, Task, WorkflowTemplate
+
+from pipelines.templates import pod as pods
+from pipelines.templates.dag import arguments, inputs, outputs, reference
+from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows import arrival, check, reporting
+
+NAME = "review"
+DEADLINE_SECONDS = 12 * 3600
+
+
+def review() -> WorkflowTemplate:
+    """Return the WorkflowTemplate: an event in, and the check of its commit."""
+    return workflow_template(
+        [_review(), arrival.locate(), *arrival.templates(), *reporting.templates()],
+        title="Checks what a pull request brings, and publishes nothing",
+        arguments=pods.arguments((arrival.LOCATE,)),
+        deadline_seconds=DEADLINE_SECONDS,
+        on_exit=reporting.END,
+    )
+
+
+def _review() -> DAG:
+    return DAG(
+        name=NAME,
+        inputs=pods.inputs((arrival.LOCATE,)),
+        tasks=[
+            *arrival.tasks(inputs(*arrival.GIVEN)),
+            reporting.begun(),
+            Task(
+                name=check.NAME,
+                template_ref=reference(check.NAME),
+                depends=f"{arrival.FIRST}.Succeeded",
+                when=f"{{{{tasks.{arrival.FIRST}.outputs.parameters.lane}}}} == untrusted",
+                arguments=arguments(outputs(arrival.FIRST, "repo", "revision", "ref")),
+            ),
+        ],
+    )

@@ -1,0 +1,106 @@
+"""The first pod of a run: an event with its plan where it may publish, and without one where it may not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Misconfigured
+from pipelines.model import event as events
+from pipelines.model.arrived import Arrived
+from pipelines.model.event import Kind, Lane, PullRequest, Push
+from pipelines.model.plan import Planned
+from pipelines.steps.arrive import arrive
+from pipelines.steps.plan import plan
+from tests.git_repositories import Repository, simple
+from tests.git_server import GitServer, serving
+from tests.registry_process import registry
+
+PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    """A server of the repositories in tmp_path/served."""
+    (tmp_path / "served").mkdir()
+    with serving(tmp_path / "served") as running:
+        yield running
+
+
+@pytest.fixture
+def app(server: GitServer) -> Repository:
+    """A repository with one image."""
+    return simple(server.root / "app")
+
+
+def arrived(server: GitServer, event: Push | PullRequest, address: str) -> Arrived:
+    """Return what the step makes of an event of the repository that is served."""
+    repo = f"{server.url}/app/.git"
+    return arrive(
+        event=events.write(dataclasses.replace(event, repo=repo)),
+        repositories=repo,
+        credentials=Path("none"),
+        docker_config=Path("none"),
+        registry=address,
+        plain_http=address,
+        patience=0,
+    )
+
+
+def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: Repository, tmp_path: Path) -> None:
+    """It is the one that the step plan makes of the same commit; what is asked for by hand gets its ref's full name."""
+    head = app.git("rev-parse", "main")
+    with registry(tmp_path) as address:
+        found = arrived(server, dataclasses.replace(PUSH, head=head), address)
+        assert (found.kind, found.lane, found.commit, found.ref) == (Kind.PUSH, Lane.TRUSTED, head, "refs/heads/main")
+        given = {"credentials": Path("none"), "docker_config": Path("none"), "registry": address, "plain_http": address}
+        planned = plan(repo=found.repo, revision=head, ref=found.ref, now=found.now, **given)  # type: ignore[arg-type]
+        assert planned.to_do == len(planned.builds) == 1
+        assert vars(planned) == {name: getattr(found, name) for name in vars(planned)}
+        by_hand = arrive(repo=found.repo, **given)  # type: ignore[arg-type]
+        assert (by_hand.kind, by_hand.revision, by_hand.ref) == (Kind.MANUAL, "HEAD", "refs/heads/main")
+        assert (by_hand.commit, by_hand.builds) == (head, planned.builds)
+
+
+def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: Repository) -> None:
+    """A pull request, a branch that is not protected, and an event that is late bring what they are about, and no plan."""
+    old, new = app.git("rev-parse", "main"), app.write("more", "x").commit()
+    app.git("update-ref", "refs/pull/3/head", new)
+    app.git("update-ref", "refs/heads/side", new)
+    pull = PullRequest(
+        source="gitea",
+        repo_id=1,
+        repo="",
+        number=3,
+        base="main",
+        head=new,
+        head_repo_id=1,
+        draft="",
+        author="ada",
+        association="",
+    )
+    side = dataclasses.replace(PUSH, ref="refs/heads/side", head=new)
+    for event, lane in (
+        (pull, Lane.UNTRUSTED),
+        (side, Lane.UNTRUSTED),
+        (dataclasses.replace(PUSH, head=old), Lane.IGNORED),
+    ):
+        found = arrived(server, event, NOWHERE)
+        assert found.lane is lane
+        nothing = vars(Planned())
+        del nothing["ref"]
+        assert nothing == {name: getattr(found, name) for name in nothing}
+
+
+def test_a_plan_that_cannot_be_made_leaves_what_the_event_is_about(server: GitServer, app: Repository) -> None:
+    """The report has a commit and a lane to tell of, and the next attempt finds the same."""
+    head = app.git("rev-parse", "main")
+    with pytest.raises(Misconfigured) as caught:
+        arrived(server, dataclasses.replace(PUSH, head=head), "")
+    found = caught.value.result
+    assert isinstance(found, Arrived)
+    assert (found.lane, found.revision, found.commit, found.builds) == (Lane.TRUSTED, head, "", ())
