@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from hera.workflows import DAG, Parameter, Task
 from hera.workflows import models as m
@@ -53,9 +52,9 @@ def arguments(values: Mapping[str, str]) -> list[Parameter]:
     return [Parameter(name=name, value=value) for name, value in values.items()]
 
 
-def repeated(task: str, *names: str, otherwise: Mapping[str, str] = MappingProxyType({})) -> list[Parameter]:
+def repeated(task: str, *names: str, otherwise: Mapping[str, str] | None = None) -> list[Parameter]:
     """Return what a DAG repeats of a task's outputs; where that task did not run, nothing, or what `otherwise` says."""
     return [
-        Parameter(name=name, value_from=m.ValueFrom(parameter=value, default=otherwise.get(name, "")))
+        Parameter(name=name, value_from=m.ValueFrom(parameter=value, default=(otherwise or {}).get(name, "")))
         for name, value in outputs(task, *names).items()
     ]

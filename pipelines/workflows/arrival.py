@@ -29,14 +29,12 @@ FIRST = "decode"
 LOCATE = StepContainer(
     step="locate", name="main", size=SMALL, inputs=GIVEN, fixed={"credentials": "../git"}, secrets=(GIT,)
 )
-
-
 NEWEST = "newest"
 """The template that lets the newest run of a branch win. That saves work and decides nothing: where it fails, the run goes on."""
 
 
 def locate() -> ContainerSet:
-    """Return the first pod of a run that never publishes: it sees no registry."""
+    """Return the first pod of a run that never publishes: it has no login but the read-only one to Git."""
     return pod(FIRST, (LOCATE,), results=RESULTS, deadline_seconds=900, workspace="1Gi")
 
 

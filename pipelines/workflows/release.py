@@ -18,6 +18,8 @@ WORK = "work"
 DEADLINE_SECONDS = 12 * 3600
 _PLANNING_SECONDS = 1800
 _PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
+_ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
+"""What a plan is asked."""
 
 ARRIVE = StepContainer(
     step="arrive",
@@ -31,7 +33,7 @@ PLAN = StepContainer(
     step="plan",
     name="main",
     size=_PLANNER,
-    inputs=("repo", "revision", "ref", "rebuild", "max-age"),
+    inputs=_ASKED,
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
 )
@@ -39,7 +41,7 @@ AGAIN = StepContainer(
     step="plan",
     name="again",
     size=_PLANNER,
-    inputs=("repo", "revision", "ref", "rebuild", "max-age", "now", "settled", "builder-version"),
+    inputs=(*_ASKED, "now", "settled", "builder-version"),
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
 )
@@ -76,7 +78,6 @@ _FOUND = (
 )
 """What a plan says, beside its ref."""
 _USED = tuple(name for name in _FOUND if name not in {"to-do", "blocked", "unknown"})
-_ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
 FRESH_SECONDS = 15
 """How old a plan may be when its turn comes."""
 

@@ -26,16 +26,10 @@ def templates() -> list[ContainerSet | DAG]:
 def begun() -> Task:
     """Return the task that tells that a run has begun, beside whatever it does; nobody waits for a night's or a person's.
 
-    After `supersede`: a run that yields to a newer one says nothing, and what builds has the node to itself meanwhile.
+    After `supersede`, and for the runs that have one: what yields to a newer run says nothing, and what builds has the node
+    to itself meanwhile.
     """
-    told = "{{tasks.decode.outputs.parameters.%s}}"
-    lane, kind = told % "lane", told % "kind"
-    return Task(
-        name="report",
-        template=BEGIN,
-        depends="supersede.Succeeded",
-        when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
-    )
+    return Task(name="report", template=BEGIN, depends="supersede.Succeeded")
 
 
 def _nothing() -> DAG:

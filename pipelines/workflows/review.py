@@ -1,4 +1,7 @@
-"""`review`: what a pull request or a comment under one starts. It never publishes, and no pod of it sees a registry's login."""
+"""`review`: what a pull request or a comment under one starts. It never publishes, and sees neither login of a release's.
+
+What the check behind it pulls bases with is `shipway-check-pull`, logins for what strangers may read.
+"""
 
 from __future__ import annotations
 

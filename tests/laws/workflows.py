@@ -38,9 +38,9 @@ def unresolved_names(document: Document) -> list[str]:
             if "withParam" in task or "withItems" in task:
                 known |= {"item", "item.*"}
         for path, text in texts(template):
-            for name in PARAMETER.findall(text):
-                if path.endswith(".when") and (aged := _AGE.fullmatch(name)):
-                    name = aged[1]  # noqa: PLW2901  # what the expression asks the age of
+            for tag in PARAMETER.findall(text):
+                aged = _AGE.fullmatch(tag) if path.endswith(".when") else None
+                name = aged[1] if aged else tag
                 general = re.sub(r"(outputs\.parameters|^item)\..+$", r"\1.*", name)
                 if name not in known and general not in known:
                     broken.append(f"{template['name']}: {path}: {{{{{name}}}}} names nothing")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.git_repositories import Repository, simple
+from tests.git_server import GitServer, serving
 from tests.shipway_process import Shipway
 
 
@@ -37,3 +39,17 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shipway
         yield shipway, json.loads(done.stdout)
     finally:
         shipway.run("embedded", "clean")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    """A server of the repositories in tmp_path/served."""
+    (tmp_path / "served").mkdir()
+    with serving(tmp_path / "served") as running:
+        yield running
+
+
+@pytest.fixture
+def app(server: GitServer) -> Repository:
+    """The simple repository, served as `app`."""
+    return simple(server.root / "app")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,12 @@ from pipelines.model.event import Kind, Lane, PullRequest, Push
 from pipelines.model.plan import Planned
 from pipelines.steps.arrive import arrive
 from pipelines.steps.plan import plan
-from tests.git_repositories import Repository, simple
-from tests.git_server import GitServer, serving
+from tests.git_repositories import Repository
+from tests.git_server import GitServer
 from tests.registry_process import registry
 
 PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
 NOWHERE = "127.0.0.1:1"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    """A server of the repositories in tmp_path/served."""
-    (tmp_path / "served").mkdir()
-    with serving(tmp_path / "served") as running:
-        yield running
-
-
-@pytest.fixture
-def app(server: GitServer) -> Repository:
-    """A repository with one image."""
-    return simple(server.root / "app")
 
 
 def arrived(server: GitServer, event: Push | PullRequest, address: str) -> Arrived:

@@ -27,24 +27,10 @@ LOGIN = ("rob:ot$ci%40", "p@ss: w/ö\\rd$(id)%0a\"'&=€ ")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    """A server of the repositories in tmp_path/served."""
-    (tmp_path / "served").mkdir()
-    with serving(tmp_path / "served") as running:
-        yield running
-
-
-@pytest.fixture
 def git(tmp_path: Path) -> Iterator[Git]:
     """Git without any credential."""
     with Git(GitCredentials.read(tmp_path / "no-credential", {})) as running:
         yield running
-
-
-@pytest.fixture
-def app(server: GitServer) -> Repository:
-    """The simple repository, served as `app`."""
-    return simple(server.root / "app")
 
 
 def address(server: GitServer, name: str = "app") -> RepositoryUrl:

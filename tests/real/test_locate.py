@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,24 +13,10 @@ from pipelines.model.event import Comment, Decoded, Event, Lane, Manual, Nightly
 from pipelines.steps.decode import decode
 from pipelines.steps.locate import compare
 from pipelines.steps.look import look
-from tests.git_repositories import Repository, simple
-from tests.git_server import GitServer, serving
+from tests.git_repositories import Repository
+from tests.git_server import GitServer
 
 PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    """A server of the repositories in tmp_path/served."""
-    (tmp_path / "served").mkdir()
-    with serving(tmp_path / "served") as running:
-        yield running
-
-
-@pytest.fixture
-def app(server: GitServer) -> Repository:
-    """The simple repository, served as `app`."""
-    return simple(server.root / "app")
 
 
 def decoded(server: GitServer, event: Event) -> Decoded:
