@@ -21,6 +21,7 @@ from pipelines.workflows.deploy import deploy
 from pipelines.workflows.reconcile import reconcile
 from pipelines.workflows.release import release
 from pipelines.workflows.review import review
+from pipelines.workflows.work import work
 from sensors.documents import documents as event_documents
 
 WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
@@ -32,6 +33,7 @@ WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
     reconcile,
     release,
     review,
+    work,
 )
 HEADER = "# Compiled by `shipway compile`; change {} and compile again.\n"
 EVENTS = "sensors"

@@ -70,9 +70,10 @@ def run(
 
 
 def _steps(loaded: documents.Documents, template: str) -> list[str]:
-    """Return the steps that a template calls, about as it comes to them; where it has none, those that it refers to.
+    """Return the steps that a template calls, about as it comes to them.
 
-    What other tasks wait for comes before what none does, as reports. Nothing is judged here.
+    What other tasks wait for comes before what none does, as reports; a reference that none waits for counts only where there is
+    nothing else. Nothing is judged here.
     """
     found: dict[str, None] = {}
     elsewhere: dict[tuple[str, str], None] = {}
@@ -90,10 +91,13 @@ def _steps(loaded: documents.Documents, template: str) -> list[str]:
                     found[step] = None
         tasks = one.get("dag", {}).get("tasks", ())
         waits = " ".join(task.get("depends", "") for task in tasks)
-        for task in sorted(tasks, key=lambda task: f"{task['name']}." not in waits):
+        awaited = {task["name"] for task in tasks if f"{task['name']}." in waits}
+        for task in sorted(tasks, key=lambda task: task["name"] not in awaited):
             match task:
                 case {"template": str(inner)}:
                     visit(document, inner)
+                case {"templateRef": {"name": str(other), "template": str(inner)}} if task["name"] in awaited:
+                    visit(other, inner)
                 case {"templateRef": {"name": str(other), "template": str(inner)}}:
                     elsewhere[other, inner] = None
 

@@ -18,6 +18,8 @@ _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]
 def check(template: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
     """Raise Misuse or Refused unless an installed WorkflowTemplate can be run with these arguments."""
     name, spec = template["metadata"]["name"], template["spec"]
+    if "entrypoint" not in spec:
+        raise Misuse(f"{name} is not started by itself", seen="no entrypoint", todo="start what refers to it")
     declared = {p["name"]: p for p in spec.get("arguments", {}).get("parameters", ())}
     check_names(name, declared, arguments)
     check_values(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.errors import Refused
+from pipelines.errors import Misuse, Refused
 from pipelines.local import depends, durations, expressions, pod_reader
 from pipelines.local.definition import (
     Dag,
@@ -26,8 +26,12 @@ _POLICIES = ("Always", "OnFailure", "OnError")
 
 
 def read_workflow(document: Place) -> tuple[Workflow, tuple[Volume, ...]]:
-    """Return what a document says beside its templates, and the volumes that it adds to each of its pods; raises Refused."""
+    """Return what a document says beside its templates, and the volumes that it adds to each of its pods; raises Refused or Misuse."""
     spec = document.map("document").at("spec").map("spec")
+    if not spec.has("entrypoint"):
+        raise Misuse(
+            f"{document.document} is not started by itself", seen="no entrypoint", todo="start what refers to it"
+        )
     arguments = spec.at("arguments").map("workflow arguments") if spec.has("arguments") else None
     workflow = Workflow(
         name=document.document,

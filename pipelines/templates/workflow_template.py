@@ -19,8 +19,11 @@ def workflow_template(
     arguments: Sequence[Parameter],
     deadline_seconds: int,
     on_exit: str | None = None,
+    is_started: bool = True,
 ) -> WorkflowTemplate:
     """Return a WorkflowTemplate named after its first template, which is also its entrypoint; `on_exit` names the exit handler.
+
+    One that is not started has no entrypoint: it can only be referred to.
 
     Finished pods go at once, since their logs are on the run's page only while they are wanted: a failed one stays until
     the run itself goes, a week later, a good run after a day.
@@ -31,7 +34,7 @@ def workflow_template(
         name=name,
         annotations={"workflows.argoproj.io/title": name, "workflows.argoproj.io/description": title},
         labels={"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "workflow"},
-        entrypoint=name,
+        entrypoint=name if is_started else None,
         on_exit=on_exit,
         arguments=list(arguments),
         templates=list(templates),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hera.workflows import WorkflowTemplate
+from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.templates.pod import Size, StepContainer, arguments, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
@@ -39,11 +39,15 @@ CONTAINERS = (CLONE, CHECK, MAIN)
 RESULTS = ("commit", "charts", "pushed", "bytes")
 
 
+def template() -> ContainerSet:
+    """Return the pod."""
+    return pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="10Gi")
+
+
 def chart_release() -> WorkflowTemplate:
     """Return the WorkflowTemplate; its one template of the same name can be referenced from others."""
-    template = pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="10Gi")
     return workflow_template(
-        [template],
+        [template()],
         title="Checks the charts of a Git repository and publishes those that the registry does not have",
         arguments=arguments(CONTAINERS),
         deadline_seconds=DEADLINE_SECONDS + 600,

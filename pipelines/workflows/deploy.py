@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hera.workflows import WorkflowTemplate
+from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.templates.pod import Size, StepContainer, arguments, pod
 from pipelines.templates.secrets import FORGE, GIT, GIT_WRITE, PULL
@@ -27,11 +27,15 @@ MAIN = StepContainer(
 RESULTS = ("commit", "written", "summary", "targets")
 
 
+def template() -> ContainerSet:
+    """Return the pod."""
+    return pod(NAME, (MAIN,), results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="10Gi")
+
+
 def deploy() -> WorkflowTemplate:
     """Return the WorkflowTemplate; its one template of the same name can be referenced from others."""
-    template = pod(NAME, (MAIN,), results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="10Gi")
     return workflow_template(
-        [template],
+        [template()],
         title="Writes digests and tags of published images to charts and environments",
         arguments=arguments((MAIN,)),
         deadline_seconds=DEADLINE_SECONDS + 600,

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.helm
 each_values = pytest.mark.parametrize("values", VALUES)
 BUILDERS = {
     "clone-build-push/clone-build-push": "build",
-    "release/clone-build-push": "build",
+    "work/clone-build-push": "build",
     "shipway-buildkit": "buildkitd",
     "shipway-test": "check",
 }
@@ -47,6 +47,7 @@ def test_every_document_is_valid(values: str) -> None:
             assert [broken for law in workflows.LAWS for broken in law(document)] == []
         else:
             assert list(unknown(document, MODELS[document["apiVersion"], document["kind"]])) == []
+    assert workflows.undecoded_mutexes(list(of_kind(render(values), "WorkflowTemplate").values())) == []
 
 
 @each_values
@@ -104,7 +105,7 @@ def test_values_reach_what_they_decide() -> None:
         assert pod["nodeSelector"] == values["nodeSelector"], name
         assert pod["tolerations"] == values["tolerations"], name
         assert {(c["image"], c["imagePullPolicy"]) for c in containers} == {(values["image"], "Always")}, name
-    for document in ("clone-build-push", "release"):
+    for document in ("clone-build-push", "work"):
         build = containers_of(documents, document)["build"]
         assert build["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
     for template in of_kind(documents, "WorkflowTemplate"):

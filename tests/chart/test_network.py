@@ -13,7 +13,7 @@ pytestmark = pytest.mark.helm
 API = ("10.96.0.1", 443)
 METADATA = [("169.254.169.254", 80), ("fd00:ec2::254", 80)]
 INTERNET = [("93.184.215.14", 443), ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", 443)]
-PLANNERS = {"decode", "plan", "retag", "verdict"}
+PLANNERS = {"decode", "plan", "retag", "deploy", "verdict"}
 PRIVATE = [API, ("10.0.0.7", 8080), ("172.16.3.4", 5432), ("192.168.1.1", 22), ("100.64.0.1", 80), ("fd12::1", 80)]
 
 
@@ -64,7 +64,8 @@ def test_builds_alone_use_the_standing_builder() -> None:
         assert reaches(policy, "10.0.0.9", 1234, target)
     steps = {
         template["name"]: template["metadata"]["labels"]
-        for template in of_kind(documents, "WorkflowTemplate")["release"]["spec"]["templates"]
+        for name in ("release", "work")
+        for template in of_kind(documents, "WorkflowTemplate")[name]["spec"]["templates"]
         if "containerSet" in template
     }
     assert {name for name in steps if admits(builder, steps[name], 1234)} == {"clone-build-push", *PLANNERS}

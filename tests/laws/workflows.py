@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from tests.laws.documents import PARAMETER, Document, containers, templates, texts, walk
 
@@ -11,6 +12,7 @@ _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _WORKFLOW = {"workflow.name", "workflow.status", "workflow.uid", "workflow.namespace"}
 _AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\(([a-z0-9.-]+)\) > \d+")
 """The one expression there is: how long ago something was."""
+_INPUT = re.compile(r"\{\{inputs\.parameters\.([a-z-]+)\}\}")
 _SHELLS = re.compile(r"(?:^|/)(?:ba|da|z|k)?sh$")
 _CHOOSING = re.compile(
     r"\.(?:image|serviceAccountName|namespace|secretName|schedulerName|priorityClassName|podSpecPatch|hostPath|path)$"
@@ -79,12 +81,12 @@ def code_from_parameters(document: Document) -> list[str]:
 def choices_by_parameters(document: Document) -> list[str]:
     """No parameter picks a Secret, an image, an account, a registry, a namespace, a template or a path.
 
-    What a template must not run beside may be one: an input that gets what `decode` made of the repository's address, and nothing else.
+    What a template must not run beside may be one, where the document is only referred to; `undecoded_mutexes` looks at who does.
     """
     broken = [
         f"{path} = {text}"
         for path, text in texts(document["spec"])
-        if PARAMETER.search(text) and _CHOOSING.search(path) and not _is_decoded_mutex(document, path, text)
+        if PARAMETER.search(text) and _CHOOSING.search(path) and not _is_given_mutex(document, path, text)
     ]
     choosing = re.compile(r"registry|namespace|service-?account|image-pull|mirror|docker-config|credential")
     broken += [
@@ -96,29 +98,52 @@ def choices_by_parameters(document: Document) -> list[str]:
     return broken
 
 
-def _is_decoded_mutex(document: Document, path: str, text: str) -> bool:
-    """Whether a text is a mutex's whole name, from an input that every caller of its template feeds with decode's output `mutex`."""
+def _is_given_mutex(document: Document, path: str, text: str) -> bool:
+    """Whether a text is a mutex's whole name, from an input without a value, in a document that only others refer to."""
     place = re.fullmatch(r"templates\[(\d+)\]\.synchronization\.mutexes\[\d+\]\.name", path)
-    name = re.fullmatch(r"\{\{inputs\.parameters\.([a-z-]+)\}\}", text)
-    if not place or not name:
+    name = _INPUT.fullmatch(text)
+    if not place or not name or "entrypoint" in document["spec"]:
         return False
-    own = templates(document)[int(place[1])]
-    given = [
-        _is_decoded(document, template["dag"]["tasks"], argument["value"])
-        for template in templates(document)
-        for task in template.get("dag", {}).get("tasks", [])
-        if task.get("template") == own["name"]
-        for argument in task["arguments"]["parameters"]
-        if argument["name"] == name[1]
-    ]
-    bare = {"name": name[1]} in own["inputs"]["parameters"]
-    return bool(given) and all(given) and bare and own["name"] != document["spec"]["entrypoint"]
+    return {"name": name[1]} in templates(document)[int(place[1])]["inputs"]["parameters"]
 
 
-def _is_decoded(document: Document, tasks: list[Document], value: str) -> bool:
+def undecoded_mutexes(documents: Sequence[Document]) -> list[str]:
+    """Every caller of a template that runs beside no other of its mutex feeds the mutex's name with decode's output `mutex`.
+
+    A law for all documents together, since one calls what another has.
+    """
+    broken = []
+    for document in documents:
+        for template in templates(document):
+            for mutex in template.get("synchronization", {}).get("mutexes", []):
+                name = _INPUT.fullmatch(mutex["name"])
+                given = [
+                    _is_decoded(caller, dag, argument["value"])
+                    for caller, dag, task in _calls(documents, document["metadata"]["name"], template["name"])
+                    for argument in task["arguments"]["parameters"]
+                    if name and argument["name"] == name[1]
+                ]
+                if not (given and all(given)):
+                    broken.append(f"{template['name']}: {mutex['name']} is not what decode says")
+    return broken
+
+
+def _calls(documents: Sequence[Document], name: str, template: str) -> Iterator[tuple[Document, Document, Document]]:
+    """Give each task that calls a template, with its DAG and its document."""
+    for document in documents:
+        for dag in templates(document):
+            for task in dag.get("dag", {}).get("tasks", []):
+                there = task.get(
+                    "templateRef", {"name": document["metadata"]["name"], "template": task.get("template")}
+                )
+                if there == {"name": name, "template": template}:
+                    yield document, dag, task
+
+
+def _is_decoded(document: Document, dag: Document, value: str) -> bool:
     """Whether a value is the output `mutex` of a task that runs a step which decodes: locate, or arrive, which locates."""
     source = re.fullmatch(r"\{\{tasks\.([a-z-]+)\.outputs\.parameters\.mutex\}\}", value)
-    called = {task["name"]: task.get("template") for task in tasks}
+    called = {task["name"]: task.get("template") for task in dag["dag"]["tasks"]}
     return source is not None and any(
         container.get("args", [])[:2] in (["step", "locate"], ["step", "arrive"])
         for template in templates(document)

@@ -15,12 +15,12 @@ def test_one_pod_alone_holds_the_login_that_writes() -> None:
         for template in document["spec"]["templates"]
         if "shipway-git-write" in json.dumps(template)
     }
-    assert holders == {("deploy", "deploy")}
+    assert holders == {("deploy", "deploy"), ("work", "deploy")}
 
 
 def test_a_release_fails_with_its_deployment() -> None:
     """The verdict does not stand on it: both are leaves, and a DAG fails by its leaves."""
-    [release] = [d for d in compiled.documents() if d["metadata"]["name"] == "release"]
-    [work] = [t for t in release["spec"]["templates"] if t["name"] == "work"]
+    [document] = [d for d in compiled.documents() if d["metadata"]["name"] == "work"]
+    [work] = [t for t in document["spec"]["templates"] if t["name"] == "work"]
     needed = " ".join(task.get("depends", "") for task in work["dag"]["tasks"] if task["name"] == "verdict")
     assert "deploy." not in needed

@@ -147,9 +147,17 @@ def test_an_exit_handler_passes_on_the_runs_name_alone(change: Callable[[Any, An
 )
 def test_only_what_decode_makes_names_a_mutex(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
     """A mutex's name is an input that decode's output `mutex` alone feeds; anything else is a choice by a parameter."""
-    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "release"))
-    template = {template["name"]: template for template in document["spec"]["templates"]}
-    change(template["release"], template["work"])
+    assert workflows.undecoded_mutexes(TEMPLATES) == []
+    changed: dict[str, Document] = {document["metadata"]["name"]: copy.deepcopy(document) for document in TEMPLATES}
+    release, work = (changed[name]["spec"]["templates"] for name in ("release", "work"))
+    change(*(next(t for t in found if t["name"] == name) for found, name in ((release, "release"), (work, "work"))))
+    assert workflows.choices_by_parameters(changed["work"]) or workflows.undecoded_mutexes(list(changed.values()))
+
+
+def test_a_mutex_that_whoever_starts_a_run_could_name_is_a_choice() -> None:
+    """What takes its mutex from outside is only referred to; as something to start, it breaks the law."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "work"))
+    document["spec"]["entrypoint"] = "work"
     assert workflows.choices_by_parameters(document)
 
 

@@ -117,6 +117,17 @@ def test_what_no_run_may_say_is_refused_before_anything_is_sent(
     assert fake.count("POST", "") == 0
 
 
+def test_what_is_only_referred_to_is_not_started(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """Argo would make a run that cannot start."""
+    fake.templates["work"] = yaml.safe_load((FILES / "work.yaml").read_text())
+    assert main(["submit", "work", "--engine", "argo"]) == 2
+    assert (
+        "work is not started by itself\n  seen: no entrypoint\n  do:   start what refers to it"
+        in capsys.readouterr().err
+    )
+    assert fake.count("POST", "") == 0
+
+
 def test_missing_parameters_are_named(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     """Before Argo makes a run that cannot start."""
     assert main(["submit", "clone-build-push", "--engine", "argo"]) == 2

@@ -72,6 +72,14 @@ def run(tmp_path: Path, document: Any, monkeypatch: pytest.MonkeyPatch, **argume
     )
 
 
+def test_a_document_that_is_only_referred_to_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    del document["spec"]["entrypoint"]
+    with pytest.raises(Misuse, match="flow is not started by itself"):
+        run(tmp_path, document, monkeypatch)
+    assert not (tmp_path / "touched").exists()
+
+
 def test_the_document_itself_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unchanged it runs, although a template that nobody reaches could not."""
     run(tmp_path, DOCUMENT, monkeypatch)
