@@ -11,6 +11,8 @@ from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import GIT, SUPERSEDE
 
 SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
+PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
+PLANNING_SECONDS = 1800
 _ASIDE = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
 """Of what nobody waits for: where processors are short, the build beside it comes first."""
 GIVEN = ("event", "repo", "revision", "ref")

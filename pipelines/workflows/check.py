@@ -6,6 +6,8 @@ what strangers wrote, and what runs it holds nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hera.workflows import ContainerSet, Parameter, Task, WorkflowTemplate
 
 from pipelines.plan.lots import MOST_LOTS
@@ -15,31 +17,22 @@ from pipelines.templates.pod import Size, StepContainer, pod
 from pipelines.templates.secrets import CHECK_PULL, GIT
 from pipelines.templates.workflow_template import workflow_template
 from pipelines.workflows import clone_build_push
+from pipelines.workflows.arrival import PLANNER, PLANNING_SECONDS, SMALL
 
 NAME = "check"
 DEADLINE_SECONDS = 4 * 3600
-_PLANNING_SECONDS = 1800
-_SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
-_PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
 _LOGINS = {"credentials": "../git", "docker-config": "../pull"}
 _LOTS = tuple(f"lot-{number}" for number in range(1, MOST_LOTS + 1))
 
 PLAN = StepContainer(
     step="plan",
     name="main",
-    size=_PLANNER,
+    size=PLANNER,
     inputs=("repo", "revision", "ref"),
     fixed=_LOGINS,
     secrets=(GIT, CHECK_PULL),
 )
-AGAIN = StepContainer(
-    step="plan",
-    name="again",
-    size=_PLANNER,
-    inputs=("repo", "revision", "ref", "now", "builder-version"),
-    fixed=_LOGINS,
-    secrets=(GIT, CHECK_PULL),
-)
+AGAIN = replace(PLAN, name="again", inputs=(*PLAN.inputs, "now", "builder-version"))
 CLONE = StepContainer(
     step="check-clone",
     name="clone",
@@ -87,7 +80,7 @@ IMPACT = StepContainer(
 VERDICT = StepContainer(
     step="check-verdict",
     name="main",
-    size=_SMALL,
+    size=SMALL,
     inputs=(*_LOTS, "charts"),
     fixed={"planned": "out/again"},
     after=("again",),
@@ -105,7 +98,7 @@ def check() -> WorkflowTemplate:
 
 
 def _pods() -> list[ContainerSet]:
-    seconds = _PLANNING_SECONDS
+    seconds = PLANNING_SECONDS
     return [
         pod(
             "plan",

@@ -15,7 +15,7 @@ NAME = "release"
 ARRIVE = StepContainer(
     step="arrive",
     name="main",
-    size=work.PLANNER,
+    size=arrival.PLANNER,
     inputs=(*arrival.GIVEN, "rebuild"),
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
@@ -38,7 +38,7 @@ def _first() -> ContainerSet:
         arrival.FIRST,
         (ARRIVE,),
         results=(*arrival.RESULTS, *work.FOUND),
-        deadline_seconds=work.PLANNING_SECONDS,
+        deadline_seconds=arrival.PLANNING_SECONDS,
         workspace="10Gi",
     )
 

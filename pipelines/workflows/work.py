@@ -6,21 +6,21 @@ asks the API for that WorkflowTemplate once, as a whole (Argo Workflows 4.1.2, w
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
 from pipelines.plan.node import MOST_WAVES
 from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs, repeated
-from pipelines.templates.pod import Size, StepContainer, pod
+from pipelines.templates.pod import StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH
 from pipelines.templates.workflow_template import workflow_template
 from pipelines.workflows import chart_release, clone_build_push, deploy
-from pipelines.workflows.arrival import SMALL
+from pipelines.workflows.arrival import PLANNER, PLANNING_SECONDS, SMALL
 
 NAME = "work"
 DEADLINE_SECONDS = 12 * 3600
-PLANNING_SECONDS = 1800
-PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
 ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
 """What a plan is asked."""
 
@@ -32,14 +32,7 @@ PLAN = StepContainer(
     fixed={"credentials": "../git", "docker-config": "../pull"},
     secrets=(GIT, PULL),
 )
-AGAIN = StepContainer(
-    step="plan",
-    name="again",
-    size=PLANNER,
-    inputs=(*ASKED, "now", "settled", "builder-version"),
-    fixed={"credentials": "../git", "docker-config": "../pull"},
-    secrets=(GIT, PULL),
-)
+AGAIN = replace(PLAN, name="again", inputs=(*ASKED, "now", "settled", "builder-version"))
 RETAG = StepContainer(
     step="retag",
     name="main",
