@@ -1,13 +1,16 @@
 """Processes that are attended to while they run: output as it comes, a time limit, a stop from another thread.
 
 A child is a session of its own, like a container: when its first process ends, the rest of its group is killed. A Keeper sees to it
-that no group outlives this process, even when it is killed with -9.
+that no group outlives this process, even when it is killed with -9: it is told of each, and finds by a variable in their
+environment those that this process could not tell of any more.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import secrets
 import select
 import signal
 import sys
@@ -25,6 +28,7 @@ _REST = 64
 """Chunks read after the end: more than a pipe holds, and not for ever when a process that escaped goes on writing."""
 _STOP, _ENDED = b"s", b"e"
 _NEVER = float("inf")
+_MARK = "SHIPWAY_STARTED_BY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +40,29 @@ class Ended:
     stopped: bool
 
 
+@functools.cache
+def mark() -> Mapping[str, str]:
+    """Return the environment variable by which a Keeper finds what this process started; another process has another."""
+    return {_MARK: secrets.token_hex(16)}
+
+
 class Keeper:
     """A program that ends this process's children when this process is gone."""
 
     def __init__(self, *, grace_seconds: float) -> None:
         """Start it; `grace_seconds` lie between its SIGTERM and its SIGKILL."""
         program = Path(__file__).with_name("keeper.py")
-        argv: list[str | Path] = [sys.executable, "-I", "-S", program, f"{grace_seconds:g}"]
-        self._process = process.start(argv, cwd=Path("/"), stdin=process.PIPE)
+        argv: list[str | Path] = [
+            sys.executable,
+            "-I",
+            "-S",
+            program,
+            f"{grace_seconds:g}",
+            *map("=".join, mark().items()),
+        ]
+        # A keeper is nobody's child to end, not even where this process is one.
+        env = {name: value for name, value in os.environ.items() if name != _MARK}
+        self._process = process.start(argv, cwd=Path("/"), env=env, stdin=process.PIPE)
         self._lock = threading.Lock()
 
     def add(self, group: int) -> None:
@@ -58,6 +77,7 @@ class Keeper:
         """End it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._tell(".\n")
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
@@ -130,7 +150,7 @@ class Child:
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], keeper: Keeper, start: Start = start
     ) -> None:
         """Start it; raises Misconfigured when the program cannot be started."""
-        self._program = start(argv, cwd=cwd, env=env)
+        self._program = start(argv, cwd=cwd, env={**env, **mark()})
         self._code: int | None = None
         self._keeper = keeper
         keeper.add(self._program.pid)

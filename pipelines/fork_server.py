@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines import process
-from pipelines.children import Program, Started
+from pipelines.children import Program, Started, mark
 from pipelines.forking import LENGTH_BYTES
 
 _KILLED = -9
@@ -34,7 +34,8 @@ class ForkServer:
         self._requests, theirs = socket.socketpair()
         with theirs:
             argv = [sys.executable, "-P", "-m", "pipelines.forking", module]
-            self._process = process.start(argv, cwd=Path("/"), stdin=theirs.fileno())
+            # What /proc tells of a forked process is the environment of this one.
+            self._process = process.start(argv, cwd=Path("/"), env={**os.environ, **mark()}, stdin=theirs.fileno())
 
     def prepare(self, commands: Iterable[Sequence[str]]) -> None:
         """Let commands be prepared, in this order, before they are started: where one is started first, that comes first."""

@@ -8,22 +8,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines import children, keeper
+
 PATIENCE_SECONDS = 60.0
 PROGRAM = """
-import json, signal, sys
+import json, os, signal, sys
 from pathlib import Path
+from pipelines import children
 from pipelines.local import documents, engine
 from pipelines.local.reporter import PlainReporter
 # Whoever started the tests in the background had these ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if "UNTOLD" in os.environ:
+    children.Keeper.add = lambda keeper, group: None
 folder = Path(sys.argv[1])
 outcome = engine.run(
     documents.load([folder / "workflow.yaml"]), "endless", {}, config_maps={}, secrets=None,
@@ -61,10 +66,12 @@ COMMANDS = 2
 
 
 @contextmanager
-def running(folder: Path, *, grace_seconds: float = 1.0, at_exit: str = "exit 0") -> Iterator[subprocess.Popen[str]]:
+def running(
+    folder: Path, *, grace_seconds: float = 1.0, at_exit: str = "exit 0", variables: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run an engine whose commands never end, and give it once they all run."""
     (folder / "workflow.yaml").write_text(WORKFLOW.replace("EXIT", at_exit))
-    env = {**os.environ, "PIDS": str(folder / "pids"), "BYE": str(folder / "bye")}
+    env = {**os.environ, "PIDS": str(folder / "pids"), "BYE": str(folder / "bye"), **(variables or {})}
     argv = [sys.executable, "-c", PROGRAM, str(folder), f"{grace_seconds:g}"]
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as engine:
         try:
@@ -115,6 +122,28 @@ def test_no_command_outlives_an_engine_that_is_killed(tmp_path: Path, number: si
         engine.send_signal(number)
         engine.wait(PATIENCE_SECONDS)
         until(lambda: not any(map(lives, pids(tmp_path))))
+
+
+def test_commands_that_nobody_was_told_of_end_with_their_engine(tmp_path: Path) -> None:
+    """An engine that is killed right after it started a command, before it could say so, leaves it no more than any other."""
+    with running(tmp_path, variables={"UNTOLD": "yes"}) as engine:
+        engine.kill()
+        engine.wait(PATIENCE_SECONDS)
+        until(lambda: not any(map(lives, pids(tmp_path))))
+
+
+def test_an_engine_inside_a_command_of_another_ends_its_own(tmp_path: Path) -> None:
+    """The keeper of an engine that was killed ends the inner engine, and the inner one's keeper its commands."""
+    variable = "=".join([*children.mark(), "outer"])
+    with (
+        subprocess.Popen([sys.executable, keeper.__file__, "1", variable], stdin=subprocess.PIPE) as outer,
+        running(tmp_path, variables=dict([variable.split("=")])) as engine,
+    ):
+        assert outer.stdin is not None
+        outer.stdin.close()
+        engine.wait(PATIENCE_SECONDS)
+        until(lambda: not any(map(lives, pids(tmp_path))))
+    assert outer.returncode == 0
 
 
 def test_a_killed_command_fails_its_node_and_takes_its_children_along(tmp_path: Path) -> None:

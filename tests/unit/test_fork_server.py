@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +206,26 @@ def test_without_its_server_a_command_counts_as_killed_and_the_next_starts_anew(
     until(lambda: not is_running(other[0]))
     assert place.run("tell")[1] == 7
     assert not place.was_forked()
+
+
+def test_a_fork_that_nobody_was_told_of_ends_with_whoever_asked_for_it(place: Place) -> None:
+    """The process that asked is killed before its keeper hears of the command."""
+    program = f"""
+import os, signal
+from pathlib import Path
+from pipelines.children import Keeper
+from pipelines.fork_server import ForkServer
+keeper, server = Keeper(grace_seconds=1), ForkServer(Path({str(place.folder / "bin" / "tool")!r}), "commands")
+started = server.start(["tool", "wait"], cwd=Path("/"), env=os.environ)
+print(started.pid, os.read(started.output, 100).decode(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=place.environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == -signal.SIGKILL
+    command, child = map(int, ended.stdout.split())
+    until(lambda: not is_running(command) and not is_running(child))
 
 
 def is_running(pid: int) -> bool:
