@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -159,8 +160,12 @@ class Runs:
         return self._ask(once, "create", "workflows")
 
     def _ask(self, call: Callable[[], T], verb: str, kind: str, name: str = "") -> T:
-        """Return what a call returns, made again while it gets no answer; its errors in the user's words."""
+        """Return what a call returns, made again while it gets no answer; its errors in the user's words.
+
+        Whoever waits is told so once, on stderr.
+        """
         pauses = iter(self.again_seconds)
+        is_told = False
         while True:
             try:
                 return call()
@@ -170,6 +175,12 @@ class Runs:
                 pause = next(pauses, None)
                 if pause is None:
                     raise problems.lost(self.api, error) from error
+                if not is_told:
+                    is_told = True
+                    seconds = f"{sum(self.again_seconds):.0f}"
+                    sys.stderr.write(
+                        f"shipway: the cluster {self.api.server} does not answer; asking again for {seconds} s\n"
+                    )
                 threading.Event().wait(pause)
 
 
