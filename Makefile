@@ -63,7 +63,7 @@ compile: run-ready ## Write the workflows as YAML into charts/shipway/files, and
 .PHONY: registry-stop registry-clean
 registry-stop: run-ready ## Stop the registry of this machine; its images stay
 	@shipway embedded down
-registry-clean: run-ready ## Stop the registry of this machine and forget images and caches
+registry-clean: run-ready ## Stop the registry of this machine and forget images, logs and caches
 	@shipway embedded clean
 
 # --- checks ---------------------------------------------------------------------------------------------------------
@@ -173,4 +173,4 @@ requirements: dev-ready ## Pin the newest requirements that pyproject.toml allow
 .PHONY: clean
 clean: ## Remove what was made here: the registry's data, caches, the virtual environment
 	@[ ! -x $(BIN)/shipway ] || $(BIN)/shipway embedded clean
-	@rm -rf $(VENV) .shipway build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .shipway/bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -41,6 +41,8 @@ KEYS: Mapping[str, str] = {
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
 }
 """Every key there is, with its meaning."""
+PATHS = ("kubernetes-schemas", "ca-file", "cache", "secrets")
+"""Keys whose values are files or folders."""
 
 
 def read(path: Path) -> dict[str, str]:

@@ -77,8 +77,6 @@ def run(given: argparse.Namespace) -> int:
 
 def _here(given: argparse.Namespace, arguments: Mapping[str, str]) -> tuple[Outcome, Mapping[str, str]]:
     settings = options.read_settings(given, embedded=True)
-    if given.registry:
-        settings.pop("chart-registry", None)  # the flag names the place of everything
     if not settings.get("registry") and not settings.get("chart-registry"):
         raise Misconfigured(
             "no registry to publish to", seen="settings without one", todo="set `registry`, or give --registry"

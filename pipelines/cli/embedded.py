@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -17,7 +16,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.description = "The registry that `shipway build` uses where no other is set. It listens on loopback only."
     parser.epilog = "example: shipway embedded up && shipway embedded status --json"
     parser.add_argument(
-        "action", choices=["up", "status", "down", "clean"], help="clean also forgets images and caches"
+        "action",
+        choices=["up", "status", "down", "clean"],
+        help="clean also forgets its images, and what runs left: logs and caches",
     )
     parser.add_argument("--state", type=Path, default=STATE, metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -31,8 +32,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.action == "down":
         registry.stop()
     elif options.action == "clean":
-        registry.clean()
-        shutil.rmtree(options.state, ignore_errors=True)
+        deployment.clean(options.state)
     state = {"running": registry.running(), "address": registry.address, "data": str(registry.folder)}
     if options.json:
         sys.stdout.write(json.dumps(state) + "\n")

@@ -69,7 +69,7 @@ def moving(given: argparse.Namespace) -> Iterator[Moving]:
         yield Moving(
             git=git,
             url=RepositoryUrl(address),
-            branch=settings.get("environments-branch", ""),
+            branch="" if given.environments else settings.get("environments-branch", ""),
             author=Author.parse(settings.get("deploy-author") or AUTHOR),
             proposing=Proposing(
                 folder=options.secret(settings, "shipway-forge"),

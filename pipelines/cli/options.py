@@ -35,7 +35,10 @@ def settings(parser: argparse.ArgumentParser) -> None:
         "--settings", type=Path, metavar="FILE", help=f"settings of the deployment, YAML (else ${SETTINGS_VARIABLE})"
     )
     parser.add_argument(
-        "--registry", default="", metavar="HOST[/PROJECT]", help="in place of the settings' registry and project"
+        "--registry",
+        default="",
+        metavar="HOST[/PROJECT]",
+        help="in place of the settings' registry, project and chart-registry",
     )
     state(parser)
 
@@ -105,11 +108,12 @@ def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str
         found = deployment.settings(given.state)
     if given.registry:
         found["registry"], _, found["project"] = given.registry.partition("/")
+        found.pop("chart-registry", None)  # the flag names the place of everything
     if found.get("registry"):
         Reference.under(found["registry"], found.get("project", ""), "image")
-    found.setdefault("cache", str((given.state / "cache").resolve()))
-    found.setdefault("secrets", str((given.state / "secrets").resolve()))
-    return found
+    found = {"cache": str(given.state / "cache"), "secrets": str(given.state / "secrets")} | found
+    # Steps work in folders of their own, where a relative path leads elsewhere.
+    return found | {key: str(Path(found[key]).absolute()) for key in setting.PATHS if found.get(key)}
 
 
 def secret(found: dict[str, str], name: str) -> Path:

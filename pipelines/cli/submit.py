@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.cli import options, running
+from pipelines.cli import options, repository, running
 from pipelines.errors import Misuse
 from pipelines.local.nodes import Outcome
 
@@ -45,4 +45,6 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _here(given: argparse.Namespace, arguments: dict[str, str]) -> Outcome:
+    if "repo" in arguments:
+        arguments["repo"] = repository.here(arguments["repo"])
     return running.run(given, options.read_settings(given, embedded=True), given.template, arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -20,6 +22,15 @@ BASE_HOST = "shipway.local"
 def registry(state: Path) -> EmbeddedRegistry:
     """Return the registry whose data is kept in a state folder."""
     return EmbeddedRegistry(state / "registry")
+
+
+def clean(state: Path) -> None:
+    """Stop the registry and remove what runs on this machine made; the folders of Secrets, and what is not known here, stay."""
+    registry(state).clean()
+    for made in ("cache", "runs", "examples.git"):
+        shutil.rmtree(state / made, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is not there, or holds something else
+        state.rmdir()
 
 
 def settings(state: Path) -> dict[str, str]:

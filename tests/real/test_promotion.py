@@ -91,6 +91,9 @@ def test_what_is_not_set_up_is_told(shop: World, capsys: pytest.CaptureFixture[s
     settings.write_text(settings.read_text() + "environments-branch: gone\n")
     assert shipway(shop, "rollback", "web") == 1
     assert "has no refs/heads/gone\n  seen: branches: main\n" in capsys.readouterr().err
+    # The branch is that of the settings' repository, not of another one that is named.
+    assert shipway(shop, "rollback", "web", "--environments", str(shop.environments.bare)) == 2
+    assert "dev/web or prod/web" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,15 @@ def test_another_machine_gives_the_same_digests(embedded: Embedded, tmp_path: Pa
     assert not other.state.exists()
 
 
+def test_a_folder_may_be_named_from_here(embedded: Embedded) -> None:
+    """One workflow, of a repository by a relative path, as its help shows it."""
+    shipway, result = embedded
+    words = ("-p", "repo=state/examples.git", "-p", "revision=main", "-p", "path=base")
+    done = shipway.run("submit", "clone-build-push", *words, "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert result["images"]["base"]["digest"] in done.stdout
+
+
 def test_images_survive_the_registry(embedded: Embedded, tmp_path: Path) -> None:
     """`embedded down` ends its process and keeps its images, `clean` forgets them; both may be said twice."""
     shipway, result = embedded
@@ -112,6 +121,18 @@ def test_images_survive_the_registry(embedded: Embedded, tmp_path: Path) -> None
             assert "does not run" in other.run("embedded", "down").stdout
             assert not other.processes()
     assert len(addresses) == 1, "references that people copied stay good"
+    for made in ("cache", "runs"):
+        (other.state / made / "old").mkdir(parents=True)
+    own = [other.state / "secrets" / "shipway-git" / "password", other.state / "notes.txt"]
+    for file in own:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    assert other.run("embedded", "clean").returncode == 0
+    assert sorted(file for file in other.state.rglob("*") if file.is_file()) == sorted(own), (
+        "what people put there stays"
+    )
+    shutil.rmtree(other.state)
+    other.state.mkdir()
     for _ in range(2):
         assert other.run("embedded", "clean").returncode == 0
         assert not other.state.exists()
