@@ -138,4 +138,4 @@ def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
         f"{len(told['charts']) - told['pushed']} identical with what is published; logs: {told['logs']}\n"
     )
     if told["charts"] and not shutil.which("helm"):
-        write("(helm is not on PATH; `make tools` builds it)\n")
+        write("(helm is not on PATH; `make tools` builds it into ~/.cache/shipway/tools/bin)\n")

@@ -32,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "example: shipway simulate examples/payloads/github-push.json --source github --event push"
     parser.add_argument("payload", metavar="PAYLOAD.json", help="the body that the forge sent; - for stdin")
-    parser.add_argument("--source", choices=[str(source) for source in Source], default="github", help="who sent it")
+    parser.add_argument(
+        "--source", choices=[str(source) for source in webhooks.SOURCES], default="github", help="who sent it"
+    )
     parser.add_argument(
         "--event", default="", metavar="NAME", help="what the unsigned header X-GitHub-Event says; it changes nothing"
     )
@@ -47,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     """Print what happens; the exit code is 0 also where nothing fires."""
     source = Source(given.source)
     settings = options.read_settings(given, embedded=False)
-    payload = sys.stdin.buffer.read() if given.payload == "-" else Path(given.payload).read_bytes()
+    payload = _payload(given.payload)
     event_source, name = webhooks.SOURCES[source]
     found = sensors.run(
         _sensor(given.sensor),
@@ -59,7 +61,7 @@ def run(given: argparse.Namespace) -> int:
         raise Misuse(
             f"no trigger of this Sensor waits for events of {source}",
             seen=str(given.sensor),
-            todo="name another --source, or a Sensor that has one",
+            todo="name another --source, or a Sensor that has one; an installed Sensor has an event of its own for each night's line",
         )
     told = [_told(outcome, settings) for outcome in found]
     if given.json:
@@ -69,8 +71,24 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
+def _payload(name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise Misuse(
+            f"the payload {name} cannot be read", seen=str(error.strerror), todo="name a file that holds the body, or -"
+        ) from error
+
+
 def _sensor(path: Path) -> dict[str, Any]:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise Misuse(
+            f"the Sensor {path} cannot be read",
+            seen=" ".join((getattr(error, "strerror", "") or str(error)).split()),
+            todo="name a file that `shipway compile` or kubectl wrote",
+        ) from error
     spec = document.get("spec") if isinstance(document, dict) and document.get("kind") == "Sensor" else None
     if not isinstance(spec, dict) or not {"dependencies", "triggers"} <= spec.keys():
         raise Misuse("this is no Sensor", seen=str(path), todo="name a file that `shipway compile` wrote")

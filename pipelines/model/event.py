@@ -8,7 +8,6 @@ is: its headers, which are not, have no part in it.
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -228,8 +227,9 @@ def read(text: str) -> Event:
         raise Refused("the event is too large", seen=f"{len(text)} characters of base64", todo=_TODO)
     try:
         value = json.loads(base64.b64decode(text, validate=True))
-    except (binascii.Error, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise Refused("the event is not base64 of JSON", seen=f"{type(error).__name__}", todo=_TODO) from error
+    except (ValueError, RecursionError) as error:
+        seen = f"{type(error).__name__}: {error}"[:200]
+        raise Refused("the event is not base64 of JSON", seen=seen, todo=_TODO) from error
     if not isinstance(value, dict):
         raise Refused("the event is not a JSON object", seen=type(value).__name__, todo=_TODO)
     for shape in SHAPES:

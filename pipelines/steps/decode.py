@@ -45,8 +45,11 @@ def decode(
     Without one, repo, revision and ref say what a person asks for: who may submit runs may publish. Raises Misuse for both, and for neither.
     Nothing is run that the event names. Names that Git or Argo would take for something else are refused, exit code 3.
 
+    A Sensor passes on all fields of one kind of event, such as {"source": "webhook", "repo": "https://git.example.com/team/shop.git",
+    "ref": "refs/heads/main", "head": "", "id": "1"}.
+
     Example:
-        shipway step decode --event=eyJoZWFkIjoiIiwiaWQiOiIxIiwicmVmIjoicmVmcy9oZWFkcy9tYWluIiw… --outputs=out/decode
+        shipway step decode --event="$(base64 -w0 event.json)" --outputs=out/decode
     """
     rules = read_rules(protected_branches, protected_tags, maintainers, repositories)
     if bool(event) == bool(repo or revision or ref):

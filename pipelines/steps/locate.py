@@ -59,7 +59,7 @@ def locate(
     waits. What a person asked for is not held against the ref's head.
 
     Example:
-        shipway step locate --event=eyJoZWFkIjoiIiwiaWQiOiIxIiwicmVmIjoicmVmcy9oZWFkcy9tYWluIiw… --outputs=out/main
+        shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main
     """
     decoded = decode(
         event=event,

@@ -44,7 +44,7 @@ def look(
     for another event, and what asking the repository raises.
 
     Example:
-        shipway step look --event=eyJyZWYiOiJyZWZzL2hlYWRzL21haW4iLCJyZXBvIjo… --outputs=out/look
+        shipway step look --event="$(base64 -w0 event.json)" --outputs=out/look
     """
     rules = read_rules(protected_branches, protected_tags, "", repositories)
     night = events.read(event)

@@ -17,7 +17,7 @@ from pipelines.errors import Misconfigured, Transient
 from pipelines.process import Completed
 
 TOOLS_VARIABLE = "SHIPWAY_TOOLS"
-"""Names the folder into whose `bin` `make tools` builds Helm where PATH has none."""
+"""Names the folder into whose `bin` `make tools` builds Helm where PATH has none; default: shipway/tools below the user's caches."""
 MAJOR = 4
 _VERSION = re.compile(r'Version:"v(\d+)\.([^"]*)"')
 
@@ -104,14 +104,13 @@ class Helm:
 
 def find() -> str:
     """Return the program's path; raises Misconfigured where there is none."""
-    folders = [os.environ.get("PATH", os.defpath)]
-    if tools := os.environ.get(TOOLS_VARIABLE):
-        folders.append(str(Path(tools) / "bin"))
-    found = shutil.which("helm", path=os.pathsep.join(folders))
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - a home that is unknown stays ~
+    built = Path(os.environ.get(TOOLS_VARIABLE) or Path(caches) / "shipway" / "tools") / "bin"
+    found = shutil.which("helm", path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(built)]))
     if found is None:
         raise Misconfigured(
             "there is no helm",
-            seen=f"neither on PATH nor below ${TOOLS_VARIABLE}",
+            seen=f"neither on PATH nor in {built}",
             todo="install Helm 4, or `make tools`",
         )
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -223,5 +224,11 @@ def test_a_program_that_is_not_helm_4(tmp_path: Path, monkeypatch: pytest.Monkey
         Helm(tmp_path / "home").version()
     assert "v3.20.1" in told.value.seen
     monkeypatch.delenv("SHIPWAY_TOOLS")
-    with pytest.raises(Misconfigured, match="no helm"):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    with pytest.raises(Misconfigured, match="no helm") as told:
         Helm(tmp_path / "home")
+    default = tmp_path / "caches" / "shipway" / "tools" / "bin"
+    assert str(default) in told.value.seen
+    shutil.copytree(old.parent, default)
+    with pytest.raises(Misconfigured, match="not Helm 4"):
+        Helm(tmp_path / "home").version()

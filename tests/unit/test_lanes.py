@@ -203,6 +203,7 @@ def test_awkward_names_arrive_byte_for_byte(name: str) -> None:
         encoded({}),
         encoded(None),
         base64.b64encode(b"\xff").decode(),
+        "eyJ…",
         encoded(PUSH) + "\n",
         encoded([["["] * 9] * 9),
         "A" * 40_000,

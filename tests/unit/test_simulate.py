@@ -144,6 +144,29 @@ def test_the_header_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert said[0] == said[1] == said[2]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["missing.json"], r"the payload missing\.json cannot be read\n  seen: No such file"),
+        (["push.json", "--sensor", "missing.yaml"], r"the Sensor missing\.yaml cannot be read\n  seen: No such file"),
+        (["push.json", "--sensor", "tabs.yaml"], r"the Sensor tabs\.yaml cannot be read\n  seen: while scanning"),
+        (["push.json", "--sensor", "latin.yaml"], r"the Sensor latin\.yaml cannot be read\n  seen: .*decode"),
+        (["push.json", "--sensor", "push.json"], r"this is no Sensor"),
+        (["push.json", "--source", "hand"], r"invalid choice: 'hand'"),
+    ],
+)
+def test_files_that_cannot_be_read_are_wrong_usage(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that are not there or hold something else, and runs that no webhook starts, are wrong usage."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "push.json").write_bytes((PAYLOADS / "github-push.json").read_bytes())
+    (tmp_path / "tabs.yaml").write_text("kind:\n\t- Sensor\n")
+    (tmp_path / "latin.yaml").write_bytes(b"kind: \xe9\n")
+    assert main(["simulate", *words]) == 2
+    assert re.search(told, capsys.readouterr().err)
+
+
 def test_runs_are_named_after_what_they_are_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One state of one ref has one name, however often and with whatever else it is told; any other has another."""
     push = json.loads((PAYLOADS / "github-push.json").read_text())
@@ -334,4 +357,3 @@ def test_what_cannot_be_simulated_is_told(tmp_path: Path, capsys: pytest.Capture
     push = PAYLOADS / "gitea-push.json"
     assert main(["simulate", str(push), "--source", "gitea", "--sensor", str(sensor)]) == 2
     assert "no trigger of this Sensor waits for events of gitea" in capsys.readouterr().err
-    assert main(["simulate", str(tmp_path / "none.json")]) == 1
