@@ -33,7 +33,7 @@ help: ## Show this help
 	@echo "examples:"
 	@echo "  make submit                                                     build examples/ into a registry of this machine"
 	@echo "  make submit REPO=https://git.example.com/shop.git REVISION=main IMAGE=apps/web"
-	@echo "  make submit REPO=. REGISTRY=registry.example.com/team ARGS=--json"
+	@echo "  make submit REPO=../shop REGISTRY=registry.example.com/team ARGS=--json"
 	@echo "  make submit ENGINE=argo NAMESPACE=ci REPO=https://git.example.com/shop.git"
 	@echo "  make test T='tests/unit -k images'"
 
@@ -46,14 +46,18 @@ submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, 
 	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: release
-release: run-ready helm ## Build, release and deploy what a commit declares: REPO, REVISION, REGISTRY, ARGS (default: examples/)
+release: run-ready helm ## Build, release and deploy what a commit declares: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
+	@$(if $(IMAGE),$(error IMAGE= is for `make submit`: a release is of the whole commit))
 	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
+	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: check-pr
-check-pr: run-ready helm ## Try what a commit declares and publish nothing: REPO, REVISION, REGISTRY, ARGS (default: examples/)
+check-pr: run-ready helm ## Try what a commit declares and publish nothing: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
+	@$(if $(IMAGE),$(error IMAGE= is for `make submit`: a check is of the whole commit))
 	@shipway check $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') --engine $(ENGINE) $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
+	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: compile
 compile: run-ready ## Write the workflows as YAML into charts/shipway/files, and the chart's values into docs/values.md

@@ -25,7 +25,7 @@ examples:
   shipway compile --check
 
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted, 143 terminated;
-`shipway plan` ends with 10 where something is to be done
+`plan` ends with 10 where something is to be done, `where` with 10 where nothing was found
 """
 
 
