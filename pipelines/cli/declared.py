@@ -99,9 +99,10 @@ def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, En
     """Return what the commit's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
     if shipway_yaml.NAME not in tree:
         return Configuration()
-    found, findings = shipway_yaml.read(_text(repository, commit, tree, shipway_yaml.NAME).encode())
+    data = _text(repository, commit, tree, shipway_yaml.NAME).encode()
+    found, findings = shipway_yaml.read(data)
     for finding in findings:
-        raise ShipwayError(f"{finding.path}:{finding.line}: {finding.text}", todo=finding.todo)
+        raise finding.error(data)
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from pipelines.cli.parser import Parser
+from pipelines.cli.parser import Parser, misunderstood
 from pipelines.errors import ShipwayError
 
 EPILOG = """\
@@ -87,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser(wanted, alone=wanted in COMMANDS and words[0] == wanted)
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        options = parser.parse_args(words)
+        options, rest = parser.parse_known_args(words)
+        if rest:
+            # The parser of all commands would name its own help, which does not list the command's flags.
+            raise misunderstood(f"unrecognized arguments: {' '.join(rest)}", f"shipway {wanted}")
         return int(options.run(options))
     except ShipwayError as error:
         _tell(error, as_json="--json" in words)

@@ -13,5 +13,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise it; the exit code is argparse's own."""
-        dash = "write --flag=VALUE where a value begins with a dash; " if "expected one argument" in message else ""
-        raise Misuse("the command line cannot be understood", seen=message, todo=f"{dash}see {self.prog} --help")
+        raise misunderstood(message, self.prog)
+
+
+def misunderstood(message: str, command: str) -> Misuse:
+    """Return the error for a command line that argparse has a message about."""
+    dash = "write --flag=VALUE where a value begins with a dash; " if "expected one argument" in message else ""
+    return Misuse("the command line cannot be understood", seen=message, todo=f"{dash}see {command} --help")

@@ -24,6 +24,7 @@ from pipelines.steps import builders, planning, registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
+from pipelines.tools import layer
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.registry_connection import Timing
@@ -79,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
         platform=platform.read(given.platform),
         builder=builder,
         builder_version=builders.choose(builder, settings.get("buildkit-host", ""), cache).version(),
-        compression=settings.get("compression", "zstd"),
+        compression=layer.check(settings.get("compression", "zstd")),
         build_args=planning.arguments(given.build_arg),
     )
     now = int(time.time())

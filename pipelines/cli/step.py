@@ -91,6 +91,8 @@ def _value(step: Step, argument: Argument, given: str | None) -> Any:
         return argument.parse(given)
     if argument.required:
         raise Misuse(
-            f"step {step.name} lacks --{argument.name}", todo=f"{argument.help}; see shipway step {step.name} --help"
+            f"step {step.name} lacks --{argument.name}",
+            seen=f"no such flag{f', and no ${argument.variable}' if argument.variable else ''}",
+            todo=f"give {argument.help}; see shipway step {step.name} --help",
         )
     return argument.default

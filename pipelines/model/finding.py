@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.errors import ShipwayError
+
 ERROR = "error"
 WARNING = "warning"
 """Levels of findings: an error blocks what it concerns, a warning is told."""
@@ -27,6 +29,15 @@ class Finding:
     def place(self) -> str:
         """Where a person has to look."""
         return f"{self.path}:{self.line}" if self.line else self.path
+
+    def error(self, data: bytes) -> ShipwayError:
+        """Return the error for a command that cannot go on: the place and the text, the file's line, what to do."""
+        line = data.decode(errors="replace").splitlines()[self.line - 1 : self.line] if self.line else []
+        return ShipwayError(
+            f"{self.place}: {self.text}",
+            seen="".join(line).strip()[:200] or "nothing there",
+            todo=self.todo or "correct it; docs/planning.md says what may stand there",
+        )
 
     def __str__(self) -> str:
         """Write it on one line, as compilers do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,10 @@ def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 
     """Return the finding that an error about a chart makes; raises it again where it says nothing about the chart."""
     if isinstance(error, Transient | Misconfigured):
         raise error
-    text = error.what + (f" ({error.seen})" if error.seen else "")
+    what = error.what
+    if at := re.match(rf"{re.escape(path)}(?::(\d+))?: ", what):  # the finding has a place of its own
+        line, what = int(at[1] or line), what[at.end() :]
+    text = what + (f" ({error.seen})" if error.seen else "")
     level = REFUSED if isinstance(error, Refused) else ERROR
     return Finding(level=level, chart=folder, path=path, line=line, rule=rule, text=text, todo=error.todo)
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.errors import Misuse, ShipwayError
+from pipelines.errors import Misuse
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import shipway_yaml
 from pipelines.plan.shipway_yaml import Configuration
@@ -55,9 +55,10 @@ def check_out(
 def configuration(source: Path) -> Configuration:
     """Return what a checkout's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
     path = source / shipway_yaml.NAME
-    found, findings = shipway_yaml.read(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
+    data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+    found, findings = shipway_yaml.read(data)
     for finding in findings:
-        raise ShipwayError(f"{finding.path}:{finding.line}: {finding.text}", todo=finding.todo)
+        raise finding.error(data)
     return found
 
 

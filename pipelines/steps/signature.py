@@ -54,6 +54,7 @@ STEPS: dict[str, str] = {
     "await-healthy": "pipelines.steps.await_healthy:await_healthy",
 }
 """Each step's name and where its function is; loaded only when asked for."""
+_FORMS = {bool: "true or false", int: "a whole number", tuple: "a JSON list of texts"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ class Argument:
                 return {"true": True, "false": False}[text.lower()]
             return self.type(text)
         except (ValueError, KeyError) as error:
-            raise Misuse(f"--{self.name} cannot be read", seen=repr(text[:200]), todo=self.help) from error
+            form = _FORMS.get(get_origin(self.type) or self.type, "what `--help` says")
+            raise Misuse(
+                f"--{self.name} cannot be read", seen=repr(text[:200]), todo=f"give {form}: {self.help}"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,6 +212,16 @@ def test_templates_without_end(
     assert set(report.checked) == {"libs/base", "apps/api", "apps/web", "apps/endless"}
 
 
+def test_what_is_no_yaml_has_its_line(tmp_path: Path) -> None:
+    """A chart's own file that cannot be read at all is a finding at its line, said once."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web")
+    repository.write("web/Chart.yaml", "apiVersion: v2\nname: [\n")
+    [finding] = _check(tmp_path, repository).findings
+    assert (finding.path, finding.line) == ("web/Chart.yaml", 3)
+    assert finding.text.startswith("not YAML (")
+
+
 def test_a_program_that_is_not_helm_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older Helm is named; without any, where it was looked for; behind PATH, where `make tools` built it."""
     old = tmp_path / "bin" / "helm"

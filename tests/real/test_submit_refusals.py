@@ -58,6 +58,7 @@ def place(embedded: tuple[Shipway, dict[str, Any]], tmp_path_factory: pytest.Tem
         "misspelt": "regstry: x\n",
         "nested": "registry: {a: b}\n",
         "broken": "registry: [\n",
+        "packed": "registry: registry.example.com\ncompression: lz4\n",
     }
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
@@ -117,6 +118,7 @@ CASES = [
     ("build app --settings misspelt.yaml", 78, "unknown keys"),
     ("build app --settings unregistered.yaml", 78, "no registry"),
     ("build app --settings other.yaml", 78, "builder is not known"),
+    ("plan app --settings packed.yaml", 78, "compression is not known"),
     ("build app --registry http://{nobody}/x", 2, "not a registry's address"),
     ("build app --registry localhost:65536/x", 2, "not a registry's address"),
     ("build app --state good.yaml/below", 1, "a file cannot be used\n.*good.yaml/below"),

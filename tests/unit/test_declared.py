@@ -112,5 +112,7 @@ def test_shipway_yaml_is_heeded(tmp_path: Path) -> None:
         },
     }  # fmt: skip
     repository.write("shipway.yaml", "images:\n  web: {nme: x}\n").commit()
-    with pytest.raises(ShipwayError, match=r"^shipway\.yaml:2: images\.web has no 'nme'"):
+    with pytest.raises(ShipwayError, match=r"^shipway\.yaml:2: images\.web has no 'nme'") as told:
         read(repository)
+    assert told.value.seen == "web: {nme: x}"
+    assert told.value.todo

@@ -95,11 +95,19 @@ def test_arguments_are_read_by_their_types(name: str, text: str, value: object) 
     assert signature.read("example", example).argument(name).parse(text) == value
 
 
-@pytest.mark.parametrize(("name", "text"), [("build-args", "A=1"), ("build-args", "[1]"), ("deep", "yes")])
-def test_unfit_argument_names_its_flag(name: str, text: str) -> None:
-    """Text that is not of the type is one error that names the flag."""
-    with pytest.raises(Misuse, match=f"--{name} cannot be read"):
+@pytest.mark.parametrize(
+    ("name", "text", "form"),
+    [
+        ("build-args", "A=1", "a JSON list of texts"),
+        ("build-args", "[1]", "a JSON list of texts"),
+        ("deep", "yes", "true or false"),
+    ],
+)
+def test_unfit_argument_names_its_flag(name: str, text: str, form: str) -> None:
+    """Text that is not of the type is one error that names the flag, and what it takes."""
+    with pytest.raises(Misuse, match=f"--{name} cannot be read") as told:
         signature.read("example", example).argument(name).parse(text)
+    assert told.value.todo.startswith(f"give {form}: ")
 
 
 def test_results_survive_their_files(tmp_path: Path) -> None:

@@ -41,3 +41,19 @@ def test_the_result_is_printed_or_stored(
     assert main([*words, "--outputs=out"]) == 0
     assert capsys.readouterr().out == ""
     assert (tmp_path / "out" / "commit").read_text() == printed["commit"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["step", "clone"], "step clone lacks --repo\n  seen: no such flag\n  do:   give "),
+        (["step", "clone", "--nope"], "seen: unrecognized arguments: --nope\n  do:   see shipway step clone --help\n"),
+        (["plan", "--nope"], "seen: unrecognized arguments: --nope\n  do:   see shipway plan --help\n"),
+    ],
+)
+def test_wrong_flags_lead_to_the_help_that_lists_the_right_ones(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help of all commands would not name them."""
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
