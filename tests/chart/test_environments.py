@@ -57,6 +57,15 @@ REFUSED: dict[str, dict[str, Any]] = {
         "environments": [{"name": "dev", "namespaces": ["a"], "sync": {"selfHeal": True}}],
     },
     "rolling edge: there is no environment dev": {**EVERYTHING, "environments": []},
+    "environment dev is there 2 times": {**EVERYTHING, "environments": EVERYTHING["environments"][:1] * 2},
+    "environment dev may not use namespace kube-system: its namespaces are shop-dev": {
+        **EVERYTHING,
+        "rolling": [EVERYTHING["rolling"][0] | {"namespace": "kube-system"}],
+    },
+    "rolling edge stands twice": {
+        **EVERYTHING,
+        "rolling": [EVERYTHING["rolling"][0], EVERYTHING["rolling"][0] | {"path": "other"}],
+    },
     "/environments/0/name": {"repository": GIT, "environments": [{"name": "default", "namespaces": ["a"]}]},
     "/repository": {"repository": "https://me:secret@git.example.com/x.git"},
     "/defaults/sync/share/crd": {"repository": GIT, "defaults": {"sync": {"share": {"crd": "0%"}}}},
@@ -101,6 +110,11 @@ def test_a_project_allows_what_its_environment_needs() -> None:
     kinds = {(kind["group"], kind["kind"]) for kind in dev["namespaceResourceWhitelist"]}
     assert ("", "Service") in kinds
     assert not kinds & {("", "*"), ("*", "*"), ("rbac.authorization.k8s.io", "Role")}
+    nothing = {"name": "bare", "namespaces": ["x"], "kinds": {"namespaced": []}}
+    bare = of_kind(render({"repository": GIT, "environments": [nothing]}), "AppProject")["bare"]["spec"]
+    # Without a list Argo CD allows every kind (pkg/apis/application/v1alpha1/app_project_types.go).
+    assert "namespaceResourceWhitelist" not in bare
+    assert bare["namespaceResourceBlacklist"] == [{"group": "*", "kind": "*"}]
 
 
 @pytest.mark.helm
@@ -124,7 +138,7 @@ def test_uninstalling_takes_nothing_from_a_cluster() -> None:
     """What would take running applications with it stays, until somebody deletes it on purpose."""
     for document in render(EVERYTHING):
         kept = document["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
-        assert kept == (document["apiVersion"] == "argoproj.io/v1alpha1"), document["kind"]
+        assert kept == (document["kind"] not in {"Role", "RoleBinding"}), document["kind"]
 
 
 @pytest.mark.helm

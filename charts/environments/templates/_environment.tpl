@@ -14,6 +14,13 @@
 {{- toJson $whole -}}
 {{- end }}
 
+{{/* How often each name stands in a list, as JSON. */}}
+{{- define "environments.counted" -}}
+{{- $counted := dict -}}
+{{- range . }}{{ $_ := set $counted .name (add1 (get $counted .name | default 0)) }}{{ end -}}
+{{- toJson $counted -}}
+{{- end }}
+
 {{- define "environments.labels" -}}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: {{ .Release.Name }}
