@@ -29,9 +29,9 @@ ALL = {"enabled": True, "manual": True, "repositories": REPOSITORIES, "gitlab": 
 ARGO = {"EventBus", "EventSource", "Sensor"}
 
 
-def rendered(**events: Any) -> list[Document]:
-    """Return what the chart gives with these values of `events`."""
-    values = {"settings": {"registry": "registry.example.com"}, "events": events}
+def rendered(beside: Any = None, **events: Any) -> list[Document]:
+    """Return what the chart gives with these values of `events`, and others beside them."""
+    values = {"settings": {"registry": "registry.example.com"}, "events": events, **(beside or {})}
     done = helm("template", "shipway", str(CHART), "-n", "ci", "--values", "-", given=yaml.safe_dump(values))
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -143,7 +143,43 @@ def test_the_bus_is_its_own_or_one_that_is_there() -> None:
     assert "persistence" not in bare["jetstream"]
 
 
+def test_a_forge_may_be_at_home_below_a_path() -> None:
+    """Its webhooks name a repository by owner and name, or by the path below the forge's own address."""
+    repositories = [
+        {"forge": "gitea", "url": "https://example.com/git/team/tools.git", "branch": "main"},
+        {"forge": "gitlab", "url": "https://example.com/lab/group/sub/shop.git", "branch": "main"},
+        {"forge": "gitlab", "url": "git@example.com:group/web.git", "branch": "main"},
+    ]
+    gitlab = {"url": "https://example.com/lab/", "webhookUrl": "https://hooks.example.com"}
+    documents = rendered(enabled=True, repositories=repositories, gitlab=gitlab)
+    source = of_kind(documents, "EventSource")["shipway-webhooks"]["spec"]
+    assert source["github"]["gitea"]["repositories"] == [{"owner": "team", "names": ["tools"]}]
+    assert source["gitlab"]["gitlab"]["projects"] == ["group/sub/shop", "group/web"]
+    patterns = {
+        value
+        for dependency in of_kind(documents, "Sensor")["shipway"]["spec"]["dependencies"]
+        for filtered in dependency.get("filters", {}).get("data", [])
+        if filtered["path"] in {"body.repository.full_name", "body.project.path_with_namespace"}
+        for value in filtered["value"]
+    }
+    assert patterns == {"^(team/tools)$", "^(group/sub/shop|group/web)$"}
+
+
+def test_the_bus_runs_where_everything_runs() -> None:
+    """Nodes, taints and pull secrets are one decision for all pods."""
+    place = {
+        "nodeSelector": {"pool": "ci"},
+        "tolerations": [{"key": "ci", "operator": "Exists"}],
+        "imagePullSecrets": [{"name": "pull"}],
+    }
+    bus = of_kind(rendered(place, enabled=True, repositories=[GITHUB]), "EventBus")["shipway"]["spec"]["jetstream"]
+    assert {name: bus[name] for name in place} == place
+
+
 REFUSED: dict[str, dict[str, Any]] = {
+    "with the branch main twice": {"repositories": [GITHUB, GITHUB]},
+    "/events/bus/volumeSize": {"repositories": [GITHUB], "bus": {"volumeSize": "5 GB"}},
+    "/events/schedule": {"repositories": [GITHUB], "schedule": "every night"},
     "events.enabled needs events.repositories": {"repositories": []},
     "without it Argo Events compares no token": {"repositories": REPOSITORIES[3:]},
     "/events/repositories/0/url": {"repositories": [GITHUB | {"url": "https://github.com/team/a|.*"}]},

@@ -11,7 +11,10 @@ from tests.chart.rendering import Document, of_kind, render
 
 pytestmark = pytest.mark.helm
 API = ("10.96.0.1", 443)
-METADATA = [("169.254.169.254", 80), ("fd00:ec2::254", 80)]
+METADATA = [
+    *(("169.254.169.254", 80), ("100.100.100.200", 80), ("168.63.129.16", 80)),
+    *(("fd00:ec2::254", 80), ("fd20:ce::254", 80)),
+]
 INTERNET = [("93.184.215.14", 443), ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", 443)]
 PLANNERS = {"decode", "plan", "retag", "deploy", "verdict"}
 PRIVATE = [API, ("10.0.0.7", 8080), ("172.16.3.4", 5432), ("192.168.1.1", 22), ("100.64.0.1", 80), ("fd12::1", 80)]
@@ -71,6 +74,17 @@ def test_builds_alone_use_the_standing_builder() -> None:
     assert {name for name in steps if admits(builder, steps[name], 1234)} == {"clone-build-push", *PLANNERS}
     assert not admits(builder, {"app.kubernetes.io/component": "clone-build-push"}, 1234)
     assert not admits(builder, labels(documents, "clone-build-push"), 22)
+
+
+def test_another_namespace_brings_its_builds_and_not_its_checks() -> None:
+    """Whoever shares a builder names a namespace; what strangers' pull requests run there stays away as well."""
+    (builder,) = policies_of(render("everything"), "shipway-buildkit")
+    (peer,) = (p for rule in builder["spec"]["ingress"] for p in rule["from"] if "namespaceSelector" in p)
+    component = "app.kubernetes.io/component"
+    named = {"app.kubernetes.io/name": "shipway"}
+    assert selects(peer["podSelector"], {**named, component: "clone-build-push"})
+    assert not any(selects(peer["podSelector"], {**named, component: name}) for name in ("try-images", "try-charts"))
+    assert not selects(peer["podSelector"], {})
 
 
 def test_what_pull_requests_bring_has_a_way_of_its_own() -> None:
