@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from pipelines.errors import ShipwayError
+from pipelines.errors import Refused, ShipwayError
 from pipelines.plan import scalar_edit
 from pipelines.plan.scalar_edit import Document, Edit
 
@@ -32,9 +32,11 @@ class Wanted:
 
     digest: str
     tag: str
-    """One that names the digest and moves no more."""
+    """One that names the digest and moves no more; empty where none is known."""
     also: frozenset[str] = frozenset()
     """Other such tags."""
+    beside: str = ""
+    """The tag that stood beside the digest where it comes from, whatever that tag names now; empty where none is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +100,14 @@ class ValuesText:
         """Return the file with the places of some images at what is wanted, and what changed.
 
         A place whose digest is the wanted one stays as it is. Raises ShipwayError, and changes nothing, where a scalar stands in
-        a block or is an alias, or is in one.
+        a block or is an alias, or is in one; Refused where a tag alone names the image, and none is known that names the digest.
         """
         edits: list[Edit] = []
         changes: list[Change] = []
         for place in self.places:
             if place.image not in wanted or place.names(wanted[place.image]):
                 continue
-            found = list(_edits(place, wanted[place.image]))
+            found = list(_edits(self.file, place, wanted[place.image]))
             if found:
                 edits += found
                 changes.append(_change(self.file, place, wanted[place.image]))
@@ -250,22 +252,32 @@ def _reached(node: yaml.Node, keys: tuple[str, ...]) -> Iterator[yaml.Node]:
         yield from _reached(node.value[int(keys[0])], keys[1:])
 
 
-def _edits(place: Place, wanted: Wanted) -> Iterator[Edit]:
+def _edits(file: str, place: Place, wanted: Wanted) -> Iterator[Edit]:
     if place.whole is not None:
         name = str(place.whole.value).partition("@")[0]
         name = name.removesuffix(f":{place.tag}") if place.tag else name
-        tag = f":{wanted.tag}" if place.tag else ""
+        tag = f":{wanted.tag}" if place.tag and wanted.tag else ""
         yield Edit(document=place.document, node=place.whole, text=f"{name}{tag}@{wanted.digest}")
         return
     if node := place.parts.get("digest"):
         yield Edit(document=place.document, node=node, text=wanted.digest)
-    if node := place.parts.get("tag"):
-        both = "@" in _text(node)
-        text = f"{wanted.tag}@{wanted.digest}" if both else wanted.tag
-        # An empty tag beside a digest was left empty on purpose: many charts would write both.
-        is_same = _text(node) == text and node.tag == _STR
-        if not is_same and (_text(node) or "digest" not in place.parts):
-            yield Edit(document=place.document, node=node, text=text)
+    node = place.parts.get("tag")
+    # An empty tag beside a digest was left empty on purpose: many charts would write both.
+    if node is None or ("digest" in place.parts and not _text(node)):
+        return
+    both = "@" in _text(node)
+    tag = wanted.tag
+    if not tag and (both or "digest" in place.parts):  # the digest is pulled, the tag beside it is for people
+        tag = wanted.beside or place.tag
+    if not tag:
+        raise Refused(
+            f"{file}:{place.line}: no tag is known that names {place.image}@{wanted.digest} any more",
+            seen=f"tag: {_text(node)}",
+            todo="write `digest:` beside the tag, for a chart that reads it, or release the commit it is from again and deploy that",
+        )
+    text = f"{tag}@{wanted.digest}" if both else tag
+    if _text(node) != text or node.tag != _STR:
+        yield Edit(document=place.document, node=node, text=text)
 
 
 def _change(file: str, place: Place, wanted: Wanted) -> Change:

@@ -132,11 +132,11 @@ class Reader(AbstractContextManager["Reader"]):
         return self._states[commit]
 
 
-def wanted(client: Registry, image: Reference, more: Iterable[str] = ()) -> Wanted:
+def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, beside: str = "") -> Wanted:
     """Return how an image is named by its digest, and by tags that name it and move no more.
 
-    The tag of the commit that it was built from comes before `more`, but a version goes first. Raises Refused for a digest that is
-    not in the registry, Transient.
+    The tag of the commit that it was built from comes before `more`, but a version goes first. `beside` is the tag that stood beside
+    the digest; it may name something else by now. Raises Refused for a digest that is not in the registry, Transient.
     """
     assert image.digest is not None
     manifest = client.resolve(image)
@@ -151,7 +151,7 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = ()) -> Want
     own = [tag for tag in candidates if not tag.startswith("key-")]
     built = [tags.commit_tag(revision)] if revision else []
     names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
-    return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names))
+    return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)
 
 
 def _names(client: Registry, image: Reference, tag: str) -> bool:

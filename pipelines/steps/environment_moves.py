@@ -37,8 +37,8 @@ class Runs:
 
     images: Mapping[str, str]
     """The digest of each image, by address."""
-    tags: Mapping[str, str]
-    """The tag that stands beside it."""
+    tags: Mapping[str, tuple[str, ...]]
+    """The tags that stand beside it, or alone."""
     version: str
     """Of the chart, or the revision of its Git repository."""
 
@@ -64,7 +64,7 @@ class Registries:
         """
         assert folder.application is not None
         images: dict[str, str] = {}
-        tags: dict[str, str] = {}
+        tags: dict[str, tuple[str, ...]] = {}
         for place in folder.values.places if folder.values else ():
             digest = place.digest or self._resolved(place.image, place.tag, folder.path, lacking=lacking)
             if images.setdefault(place.image, digest) != digest:
@@ -73,18 +73,19 @@ class Registries:
                     seen=f"{images[place.image]} and {digest}",
                     todo="deploy it first, so that it is one",
                 )
-            tags[place.image] = place.tag
+            if place.tag:
+                tags[place.image] = (*tags.get(place.image, ()), place.tag)
         application = folder.application
         return Runs(images=images, tags=tags, version=application.version or application.revision)
 
     def wanted(self, runs: Runs) -> dict[str, Wanted]:
         """Return how images are to be named; raises Refused for a digest that is not in the registry, Transient."""
-        return {
-            address: deploy_state.wanted(
-                self.client, Reference.parse(address).with_digest(digest), (runs.tags.get(address, ""),)
-            )
-            for address, digest in sorted(runs.images.items())
-        }
+        found: dict[str, Wanted] = {}
+        for address, digest in sorted(runs.images.items()):
+            tags = runs.tags.get(address, ())
+            image = Reference.parse(address).with_digest(digest)
+            found[address] = deploy_state.wanted(self.client, image, tags, beside=tags[0] if tags else "")
+        return found
 
     def chart(self, application: Application, version: str) -> Reference | None:
         """Return where a version of an application's chart is published; None for a chart of a Git repository."""

@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from pipelines.cli.main import main
+from pipelines.model.reference import Reference
 from tests import git_server
 from tests.deployments import NONE, World, world
 from tests.forge_server import TOKEN, ForgeServer, forge_server
@@ -139,6 +140,59 @@ def test_rollback_returns_by_digest_and_holds_what_it_left(shop: World, capsys: 
     assert shop.digest() in dev(shop)
     shop.environments.commit({"dev/web/values.yaml": good, "dev/web/held.yaml": "# All of it may come back.\n"})
     assert shop.deploy().written == 1
+
+
+MOMENT = 10**9
+"""Of a plan that builds again what is a week old."""
+
+
+@pytest.mark.parametrize("place", ["dev", "prod"])
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [
+        ("image: WEB:TAG@NEW\n", "image: WEB@OLD\n"),
+        ("repository: WEB\ntag: other@NEW\n", "repository: WEB\ntag: TAG@OLD\n"),
+        ("repository: WEB\ntag: other\ndigest: NEW\n", "repository: WEB\ntag: TAG\ndigest: OLD\n"),
+        ("repository: WEB\ntag: TAG\n", ""),
+    ],
+)
+def test_a_digest_whose_tag_moved_on_is_still_moved(
+    shop: World, capsys: pytest.CaptureFixture[str], now: str, then: str, place: str
+) -> None:
+    """The commit's tag names what was built again: the digest comes all the same, in each form, unless a tag alone stands there."""
+    old, tag = shop.digest(), f"git-{shop.shop.head()}"
+    first = dev(shop)
+    shop.build(shop.plan(max_age="7d", now=MOMENT))
+    new = shop.digest()
+    assert new != old
+    words = {"WEB": shop.web, "TAG": tag, "OLD": old, "NEW": new}
+    for word, text in words.items():
+        now, then = now.replace(word, text), then.replace(word, text)
+    head = shop.environments.commit({f"{place}/web/values.yaml": now})
+    assert dev(shop) == (now if place == "dev" else first)
+    move = (
+        ["rollback", "dev/web"] if place == "dev" else ["promote", "web", "--from", "dev", "--to", "prod", "--commit"]
+    )
+    assert shipway(shop, *move) == (0 if then else 3)
+    assert shop.environments.file(f"{place}/web/values.yaml") == (then or now)
+    if not then:
+        assert f"web/values.yaml:1: no tag is known that names {shop.web}@{old}" in capsys.readouterr().err
+        assert shop.environments.head() == head
+
+
+def test_any_tag_of_what_is_promoted_may_stand_alone(shop: World) -> None:
+    """Of several tags in one environment, that which names the digest comes over, whichever stands last."""
+    digest, tag = shop.digest(), f"git-{shop.shop.head()}"
+    shop.client.tag(Reference.parse(shop.web).with_digest(digest), "1.0.0")
+    shop.build(shop.plan(max_age="7d", now=MOMENT))
+    shop.environments.commit(
+        {
+            "dev/web/values.yaml": f"a: {shop.web}:1.0.0\nb: {shop.web}:{tag}@{digest}\nc: {shop.web}@{digest}\n",
+            "prod/web/values.yaml": f"repository: {shop.web}\ntag: old\n",
+        }
+    )
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 0
+    assert shop.environments.file("prod/web/values.yaml") == f"repository: {shop.web}\ntag: 1.0.0\n"
 
 
 def test_places_that_are_named_move_too(shop: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -60,6 +61,41 @@ def test_every_form_follows_the_image(old: str, new: str) -> None:
     """What names the image gets its tag and digest, in the form that stands there, and a second time changes nothing."""
     assert edit(old) == new
     assert edited(new) == (new, ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (f"image: {WEB}:v1@{OLD}\n", f"image: {WEB}@{NEW}\n"),
+        (f"image: '{WEB}:v1'\n", f"image: '{WEB}@{NEW}'\n"),
+        (f"image: {WEB}@{OLD}\n", f"image: {WEB}@{NEW}\n"),
+        (f"repository: {WEB}\ntag: v1@{OLD}\n", f"repository: {WEB}\ntag: v1@{NEW}\n"),
+        (f"repository: {WEB}\ntag: v1\ndigest: {OLD}\n", f"repository: {WEB}\ntag: v1\ndigest: {NEW}\n"),
+        (f"repository: {WEB}\ntag: 1.10\ndigest:\n", f'repository: {WEB}\ntag: "1.10"\ndigest: {NEW}\n'),
+        (f"repository: {WEB}\ntag:\ndigest: {OLD}\n", f"repository: {WEB}\ntag:\ndigest: {NEW}\n"),
+        (f"repository: {WEB}\ndigest: {OLD}\n", f"repository: {WEB}\ndigest: {NEW}\n"),
+    ],
+)
+def test_a_digest_that_no_tag_names_is_written(old: str, new: str) -> None:
+    """A whole reference does without a tag; beside a digest stands the tag that stood beside it before, else the one that is there."""
+    values = values_edit.read(old.encode(), "values.yaml", under=UNDER)
+    data, [change] = values.edited({WEB: Wanted(digest=NEW, tag="")})
+    assert (data.decode(), change.tag, change.digest) == (new, "", NEW)
+    data, _ = values.edited({WEB: Wanted(digest=NEW, tag="", beside="v0")})
+    assert data.decode() == re.sub(r"tag: [\w.\"]+", "tag: v0", new)
+    assert values_edit.read(data, "values.yaml", under=UNDER).edited({WEB: Wanted(digest=NEW, tag="")}) == (data, ())
+
+
+@pytest.mark.parametrize("tag", ["", " v1", f" '@{OLD}'"])
+def test_a_tag_alone_cannot_name_a_digest_that_no_tag_names(tag: str) -> None:
+    """Such a place refuses the whole file, and says which it is; a tag that once was true is none."""
+    text = f"a: {WEB}:v1@{OLD}\nimage:\n  repository: {WEB}\n  tag:{tag}\n"
+    values = values_edit.read(text.encode(), "values.yaml", under=UNDER)
+    with pytest.raises(Refused) as raised:
+        values.edited({WEB: Wanted(digest=NEW, tag="", beside="" if "@" in tag else "v0")})
+    assert raised.value.what == f"values.yaml:3: no tag is known that names {WEB}@{NEW} any more"
+    assert f"tag:{tag}".replace("'", "") in raised.value.seen
+    assert "`digest:`" in raised.value.todo
 
 
 @pytest.mark.parametrize(
