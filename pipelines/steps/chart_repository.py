@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -27,7 +27,7 @@ from pipelines.tools import chart_archive
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry
-from pipelines.tools.registry_connection import MEBIBYTE, Network, Timing, Unanswered, retry_after, shown
+from pipelines.tools.registry_connection import MEBIBYTE, Network, Timing, Unanswered, joined, retry_after, shown
 from pipelines.tools.registry_manifest import Manifest
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -74,7 +74,7 @@ class ChartRepositories:
     def _fetch(self, item: External) -> tuple[str, bytes]:
         if item.repository.startswith("oci://"):
             address, data = self._from_registry(item)
-        elif item.repository.startswith(("https://", "http://")):
+        elif item.repository.startswith(("https://", "http://")) and _address(item.repository, ""):
             address, data = self._from_index(item)
         else:
             raise Refused(
@@ -115,11 +115,11 @@ class ChartRepositories:
         if entry is None:
             raise _absent(item, f"{shown(base)}index.yaml does not list it")
         urls = entry.get("urls")
-        if not isinstance(urls, list) or not urls:
+        address = _address(base, str(urls[0])) if isinstance(urls, list) and urls else ""
+        if not address:
             raise ShipwayError(
                 f"{shown(base)} says no address for {item.name} {item.version}", todo="use another version"
             )
-        address = urljoin(base, str(urls[0]))
         data = self._get(address, chart_archive.MOST_FILE_BYTES)
         expected = str(entry.get("digest") or "").removeprefix("sha256:")
         if expected and Digest.of(data).hex != expected:
@@ -155,7 +155,7 @@ class ChartRepositories:
             headers = {"Authorization": login.basic} if login and login.username else {}
             with self._network.open("GET", place, headers=headers) as response:
                 if response.status in {301, 302, 303, 307, 308} and "Location" in response.headers:
-                    place = urljoin(place, response.headers["Location"])
+                    place = joined(place, response.headers["Location"], f"a redirect of {shown(address)}")
                     continue
                 if response.status == 200:
                     return self._body(response, what, limit)
@@ -219,6 +219,14 @@ def content(registry: Registry, reference: Reference, manifest: Manifest, layout
         )
     registry.fetch(reference, layers[0], layout)
     return layout.read(layers[0].digest)
+
+
+def _address(base: str, location: str) -> str:
+    """Return the address of a place in a repository; nothing where it is none."""
+    try:
+        return joined(base, location, base)
+    except Unanswered:
+        return ""
 
 
 def _read_index(data: bytes, name: str) -> Any:

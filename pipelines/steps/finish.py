@@ -108,17 +108,22 @@ def canonical(value: Json) -> bytes:
 def public_address(repository: str) -> str:
     """Return a repository's address for a label: https where it was cloned by ssh, no user, no password, no `.git`.
 
-    A folder of one machine says nothing to anybody else, so it gives an empty string.
+    A folder of one machine says nothing to anybody else, so it gives an empty string;
+    so does what is no address.
     """
     text = repository
     if "://" not in text and re.match(r"(?:[^@/]+@)?[^:/]+:[^/]", text):
         text = "ssh://" + text.replace(":", "/", 1)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        number = parts.port
+    except ValueError:  # brackets that do not close, a port that is none
+        return ""
     if parts.scheme not in {"https", "http", "ssh"} or not parts.hostname:
         return ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     scheme = "https" if parts.scheme == "ssh" else parts.scheme
-    port = f":{parts.port}" if parts.port and parts.scheme != "ssh" else ""
+    port = f":{number}" if number and parts.scheme != "ssh" else ""
     return f"{scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('.git')}"
 
 

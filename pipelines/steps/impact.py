@@ -27,6 +27,7 @@ from pipelines.tools.helm import Helm
 _FORM = 2
 """Counts up whenever what is kept of a rendering changes."""
 _KEY = "key"
+_KEY_BYTES = 32
 _TIME_LIMIT = 60.0
 
 
@@ -148,14 +149,29 @@ class _Renderer:
 
 
 def _key(place: Path) -> bytes:
-    """Return the key that secrets are hashed with, one for each folder of renderings."""
+    """Return the key that secrets are hashed with, one for each folder of renderings; it is there as a whole or not at all."""
+    if key := _kept_key(place):
+        return key
+    partial = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(_KEY_BYTES))
     try:
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return place.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(32))
+        os.link(partial, place)
+    except OSError:
+        # Another run was first, whose key is good; or there is half a key, or a file system without links.
+        if not _kept_key(place):
+            partial.replace(place)
+    partial.unlink(missing_ok=True)
     return place.read_bytes()
+
+
+def _kept_key(place: Path) -> bytes:
+    """Return the key in a file; nothing where there is none, or one of another length."""
+    try:
+        key = place.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return key if len(key) == _KEY_BYTES else b""
 
 
 def _compared(item: Touched, results: Mapping[Rendering, Future[dict[str, RenderedObject] | str]]) -> ApplicationImpact:

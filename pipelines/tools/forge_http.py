@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.tools.registry_connection import Network, Timing, Unanswered, retry_after
+from pipelines.tools.registry_connection import Network, Timing, Unanswered, joined, retry_after
 
 TIMING = Timing(answer_seconds=30, attempts=4)
 _PAGE = 50
@@ -112,7 +112,7 @@ class ForgeApi:
             yield from items
 
     def _followed(self, url: str, where: str, what: str) -> str:
-        target = urljoin(url, where)
+        target = joined(url, where, f"{what}: a redirect")
         if not where or urlsplit(target)[:2] != urlsplit(self.base)[:2]:
             raise Misconfigured(
                 f"{what}: sent elsewhere",
@@ -158,6 +158,21 @@ class ForgeApi:
         if status == 409 or (status == 422 and "already exists" in said):
             return Taken(what, seen=seen, todo="look at what is there")
         return Refused(what, seen=seen, todo="see the forge's own answer")
+
+
+def fields(value: Any, what: str) -> dict[str, Any]:
+    """Return an answer that has to be an object; raises Unanswered where it is none."""
+    if not isinstance(value, dict):
+        raise Unanswered(what, seen="the answer is no object")
+    return value
+
+
+def identity(value: Any, what: str) -> int:
+    """Return the number of the object that an answer has to be; raises Unanswered where there is none."""
+    found = fields(value, what).get("id")
+    if not isinstance(found, int):
+        raise Unanswered(what, seen="the answer is no object with a number")
+    return found
 
 
 def _wait(headers: Mapping[str, str]) -> float:

@@ -156,7 +156,10 @@ def _place(repo: RepositoryUrl, forges: str) -> _Place:
     else:
         default = f"{web}/api/v1"
     base = (api or default).rstrip("/")
-    parts = urlsplit(base)
+    try:
+        parts = urlsplit(base)
+    except ValueError:  # brackets that do not close
+        parts = urlsplit("")
     if parts.scheme not in {"https", "http"} or not parts.netloc or "@" in parts.netloc or parts.query:
         raise Misconfigured(
             f"the setting `forges` has no address of an API for {host}", seen=repr(api), todo="write https://…"

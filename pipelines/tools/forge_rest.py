@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipelines.tools.forge import Branch, PullRequest, State, Status
-from pipelines.tools.forge_http import ForgeApi, Taken
+from pipelines.tools.forge_http import ForgeApi, Taken, fields, identity
 from pipelines.tools.registry_connection import Unanswered
 
 
@@ -79,9 +79,9 @@ class RestForge:
                 if str(item.get("body") or "").startswith(hidden) and self.is_own(item):
                     if item.get("body") == body["body"] or (unless and unless(str(item["body"]))):
                         return str(item.get("html_url") or "")
-                    place = f"{self.path}/issues/comments/{int(item['id'])}"
-                    return str(self.api.call("PATCH", place, body=body, what=what).value.get("html_url") or "")
-            return str(self.api.call("POST", comments, body=body, what=what).value.get("html_url") or "")
+                    place = f"{self.path}/issues/comments/{identity(item, what)}"
+                    return _page(self.api.call("PATCH", place, body=body, what=what).value, what)
+            return _page(self.api.call("POST", comments, body=body, what=what).value, what)
 
         return self.api.network.persist(write)
 
@@ -126,11 +126,12 @@ class RestForge:
             if answer.status == 404:
                 self.default_branch()  # a repository that is not to be seen is no branch that is not there
                 return None
-            commit = answer.value.get("commit") or {}
+            found = fields(answer.value, what)
+            commit = fields(found.get("commit"), what)
             return Branch(
                 name=name,
                 commit=str(commit.get("sha") or commit.get("id") or ""),
-                protected=bool(answer.value.get("protected")),
+                protected=bool(found.get("protected")),
             )
 
         return self.api.network.persist(look)
@@ -139,7 +140,7 @@ class RestForge:
         """Return the branch that pull requests are made to unless another is named."""
         what = f"{self.api.repository} cannot be looked at"
         found = self.api.network.persist(lambda: self.api.call("GET", self.path, what=what).value)
-        return str(found.get("default_branch") or "")
+        return str(fields(found, what).get("default_branch") or "")
 
     def commit_link(self, commit: str) -> str:
         """Return the address of a page that shows a commit."""
@@ -156,6 +157,10 @@ class RestForge:
 
     def _persist(self, method: str, path: str, body: dict[str, str], *, what: str) -> None:
         self.api.network.persist(lambda: self.api.call(method, path, body=body, what=what))
+
+
+def _page(value: Any, what: str) -> str:
+    return str(fields(value, what).get("html_url") or "")
 
 
 def _pull_request(value: Any, what: str) -> PullRequest:

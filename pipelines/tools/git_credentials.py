@@ -40,7 +40,9 @@ class GitCredentials:
         """Return what a folder offers, or the environment where it offers no password; raises Misconfigured."""
         folder = folder.absolute()
         try:
-            files = {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+            # A mounted Secret also has entries of Kubernetes' own: `..data` and a folder that it names.
+            found = folder.iterdir() if folder.is_dir() else ()
+            files = {path.name for path in found if not path.name.startswith("..")}
             if "username" in files and "password" not in files:
                 raise Misconfigured(
                     f"the Git credential {folder} has a user name alone",
@@ -49,6 +51,8 @@ class GitCredentials:
                 )
             for name in files & {"username", "password"}:
                 _check(helper.content(folder / name), str(folder / name))
+            for name in files & {"ssh-privatekey", "known_hosts"}:
+                (folder / name).read_bytes()
             if "password" not in files and helper.PASSWORD in environment:
                 _check(environment[helper.PASSWORD], helper.PASSWORD)
                 _check(environment.get(helper.USERNAME) or "git", helper.USERNAME)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from pipelines.tools.forge_http import identity
 from pipelines.tools.forge_rest import RestForge
 
 
@@ -16,7 +17,7 @@ class Gitea(RestForge):
 
     def is_own(self, comment: dict[str, Any]) -> bool:
         """Return whether this login wrote a comment."""
-        return bool(self._user) and (comment.get("user") or {}).get("id") == self._user
+        return bool((comment.get("user") or {}).get("id") == self._user)
 
     def open_pull_requests(self, head: str) -> list[dict[str, Any]]:
         """Return the open pull requests of a branch of this repository, picked from all: the list has no such filter."""
@@ -25,7 +26,8 @@ class Gitea(RestForge):
 
     @cached_property
     def _user(self) -> int:
-        return int(self.api.call("GET", "/user", what="the token's own user cannot be asked for").value.get("id") or 0)
+        what = "the token's own user cannot be asked for"
+        return identity(self.api.call("GET", "/user", what=what).value, what)
 
 
 def _is_from_here(item: dict[str, Any], head: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from pipelines.tools.forge_http import ForgeApi
+from pipelines.tools.forge_http import ForgeApi, identity
 from pipelines.tools.forge_rest import RestForge
 
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -25,7 +25,7 @@ class GitHub(RestForge):
         if self._app is not None:
             # A person may take the name of a bot, but neither its brackets nor its type.
             return user.get("type") == "Bot" and user.get("login") == f"{self._app()}[bot]"
-        return bool(self._user) and user.get("id") == self._user
+        return bool(user.get("id") == self._user)
 
     def open_pull_requests(self, head: str) -> list[dict[str, Any]]:
         """Return the open pull requests of a branch of this repository."""
@@ -35,4 +35,5 @@ class GitHub(RestForge):
 
     @cached_property
     def _user(self) -> int:
-        return int(self.api.call("GET", "/user", what="the token's own user cannot be asked for").value.get("id") or 0)
+        what = "the token's own user cannot be asked for"
+        return identity(self.api.call("GET", "/user", what=what).value, what)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from pipelines.errors import Misconfigured
-from pipelines.tools.forge_http import ForgeApi
+from pipelines.tools.forge_http import ForgeApi, fields, identity
 from pipelines.tools.github import HEADERS
 from pipelines.tools.registry_connection import Network, Unanswered
 
@@ -67,6 +67,7 @@ class AppTokens:
         """`rights` are the permissions that a token is asked for, in GitHub's words."""
         self._app = app
         self._rights = rights
+        self._what = f"App {app.id} gets no token for {repository}"
         self._token, self._until, self._slug = "", 0.0, ""
         self._api = ForgeApi(
             network,
@@ -90,9 +91,9 @@ class AppTokens:
 
     def _fetched(self) -> tuple[str, float]:
         repository = self._api.repository
-        found = self._ask("GET", f"/repos/{quote(repository)}/installation")
+        installation = identity(self._ask("GET", f"/repos/{quote(repository)}/installation"), self._what)
         body = {"repositories": [repository.rpartition("/")[2]], "permissions": dict(self._rights)}
-        made = self._ask("POST", f"/app/installations/{int(found['id'])}/access_tokens", body)
+        made = self._ask("POST", f"/app/installations/{installation}/access_tokens", body)
         try:
             ends = datetime.fromisoformat(str(made["expires_at"])).timestamp()
             return str(made["token"]), ends - _MARGIN_SECONDS
@@ -100,8 +101,7 @@ class AppTokens:
             raise Unanswered("GitHub gave no token", seen=f"{self._api.base} answered without one") from error
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
-        what = f"App {self._app.id} gets no token for {self._api.repository}"
-        return dict(self._api.call(method, path, body=body, what=what).value)
+        return fields(self._api.call(method, path, body=body, what=self._what).value, self._what)
 
 
 def _part(value: object) -> str:

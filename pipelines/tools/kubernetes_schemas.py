@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,16 +39,38 @@ class KubernetesSchemas:
         self._validators: dict[Path, Any] = {}
 
     def check(self, value: Mapping[str, Any]) -> list[Violation] | None:
-        """Return what is wrong with an object, nothing where it is fine, None where there is no schema for it."""
-        validator = self._validator(str(value["apiVersion"]), str(value["kind"]))
+        """Return what is wrong with an object, nothing where it is fine, None where there is no schema for it.
+
+        Raises Misconfigured for a schema that cannot be used.
+        """
+        kind = str(value["kind"])
+        validator = self._validator(str(value["apiVersion"]), kind)
         if validator is None:
             return None
         return [
             Violation(path=tuple(error.absolute_path), text=_short(error.message))
             for error in sorted(
-                validator.iter_errors(_json(value)), key=lambda error: [str(p) for p in error.absolute_path]
+                self._errors(validator, kind, _json(value)), key=lambda error: [str(p) for p in error.absolute_path]
             )
         ]
+
+    def _errors(self, validator: Any, kind: str, value: Any) -> list[Any]:
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - as below
+
+        try:
+            return list(validator.iter_errors(value))
+        except Unresolvable as error:
+            raise Misconfigured(
+                f"the schema of {kind} in {self._folder} needs another file",
+                seen=f"it refers to {error.ref}",
+                todo="take the standalone schemas: the folders of kubernetes-json-schema that end in -standalone",
+            ) from error
+        except re.error as error:
+            raise Misconfigured(
+                f"the schema of {kind} in {self._folder} has a pattern that cannot be used",
+                seen=str(error),
+                todo="correct the pattern, or remove the schema",
+            ) from error
 
     def _validator(self, api_version: str, kind: str) -> Any:
         group, _, version = api_version.rpartition("/")
@@ -55,11 +79,20 @@ class KubernetesSchemas:
         for name in names:
             path = self._folder / name
             # An object's own words make up the name: it must not lead out of the folder.
-            if ".." not in name and path not in self._validators and path.is_file():
+            if ".." not in name and path not in self._validators and _is_file(path):
                 self._validators[path] = _read(path)
             if path in self._validators:
                 return self._validators[path]
         return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def _read(path: Path) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.reference import Digest, Reference
@@ -20,7 +20,7 @@ from pipelines.tools import registry_images, registry_manifest, registry_transfe
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Descriptor, Layout
 from pipelines.tools.registry_auth import Authorization
-from pipelines.tools.registry_connection import Network, Timing, Unanswered
+from pipelines.tools.registry_connection import Network, Timing, Unanswered, joined
 from pipelines.tools.registry_host import Answer, Repository
 from pipelines.tools.registry_images import Pulled
 from pipelines.tools.registry_manifest import Manifest
@@ -174,7 +174,7 @@ class Registry:
             link = answer.headers.get("Link", "")
             if 'rel="next"' not in link and "rel=next" not in link:
                 return tuple(dict.fromkeys(found))
-            url = urljoin(answer.url, link.partition("<")[2].partition(">")[0])
+            url = joined(answer.url, link.partition("<")[2].partition(">")[0], f"{what}: a further page")
             if urlsplit(url).netloc != urlsplit(answer.url).netloc or url == answer.url:
                 break
             url = urlsplit(url)._replace(scheme=urlsplit(answer.url).scheme).geturl()

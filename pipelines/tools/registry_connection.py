@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pipelines.errors import Misconfigured, Transient
 
@@ -91,8 +91,8 @@ class Network:
         return f"{'http' if address.lower() in self._plain_http else 'https'}://{address}"
 
     def check(self, url: str, why: str) -> str:
-        """Return an address that a server sent us to; raises Misconfigured when it would leave TLS unasked."""
-        parts = urlsplit(url)
+        """Return an address that a server sent us to; raises Misconfigured when it would leave TLS unasked, Unanswered."""
+        parts = urlsplit(joined("", url, why))
         plain = parts.netloc.rpartition("@")[2].lower() in self._plain_http
         if parts.scheme == "https" or (parts.scheme == "http" and plain):
             return url
@@ -118,7 +118,7 @@ class Network:
         """
         from urllib3 import Timeout, exceptions  # noqa: PLC0415 - a fifth of what most commands load, and many ask no registry
 
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = urlsplit(joined("", url, f"a {method}")).netloc.rpartition("@")[2]
         what = f"{host} did not answer"
         response = None
         try:
@@ -189,6 +189,16 @@ def retry_after(headers: Mapping[str, str]) -> float:
         return float(text[:6])
     parsed = email.utils.parsedate_tz(text) if text else None
     return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 0.0
+
+
+def joined(base: str, location: str, why: str) -> str:
+    """Return the address that a server named, which may be relative to `base`; raises Unanswered for one that is none."""
+    try:
+        url = urljoin(base, location)
+        urlsplit(url)
+    except ValueError as error:
+        raise Unanswered(f"{why} leads to an address that is none", seen=str(error)[:200]) from error
+    return url
 
 
 def shown(url: str) -> str:

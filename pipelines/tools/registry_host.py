@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from pipelines.errors import ShipwayError
 from pipelines.model.reference import DOCKER_HUB
 from pipelines.tools import registry_errors
 from pipelines.tools.registry_auth import Authorization, Scopes
-from pipelines.tools.registry_connection import SMALL, Network, Unanswered, retry_after, shown
+from pipelines.tools.registry_connection import SMALL, Network, Unanswered, joined, retry_after, shown
 
 if TYPE_CHECKING:
     import urllib3
@@ -102,9 +102,8 @@ class Repository:
                         raise self.refusal(what, 401, refused)
                     continue
                 if response.status in _REDIRECTS and method in {"GET", "HEAD"} and "Location" in response.headers:
-                    place = self.network.check(
-                        urljoin(place, response.headers["Location"]), f"a redirect of {self.registry}"
-                    )
+                    why = f"a redirect of {self.registry}"
+                    place = self.network.check(joined(place, response.headers["Location"], why), why)
                     continue
                 if response.status in _AGAIN or (response.status >= 500 and response.status not in {501, 507}):
                     raise self._busy(what, response)
@@ -150,11 +149,12 @@ class Repository:
         location = answer.headers.get("Location", "")
         if not location:
             raise Unanswered(what, seen=f"{self.registry} answered {answer.status} without a Location")
-        url = urljoin(answer.url, location)
+        why = f"an upload to {self.registry}"
+        url = joined(answer.url, location, why)
         parts, root = urlsplit(url), urlsplit(self.root)
         if parts.netloc.lower() == root.netloc.lower():
             return parts._replace(scheme=root.scheme).geturl()
-        return self.network.check(url, f"an upload to {self.registry}")
+        return self.network.check(url, why)
 
     def _busy(self, what: str, response: urllib3.BaseHTTPResponse) -> Unanswered:
         text = registry_errors.said(self.network.body(response, what=what))

@@ -15,6 +15,7 @@ from pipelines.model.chart import ChartReport
 from pipelines.plan import chart_lock
 from pipelines.steps.chart_check import chart_check
 from pipelines.tools.helm import Helm
+from pipelines.tools.kubernetes_schemas import KubernetesSchemas
 from tests.chart_trees import add, clone, family
 from tests.git_repositories import Repository
 from tests.registry_process import registry
@@ -174,6 +175,25 @@ def test_schemas_of_kubernetes(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert capfd.readouterr().err.count("no schema describes v1 ConfigMap") == 1
     with pytest.raises(Misconfigured, match="no folder"):
         _check(tmp_path, repository, kubernetes_schemas=str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"properties": {"spec": {"$ref": "_definitions.json#/definitions/Spec"}}}, "needs another file"),
+        ({"properties": {"kind": {"pattern": "("}}}, "a pattern that cannot be used"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_told(tmp_path: Path, schema: dict[str, Any], words: str) -> None:
+    """Such as one of those that are not standalone."""
+    (tmp_path / "pod-v1.json").write_text(json.dumps(schema))
+    with pytest.raises(Misconfigured, match=words):
+        KubernetesSchemas(tmp_path).check({"apiVersion": "v1", "kind": "Pod", "spec": {}})
+
+
+def test_a_kind_too_long_for_a_file_has_no_schema(tmp_path: Path) -> None:
+    """The object's own words make up the name."""
+    assert KubernetesSchemas(tmp_path).check({"apiVersion": "v1", "kind": "K" * 300}) is None
 
 
 def test_templates_that_read_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

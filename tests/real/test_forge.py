@@ -37,6 +37,22 @@ def secret(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def app(tmp_path: Path, key: rsa.RSAPrivateKey) -> Path:
+    """A Secret with an App's key."""
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    (tmp_path / "git.example.com.app-id").write_text("123")
+    (tmp_path / "git.example.com.private-key").write_bytes(pem)
+    return tmp_path
+
+
 def connect(server: ForgeServer, secret: Path, repo: str = "https://git.example.com/team/shop.git") -> Forge:
     forges = f"git.example.com={server.kind}+{server.base}"
     return forge_login.connect(RepositoryUrl(repo), secret, forges=forges, plain_http=server.address, timing=FAST)
@@ -167,6 +183,39 @@ def test_each_no_has_its_meaning_and_names_no_secret(
     assert server.count("POST", "statuses") == (3 if error is Transient else 1)
 
 
+@pytest.mark.parametrize("value", [None, {}, [], "text", 5])
+def test_an_answer_of_another_form_is_unknown(server: ForgeServer, secret: Path, value: object) -> None:
+    """It is JSON, and says nothing of what was asked."""
+    odd, forge = Reply(status=200, value=value), connect(server, secret)
+    server.write_comment(3, OURS, "<!-- shipway report -->\nold")
+    server.lie("GET", "/user$", odd, times=3)
+    with pytest.raises(Transient, match="the token's own user"):
+        forge.comment(3, "shipway report", "new")
+    server.lie("GET", "/branches/", odd, times=3)
+    with pytest.raises(Transient, match="the branch main"):
+        forge.branch("main")
+    if value != {}:
+        server.lie("PATCH", "/comments/", odd, times=3)
+        with pytest.raises(Transient, match="the comment under pull request 3"):
+            forge.comment(3, "shipway report", "new")
+        server.lie("GET", "/repos/team/shop$", odd, times=3)
+        with pytest.raises(Transient, match="cannot be looked at"):
+            forge.default_branch()
+    server.lie("GET", "/branches/", Reply(status=302, headers={"Location": "https://[x/"}))
+    with pytest.raises(Transient, match="leads to an address that is none"):
+        forge.branch("main")
+
+
+@pytest.mark.parametrize("value", [None, {}, [], "text", {"id": None}])
+@pytest.mark.parametrize("asked", ["installation$", "access_tokens$"])
+def test_an_app_that_is_answered_in_another_form_gets_no_token(app: Path, asked: str, value: object) -> None:
+    with forge_server("github") as server:
+        server.lie("GET", "installation$", Reply(status=200, value={"id": 7}), times=0 if asked[0] == "i" else 3)
+        server.lie("GET|POST", asked, Reply(status=200, value=value))
+        with pytest.raises(Transient, match="no token"):
+            connect(server, app).default_branch()
+
+
 def test_a_renamed_repository_is_followed_on_the_same_host(server: ForgeServer, secret: Path) -> None:
     path = f"{server.base}/repos/team/shop/statuses/{COMMIT}"
     server.lie("POST", "old/shop", Reply(status=307, headers={"Location": path}))
@@ -200,18 +249,12 @@ def test_links_lead_to_the_pages_of_the_repository(secret: Path, repo: str, forg
     assert forge.compare_link("v1.0.0", "a b") == f"{commit}/compare/v1.0.0...a%20b"
 
 
-def test_an_app_signs_in_with_a_token_for_one_repository_and_few_rights(tmp_path: Path) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    (tmp_path / "git.example.com.app-id").write_text("123")
-    (tmp_path / "git.example.com.private-key").write_bytes(pem)
+def test_an_app_signs_in_with_a_token_for_one_repository_and_few_rights(app: Path, key: rsa.RSAPrivateKey) -> None:
     with forge_server("github") as server:
         server.app_key = key.public_key()
         server.tokens.clear()
         stranger = server.write_comment(3, 66, "<!-- shipway report -->\n", login="shipway-app", type_="User")
-        forge = connect(server, tmp_path)
+        forge = connect(server, app)
         forge.set_status(COMMIT, Status(context="shipway", state=State.SUCCESS, description="d"))
         forge.comment(3, "shipway report", "one")
         forge.comment(3, "shipway report", "two")
@@ -220,7 +263,7 @@ def test_an_app_signs_in_with_a_token_for_one_repository_and_few_rights(tmp_path
         assert asked.body == {"repositories": ["shop"], "permissions": forge_login.REPORTING}
         server.app_key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
         with pytest.raises(Misconfigured, match="the login is not accepted"):
-            connect(server, tmp_path).default_branch()
+            connect(server, app).default_branch()
 
 
 @pytest.mark.parametrize(

@@ -294,6 +294,16 @@ def test_a_credential_that_cannot_work_is_misconfigured(tmp_path: Path) -> None:
         credential(tmp_path / "lines", "ada", "one\ntwo")
 
 
+@pytest.mark.parametrize("name", ["password", "ssh-privatekey", "known_hosts"])
+def test_a_credential_that_cannot_be_read_is_misconfigured(tmp_path: Path, name: str) -> None:
+    """It is there, so that doing without it is not what was meant; what Kubernetes adds to a Secret is not looked at."""
+    (tmp_path / "..data").mkdir()
+    GitCredentials.read(tmp_path, {})
+    (tmp_path / name).mkdir()
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        GitCredentials.read(tmp_path, {})
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_busy_server_is_transient(git: Git, server: GitServer, app: Repository, status: int) -> None:
     """What may pass is told apart, by exit code 75."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from pipelines.cli.main import main
 from pipelines.model.impact import Gathered, Impact
-from pipelines.steps.impact import impact
+from pipelines.steps.impact import bounded, impact, impact_of
 from pipelines.steps.impact_gather import EVERYBODY, impact_gather
 from tests import git_server
 from tests.chart_trees import lock
@@ -170,6 +171,36 @@ def test_nobody_sees_values_of_environments_by_default(tmp_path: Path, charts: R
     gathered = impact_gather(repo=str(charts.path), folder=tmp_path / "impact", registry="registry.invalid")
     assert gathered.touched == ()
     assert impact(gathered=gathered, folder=tmp_path / "impact", rendered=tmp_path / "rendered").markdown == ""
+
+
+@pytest.mark.parametrize("left", [b"", b"half a key"])
+def test_what_a_killed_run_left_is_no_key(tmp_path: Path, left: bytes) -> None:
+    """Secrets hashed without a key, or with a short one, could be guessed."""
+    rendered = tmp_path / "rendered"
+    rendered.mkdir()
+    key = rendered / "key"
+    key.write_bytes(left)
+    gathered = Gathered(repo="r", commit="c", base="b", environments="", untouched=0, touched=(), findings=())
+    impact_of(gathered, bounded(tmp_path), "v4", folder=tmp_path / "impact", kept=rendered)
+    made = key.read_bytes()
+    assert (len(made), key.stat().st_mode & 0o777, list(rendered.iterdir())) == (32, 0o600, [key])
+    impact_of(gathered, bounded(tmp_path), "v4", folder=tmp_path / "impact", kept=rendered)
+    assert key.read_bytes() == made
+
+
+def test_of_two_first_runs_one_makes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other, which also saw none, takes it as it is."""
+    rendered = tmp_path / "rendered"
+    link, key, others = os.link, rendered / "key", b"o" * 32
+
+    def late(source: Path, target: Path) -> None:
+        key.write_bytes(others)
+        link(source, target)
+
+    monkeypatch.setattr("os.link", late)
+    gathered = Gathered(repo="r", commit="c", base="b", environments="", untouched=0, touched=(), findings=())
+    impact_of(gathered, bounded(tmp_path), "v4", folder=tmp_path / "impact", kept=rendered)
+    assert (key.read_bytes(), list(rendered.iterdir())) == (others, [key])
 
 
 @pytest.mark.usefixtures("environments")

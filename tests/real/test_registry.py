@@ -609,6 +609,22 @@ def test_a_redirect_out_of_tls_is_not_followed(liar: LyingRegistry, location: st
         client(liar.address).resolve(at(liar.address, "t"))
 
 
+@pytest.mark.parametrize("location", ["https://[token/", "//[x/y"])
+def test_an_address_that_is_none_is_unknown(liar: LyingRegistry, tmp_path: Path, location: str) -> None:
+    """Of a token server, of a redirect and of an upload."""
+    layout, descriptor = image(tmp_path / "image")
+    place, here = at(liar.address, "t"), client(liar.address)
+    liar.lie("GET", _MANIFEST, Reply(status=302, headers={"Location": location}), times=5)
+    with pytest.raises(Transient, match=r"a redirect of .* leads to an address that is none"):
+        here.resolve(place)
+    liar.lie("POST", "uploads", Reply(status=202, headers={"Location": location}))
+    with pytest.raises(Transient, match=r"an upload to .* leads to an address that is none"):
+        here.push(layout, descriptor, place)
+    liar.lie("GET", _MANIFEST, errors(401, "UNAUTHORIZED", "no", WWW_Authenticate=f'Bearer realm="{location}"'))
+    with pytest.raises(Transient, match=r"the token server of .* leads to an address that is none"):
+        here.resolve(place)
+
+
 def test_redirects_without_end_are_unknown(liar: LyingRegistry) -> None:
     """A registry that sends us round and round gives no answer."""
     liar.lie("GET", _MANIFEST, lambda asked: Reply(status=302, headers={"Location": asked.path}))

@@ -34,6 +34,7 @@ def test_allowed(ids: list[str], repository: str) -> None:
         (["npm"], "https://git.example.com/team/shop-fork", ALLOWED),
         (["npm"], "https://git.example.com@evil.example.com/team/shop", ALLOWED),
         (["npm"], "/srv/git/shop", ALLOWED),
+        (["npm"], "https://[git.example.com/team/shop", ALLOWED),
         (["npm"], "https://git.example.com/team/shop", "none"),
     ],
 )
@@ -49,7 +50,15 @@ def test_any_is_for_ones_own_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "allowed", ["npm", "npm=shop", "=https://git.example.com/a", "npm=https://git.example.com/a,,"]
+    "allowed",
+    [
+        "npm",
+        "npm=shop",
+        "=https://git.example.com/a",
+        "npm=https://git.example.com/a,,",
+        "npm=https://git.example.com:99999999/a",
+        "npm=https://[git.example.com/a",
+    ],
 )
 def test_a_list_that_is_none_is_told(allowed: str) -> None:
     """And allows nothing."""

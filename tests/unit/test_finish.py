@@ -199,6 +199,8 @@ def test_base_of() -> None:
         ("/home/someone/repo", ""),
         ("file:///home/someone/repo", ""),
         ("../repo", ""),
+        ("https://forge.example:99999999/a/b", ""),
+        ("https://[forge.example/a/b", ""),
     ],
 )
 def test_public_address(repository: str, address: str) -> None:
