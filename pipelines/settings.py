@@ -50,14 +50,15 @@ def read(path: Path) -> dict[str, str]:
     import yaml  # noqa: PLC0415 - steps get their settings by environment, and are started often
 
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        # Every value is the text that is written: a date, a version or a number is no other thing here.
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}  # noqa: S506 - it makes text alone
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Misconfigured(
             f"the settings {path} cannot be read",
             seen=" ".join((getattr(error, "strerror", "") or str(error)).split()),
             todo="name a file of `key: value` lines",
         ) from error
-    if not isinstance(value, dict) or not all(isinstance(v, str | int | float | bool) for v in value.values()):
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise Misconfigured(
             f"the settings {path} are not a flat map", seen=str(value)[:200], todo="write `key: value` lines"
         )
@@ -65,7 +66,7 @@ def read(path: Path) -> dict[str, str]:
         raise Misconfigured(
             f"the settings {path} have unknown keys", seen=", ".join(unknown), todo=f"use {', '.join(KEYS)}"
         )
-    return {str(key): str(item) for key, item in value.items()}
+    return {str(key): item for key, item in value.items()}
 
 
 def pairs(text: str) -> dict[str, str]:

@@ -59,16 +59,20 @@ def read(
     project: str,
     build_args: Sequence[str],
     platform: str,
+    ca_file: Path | None = None,
 ) -> Declared:
     """Return what `repo` declares at `revision`; one shallow fetch into a private folder that is removed again."""
     url, wanted = RepositoryUrl(repo), Revision(revision)
-    with tempfile.TemporaryDirectory(prefix="shipway-") as folder, Git(GitCredentials.read(credentials)) as git:
+    with (
+        tempfile.TemporaryDirectory(prefix="shipway-") as folder,
+        Git(GitCredentials.read(credentials), ca_file=ca_file) as git,
+    ):
         resolved = git.resolve(url, wanted)
         dirty = git.uncommitted(url)
         repository = git.fetch(url, resolved, Path(folder) / "git")
         tree = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
         configuration = _configuration(repository, resolved.commit, tree)
-        found = images.discover(tree, root_name=root_name(repo), configuration=configuration)
+        found = images.discover(tree, root_name=url.name, configuration=configuration)
         texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in found}
     parents: dict[str, tuple[str, ...]] = {}
     warnings = [f"{dirty} uncommitted files of {repo} are not part of the build"] if dirty else []
@@ -123,9 +127,3 @@ def _text(repository: GitRepository, commit: str, tree: Mapping[str, Entry], pat
                 todo="commit the file itself, or link to a file of the repository",
             )
     raise Refused(f"{path} cannot be followed", seen="links in a circle", todo="make it a file")
-
-
-def root_name(repo: str) -> str:
-    """Return the name of a repository by its address: its last part, without .git, in lower case."""
-    last = os.path.abspath(repo) if RepositoryUrl(repo).local_path else repo  # noqa: PTH100 - the name, not the target of links
-    return PurePosixPath(last.rstrip("/").replace(":", "/")).name.removesuffix(".git").lower()

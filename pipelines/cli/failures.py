@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.local.nodes import Node
+from pipelines.local.nodes import Kind, Node
 
 _STEP_FAILED = "shipway: "
 _LAST_LINES = 5
 _MOST_LINES = 15
 
 
+def causes(node: Node) -> Iterator[Node]:
+    """Give the node and what is below it, where it counts that they failed: not what another attempt or branch made good."""
+    if node.phase.is_bad:
+        yield node
+        for child in node.children[-1:] if node.kind is Kind.RETRY else node.children:
+            yield from causes(child)
+
+
 def last(node: Node) -> Node | None:
-    """Return the last of a node's programs that failed and left a log, or None."""
-    return next((one for one in reversed(list(node.walk())) if one.phase.is_bad and one.log), None)
+    """Return the last of a node's programs whose failure counts and that left a log, or None."""
+    return next((one for one in reversed(list(causes(node))) if one.log), None)
 
 
 def error(log: Path, *, most_lines: int = _MOST_LINES) -> str:

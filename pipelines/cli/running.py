@@ -144,13 +144,23 @@ def new_folder(state: Path, name: str) -> Path:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """Return the command's exit code: that of the first container that failed with one of ours, 130 after a stop."""
+    """Return the command's exit code, 130 after a stop.
+
+    It is that of the first container that failed with 2, 3 or 78; 75 where every one failed for the other side's sake; else 1.
+    """
     if outcome.stopped:
         return 130
     if not outcome.phase.is_bad:
         return 0
-    codes = [node.exit_code for node in outcome.nodes if node.phase.is_bad and node.exit_code]
-    return next((code for code in codes if code in {2, 3, 75, 78}), 1)
+    codes = [
+        node.exit_code
+        for root in filter(None, (outcome.root, outcome.on_exit))
+        for node in failures.causes(root)
+        if node.exit_code
+    ]
+    own = next((code for code in codes if code in {2, 3, 78}), 1)
+    # 143: it was ended because another one had failed.
+    return 75 if set(codes) - {143} == {75} else own
 
 
 def reporter(*, quiet: bool) -> Reporter:

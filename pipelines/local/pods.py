@@ -104,9 +104,9 @@ class PodRun:
         if self.has_failed or self.setting.stage.is_ended:
             self._ended(container, 143, 143, "")
             return
-        if self.pod.is_set:
-            self.nodes.begin(node)
         try:
+            if self.pod.is_set:
+                self.nodes.begin(node)
             ended = self._attend(container, node, limit_seconds)
         except Misconfigured as error:
             self._ended(container, NEVER_RAN, NEVER_RAN, f"{error.what}: {error.seen}")

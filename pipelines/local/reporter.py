@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -81,7 +82,8 @@ class PlainReporter:
         """See Reporter."""
 
     def _write(self, text: str) -> None:
-        with self.lock:
+        # The run goes on where nobody reads any more what it tells, as behind `| head`.
+        with self.lock, contextlib.suppress(OSError):
             self.stream.write(text + "\n")
             self.stream.flush()
 

@@ -93,6 +93,13 @@ def test_a_dockerfile_that_is_a_link(link: str, error: type[ShipwayError], said:
     assert said in caught.value.seen
 
 
+def test_the_image_at_the_root_is_named_as_plans_name_it(tmp_path: Path) -> None:
+    """Whatever a folder is called."""
+    repository = Repository(tmp_path / "My Repo")
+    repository.write("Dockerfile", "FROM scratch\n").commit()
+    assert [image.name for image in read(repository).images] == ["my-repo"]
+
+
 def test_shipway_yaml_is_heeded(tmp_path: Path) -> None:
     """What is ignored or off is no image, names are its own, and the rest become inputs of each build."""
     repository = Repository(tmp_path / "shop")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import settings
 from pipelines.cli import options
 
 FILE = """
@@ -48,3 +49,17 @@ def test_paths_mean_the_same_in_every_folder(folder: Path) -> None:
     assert found["secrets"] == str(folder / "logins")
     assert found["cache"] == str(folder / ".shipway" / "cache")
     assert found["kubernetes-schemas"] == "", "nothing is no path"
+
+
+def test_values_are_the_text_that_is_written(folder: Path) -> None:
+    """A date, a version, a number or a word that YAML takes for another thing."""
+    (folder / "odd.yaml").write_text(
+        "project: 2026-13-45\nmax-age: 7d\nreconcile-days: 07\nregistry: 1.10\nimpact: no\n"
+    )
+    assert settings.read(folder / "odd.yaml") == {
+        "project": "2026-13-45",
+        "max-age": "7d",
+        "reconcile-days": "07",
+        "registry": "1.10",
+        "impact": "no",
+    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
 from pathlib import Path
 
@@ -33,6 +35,30 @@ spec:
     retryStrategy: {limit: 1}
     container: {image: busybox, command: [sh, -c, 'test "$1" = 1 || exit 75', sh, "{{retries}}"]}
 """
+
+
+def test_a_run_goes_on_where_nobody_reads_what_it_tells(tmp_path: Path) -> None:
+    """As behind `| head`: every step runs, and the outcome is what it would have been."""
+    (tmp_path / "flow.yaml").write_text(WORKFLOW)
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", buffering=1) as stream:
+        outcome = engine.run(
+            documents.load([tmp_path / "flow.yaml"]),
+            "flow",
+            {},
+            config_maps={},
+            secrets=None,
+            folder=tmp_path / "run",
+            jobs=1,
+            reporter=PlainReporter(stream),
+            name="flow",
+        )
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+    names = {node.display_name: node.phase for node in outcome.nodes}
+    assert names["image"] == "Failed"
+    assert names["again"] == "Succeeded"
 
 
 def test_each_thing_is_told_once(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""What a run's failures come to: the exit code, and the program whose words are shown."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import failures, running
+from pipelines.local import documents, engine
+from pipelines.local.nodes import Outcome
+from pipelines.local.reporter import PlainReporter
+
+WORKFLOW = """
+kind: WorkflowTemplate
+metadata: {name: flow}
+spec:
+  entrypoint: all
+  templates:
+  - name: all
+    dag:
+      failFast: false
+      tasks: [TASKS]
+  - name: ends
+    inputs: {parameters: [{name: code}]}
+    container: {image: busybox, command: [sh, -c, 'echo "shipway: ends with $1"; exit "$1"', sh, "{{inputs.parameters.code}}"]}
+  - name: mended
+    retryStrategy: {limit: 1}
+    container: {image: busybox, command: [sh, -c, 'echo "shipway: not yet"; test "$1" = 1 || exit 75', sh, "{{retries}}"]}
+"""
+
+
+def outcome(folder: Path, *tasks: str) -> Outcome:
+    """Run a workflow of tasks that end with a code, or well at a second attempt."""
+    given = [
+        f"{{name: t{number}, template: mended}}"
+        if task == "mended"
+        else f'{{name: t{number}, template: ends, arguments: {{parameters: [{{name: code, value: "{task}"}}]}}}}'
+        for number, task in enumerate(tasks)
+    ]
+    (folder / "flow.yaml").write_text(WORKFLOW.replace("TASKS", ", ".join(given)))
+    return engine.run(
+        documents.load([folder / "flow.yaml"]),
+        "flow",
+        {},
+        config_maps={},
+        secrets=None,
+        folder=folder / "run",
+        jobs=1,
+        reporter=PlainReporter(io.StringIO()),
+        name="flow",
+    )
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code"),
+    [
+        (("mended",), 0),
+        (("75",), 75),
+        (("75", "75"), 75),
+        (("mended", "1"), 1),
+        (("75", "1"), 1),
+        (("1", "75", "3"), 3),
+        (("75", "78"), 78),
+        (("75", "137"), 1),
+    ],
+)
+def test_to_try_again_is_said_where_nothing_else_is_wrong(tasks: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    """Whoever starts a run again for 75 would do so for ever where the commit is at fault."""
+    assert running.exit_code(outcome(tmp_path, *tasks)) == code
+
+
+def test_what_another_attempt_made_good_is_no_reason(tmp_path: Path) -> None:
+    """Neither of a run that ended well, nor of one that failed for something else."""
+    for name, tasks in (("good", ("mended",)), ("bad", ("1", "mended"))):
+        (tmp_path / name).mkdir()
+        last = failures.last(outcome(tmp_path / name, *tasks).root)
+        if name == "good":
+            assert last is None
+        else:
+            assert last is not None
+            assert last.log is not None
+            assert failures.error(last.log) == "ends with 1"
