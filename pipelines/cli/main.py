@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import io
 import json
 import os
 import signal
@@ -86,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Where the command comes first, nobody is told of the others; to declare all takes longer than some steps do.
     parser = _parser(wanted, alone=wanted in COMMANDS and words[0] == wanted)
     signal.signal(signal.SIGTERM, _terminated)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files are bytes; one that is no text is shown escaped, as Python does on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options, rest = parser.parse_known_args(words)
         if rest:

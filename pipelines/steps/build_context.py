@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipelines.errors import Refused, ShipwayError
+from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.source import TreePath
 from pipelines.model.times import LAYER_TIME
 
@@ -45,10 +45,16 @@ def inside(checkout: Path, path: str, what: str) -> Path:
 def lay_into(checkout: Path, context: Path, shared: Iterable[str]) -> None:
     """Lay folders of a checkout into a context under their own path; one that is in the context anyway stays.
 
-    Raises Refused where something else is there, or a link on the way.
+    Raises Misuse for a file, Refused where something else is there, or a link on the way.
     """
     for folder in shared:
         found = inside(checkout, folder, "shared folder")
+        if not found.is_dir():
+            raise Misuse(
+                f"the shared folder {folder} must be a folder",
+                seen="it is a file",
+                todo="name the folder that the file is in",
+            )
         if found.is_relative_to(context):
             continue
         place = context / TreePath(folder)

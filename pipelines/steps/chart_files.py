@@ -58,7 +58,7 @@ def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, by
     """
     found: dict[str, bytes] = {}
     total = 0
-    for path in kept(root, folder):
+    for path in [*kept(root, folder)]:  # all of them are looked at before one is read
         shown = _join(folder, path)
         data = file(root, shown)
         assert data is not None
@@ -74,13 +74,16 @@ def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, by
 
 
 def kept(root: Root, folder: str) -> Iterator[str]:
-    """Give the files of a chart that its .helmignore leaves, by their paths in it; raises ShipwayError for malformed rules."""
+    """Give the files of a chart that its .helmignore leaves, by their paths in it.
+
+    Raises ShipwayError for malformed rules, Refused for a path that is not UTF-8.
+    """
     where = _join(folder, helmignore.NAME)
     rules = helmignore.Rules.parse((file(root, where) or b"").decode("utf-8", "replace"), where)
-    if isinstance(root, GitTree):
-        yield from _kept_of_tree(root, folder, rules)
-    else:
-        yield from _walk(root / folder, "", rules)
+    found = _kept_of_tree(root, folder, rules) if isinstance(root, GitTree) else _walk(root / folder, "", rules)
+    for path in found:
+        _check_text(_join(folder, path))
+        yield path
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -144,6 +147,17 @@ def _of_tree(tree: GitTree, path: str) -> bytes | None:
 
 def _join(folder: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _check_text(path: str) -> None:
+    data = path.encode("utf-8", "surrogateescape")
+    shown = data.decode("utf-8", "backslashreplace")
+    if shown != path:
+        raise Refused(
+            f"{shown} has a name that is not UTF-8",
+            seen="an archive's names are UTF-8",
+            todo="rename it, or leave it out by .helmignore",
+        )
 
 
 def _check_size(size: int, path: str) -> None:

@@ -202,7 +202,8 @@ def store(result: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for field in dataclasses.fields(result):
         partial = folder / f".{_kebab(field.name)}.{os.getpid()}"
-        partial.write_text(text_of(getattr(result, field.name)), encoding="utf-8")
+        # Argo passes on UTF-8 alone; a name that is none is told as it is escaped.
+        partial.write_text(text_of(getattr(result, field.name)), encoding="utf-8", errors="backslashreplace")
         partial.replace(folder / _kebab(field.name))
 
 

@@ -104,7 +104,7 @@ class Buildah:
     def _build(self, request: Request, settings: dict[str, str]) -> str:
         dockerfile, ignore, result = (request.work / name for name in ("Dockerfile", "ignore", "image-id"))
         dockerfile.write_text(request.dockerfile, encoding="utf-8")
-        ignore.write_text(request.ignore, encoding="utf-8")
+        ignore.write_text(request.ignore, encoding="utf-8", errors="surrogateescape")
         done = self._run(
             settings,
             "build",

@@ -58,6 +58,7 @@ class BuildKit:
 
     def build(self, request: Request) -> Output:
         """Build the image and export the layers that are not at hand, as plain tars."""
+        _check_proxies()
         for folder in ("home", "dockerfile"):
             (request.work / folder).mkdir()
         dockerfile = request.work / "dockerfile" / "Dockerfile"
@@ -95,11 +96,11 @@ class BuildKit:
             "rewrite-timestamp": "true",
             "source-date-epoch": str(request.layer_time),
         }
-        proxies = [f"{name}={settings[name]}" for name in _PROXIES if name in settings]
+        proxies = {name: settings[name] for name in _PROXIES if name in settings}
         options = {
             "platform": request.platform,
             **{f"context:{alias}": f"oci-layout://bases@{digest}" for alias, digest in request.images.items()},
-            **{f"build-arg:{name}": value for name, _, value in (a.partition("=") for a in proxies)},
+            **{f"build-arg:{name}": value for name, value in proxies.items()},
             **{f"build-arg:{name}": value for name, _, value in (a.partition("=") for a in request.build_args)},
         }
         return process.run(
@@ -151,6 +152,17 @@ class BuildKit:
                         )
                     time.sleep(0.05)
                 yield address
+
+
+def _check_proxies() -> None:
+    """Raise Misconfigured for a proxy with a login: buildctl is told proxies on its command line, which anybody can read."""
+    found = [name for name in _PROXIES if "@" in os.environ.get(name, "")]
+    if found:
+        raise Misconfigured(
+            "BuildKit cannot be given a proxy with a login",
+            seen=f"{' and '.join(found)} of this environment (not shown: it holds a password)",
+            todo="give builds a proxy without a login, or build with buildah (setting builder), which gets it by environment",
+        )
 
 
 @contextlib.contextmanager

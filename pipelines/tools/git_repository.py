@@ -5,6 +5,7 @@ The Git folder stands outside the checkout, so no build sees it, and nothing in 
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from pipelines.tools.git_environment import GitEnvironment, configuration
 LOCAL_SECONDS = 900
 _GITLINK = "160000"
 _LINK = "120000"
+_MOST_WORDS = 100
+"""Paths in one command: each may have 4096 bytes (PATH_MAX), all of them 2 MiB at the most (execve(2))."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,10 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One file, link or submodule of a tree, by its path from the root."""
+    """One file, link or submodule of a tree, by its path from the root.
+
+    A byte of the path that is no UTF-8 is a lone surrogate (PEP 383).
+    """
 
     mode: str
     id: str
@@ -113,11 +119,11 @@ class GitRepository:
 
     def tree(self, commit: str) -> tuple[Entry, ...]:
         """Return every file, link and submodule of a commit."""
-        done = self.call("ls-tree", "-r", "-z", "--full-tree", commit)
+        done, listing = self._bytes("ls-tree", "-r", "-z", "--full-tree", commit)
         if done.code != 0:
             raise git_errors.error(f"cannot list the tree of {commit}", done, None, "")
         entries = []
-        for line in filter(None, done.stdout.split("\0")):
+        for line in _items(listing):
             head, _, path = line.partition("\t")
             mode, _, identity = head.split(" ")
             entries.append(Entry(mode=mode, id=identity, path=path))
@@ -141,11 +147,8 @@ class GitRepository:
         if most_bytes:
             sizes = self.sizes(wanted)
             wanted = [entry for entry in wanted if sizes[entry.id] <= most_bytes]
-        file = self.path / "shipway-contents"
         text = "".join(f"{entry.id}\n" for entry in wanted)
-        done = self.call("cat-file", "--batch", "--buffer", stdin=text, into=file)
-        data = file.read_bytes()
-        file.unlink()
+        done, data = self._bytes("cat-file", "--batch", "--buffer", stdin=text)
         found: dict[str, bytes] = {}
         start = 0
         for entry in wanted:
@@ -170,7 +173,7 @@ class GitRepository:
 
     def submodule_settings(self, commit: str) -> dict[str, dict[str, str]]:
         """Return the settings of each submodule that a commit's .gitmodules names; raises ShipwayError."""
-        done = self.call("config", f"--blob={commit}:.gitmodules", "-z", "--list")
+        done, listing = self._bytes("config", f"--blob={commit}:.gitmodules", "-z", "--list")
         if done.code != 0:
             raise ShipwayError(
                 "the file .gitmodules cannot be read",
@@ -178,7 +181,7 @@ class GitRepository:
                 todo="commit a .gitmodules that names each submodule, or build without submodules",
             )
         found: dict[str, dict[str, str]] = {}
-        for item in filter(None, done.stdout.split("\0")):
+        for item in _items(listing):
             name, _, value = item.partition("\n")
             section, _, key = name.rpartition(".")
             if section.startswith("submodule."):
@@ -202,11 +205,27 @@ class GitRepository:
     def write(self, commit: str, paths: Iterable[str], folder: Path) -> None:
         """Write some of a commit's files into a folder, as `check_out` does; raises what it raises."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = "".join(f"{path}\0" for path in paths)
-        for words, stdin in ((["read-tree", commit], None), (["checkout-index", "-z", "--stdin", "--force"], text)):
+        wanted = list(paths)
+        text = "".join(f"{path}\0" for path in wanted if _is_text(path))
+        odd = [path for path in wanted if not _is_text(path)]  # stdin is text; only words may be any bytes
+        lots = [odd[start : start + _MOST_WORDS] for start in range(0, len(odd), _MOST_WORDS)]
+        calls: list[tuple[list[str], str | None]] = [
+            (["read-tree", commit], None),
+            (["checkout-index", "-z", "--stdin", "--force"], text),
+            *((["checkout-index", "--force", "--", *lot], None) for lot in lots),
+        ]
+        for words, stdin in calls:
             done = self.call(f"--work-tree={folder.absolute()}", *words, cwd=folder, stdin=stdin)
             if done.code != 0:
                 raise git_errors.error(f"cannot read files of {commit} of {self.url}", done, None, "")
+
+    def _bytes(self, *words: str, stdin: str | None = None) -> tuple[Completed, bytes]:
+        """Run a command of Git on this repository; return what it left, and its output byte for byte."""
+        file = self.path / f"shipway-output-{secrets.token_hex(4)}"  # threads may ask at once
+        done = self.call(*words, stdin=stdin, into=file)
+        data = file.read_bytes()
+        file.unlink()
+        return done, data
 
     def call(
         self,
@@ -226,3 +245,12 @@ class GitRepository:
             umask=0o022,
             into=into,
         )
+
+
+def _items(listing: bytes) -> list[str]:
+    """Return the items of a list that Git ends with NUL each: names are bytes, and no two of them become one."""
+    return [item for item in listing.decode("utf-8", "surrogateescape").split("\0") if item]
+
+
+def _is_text(path: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in path)

@@ -16,6 +16,11 @@ from pipelines.errors import ShipwayError
 _BLOCK = 512
 _CHUNK = 1 << 20
 _PREFIX = b"SCHILY.xattr.user.overlay."
+_OWN, _GLOBAL = b"x", b"g"
+"""Kinds of extended headers: what one says holds for the next file, or for every one that follows."""
+_LONG_NAMES = frozenset({b"K", b"L"})
+"""GNU's headers for the next file, which stand between an extended header and that file."""
+_WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 _NOTES = frozenset({b"impure", b"nlink", b"origin", b"protattr", b"uuid"})
 
 
@@ -29,27 +34,33 @@ class Source(Protocol):
 def cleaned(tar: Source) -> Iterator[tuple[bytes, bytes]]:
     """Give the tar in pieces, each as it was read and as it is kept: the same object where nothing is taken out.
 
-    Raises ShipwayError for one that is cut short or holds half an overlay.
+    Raises ShipwayError for one that is cut short, malformed or holds half an overlay.
     """
+    said: dict[bytes, int] = {}
     while True:
         header = b"".join(_body(tar, _BLOCK))
         if not header.strip(b"\0"):
             yield header, header
             break
-        size = _size(header)
-        if header[156:157] != b"x":
+        kind = header[156:157]
+        if kind not in {_OWN, _GLOBAL}:
             yield header, header
-            for piece in _body(tar, _padded(size)):
+            for piece in _body(tar, _padded(_content_size(header, said))):
                 yield piece, piece
             continue
+        size = _size(header)
         body = b"".join(_body(tar, _padded(size)))
-        records = body[:size]
-        kept = b"".join(record for record in _records(records) if not _is_note(record))
+        records = list(_records(body[:size]))
+        for key, value in map(_parts, records):
+            if key == b"size":
+                said[kind] = _number(value, 10)
+        kept = [record for record in records if kind == _GLOBAL or not _is_note(record)]
         whole = header + body
         if kept == records:
             yield whole, whole
         else:
-            yield whole, _resized(header, len(kept)) + _pad(kept) if kept else b""
+            data = b"".join(kept)
+            yield whole, _resized(header, len(data)) + _pad(data) if data else b""
     while piece := tar.read(_CHUNK):
         yield piece, piece
 
@@ -75,7 +86,35 @@ def _size(header: bytes) -> int:
     field = header[124:136]
     if field[0] & 0x80:  # base 256, for files of 8 GiB and more
         return int.from_bytes(field[1:], "big")
-    return int(field.strip(b" \0") or b"0", 8)
+    return _number(field.strip(b" \0") or b"0", 8)
+
+
+def _content_size(header: bytes, said: dict[bytes, int]) -> int:
+    """Return how much follows a header; what extended headers say of a file's size goes before its own field.
+
+    What holds for this file alone is taken out of `said`.
+    """
+    kind = header[156:157]
+    if kind in _LONG_NAMES:
+        return _size(header)
+    size = said.pop(_OWN, said.get(_GLOBAL, -1))
+    if kind in _WITHOUT_CONTENT:
+        return 0
+    return _size(header) if size < 0 else size
+
+
+def _number(text: bytes, base: int) -> int:
+    try:
+        number = int(text, base)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise _malformed(f"{text[:40]!r} in place of a number")
+    return number
+
+
+def _malformed(seen: str) -> ShipwayError:
+    return ShipwayError("a layer's tar is malformed", seen=seen, todo="build again")
 
 
 def _resized(header: bytes, size: int) -> bytes:
@@ -89,13 +128,21 @@ def _resized(header: bytes, size: int) -> bytes:
 def _records(data: bytes) -> Iterator[bytes]:
     """Give each `length key=value` record."""
     while data:
-        length = int(data.partition(b" ")[0])
+        length = _number(data.partition(b" ")[0], 10)
+        if not 0 < length <= len(data):
+            raise _malformed(f"a record of {length} bytes in an extended header that has {len(data)} left")
         yield data[:length]
         data = data[length:]
 
 
+def _parts(record: bytes) -> tuple[bytes, bytes]:
+    """Return the key and the value of a record."""
+    key, _, value = record.partition(b" ")[2].removesuffix(b"\n").partition(b"=")
+    return key, value
+
+
 def _is_note(record: bytes) -> bool:
-    key = record.partition(b" ")[2].partition(b"=")[0]
+    key, _ = _parts(record)
     if not key.startswith(_PREFIX):
         return False
     if key.removeprefix(_PREFIX) not in _NOTES:

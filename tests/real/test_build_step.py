@@ -145,6 +145,52 @@ def test_shared_folders_follow_no_link(link: str, shared: str, tmp_path: Path) -
     assert list((tmp_path / "outside").iterdir()) == []
 
 
+def test_a_file_is_no_shared_folder(tmp_path: Path) -> None:
+    """It is told as the argument's fault, with its name."""
+    made = Workspace(tmp_path / "workspace").write({"chart/values.yaml": "", "web/Dockerfile": "FROM scratch\n"})
+    checkout = made.checkout(path="web", dockerfile="web/Dockerfile")
+    with pytest.raises(Misuse, match=r"the shared folder chart/values\.yaml must be a folder"):
+        made.build("buildah", tmp_path / "cache", checkout=checkout, shared=("chart/values.yaml",))
+
+
+@each_builder
+def test_rules_that_are_not_text(builder: str, tmp_path: Path, cache: Path) -> None:
+    """A .dockerignore is bytes, as the names are that it takes out."""
+    made = Workspace(tmp_path / "workspace").write(
+        {"Dockerfile": "FROM scratch\nCOPY . /\n", "kept": "", "gone.log": ""}
+    )
+    (made.source / ".dockerignore").write_bytes(b"# gr\xfcn\n*.log\n")
+    made.build(builder, cache)
+    assert {"/kept", "/.dockerignore"} <= files(made.image).keys()
+    assert "/gone.log" not in files(made.image)
+
+
+LOGIN = "http://ada:hunter2@proxy.example:3128"
+
+
+@pytest.mark.buildkit
+def test_buildkit_gets_no_proxy_with_a_login(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its client is told proxies on the command line, which every user of the machine can read."""
+    monkeypatch.setenv("https_proxy", LOGIN)
+    made = Workspace(tmp_path / "workspace").write({"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    with pytest.raises(Misconfigured, match="a proxy with a login") as caught:
+        made.build("buildkit", cache)
+    assert "https_proxy" in str(caught.value)
+    assert "hunter2" not in str(caught.value) + "".join(capfd.readouterr())
+
+
+def test_buildah_gets_a_proxy_by_environment(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its steps see the proxy, its command line and the image do not."""
+    monkeypatch.setenv("https_proxy", LOGIN)
+    made = Workspace(tmp_path / "workspace").write({"Dockerfile": "FROM base\nRUN echo $https_proxy > /seen\n"})
+    made.base()
+    made.build("buildah", cache)
+    assert files(made.image)["/seen"].content == text(f"{LOGIN}\n")
+    assert "hunter2" not in str(config(made.image))
+
+
 @each_builder
 def test_base_of_same_layers(builder: str, tmp_path: Path, cache: Path) -> None:
     """A base whose configuration alone changed gives the new configuration, with the same layers."""

@@ -116,6 +116,17 @@ def test_a_file_that_helm_would_not_read(repository: Repository, fake: LyingRegi
     assert "web/files/dump is larger" in finding(repository, fake).text
 
 
+@pytest.mark.parametrize("file", ["files/caf\udce8", "templates/caf\udce8/a.yaml"])
+def test_a_name_that_is_not_text(repository: Repository, fake: LyingRegistry, file: str) -> None:
+    """An archive's names are UTF-8; what is left out may have any name."""
+    add(repository, "web")
+    repository.write(f"web/{file}", "x").write("web/docs/\udcff", "x").write("web/.helmignore", "docs\n")
+    found = finding(repository, fake)
+    shown = file.replace("\udce8", "\\xe8")
+    assert (found.level, found.chart) == (REFUSED, "web")
+    assert found.text.startswith(f"web/{shown} has a name that is not UTF-8")
+
+
 def test_a_path_out_of_the_repository(repository: Repository, fake: LyingRegistry, tmp_path: Path) -> None:
     """A chart beside the repository is not this commit's."""
     add(repository, "web", ("redis", "^1.0.0", "file://../../secret", "1.0.0"))
@@ -144,6 +155,23 @@ def test_a_host_that_is_not_allowed(repository: Repository, fake: LyingRegistry)
         ]
         assert all("not allowed" in f.text and other.address in f.text for f in checkout.findings)
         assert states(checkout) == {"a0": BROKEN, "a1": BROKEN, "b": BROKEN, "c": BROKEN, "d": ABSENT}
+
+
+def test_an_address_that_is_none(repository: Repository, fake: LyingRegistry) -> None:
+    """The one that a chart names and the one that an index lists are findings; where a redirect leads is not known."""
+    add(repository, "a", ("redis", "^2.0.0", "https://[x/repo", "2.1.0"))
+    add(repository, "b", ("listed", "^2.0.0", f"http://{fake.address}/listed", "2.1.0"))
+    fake.lie("GET", "/listed/", Reply(status=200, body=index(("listed", "2.1.0", "https://[x/y", b""))))
+    repository.commit()
+    found = clone(repository, f"{fake.address}/charts").findings
+    assert [(f.chart, f.level, f.line) for f in found] == [("a", REFUSED, 6), ("b", ERROR, 6)]
+    assert "comes from nowhere that is known" in found[0].text
+    assert "says no address for listed 2.1.0" in found[1].text
+    add(repository, "c", ("moved", "^2.0.0", f"http://{fake.address}/moved", "2.1.0"))
+    fake.lie("GET", "/moved/", Reply(status=302, headers={"Location": "https://[x/y"}))
+    repository.commit()
+    with pytest.raises(Transient, match="leads to an address that is none"):
+        clone(repository, f"{fake.address}/charts")
 
 
 def tarball(*names: str, kind: bytes = tarfile.REGTYPE) -> bytes:

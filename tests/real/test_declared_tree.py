@@ -80,7 +80,7 @@ def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None
         "hidden": "link\nlarge\n",
         "turned": "!*.txt\n",
     }
-    folders = ("plain", "linked", "large", "nested", "submodule", *rules)
+    folders = ("plain", "linked", "large", "nested", "submodule", "odd", *rules)
     for name in folders:
         repository.write(f"x/{name}/Chart.yaml", f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n")
         for path in ("values.yaml", "templates/a.yaml", "b.txt", "b/c.txt", "bx.txt", "docs/y", "README.md", "b/d.md"):
@@ -91,6 +91,7 @@ def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None
     repository.link("x/linked/link", "../plain/b.txt").link("x/hidden/link", "/etc/passwd")
     for name in ("large", "hidden"):
         repository.write(f"x/{name}/large", b"x" * (6 << 20))
+    repository.write("x/odd/caf\udce8", "x").write("x/ignoring/docs/caf\udce8", "x")
     repository.write("x/nested/charts/sub/Chart.yaml", "name: sub\n").write(".gitattributes", attributes)
     repository.git("add", "--all")
     repository.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},x/submodule/vendor")
@@ -107,6 +108,7 @@ def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None
         "linked": "x/linked/link is a link",
         "large": "x/large/large is larger than Helm reads",
         "malformed": "x/malformed/.helmignore:1: not a rule that Helm reads",
+        "odd": "x/odd/caf\\xe8 has a name that is not UTF-8",
     }
     for path in ("x/plain", "x/plain/none", "x/none", "x/linked/link/none", "x/plain/b.txt/none"):
         assert state(found.root, path) == state(tmp_path / "source", path), path

@@ -180,6 +180,27 @@ def test_only_what_changed_and_what_stands_on_it_is_built_again(world: World) ->
     assert plan.waves[0][0].pins[0] == f"base={key_tag(one(plan, 'base').key)}"
 
 
+@pytest.mark.parametrize(("old", "new"), [("caf\udce8", "caf\udce9"), ("a\rb", "a\nb")])
+def test_names_are_bytes(world: World, old: str, new: str) -> None:
+    """Another name is another image, however alike the two look once they are text; every way to tell of it is open."""
+    world.commit(**{f"web/{old}": "1"})
+    world.build(world.plan())
+    world.repository.git("mv", f"web/{old}", f"web/{new}")
+    world.commit()
+    plan = world.plan()
+    assert actions(plan) == {"alone": DONE, "base": DONE, "web": TODO, "shop": TODO}
+    assert f"web/{new}" in one(plan, "web").reasons[0]
+    assert json.loads(json.dumps(asdict(plan)))["images"]
+
+
+def test_a_chart_with_a_name_that_is_not_text_is_blocked(world: World) -> None:
+    """A release would refuse it, so the plan says so."""
+    world.commit(**{"site/Chart.yaml": "apiVersion: v2\nname: site\nversion: 1.0.0\n", "site/caf\udce8": "x"})
+    (chart,) = world.plan().charts
+    assert (chart.state, chart.action) == ("blocked", "nothing")
+    assert chart.reasons[0].startswith("site/caf\\xe8 has a name that is not UTF-8")
+
+
 def test_the_files_that_changed_are_the_reason(world: World) -> None:
     """Those that the builder gets, of each image since it was built itself; Git is asked for the commits of both builds."""
     said = "images:\n  web: {rebuild: then}\n  alone: {shared: [core]}\n"

@@ -87,6 +87,57 @@ def test_half_an_overlay_is_refused(tmp_path: Path) -> None:
         layer.compress(io.BytesIO(data), Layout.create(tmp_path), "zstd", Digest.of(data))
 
 
+def header(kind: str, body: bytes = b"", *, size: str = "") -> bytes:
+    """Return a header and what follows it; its field of the size holds another text than that if asked."""
+    made = bytearray(tarfile.TarInfo("file").tobuf(tarfile.USTAR_FORMAT))
+    made[124:136] = (size or f"{len(body):o}").encode().ljust(12, b"\0")
+    made[148:156] = b" " * 8
+    made[156:157] = kind.encode()
+    made[148:156] = b"%06o\0 " % sum(made)
+    return bytes(made) + body + bytes(-len(body) % 512)
+
+
+LARGE = b"12 size=700\n"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        header("x", LARGE),
+        header("g", LARGE),
+        header("g", b"11 size=70\n") + header("x", LARGE),
+        header("x", LARGE) + header("L", b"name\0"),
+        header("g", LARGE) + header("5") + header("1"),
+    ],
+    ids=["own", "global", "own goes first", "long name", "no content"],
+)
+def test_a_size_in_an_extended_header_counts(headers: bytes, tmp_path: Path) -> None:
+    """A file of 8 GiB and more has its size there, and none in its own header, where the field is too short."""
+    tar = headers + header("0", b"x" * 700, size="0") + bytes(1024)
+    layout = Layout.create(tmp_path)
+    found, diff_id = layer.compress(io.BytesIO(tar), layout, "zstd", Digest.of(tar))
+    assert diff_id == Digest.of(tar)
+    with layer.plain(layout.blob(found.digest), found.media_type) as stream:
+        assert stream.read() == tar
+
+
+@pytest.mark.parametrize(
+    "tar",
+    [
+        header("0", size="x"),
+        header("0", size="-1000"),
+        header("x", b"12 size=7x0\n"),
+        header("x", b"xx size=700\n"),
+        header("x", b"00 size=700\n"),
+        header("x", b"99 size=700\n"),
+    ],
+)
+def test_a_malformed_tar_is_refused(tar: bytes, tmp_path: Path) -> None:
+    """What is in place of a number is told, and nothing goes on for ever."""
+    with pytest.raises(ShipwayError, match="malformed"):
+        layer.compress(io.BytesIO(tar + bytes(1024)), Layout.create(tmp_path), "zstd", Digest.of(tar))
+
+
 @pytest.mark.parametrize("cut", [100, 700, 5000])
 def test_a_cut_tar_is_refused(cut: int, tmp_path: Path) -> None:
     """A layer that ends in the middle is an error, wherever it ends."""

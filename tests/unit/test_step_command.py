@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,25 @@ def test_wrong_flags_lead_to_the_help_that_lists_the_right_ones(
     """The help of all commands would not name them."""
     assert main(words) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_is_shown_and_stored_escaped(tmp_path: Path) -> None:
+    """A folder with a byte that is no UTF-8 in its name: the plan says so, on stdout and in files, and ends as it should."""
+    repository = simple(tmp_path / "app")
+    odd = os.fsencode(repository.path) + b"/im\xe9"
+    os.mkdir(odd)  # noqa: PTH102 - a path that is no text
+    Path(os.fsdecode(odd), "Dockerfile").write_text("FROM scratch\n")
+    repository.git("add", "--all")
+    repository.git("commit", "-qm", "an odd name")
+    where = ["--registry=127.0.0.1:9", f"--outputs={tmp_path / 'out'}", f"--repo={repository.path}"]
+    for words in (["plan", str(repository.path), "--registry=127.0.0.1:9"], ["step", "plan", *where]):
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipelines", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        assert b"Traceback" not in ended.stderr
+        assert b"im\\udce9/Dockerfile:1: error" in ended.stdout + ended.stderr
