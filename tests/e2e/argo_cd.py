@@ -70,11 +70,12 @@ class ArgoCd:
         _run("helm", "push", str(archive), f"oci://{self.registry}", "--plain-http")
 
     def write(self, application: str, config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Stage an application's files."""
+        """Stage an application's files; a key of the configuration that is None is left out."""
         folder = f"{self.name}/{application}"
         whole = {"chart": "app", "version": "1.0.0", "namespace": self.namespace, **config}
         if "repo" in config:
             del whole["chart"], whole["version"]
+        whole = {key: value for key, value in whole.items() if value is not None}
         self.repository.write(f"{folder}/config.json", json.dumps(whole))
         self.repository.write(f"{folder}/values.yaml", json.dumps(values))
 

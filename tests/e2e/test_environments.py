@@ -68,10 +68,15 @@ def test_an_environment_follows_its_repository(environment: ArgoCd) -> None:
 
 
 def test_an_environment_heals_and_keeps_strangers_out(environment: ArgoCd) -> None:
-    """What is changed or deleted by hand comes back; an application in another namespace makes nothing there."""
+    """What is changed or deleted by hand comes back; an application in another namespace makes nothing there.
+
+    One whose file says no namespace, or no version, is refused alone.
+    """
     image = f"{environment.where.registry}/{deployment.BASE}"
     environment.write("web", {}, {"image": image, "extra": True})
     environment.write("stranger", {"namespace": "kube-public"}, {"image": image})
+    environment.write("homeless", {"namespace": None}, {"image": image})
+    environment.write("timeless", {"version": None}, {"image": image})
     commit = environment.commit()
     environment.install(sync={"stages": False, "selfHeal": True})
     environment.healthy("web", commit)
@@ -81,6 +86,9 @@ def test_an_environment_heals_and_keeps_strangers_out(environment: ArgoCd) -> No
     environment.until("web", lambda _: has(environment, "configmap/web-extra"))
     found = environment.until("stranger", lambda item: bool(item.get("status", {}).get("conditions")))
     assert "do not match any of the allowed destinations" in json.dumps(found["status"]["conditions"])
+    for name in ("homeless", "timeless"):
+        environment.until(name, lambda item: bool(item.get("status", {}).get("conditions")))
+        assert not has(environment, f"deployment/{name}")
     assert not json.loads(kubectl("kube-public", "get", "deployments", "-o", "json"))["items"]
     assert found["metadata"]["namespace"] == NAMESPACE
 
