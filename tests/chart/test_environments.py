@@ -62,6 +62,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         **EVERYTHING,
         "rolling": [EVERYTHING["rolling"][0] | {"namespace": "kube-system"}],
     },
+    "rolling edge stands twice for environment dev": {**EVERYTHING, "rolling": EVERYTHING["rolling"] * 2},
     "rolling edge stands twice": {
         **EVERYTHING,
         "rolling": [EVERYTHING["rolling"][0], EVERYTHING["rolling"][0] | {"path": "other"}],
