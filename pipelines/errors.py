@@ -38,6 +38,11 @@ class ShipwayError(Exception):
         return "\n".join(parts)
 
 
+def reason(error: Exception) -> str:
+    """Return what an exception of the system's or of a library says, on one line."""
+    return " ".join((getattr(error, "strerror", "") or str(error)).split())
+
+
 def _indented(text: str) -> str:
     return text.strip().replace("\n", "\n        ")
 

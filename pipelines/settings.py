@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.errors import Misconfigured
+from pipelines.errors import Misconfigured, reason
 
 KEYS: Mapping[str, str] = {
     "registry": "address of the registry that images are pushed to, host or host:port",
@@ -55,7 +55,7 @@ def read(path: Path) -> dict[str, str]:
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Misconfigured(
             f"the settings {path} cannot be read",
-            seen=" ".join((getattr(error, "strerror", "") or str(error)).split()),
+            seen=reason(error),
             todo="name a file of `key: value` lines",
         ) from error
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):

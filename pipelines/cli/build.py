@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import declared, image_results, options, repository, running
@@ -61,7 +60,7 @@ def run(given: argparse.Namespace) -> int:
         registry=settings["registry"],
         project=settings.get("project", ""),
         build_args=given.build_arg,
-        ca_file=Path(settings["ca-file"]) if settings.get("ca-file") else None,
+        ca_file=options.ca_file(settings),
         platform=platform.read(given.platform),
     )
     for warning in found.warnings:

@@ -103,11 +103,7 @@ def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, En
     """Return what the commit's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
     if shipway_yaml.NAME not in tree:
         return Configuration()
-    data = _text(repository, commit, tree, shipway_yaml.NAME).encode()
-    found, findings = shipway_yaml.read(data)
-    for finding in findings:
-        raise finding.error(data)
-    return found
+    return shipway_yaml.require(_text(repository, commit, tree, shipway_yaml.NAME).encode())
 
 
 def _text(repository: GitRepository, commit: str, tree: Mapping[str, Entry], path: str) -> str:

@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
         registry=settings.get("registry", ""),
         project=settings.get("project", ""),
         build_args=given.build_arg,
-        ca_file=Path(settings["ca-file"]) if settings.get("ca-file") else None,
+        ca_file=options.ca_file(settings),
         platform=platform.here(),
     )
     for warning in found.warnings:

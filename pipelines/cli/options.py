@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines import settings as setting
@@ -119,6 +120,11 @@ def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str
 def secret(found: dict[str, str], name: str) -> Path:
     """Return the folder of a Secret of a local run, whether it exists or not."""
     return Path(found["secrets"]) / name
+
+
+def ca_file(found: Mapping[str, str]) -> Path | None:
+    """Return the file of further certificate authorities; None where the settings name none."""
+    return Path(found["ca-file"]) if found.get("ca-file") else None
 
 
 def _jobs(text: str) -> int:

@@ -84,7 +84,7 @@ def run(given: argparse.Namespace) -> int:
         build_args=planning.arguments(given.build_arg),
     )
     now = int(time.time())
-    with Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=_ca_file(settings)) as git:
+    with Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=options.ca_file(settings)) as git:
         request = Request(
             url=url,
             resolved=git.resolve(url, Revision(revision)),
@@ -149,10 +149,6 @@ def _examples(state: Path, settings: dict[str, str]) -> str:
     from pipelines.cli import repository  # noqa: PLC0415 - brings the engine with it
 
     return repository.examples(state, settings)
-
-
-def _ca_file(settings: dict[str, str]) -> Path | None:
-    return Path(settings["ca-file"]) if settings.get("ca-file") else None
 
 
 def _verdict(plan: Plan) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pipelines.cli import options, running
-from pipelines.errors import Misuse, ShipwayError
+from pipelines.errors import Misuse, ShipwayError, reason
 from pipelines.model.event import Decoded, Source
 from pipelines.simulation import sensors, webhooks
 from pipelines.simulation.sensors import Outcome
@@ -76,7 +76,7 @@ def _payload(name: str) -> bytes:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise Misuse(
-            f"the payload {name} cannot be read", seen=str(error.strerror), todo="name a file that holds the body, or -"
+            f"the payload {name} cannot be read", seen=reason(error), todo="name a file that holds the body, or -"
         ) from error
 
 
@@ -86,7 +86,7 @@ def _sensor(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Misuse(
             f"the Sensor {path} cannot be read",
-            seen=" ".join((getattr(error, "strerror", "") or str(error)).split()),
+            seen=reason(error),
             todo="name a file that `shipway compile` or kubectl wrote",
         ) from error
     spec = document.get("spec") if isinstance(document, dict) and document.get("kind") == "Sensor" else None

@@ -73,7 +73,7 @@ def run(given: argparse.Namespace) -> int:
         )
     namespace = given.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
     live = None if given.no_cluster else _applications(namespace)
-    ca_file = Path(settings["ca-file"]) if settings.get("ca-file") else None
+    ca_file = options.ca_file(settings)
     docker_config = options.secret(settings, "shipway-pull")
     with (
         tempfile.TemporaryDirectory(prefix="shipway-where-") as work,

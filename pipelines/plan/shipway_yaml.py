@@ -149,6 +149,14 @@ def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
     return (Configuration(), findings) if findings else (_configuration(text), ())
 
 
+def require(data: bytes) -> Configuration:
+    """Return what a file says; raises ShipwayError with the first line that it must not say."""
+    found, findings = read(data)
+    for finding in findings:
+        raise finding.error(data)
+    return found
+
+
 def inputs(settings: ImageSettings, build_args: Sequence[str] = ()) -> dict[str, str]:
     """Return what the file says of an image as inputs of clone-build-push; `build_args` win over the file's."""
     arguments = {**settings.build_args, **dict(argument.partition("=")[::2] for argument in build_args)}

@@ -55,11 +55,7 @@ def check_out(
 def configuration(source: Path) -> Configuration:
     """Return what a checkout's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
     path = source / shipway_yaml.NAME
-    data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-    found, findings = shipway_yaml.read(data)
-    for finding in findings:
-        raise finding.error(data)
-    return found
+    return shipway_yaml.require(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
 
 
 def make_room(source: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import failures, running
-from pipelines.local import documents, engine
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import PlainReporter
+from tests import flow
 
 WORKFLOW = """
 kind: WorkflowTemplate
@@ -39,18 +39,7 @@ def outcome(folder: Path, *tasks: str) -> Outcome:
         else f'{{name: t{number}, template: ends, arguments: {{parameters: [{{name: code, value: "{task}"}}]}}}}'
         for number, task in enumerate(tasks)
     ]
-    (folder / "flow.yaml").write_text(WORKFLOW.replace("TASKS", ", ".join(given)))
-    return engine.run(
-        documents.load([folder / "flow.yaml"]),
-        "flow",
-        {},
-        config_maps={},
-        secrets=None,
-        folder=folder / "run",
-        jobs=1,
-        reporter=PlainReporter(io.StringIO()),
-        name="flow",
-    )
+    return flow.run(WORKFLOW.replace("TASKS", ", ".join(given)), folder, PlainReporter(io.StringIO()))
 
 
 @pytest.mark.parametrize(
@@ -73,12 +62,8 @@ def test_to_try_again_is_said_where_nothing_else_is_wrong(tasks: tuple[str, ...]
 
 def test_what_another_attempt_made_good_is_no_reason(tmp_path: Path) -> None:
     """Neither of a run that ended well, nor of one that failed for something else."""
-    for name, tasks in (("good", ("mended",)), ("bad", ("1", "mended"))):
-        (tmp_path / name).mkdir()
-        last = failures.last(outcome(tmp_path / name, *tasks).root)
-        if name == "good":
-            assert last is None
-        else:
-            assert last is not None
-            assert last.log is not None
-            assert failures.error(last.log) == "ends with 1"
+    assert failures.last(outcome(tmp_path / "good", "mended").root) is None
+    last = failures.last(outcome(tmp_path / "bad", "1", "mended").root)
+    assert last is not None
+    assert last.log is not None
+    assert failures.error(last.log) == "ends with 1"

@@ -8,9 +8,9 @@ import os
 import re
 from pathlib import Path
 
-from pipelines.local import documents, engine
 from pipelines.local.nodes import Kind, Node
 from pipelines.local.reporter import PlainReporter
+from tests import flow
 
 WORKFLOW = """
 kind: WorkflowTemplate
@@ -39,21 +39,10 @@ spec:
 
 def test_a_run_goes_on_where_nobody_reads_what_it_tells(tmp_path: Path) -> None:
     """As behind `| head`: every step runs, and the outcome is what it would have been."""
-    (tmp_path / "flow.yaml").write_text(WORKFLOW)
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w", buffering=1) as stream:
-        outcome = engine.run(
-            documents.load([tmp_path / "flow.yaml"]),
-            "flow",
-            {},
-            config_maps={},
-            secrets=None,
-            folder=tmp_path / "run",
-            jobs=1,
-            reporter=PlainReporter(stream),
-            name="flow",
-        )
+        outcome = flow.run(WORKFLOW, tmp_path, PlainReporter(stream))
         with contextlib.suppress(BrokenPipeError):
             stream.close()
     names = {node.display_name: node.phase for node in outcome.nodes}
@@ -63,19 +52,8 @@ def test_a_run_goes_on_where_nobody_reads_what_it_tells(tmp_path: Path) -> None:
 
 def test_each_thing_is_told_once(tmp_path: Path) -> None:
     """A first attempt stands for its retry, containers that only waited are left out, and the reason is the one that failed."""
-    (tmp_path / "flow.yaml").write_text(WORKFLOW)
     told = io.StringIO()
-    outcome = engine.run(
-        documents.load([tmp_path / "flow.yaml"]),
-        "flow",
-        {},
-        config_maps={},
-        secrets=None,
-        folder=tmp_path / "run",
-        jobs=2,
-        reporter=PlainReporter(told),
-        name="run",
-    )
+    outcome = flow.run(WORKFLOW, tmp_path, PlainReporter(told))
     text = re.sub(r"^[\d:]{8} ", "", told.getvalue(), flags=re.MULTILINE)
     assert re.sub(r"after \d+\.\d s", "after … s", text[text.index("image: ") :]).splitlines() == [
         "image: Running",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.local import documents, engine
 from pipelines.local.tree_reporter import TreeReporter
+from tests import flow
 
 WORKFLOW = """
 kind: WorkflowTemplate
@@ -33,19 +33,8 @@ spec:
 
 def test_the_finished_tree_stays(tmp_path: Path) -> None:
     """Every task with its attempts, the last lines of what failed and not of what succeeded, and the exit handler."""
-    (tmp_path / "flow.yaml").write_text(WORKFLOW)
     screen = io.StringIO()
-    engine.run(
-        documents.load([tmp_path / "flow.yaml"]),
-        "flow",
-        {},
-        config_maps={},
-        secrets=None,
-        folder=tmp_path / "run",
-        jobs=2,
-        reporter=TreeReporter(Console(file=screen, force_terminal=True, width=120, no_color=True)),
-        name="run",
-    )
+    flow.run(WORKFLOW, tmp_path, TreeReporter(Console(file=screen, force_terminal=True, width=120, no_color=True)))
     # The last drawing of the tree is what stays on the screen.
     text_alone = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     shown = text_alone.rpartition("✖ run")[2]

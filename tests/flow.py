@@ -1,0 +1,27 @@
+"""One small workflow on the local engine, for tests of what is told of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.local import documents, engine
+from pipelines.local.nodes import Outcome
+from pipelines.local.reporter import Reporter
+
+
+def run(text: str, folder: Path, reporter: Reporter) -> Outcome:
+    """Run the WorkflowTemplate `flow` of a text, as the run `run`, in a new folder, and return how it ended."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "flow.yaml"
+    file.write_text(text)
+    return engine.run(
+        documents.load([file]),
+        "flow",
+        {},
+        config_maps={},
+        secrets=None,
+        folder=folder / "run",
+        jobs=2,
+        reporter=reporter,
+        name="run",
+    )
