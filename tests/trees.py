@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from pipelines.plan import graph, shipway_yaml
+from pipelines.declared import shipway_yaml
+from pipelines.plan import graph
 from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.plan.node import Graph, Target
 

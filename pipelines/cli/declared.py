@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.plan import dockerfile, images, shipway_yaml
+from pipelines.plan import dockerfile, images
 from pipelines.plan.images import Image
-from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_repository import Entry, GitRepository

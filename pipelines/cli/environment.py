@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipelines.cli import options
+from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misconfigured
 from pipelines.model.deploy import Target
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import AUTHOR

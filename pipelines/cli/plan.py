@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.cli import options
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
-from pipelines.model.finding import ERROR, Finding
 from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, PlannedChart, PlannedImage
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipelines.cli import environment
-from pipelines.plan.shipway_yaml import PULL_REQUEST
+from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.steps.promote import promote
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from pipelines.cli import environment
+from pipelines.declared.shipway_yaml import COMMIT
 from pipelines.errors import Misuse
-from pipelines.plan.shipway_yaml import COMMIT
 from pipelines.steps.rollback import rollback
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.declared.finding import Finding
 from pipelines.errors import Misuse
-from pipelines.model.finding import Finding
 
 STAGES = ("crd", "infrastructure", "database", "application")
 """The order in which an environment's applications are synced; the last is the default."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.model.finding import Finding
+from pipelines.declared.finding import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.model.finding import ERROR, Finding
+from pipelines.declared.finding import ERROR, Finding
 
 BUILD = "build"
 TAG = "tag"

@@ -6,8 +6,8 @@ import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from pipelines.declared.finding import WARNING, Finding
 from pipelines.errors import Misuse
-from pipelines.model.finding import WARNING, Finding
 from pipelines.plan.dockerfile import Dockerfile, Instruction
 from pipelines.plan.variables import expand
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.plan.yaml_text import YamlText
+from pipelines.declared.yaml_text import YamlText
 
 _TEXTS = frozenset("name home version description icon apiVersion condition tags appVersion kubeVersion type".split())
 _FIELDS = (

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 
 import semver
 
-from pipelines.plan import chart_lock, charts, yaml_text
+from pipelines.declared import yaml_text
+from pipelines.plan import chart_lock, charts
 from pipelines.plan.chart_lock import fits
 from pipelines.plan.charts import Chart
 

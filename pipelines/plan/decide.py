@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.model.finding import ERROR, WARNING, Finding
+from pipelines.declared import shipway_yaml
+from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.model.plan import (
     ABSENT,
     BLOCKED,
@@ -19,7 +20,6 @@ from pipelines.model.plan import (
     PlannedImage,
 )
 from pipelines.model.reference import key_tag
-from pipelines.plan import shipway_yaml
 from pipelines.plan.key import Asked, Ingredients
 from pipelines.plan.node import Graph, Node, Target
 from pipelines.plan.observed import NOT_ASKED, Answer, Changes, Observed

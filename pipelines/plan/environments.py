@@ -13,12 +13,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from pipelines.declared import yaml_schema, yaml_text
+from pipelines.declared.finding import Finding
+from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import ShipwayError
 from pipelines.model.environments import STAGES, Application, Environments
-from pipelines.model.finding import Finding
-from pipelines.plan import yaml_findings, yaml_text
 from pipelines.plan.git_tree import LINK, GitTree
-from pipelines.plan.yaml_text import YamlText
 
 CONFIGS = ("config.yaml", "config.json")
 VALUES = "values.yaml"
@@ -101,11 +101,11 @@ def _application(tree: GitTree, path: str) -> tuple[Application | None, list[Fin
     try:
         text = _text(tree.contents.get(path, b""), path)
     except ShipwayError as error:
-        return None, [yaml_findings.unreadable(path, error, rule=_RULE)]
+        return None, [yaml_schema.unreadable(path, error, rule=_RULE)]
     findings = sorted(
         {
-            *yaml_findings.repeated(path, text.root, rule=_RULE),
-            *yaml_findings.violations(text, text.value, schema(), rule=_RULE, skip=("oneOf",)),
+            *yaml_schema.repeated(path, text.root, rule=_RULE),
+            *yaml_schema.violations(text, text.value, schema(), rule=_RULE, skip=("oneOf",)),
             *_source(text),
         }
     )
@@ -172,4 +172,4 @@ def _ambiguous(applications: Iterable[Application]) -> Iterator[Finding]:
 
 
 def _finding(path: str, line: int, text: str, todo: str) -> Finding:
-    return yaml_findings.finding(path, line, text, todo, rule=_RULE)
+    return yaml_schema.finding(path, line, text, todo, rule=_RULE)

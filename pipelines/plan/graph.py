@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pipelines.declared import shipway_yaml
+from pipelines.declared.finding import ERROR, WARNING, Finding
+from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
-from pipelines.model.finding import ERROR, WARNING, Finding
-from pipelines.plan import additions, context, dockerfile, features, images, shipway_yaml
+from pipelines.plan import additions, context, dockerfile, features, images
 from pipelines.plan.dockerfile import Dockerfile, External
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import Image
 from pipelines.plan.node import Edge, Graph, Node, Target
-from pipelines.plan.shipway_yaml import Configuration, ImageSettings
 from pipelines.plan.standing import finding, spread, without_circles, without_depth
 
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)

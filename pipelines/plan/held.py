@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared import yaml_text
 from pipelines.errors import ShipwayError
-from pipelines.plan import yaml_text
 
 NAME = "held.yaml"
 _HEAD = "# Left by a rollback: deployments do not bring these back. Take a line out to allow it again.\n"

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pipelines.declared import order
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
-from pipelines.plan import order
 from pipelines.plan.dockerfile import External
-from pipelines.plan.shipway_yaml import Configuration
 
 _CONVENTIONS = Configuration()
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-from pipelines.plan import shipway_yaml
+from pipelines.declared import shipway_yaml
 from pipelines.plan.node import Graph, Node, Target
 
 _FORMAT = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pipelines.model.finding import ERROR, Finding
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.plan.node import Node
 
 RULE = "loop"

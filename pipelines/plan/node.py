@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipelines.model.finding import Finding
+from pipelines.declared.finding import Finding
+from pipelines.declared.shipway_yaml import ImageSettings
 from pipelines.plan.context import Context
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
-from pipelines.plan.shipway_yaml import ImageSettings
 
 MOST_WAVES = 8
 """The workflow has a fixed number of them."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pipelines.declared import shipway_yaml
 from pipelines.errors import ShipwayError
 from pipelines.model.plan import BUILD, PlannedImage
 from pipelines.model.reference import Reference
-from pipelines.plan import shipway_yaml
 from pipelines.plan.key import Ingredients
 from pipelines.plan.node import Node
 from pipelines.plan.observed import Changes, Observed, Previous

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pipelines.model.finding import ERROR, Finding
-from pipelines.plan import order
+from pipelines.declared import order
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.plan.node import MOST_WAVES, Node
 
 

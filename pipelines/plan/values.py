@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import yaml
 
+from pipelines.declared import yaml_edit
+from pipelines.declared.finding import WARNING, Finding
+from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
 from pipelines.errors import ShipwayError
-from pipelines.model.finding import WARNING, Finding
 from pipelines.model.plan import Follower
-from pipelines.plan import environments, held, scalar_edit, values_edit
+from pipelines.plan import environments, held, values_edit
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
-from pipelines.plan.shipway_yaml import NAME, Configuration, Deploy
 from pipelines.plan.values_edit import ADDRESSES, At
 
 VALUES = "values.yaml"
@@ -97,7 +98,7 @@ def read(
         if not host or host not in data:
             return []
         try:
-            documents = scalar_edit.read(data, file)
+            documents = yaml_edit.read(data, file)
         except ShipwayError:
             return []  # The chart's own checks tell it, or the deployment.
         named = (use for document in documents for use in _uses(document.root, file, registry, project))

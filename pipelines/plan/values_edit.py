@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from pipelines.declared import yaml_edit
+from pipelines.declared.yaml_edit import Document, Edit
 from pipelines.errors import Refused, ShipwayError
-from pipelines.plan import scalar_edit
-from pipelines.plan.scalar_edit import Document, Edit
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(
@@ -111,7 +111,7 @@ class ValuesText:
             if found:
                 edits += found
                 changes.append(_change(self.file, place, wanted[place.image]))
-        return scalar_edit.applied(self.documents, edits, self.file) if edits else self.data, tuple(changes)
+        return yaml_edit.applied(self.documents, edits, self.file) if edits else self.data, tuple(changes)
 
 
 def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> ValuesText:
@@ -120,7 +120,7 @@ def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> V
     `at` are places that are named. Raises ShipwayError for what is no YAML, with its line, and for a path that leads nowhere or to two
     places; Refused for a file too large.
     """
-    documents = scalar_edit.read(data, file)
+    documents = yaml_edit.read(data, file)
     named = [_named(documents, file, item) for item in at]
     taken = {id(node) for place in named for node in (place.whole, *place.parts.values()) if node is not None}
     found: list[Place] = []

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.handover import Base
 from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.plan import images
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
-from pipelines.plan.shipway_yaml import Configuration
 from pipelines.steps import tags
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import NoImage, Registry

@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from pipelines.plan import context, shipway_yaml
+from pipelines.declared import shipway_yaml
+from pipelines.plan import context
 from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.node import Graph, Node
 from pipelines.plan.observed import Changes, Previous

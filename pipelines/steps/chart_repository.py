@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.model.reference import Digest, Reference
-from pipelines.plan import yaml_text
 from pipelines.plan.charts import External, tag
 from pipelines.plan.version_range import loose
 from pipelines.tools import chart_archive

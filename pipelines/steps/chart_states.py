@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.reference import Digest, Reference
-from pipelines.plan import chart_metadata, chart_moves, yaml_text
+from pipelines.plan import chart_metadata, chart_moves
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.steps.chart_repository import CONFIG, CONTENT, content
 from pipelines.tools import chart_archive

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.declared import yaml_text
+from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.model.chart import ERROR, REFUSED, Finding
-from pipelines.plan import chart_lock, chart_rules, charts, yaml_text
+from pipelines.plan import chart_lock, chart_rules, charts
 from pipelines.plan.charts import CHART, LOCK, Chart, Edges
-from pipelines.plan.yaml_text import YamlText
 from pipelines.steps import chart_files
 from pipelines.steps.chart_files import Root
 

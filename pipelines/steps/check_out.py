@@ -7,10 +7,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.plan import shipway_yaml
-from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git
 from pipelines.tools.git_refs import Resolved
 from pipelines.tools.git_repository import Commit

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.model.environments import Application, Environments
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import charts, environments, shipway_yaml
+from pipelines.plan import charts, environments
 from pipelines.plan.git_tree import File, GitTree
-from pipelines.plan.shipway_yaml import Configuration
 from pipelines.tools.git import Git
 from pipelines.tools.git_refs import Resolved
 

@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.declared import shipway_yaml
+from pipelines.declared.finding import Finding
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import ShipwayError
-from pipelines.model.finding import Finding
 from pipelines.model.source import RepositoryUrl
-from pipelines.plan import charts, context, environments, git_tree, helmignore, shipway_yaml
+from pipelines.plan import charts, context, environments, git_tree, helmignore
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.git_tree import LINK, File, GitTree
-from pipelines.plan.shipway_yaml import Configuration
 from pipelines.steps import chart_files
 from pipelines.steps.chart_files import Root
 from pipelines.tools import chart_archive

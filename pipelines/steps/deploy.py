@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.declared.finding import ERROR
+from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model import deploy as model
 from pipelines.model import platform as platforms
 from pipelines.model.deploy import Deployed
-from pipelines.model.finding import ERROR
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import deploy_message, loops
 from pipelines.plan.node import Target
-from pipelines.plan.shipway_yaml import PULL_REQUEST
 from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
 from pipelines.steps.arguments import (
     BuilderName,

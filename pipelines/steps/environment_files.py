@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipelines.declared import shipway_yaml, yaml_edit
+from pipelines.declared.yaml_edit import Edit
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.environments import Application
-from pipelines.plan import environments, held, scalar_edit, shipway_yaml, values_edit
+from pipelines.plan import environments, held, values_edit
 from pipelines.plan import values as plan_values
 from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.held import Held
-from pipelines.plan.scalar_edit import Edit
 from pipelines.plan.values_edit import At, ValuesText
 from pipelines.steps.write_back import Head
 
@@ -82,14 +83,14 @@ def with_version(config: bytes, application: Application, key: str, text: str) -
     """Return a config file with another version of its chart; raises ShipwayError."""
     # JSON may be indented by tabs, which YAML forbids: blanks take their place while it is read.
     plain = config.replace(b"\t", b" ") if application.config.endswith(".json") else config
-    documents = scalar_edit.read(plain, application.config)
+    documents = yaml_edit.read(plain, application.config)
     nodes = [value for document in documents for name, value in document.root.value if name.value == key]
     if len(nodes) != 1:
         raise ShipwayError(
             f"{application.config} has {key} {len(nodes)} times", seen=f"{text} is to stand there", todo="write it once"
         )
     edit = Edit(document=documents[0].number, node=nodes[0], text=text)
-    new = scalar_edit.applied(documents, [edit], application.config)
+    new = yaml_edit.applied(documents, [edit], application.config)
     start = next((at for at, (a, b) in enumerate(zip(plain, new, strict=False)) if a != b), min(len(plain), len(new)))
     tail = min(len(plain), len(new)) - start
     same = next((at for at in range(tail) if plain[-1 - at] != new[-1 - at]), tail)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.deploy import Target
 from pipelines.model.environments import Application
@@ -18,7 +19,6 @@ from pipelines.model.source import RepositoryUrl
 from pipelines.plan import charts, deploy_message, held
 from pipelines.plan.deploy_message import Moved
 from pipelines.plan.held import Held
-from pipelines.plan.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.plan.values_edit import Change, Wanted
 from pipelines.steps import deploy_state, environment_files, origins
 from pipelines.steps.chart_states import ChartRegistry

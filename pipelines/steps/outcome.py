@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import ShipwayError
-from pipelines.model.finding import ERROR, Finding
 from pipelines.model.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Outcome, Part
 from pipelines.steps import signature
 

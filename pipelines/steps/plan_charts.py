@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, Transient
 from pipelines.model import chart as states
-from pipelines.model.finding import ERROR, Finding
 from pipelines.model.plan import BLOCKED, NOTHING, RELEASE, UNKNOWN, PlannedChart
 from pipelines.plan.values import Values
 from pipelines.steps import chart_plan, chart_tree

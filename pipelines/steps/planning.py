@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
-from pipelines.model.finding import ERROR, Finding
 from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference
 from pipelines.model.source import RepositoryUrl

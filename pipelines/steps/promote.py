@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.deploy import Target
-from pipelines.plan.shipway_yaml import PULL_REQUEST
 from pipelines.steps import environment_files
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_moves import Moving

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipelines.declared.shipway_yaml import COMMIT
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.deploy import Target
 from pipelines.model.reference import Reference
-from pipelines.plan.shipway_yaml import COMMIT
 from pipelines.steps import environment_files, origins
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Places

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.declared.finding import Finding
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.model.environments import Application
-from pipelines.model.finding import Finding
 from pipelines.model.reference import Digest, Reference
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.model.whereabouts import DeployedImage, Whereabouts

@@ -69,7 +69,7 @@ def plain(path: Path, media_type: str) -> Iterator[IO[bytes]]:
     with path.open("rb") as file:
         if media_type.endswith("+gzip"):
             with gzip.open(file) as unpacked:
-                yield cast(IO[bytes], unpacked)
+                yield cast("IO[bytes]", unpacked)
         elif media_type.endswith("+zstd"):
             with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
                 yield stream

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.declared import yaml_text
 from pipelines.errors import Refused, ShipwayError
-from pipelines.plan import yaml_text
 from pipelines.plan.chart_lock import fits
 from pipelines.plan.helmignore import Rules
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.plan import chart_lock, chart_moves, charts, yaml_text
+from pipelines.declared import yaml_text
+from pipelines.plan import chart_lock, chart_moves, charts
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.declared import yaml_text
 from pipelines.errors import Refused
 from pipelines.model.chart import ERROR, REFUSED
-from pipelines.plan import chart_lock, chart_metadata, chart_rules, charts, yaml_text
+from pipelines.plan import chart_lock, chart_metadata, chart_rules, charts
 from pipelines.plan.charts import Chart, External
 
 OWN = "registry.example.org/charts"

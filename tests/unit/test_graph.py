@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.plan import shipway_yaml
+from pipelines.declared import shipway_yaml
 from pipelines.plan.node import MOST_WAVES
 from tests.trees import TARGET, read
 

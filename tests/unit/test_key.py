@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.plan import graph, key, shipway_yaml
+from pipelines.declared import shipway_yaml
+from pipelines.plan import graph, key
 from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Graph, Target

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.declared.shipway_yaml import Configuration
 from pipelines.plan import loops, values
 from pipelines.plan.git_tree import File, GitTree
-from pipelines.plan.shipway_yaml import Configuration
 from tests.trees import read
 
 VALUES = "image: {repository: registry.example/team/web, digest: ''}\n"

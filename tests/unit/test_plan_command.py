@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pipelines.cli import plan as command
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
-from pipelines.model.finding import ERROR, Finding
 from pipelines.model.plan import Follower, Plan, PlannedChart, PlannedImage
 from pipelines.plan import mermaid
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import shipway_yaml
-from pipelines.plan.shipway_yaml import Configuration, Deploy, ImageSettings, ValuesFile
+from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import Configuration, Deploy, ImageSettings, ValuesFile
 
 ROOT = Path(__file__).parents[2]
 

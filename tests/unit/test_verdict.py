@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, ShipwayError, Transient
-from pipelines.model.finding import ERROR, Finding
 from pipelines.model.outcome import Part
 from pipelines.model.plan import (
     BLOCKED,

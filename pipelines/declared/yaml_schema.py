@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import ShipwayError
-from pipelines.model.finding import ERROR, Finding
-from pipelines.plan.yaml_text import YamlText
 
 
 def finding(path: str, line: int, text: str, todo: str = "", *, rule: str) -> Finding:

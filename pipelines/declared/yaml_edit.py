@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared import yaml_text
 from pipelines.errors import Refused, ShipwayError
-from pipelines.plan import yaml_text
 
 LARGEST = 1 << 20
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

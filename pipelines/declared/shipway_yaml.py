@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared import yaml_schema, yaml_text
+from pipelines.declared.finding import Finding
+from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import ShipwayError
-from pipelines.model.finding import Finding
-from pipelines.plan import yaml_findings, yaml_text
-from pipelines.plan.yaml_text import YamlText
 
 NAME = "shipway.yaml"
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
@@ -141,11 +141,11 @@ def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
     try:
         text = yaml_text.read(data, NAME) if yaml_text.says_something(data) else None
     except ShipwayError as error:
-        return Configuration(), (yaml_findings.unreadable(NAME, error, rule=NAME),)
+        return Configuration(), (yaml_schema.unreadable(NAME, error, rule=NAME),)
     if text is None or not text.value:
         return Configuration(), ()
-    repeated = yaml_findings.repeated(NAME, text.root, rule=NAME)
-    findings = tuple(sorted({*repeated, *yaml_findings.violations(text, _plain(text.root), schema(), rule=NAME)}))
+    repeated = yaml_schema.repeated(NAME, text.root, rule=NAME)
+    findings = tuple(sorted({*repeated, *yaml_schema.violations(text, _plain(text.root), schema(), rule=NAME)}))
     return (Configuration(), findings) if findings else (_configuration(text), ())
 
 
