@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.cli import options
 from pipelines.model.impact import Gathered, Impact
 from pipelines.plan import impact as page
-from pipelines.steps import signature
+from pipelines.step import signature
 from pipelines.steps.impact import bounded, impact_of
 from pipelines.steps.impact_gather import EVERYBODY, impact_gather
 

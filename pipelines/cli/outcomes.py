@@ -9,8 +9,8 @@ from typing import Any
 
 from pipelines.local.nodes import Outcome
 from pipelines.model.outcome import Part
+from pipelines.step import signature
 from pipelines.steps import outcome as outcomes
-from pipelines.steps import signature
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:

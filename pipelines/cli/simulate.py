@@ -17,7 +17,7 @@ from pipelines.errors import Misuse, ShipwayError, reason
 from pipelines.model.event import Decoded, Source
 from pipelines.simulation import sensors, webhooks
 from pipelines.simulation.sensors import Outcome
-from pipelines.steps import signature
+from pipelines.step import signature
 from pipelines.steps.decode import decode
 
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"

@@ -11,8 +11,8 @@ from typing import Any, get_origin
 
 from pipelines.cli.parser import Parser
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.steps import signature
-from pipelines.steps.signature import Argument, Step
+from pipelines.step import signature
+from pipelines.step.signature import Argument, Step
 
 
 def add(parser: argparse.ArgumentParser) -> None:

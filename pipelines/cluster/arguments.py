@@ -10,7 +10,7 @@ from pipelines import settings
 from pipelines.cluster import names
 from pipelines.errors import Misuse, Refused
 from pipelines.local import substitution
-from pipelines.steps import signature
+from pipelines.step import signature
 
 _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]+)\}\}")
 

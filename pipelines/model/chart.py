@@ -1,6 +1,6 @@
 """Helm charts on their way from a commit to a registry: what each step says about them to the next.
 
-Each result is stored as a folder of files by `pipelines.steps.signature`, one file a field.
+Each result is stored as a folder of files by `pipelines.step.signature`, one file a field.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What one step hands to the next: the results of `clone`, `build` and `push`.
 
-Each is stored as a folder of files by `pipelines.steps.signature`, one file a field.
+Each is stored as a folder of files by `pipelines.step.signature`, one file a field.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.errors import ShipwayError
 from pipelines.model.arrived import Arrived
 from pipelines.model.event import Lane
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
     AskedRevision,

@@ -14,8 +14,7 @@ from pipelines.model.source import Revision
 from pipelines.model.whereabouts import Waited, Whereabouts
 from pipelines.plan import whereabouts
 from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
-from pipelines.steps import registries
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     CaFile,
     ChartsUnder,
     EnvironmentsBranch,
@@ -29,9 +28,10 @@ from pipelines.steps.arguments import (
     RegistryHost,
     Repo,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.health_status import Teller
-from pipelines.steps.signature import Arg
 from pipelines.steps.whereabouts import Finder
 from pipelines.tools.forge import State
 from pipelines.tools.git import Git

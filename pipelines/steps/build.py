@@ -15,12 +15,12 @@ from pipelines.model.handover import Built, Checkout
 from pipelines.model.times import LAYER_TIME
 from pipelines.plan import features
 from pipelines.plan.dockerfile import Dockerfile
+from pipelines.step.parameters import BuilderName, Compression
+from pipelines.step.signature import Arg
 from pipelines.steps import build_context, build_secrets, builders, finish, recipe
-from pipelines.steps.arguments import BuilderName, Compression
 from pipelines.steps.assemble import assemble
 from pipelines.steps.finish import Facts
 from pipelines.steps.recipe import Recipe
-from pipelines.steps.signature import Arg
 from pipelines.tools import layer
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.builder import Builder, Output, Request, StepFailed

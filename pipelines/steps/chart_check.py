@@ -22,9 +22,9 @@ from pipelines.model.chart import (
     PlannedChart,
 )
 from pipelines.model.outcome import CHART, CHECKED, FAILED, Part
+from pipelines.step.signature import Arg
 from pipelines.steps import outcome
 from pipelines.steps.chart_inspection import Inspection
-from pipelines.steps.signature import Arg
 from pipelines.tools.helm import Helm
 from pipelines.tools.kubernetes_schemas import KubernetesSchemas
 

@@ -13,8 +13,7 @@ from pipelines.model.chart import ABSENT, BROKEN, IDENTICAL, ChartCheckout, Plan
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import chart_metadata, chart_moves, charts
 from pipelines.plan.version_range import loose, strict
-from pipelines.steps import chart_files, chart_plan, chart_tree, finish
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     CaFile,
     ChartHosts,
     ChartsUnder,
@@ -28,12 +27,13 @@ from pipelines.steps.arguments import (
     RevisionName,
     Source,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import chart_files, chart_plan, chart_tree, finish
 from pipelines.steps.chart_plan import Packed
 from pipelines.steps.chart_repository import CONFIG, CONTENT
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_tree import Tree
 from pipelines.steps.check_out import check_out, configuration, make_room, named, warn_of_changes
-from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_repository import Commit

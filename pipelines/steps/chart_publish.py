@@ -23,11 +23,11 @@ from pipelines.model.chart import (
 )
 from pipelines.model.reference import Reference
 from pipelines.plan import charts
+from pipelines.step.parameters import CaFile, ChartsUnder, PlainHttp, Project, PushLogins, RegistryHost
+from pipelines.step.signature import Arg
 from pipelines.steps import chart_states
-from pipelines.steps.arguments import CaFile, ChartsUnder, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_states import ChartRegistry
-from pipelines.steps.signature import Arg
 from pipelines.tools import registry_manifest
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry_connection import QUESTIONS, Unanswered

@@ -12,11 +12,11 @@ from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.chart import BROKEN, DIFFERENT, VersionChange, VersionChanges
 from pipelines.plan import chart_moves
 from pipelines.plan.chart_moves import BUMPS
+from pipelines.step.parameters import CaFile, ChartHosts, ChartsUnder, PlainHttp, Project, PullLogins, RegistryHost
+from pipelines.step.signature import Arg
 from pipelines.steps import chart_files, chart_plan, chart_tree
-from pipelines.steps.arguments import CaFile, ChartHosts, ChartsUnder, PlainHttp, Project, PullLogins, RegistryHost
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.check_out import configuration
-from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
 
 

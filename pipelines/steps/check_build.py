@@ -14,10 +14,10 @@ from pipelines.errors import ShipwayError, Transient
 from pipelines.model.handover import Base, Built
 from pipelines.model.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
 from pipelines.model.reference import Digest
+from pipelines.step.parameters import BuilderName, Compression, Source
+from pipelines.step.signature import Arg
 from pipelines.steps import build_secrets, outcome
-from pipelines.steps.arguments import BuilderName, Compression, Source
 from pipelines.steps.build import build
-from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
 
 

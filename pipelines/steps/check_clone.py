@@ -17,9 +17,8 @@ from pipelines.model.source import RepositoryUrl, Revision, TreePath
 from pipelines.plan import dockerfile as dockerfiles
 from pipelines.plan import lots
 from pipelines.plan.images import Image
-from pipelines.steps import bases as base_images
-from pipelines.steps import checkout_check, outcome, registries, signature
-from pipelines.steps.arguments import (
+from pipelines.step import signature
+from pipelines.step.parameters import (
     CaFile,
     GitLogin,
     Mirrors,
@@ -30,8 +29,10 @@ from pipelines.steps.arguments import (
     Repo,
     Source,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import bases as base_images
+from pipelines.steps import checkout_check, outcome, registries
 from pipelines.steps.check_out import check_out, named
-from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.layout import Layout

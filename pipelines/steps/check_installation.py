@@ -14,8 +14,7 @@ from pipelines.model.handover import Checkout
 from pipelines.model.installation import Checked
 from pipelines.model.reference import Reference
 from pipelines.model.times import LAYER_TIME
-from pipelines.steps import builders, registries
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     BuilderName,
     CaFile,
     Compression,
@@ -25,8 +24,9 @@ from pipelines.steps.arguments import (
     PushLogins,
     RegistryHost,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import builders, registries
 from pipelines.steps.build import build
-from pipelines.steps.signature import Arg
 from pipelines.tools.layout import Layout
 
 NAME = "shipway-check"

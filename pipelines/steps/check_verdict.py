@@ -13,8 +13,9 @@ from pipelines.model import outcome as outcomes
 from pipelines.model.chart import UNPUBLISHED
 from pipelines.model.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
 from pipelines.model.plan import ABSENT, PUBLISHED, UNKNOWN, Plan, Planned, PlannedChart, PlannedImage
-from pipelines.steps import outcome, signature
-from pipelines.steps.signature import Arg
+from pipelines.step import signature
+from pipelines.step.signature import Arg
+from pipelines.steps import outcome
 
 _REPORT = "what the step check-build put out as its report; empty: nothing"
 

@@ -15,9 +15,7 @@ from pipelines.model.source import RepositoryUrl, Revision, TreePath
 from pipelines.plan import dockerfile as dockerfiles
 from pipelines.plan import images
 from pipelines.plan.images import Image
-from pipelines.steps import bases as base_images
-from pipelines.steps import checkout_check, registries
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     CaFile,
     GitLogin,
     Mirrors,
@@ -30,8 +28,10 @@ from pipelines.steps.arguments import (
     RevisionName,
     Source,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import bases as base_images
+from pipelines.steps import checkout_check, registries
 from pipelines.steps.check_out import check_out, configuration, named, warn_of_changes
-from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git, require_lfs
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.layer_store import LayerStore

@@ -11,7 +11,7 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lanes
 from pipelines.plan.lanes import Rules
 from pipelines.settings import names
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
     AskedRevision,

@@ -18,8 +18,7 @@ from pipelines.model.deploy import Deployed
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import deploy_message, loops
 from pipelines.plan.node import Target
-from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     BuilderName,
     BuildkitHost,
     CaFile,
@@ -40,13 +39,14 @@ from pipelines.steps.arguments import (
     RegistryHost,
     Repo,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.deploy_state import Reader, State
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place
 from pipelines.steps.proposing import Proposing
-from pipelines.steps.signature import Arg
 from pipelines.steps.write_back import Head, Proposal, WriteBack
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials

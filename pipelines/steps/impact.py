@@ -21,7 +21,7 @@ from pipelines.model.impact import ApplicationImpact, Gathered, Impact, Renderin
 from pipelines.plan import helm_messages
 from pipelines.plan import impact as differences
 from pipelines.plan.rendered_objects import Reader, RenderedObject
-from pipelines.steps.signature import Arg
+from pipelines.step.signature import Arg
 from pipelines.tools.helm import Helm
 
 _FORM = 2

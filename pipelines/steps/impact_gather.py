@@ -18,8 +18,7 @@ from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.environments import Application
 from pipelines.model.impact import Gathered, Rendering, Touched
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.steps import declared_environments
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     CaFile,
     ChartHosts,
     ChartsUnder,
@@ -33,11 +32,12 @@ from pipelines.steps.arguments import (
     Repo,
     RevisionName,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import declared_environments
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.check_out import make_room
 from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
-from pipelines.steps.signature import Arg
 from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials

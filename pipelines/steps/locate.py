@@ -12,7 +12,7 @@ from pipelines.errors import Refused
 from pipelines.model.event import Decoded, Kind, Lane, Source
 from pipelines.model.source import RepositoryUrl
 from pipelines.plan import lanes
-from pipelines.steps.arguments import (
+from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
     AskedRevision,

@@ -15,9 +15,9 @@ from pipelines.model import event as events
 from pipelines.model.event import Lane, Nightly, Tonight, Wanted
 from pipelines.plan import lanes
 from pipelines.plan.lanes import Rules
-from pipelines.steps.arguments import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
+from pipelines.step.parameters import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
+from pipelines.step.signature import Arg
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
-from pipelines.steps.signature import Arg
 from pipelines.tools import git_history
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials

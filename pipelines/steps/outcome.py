@@ -10,7 +10,7 @@ from dataclasses import replace
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import ShipwayError
 from pipelines.model.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Outcome, Part
-from pipelines.steps import signature
+from pipelines.step import signature
 
 MOST_BYTES = 32_000
 """Of a whole run's outcome: a Workflow's status, with the outputs of all its nodes, holds 1 MB."""

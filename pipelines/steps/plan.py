@@ -17,8 +17,8 @@ from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lots
 from pipelines.plan.key import Salt
 from pipelines.plan.node import MOST_WAVES, Target
-from pipelines.steps import builders, packed, planning, registries, signature
-from pipelines.steps.arguments import (
+from pipelines.step import signature
+from pipelines.step.parameters import (
     BuilderName,
     BuildkitHost,
     CaFile,
@@ -36,11 +36,12 @@ from pipelines.steps.arguments import (
     Repo,
     RevisionName,
 )
+from pipelines.step.signature import Arg
+from pipelines.steps import builders, packed, planning, registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.check_out import named, warn_of_changes
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
-from pipelines.steps.signature import Arg
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials
 

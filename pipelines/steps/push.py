@@ -12,9 +12,9 @@ from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model.handover import Built, Checkout, Published
 from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
+from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
+from pipelines.step.signature import Arg
 from pipelines.steps import registries, tags
-from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
-from pipelines.steps.signature import Arg
 from pipelines.steps.tagging import Tagging
 from pipelines.steps.tags import TagPlan
 from pipelines.tools.git import Git

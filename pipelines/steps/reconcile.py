@@ -9,7 +9,7 @@ from typing import Annotated
 from pipelines.model.event import Reconciled, Tonight, Wanted
 from pipelines.model.runs import GROUP_LABEL
 from pipelines.plan import lanes
-from pipelines.steps.signature import Arg
+from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import Document, Kubernetes
 
 TEMPLATE = "release"

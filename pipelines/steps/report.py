@@ -22,8 +22,8 @@ from pipelines.model.runs import BY_ANNOTATION
 from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import argo_run, report_text
 from pipelines.plan.argo_run import FailedPod
-from pipelines.steps import signature
-from pipelines.steps.arguments import (
+from pipelines.step import signature
+from pipelines.step.parameters import (
     CaFile,
     ForgeLogins,
     Forges,
@@ -33,8 +33,8 @@ from pipelines.steps.arguments import (
     ProtectedTags,
     Repositories,
 )
+from pipelines.step.signature import Arg
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
-from pipelines.steps.signature import Arg
 from pipelines.tools import forge_login
 from pipelines.tools.forge import Forge, State, Status
 from pipelines.tools.forge_login import FORGES, NoForge

@@ -9,9 +9,9 @@ from pipelines.errors import Misconfigured
 from pipelines.model.plan import Planned, Retagged
 from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.model.source import RepositoryUrl
+from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
+from pipelines.step.signature import Arg
 from pipelines.steps import push, registries, tags
-from pipelines.steps.arguments import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
-from pipelines.steps.signature import Arg
 from pipelines.steps.tagging import Tagging
 from pipelines.tools.git import Git
 from pipelines.tools.git_credentials import GitCredentials

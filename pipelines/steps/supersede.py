@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pipelines.errors import Misuse
 from pipelines.model.runs import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
-from pipelines.steps.signature import Arg
+from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")

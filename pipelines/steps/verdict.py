@@ -12,8 +12,9 @@ from pipelines.model import outcome as outcomes
 from pipelines.model.chart import UNPUBLISHED
 from pipelines.model.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
 from pipelines.model.plan import ABSENT, PUBLISHED, TAG, UNKNOWN, Plan, Planned, PlannedChart, PlannedImage, Verdict
-from pipelines.steps import outcome, signature
-from pipelines.steps.signature import Arg
+from pipelines.step import signature
+from pipelines.step.signature import Arg
+from pipelines.steps import outcome
 
 _STUCK = frozenset({outcomes.BLOCKED, outcomes.DIFFERENT})
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from hera.workflows import ContainerNode, ContainerSet, Parameter, RetryStrategy
 from hera.workflows import models as m
 
-from pipelines.steps import signature
-from pipelines.steps.signature import Step
+from pipelines.step import signature
+from pipelines.step.signature import Step
 from pipelines.templates.secrets import ROOT, Secret
 
 IMAGE = "shipway"

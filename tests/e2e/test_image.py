@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.steps import signature
+from pipelines.step import signature
 from tests.e2e.installation import Installation
 from tests.e2e.place import kubectl
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.steps import signature
+from pipelines.step import signature
 from tests.build_workspace import COMMIT, Workspace, busybox, derived, each_builder
 from tests.image_files import config, files, manifest, text
 

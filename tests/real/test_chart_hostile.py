@@ -20,7 +20,7 @@ import yaml
 
 from pipelines.errors import Misconfigured, Refused, Transient
 from pipelines.model.chart import ABSENT, BROKEN, ERROR, REFUSED, Finding
-from pipelines.steps import signature
+from pipelines.step import signature
 from pipelines.tools.registry_connection import Timing
 from tests.chart_trees import add, archive, by_name, clone, index, publish, report, states
 from tests.git_repositories import Repository

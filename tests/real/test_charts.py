@@ -15,7 +15,7 @@ import pytest
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.chart import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
 from pipelines.model.reference import Reference
-from pipelines.steps import signature
+from pipelines.step import signature
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry

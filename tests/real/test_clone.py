@@ -21,7 +21,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Trans
 from pipelines.model import platform
 from pipelines.model.handover import Checkout
 from pipelines.model.reference import Digest, Reference
-from pipelines.steps import signature
+from pipelines.step import signature
 from pipelines.steps.clone import clone
 from pipelines.tools.credentials import Credentials
 from pipelines.tools.layout import Layout

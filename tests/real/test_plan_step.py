@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from pipelines.model.plan import ImageJob, Planned
-from pipelines.steps import signature
+from pipelines.step import signature
 from tests.git_repositories import Repository
 from tests.registry_process import registry
 from tests.shipway_process import Images, Shipway

@@ -14,7 +14,8 @@ import pytest
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.handover import Base, Built, Checkout, Published
 from pipelines.model.reference import Digest, Reference
-from pipelines.steps import signature, tags
+from pipelines.step import signature
+from pipelines.steps import tags
 from pipelines.steps.push import publish, push
 from pipelines.steps.tagging import REVISION, VERSION
 from pipelines.tools.credentials import Credentials

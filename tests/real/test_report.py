@@ -17,8 +17,8 @@ from pipelines.model.outcome import FAILED, IMAGE, Outcome, Part
 from pipelines.model.report import CHECK, MARKER, RELEASE, Reported
 from pipelines.model.runs import BY_ANNOTATION
 from pipelines.plan import argo_run
+from pipelines.step import signature
 from pipelines.steps import report as step
-from pipelines.steps import signature
 from pipelines.tools import forge_login, kubernetes
 from pipelines.tools.registry_connection import Timing
 from tests.forge_server import TOKEN as FORGE_TOKEN

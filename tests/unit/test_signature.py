@@ -11,8 +11,8 @@ import pytest
 from pipelines.errors import Misuse
 from pipelines.model.handover import Base, Checkout
 from pipelines.model.reference import Digest
-from pipelines.steps import signature
-from pipelines.steps.signature import Arg
+from pipelines.step import signature
+from pipelines.step.signature import Arg
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import main
-from pipelines.steps import signature
+from pipelines.step import signature
 from tests.git_repositories import simple
 
 

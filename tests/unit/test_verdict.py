@@ -24,7 +24,8 @@ from pipelines.model.plan import (
     PlannedImage,
     Verdict,
 )
-from pipelines.steps import outcome, signature
+from pipelines.step import signature
+from pipelines.steps import outcome
 from pipelines.steps.verdict import verdict
 
 CHART = PlannedChart(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pipelines.steps.signature import Arg
+from pipelines.step.signature import Arg
 
 Repo: TypeAlias = Annotated[str, Arg("address of the Git repository: https, ssh, or a folder")]
 RevisionName: TypeAlias = Annotated[str, Arg("branch, tag, full commit id, refs/pull/N/head or HEAD")]
