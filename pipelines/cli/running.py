@@ -19,9 +19,9 @@ import yaml
 
 import pipelines
 from pipelines.cli import failures
-from pipelines.fork_server import ForkServer
 from pipelines.local.nodes import Outcome
 from pipelines.local.reporter import PlainReporter, Reporter
+from pipelines.tools.processes.fork_server import ForkServer
 
 if TYPE_CHECKING:
     from pipelines.local import documents

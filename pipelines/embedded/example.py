@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import process
+from pipelines.tools.processes import process
 
 _IDENTITY = {"NAME": "Shipway examples", "EMAIL": "examples@shipway.invalid", "DATE": "1700000000 +0000"}
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import urllib3
 
-from pipelines import process
 from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.tools.processes import process
 
 START_SECONDS = 15.0
 CONFIGURATION = """\

@@ -15,8 +15,6 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines import children
-from pipelines.children import Keeper, Start
 from pipelines.errors import Refused
 from pipelines.local import plan as plans
 from pipelines.local.definition import TemplateName
@@ -28,6 +26,8 @@ from pipelines.local.pods import Setting
 from pipelines.local.reporter import Reporter
 from pipelines.local.runner import Runner, Shared
 from pipelines.local.stage import EXPIRED, STOPPED, Stage
+from pipelines.tools.processes import child as process_child
+from pipelines.tools.processes.child import Keeper, Start
 
 NOTES = (
     "commands run on this machine as this user, in its environment and not in the image",
@@ -52,7 +52,7 @@ def run(
     name: str = "",
     keep: bool = False,
     grace_seconds: float = GRACE_SECONDS,
-    start: Start = children.start,
+    start: Start = process_child.start,
 ) -> Outcome:
     """Run a workflow to its end and return its outcome, which says whether it succeeded.
 

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from pipelines.children import Child, Ended, Keeper, Start
 from pipelines.errors import Misconfigured
 from pipelines.local.definition import Container, OutputParameter, Pod
 from pipelines.local.nodes import Node, Phase
@@ -22,6 +21,7 @@ from pipelines.local.pod_reader import MAIN
 from pipelines.local.reporter import Reporter
 from pipelines.local.stage import Stage
 from pipelines.local.threads import run_all
+from pipelines.tools.processes.child import Child, Ended, Keeper, Start
 
 NEVER_RAN = 64
 """What Argo's executor exits with when a container's command never ran."""

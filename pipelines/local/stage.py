@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.children import Child
+from pipelines.tools.processes.child import Child
 
 STOPPED = "workflow shutdown with strategy:  Stop"
 EXPIRED = "Step exceeded its deadline"

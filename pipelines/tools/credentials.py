@@ -18,7 +18,7 @@ from typing import Any
 
 from pipelines.errors import Misconfigured
 from pipelines.model.reference import DOCKER_HUB
-from pipelines.process import run
+from pipelines.tools.processes.process import run
 
 FILES = ("config.json", ".dockerconfigjson")
 HELPER_SECONDS = 60.0

@@ -16,12 +16,12 @@ from types import TracebackType
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.process import Completed, run
 from pipelines.tools import git_errors, git_refs
 from pipelines.tools.git_credentials import GitCredentials
 from pipelines.tools.git_environment import GitEnvironment
 from pipelines.tools.git_refs import Named, Refs, Resolved
 from pipelines.tools.git_repository import GitRepository
+from pipelines.tools.processes.process import Completed, run
 
 _QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance")
 _FETCHED = "refs/shipway/fetched"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.model.source import RepositoryUrl
-from pipelines.process import Completed
+from pipelines.tools.processes.process import Completed
 
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SHOWN_LINES = 12

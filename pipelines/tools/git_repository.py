@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pipelines.errors import ShipwayError
 from pipelines.model.source import RepositoryUrl
-from pipelines.process import Completed, run
 from pipelines.tools import git_errors
 from pipelines.tools.git_environment import GitEnvironment, configuration
+from pipelines.tools.processes.process import Completed, run
 
 LOCAL_SECONDS = 900
 _GITLINK = "160000"

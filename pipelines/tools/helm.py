@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines import process
 from pipelines.errors import Misconfigured, Transient
-from pipelines.process import Completed
+from pipelines.tools.processes import process
+from pipelines.tools.processes.process import Completed
 
 TOOLS_VARIABLE = "SHIPWAY_TOOLS"
 """Names the folder into whose `bin` `make tools` builds Helm where PATH has none; default: shipway/tools below the user's caches."""

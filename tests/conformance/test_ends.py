@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import children, keeper
+from pipelines.tools.processes import child as process_child
+from pipelines.tools.processes import reaper
 
 PATIENCE_SECONDS = 60.0
 PROGRAM = """
@@ -134,9 +135,9 @@ def test_commands_that_nobody_was_told_of_end_with_their_engine(tmp_path: Path) 
 
 def test_an_engine_inside_a_command_of_another_ends_its_own(tmp_path: Path) -> None:
     """The keeper of an engine that was killed ends the inner engine, and the inner one's keeper its commands."""
-    variable = "=".join([*children.mark(), "outer"])
+    variable = "=".join([*process_child.mark(), "outer"])
     with (
-        subprocess.Popen([sys.executable, keeper.__file__, "1", variable], stdin=subprocess.PIPE) as outer,
+        subprocess.Popen([sys.executable, reaper.__file__, "1", variable], stdin=subprocess.PIPE) as outer,
         running(tmp_path, variables=dict([variable.split("=")])) as engine,
     ):
         assert outer.stdin is not None

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.children import Child, Keeper, Program, Started
 from pipelines.errors import Misconfigured
-from pipelines.fork_server import ForkServer
+from pipelines.tools.processes.child import Child, Keeper, Program, Started
+from pipelines.tools.processes.fork_server import ForkServer
 from tests.shipway_process import until
 
 COMMANDS = """

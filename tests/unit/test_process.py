@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelines import process
+from pipelines.tools.processes import process
 
 _TAKES = """\
 import resource, sys

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipelines import process
+from pipelines.tools.processes import process
 
 _CHUNK = 65536
 _REST = 64
@@ -51,7 +51,7 @@ class Keeper:
 
     def __init__(self, *, grace_seconds: float) -> None:
         """Start it; `grace_seconds` lie between its SIGTERM and its SIGKILL."""
-        program = Path(__file__).with_name("keeper.py")
+        program = Path(__file__).with_name("reaper.py")
         argv: list[str | Path] = [
             sys.executable,
             "-I",

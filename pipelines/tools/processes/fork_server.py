@@ -1,7 +1,7 @@
 """Starts commands of this package by forking a process that has loaded their modules: a tenth of the time that a new Python takes.
 
 A command started so is what `process.start` makes of the same words: a session of its own, the given environment and folder, nothing
-on standard input, both outputs in one pipe. See pipelines.forking for the other side.
+on standard input, both outputs in one pipe. See pipelines.tools.processes.forked for the other side.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from pipelines import process
-from pipelines.children import Program, Started, mark
-from pipelines.forking import LENGTH_BYTES
+from pipelines.tools.processes import process
+from pipelines.tools.processes.child import Program, Started, mark
+from pipelines.tools.processes.forked import LENGTH_BYTES
 
 _KILLED = -9
 
@@ -33,7 +33,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair()
         with theirs:
-            argv = [sys.executable, "-P", "-m", "pipelines.forking", module]
+            argv = [sys.executable, "-P", "-m", "pipelines.tools.processes.forked", module]
             # What /proc tells of a forked process is the environment of this one.
             self._process = process.start(argv, cwd=Path("/"), env={**os.environ, **mark()}, stdin=theirs.fileno())
 

@@ -1,6 +1,6 @@
 """Forks one command of this package after another, out of a process that has loaded their modules already.
 
-It runs as a program of its own, `python -m pipelines.forking MODULE`; pipelines.fork_server starts it and speaks to it over the socket
+It runs as a program of its own, `python -m pipelines.tools.processes.forked MODULE`; pipelines.tools.processes.fork_server starts it and speaks to it over the socket
 that is its standard input. The module's function `main` runs a command, its function `prepare` loads what that command will need, both
 given the command's words. A message is its length in four bytes, and that many bytes of JSON:
 

@@ -134,7 +134,7 @@ def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str
 
 
 Running: TypeAlias = "subprocess.Popen[bytes]"
-"""A process that its starter attends to: see pipelines.children."""
+"""A process that its starter attends to: see pipelines.tools.processes.child."""
 
 
 def start(
