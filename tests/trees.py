@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.declared import shipway_yaml
 from pipelines.plan import graph
-from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.plan.node import Graph, Target
+from pipelines.tools.git.tree import LINK, File, GitTree
 
 REGISTRY, PROJECT = "registry.example", "team"
 TARGET = Target(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd")

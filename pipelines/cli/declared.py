@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import dockerfile, images
 from pipelines.plan.images import Image
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_repository import Entry, GitRepository
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import Entry, GitRepository
 
 _MAX_LINKS = 40
 """As many as Linux follows."""

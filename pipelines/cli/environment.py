@@ -15,15 +15,15 @@ from pipelines.cli import options
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misconfigured
 from pipelines.model.deploy import Target
-from pipelines.model.source import RepositoryUrl
 from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import AUTHOR
 from pipelines.steps.environment_moves import Moving, Registries
 from pipelines.steps.proposing import Proposing
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_writing import Author
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.writing import Author
 from pipelines.tools.layout import Layout
 
 

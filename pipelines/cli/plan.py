@@ -16,7 +16,6 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.model import platform
 from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, PlannedChart, PlannedImage
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import mermaid
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
@@ -25,8 +24,9 @@ from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.tools import layer
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from pipelines.tools.registry_connection import Timing
 
 TO_DO = 10

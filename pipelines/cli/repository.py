@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.cli import running
 from pipelines.errors import Misuse
-from pipelines.model.source import RepositoryUrl
+from pipelines.tools.git.address import RepositoryUrl
 
 EXAMPLES = running.TEMPLATES.parents[2] / "examples"
 

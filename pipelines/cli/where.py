@@ -18,8 +18,8 @@ from pipelines.plan import whereabouts
 from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.whereabouts import Finder
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from pipelines.tools.layout import Layout
 
 NOWHERE = 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipelines.plan import dockerignore
 from pipelines.plan.dockerfile import Dockerfile
 from pipelines.plan.dockerignore import Rules
-from pipelines.plan.git_tree import SUBMODULE, File, GitTree
+from pipelines.tools.git.tree import SUBMODULE, File, GitTree
 
 _CONVERTS = re.compile(rb"\beol=crlf\b|\bident\b|\bworking-tree-encoding=")
 """Attributes that a checkout follows: line ends are those of the commit else, and no filter runs."""

@@ -18,7 +18,7 @@ from pipelines.declared.finding import Finding
 from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import ShipwayError
 from pipelines.model.environments import STAGES, Application, Environments
-from pipelines.plan.git_tree import LINK, GitTree
+from pipelines.tools.git.tree import LINK, GitTree
 
 CONFIGS = ("config.yaml", "config.json")
 VALUES = "values.yaml"

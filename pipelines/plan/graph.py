@@ -18,10 +18,10 @@ from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
 from pipelines.plan import additions, context, dockerfile, features, images
 from pipelines.plan.dockerfile import Dockerfile, External
-from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import Image
 from pipelines.plan.node import Edge, Graph, Node, Target
 from pipelines.plan.standing import finding, spread, without_circles, without_depth
+from pipelines.tools.git.tree import GitTree
 
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
 

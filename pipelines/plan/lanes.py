@@ -9,7 +9,7 @@ from functools import cache
 
 from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.model.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Source
-from pipelines.model.source import RepositoryUrl, Revision
+from pipelines.tools.git.address import RepositoryUrl, Revision
 
 COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
 """A comment's first line that asks for something; whatever follows it is for people."""

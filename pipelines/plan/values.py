@@ -19,9 +19,9 @@ from pipelines.errors import ShipwayError
 from pipelines.model.plan import Follower
 from pipelines.plan import environments, held, values_edit
 from pipelines.plan.charts import CHART, LOCK
-from pipelines.plan.git_tree import GitTree
 from pipelines.plan.images import bare_name
 from pipelines.plan.values_edit import ADDRESSES, At
+from pipelines.tools.git.tree import GitTree
 
 VALUES = "values.yaml"
 

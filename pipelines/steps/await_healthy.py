@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.model.source import Revision
 from pipelines.model.whereabouts import Waited, Whereabouts
 from pipelines.plan import whereabouts
 from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
@@ -34,8 +33,9 @@ from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.health_status import Teller
 from pipelines.steps.whereabouts import Finder
 from pipelines.tools.forge import State
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 from pipelines.tools.layout import Layout
 

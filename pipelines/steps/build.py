@@ -17,13 +17,14 @@ from pipelines.plan import features
 from pipelines.plan.dockerfile import Dockerfile
 from pipelines.step.parameters import BuilderName, Compression
 from pipelines.step.signature import Arg
-from pipelines.steps import build_context, build_secrets, builders, finish, recipe
+from pipelines.steps import build_context, build_secrets, builders, recipe
 from pipelines.steps.assemble import assemble
 from pipelines.steps.finish import Facts
 from pipelines.steps.recipe import Recipe
 from pipelines.tools import layer
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.builder import Builder, Output, Request, StepFailed
+from pipelines.tools.git.address import public_address
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.layout import Layout
 
@@ -149,7 +150,7 @@ def _facts(read: Recipe, *, name: str, version: str, labels: Mapping[str, str]) 
     return Facts(
         time=checkout.time,
         revision=checkout.commit,
-        source=finish.public_address(checkout.repo),
+        source=public_address(checkout.repo),
         name=name or _name(checkout),
         version=version or checkout.commit[:12],
         platform=checkout.platform,

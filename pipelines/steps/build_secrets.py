@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipelines.errors import Misconfigured, Refused
-from pipelines.steps.finish import public_address
+from pipelines.tools.git.address import public_address
 
 ANY = "any"
 NONE = "none"

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from pipelines.declared import shipway_yaml
 from pipelines.plan import context
-from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.node import Graph, Node
 from pipelines.plan.observed import Changes, Previous
 from pipelines.steps.declared_tree import Declared
-from pipelines.tools.git import Git
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.tree import File, GitTree
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_COMMITS = 8

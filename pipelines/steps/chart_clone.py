@@ -10,7 +10,6 @@ from typing import Annotated
 
 from pipelines.errors import Misuse
 from pipelines.model.chart import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import chart_metadata, chart_moves, charts
 from pipelines.plan.version_range import loose, strict
 from pipelines.step.parameters import (
@@ -28,15 +27,16 @@ from pipelines.step.parameters import (
     Source,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import chart_files, chart_plan, chart_tree, finish
+from pipelines.steps import chart_files, chart_plan, chart_tree
 from pipelines.steps.chart_plan import Packed
 from pipelines.steps.chart_repository import CONFIG, CONTENT
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_tree import Tree
-from pipelines.steps.check_out import check_out, configuration, make_room, named, warn_of_changes
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_repository import Commit
+from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
+from pipelines.tools.git.checkout import check_out, configuration, make_room, named, warn_of_changes
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import Commit
 from pipelines.tools.layout import MANIFEST, Layout
 
 
@@ -135,7 +135,7 @@ def _stored(
             "annotations": chart_metadata.manifest_annotations(
                 tree.charts[item.path].text,
                 revision=commit.id,
-                source=finish.public_address(repo),
+                source=public_address(repo),
                 time=commit.time,
                 dependencies={part.file: part.digest for part in item.embedded},
             ),

@@ -11,8 +11,8 @@ from pathlib import Path
 from pipelines.errors import Refused
 from pipelines.plan import helmignore
 from pipelines.plan.charts import CHART
-from pipelines.plan.git_tree import LINK, SUBMODULE, GitTree
 from pipelines.tools import chart_archive
+from pipelines.tools.git.tree import LINK, SUBMODULE, GitTree
 
 Root = Path | GitTree
 """A folder with a checkout, or a commit's tree with the contents of its charts."""

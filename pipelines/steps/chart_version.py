@@ -16,7 +16,7 @@ from pipelines.step.parameters import CaFile, ChartHosts, ChartsUnder, PlainHttp
 from pipelines.step.signature import Arg
 from pipelines.steps import chart_files, chart_plan, chart_tree
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.check_out import configuration
+from pipelines.tools.git.checkout import configuration
 from pipelines.tools.layout import Layout
 
 

@@ -13,7 +13,6 @@ from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.model.handover import Checkout
 from pipelines.model.outcome import FAILED, LEFT_OUT, Attempt, Trial
 from pipelines.model.plan import ImageJob, Plan, Planned
-from pipelines.model.source import RepositoryUrl, Revision, TreePath
 from pipelines.plan import dockerfile as dockerfiles
 from pipelines.plan import lots
 from pipelines.plan.images import Image
@@ -31,10 +30,12 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import bases as base_images
-from pipelines.steps import checkout_check, outcome, registries
-from pipelines.steps.check_out import check_out, named
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.steps import outcome, registries
+from pipelines.tools.git import checkout as git_checkout
+from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
+from pipelines.tools.git.checkout import check_out, named
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from pipelines.tools.layout import Layout
 from pipelines.tools.registry import Registry
 
@@ -132,7 +133,7 @@ class _Fetcher:
 
     def _checkout(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> tuple[Checkout, dict[str, str]]:
         folder, file = TreePath(job.path), TreePath(job.dockerfile)
-        checkout_check.check(self.source, folder, file, self.files)
+        git_checkout.check(self.source, folder, file, self.files)
         text = (self.source / file).read_text(encoding="utf-8", errors="replace")
         externals = dockerfiles.read(text, str(file)).externals(
             job.build_args, target=job.target, platform=job.platform

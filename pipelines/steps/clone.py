@@ -11,7 +11,6 @@ from typing import Annotated
 from pipelines.errors import Misuse
 from pipelines.model import platform as platforms
 from pipelines.model.handover import Base, Checkout
-from pipelines.model.source import RepositoryUrl, Revision, TreePath
 from pipelines.plan import dockerfile as dockerfiles
 from pipelines.plan import images
 from pipelines.plan.images import Image
@@ -30,10 +29,12 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import bases as base_images
-from pipelines.steps import checkout_check, registries
-from pipelines.steps.check_out import check_out, configuration, named, warn_of_changes
-from pipelines.tools.git import Git, require_lfs
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.steps import registries
+from pipelines.tools.git import checkout as git_checkout
+from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
+from pipelines.tools.git.checkout import check_out, configuration, named, warn_of_changes
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git, require_lfs
 from pipelines.tools.layer_store import LayerStore
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
@@ -94,7 +95,7 @@ def clone(
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
-    checkout_check.check(source, folder, file, files)
+    git_checkout.check(source, folder, file, files)
     settings = configuration(source)
     name = settings.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))

@@ -10,11 +10,11 @@ from pathlib import Path
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.model.environments import Application, Environments
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan import charts, environments
-from pipelines.plan.git_tree import File, GitTree
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.tree import File, GitTree
 
 
 @dataclass(frozen=True, kw_only=True)

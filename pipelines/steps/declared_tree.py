@@ -13,16 +13,17 @@ from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import ShipwayError
-from pipelines.model.source import RepositoryUrl
-from pipelines.plan import charts, context, environments, git_tree, helmignore
+from pipelines.plan import charts, context, environments, helmignore
 from pipelines.plan.charts import CHART, LOCK
-from pipelines.plan.git_tree import LINK, File, GitTree
 from pipelines.steps import chart_files
 from pipelines.steps.chart_files import Root
 from pipelines.tools import chart_archive
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
-from pipelines.tools.git_repository import Commit, Entry, GitRepository
+from pipelines.tools.git import tree as git_tree
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import Commit, Entry, GitRepository
+from pipelines.tools.git.tree import LINK, File, GitTree
 
 DOCKERFILE = "Dockerfile"
 _MOST_BYTES = 1 << 20

@@ -7,7 +7,6 @@ import sys
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.model import event as events
 from pipelines.model.event import Comment, Decoded, Event, Kind, Lane, Manual, Nightly, PullRequest, Push, Source
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lanes
 from pipelines.plan.lanes import Rules
 from pipelines.settings import names
@@ -22,6 +21,7 @@ from pipelines.step.parameters import (
     ProtectedTags,
     Repositories,
 )
+from pipelines.tools.git.address import RepositoryUrl, Revision
 
 PROTECTED_BRANCHES = "main,master"
 PROTECTED_TAGS = "v*"

@@ -15,7 +15,6 @@ from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model import deploy as model
 from pipelines.model import platform as platforms
 from pipelines.model.deploy import Deployed
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan import deploy_message, loops
 from pipelines.plan.node import Target
 from pipelines.step.parameters import (
@@ -47,10 +46,11 @@ from pipelines.steps.deploy_state import Reader, State
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place
 from pipelines.steps.proposing import Proposing
-from pipelines.steps.write_back import Head, Proposal, WriteBack
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_writing import Author
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.write_back import Head, Proposal, WriteBack
+from pipelines.tools.git.writing import Author
 
 CHARTS = "charts"
 

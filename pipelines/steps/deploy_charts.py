@@ -16,7 +16,7 @@ from pipelines.plan.deploy_message import Moved
 from pipelines.plan.values_edit import Change, ValuesText
 from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.deploy_state import State
-from pipelines.steps.write_back import Head
+from pipelines.tools.git.write_back import Head
 from pipelines.tools.layout import Layout
 
 

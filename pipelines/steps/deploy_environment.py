@@ -12,7 +12,7 @@ from pipelines.steps import environment_files
 from pipelines.steps.deploy_charts import Edited, raise_together
 from pipelines.steps.deploy_state import State
 from pipelines.steps.environment_files import Folder, any_of
-from pipelines.steps.write_back import Head
+from pipelines.tools.git.write_back import Head
 
 
 def edited(state: State, head: Head, environment: str) -> Edited:

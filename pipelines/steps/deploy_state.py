@@ -16,7 +16,6 @@ from types import TracebackType
 from pipelines.errors import Refused
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
 from pipelines.model.reference import Reference, key_tag
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
 from pipelines.plan.values_edit import ValuesText, Wanted
@@ -24,8 +23,9 @@ from pipelines.steps import declared_tree, planning, tags
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.tagging import REVISION
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import Registry
 
 

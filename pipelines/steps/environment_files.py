@@ -11,10 +11,10 @@ from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.environments import Application
 from pipelines.plan import environments, held, values_edit
 from pipelines.plan import values as plan_values
-from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.held import Held
 from pipelines.plan.values_edit import At, ValuesText
-from pipelines.steps.write_back import Head
+from pipelines.tools.git.tree import File, GitTree
+from pipelines.tools.git.write_back import Head
 
 Places = Mapping[str, Sequence[At]]
 """Places in values files that name an image and are not found by themselves, by file."""

@@ -15,7 +15,6 @@ from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.deploy import Target
 from pipelines.model.environments import Application
 from pipelines.model.reference import Reference
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan import charts, deploy_message, held
 from pipelines.plan.deploy_message import Moved
 from pipelines.plan.held import Held
@@ -25,9 +24,10 @@ from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Folder
 from pipelines.steps.proposing import Proposing
-from pipelines.steps.write_back import Head, Make, Proposal, WriteBack
-from pipelines.tools.git import Git
-from pipelines.tools.git_writing import Author
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.write_back import Head, Make, Proposal, WriteBack
+from pipelines.tools.git.writing import Author
 from pipelines.tools.registry import Registry
 
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from pipelines.errors import ShipwayError
 from pipelines.model.reference import Digest
@@ -103,28 +102,6 @@ def manifest(config: Descriptor, layers: Sequence[Descriptor], base: Under | Non
 def canonical(value: Json) -> bytes:
     """Return JSON as it is stored: keys sorted, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def public_address(repository: str) -> str:
-    """Return a repository's address for a label: https where it was cloned by ssh, no user, no password, no `.git`.
-
-    A folder of one machine says nothing to anybody else, so it gives an empty string;
-    so does what is no address.
-    """
-    text = repository
-    if "://" not in text and re.match(r"(?:[^@/]+@)?[^:/]+:[^/]", text):
-        text = "ssh://" + text.replace(":", "/", 1)
-    try:
-        parts = urlsplit(text)
-        number = parts.port
-    except ValueError:  # brackets that do not close, a port that is none
-        return ""
-    if parts.scheme not in {"https", "http", "ssh"} or not parts.hostname:
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    scheme = "https" if parts.scheme == "ssh" else parts.scheme
-    port = f":{number}" if number and parts.scheme != "ssh" else ""
-    return f"{scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('.git')}"
 
 
 def without_derived_labels(config: Json) -> Json:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misuse
-from pipelines.model.source import RepositoryUrl
 from pipelines.model.whereabouts import Whereabouts
 from pipelines.tools import forge_login
 from pipelines.tools.forge import Forge, State, Status
 from pipelines.tools.forge_login import NoForge
+from pipelines.tools.git.address import RepositoryUrl
 
 _CONTEXT = "shipway/{}"
 

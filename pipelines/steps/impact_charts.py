@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.reference import Digest
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import charts
 from pipelines.plan.charts import Chart
 from pipelines.steps import chart_files, chart_plan, chart_tree
@@ -24,9 +23,10 @@ from pipelines.steps.chart_repository import ChartRepositories
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.chart_tree import Tree
 from pipelines.tools import chart_archive
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
-from pipelines.tools.git_repository import Entry, GitRepository
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import Entry, GitRepository
 
 
 @dataclass(frozen=True, kw_only=True)

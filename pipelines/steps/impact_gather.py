@@ -17,7 +17,6 @@ from typing import Annotated
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.environments import Application
 from pipelines.model.impact import Gathered, Rendering, Touched
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.step.parameters import (
     CaFile,
     ChartHosts,
@@ -35,13 +34,14 @@ from pipelines.step.parameters import (
 from pipelines.step.signature import Arg
 from pipelines.steps import declared_environments
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.check_out import make_room
 from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
-from pipelines.tools import git_history
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_refs import Resolved
+from pipelines.tools.git import history as git_history
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.checkout import make_room
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
 from pipelines.tools.layout import Layout
 
 EVERYBODY = "everybody"

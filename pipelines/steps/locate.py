@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pipelines.errors import Refused
 from pipelines.model.event import Decoded, Kind, Lane, Source
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan import lanes
 from pipelines.step.parameters import (
     AskedRef,
@@ -27,9 +26,10 @@ from pipelines.step.parameters import (
     Repositories,
 )
 from pipelines.steps.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS, decode
-from pipelines.tools import git_history
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git import history as git_history
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 
 TAGS = "refs/tags/"
 PATIENCE_SECONDS = 15

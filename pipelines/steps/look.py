@@ -18,9 +18,9 @@ from pipelines.plan.lanes import Rules
 from pipelines.step.parameters import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
 from pipelines.step.signature import Arg
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
-from pipelines.tools import git_history
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git import history as git_history
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 
 MOST = 200
 """Runs of one night for one repository."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from pipelines.errors import Misuse
 from pipelines.model.reference import Reference
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan.deploy_message import Origin
 from pipelines.steps.proposing import Proposing
 from pipelines.steps.tagging import REVISION
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry import Registry
 
 _SOURCE = "org.opencontainers.image.source"

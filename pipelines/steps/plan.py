@@ -13,7 +13,6 @@ from pipelines.errors import Misconfigured
 from pipelines.model import platform as platforms
 from pipelines.model.plan import RELEASE, Plan, Planned, RetagJob
 from pipelines.model.plan import TAG as RETAG
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import lots
 from pipelines.plan.key import Salt
 from pipelines.plan.node import MOST_WAVES, Target
@@ -39,11 +38,12 @@ from pipelines.step.parameters import (
 from pipelines.step.signature import Arg
 from pipelines.steps import builders, packed, planning, registries
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.check_out import named, warn_of_changes
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.checkout import named, warn_of_changes
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 
 
 def plan(

@@ -12,7 +12,6 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
 from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan import decide, graph, key, loops, values
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Graph, Target
@@ -21,8 +20,9 @@ from pipelines.steps import changes, declared_tree, observe, plan_charts, renewa
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.observe import Observer
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
 
 _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 

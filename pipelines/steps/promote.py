@@ -8,7 +8,7 @@ from pipelines.model.deploy import Target
 from pipelines.steps import environment_files
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_moves import Moving
-from pipelines.steps.write_back import Head, Proposal
+from pipelines.tools.git.write_back import Head, Proposal
 
 
 def promote(moving: Moving, name: str, *, source: str, target: str, way: str = PULL_REQUEST) -> Target:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
-from pipelines.model.source import RepositoryUrl
-from pipelines.steps.write_back import Make, WriteBack, Written
 from pipelines.tools import forge_login
 from pipelines.tools.forge import Forge
 from pipelines.tools.forge_login import NoForge
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.write_back import Make, WriteBack, Written
 
 _HEADS = "refs/heads/"
 

@@ -11,14 +11,14 @@ from typing import Annotated
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model.handover import Built, Checkout, Published
 from pipelines.model.reference import Digest, Reference, key_tag
-from pipelines.model.source import RepositoryUrl
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.step.signature import Arg
 from pipelines.steps import registries, tags
 from pipelines.steps.tagging import Tagging
 from pipelines.steps.tags import TagPlan
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from pipelines.tools.layout import Descriptor, Layout
 from pipelines.tools.registry import Registry
 

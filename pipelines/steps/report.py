@@ -19,7 +19,6 @@ from pipelines.model.event import Decoded, Kind, Lane
 from pipelines.model.outcome import Outcome
 from pipelines.model.report import CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.model.runs import BY_ANNOTATION
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import argo_run, report_text
 from pipelines.plan.argo_run import FailedPod
 from pipelines.step import signature
@@ -38,6 +37,7 @@ from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.tools import forge_login
 from pipelines.tools.forge import Forge, State, Status
 from pipelines.tools.forge_login import FORGES, NoForge
+from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 
 PENDING, FINAL = "pending", "final"

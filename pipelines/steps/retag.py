@@ -8,13 +8,13 @@ from typing import Annotated
 from pipelines.errors import Misconfigured
 from pipelines.model.plan import Planned, Retagged
 from pipelines.model.reference import Digest, Reference, key_tag
-from pipelines.model.source import RepositoryUrl
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
 from pipelines.step.signature import Arg
 from pipelines.steps import push, registries, tags
 from pipelines.steps.tagging import Tagging
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 
 
 def retag(

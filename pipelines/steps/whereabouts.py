@@ -16,14 +16,14 @@ from pipelines.declared.finding import Finding
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.model.environments import Application
 from pipelines.model.reference import Digest, Reference
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.model.whereabouts import DeployedImage, Whereabouts
 from pipelines.plan import charts, values, values_edit, whereabouts
 from pipelines.steps import declared_environments
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.declared_environments import Declared
-from pipelines.tools import git_history
-from pipelines.tools.git import Git
+from pipelines.tools.git import history as git_history
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import Registry
 from pipelines.tools.registry_transfer import in_parallel
 

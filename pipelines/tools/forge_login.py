@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from pipelines import settings
 from pipelines.errors import Misconfigured
-from pipelines.model.source import RepositoryUrl
 from pipelines.tools import github
 from pipelines.tools.forge import Forge
 from pipelines.tools.forge_http import TIMING, ForgeApi
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.gitea import Gitea
 from pipelines.tools.github import GitHub
 from pipelines.tools.registry_connection import Network, Timing

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan.values_edit import Wanted
 from pipelines.steps import environment_files
 from pipelines.steps.environment_files import any_of
-from pipelines.steps.write_back import Head, Proposal, WriteBack
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_writing import Author
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.write_back import Head, Proposal, WriteBack
+from pipelines.tools.git.writing import Author
 from tests import git_server
 from tests.git_repositories import Repository
 

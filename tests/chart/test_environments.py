@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.model.environments import STAGES
 from pipelines.plan import environments
-from pipelines.plan.git_tree import File, GitTree
+from pipelines.tools.git.tree import File, GitTree
 from tests.chart.reference import ENVIRONMENTS, page
 from tests.chart.rendering import Document, helm, of_kind
 from tests.chart.test_values import described

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan import context
 from pipelines.plan.dockerignore import Rules
 from pipelines.steps import declared_tree
-from pipelines.steps.check_out import check_out
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.checkout import check_out
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from tests.build_workspace import Workspace, each_builder
 from tests.git_repositories import Repository
 from tests.image_files import files

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.steps import chart_files, declared_tree
 from pipelines.steps.chart_files import Root
-from pipelines.steps.check_out import check_out
 from pipelines.steps.declared_tree import Declared
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.checkout import check_out
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from tests.git_repositories import Repository
 from tests.git_server import serving
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.tools import git_history
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_environment import GitEnvironment
-from pipelines.tools.git_refs import Resolved
-from pipelines.tools.git_submodules import check_out_submodules
+from pipelines.tools.git import history as git_history
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.environment import GitEnvironment
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.submodules import check_out_submodules
 from tests.git_repositories import ENVIRONMENT, Repository, simple
 from tests.git_server import GitServer, serving
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, ShipwayError
-from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from tests.git_repositories import Repository, simple
 from tests.ssh_server import SshServer, serving
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.model.source import RepositoryUrl
-from pipelines.tools import git_writing
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_refs import Resolved
-from pipelines.tools.git_repository import GitRepository
-from pipelines.tools.git_writing import Author
+from pipelines.tools.git import writing as git_writing
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import GitRepository
+from pipelines.tools.git.writing import Author
 from tests import git_server
 from tests.git_repositories import Repository
 

@@ -13,7 +13,6 @@ from pipelines.cli import plan as command
 from pipelines.errors import Misuse
 from pipelines.model.plan import Plan, PlannedImage
 from pipelines.model.reference import Reference, key_tag
-from pipelines.model.source import RepositoryUrl, Revision
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
 from pipelines.steps import planning, tags
@@ -22,8 +21,9 @@ from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.tagging import Tagging
 from pipelines.tools.credentials import Credentials
-from pipelines.tools.git import Git
-from pipelines.tools.git_credentials import GitCredentials
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import Registry
 from pipelines.tools.registry_connection import Timing
 from tests.git_repositories import Repository

@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import Misuse
 from pipelines.model.environments import Environments
 from pipelines.plan import environments
-from pipelines.plan.git_tree import LINK, File, GitTree
+from pipelines.tools.git.tree import LINK, File, GitTree
 
 CHART = "chart: web\nversion: 0.1.0\nnamespace: shop\n"
 

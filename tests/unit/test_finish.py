@@ -14,6 +14,7 @@ from pipelines.model.reference import Digest
 from pipelines.plan.layer_cache import MARK
 from pipelines.steps import finish
 from pipelines.steps.finish import Facts, Under
+from pipelines.tools.git.address import public_address
 from pipelines.tools.layout import CONFIG, LAYER, Descriptor, Json
 
 OCI = "org.opencontainers.image."
@@ -205,7 +206,7 @@ def test_base_of() -> None:
 )
 def test_public_address(repository: str, address: str) -> None:
     """An address without user, password or anything that only one machine knows."""
-    assert finish.public_address(repository) == address
+    assert public_address(repository) == address
 
 
 @given(st.recursive(st.text() | st.integers() | st.booleans(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pipelines.declared import shipway_yaml
 from pipelines.plan import graph, key
-from pipelines.plan.git_tree import File, GitTree
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Graph, Target
+from pipelines.tools.git.tree import File, GitTree
 from tests import trees
 
 EXTERNALS = ("debian:12", "busybox:1", "golang:1.22")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.model import event as events
 from pipelines.model.event import Decoded, Kind, Lane
-from pipelines.model.source import RepositoryUrl
 from pipelines.plan import lanes
 from pipelines.steps.decode import decode
+from pipelines.tools.git.address import RepositoryUrl
 
 A, B = "a" * 40, "b" * 40
 REPO = "https://git.example.com/team/shop.git"

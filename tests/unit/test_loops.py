@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.plan import loops, values
-from pipelines.plan.git_tree import File, GitTree
+from pipelines.tools.git.tree import File, GitTree
 from tests.trees import read
 
 VALUES = "image: {repository: registry.example/team/web, digest: ''}\n"

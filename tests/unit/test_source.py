@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import Misuse, Refused
-from pipelines.model.source import RepositoryUrl, Revision, TreePath
+from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 
 
 @pytest.mark.parametrize(

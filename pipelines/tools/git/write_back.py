@@ -17,12 +17,12 @@ from functools import cached_property
 from pathlib import Path
 
 from pipelines.errors import Transient
-from pipelines.model.source import RepositoryUrl
-from pipelines.tools import git_writing
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
-from pipelines.tools.git_repository import Entry, GitRepository
-from pipelines.tools.git_writing import Author
+from pipelines.tools.git import writing
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import Entry, GitRepository
+from pipelines.tools.git.writing import Author
 
 ATTEMPTS = 12
 """Pushes of others that one deployment waits out."""
@@ -166,7 +166,7 @@ class WriteBack:
         return Head(git=self.git, repository=repository, ref=ref, commit=commit)
 
     def _made(self, head: Head, proposal: Proposal, message: str) -> str:
-        return git_writing.commit(
+        return writing.commit(
             head.repository, head.commit, proposal.files, parents=[head.commit], message=message, author=self.author
         )
 

@@ -209,3 +209,25 @@ def _split(url: RepositoryUrl) -> tuple[str, str]:
         return f"{parts.scheme}://{parts.netloc}/", parts.path.strip("/")
     login, _, path = url.partition(":") if "[" not in url else url.partition("]:")
     return (f"{login}]:" if "[" in url else f"{login}:"), path.strip("/")
+
+
+def public_address(repository: str) -> str:
+    """Return a repository's address for a label: https where it was cloned by ssh, no user, no password, no `.git`.
+
+    A folder of one machine says nothing to anybody else, so it gives an empty string;
+    so does what is no address.
+    """
+    text = repository
+    if "://" not in text and re.match(r"(?:[^@/]+@)?[^:/]+:[^/]", text):
+        text = "ssh://" + text.replace(":", "/", 1)
+    try:
+        parts = urlsplit(text)
+        number = parts.port
+    except ValueError:  # brackets that do not close, a port that is none
+        return ""
+    if parts.scheme not in {"https", "http", "ssh"} or not parts.hostname:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    scheme = "https" if parts.scheme == "ssh" else parts.scheme
+    port = f":{number}" if number and parts.scheme != "ssh" else ""
+    return f"{scheme}://{host}{port}{parts.path.rstrip('/').removesuffix('.git')}"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
-from pipelines.tools import git_errors
-from pipelines.tools.git_repository import GitRepository
+from pipelines.tools.git import errors
+from pipelines.tools.git.repository import GitRepository
 
 _FILE = "100644"
 
@@ -71,5 +71,5 @@ def commit(
 def _checked(repository: GitRepository, words: Sequence[str], stdin: str | None = None) -> str:
     done = repository.call(*words, stdin=stdin)
     if done.code != 0:
-        raise git_errors.error("cannot make a commit", done, None, "")
+        raise errors.error("cannot make a commit", done, None, "")
     return done.stdout

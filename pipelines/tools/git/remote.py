@@ -15,12 +15,13 @@ from pathlib import Path
 from types import TracebackType
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.tools import git_errors, git_refs
-from pipelines.tools.git_credentials import GitCredentials
-from pipelines.tools.git_environment import GitEnvironment
-from pipelines.tools.git_refs import Named, Refs, Resolved
-from pipelines.tools.git_repository import GitRepository
+from pipelines.tools.git import errors
+from pipelines.tools.git import refs as git_refs
+from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.environment import GitEnvironment
+from pipelines.tools.git.refs import Named, Refs, Resolved
+from pipelines.tools.git.repository import GitRepository
 from pipelines.tools.processes.process import Completed, run
 
 _QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance")
@@ -141,7 +142,7 @@ class Git:
         else:
             done = self._fetch(repository, "--depth=1", "--filter=blob:none", address=_PARTIAL, specs=specs)
             repository.lacks_files = done.code == 0 and "filtering not recognized" not in done.stderr
-        if git_errors.refuses_commit(done):
+        if errors.refuses_commit(done):
             self._fetch_by_ref(repository, wanted, done)
         elif done.code != 0:
             raise self._error(f"cannot fetch {wanted.commit} of {url}", done, url)
@@ -156,7 +157,7 @@ class Git:
         # As Git fetches what a partial clone lacks (promisor-remote.c), but for all files at once.
         way = ["--filter=blob:none", "--stdin"]
         done = self._fetch(repository, *way, address=_PARTIAL, specs=(), stdin="\n".join(wanted))
-        if git_errors.refuses_commit(done):
+        if errors.refuses_commit(done):
             sys.stderr.write(f"{repository.url} gives no file by its id; fetching all files\n")
             commit = repository.call("rev-parse", _FETCHED).stdout.strip()
             way = ["--refetch", "--no-filter", "--depth=1"]
@@ -205,10 +206,10 @@ class Git:
         )
         if done.code == 0:
             return True
-        if git_errors.was_overtaken(done):
+        if errors.was_overtaken(done):
             return False
         login = self._environment.login(repository.url)
-        raise git_errors.push_error(f"cannot push {ref} of {repository.url}", done, repository.url, login)
+        raise errors.push_error(f"cannot push {ref} of {repository.url}", done, repository.url, login)
 
     def histories(
         self, url: RepositoryUrl, named: Mapping[str, str], folder: Path, *, commit: str = "", depth: int = 0
@@ -253,12 +254,12 @@ class Git:
             specs: Sequence[str] = [f"+{wanted.ref}:{_FETCHED}"]
         else:
             if "not our ref" in refusal.stderr:
-                raise _absent(repository.url, wanted, git_errors.cleaned(refusal.stderr))
+                raise _absent(repository.url, wanted, errors.cleaned(refusal.stderr))
             sys.stderr.write(f"{repository.url} gives no commit by its id; fetching its whole history\n")
             ways, specs = [()], _EVERYTHING
         for way in ways:
             done = self._fetch(repository, *way, specs=specs)
-            if done.code != 0 and not git_errors.refuses_commit(done) and "--unshallow" not in way:
+            if done.code != 0 and not errors.refuses_commit(done) and "--unshallow" not in way:
                 raise self._error(
                     f"cannot fetch {wanted.ref or wanted.commit} of {repository.url}", done, repository.url
                 )
@@ -295,7 +296,7 @@ class Git:
         )
 
     def _error(self, what: str, done: Completed, url: RepositoryUrl) -> ShipwayError:
-        return git_errors.error(what, done, url, self._environment.login(url))
+        return errors.error(what, done, url, self._environment.login(url))
 
 
 def require_lfs() -> None:

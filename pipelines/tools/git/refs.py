@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.source import RepositoryUrl, Revision
-from pipelines.tools import git_errors
+from pipelines.tools.git import errors
+from pipelines.tools.git.address import RepositoryUrl, Revision
 
 _SHORT = re.compile(r"[0-9a-f]{7,63}")
 
@@ -79,7 +79,7 @@ def default(url: RepositoryUrl, refs: Refs) -> Resolved:
     if refs.default and not _is_usable(refs.default):
         raise Refused(
             f"the default branch of {url} has a name that is never used",
-            seen=repr(git_errors.cleaned(refs.default)[:200]),
+            seen=repr(errors.cleaned(refs.default)[:200]),
             todo="name a branch, or give the repository another default branch",
         )
     commit = refs.commits.get(refs.default) or refs.commits.get("HEAD")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipelines.model.source import RepositoryUrl
-from pipelines.tools.git import Git
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.remote import Git
 
 _ONE = "refs/shipway/one"
 _OTHER = "refs/shipway/other"

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.model.source import TreePath
-from pipelines.tools.git import Git
-from pipelines.tools.git_refs import Resolved
-from pipelines.tools.git_repository import Entry, GitRepository
+from pipelines.tools.git.address import TreePath
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
+from pipelines.tools.git.repository import Entry, GitRepository
 
 _MAX_DEPTH = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffd]")

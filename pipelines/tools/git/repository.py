@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.model.source import RepositoryUrl
-from pipelines.tools import git_errors
-from pipelines.tools.git_environment import GitEnvironment, configuration
+from pipelines.tools.git import errors
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.environment import GitEnvironment, configuration
 from pipelines.tools.processes.process import Completed, run
 
 LOCAL_SECONDS = 900
@@ -107,7 +107,7 @@ class GitRepository:
         done = self.call("log", "-1", "--no-show-signature", "--format=%H %T %ct", commit)
         words = done.stdout.split()
         if done.code != 0 or not words or words[0] != commit:
-            seen = f"it is an annotated tag of {words[0]}" if words else git_errors.cleaned(done.stderr)
+            seen = f"it is an annotated tag of {words[0]}" if words else errors.cleaned(done.stderr)
             raise ShipwayError(f"{commit} is not a commit of {self.url}", seen=seen, todo="give the id of a commit")
         # A commit whose date cannot be read has none; a date before 1970 is taken as 1970.
         time = int(words[2]) if len(words) > 2 else 0
@@ -121,7 +121,7 @@ class GitRepository:
         """Return every file, link and submodule of a commit."""
         done, listing = self._bytes("ls-tree", "-r", "-z", "--full-tree", commit)
         if done.code != 0:
-            raise git_errors.error(f"cannot list the tree of {commit}", done, None, "")
+            raise errors.error(f"cannot list the tree of {commit}", done, None, "")
         entries = []
         for line in _items(listing):
             head, _, path = line.partition("\t")
@@ -133,7 +133,7 @@ class GitRepository:
         """Return the text of a file of a commit; raises ShipwayError when there is none."""
         done = self.call("cat-file", "blob", f"{commit}:{path}")
         if done.code != 0:
-            raise ShipwayError(f"{path} cannot be read at {commit}", seen=git_errors.cleaned(done.stderr))
+            raise ShipwayError(f"{path} cannot be read at {commit}", seen=errors.cleaned(done.stderr))
         return done.stdout
 
     def contents(self, entries: Iterable[Entry], *, most_bytes: int = 0) -> dict[str, bytes]:
@@ -155,7 +155,7 @@ class GitRepository:
             end = data.find(b"\n", start)
             words = data[start:end].split()
             if done.code != 0 or end < 0 or len(words) != 3:
-                raise ShipwayError(f"{entry.path} of {self.url} cannot be read", seen=git_errors.cleaned(done.stderr))
+                raise ShipwayError(f"{entry.path} of {self.url} cannot be read", seen=errors.cleaned(done.stderr))
             found[entry.path] = data[end + 1 : end + 1 + int(words[2])]
             start = end + 1 + int(words[2]) + 1
         return found
@@ -168,7 +168,7 @@ class GitRepository:
         done = self.call("cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=text)
         pairs = [line.split(" ") for line in done.stdout.splitlines()]
         if done.code != 0 or not all(len(pair) == 2 and pair[1].isdigit() for pair in pairs):
-            raise ShipwayError(f"files of {self.url} cannot be read", seen=git_errors.cleaned(done.stderr))
+            raise ShipwayError(f"files of {self.url} cannot be read", seen=errors.cleaned(done.stderr))
         return {name: int(size) for name, size in pairs}
 
     def submodule_settings(self, commit: str) -> dict[str, dict[str, str]]:
@@ -177,7 +177,7 @@ class GitRepository:
         if done.code != 0:
             raise ShipwayError(
                 "the file .gitmodules cannot be read",
-                seen=git_errors.cleaned(done.stderr),
+                seen=errors.cleaned(done.stderr),
                 todo="commit a .gitmodules that names each submodule, or build without submodules",
             )
         found: dict[str, dict[str, str]] = {}
@@ -200,7 +200,7 @@ class GitRepository:
         done = self.call(*words, lfs=lfs, cwd=folder)
         if done.code != 0:
             login = self._environment.login(self.url) if lfs else ""
-            raise git_errors.error(f"cannot check out {commit} of {self.url}", done, self.url if lfs else None, login)
+            raise errors.error(f"cannot check out {commit} of {self.url}", done, self.url if lfs else None, login)
 
     def write(self, commit: str, paths: Iterable[str], folder: Path) -> None:
         """Write some of a commit's files into a folder, as `check_out` does; raises what it raises."""
@@ -217,7 +217,7 @@ class GitRepository:
         for words, stdin in calls:
             done = self.call(f"--work-tree={folder.absolute()}", *words, cwd=folder, stdin=stdin)
             if done.code != 0:
-                raise git_errors.error(f"cannot read files of {commit} of {self.url}", done, None, "")
+                raise errors.error(f"cannot read files of {commit} of {self.url}", done, None, "")
 
     def _bytes(self, *words: str, stdin: str | None = None) -> tuple[Completed, bytes]:
         """Run a command of Git on this repository; return what it left, and its output byte for byte."""

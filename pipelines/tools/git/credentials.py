@@ -2,11 +2,15 @@
 
 The folder is a mounted Secret: `username` and `password` (a password or a token) for https, `ssh-privatekey` and
 `known_hosts` for ssh. A missing or empty folder means a public repository.
+
+Files in a folder that is nobody else's, which several threads ask for at once.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping
@@ -14,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
-from pipelines.model.source import RepositoryUrl
-from pipelines.tools import git_credential_helper as helper
-from pipelines.tools import private_files
+from pipelines.tools.git import credential_helper
+from pipelines.tools.git.address import RepositoryUrl
 
 _SSH = (
     "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30"
@@ -50,12 +53,12 @@ class GitCredentials:
                     todo="add the file `password` with the password or token",
                 )
             for name in files & {"username", "password"}:
-                _check(helper.content(folder / name), str(folder / name))
+                _check(credential_helper.content(folder / name), str(folder / name))
             for name in files & {"ssh-privatekey", "known_hosts"}:
                 (folder / name).read_bytes()
-            if "password" not in files and helper.PASSWORD in environment:
-                _check(environment[helper.PASSWORD], helper.PASSWORD)
-                _check(environment.get(helper.USERNAME) or "git", helper.USERNAME)
+            if "password" not in files and credential_helper.PASSWORD in environment:
+                _check(environment[credential_helper.PASSWORD], credential_helper.PASSWORD)
+                _check(environment.get(credential_helper.USERNAME) or "git", credential_helper.USERNAME)
         except OSError as error:
             raise Misconfigured(
                 f"the Git credential {folder} cannot be read",
@@ -65,7 +68,7 @@ class GitCredentials:
         return cls(
             folder=folder,
             password="password" in files,
-            from_environment="password" not in files and bool(environment.get(helper.PASSWORD)),
+            from_environment="password" not in files and bool(environment.get(credential_helper.PASSWORD)),
             key=folder / "ssh-privatekey" if "ssh-privatekey" in files else None,
             known_hosts=folder / "known_hosts" if "known_hosts" in files else None,
         )
@@ -79,7 +82,7 @@ class GitCredentials:
         if self.password:
             return f"the login in {self.folder} was used"
         if self.from_environment:
-            return f"the login in {helper.USERNAME} and {helper.PASSWORD} was used"
+            return f"the login in {credential_helper.USERNAME} and {credential_helper.PASSWORD} was used"
         return f"no login was used: {self.folder} has no file `password`"
 
     def environment(self, url: RepositoryUrl, private: Path) -> dict[str, str]:
@@ -91,10 +94,10 @@ class GitCredentials:
                 variables["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
             return variables
         if url.scheme in {"https", "http"} and self.password:
-            return {helper.ORIGIN: url.origin, helper.FOLDER: str(self.folder)}
+            return {credential_helper.ORIGIN: url.origin, credential_helper.FOLDER: str(self.folder)}
         if url.scheme in {"https", "http"} and self.from_environment:
-            names = [name for name in (helper.USERNAME, helper.PASSWORD) if name in os.environ]
-            return {helper.ORIGIN: url.origin} | {name: os.environ[name] for name in names}
+            names = [name for name in (credential_helper.USERNAME, credential_helper.PASSWORD) if name in os.environ]
+            return {credential_helper.ORIGIN: url.origin} | {name: os.environ[name] for name in names}
         return {}
 
     def _ssh(self, private: Path) -> str:
@@ -111,7 +114,7 @@ class GitCredentials:
 
 def helper_command() -> str:
     """Return the value of Git's setting `credential.helper`, which Git hands to a shell."""
-    return f"!{shlex.quote(sys.executable)} -I -S {shlex.quote(str(Path(helper.__file__).resolve()))}"
+    return f"!{shlex.quote(sys.executable)} -I -S {shlex.quote(str(Path(credential_helper.__file__).resolve()))}"
 
 
 def _option(name: str, path: Path) -> str:
@@ -126,7 +129,7 @@ def _closed(key: Path, private: Path) -> Path:
     status = key.stat()
     if data.endswith(b"\n") and b"\r" not in data and not (status.st_uid == os.geteuid() and status.st_mode & 0o077):
         return key
-    return private_files.keep(private, "ssh-key", data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
+    return keep(private, "ssh-key", data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n")
 
 
 def _check(value: str, where: str) -> None:
@@ -136,3 +139,14 @@ def _check(value: str, where: str) -> None:
             seen="it is empty" if not value else "it holds a line break or a zero byte",
             todo="write one line of text",
         )
+
+
+def keep(folder: Path, name: str, data: bytes) -> Path:
+    """Return a file with a content, which nobody else can read; it is written once, and there as a whole or not at all."""
+    path = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:32]}"
+    if not path.exists():
+        partial = folder / f"{name}-{secrets.token_hex(8)}"
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+        partial.replace(path)
+    return path

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
-from pipelines.model.source import RepositoryUrl
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.processes.process import Completed
 
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
-from pipelines.model.source import RepositoryUrl
-from pipelines.tools import private_files
-from pipelines.tools.git_credentials import GitCredentials, helper_command
+from pipelines.tools.git import credentials as git_credentials
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials, helper_command
 
 _KEPT = (
     *("PATH", "TMPDIR"),
@@ -111,7 +111,7 @@ class GitEnvironment:
             extra += [*_LOCAL, ("safe.directory", str(folder)), ("safe.directory", str(folder / ".git"))]
         if lfs and url is not None:
             extra += [*_LFS, ("lfs.url", lfs_address(url)), ("remote.origin.url", str(url))]
-        config = private_files.keep(self._private, "config", configuration([*self._settings, *extra]))
+        config = git_credentials.keep(self._private, "config", configuration([*self._settings, *extra]))
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
         own = {
             "HOME": str(self._private),
