@@ -16,10 +16,9 @@ import pytest
 from pipelines.embedded import base_image
 from pipelines.model import platform
 from pipelines.model.handover import Base, Built, Checkout
-from pipelines.model.reference import Digest, Reference
-from pipelines.model.times import LAYER_TIME
 from pipelines.steps.build import build
-from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
+from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
+from pipelines.tools.registry.reference import Digest, Reference
 from tests.left_out import is_left_out
 
 BUILDERS = ("buildah",) if is_left_out("buildkit") else ("buildah", "buildkit")

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipelines.model.deploy import Deployed
 from pipelines.model.plan import Plan
-from pipelines.model.reference import Reference, key_tag
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
 from pipelines.steps import planning, tags
@@ -23,12 +22,13 @@ from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.tagging import Tagging
 from pipelines.tools.buildah import Buildah
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.reference import Reference, key_tag
 from tests import chart_trees
 from tests.git_repositories import Repository
 from tests.oci_images import image

@@ -7,9 +7,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipelines.model.reference import Digest
 from pipelines.tools import layer
-from pipelines.tools.layout import Json, Layout
+from pipelines.tools.registry.layout import Json, Layout
+from pipelines.tools.registry.reference import Digest
 
 _KINDS = {tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link"}
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.tools.layout import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Layout
+from pipelines.tools.registry.layout import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Layout
 
 
 def image(

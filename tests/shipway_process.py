@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.model import platform
-from pipelines.model.reference import Digest, Reference
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest, Reference
 from tests import leftovers
 
 PATIENCE_SECONDS = 120.0

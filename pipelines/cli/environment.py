@@ -15,7 +15,6 @@ from pipelines.cli import options
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misconfigured
 from pipelines.model.deploy import Target
-from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import AUTHOR
 from pipelines.steps.environment_moves import Moving, Registries
@@ -24,7 +23,8 @@ from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.writing import Author
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.layout import Layout
 
 
 def flags(parser: argparse.ArgumentParser, *, way: str) -> None:
@@ -78,7 +78,7 @@ def moving(given: argparse.Namespace) -> Iterator[Moving]:
                 ca_file=ca_file,
             ),
             registries=Registries(
-                client=registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
+                client=registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
                 charts=charts.connect(Layout.create(Path(work) / "layout"), docker_config)[0],
                 under="/".join(filter(None, (settings["registry"], settings.get("project", "").strip("/")))) + "/",
             ),

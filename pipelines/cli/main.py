@@ -74,7 +74,7 @@ def prepare(words: Sequence[str]) -> None:
         _parser(words[0], alone=True)
     if list(words[:1]) == ["step"]:
         importlib.import_module(COMMANDS["step"].module).parser(words[1])
-    if "pipelines.tools.registry_connection" in sys.modules:
+    if "pipelines.tools.registry.connection" in sys.modules:
         # It loads these where it connects, once for each process.
         for module in ("encodings.idna", "urllib3"):
             importlib.import_module(module)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines import settings as setting
 from pipelines.errors import Misuse
-from pipelines.model.reference import Reference
+from pipelines.tools.registry.reference import Reference
 
 STATE = Path(".shipway")
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"

@@ -19,7 +19,7 @@ from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, Plan
 from pipelines.plan import mermaid
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
-from pipelines.steps import builders, planning, registries
+from pipelines.steps import builders, planning
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
@@ -27,7 +27,8 @@ from pipelines.tools import layer
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.connection import Timing
 
 TO_DO = 10
 """Exit code where something is to be done; none of the errors' codes."""
@@ -109,7 +110,7 @@ def run(given: argparse.Namespace) -> int:
 def place(settings: dict[str, str]) -> Place:
     """Return where the settings publish to; raises Misconfigured."""
     docker_config = options.secret(settings, "shipway-pull")
-    client = registries.connect(
+    client = registry_client.connect(
         docker_config,
         plain_http=settings.get("plain-http", ""),
         mirrors=settings.get("mirrors", ""),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from pipelines.cli import options
 from pipelines.errors import ShipwayError, Transient
-from pipelines.model.reference import Reference
-from pipelines.steps import registries
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.connection import Timing
+from pipelines.tools.registry.reference import Reference
 
 _ATTEMPTS = 3
 """A registry that restarts is waited for by the step push; this is for one that is not there."""
@@ -17,7 +17,7 @@ _ATTEMPTS = 3
 def check(settings: Mapping[str, str], name: str) -> None:
     """Raise Transient where the registry does not answer; what else it says to the question, the step push will tell."""
     try:
-        registry = registries.connect(
+        registry = registry_client.connect(
             options.secret(dict(settings), "shipway-push"),
             plain_http=settings.get("plain-http", ""),
             ca_file=settings.get("ca-file", ""),

@@ -15,12 +15,12 @@ from pipelines.cli import options
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.model.whereabouts import Whereabouts
 from pipelines.plan import whereabouts
-from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.whereabouts import Finder
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.layout import Layout
 
 NOWHERE = 10
 """Exit code where no application has what is asked for; none of the errors' codes."""
@@ -90,7 +90,7 @@ def run(given: argparse.Namespace) -> int:
         charts, _ = places.connect(Layout.create(Path(work) / "layout"), docker_config)
         finder = Finder(
             git=git,
-            client=registries.connect(
+            client=registry_client.connect(
                 docker_config, plain_http=settings.get("plain-http", ""), ca_file=settings.get("ca-file", "")
             ),
             charts=charts,

@@ -13,10 +13,9 @@ import tarfile
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
-from pipelines.model.reference import Digest
-from pipelines.model.times import LAYER_TIME
-from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Layout
 from pipelines.tools.processes import process
+from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST, Descriptor, Layout
+from pipelines.tools.registry.reference import Digest
 
 FOLDERS = ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"  # noqa: S105 - the file of that name

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pipelines.embedded import base_image, example
 from pipelines.embedded.registry import EmbeddedRegistry
-from pipelines.model.reference import Reference
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Reference
 
 BASE = "busybox:static"
 BASE_HOST = "shipway.local"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.model.reference import Digest
+from pipelines.tools.registry.reference import Digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,12 @@ from pipelines.model.plan import (
     ImageJob,
     PlannedImage,
 )
-from pipelines.model.reference import key_tag
 from pipelines.plan.key import Asked, Ingredients
 from pipelines.plan.node import Graph, Node, Target
 from pipelines.plan.observed import NOT_ASKED, Answer, Changes, Observed
 from pipelines.plan.reasons import why
 from pipelines.plan.version_range import strict
+from pipelines.tools.registry.reference import key_tag
 
 VERSION = "org.opencontainers.image.version"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pipelines.declared import shipway_yaml
 from pipelines.errors import ShipwayError
 from pipelines.model.plan import BUILD, PlannedImage
-from pipelines.model.reference import Reference
 from pipelines.plan.key import Ingredients
 from pipelines.plan.node import Node
 from pipelines.plan.observed import Changes, Observed, Previous
+from pipelines.tools.registry.reference import Reference
 
 _NAMED_FILES = 3
 """Of those that changed."""

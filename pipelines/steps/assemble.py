@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.steps import finish
 from pipelines.steps.finish import Facts, Under
 from pipelines.tools import layer
 from pipelines.tools.builder import Output
 from pipelines.tools.layer_store import LayerStore
-from pipelines.tools.layout import CONFIG, MANIFEST, Layout
+from pipelines.tools.registry.layout import CONFIG, MANIFEST, Layout
+from pipelines.tools.registry.reference import Digest
 
 
 def assemble(output: Output, images: Sequence[Under], facts: Facts, store: LayerStore, folder: Path) -> Digest:

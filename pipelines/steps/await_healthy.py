@@ -28,7 +28,6 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import registries
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.health_status import Teller
 from pipelines.steps.whereabouts import Finder
@@ -37,7 +36,8 @@ from pipelines.tools.git.address import Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.layout import Layout
 
 NAMESPACE = "argocd"
 """Of Argo CD, where the settings say nothing else."""
@@ -101,7 +101,7 @@ def await_healthy(
         charts, _ = place.connect(Layout.create(Path(work) / "layout"), docker_config)
         finder = Finder(
             git=git,
-            client=registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
+            client=registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
             charts=charts,
             under="/".join(filter(None, (registry, project.strip("/")))) + "/",
         )

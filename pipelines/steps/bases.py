@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.handover import Base
-from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.plan import images
 from pipelines.plan.dockerfile import External
 from pipelines.plan.images import Image
 from pipelines.steps import tags
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import NoImage, Registry
+from pipelines.tools.registry.client import NoImage, Registry
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest, Reference, key_tag
 
 _AT_ONCE = 4
 _NONE: Mapping[str, str] = {}

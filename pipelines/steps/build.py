@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.handover import Built, Checkout
-from pipelines.model.times import LAYER_TIME
 from pipelines.plan import features
 from pipelines.plan.dockerfile import Dockerfile
 from pipelines.step.parameters import BuilderName, Compression
@@ -26,7 +25,7 @@ from pipelines.tools.buildah import Buildah
 from pipelines.tools.builder import Builder, Output, Request, StepFailed
 from pipelines.tools.git.address import public_address
 from pipelines.tools.layer_store import LayerStore
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
 _MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
 

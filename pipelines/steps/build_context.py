@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.times import LAYER_TIME
 from pipelines.tools.git.address import TreePath
+from pipelines.tools.registry.layout import LAYER_TIME
 
 _NOT_GIT = "\n# The repository's own data is no part of any image: it differs from clone to clone.\n.git\n**/.git\n"
 _SPECIAL = re.compile(r"[*?\[\]\\]")

@@ -37,7 +37,7 @@ from pipelines.tools.git.checkout import check_out, configuration, make_room, na
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import Commit
-from pipelines.tools.layout import MANIFEST, Layout
+from pipelines.tools.registry.layout import MANIFEST, Layout
 
 
 def chart_clone(

@@ -23,7 +23,6 @@ from pipelines.model.chart import (
     Finding,
     PlannedChart,
 )
-from pipelines.model.reference import Digest, Reference
 from pipelines.plan import chart_metadata, chart_rules, charts
 from pipelines.plan.charts import Chart, External
 from pipelines.steps import chart_files, chart_states, chart_tree
@@ -31,9 +30,10 @@ from pipelines.steps.chart_repository import ChartRepositories
 from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.chart_tree import Tree
 from pipelines.tools import chart_archive
-from pipelines.tools.registry_connection import QUESTIONS
-from pipelines.tools.registry_manifest import Manifest
-from pipelines.tools.registry_transfer import in_parallel
+from pipelines.tools.registry.connection import QUESTIONS
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
+from pipelines.tools.registry.transfer import in_parallel
 
 
 @dataclass(frozen=True, kw_only=True)

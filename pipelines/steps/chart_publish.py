@@ -21,18 +21,18 @@ from pipelines.model.chart import (
     PlannedChart,
     ReleasedChart,
 )
-from pipelines.model.reference import Reference
 from pipelines.plan import charts
 from pipelines.step.parameters import CaFile, ChartsUnder, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.step.signature import Arg
 from pipelines.steps import chart_states
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_states import ChartRegistry
-from pipelines.tools import registry_manifest
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry_connection import QUESTIONS, Unanswered
-from pipelines.tools.registry_manifest import Manifest
-from pipelines.tools.registry_transfer import in_parallel
+from pipelines.tools.registry import manifest as registry_manifest
+from pipelines.tools.registry.connection import QUESTIONS, Unanswered
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Reference
+from pipelines.tools.registry.transfer import in_parallel
 
 PUSHED = "pushed"
 

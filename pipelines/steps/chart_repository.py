@@ -20,15 +20,15 @@ import yaml
 
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.model.reference import Digest, Reference
 from pipelines.plan.charts import External, tag
 from pipelines.plan.version_range import loose
 from pipelines.tools import chart_archive
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_connection import MEBIBYTE, Network, Timing, Unanswered, joined, retry_after, shown
-from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.connection import MEBIBYTE, Network, Timing, Unanswered, joined, retry_after, shown
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"

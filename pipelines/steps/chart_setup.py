@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pipelines import settings
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.steps import registries
 from pipelines.steps.chart_repository import ChartRepositories
 from pipelines.steps.chart_states import ChartRegistry
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class ChartSettings:
         credentials = Credentials.read(docker_config)
         plain_http = settings.names(self.plain_http)
         ca_file = Path(self.ca_file) if self.ca_file else None
-        client = registries.connect(docker_config, plain_http=self.plain_http, ca_file=self.ca_file)
+        client = registry_client.connect(docker_config, plain_http=self.plain_http, ca_file=self.ca_file)
         registry = ChartRegistry(client=client, address=self.address, layout=layout)
         try:
             host = registry.reference("x").registry

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.reference import Digest, Reference
 from pipelines.plan import chart_metadata, chart_moves
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.steps.chart_repository import CONFIG, CONTENT, content
 from pipelines.tools import chart_archive
 from pipelines.tools.chart_archive import Archive
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from pipelines.step.signature import Arg
 from pipelines.steps import chart_files, chart_plan, chart_tree
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.tools.git.checkout import configuration
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry.layout import Layout
 
 
 def chart_version(

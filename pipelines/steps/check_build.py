@@ -13,12 +13,12 @@ from typing import Annotated
 from pipelines.errors import ShipwayError, Transient
 from pipelines.model.handover import Base, Built
 from pipelines.model.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
-from pipelines.model.reference import Digest
 from pipelines.step.parameters import BuilderName, Compression, Source
 from pipelines.step.signature import Arg
 from pipelines.steps import build_secrets, outcome
 from pipelines.steps.build import build
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest
 
 
 def check_build(

@@ -30,14 +30,15 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import bases as base_images
-from pipelines.steps import outcome, registries
+from pipelines.steps import outcome
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, named
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.layout import Layout
 
 
 def check_clone(
@@ -68,7 +69,7 @@ def check_clone(
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
     jobs = lots.closed([job for wave in plan.waves for job in wave], images)
     url = RepositoryUrl(repo)
-    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
         resolved = named(git.resolve(url, Revision(planned.commit)), planned.ref)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)

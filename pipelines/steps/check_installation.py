@@ -12,8 +12,6 @@ from pipelines.errors import Misconfigured
 from pipelines.model import platform
 from pipelines.model.handover import Checkout
 from pipelines.model.installation import Checked
-from pipelines.model.reference import Reference
-from pipelines.model.times import LAYER_TIME
 from pipelines.step.parameters import (
     BuilderName,
     CaFile,
@@ -25,9 +23,11 @@ from pipelines.step.parameters import (
     RegistryHost,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import builders, registries
+from pipelines.steps import builders
 from pipelines.steps.build import build
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.layout import LAYER_TIME, Layout
+from pipelines.tools.registry.reference import Reference
 
 NAME = "shipway-check"
 _NO_COMMIT = "0" * 40
@@ -57,7 +57,7 @@ def check_installation(
     if not registry:
         raise Misconfigured("no registry to publish to", seen="the setting `registry` is empty", todo="set `registry`")
     to = Reference.under(registry, project, NAME, tag="none")
-    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     client.resolve(to)
     _say(f"{registry} answers")
     # In the workspace, as every build: overlays do not stand on the overlay that a container's own root is.

@@ -29,13 +29,13 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import bases as base_images
-from pipelines.steps import registries
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, configuration, named, warn_of_changes
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git, require_lfs
 from pipelines.tools.layer_store import LayerStore
+from pipelines.tools.registry import client as registry_client
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
@@ -86,7 +86,7 @@ def clone(
     pinned = base_images.read_pins(pins)
     authorities = Path(ca_file) if ca_file else None
     platform = platforms.read(platform)
-    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     if lfs:
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:

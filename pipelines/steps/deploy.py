@@ -39,7 +39,7 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning, registries
+from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.deploy_state import Reader, State
@@ -51,6 +51,7 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Head, Proposal, WriteBack
 from pipelines.tools.git.writing import Author
+from pipelines.tools.registry import client as registry_client
 
 CHARTS = "charts"
 
@@ -98,7 +99,7 @@ def deploy(
     if not registry:
         raise Misconfigured("no registry to ask", seen="the setting `registry` is empty", todo="set it")
     authorities = Path(ca_file) if ca_file else None
-    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     place = Place(
         observer=Observer(client=client, registry=registry, project=project),
         charts=ChartSettings(

@@ -17,7 +17,7 @@ from pipelines.plan.values_edit import Change, ValuesText
 from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.deploy_state import State
 from pipelines.tools.git.write_back import Head
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from types import TracebackType
 
 from pipelines.errors import Refused
 from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
-from pipelines.model.reference import Reference, key_tag
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
 from pipelines.plan.values_edit import ValuesText, Wanted
@@ -26,7 +25,8 @@ from pipelines.steps.tagging import REVISION
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.reference import Reference, key_tag
 
 
 @dataclass(frozen=True, kw_only=True)

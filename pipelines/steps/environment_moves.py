@@ -14,7 +14,6 @@ from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.deploy import Target
 from pipelines.model.environments import Application
-from pipelines.model.reference import Reference
 from pipelines.plan import charts, deploy_message, held
 from pipelines.plan.deploy_message import Moved
 from pipelines.plan.held import Held
@@ -28,7 +27,8 @@ from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Head, Make, Proposal, WriteBack
 from pipelines.tools.git.writing import Author
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.reference import Reference
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
-from pipelines.model.times import LAYER_TIME
 from pipelines.plan.layer_cache import MARK
-from pipelines.tools.layout import MANIFEST, Descriptor, Json
+from pipelines.tools.registry.layout import LAYER_TIME, MANIFEST, Descriptor, Json
+from pipelines.tools.registry.reference import Digest
 
 _OCI = "org.opencontainers.image."
 _FIELDS = (

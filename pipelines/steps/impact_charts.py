@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.plan import charts
 from pipelines.plan.charts import Chart
 from pipelines.steps import chart_files, chart_plan, chart_tree
@@ -27,6 +26,7 @@ from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import Entry, GitRepository
+from pipelines.tools.registry.reference import Digest
 
 
 @dataclass(frozen=True, kw_only=True)

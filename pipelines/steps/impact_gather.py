@@ -42,7 +42,7 @@ from pipelines.tools.git.checkout import make_room
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry.layout import Layout
 
 EVERYBODY = "everybody"
 

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.reference import Reference, key_tag
 from pipelines.plan.decide import Wanted
 from pipelines.plan.key import Ingredients
 from pipelines.plan.node import Graph
 from pipelines.plan.observed import Answer, Observed, Previous
 from pipelines.steps import tags
 from pipelines.steps.tagging import REVISION, VERSION, release_of
-from pipelines.tools import registry_manifest
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_connection import QUESTIONS, Unanswered
-from pipelines.tools.registry_manifest import Manifest
-from pipelines.tools.registry_transfer import in_parallel
+from pipelines.tools.registry import manifest as registry_manifest
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.connection import QUESTIONS, Unanswered
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Reference, key_tag
+from pipelines.tools.registry.transfer import in_parallel
 
 _USUAL = frozenset({"main", "master"})
 """Where an image of another branch was published before, most likely."""

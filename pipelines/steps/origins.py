@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipelines.errors import Misuse
-from pipelines.model.reference import Reference
 from pipelines.plan.deploy_message import Origin
 from pipelines.steps.proposing import Proposing
 from pipelines.steps.tagging import REVISION
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.reference import Reference
 
 _SOURCE = "org.opencontainers.image.source"
 

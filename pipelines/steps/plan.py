@@ -36,7 +36,7 @@ from pipelines.step.parameters import (
     RevisionName,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import builders, packed, planning, registries
+from pipelines.steps import builders, packed, planning
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
@@ -44,6 +44,7 @@ from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import named, warn_of_changes
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
+from pipelines.tools.registry import client as registry_client
 
 
 def plan(
@@ -86,7 +87,7 @@ def plan(
     if not registry:
         raise Misconfigured("no registry to compare with", seen="the setting `registry` is empty", todo="set it")
     authorities = Path(ca_file) if ca_file else None
-    client = registries.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     charts = ChartSettings(
         registry=registry,
         project=project,

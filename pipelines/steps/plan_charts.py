@@ -13,7 +13,7 @@ from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.chart_tree import Tree
 from pipelines.steps.declared_tree import Declared
-from pipelines.tools.layout import Layout
+from pipelines.tools.registry.layout import Layout
 
 
 def plan(

@@ -11,7 +11,6 @@ from pathlib import Path
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
 from pipelines.model.plan import Plan, PlannedImage
-from pipelines.model.reference import Reference
 from pipelines.plan import decide, graph, key, loops, values
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Graph, Target
@@ -23,6 +22,7 @@ from pipelines.steps.observe import Observer
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
+from pipelines.tools.registry.reference import Reference
 
 _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 

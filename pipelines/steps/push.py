@@ -10,17 +10,18 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.model.handover import Built, Checkout, Published
-from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.step.signature import Arg
-from pipelines.steps import registries, tags
+from pipelines.steps import tags
 from pipelines.steps.tagging import Tagging
 from pipelines.steps.tags import TagPlan
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.layout import Descriptor, Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.layout import Descriptor, Layout
+from pipelines.tools.registry.reference import Digest, Reference, key_tag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def push(
     plan = tags.plan(checkout.ref, checkout.commit)
     layout, descriptor = _image(image, built)
     authorities = Path(ca_file) if ca_file else None
-    client = registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
     url = RepositoryUrl(checkout.repo)
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         named = publish(

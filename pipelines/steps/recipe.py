@@ -12,15 +12,14 @@ from pathlib import Path
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.model import platform as platforms
 from pipelines.model.handover import Base, Checkout
-from pipelines.model.reference import Digest
-from pipelines.model.times import LAYER_TIME
 from pipelines.plan import dockerfile as dockerfiles
 from pipelines.plan import features, layer_cache
 from pipelines.plan.dockerfile import Dockerfile
 from pipelines.plan.pinned import pinned
 from pipelines.steps import build_context, finish
 from pipelines.steps.finish import Under
-from pipelines.tools.layout import Json, Layout
+from pipelines.tools.registry.layout import LAYER_TIME, Json, Layout
+from pipelines.tools.registry.reference import Digest
 
 _SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"BUILDKIT_.*|SOURCE_DATE_EPOCH")

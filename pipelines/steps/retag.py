@@ -7,14 +7,15 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.model.plan import Planned, Retagged
-from pipelines.model.reference import Digest, Reference, key_tag
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
 from pipelines.step.signature import Arg
-from pipelines.steps import push, registries, tags
+from pipelines.steps import push, tags
 from pipelines.steps.tagging import Tagging
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.reference import Digest, Reference, key_tag
 
 
 def retag(
@@ -39,7 +40,7 @@ def retag(
         raise Misconfigured("no registry to tag in", seen="the setting `registry` is empty", todo="set it")
     wanted, url = tags.plan(planned.ref, planned.commit), RepositoryUrl(repo)
     authorities = Path(ca_file) if ca_file else None
-    client = registries.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
+    client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
     of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tags.LATEST}
     done = 0
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pipelines.declared.shipway_yaml import COMMIT
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.deploy import Target
-from pipelines.model.reference import Reference
 from pipelines.steps import environment_files, origins
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Places
 from pipelines.steps.environment_moves import Moving, Runs, at
 from pipelines.tools.forge import State
 from pipelines.tools.git.write_back import Head, Proposal
+from pipelines.tools.registry.reference import Reference
 
 _DEPTH = 500
 """Commits of the repository that are looked through."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import semver
 
 from pipelines.errors import Refused, Transient
-from pipelines.model.reference import Digest, Reference
 from pipelines.plan.observed import RENEWAL, RENEWED_FOR, Answer
 from pipelines.steps import tags
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
 
 VERSION = "org.opencontainers.image.version"
 REVISION = "org.opencontainers.image.revision"

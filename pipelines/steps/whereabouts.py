@@ -15,7 +15,6 @@ from typing import Any
 from pipelines.declared.finding import Finding
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.model.environments import Application
-from pipelines.model.reference import Digest, Reference
 from pipelines.model.whereabouts import DeployedImage, Whereabouts
 from pipelines.plan import charts, values, values_edit, whereabouts
 from pipelines.steps import declared_environments
@@ -24,8 +23,9 @@ from pipelines.steps.declared_environments import Declared
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_transfer import in_parallel
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.reference import Digest, Reference
+from pipelines.tools.registry.transfer import in_parallel
 
 _OCI = "org.opencontainers.image."
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.reference import Digest
 from pipelines.tools import builder, image_stream, layer
 from pipelines.tools.builder import Output, Request, StepFailed
-from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
+from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
+from pipelines.tools.registry.reference import Digest
 
 _VERSION = re.compile(r"\bversion (\S+)")
 _FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)

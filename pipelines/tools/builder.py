@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
-from pipelines.tools.layout import Json, Layout
+from pipelines.tools.registry.layout import Json, Layout
+from pipelines.tools.registry.reference import Digest
 
 TIMEOUT_SECONDS = 4 * 3600.0
 """A build that takes longer hangs; templates set deadlines of their own below it."""

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.reference import Digest
 from pipelines.tools import builder
 from pipelines.tools.builder import Output, Request, StepFailed
-from pipelines.tools.layout import Layout
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest
 
 START_SECONDS = 60.0
 _SLOTS = 32

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import deflate
 
 from pipelines.errors import Refused
-from pipelines.model.times import LAYER_TIME
+from pipelines.tools.registry.layout import LAYER_TIME
 
 MOST_BYTES = 100 << 20
 MOST_FILE_BYTES = 5 << 20

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.tools.registry_connection import Network, Timing, Unanswered, joined, retry_after
+from pipelines.tools.registry.connection import Network, Timing, Unanswered, joined, retry_after
 
 TIMING = Timing(answer_seconds=30, attempts=4)
 _PAGE = 50

@@ -23,7 +23,7 @@ from pipelines.tools.forge_http import TIMING, ForgeApi
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.gitea import Gitea
 from pipelines.tools.github import GitHub
-from pipelines.tools.registry_connection import Network, Timing
+from pipelines.tools.registry.connection import Network, Timing
 
 FORGES = "github.com=github"
 """The setting's default."""

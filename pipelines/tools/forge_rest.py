@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pipelines.tools.forge import Branch, PullRequest, State, Status
 from pipelines.tools.forge_http import ForgeApi, Taken, fields, identity
-from pipelines.tools.registry_connection import Unanswered
+from pipelines.tools.registry.connection import Unanswered
 
 
 class RestForge:

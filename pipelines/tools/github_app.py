@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pipelines.errors import Misconfigured
 from pipelines.tools.forge_http import ForgeApi, fields, identity
 from pipelines.tools.github import HEADERS
-from pipelines.tools.registry_connection import Network, Unanswered
+from pipelines.tools.registry.connection import Network, Unanswered
 
 _SKEW_SECONDS = 60
 """The statement begins so long ago: clocks differ."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
+from pipelines.tools.registry.reference import Digest
 
 _CHUNK = 1 << 16  # what a pipe holds
 

@@ -19,9 +19,9 @@ from typing import IO, Protocol, cast
 import zstandard
 
 from pipelines.errors import Misconfigured, ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.tools import layer_tar
-from pipelines.tools.layout import LAYER, Descriptor, Json, Layout
+from pipelines.tools.registry.layout import LAYER, Descriptor, Json, Layout
+from pipelines.tools.registry.reference import Digest
 
 COMPRESSIONS = ("zstd", "gzip")
 _MOST_WORKERS = 4

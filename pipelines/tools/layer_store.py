@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.tools import layer
-from pipelines.tools.layout import Descriptor, Layout
+from pipelines.tools.registry.layout import Descriptor, Layout
+from pipelines.tools.registry.reference import Digest
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 import yaml
 
 from pipelines.embedded import base_image
-from pipelines.model.reference import Reference
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Reference
 from tests.bench.measure import command
 
 DOCKERFILE = """\

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.embedded import base_image, deployment
-from pipelines.model.reference import Reference
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Reference
 from tests import git_server, registry_process, ssh_server
 from tests.build_workspace import each_builder
 from tests.e2e.installation import Installation

@@ -21,7 +21,7 @@ import yaml
 from pipelines.errors import Misconfigured, Refused, Transient
 from pipelines.model.chart import ABSENT, BROKEN, ERROR, REFUSED, Finding
 from pipelines.step import signature
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry.connection import Timing
 from tests.chart_trees import add, archive, by_name, clone, index, publish, report, states
 from tests.git_repositories import Repository
 from tests.lying_registry import RESET, SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
@@ -33,7 +33,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LyingRegis
     (tmp_path / "workspace").mkdir()
     monkeypatch.chdir(tmp_path / "workspace")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr("pipelines.tools.registry.Timing", lambda: Timing(answer_seconds=2, attempts=2))
+    monkeypatch.setattr("pipelines.tools.registry.client.Timing", lambda: Timing(answer_seconds=2, attempts=2))
     with lying_registry() as state:
         yield state
 

@@ -14,11 +14,11 @@ import pytest
 
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.chart import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
-from pipelines.model.reference import Reference
 from pipelines.step import signature
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Reference
 from tests.chart_trees import add, by_name, clone, family, publish, report, states
 from tests.git_repositories import Repository
 from tests.registry_process import registry

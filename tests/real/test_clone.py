@@ -20,12 +20,12 @@ from pipelines.embedded import base_image
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model import platform
 from pipelines.model.handover import Checkout
-from pipelines.model.reference import Digest, Reference
 from pipelines.step import signature
 from pipelines.steps.clone import clone
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest, Reference
 from tests.git_repositories import Repository, simple
 from tests.git_server import serving
 from tests.registry_process import registry
@@ -482,7 +482,7 @@ def test_a_registry_that_is_silent_is_transient(
 ) -> None:
     """Nobody at the base's address: it is asked several times, and the same command may succeed later."""
     waits: list[float] = []
-    monkeypatch.setattr("pipelines.tools.registry_connection.time.sleep", waits.append)
+    monkeypatch.setattr("pipelines.tools.registry.connection.time.sleep", waits.append)
     with serving(tmp_path / "nowhere") as server:
         dead = server.url.removeprefix("http://")
     app.write("Dockerfile", f"FROM {dead}/busybox\n").commit()

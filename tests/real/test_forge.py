@@ -15,7 +15,7 @@ from pipelines.tools import forge_login
 from pipelines.tools.forge import Branch, Forge, State, Status
 from pipelines.tools.forge_login import NoForge
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry.connection import Timing
 from tests.forge_server import HEEDED_RESET, OURS, RESET, TOKEN, ForgeServer, Kind, Reply, forge_server, said
 
 COMMIT = "c" * 40

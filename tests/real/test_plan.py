@@ -12,7 +12,6 @@ import pytest
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
 from pipelines.model.plan import Plan, PlannedImage
-from pipelines.model.reference import Reference, key_tag
 from pipelines.plan.key import Salt
 from pipelines.plan.node import Target
 from pipelines.steps import planning, tags
@@ -20,12 +19,13 @@ from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.steps.tagging import Tagging
-from pipelines.tools.credentials import Credentials
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.connection import Timing
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.reference import Reference, key_tag
 from tests.git_repositories import Repository
 from tests.lying_registry import SILENCE, LyingRegistry, errors, lying_registry
 from tests.oci_images import image

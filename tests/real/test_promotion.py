@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from pipelines.cli.main import main
-from pipelines.model.reference import Reference
+from pipelines.tools.registry.reference import Reference
 from tests import git_server
 from tests.deployments import NONE, World, world
 from tests.forge_server import TOKEN, ForgeServer, forge_server

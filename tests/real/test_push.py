@@ -13,15 +13,15 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.handover import Base, Built, Checkout, Published
-from pipelines.model.reference import Digest, Reference
 from pipelines.step import signature
 from pipelines.steps import tags
 from pipelines.steps.push import publish, push
 from pipelines.steps.tagging import REVISION, VERSION
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Layout
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.connection import Timing
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest, Reference
 from tests.git_repositories import Repository
 from tests.lying_registry import SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
 from tests.oci_images import image

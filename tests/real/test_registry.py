@@ -15,12 +15,12 @@ from urllib.parse import parse_qs
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.model.reference import Digest, Reference
-from pipelines.tools.credentials import Credentials, Login
-from pipelines.tools.layout import INDEX, Descriptor, Layout
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_auth import challenges
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry.auth import challenges
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.connection import Timing
+from pipelines.tools.registry.credentials import Credentials, Login
+from pipelines.tools.registry.layout import INDEX, Descriptor, Layout
+from pipelines.tools.registry.reference import Digest, Reference
 from tests.lying_registry import RESET, SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
 from tests.oci_images import image, index_of
 from tests.registry_process import registry
@@ -274,7 +274,7 @@ def test_a_manifest_with_two_natures_is_refused(liar: LyingRegistry) -> None:
 def test_retry_after_is_honoured(liar: LyingRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A busy registry is asked again after the time that it names, within bounds, and then the push succeeds."""
     waits: list[float] = []
-    monkeypatch.setattr("pipelines.tools.registry_connection.time.sleep", waits.append)
+    monkeypatch.setattr("pipelines.tools.registry.connection.time.sleep", waits.append)
     liar.lie("POST", "uploads", errors(429, "TOOMANYREQUESTS", "slow down", Retry_After="7"), times=1)
     liar.lie("PUT", _MANIFEST, errors(503, "UNAVAILABLE", "later", Retry_After="100000"), times=1)
     layout, descriptor = image(tmp_path / "image")
@@ -286,7 +286,7 @@ def test_retry_after_is_honoured(liar: LyingRegistry, monkeypatch: pytest.Monkey
 def test_waits_grow(liar: LyingRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each wait for a registry that is down is longer than the one before, and there is an end."""
     waits: list[float] = []
-    monkeypatch.setattr("pipelines.tools.registry_connection.time.sleep", waits.append)
+    monkeypatch.setattr("pipelines.tools.registry.connection.time.sleep", waits.append)
     liar.lie("GET", _MANIFEST, Reply(status=502))
     with pytest.raises(Transient, match="502"):
         client(liar.address, timing=Timing(backoff_seconds=1, attempts=5)).resolve(at(liar.address, "t"))

@@ -20,7 +20,7 @@ from pipelines.plan import argo_run
 from pipelines.step import signature
 from pipelines.steps import report as step
 from pipelines.tools import forge_login, kubernetes
-from pipelines.tools.registry_connection import Timing
+from pipelines.tools.registry.connection import Timing
 from tests.forge_server import TOKEN as FORGE_TOKEN
 from tests.forge_server import ForgeServer, forge_server, said
 from tests.kubernetes_api import NAMESPACE, TOKEN, Cluster, Log, cluster

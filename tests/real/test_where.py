@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines.cli.main import main
-from pipelines.model.reference import Reference
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.registry import Registry
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.reference import Reference
 from tests import oci_images
 from tests.git_repositories import Repository
 from tests.registry_process import registry

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from pipelines.embedded import deployment
 from pipelines.errors import ShipwayError
-from pipelines.tools.layout import Descriptor, Layout
+from pipelines.tools.registry.layout import Descriptor, Layout
 from tests import histories, leftovers
 from tests.git_repositories import Repository
 from tests.histories import MOVES

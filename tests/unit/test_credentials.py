@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import Misconfigured
-from pipelines.tools.credentials import Credentials, Login
+from pipelines.tools.registry.credentials import Credentials, Login
 
 SECRET = "s3cr3t-never-shown"
 

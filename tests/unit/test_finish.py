@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.plan.layer_cache import MARK
 from pipelines.steps import finish
 from pipelines.steps.finish import Facts, Under
 from pipelines.tools.git.address import public_address
-from pipelines.tools.layout import CONFIG, LAYER, Descriptor, Json
+from pipelines.tools.registry.layout import CONFIG, LAYER, Descriptor, Json
+from pipelines.tools.registry.reference import Digest
 
 OCI = "org.opencontainers.image."
 FACTS = Facts(

@@ -11,8 +11,8 @@ from typing import IO
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.tools import image_stream
+from pipelines.tools.registry.reference import Digest
 
 LAYERS = {Digest.of(data): data for data in (b"below" * 200_000, b"above" * 100_000)}
 

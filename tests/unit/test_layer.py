@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, ShipwayError
-from pipelines.model.reference import Digest
 from pipelines.tools import layer
 from pipelines.tools.layer_store import LayerStore, Stored
-from pipelines.tools.layout import CONFIG, LAYER, MANIFEST, Descriptor, Layout
+from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Layout
+from pipelines.tools.registry.reference import Digest
 
 TEXT = b"".join(b"line %d of a file that compresses well\n" % (n * n) for n in range(200_000))
 

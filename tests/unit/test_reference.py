@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import Misuse
-from pipelines.model.reference import Digest, Reference
+from pipelines.tools.registry.reference import Digest, Reference
 
 ZERO = "sha256:" + "0" * 64
 

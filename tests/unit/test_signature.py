@@ -10,9 +10,9 @@ import pytest
 
 from pipelines.errors import Misuse
 from pipelines.model.handover import Base, Checkout
-from pipelines.model.reference import Digest
 from pipelines.step import signature
 from pipelines.step.signature import Arg
+from pipelines.tools.registry.reference import Digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,15 +13,15 @@ import pytest
 
 from pipelines.errors import Refused, Transient
 from pipelines.model.handover import Checkout
-from pipelines.model.reference import Digest, Reference
 from pipelines.plan.observed import RENEWAL, RENEWED_FOR
 from pipelines.steps import tags
 from pipelines.steps.push import publish
 from pipelines.steps.tagging import REVISION, VERSION
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import MANIFEST, Descriptor, Layout
-from pipelines.tools.registry import Registry
-from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.layout import MANIFEST, Descriptor, Layout
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
 
 TO = Reference(registry="r.example", repository="team/web")
 

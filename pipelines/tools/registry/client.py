@@ -2,6 +2,8 @@
 
 Whoever asks gets one of four kinds of answer: what is there; None for what the registry says it does not have (404);
 Transient when it gave no whole answer, so that nothing is known; Misconfigured or Refused when it says no.
+
+How settings and a folder of logins become a connection to registries.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from pipelines import settings
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.model.reference import Digest, Reference
-from pipelines.tools import registry_images, registry_manifest, registry_transfer
-from pipelines.tools.credentials import Credentials
-from pipelines.tools.layout import Descriptor, Layout
-from pipelines.tools.registry_auth import Authorization
-from pipelines.tools.registry_connection import Network, Timing, Unanswered, joined
-from pipelines.tools.registry_host import Answer, Repository
-from pipelines.tools.registry_images import Pulled
-from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry import images, transfer
+from pipelines.tools.registry import manifest as registry_manifest
+from pipelines.tools.registry.auth import Authorization
+from pipelines.tools.registry.connection import Network, Timing, Unanswered, joined
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.images import Pulled
+from pipelines.tools.registry.layout import Descriptor, Layout
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
+from pipelines.tools.registry.repository import Answer, Repository
 
 _MOST_PAGES = 1000
 # A mirror that is down must not hold up what the registry itself can give.
@@ -62,13 +66,13 @@ class Registry:
         if mirrored:
             for place in self._mirrors_of(ref):
                 try:
-                    found = registry_images.manifest(place, ref)
+                    found = images.manifest(place, ref)
                 except Unanswered:
                     self._silent.add(place.registry)
                 else:
                     if found:
                         return found
-        return registry_images.manifest(self._repository(ref), ref)
+        return images.manifest(self._repository(ref), ref)
 
     def pull(self, ref: Reference, layout: Layout, *, platform: str, kept: Layout | None = None) -> Pulled:
         """Fetch one platform's image into a layout, where it is named by its digest.
@@ -78,12 +82,12 @@ class Registry:
         """
         for place in self._mirrors_of(ref):
             try:
-                if pulled := registry_images.pull(place, ref, layout, platform, kept):
+                if pulled := images.pull(place, ref, layout, platform, kept):
                     return self._named(pulled, layout)
             except Unanswered:
                 self._silent.add(place.registry)
         place = self._repository(ref)
-        if pulled := registry_images.pull(place, ref, layout, platform, kept):
+        if pulled := images.pull(place, ref, layout, platform, kept):
             return self._named(pulled, layout)
         raise NoImage(
             f"there is no image {ref}",
@@ -118,15 +122,15 @@ class Registry:
             )
         place = self._repository(to, write=True)
         by_digest = to.with_digest(descriptor.digest)
-        if not registry_images.fault(place, manifest):
+        if not images.fault(place, manifest):
             self._proven[by_digest] = manifest
             return False
-        registry_images.send(place, layout, manifest, mounts, trusting=True)
-        fault = registry_images.fault(place, manifest)
+        images.send(place, layout, manifest, mounts, trusting=True)
+        fault = images.fault(place, manifest)
         if fault:
             # It said that it had blobs which it cannot give: send them all.
-            registry_images.send(place, layout, manifest, _NONE, trusting=False)
-            fault = registry_images.fault(place, manifest)
+            images.send(place, layout, manifest, _NONE, trusting=False)
+            fault = images.fault(place, manifest)
         if fault:
             raise Unanswered(
                 f"{by_digest} was pushed and cannot be read back",
@@ -142,7 +146,7 @@ class Registry:
         manifest = self._proven.get(to) or self.resolve(to)
         if manifest is None or to.digest is None:
             raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
-        if not registry_images.put(self._repository(to, write=True), manifest, tag):
+        if not images.put(self._repository(to, write=True), manifest, tag):
             raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
 
     def annotate(self, to: Reference, tag: str, notes: Mapping[str, str]) -> None:
@@ -157,7 +161,7 @@ class Registry:
         data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         kind = manifest.descriptor.media_type
         described = Descriptor(media_type=kind, digest=Digest.of(data), size=len(data))
-        if not registry_images.put(self._repository(to, write=True), Manifest(descriptor=described, data=data), tag):
+        if not images.put(self._repository(to, write=True), Manifest(descriptor=described, data=data), tag):
             raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
 
     def tags(self, ref: Reference) -> tuple[str, ...]:
@@ -182,12 +186,12 @@ class Registry:
 
     def config(self, ref: Reference, manifest: Manifest) -> dict[str, Any]:
         """Return the configuration of an image; raises Transient, Misconfigured."""
-        value = json.loads(registry_transfer.small(self._repository(ref), manifest.config))
+        value = json.loads(transfer.small(self._repository(ref), manifest.config))
         return value if isinstance(value, dict) else {}
 
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
         """Fetch one blob of a repository into a layout; raises Transient when what came is not what its digest names."""
-        registry_transfer.download(self._repository(ref), blob, layout)
+        transfer.download(self._repository(ref), blob, layout)
 
     def _named(self, pulled: Pulled, layout: Layout) -> Pulled:
         """Return an image that came, named by its digest in the layout's index, which one thread at a time may write."""
@@ -230,3 +234,19 @@ def _tags(place: Repository, url: str, what: str) -> Answer:
         if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
             raise Unanswered(what, seen="an answer that is no list of tags")
     return answer
+
+
+def connect(
+    docker_config: Path, *, plain_http: str, ca_file: str, mirrors: str = "", timing: Timing | None = None
+) -> Registry:
+    """Return a client that uses the logins of a folder; nothing is asked yet.
+
+    The texts are the settings of these names. Raises Misconfigured for a login or a list that cannot be read.
+    """
+    return Registry(
+        Credentials.read(docker_config),
+        plain_http=settings.names(plain_http),
+        mirrors=settings.pairs(mirrors),
+        ca_file=Path(ca_file) if ca_file else None,
+        timing=timing,
+    )

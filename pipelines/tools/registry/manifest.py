@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.model.reference import Digest
-from pipelines.tools.layout import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Json
-from pipelines.tools.registry_connection import Unanswered
+from pipelines.tools.registry.connection import Unanswered
+from pipelines.tools.registry.layout import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Json
+from pipelines.tools.registry.reference import Digest
 
 ACCEPT = ", ".join((MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
 _KNOWN = frozenset({MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX})

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import DOCKER_HUB
-from pipelines.tools import registry_errors
-from pipelines.tools.registry_auth import Authorization, Scopes
-from pipelines.tools.registry_connection import SMALL, Network, Unanswered, joined, retry_after, shown
+from pipelines.tools.registry import errors
+from pipelines.tools.registry.auth import Authorization, Scopes
+from pipelines.tools.registry.connection import SMALL, Network, Unanswered, joined, retry_after, shown
+from pipelines.tools.registry.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
     import urllib3
@@ -132,7 +132,7 @@ class Repository:
 
     def refusal(self, what: str, status: int, data: bytes) -> ShipwayError:
         """Return the error that a status and its body mean here."""
-        return registry_errors.refusal(
+        return errors.refusal(
             what,
             status=status,
             data=data,
@@ -157,7 +157,7 @@ class Repository:
         return self.network.check(url, why)
 
     def _busy(self, what: str, response: urllib3.BaseHTTPResponse) -> Unanswered:
-        text = registry_errors.said(self.network.body(response, what=what))
+        text = errors.said(self.network.body(response, what=what))
         todo = ""
         if response.status == 429:
             todo = "wait, use a login with a higher limit, or set a mirror in the setting `mirrors`"

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import Misconfigured
-from pipelines.model.reference import DOCKER_HUB
 from pipelines.tools.processes.process import run
+from pipelines.tools.registry.reference import DOCKER_HUB
 
 FILES = ("config.json", ".dockerconfigjson")
 HELPER_SECONDS = 60.0

@@ -1,4 +1,7 @@
-"""A folder in the OCI image layout (image-spec v1.1, image-layout.md): content by digest, and an index of what is named."""
+"""A folder in the OCI image layout (image-spec v1.1, image-layout.md): content by digest, and an index of what is named.
+
+The one moment that is written into everything whose time must not matter.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
+from pipelines.tools.registry.reference import Digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -169,3 +172,7 @@ class Layout:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_bytes(data)
         partial.replace(path)
+
+
+LAYER_TIME = 315532800
+"""1980-01-01T00:00:00Z, in seconds since 1970: the earliest time that every archive format can hold."""

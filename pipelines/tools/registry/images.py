@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.model.reference import Digest, Reference
-from pipelines.tools import registry_errors, registry_manifest, registry_transfer
-from pipelines.tools.layout import Descriptor, Layout
-from pipelines.tools.registry_connection import Unanswered
-from pipelines.tools.registry_host import Repository
-from pipelines.tools.registry_manifest import Manifest
+from pipelines.tools.registry import errors, transfer
+from pipelines.tools.registry import manifest as registry_manifest
+from pipelines.tools.registry.connection import Unanswered
+from pipelines.tools.registry.layout import Descriptor, Layout
+from pipelines.tools.registry.manifest import Manifest
+from pipelines.tools.registry.reference import Digest, Reference
+from pipelines.tools.registry.repository import Repository
 
 _DEEPEST_INDEX = 3
 
@@ -78,14 +79,14 @@ def pull(place: Repository, ref: Reference, layout: Layout, platform: str, kept:
 
     def bring(blob: Descriptor) -> None:
         if kept is None:
-            registry_transfer.download(place, blob, layout)
+            transfer.download(place, blob, layout)
         elif not layout.take(kept.blob(blob.digest), blob):
-            registry_transfer.download(place, blob, layout)
+            transfer.download(place, blob, layout)
             kept.link(layout.blob(blob.digest), blob.digest, anew=True)  # what is there by that name may be damaged
 
     bring(image.config)
     _check_platform(layout, image, platform, ref)
-    registry_transfer.in_parallel(bring, image.blobs)
+    transfer.in_parallel(bring, image.blobs)
     layout.add(image.data, image.descriptor.media_type)
     return Pulled(resolved=named.descriptor.digest, descriptor=image.descriptor)
 
@@ -98,12 +99,12 @@ def send(place: Repository, layout: Layout, image: Manifest, mounts: Mapping[Dig
 
     def send_blob(blob: Descriptor) -> None:
         source = mounts.get(blob.digest, "")
-        if trusting and not source and blob != image.config and registry_transfer.holds(place, blob):
+        if trusting and not source and blob != image.config and transfer.holds(place, blob):
             return
         wide = replace(place, scopes=(*place.scopes, f"repository:{source}:pull")) if source else place
-        registry_transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
+        transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
 
-    registry_transfer.in_parallel(send_blob, image.blobs)
+    transfer.in_parallel(send_blob, image.blobs)
     put(place, image, image.descriptor.digest)
 
 
@@ -122,7 +123,7 @@ def put(place: Repository, image: Manifest, name: str) -> bool:
             data = place.network.body(response, what=what)
             if response.status in {200, 201, 202}:
                 return True
-            if response.status in {400, 404} and "MANIFEST_BLOB_UNKNOWN" in registry_errors.codes(data):
+            if response.status in {400, 404} and "MANIFEST_BLOB_UNKNOWN" in errors.codes(data):
                 return False
             raise place.refusal(what, response.status, data)
 
@@ -136,13 +137,13 @@ def fault(place: Repository, image: Manifest) -> str:
         there = manifest(place, by_digest)
         if there is None:
             return f"{place.registry} does not have {image.descriptor.digest}"
-        registry_transfer.small(place, image.config)
+        transfer.small(place, image.config)
     except Unanswered as error:
         if error.silent:
             raise
         return f"{error.what} ({error.seen})"
-    faults = registry_transfer.in_parallel(
-        lambda blob: registry_transfer.reach(place, blob),
+    faults = transfer.in_parallel(
+        lambda blob: transfer.reach(place, blob),
         [layer for layer in image.blobs if layer != image.config],
     )
     return "; ".join(filter(None, faults))

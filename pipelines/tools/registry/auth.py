@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from pipelines.errors import Misconfigured
-from pipelines.tools.credentials import Credentials, Login
-from pipelines.tools.registry_connection import Network, Unanswered, retry_after, shown
+from pipelines.tools.registry.connection import Network, Unanswered, retry_after, shown
+from pipelines.tools.registry.credentials import Credentials, Login
 
 _SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)(?!=)")
 _PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')

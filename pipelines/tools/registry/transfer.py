@@ -10,11 +10,11 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from pipelines.errors import ShipwayError
-from pipelines.model.reference import Digest
-from pipelines.tools import registry_errors
-from pipelines.tools.layout import Descriptor, Layout
-from pipelines.tools.registry_connection import MEBIBYTE, PARALLEL, Unanswered
-from pipelines.tools.registry_host import Repository
+from pipelines.tools.registry import errors
+from pipelines.tools.registry.connection import MEBIBYTE, PARALLEL, Unanswered
+from pipelines.tools.registry.layout import Descriptor, Layout
+from pipelines.tools.registry.reference import Digest
+from pipelines.tools.registry.repository import Repository
 
 _BLOB_GONE = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def _download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
                 # The manifest names it, so this is half an answer, not an absent image.
                 raise Unanswered(
                     what,
-                    seen=f"the registry lacks a blob of its own image: {registry_errors.said(data) or 404}",
+                    seen=f"the registry lacks a blob of its own image: {errors.said(data) or 404}",
                     todo="have that image pushed again",
                 )
             raise repository.refusal(what, response.status, data)
@@ -106,7 +106,7 @@ def _reach(repository: Repository, blob: Descriptor, what: str, headers: dict[st
             return "" if length == str(blob.size) else f"{what} (it has {length} bytes there)"
         data = repository.network.body(response, what=what)
         if response.status in {404, 416}:
-            return f"{what} ({response.status} {registry_errors.said(data)})"
+            return f"{what} ({response.status} {errors.said(data)})"
         raise repository.refusal(what, response.status, data)
 
 
@@ -140,11 +140,11 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
         data = repository.network.body(response, what=what)
         if response.status == 201:
             return
-        if response.status in {400, 404, 416} and _BLOB_GONE & set(registry_errors.codes(data)):
+        if response.status in {400, 404, 416} and _BLOB_GONE & set(errors.codes(data)):
             if Digest.of_file(source) != blob.digest:
                 raise ShipwayError(what, seen=f"{source} is damaged", todo="build the image again")
             # The session was lost, or took in something else than was sent: a new one may do better.
-            raise Unanswered(what, seen=f"the upload was lost: {registry_errors.said(data)}")
+            raise Unanswered(what, seen=f"the upload was lost: {errors.said(data)}")
         raise repository.refusal(what, response.status, data)
 
 
