@@ -31,7 +31,7 @@ from pipelines.step.signature import Arg
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.health_status import Teller
 from pipelines.steps.whereabouts import Finder
-from pipelines.tools.forge import State
+from pipelines.tools.forge.forge import State
 from pipelines.tools.git.address import Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

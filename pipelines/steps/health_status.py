@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipelines.errors import Misuse
 from pipelines.model.whereabouts import Whereabouts
-from pipelines.tools import forge_login
-from pipelines.tools.forge import Forge, State, Status
-from pipelines.tools.forge_login import NoForge
+from pipelines.tools.forge import connect as forge_connect
+from pipelines.tools.forge.connect import NoForge
+from pipelines.tools.forge.forge import Forge, State, Status
 from pipelines.tools.git.address import RepositoryUrl
 
 _CONTEXT = "shipway/{}"
@@ -35,7 +35,7 @@ class Teller:
         url = RepositoryUrl(repo)
         forge: Forge | None = None
         try:
-            forge = forge_login.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
+            forge = forge_connect.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
         except NoForge as error:
             _say(f"no status is written: {error.what}")
         return cls(commit=commit, repo=url.place, forge=forge, told={})

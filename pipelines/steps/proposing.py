@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
-from pipelines.tools import forge_login
-from pipelines.tools.forge import Forge
-from pipelines.tools.forge_login import NoForge
+from pipelines.tools.forge import connect as forge_connect
+from pipelines.tools.forge.connect import NoForge
+from pipelines.tools.forge.forge import Forge
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.write_back import Make, WriteBack, Written
 
@@ -27,13 +27,13 @@ class Proposing:
 
     def connect(self, url: RepositoryUrl) -> Forge:
         """Return the forge of a repository; raises Misconfigured where nobody says which, or how to log in."""
-        return forge_login.connect(
+        return forge_connect.connect(
             url,
             self.folder,
             forges=self.forges,
             plain_http=self.plain_http,
             ca_file=self.ca_file,
-            rights=forge_login.PROPOSING,
+            rights=forge_connect.PROPOSING,
         )
 
     def known(self, url: RepositoryUrl) -> Forge | None:

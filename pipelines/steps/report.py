@@ -34,9 +34,9 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
-from pipelines.tools import forge_login
-from pipelines.tools.forge import Forge, State, Status
-from pipelines.tools.forge_login import FORGES, NoForge
+from pipelines.tools.forge import connect as forge_connect
+from pipelines.tools.forge.connect import FORGES, NoForge
+from pipelines.tools.forge.forge import Forge, State, Status
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 
@@ -104,7 +104,7 @@ def report(
     if subject is None:
         return _nobody("the run is about no commit that is told of")
     try:
-        forge = forge_login.connect(
+        forge = forge_connect.connect(
             RepositoryUrl(subject.repo), logins, forges=forges, plain_http=plain_http, ca_file=ca_file
         )
     except NoForge as error:

@@ -16,7 +16,7 @@ from pipelines.steps import environment_files, origins
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Places
 from pipelines.steps.environment_moves import Moving, Runs, at
-from pipelines.tools.forge import State
+from pipelines.tools.forge.forge import State
 from pipelines.tools.git.write_back import Head, Proposal
 from pipelines.tools.registry.reference import Reference
 

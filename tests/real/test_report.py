@@ -19,7 +19,8 @@ from pipelines.model.runs import BY_ANNOTATION
 from pipelines.plan import argo_run
 from pipelines.step import signature
 from pipelines.steps import report as step
-from pipelines.tools import forge_login, kubernetes
+from pipelines.tools import kubernetes
+from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.registry.connection import Timing
 from tests.forge_server import TOKEN as FORGE_TOKEN
 from tests.forge_server import ForgeServer, forge_server, said
@@ -273,8 +274,8 @@ def test_where_there_is_nobody_to_tell_nothing_fails(api: Cluster, forge: ForgeS
 def test_a_forge_that_is_away_is_tried_again_later(
     api: Cluster, forge: ForgeServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {**(forge_login.connect.__kwdefaults__ or {}), "timing": FAST}
-    monkeypatch.setattr(forge_login.connect, "__kwdefaults__", given)
+    given = {**(forge_connect.connect.__kwdefaults__ or {}), "timing": FAST}
+    monkeypatch.setattr(forge_connect.connect, "__kwdefaults__", given)
     put(api, phase="Succeeded")
     forge.lie("POST", "statuses", said(503, "maintenance"))
     with pytest.raises(Transient):

@@ -13,7 +13,7 @@ from pipelines.plan import whereabouts
 from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
 from pipelines.steps import await_healthy
 from pipelines.steps.health_status import Teller
-from pipelines.tools.forge import State
+from pipelines.tools.forge.forge import State
 
 COMMIT, OTHER, SOURCE = "a" * 40, "b" * 40, "c" * 40
 DIGEST = f"sha256:{'d' * 64}"

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from pipelines.errors import Misconfigured
-from pipelines.tools.forge_http import ForgeApi, fields, identity
-from pipelines.tools.github import HEADERS
+from pipelines.tools.forge.http import ForgeApi, fields, identity
+from pipelines.tools.forge.rest import HEADERS
 from pipelines.tools.registry.connection import Network, Unanswered
 
 _SKEW_SECONDS = 60

@@ -2,16 +2,21 @@
 
 Every operation is tried again as a whole, looking first: a comment or a pull request whose answer was lost is found by the
 next attempt, and is not made twice.
+
+Gitea and Forgejo, whose API is the same here: their /api/swagger says it.
+
+GitHub, on github.com or on a server of one's own: docs.github.com/rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from pipelines.tools.forge import Branch, PullRequest, State, Status
-from pipelines.tools.forge_http import ForgeApi, Taken, fields, identity
+from pipelines.tools.forge.forge import Branch, PullRequest, State, Status
+from pipelines.tools.forge.http import ForgeApi, Taken, fields, identity
 from pipelines.tools.registry.connection import Unanswered
 
 
@@ -187,3 +192,59 @@ def _state(text: object, what: str) -> State:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+class Gitea(RestForge):
+    """A repository on Gitea or Forgejo."""
+
+    state_field = "status"
+    longest_description = 255
+
+    def is_own(self, comment: dict[str, Any]) -> bool:
+        """Return whether this login wrote a comment."""
+        return bool((comment.get("user") or {}).get("id") == self._user)
+
+    def open_pull_requests(self, head: str) -> list[dict[str, Any]]:
+        """Return the open pull requests of a branch of this repository, picked from all: the list has no such filter."""
+        found = self.api.pages(f"{self.path}/pulls", query={"state": "open"}, what=f"the pull requests of {head}")
+        return [item for item in found if _is_from_here(item, head)]
+
+    @cached_property
+    def _user(self) -> int:
+        what = "the token's own user cannot be asked for"
+        return identity(self.api.call("GET", "/user", what=what).value, what)
+
+
+def _is_from_here(item: dict[str, Any], head: str) -> bool:
+    comes, goes = item.get("head") or {}, item.get("base") or {}
+    return bool(comes.get("ref") == head and comes.get("repo_id") == goes.get("repo_id"))
+
+
+HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+
+
+class GitHub(RestForge):
+    """A repository on GitHub; `app` gives the name of the App that signs in, where it is one."""
+
+    def __init__(self, api: ForgeApi, *, web: str, app: Callable[[], str] | None = None) -> None:
+        super().__init__(api, web=web)
+        self._app = app
+
+    def is_own(self, comment: dict[str, Any]) -> bool:
+        """Return whether this login wrote a comment."""
+        user = comment.get("user") or {}
+        if self._app is not None:
+            # A person may take the name of a bot, but neither its brackets nor its type.
+            return user.get("type") == "Bot" and user.get("login") == f"{self._app()}[bot]"
+        return bool(user.get("id") == self._user)
+
+    def open_pull_requests(self, head: str) -> list[dict[str, Any]]:
+        """Return the open pull requests of a branch of this repository."""
+        owner = self.api.repository.partition("/")[0]
+        query = {"state": "open", "head": f"{owner}:{head}"}
+        return list(self.api.pages(f"{self.path}/pulls", query=query, what=f"the pull requests of {head}"))
+
+    @cached_property
+    def _user(self) -> int:
+        what = "the token's own user cannot be asked for"
+        return identity(self.api.call("GET", "/user", what=what).value, what)

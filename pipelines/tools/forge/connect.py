@@ -17,12 +17,11 @@ from urllib.parse import urlsplit
 
 from pipelines import settings
 from pipelines.errors import Misconfigured
-from pipelines.tools import github
-from pipelines.tools.forge import Forge
-from pipelines.tools.forge_http import TIMING, ForgeApi
+from pipelines.tools.forge import rest
+from pipelines.tools.forge.forge import Forge
+from pipelines.tools.forge.http import TIMING, ForgeApi
+from pipelines.tools.forge.rest import Gitea, GitHub
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.gitea import Gitea
-from pipelines.tools.github import GitHub
 from pipelines.tools.registry.connection import Network, Timing
 
 FORGES = "github.com=github"
@@ -69,7 +68,7 @@ def connect(
     token = login.read("token")
     if token:
         words = {"github": "Bearer", "gitea": "token"}[place.kind]
-        headers = github.HEADERS if place.kind == "github" else {}
+        headers = rest.HEADERS if place.kind == "github" else {}
         api = ForgeApi(
             network,
             base=place.base,
@@ -90,7 +89,7 @@ def connect(
 
 
 def _as_app(network: Network, place: _Place, login: _Folder, identity: str, rights: Mapping[str, str]) -> GitHub:
-    from pipelines.tools.github_app import App, AppTokens  # noqa: PLC0415 - loads the cryptography that tokens do without
+    from pipelines.tools.forge.github_app import App, AppTokens  # noqa: PLC0415 - loads the cryptography that tokens do without
 
     app = App(id=identity, private_key=login.read("private-key"))
     tokens = AppTokens(network, app, base=place.base, repository=place.repository, rights=rights)
@@ -100,7 +99,7 @@ def _as_app(network: Network, place: _Place, login: _Folder, identity: str, righ
         repository=place.repository,
         authorization=tokens.authorization,
         login=f"a token of App {identity}",
-        headers=github.HEADERS,
+        headers=rest.HEADERS,
     )
     return GitHub(api, web=place.web, app=tokens.name)
 
