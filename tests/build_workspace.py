@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.embedded import base_image
-from pipelines.model import platform
-from pipelines.model.handover import Base, Built, Checkout
-from pipelines.steps.build import build
+from pipelines.images import node as image_node
+from pipelines.images.build import build
+from pipelines.images.model import Base, Built, Checkout
 from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest, Reference
 from tests.left_out import is_left_out
@@ -85,7 +85,7 @@ class Workspace:
             "dockerfile": "Dockerfile",
             "target": "",
             "build_args": (),
-            "platform": platform.here(),
+            "platform": image_node.here(),
             "bases": tuple(self.bases),
         }
         return Checkout(**{**values, **changes})  # type: ignore[arg-type]

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.images import tags as image_tags
+from pipelines.images.key import Salt
+from pipelines.images.node import Target
+from pipelines.images.registry_state import Observer
+from pipelines.images.tagging import Tagging
 from pipelines.model.deploy import Deployed
 from pipelines.model.plan import Plan
-from pipelines.plan.key import Salt
-from pipelines.plan.node import Target
-from pipelines.steps import planning, tags
+from pipelines.steps import planning
 from pipelines.steps.chart_clone import chart_clone
 from pipelines.steps.chart_publish import chart_publish
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import deploy
-from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
-from pipelines.steps.tagging import Tagging
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
@@ -138,7 +139,7 @@ class World:
         plan = plan or self.plan()
         for job in (job for wave in plan.waves for job in wave):
             notes = {f"{OCI}revision": plan.commit, f"{OCI}source": SOURCE}
-            names = (key_tag(job.key), tags.commit_tag(plan.commit), *filter(None, [job.version]))
+            names = (key_tag(job.key), image_tags.commit_tag(plan.commit), *filter(None, [job.version]))
             digest = self.push(job.name, f"{job.name} {job.key}", notes, names)
             if job.renews:
                 image = Reference.under(self.registry, "team", job.name).with_digest(digest)

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
+from pipelines.images.clone import clone
+from pipelines.images.model import Built, Checkout, ImageJob
+from pipelines.images.push import push
+from pipelines.images.tagging import REVISION, VERSION
 from pipelines.model.chart import ChartReport
-from pipelines.model.handover import Built, Checkout
-from pipelines.model.plan import ImageJob, Planned
+from pipelines.model.plan import Planned
 from pipelines.steps.chart_clone import chart_clone
 from pipelines.steps.chart_publish import chart_publish
-from pipelines.steps.clone import clone
 from pipelines.steps.plan import plan
-from pipelines.steps.push import push
 from pipelines.steps.retag import retag
-from pipelines.steps.tagging import REVISION, VERSION
 from pipelines.steps.verdict import verdict
 from tests import oci_images
 from tests.shipway_process import Images

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from pipelines.declared import shipway_yaml
-from pipelines.plan import graph
-from pipelines.plan.node import Graph, Target
+from pipelines.images import graph as image_graph
+from pipelines.images.node import Graph, Target
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 REGISTRY, PROJECT = "registry.example", "team"
@@ -33,4 +33,4 @@ def read(
     configuration, findings = shipway_yaml.read(files.get(shipway_yaml.NAME, "").encode())
     assert findings == ()
     names = {"root_name": root_name, "registry": REGISTRY, "project": PROJECT}
-    return graph.read(tree(files), configuration, target, written=written, **names)
+    return image_graph.read(tree(files), configuration, target, written=written, **names)

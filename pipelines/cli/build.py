@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli import declared, image_results, options, repository, running
 from pipelines.cli.declared import Declared
 from pipelines.errors import Misconfigured, Misuse
+from pipelines.images import node as image_node
 from pipelines.local.nodes import Outcome
-from pipelines.model import platform
 from pipelines.plan import build_run
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(given: argparse.Namespace) -> int:
         project=settings.get("project", ""),
         build_args=given.build_arg,
         ca_file=options.ca_file(settings),
-        platform=platform.read(given.platform),
+        platform=image_node.read(given.platform),
     )
     for warning in found.warnings:
         sys.stderr.write(f"shipway: {warning}\n")

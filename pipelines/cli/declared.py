@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.plan import dockerfile, images
-from pipelines.plan.images import Image
+from pipelines.images import dockerfile
+from pipelines.images import names as image_names
+from pipelines.images.names import Image
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -73,7 +74,7 @@ def read(
         repository = git.fetch(url, resolved, Path(folder) / "git")
         tree = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
         configuration = _configuration(repository, resolved.commit, tree)
-        found = images.discover(tree, root_name=url.name, configuration=configuration)
+        found = image_names.discover(tree, root_name=url.name, configuration=configuration)
         texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in found}
     parents: dict[str, tuple[str, ...]] = {}
     warnings = [f"{dirty} uncommitted files of {repo} are not part of the build"] if dirty else []
@@ -83,12 +84,12 @@ def read(
         given = [*(f"{name}={value}" for name, value in settings.build_args.items()), *build_args]
         externals = file.externals(given, target=settings.target, platform=platform)
         siblings = (
-            images.sibling(external.name, found, registry=registry, project=project, user=image.name)
+            image_names.sibling(external.name, found, registry=registry, project=project, user=image.name)
             for external in externals
         )
         parents[image.name] = tuple(dict.fromkeys(sibling.name for sibling in siblings if sibling))
-        warnings += images.shadowed(image, externals, found)
-    order = {name: index for index, name in enumerate(name for wave in images.waves(parents) for name in wave)}
+        warnings += image_names.shadowed(image, externals, found)
+    order = {name: index for index, name in enumerate(name for wave in image_names.waves(parents) for name in wave)}
     return Declared(
         repo=repo,
         commit=resolved.commit,

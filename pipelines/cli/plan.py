@@ -14,14 +14,16 @@ from pathlib import Path
 from pipelines.cli import options
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
-from pipelines.model import platform
-from pipelines.model.plan import BUILD, NOTHING, RELEASE, STUCK, TAG, Plan, PlannedChart, PlannedImage
+from pipelines.images import build as image_build
+from pipelines.images import node as image_node
+from pipelines.images.key import Salt
+from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
+from pipelines.images.node import Target
+from pipelines.images.registry_state import Observer
+from pipelines.model.plan import STUCK, Plan, PlannedChart
 from pipelines.plan import mermaid
-from pipelines.plan.key import Salt
-from pipelines.plan.node import Target
-from pipelines.steps import builders, planning
+from pipelines.steps import planning
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.tools import layer
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -78,9 +80,9 @@ def run(given: argparse.Namespace) -> int:
     builder = settings.get("builder", "buildah")
     cache = Path(settings["cache"]) / builder
     target = Target(
-        platform=platform.read(given.platform),
+        platform=image_node.read(given.platform),
         builder=builder,
-        builder_version=builders.choose(builder, settings.get("buildkit-host", ""), cache).version(),
+        builder_version=image_build.choose(builder, settings.get("buildkit-host", ""), cache).version(),
         compression=layer.check(settings.get("compression", "zstd")),
         build_args=planning.arguments(given.build_arg),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.model.handover import Checkout
+from pipelines.images.model import Checkout
 
 IMAGE = "image"
 CHART = "chart"

@@ -5,74 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.images.model import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, ImageJob, PlannedImage, RetagJob
 
-BUILD = "build"
-TAG = "tag"
-RELEASE = "release"
-NOTHING = "nothing"
-"""Actions: build and publish an image, only bring its tags in place, publish a chart, or none."""
-
-PUBLISHED = "published"
-ABSENT = "absent"
-BLOCKED = "blocked"
-UNKNOWN = "unknown"
-DIFFERENT = "different"
-"""States: in the registry as declared; not there; not to be built before a finding is dealt with; nobody knows, for a registry
-did not answer; a version that is published with another content."""
 STUCK = frozenset({BLOCKED, DIFFERENT})
 """States that people have to change something about."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageJob:
-    """One build, as an item of a fan-out: every argument that clone-build-push takes beside the commit's.
-
-    Lists are lists: a text inside an item keeps the backslashes of its JSON when Argo passes it on, a list does not.
-    """
-
-    name: str
-    path: str
-    dockerfile: str
-    target: str
-    build_args: tuple[str, ...]
-    secret_ids: tuple[str, ...]
-    shared: tuple[str, ...]
-    """Folders of the repository to lay into the context."""
-    exclude: tuple[str, ...]
-    """Files of the context that deployments write, so that no build sees them."""
-    version: str
-    platform: str
-    key: str
-    renews: str
-    """The lasting key, which is to lead to this build; empty where it is the key itself."""
-    moment: int
-    """What the build renews the image for, in seconds since 1970; 0 where it does not."""
-    pins: tuple[str, ...]
-    """What the Dockerfile's names for images stand for: each `name=sha256:…`, or `name=key-…` for one of this plan."""
-    parents: tuple[str, ...]
-    """Images of the same plan's earlier waves that it stands on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedImage:
-    """One image of a commit, compared with the registry."""
-
-    name: str
-    path: str
-    state: str
-    action: str
-    reasons: tuple[str, ...]
-    key: str
-    """Empty where it cannot be known."""
-    digest: str
-    """What the registry has under the key, or an empty string."""
-    parents: tuple[str, ...]
-    externals: tuple[str, ...]
-    shared: tuple[str, ...]
-    tags: tuple[str, ...]
-    """Those that are to name it and do not, as far as they are known before a build."""
-    moment: int = 0
-    """What it was, or is to be, renewed for, in seconds since 1970; 0 for an image that never was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,18 +78,6 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetagJob:
-    """An image that is published and lacks tags."""
-
-    name: str
-    digest: str
-    tags: tuple[str, ...]
-    renews: str
-    """The lasting key, where it does not lead to this image yet; else empty."""
-    moment: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Planned:
     """A plan as a workflow reads it: lists to fan out over, and numbers to decide by; without any, nothing was planned."""
 
@@ -198,15 +122,6 @@ class Planned:
     """All of it, as JSON, for people."""
     settled: str = ""
     """The same, packed, where nothing is to be done and it is short enough for an argument; else empty."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retagged:
-    """What the step retag did."""
-
-    images: int
-    tags: int
-    """How many tags name these images now."""
 
 
 @dataclass(frozen=True, kw_only=True)

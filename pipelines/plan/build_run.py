@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines.plan.images import Image
+from pipelines.images.names import Image
 
 TEMPLATE = "clone-build-push"
 _NONE: Mapping[str, Mapping[str, str]] = {}

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from pipelines.images.tags import strict
 from pipelines.model.chart import ERROR, REFUSED, WARNING, Finding
 from pipelines.plan import chart_lock
 from pipelines.plan.charts import Chart, Unusable, is_name
-from pipelines.plan.version_range import loose, strict
+from pipelines.plan.version_range import loose
 
 
 def check(chart: Chart) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipelines.model.plan import ImageJob
+from pipelines.images.model import ImageJob
 
 MOST_LOTS = 4
 """Pods that one check builds in, whatever a stranger's commit asks for."""

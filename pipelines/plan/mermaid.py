@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.model.plan import NOTHING, STUCK, UNKNOWN, Plan, PlannedChart, PlannedImage
+from pipelines.images.model import NOTHING, UNKNOWN, PlannedImage
+from pipelines.model.plan import STUCK, Plan, PlannedChart
 from pipelines.plan.values import is_in
 
 _STYLES = {

@@ -16,10 +16,10 @@ from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
 from pipelines.errors import ShipwayError
+from pipelines.images.names import bare_name
 from pipelines.model.plan import Follower
 from pipelines.plan import environments, held, values_edit
 from pipelines.plan.charts import CHART, LOCK
-from pipelines.plan.images import bare_name
 from pipelines.plan.values_edit import ADDRESSES, At
 from pipelines.tools.git.tree import GitTree
 

@@ -23,14 +23,6 @@ _HYPHEN = re.compile(r"(?:^|(?<=[\s,|]))(v?[0-9xX*][^\s,|]*)\s+-\s+(v?[0-9xX*][^
 _LONGEST = 512
 
 
-def strict(text: str) -> semver.Version | None:
-    """Return a version of the form that semver.org defines, or None."""
-    try:
-        return semver.Version.parse(text)
-    except ValueError:
-        return None
-
-
 def loose(text: str) -> semver.Version | None:
     """Return a version as Helm takes it, also without minor or patch and with a leading v, or None."""
     match = _LOOSE.fullmatch(text)

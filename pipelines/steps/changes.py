@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 from pipelines.declared import shipway_yaml
-from pipelines.plan import context
-from pipelines.plan.node import Graph, Node
-from pipelines.plan.observed import Changes, Previous
+from pipelines.images import context as image_context
+from pipelines.images.node import Graph, Node
+from pipelines.images.observed import Changes, Previous
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.tree import File, GitTree
@@ -41,7 +41,7 @@ def since(
 def _changes(new: GitTree, old: GitTree, node: Node, builder: str) -> Changes:
     folders = (node.image.path, *node.settings.shared)
     paths = {path for folder in folders for tree in (new, old) for path in tree.below(folder)}
-    files = context.seen(
+    files = image_context.seen(
         new,
         (path for path in paths if new.files.get(path) != old.files.get(path)),
         folder=node.image.path,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misuse
+from pipelines.images.tags import strict
 from pipelines.model.chart import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
 from pipelines.plan import chart_metadata, chart_moves, charts
-from pipelines.plan.version_range import loose, strict
+from pipelines.plan.version_range import loose
 from pipelines.step.parameters import (
     CaFile,
     ChartHosts,

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import ShipwayError, Transient
-from pipelines.model.handover import Base, Built
+from pipelines.images import build as image_build
+from pipelines.images.build import build
+from pipelines.images.model import Base, Built
 from pipelines.model.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
 from pipelines.step.parameters import BuilderName, Compression, Source
 from pipelines.step.signature import Arg
-from pipelines.steps import build_secrets, outcome
-from pipelines.steps.build import build
+from pipelines.steps import outcome
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -112,7 +113,7 @@ class _Workshop:
             bases=self.bases.path,
             shared=attempt.shared,
             exclude=attempt.exclude,
-            allowed_secrets=build_secrets.NONE,
+            allowed_secrets=image_build.NONE,
             name=attempt.name,
             version=attempt.version,
             builder=self.builder,

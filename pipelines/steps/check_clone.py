@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misuse, ShipwayError, Transient
-from pipelines.model.handover import Checkout
+from pipelines.images import bases as image_bases
+from pipelines.images import dockerfile
+from pipelines.images.model import Checkout, ImageJob
+from pipelines.images.names import Image
 from pipelines.model.outcome import FAILED, LEFT_OUT, Attempt, Trial
-from pipelines.model.plan import ImageJob, Plan, Planned
-from pipelines.plan import dockerfile as dockerfiles
+from pipelines.model.plan import Plan, Planned
 from pipelines.plan import lots
-from pipelines.plan.images import Image
 from pipelines.step import signature
 from pipelines.step.parameters import (
     CaFile,
@@ -29,7 +30,6 @@ from pipelines.step.parameters import (
     Source,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import bases as base_images
 from pipelines.steps import outcome
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
@@ -136,21 +136,19 @@ class _Fetcher:
         folder, file = TreePath(job.path), TreePath(job.dockerfile)
         git_checkout.check(self.source, folder, file, self.files)
         text = (self.source / file).read_text(encoding="utf-8", errors="replace")
-        externals = dockerfiles.read(text, str(file)).externals(
-            job.build_args, target=job.target, platform=job.platform
-        )
-        items = base_images.wanted(
+        externals = dockerfile.read(text, str(file)).externals(job.build_args, target=job.target, platform=job.platform)
+        items = image_bases.wanted(
             externals,
             (),
             Image(name=job.name, path=job.path, dockerfile=job.dockerfile),
             commit=commit.commit,
             registry=self.registry,
             project=self.project,
-            pins=base_images.read_pins(job.pins),
+            pins=image_bases.read_pins(job.pins),
         )
         parents = {item.external.name: item.parent.name for item in items if item.parent and item.parent.name in names}
         others = [item for item in items if item.external.name not in parents]
-        fetched = base_images.fetch(others, self.client, self.bases, platform=job.platform, commit=commit.commit)
+        fetched = image_bases.fetch(others, self.client, self.bases, platform=job.platform, commit=commit.commit)
         checkout = replace(
             commit,
             path=job.path,

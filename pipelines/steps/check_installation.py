@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
-from pipelines.model import platform
-from pipelines.model.handover import Checkout
+from pipelines.images import build as image_build
+from pipelines.images import node as image_node
+from pipelines.images.build import build
+from pipelines.images.model import Checkout
 from pipelines.model.installation import Checked
 from pipelines.step.parameters import (
     BuilderName,
@@ -23,8 +25,6 @@ from pipelines.step.parameters import (
     RegistryHost,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import builders
-from pipelines.steps.build import build
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 from pipelines.tools.registry.reference import Reference
@@ -74,7 +74,7 @@ def check_installation(
             cache=cache,
             into=Path(folder) / "image",
         )
-    found = f"{made.builder} {builders.choose(builder, buildkit_host, cache).version()}"
+    found = f"{made.builder} {image_build.choose(builder, buildkit_host, cache).version()}"
     _say(f"{found} builds")
     return Checked(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
 
@@ -102,7 +102,7 @@ def _checkout(source: Path, program: str) -> Checkout:
         dockerfile="Dockerfile",
         target="",
         build_args=(),
-        platform=platform.here(),
+        platform=image_node.here(),
         bases=(),
     )
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Annotated
 
 from pipelines.errors import ShipwayError, Transient
+from pipelines.images.model import ABSENT, PUBLISHED, UNKNOWN, PlannedImage
 from pipelines.model import outcome as outcomes
 from pipelines.model.chart import UNPUBLISHED
 from pipelines.model.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
-from pipelines.model.plan import ABSENT, PUBLISHED, UNKNOWN, Plan, Planned, PlannedChart, PlannedImage
+from pipelines.model.plan import Plan, Planned, PlannedChart
 from pipelines.step import signature
 from pipelines.step.signature import Arg
 from pipelines.steps import outcome

@@ -13,7 +13,8 @@ from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import ShipwayError
-from pipelines.plan import charts, context, environments, helmignore
+from pipelines.images import context as image_context
+from pipelines.plan import charts, environments, helmignore
 from pipelines.plan.charts import CHART, LOCK
 from pipelines.steps import chart_files
 from pipelines.steps.chart_files import Root
@@ -71,7 +72,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     reader.fetch([*read, *in_charts])
     reader.read(read)
     root: Root = reader.root
-    if context.conversions(GitTree(files=files, contents=reader.contents), folders):
+    if image_context.conversions(GitTree(files=files, contents=reader.contents), folders):
         reader.write(in_charts)  # Git itself knows what it makes of them.
     else:
         root = reader.charts(folders)
@@ -92,7 +93,7 @@ def _for_images(files: Collection[str], configuration: Configuration) -> list[st
     found = []
     for path in (path for path in files if path.endswith(DOCKERFILE)):
         if posixpath.basename(path) == DOCKERFILE and not configuration.is_ignored(posixpath.dirname(path) or "."):
-            found += [path, *context.ignore_files(posixpath.dirname(path) or ".", path)]
+            found += [path, *image_context.ignore_files(posixpath.dirname(path) or ".", path)]
     return [path for path in dict.fromkeys(found) if path in files]
 
 

@@ -12,11 +12,14 @@ from typing import Annotated
 from pipelines.declared.finding import ERROR
 from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.errors import Misconfigured, Refused, ShipwayError
+from pipelines.images import build as image_build
+from pipelines.images import graph as image_graph
+from pipelines.images import node as platforms
+from pipelines.images.node import Target
+from pipelines.images.registry_state import Observer
 from pipelines.model import deploy as model
-from pipelines.model import platform as platforms
 from pipelines.model.deploy import Deployed
-from pipelines.plan import deploy_message, loops
-from pipelines.plan.node import Target
+from pipelines.plan import deploy_message
 from pipelines.step.parameters import (
     BuilderName,
     BuildkitHost,
@@ -39,11 +42,10 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import builders, deploy_charts, deploy_environment, origins, planning
+from pipelines.steps import deploy_charts, deploy_environment, origins, planning
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.deploy_state import Reader, State
-from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place
 from pipelines.steps.proposing import Proposing
 from pipelines.tools.git.address import RepositoryUrl
@@ -115,7 +117,7 @@ def deploy(
     target = Target(
         platform=platforms.read(platform),
         builder=builder,
-        builder_version=builder_version or builders.choose(builder, buildkit_host, Path("cache")).version(),
+        builder_version=builder_version or image_build.choose(builder, buildkit_host, Path("cache")).version(),
         compression=compression,
         build_args=planning.arguments(build_args),
     )
@@ -271,7 +273,7 @@ class _Run:
 
 
 def _refuse_loops(state: State) -> None:
-    if told := [finding for finding in state.plan.findings if finding.rule == loops.RULE]:
+    if told := [finding for finding in state.plan.findings if finding.rule == image_graph.RULE]:
         raise Refused(
             "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
         )

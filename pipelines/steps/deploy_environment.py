@@ -5,7 +5,7 @@ from __future__ import annotations
 import semver
 
 from pipelines.errors import ShipwayError
-from pipelines.model.plan import PUBLISHED
+from pipelines.images.model import PUBLISHED
 from pipelines.plan.deploy_message import Moved
 from pipelines.plan.values_edit import Change
 from pipelines.steps import environment_files

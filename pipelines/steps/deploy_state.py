@@ -14,14 +14,16 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from pipelines.errors import Refused
-from pipelines.model.plan import PUBLISHED, Plan, PlannedImage
-from pipelines.plan.key import Salt
-from pipelines.plan.node import Target
+from pipelines.images import tags as image_tags
+from pipelines.images.key import Salt
+from pipelines.images.model import PUBLISHED, PlannedImage
+from pipelines.images.node import Target
+from pipelines.images.tagging import REVISION
+from pipelines.model.plan import Plan
 from pipelines.plan.values_edit import ValuesText, Wanted
-from pipelines.steps import declared_tree, planning, tags
+from pipelines.steps import declared_tree, planning
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.planning import Place, Request
-from pipelines.steps.tagging import REVISION
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -149,7 +151,7 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, besi
     revision = str((manifest.json.get("annotations") or {}).get(REVISION, ""))
     candidates = [tag for tag in more if tag]
     own = [tag for tag in candidates if not tag.startswith("key-")]
-    built = [tags.commit_tag(revision)] if revision else []
+    built = [image_tags.commit_tag(revision)] if revision else []
     names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
     return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)
 

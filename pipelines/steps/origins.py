@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipelines.errors import Misuse
+from pipelines.images.tagging import REVISION
 from pipelines.plan.deploy_message import Origin
 from pipelines.steps.proposing import Proposing
-from pipelines.steps.tagging import REVISION
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.reference import Reference

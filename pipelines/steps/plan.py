@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
-from pipelines.model import platform as platforms
-from pipelines.model.plan import RELEASE, Plan, Planned, RetagJob
-from pipelines.model.plan import TAG as RETAG
+from pipelines.images import build as image_build
+from pipelines.images import node as platforms
+from pipelines.images.key import Salt
+from pipelines.images.model import RELEASE, RetagJob
+from pipelines.images.model import TAG as RETAG
+from pipelines.images.node import MOST_WAVES, Target
+from pipelines.images.registry_state import Observer
+from pipelines.model.plan import Plan, Planned
 from pipelines.plan import lots
-from pipelines.plan.key import Salt
-from pipelines.plan.node import MOST_WAVES, Target
 from pipelines.step import signature
 from pipelines.step.parameters import (
     BuilderName,
@@ -36,9 +39,8 @@ from pipelines.step.parameters import (
     RevisionName,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import builders, packed, planning
+from pipelines.steps import packed, planning
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import named, warn_of_changes
@@ -100,7 +102,7 @@ def plan(
     now = now or int(time.time())
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git, ThreadPoolExecutor(2) as beside:
         version = beside.submit(
-            lambda: builder_version or builders.choose(builder, buildkit_host, Path("cache")).version()
+            lambda: builder_version or image_build.choose(builder, buildkit_host, Path("cache")).version()
         )
         warned = beside.submit(warn_of_changes, git, url, wanted)
         resolved = named(git.resolve(url, wanted), ref)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, Transient
+from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
 from pipelines.model import chart as states
-from pipelines.model.plan import BLOCKED, NOTHING, RELEASE, UNKNOWN, PlannedChart
+from pipelines.model.plan import PlannedChart
 from pipelines.plan.values import Values
 from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.chart_setup import ChartSettings

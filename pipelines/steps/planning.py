@@ -10,15 +10,20 @@ from pathlib import Path
 
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
-from pipelines.model.plan import Plan, PlannedImage
-from pipelines.plan import decide, graph, key, loops, values
-from pipelines.plan.key import Salt
-from pipelines.plan.node import Graph, Target
+from pipelines.images import decide as image_decide
+from pipelines.images import graph as image_graph
+from pipelines.images import key as image_key
+from pipelines.images import registry_state
+from pipelines.images.key import Salt
+from pipelines.images.model import PlannedImage
+from pipelines.images.node import Graph, Target
+from pipelines.images.registry_state import Observer
+from pipelines.model.plan import Plan
+from pipelines.plan import values
 from pipelines.plan.values import Values
-from pipelines.steps import changes, declared_tree, observe, plan_charts, renewals
+from pipelines.steps import changes, declared_tree, plan_charts
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_tree import Declared
-from pipelines.steps.observe import Observer
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -97,15 +102,15 @@ def of(declared: Declared, request: Request, place: Place, work: Path, git: Git 
         # Which images and charts there are, and under which names, is what that file says.
         return _empty(declared, request)
     found, used = _graph(declared, request, observer)
-    wanted = observe.wanted(request.resolved.ref, declared.commit.id)
+    wanted = registry_state.wanted(request.resolved.ref, declared.commit.id)
     answers = observer.bases(found, target.platform)
-    bases, wrong = decide.bases(found, answers)
-    asked = key.asked(found, _salt(request, found))
-    settled = renewals.settle(found, target, bases, asked, observer)
+    bases, wrong = image_decide.bases(found, answers)
+    asked = image_key.asked(found, _salt(request, found))
+    settled = registry_state.settle(found, target, bases, asked, observer)
     made = settled.made
     observed = observer.images(found, made, wanted, settled.keys, settled.behind)
     changed = changes.since(git, declared, found, observed.previous, target.builder) if git else {}
-    decided = decide.decide(
+    decided = image_decide.decide(
         found,
         target,
         made=made,
@@ -118,7 +123,7 @@ def of(declared: Declared, request: Request, place: Place, work: Path, git: Git 
     )
     charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
     findings: set[Finding] = {*found.findings, *used.findings, *wrong, *decided.findings, *told}
-    findings |= {*loops.find(found.nodes, *used.follow(declared.configuration.deploy))}
+    findings |= {*image_graph.find(found.nodes, *used.follow(declared.configuration.deploy))}
     return replace(
         _empty(declared, request),
         images=decided.images,
@@ -166,7 +171,7 @@ def _deploys(declared: Declared, used: Values, images: Sequence[PlannedImage], o
 def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Graph, Values]:
     names = {"root_name": request.url.name, "registry": observer.registry, "project": observer.project}
     configuration = declared.configuration
-    images = {image.name for image, _ in graph.discover(declared.tree, configuration, request.url.name)[0]}
+    images = {image.name for image, _ in image_graph.discover(declared.tree, configuration, request.url.name)[0]}
     used = values.read(
         declared.tree,
         configuration,
@@ -175,7 +180,7 @@ def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Gr
         registry=observer.registry,
         project=observer.project,
     )
-    return graph.read(declared.tree, configuration, request.target, written=used.written, **names), used
+    return image_graph.read(declared.tree, configuration, request.target, written=used.written, **names), used
 
 
 def _salt(request: Request, found: Graph) -> Salt:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
-from pipelines.model.plan import Planned, Retagged
+from pipelines.images import push as image_push
+from pipelines.images import tags as image_tags
+from pipelines.images.model import Retagged
+from pipelines.images.tagging import Tagging
+from pipelines.model.plan import Planned
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
 from pipelines.step.signature import Arg
-from pipelines.steps import push, tags
-from pipelines.steps.tagging import Tagging
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -38,22 +40,24 @@ def retag(
     """
     if not registry:
         raise Misconfigured("no registry to tag in", seen="the setting `registry` is empty", todo="set it")
-    wanted, url = tags.plan(planned.ref, planned.commit), RepositoryUrl(repo)
+    wanted, url = image_tags.plan(planned.ref, planned.commit), RepositoryUrl(repo)
     authorities = Path(ca_file) if ca_file else None
     client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
-    of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tags.LATEST}
+    of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, image_tags.LATEST}
     done = 0
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         if wanted.version and planned.retag:
-            push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
+            image_push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
             to = Reference.under(registry, project, job.name)
             tagging = Tagging(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
             if job.renews:
                 tagging.renew(key_tag(job.renews), job.moment)
             of_the_image = [tag for tag in job.tags if tag not in {*of_the_ref, f"key-{job.renews}"}]
-            own = next(map(tags.own_version, of_the_image), "")
+            own = next(map(image_tags.own_version, of_the_image), "")
             done += len(
-                push.set_tags(tagging, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own)
+                image_push.set_tags(
+                    tagging, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own
+                )
             )
     return Retagged(images=len(planned.retag), tags=done)

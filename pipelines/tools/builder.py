@@ -1,7 +1,7 @@
 """What a builder is asked for and what it gives back: the seam between the `build` step and the programs that build.
 
 A builder gets a Dockerfile in which every image has an alias, and the image layout that holds what the aliases mean. It
-resolves nothing, holds no credential, and leaves the image as it made it; `pipelines.steps.finish` does the rest.
+resolves nothing, holds no credential, and leaves the image as it made it; `pipelines.images.finalize` does the rest.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
-from pipelines.plan.node import MOST_WAVES
+from pipelines.images.node import MOST_WAVES
 from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs, repeated
 from pipelines.templates.pod import StepContainer, pod
 from pipelines.templates.secrets import GIT, PULL, PUSH

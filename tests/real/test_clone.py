@@ -18,10 +18,10 @@ import pytest
 
 from pipelines.embedded import base_image
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.model import platform
-from pipelines.model.handover import Checkout
+from pipelines.images import node as image_node
+from pipelines.images.clone import clone
+from pipelines.images.model import Checkout
 from pipelines.step import signature
-from pipelines.steps.clone import clone
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
@@ -93,7 +93,7 @@ def test_a_commit_is_checked_out_and_told(app: Repository, workspace: Path, caps
         dockerfile="Dockerfile",
         target="",
         build_args=(),
-        platform=platform.here(),
+        platform=image_node.here(),
         bases=(),
     )
     assert names(workspace / "source") == {"Dockerfile", "hello", "rootfs/etc/localtime"}

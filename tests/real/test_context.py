@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import context
-from pipelines.plan.dockerignore import Rules
+from pipelines.images import context as image_context
+from pipelines.images.dockerignore import Rules
 from pipelines.steps import declared_tree
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import check_out
@@ -52,7 +52,7 @@ def read(repository: Repository, work: Path) -> tuple[str, bytes]:
         (work / "declared").mkdir(parents=True)
         tree = declared_tree.read(git, url, resolved, work / "declared").tree
         check_out(git, url, resolved, work / "source", submodules=False, lfs=False)
-    found = context.of(tree, folder="apps/web", dockerfile="apps/web/Dockerfile")
+    found = image_context.of(tree, folder="apps/web", dockerfile="apps/web/Dockerfile")
     return found.digest, (work / "source/apps/web/page.txt").read_bytes()
 
 

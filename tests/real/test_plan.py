@@ -11,14 +11,16 @@ import pytest
 
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
-from pipelines.model.plan import Plan, PlannedImage
-from pipelines.plan.key import Salt
-from pipelines.plan.node import Target
-from pipelines.steps import planning, tags
+from pipelines.images import tags as image_tags
+from pipelines.images.key import Salt
+from pipelines.images.model import PlannedImage
+from pipelines.images.node import Target
+from pipelines.images.registry_state import Observer
+from pipelines.images.tagging import Tagging
+from pipelines.model.plan import Plan
+from pipelines.steps import planning
 from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.observe import Observer
 from pipelines.steps.planning import Place, Request
-from pipelines.steps.tagging import Tagging
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -86,7 +88,7 @@ class World:
     def build(self, plan: Plan) -> None:
         """Do what a plan says about images, as clone-build-push would."""
         digests = {item.name: item.digest for item in plan.images}
-        wanted = tags.plan(plan.ref, plan.commit)
+        wanted = image_tags.plan(plan.ref, plan.commit)
         for wave in plan.waves:
             for job in wave:
                 pin = job.pins[0] if job.pins else None
@@ -94,7 +96,7 @@ class World:
                 if pin:
                     name, _, digest = pin.partition("=")
                     notes |= {f"{OCI}base.name": name, f"{OCI}base.digest": digests.get(name, digest)}
-                names = [key_tag(job.key), tags.commit_tag(plan.commit)]
+                names = [key_tag(job.key), image_tags.commit_tag(plan.commit)]
                 names += [tag for tag in (wanted.branch, wanted.version, job.version) if tag]
                 digest = self._push(f"team/{job.name}", f"{job.name} {job.key}", notes, names)
                 if job.renews:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipelines.model.plan import ImageJob, Planned
+from pipelines.images.model import ImageJob
+from pipelines.model.plan import Planned
 from pipelines.step import signature
 from tests.git_repositories import Repository
 from tests.registry_process import registry

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.model.handover import Base, Built, Checkout, Published
+from pipelines.images import tags as image_tags
+from pipelines.images.model import Base, Built, Checkout, Published
+from pipelines.images.push import publish, push
+from pipelines.images.tagging import REVISION, VERSION
 from pipelines.step import signature
-from pipelines.steps import tags
-from pipelines.steps.push import publish, push
-from pipelines.steps.tagging import REVISION, VERSION
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import Timing
 from pipelines.tools.registry.credentials import Credentials
@@ -415,7 +415,7 @@ def publish_run(client: Registry, address: str, run: Run, head: Callable[[str], 
         run.layout,
         run.descriptor,
         Reference(registry=address, repository=NAME),
-        plan=tags.plan(run.checkout.ref, run.commit),
+        plan=image_tags.plan(run.checkout.ref, run.commit),
         checkout=run.checkout,
         mounts={},
         head=head,
@@ -452,7 +452,7 @@ def test_an_unanswered_question_for_a_key_publishes_nothing(
             run.layout,
             run.descriptor,
             Reference(registry=liar.address, repository=NAME),
-            plan=tags.plan(run.checkout.ref, run.commit),
+            plan=image_tags.plan(run.checkout.ref, run.commit),
             checkout=run.checkout,
             mounts={},
             head=lambda _: run.commit,

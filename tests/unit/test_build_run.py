@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from pipelines.cli import running
+from pipelines.images.names import Image
 from pipelines.local import documents, plan
 from pipelines.plan import build_run
-from pipelines.plan.images import Image
 
 
 def images(*names: str) -> list[Image]:

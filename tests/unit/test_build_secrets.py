@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Misconfigured, Refused
-from pipelines.steps.build_secrets import check
+from pipelines.images.build import check
 
 ALLOWED = (
     "npm=https://git.example.com/team/shop.git, npm=https://git.example.com/team/web,pip=ssh://git@git.example.com/a/b"

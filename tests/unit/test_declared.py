@@ -9,7 +9,7 @@ import pytest
 from pipelines.cli import declared
 from pipelines.cli.declared import Declared
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.plan.images import Image
+from pipelines.images.names import Image
 from tests.git_repositories import Repository
 
 

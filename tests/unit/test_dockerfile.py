@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.plan import dockerfile, variables
+from pipelines.images import dockerfile
 
 
 def names(text: str, *args: str, target: str = "") -> list[str]:
@@ -39,7 +39,7 @@ def test_arguments_before_from_are_expanded() -> None:
 )
 def test_forms_of_variables(written: str, meant: str) -> None:
     """Each form of a variable that the builders read gives what they give."""
-    assert variables.expand(written, {"A": "", "B": "b"}, "Dockerfile:1") == meant
+    assert dockerfile.expand(written, {"A": "", "B": "b"}, "Dockerfile:1") == meant
 
 
 def test_argument_without_value_names_its_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.plan.dockerignore import Rules
+from pipelines.images.dockerignore import Rules
 
 TREE = ["a.md", "b/a.md", "b/c/a.md", "b/c/d.txt", "dir/f", "dir/sub/f", "directory", "Dockerfile", "x.go", "é/f"]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines.declared import shipway_yaml
-from pipelines.plan.node import MOST_WAVES
+from pipelines.images.node import MOST_WAVES
 from tests.trees import TARGET, read
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.declared import shipway_yaml
-from pipelines.plan import graph, key
-from pipelines.plan.key import Salt
-from pipelines.plan.node import Graph, Target
+from pipelines.images import graph as image_graph
+from pipelines.images import key as image_key
+from pipelines.images.key import Salt
+from pipelines.images.node import Graph, Target
 from pipelines.tools.git.tree import File, GitTree
 from tests import trees
 
@@ -57,7 +58,7 @@ class Repository:
         tree = GitTree(files=dict(reversed(entries) if self.backwards else entries), contents=made.contents)
         configuration, findings = shipway_yaml.read(files[shipway_yaml.NAME].encode())
         assert findings == ()
-        return graph.read(
+        return image_graph.read(
             tree, configuration, self.target, root_name="shop", registry=trees.REGISTRY, project=trees.PROJECT
         )
 
@@ -65,8 +66,8 @@ class Repository:
         """Return every image's key."""
         found = self.graph()
         assert not any(node.blocked for node in found.nodes.values()), found.findings
-        moments = {name: item.at for name, item in key.asked(found, self.salt).items()}
-        return {name: made.key for name, made in key.keys(found, self.target, self.bases, moments).items()}
+        moments = {name: item.at for name, item in image_key.asked(found, self.salt).items()}
+        return {name: made.key for name, made in image_key.keys(found, self.target, self.bases, moments).items()}
 
     def above(self, *names: str) -> set[str]:
         """Return images with all that stand on them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.model.plan import ImageJob
+from pipelines.images.model import ImageJob
 from pipelines.plan.lots import MOST_LOTS, closed, lots
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Refused
-from pipelines.plan import dockerfile, layer_cache
-from pipelines.plan.pinned import pinned
+from pipelines.images import dockerfile, layer_cache
+from pipelines.images.dockerfile_pins import pinned
 
 ALIASES = {"base": "x/base:1", "base:2": "x/base:2", "tools": "x/tools:3", "r.example:5000/p/x": "x/four:4"}
 

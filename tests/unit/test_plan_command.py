@@ -9,7 +9,8 @@ import pytest
 from pipelines.cli import plan as command
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
-from pipelines.model.plan import Follower, Plan, PlannedChart, PlannedImage
+from pipelines.images.model import PlannedImage
+from pipelines.model.plan import Follower, Plan, PlannedChart
 from pipelines.plan import mermaid
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.model.plan import Plan, PlannedImage
+from pipelines.images.model import PlannedImage
+from pipelines.model.plan import Plan
 from pipelines.steps import packed
 from pipelines.steps.plan import plan
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import pytest
 
 from pipelines.errors import Misuse
-from pipelines.model.handover import Base, Checkout
+from pipelines.images.model import Base, Checkout
 from pipelines.step import signature
 from pipelines.step.signature import Arg
 from pipelines.tools.registry.reference import Digest

@@ -9,21 +9,9 @@ import pytest
 
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, ShipwayError, Transient
+from pipelines.images.model import BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN, PlannedImage
 from pipelines.model.outcome import Part
-from pipelines.model.plan import (
-    BLOCKED,
-    BUILD,
-    DIFFERENT,
-    NOTHING,
-    PUBLISHED,
-    TAG,
-    UNKNOWN,
-    Plan,
-    Planned,
-    PlannedChart,
-    PlannedImage,
-    Verdict,
-)
+from pipelines.model.plan import Plan, Planned, PlannedChart, Verdict
 from pipelines.step import signature
 from pipelines.steps import outcome
 from pipelines.steps.verdict import verdict

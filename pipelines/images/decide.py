@@ -1,4 +1,7 @@
-"""What is to be done for each image: a pure function of what a commit declares and what registries say."""
+"""What is to be done for each image: a pure function of what a commit declares and what registries say.
+
+Why an image is built, in words for people.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from dataclasses import dataclass
 
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
-from pipelines.model.plan import (
+from pipelines.errors import ShipwayError
+from pipelines.images.key import Asked, Ingredients
+from pipelines.images.model import (
     ABSENT,
     BLOCKED,
     BUILD,
@@ -19,12 +24,10 @@ from pipelines.model.plan import (
     ImageJob,
     PlannedImage,
 )
-from pipelines.plan.key import Asked, Ingredients
-from pipelines.plan.node import Graph, Node, Target
-from pipelines.plan.observed import NOT_ASKED, Answer, Changes, Observed
-from pipelines.plan.reasons import why
-from pipelines.plan.version_range import strict
-from pipelines.tools.registry.reference import key_tag
+from pipelines.images.node import Graph, Node, Target
+from pipelines.images.observed import NOT_ASKED, Answer, Changes, Observed, Previous
+from pipelines.images.tags import strict
+from pipelines.tools.registry.reference import Reference, key_tag
 
 VERSION = "org.opencontainers.image.version"
 
@@ -223,3 +226,52 @@ def _job(node: Node, target: Target, made: Ingredients, on: tuple[str, ...]) -> 
         pins=tuple(pins),
         parents=on,
     )
+
+
+_NAMED_FILES = 3
+"""Of those that changed."""
+
+
+def why(
+    node: Node,
+    made: Ingredients,
+    planned: Mapping[str, PlannedImage],
+    observed: Observed,
+    changes: Changes | None,
+) -> tuple[str, ...]:
+    """Return why an image is built, as far as what was published before tells."""
+    previous = observed.previous.get(node.name)
+    if previous is None:
+        return (f"it was never published as {' or '.join(observed.candidates)}",)
+    found = [f"parent image {name} is rebuilt" for name in node.parent_names if planned[name].action == BUILD]
+    found += _moved(made.images, previous)
+    found += [
+        f"parent image {edge.name} is another one"
+        for edge in node.parents
+        if edge.written == previous.base_name and planned[edge.name].digest not in {"", previous.base_digest}
+    ]
+    since = f"changed since {previous.revision[:12]}"
+    if changes and changes.files:
+        more = len(changes.files) - _NAMED_FILES
+        shown = ", ".join(changes.files[:_NAMED_FILES])
+        found.append(f"{shown} and {more} more files {since}" if more > 0 else f"{shown} {since}")
+    if changes and changes.settings and "rebuild" in made.salt:
+        found.append(f"{shipway_yaml.NAME} asks for it: {made.salt['rebuild']}")
+    what = "its files, its Dockerfile" if changes is None else "what it copies from other images"
+    what = shipway_yaml.NAME if changes and changes.settings else what
+    return tuple(found) or (f"{what}, its arguments or the builder {since}",)
+
+
+def _moved(images: Mapping[str, str], previous: Previous) -> Iterable[str]:
+    for name, digest in images.items():
+        if previous.base_digest and previous.base_digest != digest and previous.base_name == _full(name):
+            yield f"base {name} moved {previous.base_digest[:19]}… → {digest[:19]}…"
+
+
+def _full(name: str) -> str:
+    """Return the reference that an image's labels give for what a Dockerfile writes."""
+    try:
+        reference = Reference.parse(name)
+    except ShipwayError:
+        return name
+    return str(reference if reference.tag or reference.digest else reference.with_tag("latest"))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.model.handover import Built, Checkout, Published
+from pipelines.images import tags
+from pipelines.images.model import Built, Checkout, Published
+from pipelines.images.tagging import Tagging
+from pipelines.images.tags import TagPlan
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.step.signature import Arg
-from pipelines.steps import tags
-from pipelines.steps.tagging import Tagging
-from pipelines.steps.tags import TagPlan
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from pipelines.plan.dockerfile import Dockerfile, Instruction
+from pipelines.images.dockerfile import Dockerfile, Instruction
 
 MARK = "io.shipway.layer-cache"
 """The label; nothing published has it."""

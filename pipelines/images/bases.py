@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.model.handover import Base
-from pipelines.plan import images
-from pipelines.plan.dockerfile import External
-from pipelines.plan.images import Image
-from pipelines.steps import tags
+from pipelines.images import names as image_names
+from pipelines.images import tags
+from pipelines.images.dockerfile import External
+from pipelines.images.model import Base
+from pipelines.images.names import Image
 from pipelines.tools.registry.client import NoImage, Registry
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest, Reference, key_tag
@@ -63,7 +63,7 @@ def siblings(
     """
     names = {PurePosixPath(external.name.partition("@")[0]).name.partition(":")[0] for external in externals}
     wanted = [file for file in files if PurePosixPath(file).name == "Dockerfile"]
-    return images.discover(
+    return image_names.discover(
         (file for file in wanted if _name(PurePosixPath(file).parent, configuration, root_name) in names),
         root_name=root_name,
         configuration=configuration,
@@ -119,10 +119,10 @@ def _parent(
 ) -> Image | None:
     """Return the sibling that a name means: as the plan has it, which also knows shipway.yaml, else by the folders' names."""
     if not pin:
-        return images.sibling(external.name, known, registry=registry, project=project, user=user.name)
+        return image_names.sibling(external.name, known, registry=registry, project=project, user=user.name)
     if pin.startswith("sha256:"):
         return None
-    name = images.bare_name(external.name, registry=registry, project=project)
+    name = image_names.bare_name(external.name, registry=registry, project=project)
     return next((image for image in known if image.name == name), Image(name=name, path=name, dockerfile=""))
 
 

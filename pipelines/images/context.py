@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.plan import dockerignore
-from pipelines.plan.dockerfile import Dockerfile
-from pipelines.plan.dockerignore import Rules
+from pipelines.images import dockerignore
+from pipelines.images.dockerfile import Dockerfile
+from pipelines.images.dockerignore import Rules
 from pipelines.tools.git.tree import SUBMODULE, File, GitTree
 
 _CONVERTS = re.compile(rb"\beol=crlf\b|\bident\b|\bworking-tree-encoding=")

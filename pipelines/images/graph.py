@@ -2,25 +2,28 @@
 
 Nothing is raised and nothing is asked: what a file says wrongly becomes a finding with its line, and the images that it
 concerns are blocked, with all that stand on them.
+
+Images that their own deployment would build again, and so on without end.
+
+The order in which images stand on each other, and what keeps some of them from having one.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from pipelines.declared import shipway_yaml
+from pipelines.declared import order, shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
-from pipelines.plan import additions, context, dockerfile, features, images
-from pipelines.plan.dockerfile import Dockerfile, External
-from pipelines.plan.images import Image
-from pipelines.plan.node import Edge, Graph, Node, Target
-from pipelines.plan.standing import finding, spread, without_circles, without_depth
+from pipelines.images import context, dockerfile, dockerfile_checks, names
+from pipelines.images.dockerfile import Dockerfile, External
+from pipelines.images.names import Image
+from pipelines.images.node import MOST_WAVES, Edge, Graph, Node, Target
 from pipelines.tools.git.tree import GitTree
 
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
@@ -80,7 +83,7 @@ def discover(
         image = Image(name=name, path=folder, dockerfile=path)
         if not settings.build:
             off.append(image)
-        elif not images.is_name(name):
+        elif not names.is_name(name):
             todo = f"give it a name in {shipway_yaml.NAME}, or ignore its folder there"
             findings.append(finding(path, 1, "name", f"the folder's name {name!r} cannot name an image", todo))
         elif name in found:
@@ -129,9 +132,9 @@ class _Reader:
         given = {**settings.build_args, **dict(arg.partition("=")[::2] for arg in self.target.build_args)}
         declared = _declared(file)
         build_args = tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in declared)
-        features.check(file, secrets=settings.secrets)
+        dockerfile_checks.check(file, secrets=settings.secrets)
         if self.target.builder == "buildah":
-            features.check_buildah(file, self.target.builder_version)
+            dockerfile_checks.check_buildah(file, self.target.builder_version)
         platform = self.target.platform
         scope = file.scope(build_args, platform)
         reached = file.reached(build_args, target=settings.target, platform=platform)
@@ -139,7 +142,7 @@ class _Reader:
         parents: list[Edge] = []
         externals: list[External] = []
         for external in needed:
-            bare = images.bare_name(external.name, registry=self.registry, project=self.project)
+            bare = names.bare_name(external.name, registry=self.registry, project=self.project)
             if bare == image.name:
                 externals.append(external)
             elif bare in self.known:
@@ -153,9 +156,9 @@ class _Reader:
             else:
                 externals.append(external)
                 self._warn_of_namesake(image, external)
-        features.check_platform(file, reached, scope=scope, platform=platform)
+        dockerfile_checks.check_platform(file, reached, scope=scope, platform=platform)
         self.findings.extend(
-            additions.find(file, reached, scope=scope, build_args=build_args, builder=self.target.builder)
+            dockerfile_checks.find(file, reached, scope=scope, build_args=build_args, builder=self.target.builder)
         )
         self._check_shared(image, settings, configuration)
         return Node(
@@ -188,7 +191,7 @@ class _Reader:
             raise ShipwayError(f"{image.dockerfile} is not UTF-8 text", seen=str(error), todo="save it so") from None
 
     def _warn_of_shadow(self, image: Image, external: External) -> None:
-        if external.name in images.PUBLIC:
+        if external.name in names.PUBLIC:
             text = (
                 f"{external.name} is this repository's image in {self.known[external.name].path}, not the public image"
             )
@@ -198,7 +201,7 @@ class _Reader:
         """Warn of an image in another registry that is called as one of the repository: its own build, most likely."""
         place, _, rest = external.name.rpartition("/")
         sibling = self.known.get(rest.partition(":")[0])
-        if place and "@" not in rest and sibling and sibling.name not in {image.name, *images.PUBLIC}:
+        if place and "@" not in rest and sibling and sibling.name not in {image.name, *names.PUBLIC}:
             text = f"{external.name} comes from outside, not from this repository's {sibling.path}"
             todo = (
                 f"write {sibling.name}, or set the argument that makes it so in {shipway_yaml.NAME}, if that is meant"
@@ -240,3 +243,94 @@ def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
     said += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]
     for line, text in said:
         yield finding(shipway_yaml.NAME, line, "unused", text, "correct the folder", level=WARNING)
+
+
+RULE = "loop"
+
+
+def find(nodes: Mapping[str, Node], deployed: Collection[str], written: Collection[str]) -> Iterator[Finding]:
+    """Give a finding for each image that counts a file which deployments write, where it or a child of it is deployed."""
+    matters, waiting = set(), [name for name in deployed if name in nodes]
+    while waiting:
+        name = waiting.pop()
+        if name not in matters:
+            matters.add(name)
+            waiting += [edge.name for edge in nodes[name].parents if edge.name in nodes]
+    for name in sorted(matters):
+        node = nodes[name]
+        counted = [path for path in node.context.counted if path in written] if node.context else []
+        if counted:
+            yield Finding(
+                path=node.image.dockerfile,
+                line=0,
+                level=ERROR,
+                rule=RULE,
+                text=f"it names {', '.join(counted)}, which deployments of {name} write: each would build it again",
+                todo="copy other files, or take that values file out of what is deployed",
+            )
+
+
+def without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
+    """Return the images in an order in which parents come first; those in a circle are blocked, each circle told once."""
+    found: dict[str, Node] = {}
+    waiting = {name: {edge.name for edge in node.parents if edge.name in nodes} for name, node in nodes.items()}
+    children: dict[str, list[str]] = {}
+    for name, parents in waiting.items():
+        for parent in parents:
+            children.setdefault(parent, []).append(name)
+    ready = sorted(name for name, parents in waiting.items() if not parents)
+    while waiting:
+        if not ready:
+            chain = order.circle(waiting)
+            told_in = nodes[chain[0]]
+            line = next(edge.line for edge in told_in.parents if edge.name == chain[1])
+            text = f"images stand on each other in a circle: {' → '.join(chain)}"
+            findings.append(finding(told_in.image.dockerfile, line, "cycle", text, "take one of the FROM lines out"))
+            for name in chain[:-1]:
+                nodes = {**nodes, name: replace(nodes[name], blocked=f"in a circle: {' → '.join(chain)}", parents=())}
+            ready = sorted(set(chain))
+        following: list[str] = []
+        for name in ready:
+            if name not in waiting:
+                continue
+            del waiting[name]
+            found[name] = nodes[name]
+            for child in children.get(name, ()):
+                if child in waiting:
+                    waiting[child].discard(name)
+                    if not waiting[child]:
+                        following.append(child)
+        ready = sorted(following)
+    return found
+
+
+def without_depth(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
+    """Block the images that stand on more images of the repository, one over the other, than there are waves."""
+    chains: dict[str, tuple[str, ...]] = {}
+    found = dict(nodes)
+    for name, node in nodes.items():
+        below = max((chains[edge.name] for edge in node.parents if edge.name in chains), key=len, default=())
+        chains[name] = (*below, name)
+        if len(chains[name]) > MOST_WAVES:
+            chain = " → ".join(chains[name])
+            if len(chains[name]) == MOST_WAVES + 1:
+                line = next(edge.line for edge in node.parents if edge.name == below[-1])
+                text = f"more than {MOST_WAVES} images stand on each other: {chain}"
+                findings.append(finding(node.image.dockerfile, line, "depth", text, "let one stand on an earlier one"))
+            found[name] = replace(node, blocked=f"more than {MOST_WAVES} images deep: {chain}")
+    return found
+
+
+def spread(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Block every image that stands on a blocked one."""
+    found: dict[str, Node] = {}
+    for name, node in nodes.items():
+        parent = next((edge.name for edge in node.parents if edge.name in found and found[edge.name].blocked), "")
+        blocked = node.blocked or (f"parent image {parent} is blocked" if parent else "")
+        found[name] = replace(node, blocked=blocked) if blocked != node.blocked else node
+    return found
+
+
+def finding(path: str, line: int, rule: str, text: str, todo: str = "", *, level: str = ERROR) -> Finding:
+    """Return a finding of the graph."""
+    return Finding(path=path, line=line, level=level, rule=rule, text=text, todo=todo)

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from pipelines.declared import order
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
-from pipelines.plan.dockerfile import External
+from pipelines.images.dockerfile import External
 
 _CONVENTIONS = Configuration()
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")

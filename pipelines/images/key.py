@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from pipelines.declared import shipway_yaml
-from pipelines.plan.node import Graph, Node, Target
+from pipelines.images.node import Graph, Node, Target
 
 _FORMAT = 1
 """Of images as Shipway finishes them; a new number builds everything again."""

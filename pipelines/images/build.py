@@ -1,33 +1,39 @@
-"""The step `build`: a Dockerfile of the checkout becomes an image in an OCI layout."""
+"""The step `build`: a Dockerfile of the checkout becomes an image in an OCI layout.
+
+Which repository's Dockerfiles may read which build secrets: a decision of the deployment, and of no argument.
+
+The builder that the settings name.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from secrets import randbelow
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pipelines.errors import Misuse, ShipwayError
-from pipelines.model.handover import Built, Checkout
-from pipelines.plan import features
-from pipelines.plan.dockerfile import Dockerfile
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.images import build_context, build_inputs, dockerfile_checks
+from pipelines.images.build_inputs import Recipe
+from pipelines.images.dockerfile import Dockerfile
+from pipelines.images.finalize import Facts, assemble
+from pipelines.images.model import Built, Checkout
 from pipelines.step.parameters import BuilderName, Compression
 from pipelines.step.signature import Arg
-from pipelines.steps import build_context, build_secrets, builders, recipe
-from pipelines.steps.assemble import assemble
-from pipelines.steps.finish import Facts
-from pipelines.steps.recipe import Recipe
 from pipelines.tools import layer
 from pipelines.tools.buildah import Buildah
 from pipelines.tools.builder import Builder, Output, Request, StepFailed
+from pipelines.tools.buildkit import BuildKit
 from pipelines.tools.git.address import public_address
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
 _MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
+
+ANY = "any"
 
 
 def build(
@@ -45,7 +51,7 @@ def build(
     secret_ids: Annotated[tuple[str, ...], Arg("ids of the secrets that the Dockerfile may mount")] = (),
     allowed_secrets: Annotated[
         str, Arg("which repositories may read which secrets: any, none, or id=repository,…", setting="build-secrets")
-    ] = build_secrets.ANY,
+    ] = ANY,
     name: Annotated[str, Arg("the image's name; without it, that of its folder")] = "",
     version: Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")] = "",
     builder: BuilderName = "buildah",
@@ -65,7 +71,7 @@ def build(
         shipway step build --checkout=out/clone --outputs=out/build
     """
     layer.check(compression)
-    read = recipe.read(
+    read = build_inputs.read(
         checkout,
         source=source,
         bases=bases,
@@ -75,11 +81,11 @@ def build(
         shared=shared,
         exclude=exclude,
     )
-    build_secrets.check(read.secrets, checkout.repo, allowed_secrets)
+    check(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
-    program = builders.choose(builder, buildkit_host, cache.resolve() / builder)
+    program = choose(builder, buildkit_host, cache.resolve() / builder)
     if program.kind == Buildah.kind:
-        features.check_buildah(read.dockerfile, program.version())
+        dockerfile_checks.check_buildah(read.dockerfile, program.version())
     # A standing daemon has met other people's files: a part of a second that nobody can foresee tells ours from theirs.
     build_context.settle(read.context, randbelow(10**9) if program.tells_files_by_time else 0)
     manifests = [image.digest for image in read.images]
@@ -176,3 +182,43 @@ def _empty(into: Path) -> Path:
     for left in into.parent.glob(".build-*"):
         shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(dir=into.parent, prefix=".build-"))
+
+
+NONE = "none"
+
+
+def check(ids: Iterable[str], repository: str, allowed: str) -> None:
+    """Raise Refused when a secret is not allowed to a repository, Misconfigured when `allowed` is not what it should be.
+
+    `allowed` is `any`, `none`, or a list of id=repository, separated by commas. How a repository is reached, by https or
+    by ssh, makes no difference.
+    """
+    if allowed == ANY:
+        return
+    given: set[tuple[str, str]] = set()
+    for item in () if allowed == NONE else allowed.split(","):
+        name, _, address = item.strip().partition("=")
+        if not name or not public_address(address):
+            raise Misconfigured(
+                "the setting build-secrets is not a list of id=repository",
+                seen=repr(item.strip()[:200]),
+                todo="write id=https://host/path, separated by commas",
+            )
+        given.add((name, public_address(address)))
+    for name in sorted(ids):
+        if (name, public_address(repository)) not in given:
+            raise Refused(
+                f"the secret {name} is not allowed to {public_address(repository) or repository}",
+                seen="the setting build-secrets names "
+                + (", ".join(sorted(address for other, address in given if other == name)) or "no repository for it"),
+                todo="allow it in the installation's values, under buildSecrets, if this repository may know it",
+            )
+
+
+def choose(kind: str, host: str, cache: Path) -> Builder:
+    """Return the builder of a kind, `host` the running one's address where there is one; raises Misconfigured."""
+    if kind == Buildah.kind:
+        return Buildah(cache)
+    if kind == BuildKit.kind:
+        return BuildKit(cache, host)
+    raise Misconfigured("the setting builder is not known", seen=repr(kind), todo="use buildah or buildkit")

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pipelines.errors import Misuse
-from pipelines.model import platform as platforms
-from pipelines.model.handover import Base, Checkout
-from pipelines.plan import dockerfile as dockerfiles
-from pipelines.plan import images
-from pipelines.plan.images import Image
+from pipelines.images import bases as image_bases
+from pipelines.images import dockerfile as image_dockerfile
+from pipelines.images import names, node
+from pipelines.images.model import Base, Checkout
+from pipelines.images.names import Image
 from pipelines.step.parameters import (
     CaFile,
     GitLogin,
@@ -28,7 +28,6 @@ from pipelines.step.parameters import (
     Source,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import bases as base_images
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, configuration, named, warn_of_changes
@@ -83,9 +82,9 @@ def clone(
     for argument in build_args:
         if not _ARGUMENT.fullmatch(argument):
             raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
-    pinned = base_images.read_pins(pins)
+    pinned = image_bases.read_pins(pins)
     authorities = Path(ca_file) if ca_file else None
-    platform = platforms.read(platform)
+    platform = node.read(platform)
     client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     if lfs:
         require_lfs()
@@ -100,15 +99,15 @@ def clone(
     name = settings.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
-    externals = dockerfiles.read(text, str(file)).externals(build_args, target=target, platform=platform)
-    siblings = base_images.siblings(externals, files, settings, root_name=url.name)
-    for warning in images.shadowed(user, externals, siblings):
+    externals = image_dockerfile.read(text, str(file)).externals(build_args, target=target, platform=platform)
+    siblings = image_bases.siblings(externals, files, settings, root_name=url.name)
+    for warning in names.shadowed(user, externals, siblings):
         _say(warning)
-    items = base_images.wanted(
+    items = image_bases.wanted(
         externals, siblings, user, commit=commit.id, registry=registry, project=project, pins=pinned
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
-    fetched = base_images.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)
+    fetched = image_bases.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)
     _tell(fetched)
     return Checkout(
         repo=repo,

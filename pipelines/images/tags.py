@@ -117,3 +117,11 @@ def is_release(tag: str) -> bool:
     """Whether a tag names a version without a pre-release part."""
     version = version_of(tag)
     return version is not None and not version.prerelease
+
+
+def strict(text: str) -> semver.Version | None:
+    """Return a version of the form that semver.org defines, or None."""
+    try:
+        return semver.Version.parse(text)
+    except ValueError:
+        return None

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import semver
 
 from pipelines.errors import Refused, Transient
-from pipelines.plan.observed import RENEWAL, RENEWED_FOR, Answer
-from pipelines.steps import tags
+from pipelines.images import tags
+from pipelines.images.observed import RENEWAL, RENEWED_FOR, Answer
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference

@@ -3,6 +3,8 @@
 A builder decides the layers and what its Dockerfile says of the configuration. The rest (times, history, labels,
 annotations, the order of fields) is decided here, from the commit and the Dockerfile alone, so that neither the state
 of a cache nor the kind of the builder's bookkeeping reaches the digest.
+
+From what a builder left to a finished image layout.
 """
 
 from __future__ import annotations
@@ -12,10 +14,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.plan.layer_cache import MARK
-from pipelines.tools.registry.layout import LAYER_TIME, MANIFEST, Descriptor, Json
+from pipelines.images.layer_cache import MARK
+from pipelines.tools import layer
+from pipelines.tools.builder import Output
+from pipelines.tools.layer_store import LayerStore
+from pipelines.tools.registry.layout import CONFIG, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest
 
 _OCI = "org.opencontainers.image."
@@ -171,3 +177,28 @@ def _entry(entry: Json, facts: Facts) -> Json:
 
 def _utc(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def assemble(output: Output, images: Sequence[Under], facts: Facts, store: LayerStore, folder: Path) -> Digest:
+    """Write the image into a new layout at `folder` and return its digest, which is also its name there.
+
+    `images` are those that the Dockerfile names; one of them may be what the image stands on.
+    """
+    layout = Layout.create(folder)
+    diff_ids = [Digest(text) for text in output.config["rootfs"]["diff_ids"]]
+    base = base_of(diff_ids, images)
+    if len(diff_ids) != len(output.layers):
+        raise ShipwayError(
+            "the builder's layers do not fit its configuration", seen=f"{len(output.layers)} for {len(diff_ids)}"
+        )
+    stored = [
+        store.put(diff_id, layout) or store.compress(diff_id, output.layout, layer.descriptor(entry), layout)
+        for diff_id, entry in zip(diff_ids, output.layers, strict=True)
+    ]
+    store.remember(diff_ids)
+    layers = [each.descriptor for each in stored]
+    output.config["rootfs"]["diff_ids"] = [str(each.diff_id) for each in stored]
+    config = layout.add(canonical(configuration(output.config, base, facts)), CONFIG)
+    added = layout.add(canonical(manifest(config, layers, base, facts)), MANIFEST)
+    layout.name(added, str(added.digest))
+    return added.digest

@@ -1,4 +1,10 @@
-"""What the registries say about the images of a plan, asked side by side. No answer is an answer of its own: unknown."""
+"""What the registries say about the images of a plan, asked side by side. No answer is an answer of its own: unknown.
+
+Which build of the same ingredients counts: the newest one, whoever asked for it, unless a newer one is asked for now.
+
+What an image's lasting key names is its first build, or leads to its last renewal and says for which moment that was made. An
+image's own key holds the moment, and so do those of the images that stand on it: they are asked for in turn, parents first.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.plan.decide import Wanted
-from pipelines.plan.key import Ingredients
-from pipelines.plan.node import Graph
-from pipelines.plan.observed import Answer, Observed, Previous
-from pipelines.steps import tags
-from pipelines.steps.tagging import REVISION, VERSION, release_of
+from pipelines.images import key as image_key
+from pipelines.images import tags
+from pipelines.images.decide import Wanted
+from pipelines.images.key import Asked, Ingredients
+from pipelines.images.node import Graph, Target
+from pipelines.images.observed import NOT_ASKED, RENEWAL, Answer, Observed, Previous
+from pipelines.images.tagging import REVISION, VERSION, release_of
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
@@ -164,3 +171,44 @@ def _of_platform(manifest: Manifest, reference: Reference, platform: str) -> Ans
 def _named(manifest: Manifest, _: Reference) -> Answer:
     notes = manifest.json.get("annotations") or {}
     return Answer(digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What decides each image, and what its key names."""
+
+    made: Mapping[str, Ingredients]
+    keys: Mapping[str, Answer]
+    behind: Mapping[str, str]
+    """What lasting keys name of images that are wanted fresher, or an empty string."""
+
+
+def settle(
+    graph: Graph, target: Target, bases: Mapping[str, str], asked: Mapping[str, Asked], observer: Observer
+) -> Settled:
+    """Return each image's ingredients with the moment that it was, or is to be, renewed for; raises Misconfigured."""
+    answers: dict[tuple[str, str], Answer] = {}
+    moments: dict[str, int] = {}
+    while True:
+        made = image_key.keys(graph, target, bases, moments)
+        questions = [(name, item.lasting_key) for name, item in made.items()]
+        new = [question for question in questions if question not in answers]
+        answers |= dict(zip(new, observer.keys(new), strict=True))
+        there = {name: answers[name, lasting] for name, lasting in questions}
+        # A renewal changes the keys of what stands on it, so that these have to be asked for again.
+        found = {name: max(there[name].moment, asked[name].at if name in asked else 0) for name in made}
+        if found == {name: moments.get(name, 0) for name in made}:
+            break
+        moments = found
+    wanted = [name for name, item in made.items() if item.moment > there[name].moment]
+    fresh = dict(zip(wanted, observer.keys([(name, made[name].key) for name in wanted]), strict=True))
+    return Settled(
+        made=made,
+        keys={name: fresh.get(name) or _led(there.get(name, NOT_ASKED)) for name in made},
+        behind={name: _led(there[name]).digest for name in wanted},
+    )
+
+
+def _led(answer: Answer) -> Answer:
+    """Return what a lasting key's answer leads to."""
+    return replace(answer, digest=answer.notes[RENEWAL]) if answer.moment else answer

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from pipelines.plan import features
-from pipelines.plan.dockerfile import Dockerfile, Instruction, Stage, Use
+from pipelines.images import dockerfile_checks
+from pipelines.images.dockerfile import Dockerfile, Instruction, Stage, Use
 
 _DIRECTIVE = re.compile(r"\ufeff?\s*#\s*(?P<name>[A-Za-z][A-Za-z0-9]*)\s*=")
 
@@ -37,7 +37,7 @@ def pinned(
     uses = dockerfile.uses(build_args, target=target, platform=platform)
     reached = dockerfile.reached(build_args, target=target, platform=platform)
     scope = dockerfile.scope(build_args, platform)
-    features.check_platform(dockerfile, reached, scope=scope, platform=platform)
+    dockerfile_checks.check_platform(dockerfile, reached, scope=scope, platform=platform)
     for index, stage in enumerate(dockerfile.stages):
         if index > max(reached):
             _clear(lines, stage.base.line, _last(stage))

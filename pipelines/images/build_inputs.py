@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.model import platform as platforms
-from pipelines.model.handover import Base, Checkout
-from pipelines.plan import dockerfile as dockerfiles
-from pipelines.plan import features, layer_cache
-from pipelines.plan.dockerfile import Dockerfile
-from pipelines.plan.pinned import pinned
-from pipelines.steps import build_context, finish
-from pipelines.steps.finish import Under
+from pipelines.images import build_context, dockerfile_checks, finalize, layer_cache, node
+from pipelines.images import dockerfile as image_dockerfile
+from pipelines.images.dockerfile import Dockerfile
+from pipelines.images.dockerfile_pins import pinned
+from pipelines.images.finalize import Under
+from pipelines.images.model import Base, Checkout
 from pipelines.tools.registry.layout import LAYER_TIME, Json, Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -81,7 +79,7 @@ class Recipe:
             target=target,
             build_args=build_args,
             platform=platform,
-            images={name: _hash(finish.without_derived_labels(config)) for name, config in configs.items()},
+            images={name: _hash(finalize.without_derived_labels(config)) for name, config in configs.items()},
             context=build_context.digest(self.context) if layer_cache.mounts_files(self.dockerfile) else "",
         )
         for use in self.dockerfile.uses(build_args, target=target, platform=platform):
@@ -106,8 +104,8 @@ def read(
     _check_platform(checkout.platform)
     _check_arguments(checkout.build_args)
     text = _text(build_context.inside(source, checkout.dockerfile, "Dockerfile"), checkout.dockerfile)
-    dockerfile = dockerfiles.read(text, checkout.dockerfile)
-    features.check(dockerfile, secrets=secret_ids)
+    dockerfile = image_dockerfile.read(text, checkout.dockerfile)
+    dockerfile_checks.check(dockerfile, secrets=secret_ids)
     folder = build_context.inside(source, context or checkout.path, "context")
     if not folder.is_dir():
         raise Misuse("the context is no folder", seen=context or checkout.path, todo="name a folder of the repository")
@@ -123,7 +121,7 @@ def read(
         bases=layout,
         images=images,
         under=tuple(_under(image, layout) for image in images),
-        secrets=_secrets(secrets.resolve(), secret_ids, features.secret_ids(dockerfile)),
+        secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile)),
     )
 
 
@@ -172,11 +170,11 @@ def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) 
 
 
 def _check_platform(platform: str) -> None:
-    if platform != platforms.here():
+    if platform != node.here():
         raise Refused(
             "another platform than this machine's is not built",
-            seen=f"{platform}, where this machine is {platforms.here()}",
-            todo=f"build it on a machine of that platform, or ask for {platforms.here()}",
+            seen=f"{platform}, where this machine is {node.here()}",
+            todo=f"build it on a machine of that platform, or ask for {node.here()}",
         )
 
 
