@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.images import tags as image_tags
+from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import Salt
 from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
@@ -22,7 +23,6 @@ from pipelines.steps.chart_publish import chart_publish
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import deploy
 from pipelines.steps.planning import Place, Request
-from pipelines.tools.buildah import Buildah
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved

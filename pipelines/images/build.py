@@ -18,15 +18,15 @@ from urllib.parse import urlsplit
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.images import build_context, build_inputs, dockerfile_checks
 from pipelines.images.build_inputs import Recipe
+from pipelines.images.builders.buildah import Buildah
+from pipelines.images.builders.builder import Builder, Output, Request, StepFailed
+from pipelines.images.builders.buildkit import BuildKit
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.finalize import Facts, assemble
 from pipelines.images.model import Built, Checkout
 from pipelines.step.parameters import BuilderName, Compression
 from pipelines.step.signature import Arg
 from pipelines.tools import layer
-from pipelines.tools.buildah import Buildah
-from pipelines.tools.builder import Builder, Output, Request, StepFailed
-from pipelines.tools.buildkit import BuildKit
 from pipelines.tools.git.address import public_address
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.registry.layout import LAYER_TIME, Layout

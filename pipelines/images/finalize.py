@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
+from pipelines.images.builders.builder import Output
 from pipelines.images.layer_cache import MARK
 from pipelines.tools import layer
-from pipelines.tools.builder import Output
 from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.registry.layout import CONFIG, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest

@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.tools import image_stream
+from pipelines.images.builders import buildah
 from pipelines.tools.registry.reference import Digest
 
 LAYERS = {Digest.of(data): data for data in (b"below" * 200_000, b"above" * 100_000)}
@@ -49,7 +49,7 @@ def read(folder: Path, wanted: set[Digest], block: Callable[[Path], None]) -> di
     def keep(digest: Digest, content: IO[bytes]) -> None:
         found[digest] = content.read()
 
-    with image_stream.reading(folder / "pipe", wanted, keep):
+    with buildah.reading(folder / "pipe", wanted, keep):
         block(folder / "pipe")
     return found
 
@@ -70,7 +70,7 @@ def test_what_stopped_the_reading(tmp_path: Path) -> None:
 
     with (
         pytest.raises(ShipwayError, match="disk full"),
-        image_stream.reading(tmp_path / "pipe", set(LAYERS), keep),
+        buildah.reading(tmp_path / "pipe", set(LAYERS), keep),
     ):
         write(tmp_path / "pipe", archive())
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.tools import builder
-from pipelines.tools.builder import Output, Request, StepFailed
+from pipelines.images.builders import builder
+from pipelines.images.builders.builder import Output, Request, StepFailed
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import Layout
