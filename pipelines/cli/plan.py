@@ -17,6 +17,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.images import build as image_build
 from pipelines.images import node as image_node
 from pipelines.images.key import Salt
+from pipelines.images.layers import layer as layer_layer
 from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
 from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
@@ -25,7 +26,6 @@ from pipelines.plan import mermaid
 from pipelines.steps import planning
 from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.planning import Place, Request
-from pipelines.tools import layer
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -83,7 +83,7 @@ def run(given: argparse.Namespace) -> int:
         platform=image_node.read(given.platform),
         builder=builder,
         builder_version=image_build.choose(builder, settings.get("buildkit-host", ""), cache).version(),
-        compression=layer.check(settings.get("compression", "zstd")),
+        compression=layer_layer.check(settings.get("compression", "zstd")),
         build_args=planning.arguments(given.build_arg),
     )
     now = int(time.time())

@@ -23,12 +23,12 @@ from pipelines.images.builders.builder import Builder, Output, Request, StepFail
 from pipelines.images.builders.buildkit import BuildKit
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.finalize import Facts, assemble
+from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
 from pipelines.step.parameters import BuilderName, Compression
 from pipelines.step.signature import Arg
-from pipelines.tools import layer
 from pipelines.tools.git.address import public_address
-from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
 _MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
@@ -70,7 +70,7 @@ def build(
     Example:
         shipway step build --checkout=out/clone --outputs=out/build
     """
-    layer.check(compression)
+    layer_layer.check(compression)
     read = build_inputs.read(
         checkout,
         source=source,

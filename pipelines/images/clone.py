@@ -12,6 +12,7 @@ from pipelines.errors import Misuse
 from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images import names, node
+from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Base, Checkout
 from pipelines.images.names import Image
 from pipelines.step.parameters import (
@@ -33,7 +34,6 @@ from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, configuration, named, warn_of_changes
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git, require_lfs
-from pipelines.tools.layer_store import LayerStore
 from pipelines.tools.registry import client as registry_client
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)

@@ -24,7 +24,7 @@ from typing import IO
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images.builders import builder
 from pipelines.images.builders.builder import Output, Request, StepFailed
-from pipelines.tools import layer
+from pipelines.images.layers import layer as layer_layer
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
@@ -216,7 +216,7 @@ def _plain(bases: Layout, digest: Digest) -> str:
     manifest = bases.json(digest)
     config = bases.json(Digest(manifest["config"]["digest"]))
     config.get("config", {}).pop("OnBuild", None)
-    layers = [layer.descriptor(entry).json() for entry in manifest["layers"]]
+    layers = [layer_layer.descriptor(entry).json() for entry in manifest["layers"]]
     described = bases.add(json.dumps(config, sort_keys=True).encode(), CONFIG)
     plain = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described.json(), "layers": layers}
     name = f"plain-{digest.hex}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from pipelines.errors import ShipwayError
-from pipelines.tools import layer
+from pipelines.images.layers import layer
 from pipelines.tools.registry.layout import Descriptor, Layout
 from pipelines.tools.registry.reference import Digest
 

@@ -19,7 +19,7 @@ from typing import IO, Protocol, cast
 import zstandard
 
 from pipelines.errors import Misconfigured, ShipwayError
-from pipelines.tools import layer_tar
+from pipelines.images.layers import tar as layer_tar
 from pipelines.tools.registry.layout import LAYER, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest
 
