@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.model.chart import ChartCheckout, ChartRelease, ChartReport, PlannedChart
-from pipelines.plan import chart_lock
-from pipelines.steps.chart_clone import chart_clone
-from pipelines.steps.chart_publish import chart_publish
+from pipelines.charts import lock as chart_lock
+from pipelines.charts.clone import chart_clone
+from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, PlannedChart
+from pipelines.charts.publish import chart_publish
 from tests.git_repositories import Repository
 
 TEMPLATE = """\

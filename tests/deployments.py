@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.charts.clone import chart_clone
+from pipelines.charts.publish import chart_publish
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.images import tags as image_tags
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import Salt
@@ -18,9 +21,6 @@ from pipelines.images.tagging import Tagging
 from pipelines.model.deploy import Deployed
 from pipelines.model.plan import Plan
 from pipelines.steps import planning
-from pipelines.steps.chart_clone import chart_clone
-from pipelines.steps.chart_publish import chart_publish
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import deploy
 from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl

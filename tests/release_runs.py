@@ -14,15 +14,15 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.charts.clone import chart_clone
+from pipelines.charts.model import ChartReport
+from pipelines.charts.publish import chart_publish
 from pipelines.errors import ShipwayError
 from pipelines.images.clone import clone
 from pipelines.images.model import Built, Checkout, ImageJob
 from pipelines.images.push import push
 from pipelines.images.tagging import REVISION, VERSION
-from pipelines.model.chart import ChartReport
 from pipelines.model.plan import Planned
-from pipelines.steps.chart_clone import chart_clone
-from pipelines.steps.chart_publish import chart_publish
 from pipelines.steps.plan import plan
 from pipelines.steps.retag import retag
 from pipelines.steps.verdict import verdict

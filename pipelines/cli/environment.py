@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misconfigured
 from pipelines.model.deploy import Target
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy import AUTHOR
 from pipelines.steps.environment_moves import Moving, Registries
 from pipelines.steps.proposing import Proposing

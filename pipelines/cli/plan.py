@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
@@ -24,7 +25,6 @@ from pipelines.images.registry_state import Observer
 from pipelines.model.plan import STUCK, Plan, PlannedChart
 from pipelines.plan import mermaid
 from pipelines.steps import planning
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.model.whereabouts import Whereabouts
 from pipelines.plan import whereabouts
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.whereabouts import Finder
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

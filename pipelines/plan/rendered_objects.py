@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from pipelines.charts import rendered
+from pipelines.charts.rendered import PREFIX, Document, identity
 from pipelines.errors import ShipwayError
-from pipelines.plan import rendered
-from pipelines.plan.rendered import PREFIX, Document, identity
 
 VERSION_LABELS = frozenset({"helm.sh/chart", "chart", "app.kubernetes.io/version"})
 """Labels that move with a chart's version and mean nothing for what runs."""

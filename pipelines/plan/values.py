@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from pipelines.charts.charts import CHART, LOCK
 from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
@@ -19,7 +20,6 @@ from pipelines.errors import ShipwayError
 from pipelines.images.names import bare_name
 from pipelines.model.plan import Follower
 from pipelines.plan import environments, held, values_edit
-from pipelines.plan.charts import CHART, LOCK
 from pipelines.plan.values_edit import ADDRESSES, At
 from pipelines.tools.git.tree import GitTree
 

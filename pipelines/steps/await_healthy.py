@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.model.whereabouts import Waited, Whereabouts
 from pipelines.plan import whereabouts
@@ -28,7 +29,6 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.health_status import Teller
 from pipelines.steps.whereabouts import Finder
 from pipelines.tools.forge.forge import State

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.model import outcome as outcomes
-from pipelines.model.chart import (
+from pipelines.charts.helm import Helm
+from pipelines.charts.inspection import Inspection
+from pipelines.charts.kubernetes_schemas import KubernetesSchemas
+from pipelines.charts.model import (
     BROKEN,
     DIFFERENT,
     ERROR,
@@ -21,12 +23,10 @@ from pipelines.model.chart import (
     Finding,
     PlannedChart,
 )
+from pipelines.model import outcome as outcomes
 from pipelines.model.outcome import CHART, CHECKED, FAILED, Part
 from pipelines.step.signature import Arg
 from pipelines.steps import outcome
-from pipelines.steps.chart_inspection import Inspection
-from pipelines.tools.helm import Helm
-from pipelines.tools.kubernetes_schemas import KubernetesSchemas
 
 
 def chart_check(

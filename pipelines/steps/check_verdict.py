@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
+from pipelines.charts.model import UNPUBLISHED
 from pipelines.errors import ShipwayError, Transient
 from pipelines.images.model import ABSENT, PUBLISHED, UNKNOWN, PlannedImage
 from pipelines.model import outcome as outcomes
-from pipelines.model.chart import UNPUBLISHED
 from pipelines.model.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
 from pipelines.model.plan import Plan, Planned, PlannedChart
 from pipelines.step import signature

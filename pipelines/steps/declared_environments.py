@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.charts import charts as chart_charts
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.model.environments import Application, Environments
-from pipelines.plan import charts, environments
+from pipelines.plan import environments
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -53,5 +54,5 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
         found=replace(found, findings=tuple(sorted({*found.findings, *told}))),
         configuration=configuration,
         values={path: contents[path] for path in beside},
-        charts=charts.discover(entries),
+        charts=chart_charts.discover(entries),
     )

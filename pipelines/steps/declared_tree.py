@@ -9,16 +9,18 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.charts import archive as chart_archive
+from pipelines.charts import charts as chart_charts
+from pipelines.charts import files as chart_files
+from pipelines.charts import helmignore
+from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.files import Root
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import ShipwayError
 from pipelines.images import context as image_context
-from pipelines.plan import charts, environments, helmignore
-from pipelines.plan.charts import CHART, LOCK
-from pipelines.steps import chart_files
-from pipelines.steps.chart_files import Root
-from pipelines.tools import chart_archive
+from pipelines.plan import environments
 from pipelines.tools.git import tree as git_tree
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
@@ -57,7 +59,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     reader = _Reader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
     reader.read([path for path in (shipway_yaml.NAME,) if path in files])
     configuration, findings = shipway_yaml.read(reader.contents.get(shipway_yaml.NAME, b""))
-    folders = charts.discover(files, ignore=configuration.no_charts)
+    folders = chart_charts.discover(files, ignore=configuration.no_charts)
     tree = GitTree(files=files)
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared.finding import ERROR
 from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.errors import Misconfigured, Refused, ShipwayError
@@ -43,7 +44,6 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import deploy_charts, deploy_environment, origins, planning
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.deploy_state import Reader, State
 from pipelines.steps.planning import Place

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.charts import compare as chart_compare
+from pipelines.charts import tree as chart_tree
+from pipelines.charts import version_moves
+from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.model import BROKEN, DIFFERENT
 from pipelines.errors import ShipwayError
-from pipelines.model.chart import BROKEN, DIFFERENT
-from pipelines.plan import chart_moves, environments, values, values_edit
-from pipelines.plan.charts import CHART, LOCK
+from pipelines.plan import environments, values, values_edit
 from pipelines.plan.deploy_message import Moved
 from pipelines.plan.values_edit import Change, ValuesText
-from pipelines.steps import chart_plan, chart_tree
 from pipelines.steps.deploy_state import State
 from pipelines.tools.git.write_back import Head
 from pipelines.tools.registry.layout import Layout
@@ -116,14 +118,14 @@ def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dic
         touched |= more
     with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
         registry, repositories = place.charts.connect(Layout.create(Path(folder)), place.docker_config)
-        plan = chart_plan.plan(tree, registry, repositories, libraries=configuration.libraries)
+        plan = chart_compare.plan(tree, registry, repositories, libraries=configuration.libraries)
     told = [str(finding) for finding in plan.findings if finding.chart in touched and finding.level != "warning"]
     if broken := [chart.path for chart in plan.charts if chart.path in touched and chart.state == BROKEN]:
         raise ShipwayError(
             f"{', '.join(broken)} cannot be packed", seen="\n".join(told), todo="correct the chart; nothing was written"
         )
     moving = [chart for chart in plan.charts if chart.path in touched and chart.state == DIFFERENT]
-    changed = chart_moves.moved(
+    changed = version_moves.moved(
         tree.charts, {chart.path: chart.next_version for chart in moving}, own=place.charts.address
     )
     written = {path: data for path, data in changed.items() if any(values.is_in(path, chart) for chart in touched)}

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.charts import charts as chart_charts
+from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.deploy import Target
 from pipelines.model.environments import Application
-from pipelines.plan import charts, deploy_message, held
+from pipelines.plan import deploy_message, held
 from pipelines.plan.deploy_message import Moved
 from pipelines.plan.held import Held
 from pipelines.plan.values_edit import Change, Wanted
 from pipelines.steps import deploy_state, environment_files, origins
-from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_files import Folder
 from pipelines.steps.proposing import Proposing
@@ -89,7 +90,7 @@ class Registries:
 
     def chart(self, application: Application, version: str) -> Reference | None:
         """Return where a version of an application's chart is published; None for a chart of a Git repository."""
-        return self.charts.reference(application.chart, charts.tag(version)) if application.chart else None
+        return self.charts.reference(application.chart, chart_charts.tag(version)) if application.chart else None
 
     def check_chart(self, application: Application, version: str) -> None:
         """Raise Refused where the registry does not have a chart's version; one of a Git repository is not asked for."""

@@ -16,13 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts import helm_messages
+from pipelines.charts.helm import Helm
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.impact import ApplicationImpact, Gathered, Impact, Rendering, Touched
-from pipelines.plan import helm_messages
 from pipelines.plan import impact as differences
 from pipelines.plan.rendered_objects import Reader, RenderedObject
 from pipelines.step.signature import Arg
-from pipelines.tools.helm import Helm
 
 _FORM = 2
 """Counts up whenever what is kept of a rendering changes."""

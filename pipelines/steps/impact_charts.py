@@ -14,14 +14,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.charts import archive as chart_archive
+from pipelines.charts import charts as chart_charts
+from pipelines.charts import compare as chart_compare
+from pipelines.charts import files as chart_files
+from pipelines.charts import tree as chart_tree
+from pipelines.charts.charts import Chart
+from pipelines.charts.dependencies import ChartRepositories
+from pipelines.charts.registry_state import ChartRegistry
+from pipelines.charts.tree import Tree
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.plan import charts
-from pipelines.plan.charts import Chart
-from pipelines.steps import chart_files, chart_plan, chart_tree
-from pipelines.steps.chart_repository import ChartRepositories
-from pipelines.steps.chart_states import ChartRegistry
-from pipelines.steps.chart_tree import Tree
-from pipelines.tools import chart_archive
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -71,7 +73,7 @@ class ImpactCharts:
         """Return the digest of a chart of a commit, which is unpacked under it; raises ShipwayError with what is wrong with it."""
         key = (found.commit, path)
         if key not in self._packed:
-            packed, findings = chart_plan.pack(found.tree, self.registry, self.repositories, path)
+            packed, findings = chart_compare.pack(found.tree, self.registry, self.repositories, path)
             if packed is None:
                 faults = [str(finding) for finding in findings if finding.level != "warning"]
                 raise ShipwayError(f"the chart in {path} cannot be packed", seen="\n".join(faults[:5]))
@@ -82,7 +84,7 @@ class ImpactCharts:
         """Return the digest of a published chart, which is unpacked under it; raises ShipwayError where there is none."""
         key = (name, version)
         if key not in self._packed:
-            reference = self.registry.reference(name, charts.tag(version))
+            reference = self.registry.reference(name, chart_charts.tag(version))
             manifest = self.registry.published(reference)
             if manifest is None:
                 raise Misuse(
@@ -100,7 +102,7 @@ class ImpactCharts:
         return self.from_commit(self.of_commit(url, self.git.resolve(url, Revision(revision))), path)
 
     def _read(self, repository: GitRepository, commit: str, entries: list[Entry], folder: Path) -> CommitCharts:
-        folders = charts.discover(entry.path for entry in entries)
+        folders = chart_charts.discover(entry.path for entry in entries)
         wanted = [entry for entry in entries if _inside(entry.path, folders)]
         self.git.fetch_files(repository, (entry.id for entry in wanted))
         repository.write(commit, (entry.path for entry in wanted), folder)

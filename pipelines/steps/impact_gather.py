@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.model.environments import Application
 from pipelines.model.impact import Gathered, Rendering, Touched
@@ -33,7 +34,6 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import declared_environments
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
 from pipelines.tools.git import history as git_history

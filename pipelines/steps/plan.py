@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.errors import Misconfigured
 from pipelines.images import build as image_build
 from pipelines.images import node as platforms
@@ -40,7 +41,6 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.steps import packed, planning
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import named, warn_of_changes

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.charts import compare as chart_compare
+from pipelines.charts import model as states
+from pipelines.charts import tree as chart_tree
+from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts.tree import Tree
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
-from pipelines.model import chart as states
 from pipelines.model.plan import PlannedChart
 from pipelines.plan.values import Values
-from pipelines.steps import chart_plan, chart_tree
-from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.chart_tree import Tree
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.registry.layout import Layout
 
@@ -27,7 +28,7 @@ def plan(
     paths = [path for folder in declared.charts for path in declared.tree.below(folder)]
     tree = chart_tree.read(declared.root, paths, own=place.address, ignore=declared.configuration.no_charts)
     try:
-        found = chart_plan.plan(tree, registry, repositories, libraries=declared.configuration.libraries)
+        found = chart_compare.plan(tree, registry, repositories, libraries=declared.configuration.libraries)
     except Transient as error:
         why = " ".join(f"{error.what}: {error.seen}".split())
         return tuple(_unknown(tree, path, why, values) for path in sorted(tree.charts)), _findings(tree.findings)

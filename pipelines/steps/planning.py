@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse
 from pipelines.images import decide as image_decide
@@ -22,7 +23,6 @@ from pipelines.model.plan import Plan
 from pipelines.plan import values
 from pipelines.plan.values import Values
 from pipelines.steps import changes, declared_tree, plan_charts
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved

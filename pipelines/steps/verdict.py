@@ -7,10 +7,10 @@ import sys
 from collections.abc import Collection
 from typing import Annotated
 
+from pipelines.charts.model import UNPUBLISHED
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.model import ABSENT, PUBLISHED, TAG, UNKNOWN, PlannedImage
 from pipelines.model import outcome as outcomes
-from pipelines.model.chart import UNPUBLISHED
 from pipelines.model.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
 from pipelines.model.plan import Plan, Planned, PlannedChart, Verdict
 from pipelines.step import signature

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.charts import charts as chart_charts
+from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.finding import Finding
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.model.environments import Application
 from pipelines.model.whereabouts import DeployedImage, Whereabouts
-from pipelines.plan import charts, values, values_edit, whereabouts
+from pipelines.plan import values, values_edit, whereabouts
 from pipelines.steps import declared_environments
-from pipelines.steps.chart_states import ChartRegistry
 from pipelines.steps.declared_environments import Declared
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -178,7 +179,7 @@ class Finder:
     def _chart(self, name: str, version: str) -> tuple[str, str, bytes]:
         key = (name, version)
         if key not in self._charts:
-            reference = self.charts.reference(name, charts.tag(version))
+            reference = self.charts.reference(name, chart_charts.tag(version))
             manifest = self.charts.published(reference)
             if manifest is None:
                 raise ShipwayError(f"{name} {version} is not in the registry", seen=str(reference))

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.charts import lock as chart_lock
+from pipelines.charts.helm import Helm
+from pipelines.charts.kubernetes_schemas import KubernetesSchemas
+from pipelines.charts.model import ChartReport
 from pipelines.errors import Misconfigured
-from pipelines.model.chart import ChartReport
-from pipelines.plan import chart_lock
 from pipelines.steps.chart_check import chart_check
-from pipelines.tools.helm import Helm
-from pipelines.tools.kubernetes_schemas import KubernetesSchemas
 from tests.chart_trees import add, clone, family
 from tests.git_repositories import Repository
 from tests.registry_process import registry

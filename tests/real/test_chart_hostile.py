@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.charts.model import ABSENT, BROKEN, ERROR, REFUSED, Finding
 from pipelines.errors import Misconfigured, Refused, Transient
-from pipelines.model.chart import ABSENT, BROKEN, ERROR, REFUSED, Finding
 from pipelines.step import signature
 from pipelines.tools.registry.connection import Timing
 from tests.chart_trees import add, archive, by_name, clone, index, publish, report, states

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.charts.model import VersionChanges
+from pipelines.charts.version import chart_version
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.chart import VersionChanges
-from pipelines.steps.chart_version import chart_version
 from tests.chart_trees import add, clone, family, publish, states
 from tests.git_repositories import Repository
 from tests.registry_process import registry

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.charts.model import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.chart import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
 from pipelines.step import signature
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.charts import files as chart_files
+from pipelines.charts.files import Root
 from pipelines.errors import ShipwayError
-from pipelines.steps import chart_files, declared_tree
-from pipelines.steps.chart_files import Root
+from pipelines.steps import declared_tree
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import check_out

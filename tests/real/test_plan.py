@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
 from pipelines.images import tags as image_tags
@@ -19,7 +20,6 @@ from pipelines.images.registry_state import Observer
 from pipelines.images.tagging import Tagging
 from pipelines.model.plan import Plan
 from pipelines.steps import planning
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials

@@ -9,8 +9,8 @@ import tarfile
 
 import pytest
 
+from pipelines.charts import archive as chart_archive
 from pipelines.errors import Refused
-from pipelines.tools import chart_archive
 
 CHART = b"apiVersion: v2\nname: web\nversion: 1.0.0\n"
 LONG = f"templates/{'d' * 120}/{'e' * 120}/{'f' * 80}.yaml"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.charts.helmignore import Rules
+from pipelines.charts.lock import fits
 from pipelines.declared import yaml_text
 from pipelines.errors import Refused, ShipwayError
-from pipelines.plan.chart_lock import fits
-from pipelines.plan.helmignore import Rules
 
 
 # What github.com/Masterminds/semver says of each, by its README and its tests.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.plan import helm_messages
-from pipelines.plan.helm_messages import Message
+from pipelines.charts import helm_messages
+from pipelines.charts.helm_messages import Message
 
 CHAIN = """\
 web/templates/a.yaml:3:11

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.plan import rendered
+from pipelines.charts import rendered
 
 OUTPUT = """\
 ---

@@ -8,11 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts import charts, compare, metadata, version_moves
+from pipelines.charts import files as chart_files
+from pipelines.charts import tree as chart_tree
+from pipelines.charts.compare import Packed
+from pipelines.charts.dependencies import CONFIG, CONTENT
+from pipelines.charts.model import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
+from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts.tree import Tree
+from pipelines.charts.version_range import loose
 from pipelines.errors import Misuse
 from pipelines.images.tags import strict
-from pipelines.model.chart import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
-from pipelines.plan import chart_metadata, chart_moves, charts
-from pipelines.plan.version_range import loose
 from pipelines.step.parameters import (
     CaFile,
     ChartHosts,
@@ -28,11 +34,6 @@ from pipelines.step.parameters import (
     Source,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import chart_files, chart_plan, chart_tree
-from pipelines.steps.chart_plan import Packed
-from pipelines.steps.chart_repository import CONFIG, CONTENT
-from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.chart_tree import Tree
 from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
 from pipelines.tools.git.checkout import check_out, configuration, make_room, named, warn_of_changes
 from pipelines.tools.git.credentials import GitCredentials
@@ -95,9 +96,9 @@ def chart_clone(
     tree = chart_tree.read(source, files, own=place.address, ignore=ignore)
     if version or app_version:
         versions = dict.fromkeys(tree.charts, version) if version else {}
-        changed = chart_moves.moved(tree.charts, versions, own=place.address, app_version=app_version)
+        changed = version_moves.moved(tree.charts, versions, own=place.address, app_version=app_version)
         tree = chart_tree.read(source, files, own=place.address, ignore=ignore, changed=changed)
-    plan = chart_plan.plan(tree, published, repositories, libraries=libraries)
+    plan = compare.plan(tree, published, repositories, libraries=libraries)
     planned = tuple(
         _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=commit, repo=repo)
         for item in plan.charts
@@ -133,7 +134,7 @@ def _stored(
             "mediaType": MANIFEST,
             "config": layout.add(packed.config, CONFIG).json(),
             "layers": [layout.add(packed.archive, CONTENT).json()],
-            "annotations": chart_metadata.manifest_annotations(
+            "annotations": metadata.manifest_annotations(
                 tree.charts[item.path].text,
                 revision=commit.id,
                 source=public_address(repo),

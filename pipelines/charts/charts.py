@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.charts import lock as chart_lock
+from pipelines.charts.lock import Lock, fits
 from pipelines.declared import order
 from pipelines.declared.yaml_text import YamlText
-from pipelines.plan import chart_lock
-from pipelines.plan.chart_lock import Lock, fits
 
 CHART = "Chart.yaml"
 LOCK = "Chart.lock"

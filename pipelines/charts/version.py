@@ -8,14 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.charts import compare, version_moves
+from pipelines.charts import files as chart_files
+from pipelines.charts import tree as chart_tree
+from pipelines.charts.model import BROKEN, DIFFERENT, VersionChange, VersionChanges
+from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts.version_moves import BUMPS
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.chart import BROKEN, DIFFERENT, VersionChange, VersionChanges
-from pipelines.plan import chart_moves
-from pipelines.plan.chart_moves import BUMPS
 from pipelines.step.parameters import CaFile, ChartHosts, ChartsUnder, PlainHttp, Project, PullLogins, RegistryHost
 from pipelines.step.signature import Arg
-from pipelines.steps import chart_files, chart_plan, chart_tree
-from pipelines.steps.chart_setup import ChartSettings
 from pipelines.tools.git.checkout import configuration
 from pipelines.tools.registry.layout import Layout
 
@@ -59,16 +60,16 @@ def chart_version(
     files = chart_files.every_chart_file(source)
     before = chart_tree.read(source, files, own=place.address, ignore=ignore)
     # Ranges and locks that did not follow an earlier change would keep charts from being packed.
-    follows = chart_moves.moved(before.charts, {}, own=place.address)
+    follows = version_moves.moved(before.charts, {}, own=place.address)
     tree = chart_tree.read(source, files, own=place.address, ignore=ignore, changed=follows)
     with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
         published, repositories = place.connect(Layout.create(Path(folder)), docker_config)
-        plan = chart_plan.plan(tree, published, repositories, libraries=libraries, bump=bump)
+        plan = compare.plan(tree, published, repositories, libraries=libraries, bump=bump)
     different = [chart for chart in plan.charts if chart.state == DIFFERENT]
     for chart in different:
         _say(f"{chart.path}: {chart.name} {chart.version} is published otherwise ({', '.join(chart.differs[:10])})")
     _refuse_broken([str(f) for f in plan.findings], [chart.path for chart in plan.charts if chart.state == BROKEN])
-    changed = chart_moves.moved(before.charts, {c.path: c.next_version for c in different}, own=place.address)
+    changed = version_moves.moved(before.charts, {c.path: c.next_version for c in different}, own=place.address)
     written = tuple(sorted(changed)) if write else ()
     for path in written:
         _write(source / path, changed[path])

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.charts import charts, rendered
+from pipelines.charts.model import ERROR, Finding, PlannedChart
 from pipelines.declared import yaml_text
 from pipelines.errors import ShipwayError
-from pipelines.model.chart import ERROR, Finding, PlannedChart
-from pipelines.plan import charts, rendered
 
 _LARGEST = 1 << 20
 

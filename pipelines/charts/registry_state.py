@@ -1,18 +1,25 @@
-"""What the registry has of a chart, and how that differs from what a commit gives."""
+"""What the registry has of a chart, and how that differs from what a commit gives.
+
+What the steps about charts make of their settings: the registry that charts live in, and where dependencies come from.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from pipelines import settings
+from pipelines.charts import archive as chart_archive
+from pipelines.charts import metadata, version_moves
+from pipelines.charts.archive import Archive
+from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.dependencies import CONFIG, CONTENT, ChartRepositories, content
 from pipelines.declared import yaml_text
-from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.plan import chart_metadata, chart_moves
-from pipelines.plan.charts import CHART, LOCK
-from pipelines.steps.chart_repository import CONFIG, CONTENT, content
-from pipelines.tools import chart_archive
-from pipelines.tools.chart_archive import Archive
+from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
+from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
@@ -64,7 +71,7 @@ class ChartRegistry:
 
     def next_version(self, reference: Reference, version: str, bump: str = "patch") -> str:
         """Return the first version above one that was never published; raises Transient, Misconfigured."""
-        return chart_moves.next_version(version, self.client.tags(reference), bump)
+        return version_moves.next_version(version, self.client.tags(reference), bump)
 
 
 def digests(manifest: Manifest) -> tuple[Digest, ...]:
@@ -85,9 +92,58 @@ def _plain(files: Mapping[str, bytes]) -> dict[str, bytes]:
             inner = chart_archive.unpack(data, path)
             found |= {f"charts/{inner.name}/{name}": body for name, body in _plain(inner.files).items()}
         elif path.rpartition("/")[2] == CHART:
-            found[path] = chart_metadata.config(yaml_text.read(data, path))
+            found[path] = metadata.config(yaml_text.read(data, path))
         elif path.rpartition("/")[2] == LOCK:
             found[path] = yaml_text.read(data, path).scalar("digest").encode()
         else:
             found[path] = data
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartSettings:
+    """The settings about charts, as texts."""
+
+    registry: str
+    project: str
+    chart_registry: str
+    chart_hosts: str
+    plain_http: str
+    ca_file: str
+
+    @property
+    def address(self) -> str:
+        """Host and path that charts are published under; raises Misconfigured where there is none."""
+        text = self.chart_registry.removeprefix("oci://").strip("/")
+        if not text and self.registry:
+            text = "/".join(filter(None, (self.registry, self.project.strip("/"), "charts")))
+        if not text:
+            raise Misconfigured(
+                "no registry for charts",
+                seen="the settings `chart-registry` and `registry` are empty",
+                todo="set one of them, or give --chart-registry",
+            )
+        return text
+
+    def connect(self, layout: Layout, docker_config: Path) -> tuple[ChartRegistry, ChartRepositories]:
+        """Return the registry that charts live in and the places of their dependencies, with the logins of a folder."""
+        credentials = Credentials.read(docker_config)
+        plain_http = settings.names(self.plain_http)
+        ca_file = Path(self.ca_file) if self.ca_file else None
+        client = registry_client.connect(docker_config, plain_http=self.plain_http, ca_file=self.ca_file)
+        registry = ChartRegistry(client=client, address=self.address, layout=layout)
+        try:
+            host = registry.reference("x").registry
+        except Misuse as error:
+            raise Misconfigured(
+                "the charts' registry has no valid address", seen=repr(self.address), todo="write host/path, no scheme"
+            ) from error
+        repositories = ChartRepositories(
+            client,
+            layout,
+            credentials,
+            hosts=settings.names(self.chart_hosts) | {host},
+            plain_http=plain_http,
+            ca_file=ca_file,
+        )
+        return registry, repositories

@@ -7,14 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.charts import charts, rules
+from pipelines.charts import files as chart_files
+from pipelines.charts import lock as chart_lock
+from pipelines.charts.charts import CHART, LOCK, Chart, Edges
+from pipelines.charts.files import Root
+from pipelines.charts.model import ERROR, REFUSED, Finding
 from pipelines.declared import yaml_text
 from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
-from pipelines.model.chart import ERROR, REFUSED, Finding
-from pipelines.plan import chart_lock, chart_rules, charts
-from pipelines.plan.charts import CHART, LOCK, Chart, Edges
-from pipelines.steps import chart_files
-from pipelines.steps.chart_files import Root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,12 @@ def read(
         except ShipwayError as error:
             path = posixpath.normpath(posixpath.join(folder, CHART))
             findings.append(told(error, folder, path, "file"))
-    findings += [finding for chart in found.values() for finding in chart_rules.check(chart)]
-    findings += chart_rules.same_names(list(found.values()))
+    findings += [finding for chart in found.values() for finding in rules.check(chart)]
+    findings += rules.same_names(list(found.values()))
     edges: dict[str, Edges] = {}
     for chart in found.values():
         edges[chart.path], faults = charts.edges(chart, found, own=own)
-        findings += chart_rules.unusable(chart, faults)
+        findings += rules.unusable(chart, faults)
     broken = spread({f.chart for f in findings if f.level in {ERROR, REFUSED}}, edges)
     return Tree(
         root=root,

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.charts.metadata import dependency, go_json
+from pipelines.charts.version_range import Range, loose
 from pipelines.declared.yaml_text import YamlText
-from pipelines.plan.chart_metadata import dependency, go_json
-from pipelines.plan.version_range import Range, loose
 
 Place = tuple[int, str]
 """A line of Chart.lock, 0 for Chart.yaml's own, and what is wrong there."""

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from pipelines.charts import archive
+from pipelines.charts.charts import External, tag
+from pipelines.charts.version_range import loose
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.plan.charts import External, tag
-from pipelines.plan.version_range import loose
-from pipelines.tools import chart_archive
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import MEBIBYTE, Network, Timing, Unanswered, joined, retry_after, shown
 from pipelines.tools.registry.credentials import Credentials
@@ -83,7 +83,7 @@ class ChartRepositories:
                 todo="write an address with https:// or oci://",
             )
         what = f"the dependency {item.name} {item.version} from {address}"
-        found = yaml_text.read(chart_archive.unpack(data, what).files["Chart.yaml"], what)
+        found = yaml_text.read(archive.unpack(data, what).files["Chart.yaml"], what)
         if found.scalar("name") != item.name or loose(found.scalar("version")) != loose(item.version):
             raise Refused(
                 f"{what} is another chart",
@@ -120,7 +120,7 @@ class ChartRepositories:
             raise ShipwayError(
                 f"{shown(base)} says no address for {item.name} {item.version}", todo="use another version"
             )
-        data = self._get(address, chart_archive.MOST_FILE_BYTES)
+        data = self._get(address, archive.MOST_FILE_BYTES)
         expected = str(entry.get("digest") or "").removeprefix("sha256:")
         if expected and Digest.of(data).hex != expected:
             # Half an answer that came whole, or another file than was listed: asking again may help, taking it never does.
@@ -213,7 +213,7 @@ def content(registry: Registry, reference: Reference, manifest: Manifest, layout
         raise ShipwayError(
             f"{reference} is no Helm chart", seen=manifest.descriptor.media_type, todo="check its address"
         )
-    if layers[0].size > chart_archive.MOST_BYTES:
+    if layers[0].size > archive.MOST_BYTES:
         raise Refused(
             f"{reference} is larger than Helm reads", seen=f"{layers[0].size} bytes", todo="use another version"
         )

@@ -8,10 +8,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pipelines.charts import archive, helmignore
+from pipelines.charts.charts import CHART
 from pipelines.errors import Refused
-from pipelines.plan import helmignore
-from pipelines.plan.charts import CHART
-from pipelines.tools import chart_archive
 from pipelines.tools.git.tree import LINK, SUBMODULE, GitTree
 
 Root = Path | GitTree
@@ -64,10 +63,10 @@ def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, by
         assert data is not None
         found[path] = changed.get(shown) or data
         total += len(data)
-        if total > chart_archive.MOST_BYTES:
+        if total > archive.MOST_BYTES:
             raise Refused(
                 f"the chart in {folder} is larger than Helm reads",
-                seen=f"more than {chart_archive.MOST_BYTES} bytes",
+                seen=f"more than {archive.MOST_BYTES} bytes",
                 todo="leave files out by .helmignore",
             )
     return found
@@ -137,7 +136,7 @@ def _of_tree(tree: GitTree, path: str) -> bytes | None:
     entry = tree.files.get(path)
     if entry is not None and entry.mode != SUBMODULE:
         if path not in tree.contents:
-            most = f"more than {chart_archive.MOST_FILE_BYTES} bytes, or its chart more than {chart_archive.MOST_BYTES}"
+            most = f"more than {archive.MOST_FILE_BYTES} bytes, or its chart more than {archive.MOST_BYTES}"
             raise _too_large(path, most)
         return tree.contents[path]
     if entry is not None or tree.below(path):
@@ -161,7 +160,7 @@ def _check_text(path: str) -> None:
 
 
 def _check_size(size: int, path: str) -> None:
-    if size > chart_archive.MOST_FILE_BYTES:
+    if size > archive.MOST_FILE_BYTES:
         raise _too_large(path, f"{size} bytes")
 
 
@@ -169,7 +168,7 @@ def _too_large(path: str, seen: str) -> Refused:
     return Refused(
         f"{path} is larger than Helm reads",
         seen=seen,
-        todo=f"keep it below {chart_archive.MOST_FILE_BYTES}, or leave it out by .helmignore",
+        todo=f"keep it below {archive.MOST_FILE_BYTES}, or leave it out by .helmignore",
     )
 
 

@@ -11,8 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.errors import ShipwayError
-from pipelines.model.chart import (
+from pipelines.charts import archive as chart_archive
+from pipelines.charts import charts, metadata, registry_state, rules
+from pipelines.charts import files as chart_files
+from pipelines.charts import tree as chart_tree
+from pipelines.charts.charts import Chart, External
+from pipelines.charts.dependencies import ChartRepositories
+from pipelines.charts.model import (
     ABSENT,
     BROKEN,
     DIFFERENT,
@@ -23,13 +28,9 @@ from pipelines.model.chart import (
     Finding,
     PlannedChart,
 )
-from pipelines.plan import chart_metadata, chart_rules, charts
-from pipelines.plan.charts import Chart, External
-from pipelines.steps import chart_files, chart_states, chart_tree
-from pipelines.steps.chart_repository import ChartRepositories
-from pipelines.steps.chart_states import ChartRegistry
-from pipelines.steps.chart_tree import Tree
-from pipelines.tools import chart_archive
+from pipelines.charts.registry_state import ChartRegistry
+from pipelines.charts.tree import Tree
+from pipelines.errors import ShipwayError
 from pipelines.tools.registry.connection import QUESTIONS
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
@@ -117,7 +118,7 @@ def pack(
 def _told(chart: Chart, item: PlannedChart) -> Finding:
     """Return the finding that tells a pull request what a release would refuse."""
     files = ", ".join(item.differs[:10]) + " …" * (len(item.differs) > 10)
-    return chart_rules.finding(
+    return rules.finding(
         chart,
         chart.text.line("version"),
         "published",
@@ -249,12 +250,12 @@ class _Planner:
         return self._registry.reference(chart.name, charts.tag(chart.version))
 
     def _may_be_identical(self, path: str) -> bool:
-        config = Digest.of(chart_metadata.config(self._tree.charts[path].text))
-        return chart_states.digests(self._published[path])[:1] == (config,)
+        config = Digest.of(metadata.config(self._tree.charts[path].text))
+        return registry_state.digests(self._published[path])[:1] == (config,)
 
     def _is_identical(self, path: str, packed: Packed) -> bool:
         manifest = self._published.get(path)
-        return manifest is not None and chart_states.digests(manifest) == (Digest.of(packed.config), packed.digest)
+        return manifest is not None and registry_state.digests(manifest) == (Digest.of(packed.config), packed.digest)
 
     def _published_files(self, path: str) -> Mapping[str, bytes]:
         reference = self._reference(path)
@@ -301,7 +302,7 @@ class _Planner:
                 return Packed(
                     files=files,
                     archive=archive,
-                    config=chart_metadata.config(chart.text),
+                    config=metadata.config(chart.text),
                     embedded=tuple(
                         Embedded(file=name, digest=str(Digest.of(data)), source=source)
                         for name, (source, data) in sorted(dependencies.items())

@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.errors import Refused
-from pipelines.model.chart import (
+from pipelines.charts import charts, registry_state
+from pipelines.charts.model import (
     ABSENT,
     BROKEN,
     DIFFERENT,
@@ -21,12 +21,10 @@ from pipelines.model.chart import (
     PlannedChart,
     ReleasedChart,
 )
-from pipelines.plan import charts
+from pipelines.charts.registry_state import ChartRegistry, ChartSettings
+from pipelines.errors import Refused
 from pipelines.step.parameters import CaFile, ChartsUnder, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.step.signature import Arg
-from pipelines.steps import chart_states
-from pipelines.steps.chart_setup import ChartSettings
-from pipelines.steps.chart_states import ChartRegistry
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
 from pipelines.tools.registry.layout import Layout
@@ -173,7 +171,7 @@ class _Publisher:
         found = registry_manifest.read(
             self._layout.read(descriptor.digest), content_type=descriptor.media_type, what=f"cannot push {chart.name}"
         )
-        if descriptor.digest != chart.digest or chart.archive not in chart_states.digests(found):
+        if descriptor.digest != chart.digest or chart.archive not in registry_state.digests(found):
             raise Refused(
                 f"{self._layout.path} does not hold the chart {chart.name} of the checkout",
                 seen=f"it holds {descriptor.digest}, the checkout says {chart.digest}",
@@ -183,7 +181,7 @@ class _Publisher:
 
     def _same(self, chart: PlannedChart, to: Reference, ours: Manifest, there: Manifest) -> str:
         """Return the digest of what is published; raises Refused where it is not this chart's content."""
-        if chart_states.digests(there) == chart_states.digests(ours):
+        if registry_state.digests(there) == registry_state.digests(ours):
             return str(there.descriptor.digest)
         raise Refused(
             "a published version is never overwritten",

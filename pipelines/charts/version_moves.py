@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 
 import semver
 
+from pipelines.charts import charts
+from pipelines.charts import lock as chart_lock
+from pipelines.charts.charts import Chart
+from pipelines.charts.lock import fits
 from pipelines.declared import yaml_text
-from pipelines.plan import chart_lock, charts
-from pipelines.plan.chart_lock import fits
-from pipelines.plan.charts import Chart
 
 BUMPS = ("patch", "minor", "major")
 _SINGLE = re.compile(r"(?P<operator>\^|~>?|>=|=)?(?P<blank>\s*)v?[0-9]+\.[0-9]+\.[0-9]+[^\s,|]*")
