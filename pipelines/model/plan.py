@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.environments.model import Follower
 from pipelines.images.model import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, ImageJob, PlannedImage, RetagJob
 
 STUCK = frozenset({BLOCKED, DIFFERENT})
@@ -26,14 +27,6 @@ class PlannedChart:
     """Folders of charts that it depends on."""
     images: tuple[str, ...]
     """Images of the same repository that its values name."""
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Follower:
-    """A values file that names an image of the same repository, and so follows it; beside a chart's own values.yaml."""
-
-    file: str
-    image: str
 
 
 @dataclass(frozen=True, kw_only=True)

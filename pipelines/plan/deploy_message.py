@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipelines.plan.values_edit import Change
+from pipelines.environments.image_places import Change
 
 _MOST_NAMES = 3
 _SHORT = 12

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipelines.environments.values import is_in
 from pipelines.images.model import NOTHING, UNKNOWN, PlannedImage
 from pipelines.model.plan import STUCK, Plan, PlannedChart
-from pipelines.plan.values import is_in
 
 _STYLES = {
     "todo": "fill:#fff3bf,stroke:#f08c00",

@@ -18,9 +18,9 @@ from pipelines.charts.files import Root
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import Configuration
+from pipelines.environments import config as environment_config
 from pipelines.errors import ShipwayError
 from pipelines.images import context as image_context
-from pipelines.plan import environments
 from pipelines.tools.git import tree as git_tree
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
@@ -63,7 +63,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
     tree = GitTree(files=files)
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]
-    own = [path for path in environments.own_files(files, configuration.deploy.environments) if path in files]
+    own = [path for path in environment_config.own_files(files, configuration.deploy.environments) if path in files]
     read = [
         *_for_images(files, configuration),
         *git_tree.attributes(files),

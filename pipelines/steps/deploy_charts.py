@@ -13,10 +13,12 @@ from pipelines.charts import tree as chart_tree
 from pipelines.charts import version_moves
 from pipelines.charts.charts import CHART, LOCK
 from pipelines.charts.model import BROKEN, DIFFERENT
+from pipelines.environments import config as environment_config
+from pipelines.environments import image_places
+from pipelines.environments import values as environment_values
+from pipelines.environments.image_places import Change, ValuesText
 from pipelines.errors import ShipwayError
-from pipelines.plan import environments, values, values_edit
 from pipelines.plan.deploy_message import Moved
-from pipelines.plan.values_edit import Change, ValuesText
 from pipelines.steps.deploy_state import State
 from pipelines.tools.git.write_back import Head
 from pipelines.tools.registry.layout import Layout
@@ -75,9 +77,13 @@ def raise_together(faults: list[ShipwayError], what: str) -> None:
 def _texts(state: State, head: Head) -> list[ValuesText]:
     """Return the values files that name images: those of charts, and those that shipway.yaml names."""
     configuration = state.declared.configuration
-    own = {item.values for item in environments.own(state.declared.tree, configuration.deploy.environments)}
-    named = {file: places for file, places in values.named(configuration, state.under).items() if file not in own}
-    of_charts = [posixpath.normpath(posixpath.join(folder, values.VALUES)) for folder in state.declared.charts]
+    own = {item.values for item in environment_config.own(state.declared.tree, configuration.deploy.environments)}
+    named = {
+        file: places for file, places in environment_values.named(configuration, state.under).items() if file not in own
+    }
+    of_charts = [
+        posixpath.normpath(posixpath.join(folder, environment_values.VALUES)) for folder in state.declared.charts
+    ]
     found = head.read([*of_charts, *named])
     host = state.place.observer.registry.encode()
     faults = [
@@ -89,7 +95,7 @@ def _texts(state: State, head: Head) -> list[ValuesText]:
         if path not in named and host not in data:
             continue
         try:
-            texts.append(values_edit.read(data, path, under=state.under, at=named.get(path, ())))
+            texts.append(image_places.read(data, path, under=state.under, at=named.get(path, ())))
         except ShipwayError as error:
             faults.append(error)
     raise_together(faults, f"the values of {state.url} cannot be written")
@@ -98,7 +104,9 @@ def _texts(state: State, head: Head) -> list[ValuesText]:
 
 def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[Moved, ...]]:
     """Return Chart.yaml and Chart.lock of the charts that the files move, as chart-version would write them."""
-    touched = {folder for folder in state.declared.charts if any(values.is_in(file, folder) for file in files)}
+    touched = {
+        folder for folder in state.declared.charts if any(environment_values.is_in(file, folder) for file in files)
+    }
     if not touched:
         return {}, ()
     declared, place = state.declared, state.place
@@ -128,6 +136,8 @@ def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dic
     changed = version_moves.moved(
         tree.charts, {chart.path: chart.next_version for chart in moving}, own=place.charts.address
     )
-    written = {path: data for path, data in changed.items() if any(values.is_in(path, chart) for chart in touched)}
+    written = {
+        path: data for path, data in changed.items() if any(environment_values.is_in(path, chart) for chart in touched)
+    }
     moves = [Moved(name=c.name, where=c.path, old=c.version, new=c.next_version) for c in moving]
     return written, tuple(moves)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import semver
 
+from pipelines.environments import files as environment_files
+from pipelines.environments.files import Folder, any_of
+from pipelines.environments.image_places import Change
 from pipelines.errors import ShipwayError
 from pipelines.images.model import PUBLISHED
 from pipelines.plan.deploy_message import Moved
-from pipelines.plan.values_edit import Change
-from pipelines.steps import environment_files
 from pipelines.steps.deploy_charts import Edited, raise_together
 from pipelines.steps.deploy_state import State
-from pipelines.steps.environment_files import Folder, any_of
 from pipelines.tools.git.write_back import Head
 
 

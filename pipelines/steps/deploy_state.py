@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
+from pipelines.environments.image_places import ValuesText, Wanted
 from pipelines.errors import Refused
 from pipelines.images import tags as image_tags
 from pipelines.images.key import Salt
@@ -20,7 +21,6 @@ from pipelines.images.model import PUBLISHED, PlannedImage
 from pipelines.images.node import Target
 from pipelines.images.tagging import REVISION
 from pipelines.model.plan import Plan
-from pipelines.plan.values_edit import ValuesText, Wanted
 from pipelines.steps import declared_tree, planning
 from pipelines.steps.declared_tree import Declared
 from pipelines.steps.planning import Place, Request

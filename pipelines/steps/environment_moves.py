@@ -13,16 +13,18 @@ from pathlib import Path
 from pipelines.charts import charts as chart_charts
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
+from pipelines.environments import files as environment_files
+from pipelines.environments import hold as environment_hold
+from pipelines.environments.files import Folder
+from pipelines.environments.hold import Held
+from pipelines.environments.image_places import Change, Wanted
+from pipelines.environments.model import Application
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.model.deploy import Target
-from pipelines.model.environments import Application
-from pipelines.plan import deploy_message, held
+from pipelines.plan import deploy_message
 from pipelines.plan.deploy_message import Moved
-from pipelines.plan.held import Held
-from pipelines.plan.values_edit import Change, Wanted
-from pipelines.steps import deploy_state, environment_files, origins
+from pipelines.steps import deploy_state, origins
 from pipelines.steps.deploy_charts import Edited
-from pipelines.steps.environment_files import Folder
 from pipelines.steps.proposing import Proposing
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.remote import Git
@@ -157,7 +159,7 @@ class Moving:
             name = application.chart or application.path
             moves = (Moved(name=name, where=folder.path, old=old, new=runs.version),)
         if kept != folder.held:
-            files[f"{folder.path}/{held.NAME}"] = kept.text()
+            files[f"{folder.path}/{environment_hold.NAME}"] = kept.text()
         named = {place.image for place in folder.values.places} if folder.values else set()
         lacking = tuple(f"{folder.path} does not name {image}" for image in sorted(runs.images.keys() - named))
         return Edited(files=files, changes=changes, moves=moves, kept=lacking)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.charts.registry_state import ChartSettings
+from pipelines.environments import repository as environment_repository
+from pipelines.environments.model import Application
+from pipelines.environments.repository import Declared
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.environments import Application
 from pipelines.model.impact import Gathered, Rendering, Touched
 from pipelines.step.parameters import (
     CaFile,
@@ -33,8 +35,6 @@ from pipelines.step.parameters import (
     RevisionName,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import declared_environments
-from pipelines.steps.declared_environments import Declared
 from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -116,7 +116,7 @@ def impact_gather(
             new = deployed.result()
             untouched = list(new.found.applications)
         else:
-            old, new = beside.map(lambda side: declared_environments.read(git, url, side), (before, head))
+            old, new = beside.map(lambda side: environment_repository.read(git, url, side), (before, head))
             charted = (before, head) if old.charts or new.charts else ()
             sides = list(beside.map(lambda side: charts.of_commit(url, side), charted))
             touched, untouched = gatherer.by_config(old, new, sides)
@@ -139,7 +139,7 @@ def impact_gather(
 
 
 def _newest(git: Git, url: RepositoryUrl, branch: str) -> Declared:
-    return declared_environments.read(git, url, git.resolve(url, Revision(branch or "HEAD")))
+    return environment_repository.read(git, url, git.resolve(url, Revision(branch or "HEAD")))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from pipelines.charts import tree as chart_tree
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.charts.tree import Tree
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.environments.values import Values
 from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
 from pipelines.model.plan import PlannedChart
-from pipelines.plan.values import Values
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.registry.layout import Layout
 

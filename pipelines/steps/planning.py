@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.environments import values as environment_values
+from pipelines.environments.values import Values
 from pipelines.errors import Misuse
 from pipelines.images import decide as image_decide
 from pipelines.images import graph as image_graph
@@ -20,8 +22,6 @@ from pipelines.images.model import PlannedImage
 from pipelines.images.node import Graph, Target
 from pipelines.images.registry_state import Observer
 from pipelines.model.plan import Plan
-from pipelines.plan import values
-from pipelines.plan.values import Values
 from pipelines.steps import changes, declared_tree, plan_charts
 from pipelines.steps.declared_tree import Declared
 from pipelines.tools.git.address import RepositoryUrl
@@ -164,7 +164,9 @@ def _deploys(declared: Declared, used: Values, images: Sequence[PlannedImage], o
     }
     under = Reference.under(observer.registry, observer.project, "x").name.removesuffix("x")
     files = {use.file: declared.tree.read(use.file) or b"" for use in used.uses}
-    is_stale = bool(wanted.charts) and any(values.is_stale(data, file, under, digests) for file, data in files.items())
+    is_stale = bool(wanted.charts) and any(
+        environment_values.is_stale(data, file, under, digests) for file, data in files.items()
+    )
     return (*(("charts",) if is_stale else ()), *wanted.environments)
 
 
@@ -172,7 +174,7 @@ def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Gr
     names = {"root_name": request.url.name, "registry": observer.registry, "project": observer.project}
     configuration = declared.configuration
     images = {image.name for image, _ in image_graph.discover(declared.tree, configuration, request.url.name)[0]}
-    used = values.read(
+    used = environment_values.read(
         declared.tree,
         configuration,
         charts=declared.charts,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipelines.declared.shipway_yaml import PULL_REQUEST
+from pipelines.environments import files as environment_files
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.model.deploy import Target
-from pipelines.steps import environment_files
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.environment_moves import Moving
 from pipelines.tools.git.write_back import Head, Proposal

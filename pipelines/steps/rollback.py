@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.declared.shipway_yaml import COMMIT
+from pipelines.environments import files as environment_files
+from pipelines.environments.files import Places
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.model.deploy import Target
-from pipelines.steps import environment_files, origins
+from pipelines.steps import origins
 from pipelines.steps.deploy_charts import Edited
-from pipelines.steps.environment_files import Places
 from pipelines.steps.environment_moves import Moving, Runs, at
 from pipelines.tools.forge.forge import State
 from pipelines.tools.git.write_back import Head, Proposal

@@ -15,12 +15,14 @@ from typing import Any
 from pipelines.charts import charts as chart_charts
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.finding import Finding
+from pipelines.environments import image_places
+from pipelines.environments import repository as environment_repository
+from pipelines.environments import values as environment_values
+from pipelines.environments.model import Application
+from pipelines.environments.repository import Declared
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
-from pipelines.model.environments import Application
 from pipelines.model.whereabouts import DeployedImage, Whereabouts
-from pipelines.plan import values, values_edit, whereabouts
-from pipelines.steps import declared_environments
-from pipelines.steps.declared_environments import Declared
+from pipelines.plan import whereabouts
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.remote import Git
@@ -61,7 +63,7 @@ class Finder:
     def declared(self, repository: str, branch: str) -> Declared:
         """Return the head of the environments repository; raises what Git raises."""
         url = RepositoryUrl(repository)
-        return declared_environments.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
+        return environment_repository.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
 
     def find(self, declared: Declared, live: Mapping[str, Mapping[str, Any]] | None) -> Found:
         """Return every application; `live` are the Applications of Argo CD by name, None where no cluster is asked.
@@ -127,11 +129,11 @@ class Finder:
     ) -> tuple[DeployedImage, ...]:
         """Return the images that an application's values name, and those of its chart's that they leave as they are."""
         data = declared.values_of(item)
-        named = values.named(declared.configuration, self.under).get(item.values, ())
-        places = list(values_edit.read(data, item.values, under=self.under, at=named).places) if data.strip() else []
+        named = environment_values.named(declared.configuration, self.under).get(item.values, ())
+        places = list(image_places.read(data, item.values, under=self.under, at=named).places) if data.strip() else []
         known = {place.image for place in places}
         if defaults.strip():
-            own = values_edit.read(defaults, f"{item.chart} values.yaml", under=self.under).places
+            own = image_places.read(defaults, f"{item.chart} values.yaml", under=self.under).places
             places += [place for place in own if place.image not in known]
         found = {}
         for place in places:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.plan.values_edit import Wanted
-from pipelines.steps import environment_files
-from pipelines.steps.environment_files import any_of
+from pipelines.environments import files as environment_files
+from pipelines.environments.files import any_of
+from pipelines.environments.image_places import Wanted
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

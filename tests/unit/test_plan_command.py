@@ -8,9 +8,10 @@ import pytest
 
 from pipelines.cli import plan as command
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.environments.model import Follower
 from pipelines.errors import Misuse
 from pipelines.images.model import PlannedImage
-from pipelines.model.plan import Follower, Plan, PlannedChart
+from pipelines.model.plan import Plan, PlannedChart
 from pipelines.plan import mermaid
 
 

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.environments import image_places
+from pipelines.environments.image_places import At, Change, Wanted
 from pipelines.errors import Refused, ShipwayError
-from pipelines.plan import values_edit
-from pipelines.plan.values_edit import At, Change, Wanted
 
 UNDER = "reg.example.org/team/"
 WEB = f"{UNDER}web"
@@ -27,8 +27,8 @@ def edit(text: str, *at: str) -> str:
 
 def edited(text: str, *at: str) -> tuple[str, tuple[Change, ...]]:
     """Return the same with what changed; `at` are dotted paths."""
-    places = [At(path=values_edit.path(item), image=WEB, where="shipway.yaml:1") for item in at]
-    data, changes = values_edit.read(text.encode(), "values.yaml", under=UNDER, at=places).edited(WANTED)
+    places = [At(path=image_places.path(item), image=WEB, where="shipway.yaml:1") for item in at]
+    data, changes = image_places.read(text.encode(), "values.yaml", under=UNDER, at=places).edited(WANTED)
     return data.decode(), changes
 
 
@@ -78,19 +78,19 @@ def test_every_form_follows_the_image(old: str, new: str) -> None:
 )
 def test_a_digest_that_no_tag_names_is_written(old: str, new: str) -> None:
     """A whole reference does without a tag; beside a digest stands the tag that stood beside it before, else the one that is there."""
-    values = values_edit.read(old.encode(), "values.yaml", under=UNDER)
+    values = image_places.read(old.encode(), "values.yaml", under=UNDER)
     data, [change] = values.edited({WEB: Wanted(digest=NEW, tag="")})
     assert (data.decode(), change.tag, change.digest) == (new, "", NEW)
     data, _ = values.edited({WEB: Wanted(digest=NEW, tag="", beside="v0")})
     assert data.decode() == re.sub(r"tag: [\w.\"]+", "tag: v0", new)
-    assert values_edit.read(data, "values.yaml", under=UNDER).edited({WEB: Wanted(digest=NEW, tag="")}) == (data, ())
+    assert image_places.read(data, "values.yaml", under=UNDER).edited({WEB: Wanted(digest=NEW, tag="")}) == (data, ())
 
 
 @pytest.mark.parametrize("tag", ["", " v1", f" '@{OLD}'"])
 def test_a_tag_alone_cannot_name_a_digest_that_no_tag_names(tag: str) -> None:
     """Such a place refuses the whole file, and says which it is; a tag that once was true is none."""
     text = f"a: {WEB}:v1@{OLD}\nimage:\n  repository: {WEB}\n  tag:{tag}\n"
-    values = values_edit.read(text.encode(), "values.yaml", under=UNDER)
+    values = image_places.read(text.encode(), "values.yaml", under=UNDER)
     with pytest.raises(Refused) as raised:
         values.edited({WEB: Wanted(digest=NEW, tag="", beside="" if "@" in tag else "v0")})
     assert raised.value.what == f"values.yaml:3: no tag is known that names {WEB}@{NEW} any more"
@@ -163,9 +163,9 @@ def test_files_too_large_or_no_text_are_refused() -> None:
     )
     for data, told in ((b"a" * (1 << 20) + b"a", "too large"), (b"a: \xff", "not UTF-8"), (bomb.encode(), "too many")):
         with pytest.raises(ShipwayError, match=told):
-            values_edit.read(data, "values.yaml", under=UNDER)
+            image_places.read(data, "values.yaml", under=UNDER)
     with pytest.raises(Refused):
-        values_edit.read(b"a" * (1 << 21), "values.yaml")
+        image_places.read(b"a" * (1 << 21), "values.yaml")
 
 
 _QUOTES = ("{}", "'{}'", '"{}"')
@@ -255,7 +255,7 @@ def test_the_tree_differs_in_one_node_and_the_text_in_one_place(
     """Whatever stands around it, what is new is a text at that node, and the rest is the same bytes."""
     text, path = case
     wanted = {WEB: Wanted(digest=NEW, tag=tag)}
-    values = values_edit.read(text.encode(), "values.yaml", under=UNDER)
+    values = image_places.read(text.encode(), "values.yaml", under=UNDER)
     data, changes = values.edited(wanted)
     new = data.decode()
     old_value, new_value = (list(yaml.safe_load_all(file.removeprefix("\ufeff"))) for file in (text, new))

@@ -16,8 +16,8 @@ from typing import Any
 from pipelines.declared import yaml_schema, yaml_text
 from pipelines.declared.finding import Finding
 from pipelines.declared.yaml_text import YamlText
+from pipelines.environments.model import STAGES, Application, Environments
 from pipelines.errors import ShipwayError
-from pipelines.model.environments import STAGES, Application, Environments
 from pipelines.tools.git.tree import LINK, GitTree
 
 CONFIGS = ("config.yaml", "config.json")

@@ -16,11 +16,11 @@ from pipelines.charts.charts import CHART, LOCK
 from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
+from pipelines.environments import config, hold, image_places
+from pipelines.environments.image_places import ADDRESSES, At
+from pipelines.environments.model import Follower
 from pipelines.errors import ShipwayError
 from pipelines.images.names import bare_name
-from pipelines.model.plan import Follower
-from pipelines.plan import environments, held, values_edit
-from pipelines.plan.values_edit import ADDRESSES, At
 from pipelines.tools.git.tree import GitTree
 
 VALUES = "values.yaml"
@@ -107,7 +107,7 @@ def read(
     host = registry.encode()
     found = [use for folder in charts for use in uses(_file(folder, VALUES))]
     findings: list[Finding] = []
-    applications = environments.own(tree, configuration.deploy.environments)
+    applications = config.own(tree, configuration.deploy.environments)
     there = [use for item in applications if item.values for use in uses(item.values)]
     for item in configuration.values:
         if item.file not in tree.files:
@@ -127,7 +127,7 @@ def read(
         applications=tuple(
             file
             for item in applications
-            for file in (item.config, f"{item.folder}/{environments.VALUES}", f"{item.folder}/{held.NAME}")
+            for file in (item.config, f"{item.folder}/{config.VALUES}", f"{item.folder}/{hold.NAME}")
         ),
     )
 
@@ -137,7 +137,7 @@ def named(configuration: Configuration, under: str) -> dict[str, tuple[At, ...]]
     found: dict[str, tuple[At, ...]] = {}
     for item in configuration.values:
         place = At(
-            path=values_edit.path(item.at), image=f"{under}{item.image}", where=f"asked for in {NAME}:{item.line}"
+            path=image_places.path(item.at), image=f"{under}{item.image}", where=f"asked for in {NAME}:{item.line}"
         )
         found[item.file] = (*found.get(item.file, ()), place)
     return found
@@ -149,7 +149,7 @@ def is_stale(data: bytes, file: str, under: str, digests: Mapping[str, str]) -> 
     `under` is what addresses begin with. What cannot be read, or stands at a place of its own, may be stale.
     """
     try:
-        places = values_edit.read(data, file, under=under).places
+        places = image_places.read(data, file, under=under).places
     except ShipwayError:
         return True
     mine = [place for place in places if place.image in digests]

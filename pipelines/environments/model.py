@@ -77,3 +77,11 @@ class Environments:
             seen="; ".join(bad) or f"applications: {', '.join(item.name for item in found) or 'none'}",
             todo="correct that file" if bad else "name one of them, or commit its config.yaml",
         )
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Follower:
+    """A values file that names an image of the same repository, and so follows it; beside a chart's own values.yaml."""
+
+    file: str
+    image: str

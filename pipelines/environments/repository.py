@@ -10,8 +10,8 @@ from pathlib import Path
 from pipelines.charts import charts as chart_charts
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
-from pipelines.model.environments import Application, Environments
-from pipelines.plan import environments
+from pipelines.environments import config
+from pipelines.environments.model import Application, Environments
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -41,13 +41,13 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
     with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
         repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
         entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-        configs = set(environments.wanted(entries))
-        beside = {f"{path.rpartition('/')[0]}/{environments.VALUES}" for path in configs} & entries.keys()
+        configs = set(config.wanted(entries))
+        beside = {f"{path.rpartition('/')[0]}/{config.VALUES}" for path in configs} & entries.keys()
         wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
         git.fetch_files(repository, (entry.id for entry in wanted))
         contents = repository.contents(wanted)
     tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
-    found = environments.read(tree)
+    found = config.read(tree)
     configuration, told = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
     return Declared(
         commit=resolved.commit,
