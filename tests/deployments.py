@@ -19,10 +19,10 @@ from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
 from pipelines.images.tagging import Tagging
 from pipelines.model.deploy import Deployed
-from pipelines.model.plan import Plan
-from pipelines.steps import planning
+from pipelines.release import planning
+from pipelines.release.model import Plan
+from pipelines.release.planning import Place, Request
 from pipelines.steps.deploy import deploy
-from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved

@@ -22,10 +22,10 @@ from pipelines.images.clone import clone
 from pipelines.images.model import Built, Checkout, ImageJob
 from pipelines.images.push import push
 from pipelines.images.tagging import REVISION, VERSION
-from pipelines.model.plan import Planned
-from pipelines.steps.plan import plan
-from pipelines.steps.retag import retag
-from pipelines.steps.verdict import verdict
+from pipelines.release.model import Planned
+from pipelines.release.plan import plan
+from pipelines.release.retag import retag
+from pipelines.release.verdict import verdict
 from tests import oci_images
 from tests.shipway_process import Images
 

@@ -13,7 +13,7 @@ from pipelines.cli.declared import Declared
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images import node as image_node
 from pipelines.local.nodes import Outcome
-from pipelines.plan import build_run
+from pipelines.release import build_run
 
 if TYPE_CHECKING:
     from pipelines.cli.on_cluster import Cluster

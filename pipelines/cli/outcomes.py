@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.local.nodes import Outcome
-from pipelines.model.outcome import Part
+from pipelines.release import summary as outcomes
+from pipelines.release.outcome import Part
 from pipelines.step import signature
-from pipelines.steps import outcome as outcomes
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:

@@ -22,10 +22,9 @@ from pipelines.images.layers import layer as layer_layer
 from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
 from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
-from pipelines.model.plan import STUCK, Plan, PlannedChart
-from pipelines.plan import mermaid
-from pipelines.steps import planning
-from pipelines.steps.planning import Place, Request
+from pipelines.release import mermaid, planning
+from pipelines.release.model import STUCK, Plan, PlannedChart
+from pipelines.release.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

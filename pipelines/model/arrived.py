@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.model.event import Decoded
-from pipelines.model.plan import Planned
+from pipelines.release.model import Planned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pipelines.model.outcome import Outcome, Part
 from pipelines.model.report import Failure
 from pipelines.plan import markdown
 from pipelines.plan.markdown import code, fenced
 from pipelines.plan.masking import masked
+from pipelines.release.outcome import Outcome, Part
 
 _WORDS = {"success": "done", "failure": "failed", "error": "did not come to an end", "pending": "running"}
 _MOST_ROWS = 40

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.errors import ShipwayError
 from pipelines.model.arrived import Arrived
 from pipelines.model.event import Lane
+from pipelines.release.plan import plan
 from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
@@ -37,7 +38,6 @@ from pipelines.step.parameters import (
 )
 from pipelines.steps.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS
 from pipelines.steps.locate import PATIENCE_SECONDS, locate
-from pipelines.steps.plan import plan
 
 
 def arrive(

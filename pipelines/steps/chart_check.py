@@ -23,10 +23,10 @@ from pipelines.charts.model import (
     Finding,
     PlannedChart,
 )
-from pipelines.model import outcome as outcomes
-from pipelines.model.outcome import CHART, CHECKED, FAILED, Part
+from pipelines.release import outcome as outcomes
+from pipelines.release import summary as release_summary
+from pipelines.release.outcome import CHART, CHECKED, FAILED, Part
 from pipelines.step.signature import Arg
-from pipelines.steps import outcome
 
 
 def chart_check(
@@ -59,7 +59,7 @@ def chart_check(
         findings=tuple(findings),
         errors=sum(finding.level in {ERROR, REFUSED} for finding in findings),
         warnings=sum(finding.level == WARNING for finding in findings),
-        report=outcome.report([_part(chart, findings) for chart in checkout.charts], CHECKED),
+        report=release_summary.report([_part(chart, findings) for chart in checkout.charts], CHECKED),
     )
     for finding in report.findings[len(checkout.findings) :]:
         _say(str(finding))
@@ -75,10 +75,10 @@ def _part(chart: PlannedChart, findings: Sequence[Finding]) -> Part:
     errors = [finding for finding in findings if finding.chart == chart.path and finding.level in {ERROR, REFUSED}]
     if chart.state == DIFFERENT:
         why = f"version {chart.version} is published with another content; the next version is {chart.next_version}"
-        return replace(known, result=outcomes.DIFFERENT, why=why, lines=outcome.cut(chart.differs))
+        return replace(known, result=outcomes.DIFFERENT, why=why, lines=release_summary.cut(chart.differs))
     if errors or chart.state == BROKEN:
         why = errors[0].text if errors else "no archive can be made of it"
-        return replace(known, result=FAILED, why=why, lines=outcome.cut(list(map(str, errors))))
+        return replace(known, result=FAILED, why=why, lines=release_summary.cut(list(map(str, errors))))
     return known
 
 

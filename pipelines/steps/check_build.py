@@ -14,10 +14,10 @@ from pipelines.errors import ShipwayError, Transient
 from pipelines.images import build as image_build
 from pipelines.images.build import build
 from pipelines.images.model import Base, Built
-from pipelines.model.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
+from pipelines.release import summary as release_summary
+from pipelines.release.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
 from pipelines.step.parameters import BuilderName, Compression, Source
 from pipelines.step.signature import Arg
-from pipelines.steps import outcome
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -53,7 +53,7 @@ def check_build(
         told = part.why or built[attempt.name]
         sys.stderr.write(f"{part.name}: {part.result}, {told}\n")
     return Tried(
-        report=outcome.report(tuple(parts.values()), BUILT),
+        report=release_summary.report(tuple(parts.values()), BUILT),
         built=sum(part.result == BUILT for part in parts.values()),
         failed=sum(not part.is_good for part in parts.values()),
     )
@@ -92,7 +92,7 @@ class _Workshop:
             raise
         except ShipwayError as error:
             sys.stderr.write(f"{error}\n")
-            return replace(known, result=FAILED, why=error.what, lines=outcome.lines(error))
+            return replace(known, result=FAILED, why=error.what, lines=release_summary.lines(error))
         finally:
             shutil.rmtree(self.work, ignore_errors=True)
         built[attempt.name] = found.digest

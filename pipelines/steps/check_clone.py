@@ -14,9 +14,10 @@ from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile
 from pipelines.images.model import Checkout, ImageJob
 from pipelines.images.names import Image
-from pipelines.model.outcome import FAILED, LEFT_OUT, Attempt, Trial
-from pipelines.model.plan import Plan, Planned
-from pipelines.plan import lots
+from pipelines.release import batches
+from pipelines.release import summary as release_summary
+from pipelines.release.model import Plan, Planned
+from pipelines.release.outcome import FAILED, LEFT_OUT, Attempt, Trial
 from pipelines.step import signature
 from pipelines.step.parameters import (
     CaFile,
@@ -30,7 +31,6 @@ from pipelines.step.parameters import (
     Source,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import outcome
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, named
@@ -67,7 +67,7 @@ def check_clone(
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
     if plan.repo != repo:
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
-    jobs = lots.closed([job for wave in plan.waves for job in wave], images)
+    jobs = batches.closed([job for wave in plan.waves for job in wave], images)
     url = RepositoryUrl(repo)
     client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
@@ -117,7 +117,7 @@ class _Fetcher:
             except Transient:
                 raise
             except ShipwayError as error:
-                result, why, lines = FAILED, error.what, outcome.lines(error)
+                result, why, lines = FAILED, error.what, release_summary.lines(error)
                 _say(f"{job.name}: {error}")
         return Attempt(
             name=job.name,

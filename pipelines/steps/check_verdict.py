@@ -11,12 +11,12 @@ from typing import Annotated
 from pipelines.charts.model import UNPUBLISHED
 from pipelines.errors import ShipwayError, Transient
 from pipelines.images.model import ABSENT, PUBLISHED, UNKNOWN, PlannedImage
-from pipelines.model import outcome as outcomes
-from pipelines.model.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
-from pipelines.model.plan import Plan, Planned, PlannedChart
+from pipelines.release import outcome as outcomes
+from pipelines.release import summary as release_summary
+from pipelines.release.model import Plan, Planned, PlannedChart
+from pipelines.release.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
 from pipelines.step import signature
 from pipelines.step.signature import Arg
-from pipelines.steps import outcome
 
 _REPORT = "what the step check-build put out as its report; empty: nothing"
 
@@ -40,21 +40,21 @@ def check_verdict(
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
     tried: dict[str, Part] = {}
     for text in (lot_1, lot_2, lot_3, lot_4):
-        tried |= outcome.read_report(text, IMAGE, BUILT)
-    found = outcome.read_report(charts, CHART, CHECKED)
+        tried |= release_summary.read_report(text, IMAGE, BUILT)
+    found = release_summary.read_report(charts, CHART, CHECKED)
     parts = [
         *(_image(image, tried) for image in plan.images),
         *(_chart(chart, found) for chart in plan.charts),
-        *outcome.findings(plan.findings),
+        *release_summary.findings(plan.findings),
     ]
     bad = [part for part in parts if not part.is_good]
     words = f"{len(parts) - len(bad)} of {len(parts)} in order at {plan.commit}"
-    told = outcome.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
-    outcome.tell(parts)
+    told = release_summary.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
+    release_summary.tell(parts)
     result = Checked(verdict=words, commit=plan.commit, summary=signature.text_of(told))
     if bad:
         what = f"{plan.repo} at {plan.commit} is not in order"
-        seen = "\n".join(outcome.words(part) for part in bad)
+        seen = "\n".join(release_summary.words(part) for part in bad)
         is_unknown = all(part.result == UNKNOWN for part in bad)
         error = (
             Transient(what, seen=seen, todo="run it again when the registry answers")

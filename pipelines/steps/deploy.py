@@ -21,6 +21,8 @@ from pipelines.images.registry_state import Observer
 from pipelines.model import deploy as model
 from pipelines.model.deploy import Deployed
 from pipelines.plan import deploy_message
+from pipelines.release import planning
+from pipelines.release.planning import Place
 from pipelines.step.parameters import (
     BuilderName,
     BuildkitHost,
@@ -43,10 +45,9 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import deploy_charts, deploy_environment, origins, planning
+from pipelines.steps import deploy_charts, deploy_environment, origins
 from pipelines.steps.deploy_charts import Edited
 from pipelines.steps.deploy_state import Reader, State
-from pipelines.steps.planning import Place
 from pipelines.steps.proposing import Proposing
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials

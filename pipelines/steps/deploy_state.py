@@ -20,10 +20,11 @@ from pipelines.images.key import Salt
 from pipelines.images.model import PUBLISHED, PlannedImage
 from pipelines.images.node import Target
 from pipelines.images.tagging import REVISION
-from pipelines.model.plan import Plan
-from pipelines.steps import declared_tree, planning
-from pipelines.steps.declared_tree import Declared
-from pipelines.steps.planning import Place, Request
+from pipelines.release import planning
+from pipelines.release import tree as release_tree
+from pipelines.release.model import Plan
+from pipelines.release.planning import Place, Request
+from pipelines.release.tree import Declared
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -120,7 +121,7 @@ class Reader(AbstractContextManager["Reader"]):
             resolved = Resolved(commit=commit, ref=self.ref)
             work = Path(self._folder.name) / commit
             work.mkdir()
-            declared = declared_tree.read(self.git, self.url, resolved, work)
+            declared = release_tree.read(self.git, self.url, resolved, work)
             now = self.now or int(time.time())
             request = Request(
                 url=self.url,

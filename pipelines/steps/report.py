@@ -16,11 +16,11 @@ from urllib.parse import quote, urlsplit
 
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.model.event import Decoded, Kind, Lane
-from pipelines.model.outcome import Outcome
 from pipelines.model.report import CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.model.runs import BY_ANNOTATION
 from pipelines.plan import argo_run, report_text
 from pipelines.plan.argo_run import FailedPod
+from pipelines.release.outcome import Outcome
 from pipelines.step import signature
 from pipelines.step.parameters import (
     CaFile,

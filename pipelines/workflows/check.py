@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from hera.workflows import ContainerSet, Parameter, Task, WorkflowTemplate
 
-from pipelines.plan.lots import MOST_LOTS
+from pipelines.release.batches import MOST_LOTS
 from pipelines.templates import pod as pods
 from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs, repeated
 from pipelines.templates.pod import Size, StepContainer, pod

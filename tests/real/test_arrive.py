@@ -11,9 +11,9 @@ from pipelines.errors import Misconfigured
 from pipelines.model import event as events
 from pipelines.model.arrived import Arrived
 from pipelines.model.event import Kind, Lane, PullRequest, Push
-from pipelines.model.plan import Planned
+from pipelines.release.model import Planned
+from pipelines.release.plan import plan
 from pipelines.steps.arrive import arrive
-from pipelines.steps.plan import plan
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 from tests.registry_process import registry

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured
-from pipelines.steps.check_installation import check_installation
+from pipelines.release.check_installation import check_installation
 from tests.build_workspace import each_builder
 from tests.registry_process import registry
 

@@ -18,9 +18,9 @@ from pipelines.images.model import PlannedImage
 from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
 from pipelines.images.tagging import Tagging
-from pipelines.model.plan import Plan
-from pipelines.steps import planning
-from pipelines.steps.planning import Place, Request
+from pipelines.release import planning
+from pipelines.release.model import Plan
+from pipelines.release.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

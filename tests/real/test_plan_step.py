@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from pipelines.images.model import ImageJob
-from pipelines.model.plan import Planned
+from pipelines.release.model import Planned
 from pipelines.step import signature
 from tests.git_repositories import Repository
 from tests.registry_process import registry

@@ -13,10 +13,10 @@ import pytest
 from pipelines.errors import Misconfigured, Transient
 from pipelines.model import event as events
 from pipelines.model.event import PullRequest
-from pipelines.model.outcome import FAILED, IMAGE, Outcome, Part
 from pipelines.model.report import CHECK, MARKER, RELEASE, Reported
 from pipelines.model.runs import BY_ANNOTATION
 from pipelines.plan import argo_run
+from pipelines.release.outcome import FAILED, IMAGE, Outcome, Part
 from pipelines.step import signature
 from pipelines.steps import report as step
 from pipelines.tools import kubernetes

@@ -10,7 +10,7 @@ import yaml
 from pipelines.cli import running
 from pipelines.images.names import Image
 from pipelines.local import documents, plan
-from pipelines.plan import build_run
+from pipelines.release import build_run
 
 
 def images(*names: str) -> list[Image]:

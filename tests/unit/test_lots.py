@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.images.model import ImageJob
-from pipelines.plan.lots import MOST_LOTS, closed, lots
+from pipelines.release.batches import MOST_LOTS, closed, lots
 
 
 def job(name: str, parents: tuple[str, ...]) -> ImageJob:

@@ -11,8 +11,8 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments.model import Follower
 from pipelines.errors import Misuse
 from pipelines.images.model import PlannedImage
-from pipelines.model.plan import Plan, PlannedChart
-from pipelines.plan import mermaid
+from pipelines.release import mermaid
+from pipelines.release.model import Plan, PlannedChart
 
 
 @pytest.mark.parametrize(

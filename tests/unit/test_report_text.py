@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.model.outcome import BUILT, FAILED, IMAGE, Outcome, Part
 from pipelines.model.report import Failure
 from pipelines.plan import markdown, report_text
 from pipelines.plan.masking import masked
+from pipelines.release.outcome import BUILT, FAILED, IMAGE, Outcome, Part
 
 COMMIT = "c" * 40
 

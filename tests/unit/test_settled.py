@@ -12,9 +12,9 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images.model import PlannedImage
-from pipelines.model.plan import Plan
-from pipelines.steps import packed
-from pipelines.steps.plan import plan
+from pipelines.release import plan as release_plan
+from pipelines.release.model import Plan
+from pipelines.release.plan import plan
 
 IMAGE = PlannedImage(
     name="shop", path=".", state="published", action="nothing", reasons=(), key="k", digest="sha256:d", parents=(), externals=(),
@@ -34,7 +34,7 @@ def text(found: Plan) -> str:
 def test_what_was_settled_is_not_looked_for_again() -> None:
     """No repository is asked, nor a registry: there are none. A second hand-over says the same."""
     asked: dict[str, Any] = {"repo": "https://nowhere.invalid/shop.git", "now": 5, "builder_version": "1.0"}
-    found = plan(**asked, settled=packed.pack(text(FOUND)))
+    found = plan(**asked, settled=release_plan.pack(text(FOUND)))
     assert (found.commit, found.now, found.builder_version, found.to_do, found.plan) == (
         "c" * 40,
         5,
@@ -57,16 +57,16 @@ def test_what_was_settled_is_not_looked_for_again() -> None:
 )
 def test_whatever_is_open_is_looked_at_again(image: PlannedImage) -> None:
     """Something to do, a registry that gave no answer, and what is blocked leave nothing to hand over."""
-    handed = packed.pack(text(dataclasses.replace(FOUND, images=(image,))))
+    handed = release_plan.pack(text(dataclasses.replace(FOUND, images=(image,))))
     assert plan(repo="shop.git", settled=handed).settled == ""
 
 
 def test_only_what_is_short_is_packed() -> None:
     """What no argument could carry is not; what is no packed text is refused."""
     chance = random.Random(1)  # text that no packing shortens much
-    noise = "".join(chance.choice(string.ascii_letters) for _ in range(2 * packed.MOST_CHARACTERS))
-    assert packed.pack(noise) == "" != packed.pack(noise[:1000])
-    assert packed.unpack(packed.pack("é" * 10_000)) == "é" * 10_000
+    noise = "".join(chance.choice(string.ascii_letters) for _ in range(2 * release_plan.MOST_CHARACTERS))
+    assert release_plan.pack(noise) == "" != release_plan.pack(noise[:1000])
+    assert release_plan.unpack(release_plan.pack("é" * 10_000)) == "é" * 10_000
     for wrong in ("x", "====", "e30=", "ü"):
         with pytest.raises(Misuse, match="not a packed text"):
-            packed.unpack(wrong)
+            release_plan.unpack(wrong)

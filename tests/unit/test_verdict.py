@@ -10,11 +10,11 @@ import pytest
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.model import BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN, PlannedImage
-from pipelines.model.outcome import Part
-from pipelines.model.plan import Plan, Planned, PlannedChart, Verdict
+from pipelines.release import summary as release_summary
+from pipelines.release.model import Plan, Planned, PlannedChart, Verdict
+from pipelines.release.outcome import Part
+from pipelines.release.verdict import verdict
 from pipelines.step import signature
-from pipelines.steps import outcome
-from pipelines.steps.verdict import verdict
 
 CHART = PlannedChart(
     name="shop", version="1.0.0", path="charts/shop", state=PUBLISHED, action=NOTHING, reasons=(), digest="", parents=(),
@@ -85,7 +85,7 @@ def test_a_finding_is_told_with_its_place() -> None:
     """The name of its rule does not say where to look."""
     found = Finding(path="shipway.yaml", line=3, level=ERROR, rule="shipway.yaml", text="no", todo="write yes")
     warning = dataclasses.replace(found, level="warning")
-    lines = outcome.table(outcome.findings([found, warning])).splitlines()
+    lines = release_summary.table(release_summary.findings([found, warning])).splitlines()
     assert lines[1:] == ["finding  shipway.yaml:3  blocked  no; write yes"]
 
 
@@ -94,14 +94,16 @@ def test_an_outcome_has_a_greatest_size() -> None:
     told = '"quoted" and \\ and more\n' * 3
     failed = [Part(kind="image", name=f"f{n}", path="", result="failed", why="", lines=(told,) * 50) for n in range(30)]
     good = [Part(kind="image", name=f"g{n}", path="", result="published", why="") for n in range(3000)]
-    found = outcome.outcome([*good, *failed], repo="", commit="", ref="", verdict="")
+    found = release_summary.outcome([*good, *failed], repo="", commit="", ref="", verdict="")
     text = signature.text_of(found)
-    assert len(json.dumps(text)) <= outcome.MOST_BYTES + 1000
+    assert len(json.dumps(text)) <= release_summary.MOST_BYTES + 1000
     assert [part.name for part in found.parts[:30]] == [part.name for part in failed]
     assert found.parts[0].lines
     assert found.left_out == 3030 - len(found.parts)
-    handed = outcome.report([*failed, *(dataclasses.replace(part, result="built") for part in good[:500])], "built")
-    assert len(json.dumps(handed)) <= outcome.PART_BYTES + 10_000
-    assert [part.result for part in outcome.read_report(handed, "image", "built").values()] == ["built"] * 500 + [
-        "failed"
-    ] * 30
+    handed = release_summary.report(
+        [*failed, *(dataclasses.replace(part, result="built") for part in good[:500])], "built"
+    )
+    assert len(json.dumps(handed)) <= release_summary.PART_BYTES + 10_000
+    assert [part.result for part in release_summary.read_report(handed, "image", "built").values()] == [
+        "built"
+    ] * 500 + ["failed"] * 30

@@ -10,7 +10,7 @@ from pipelines.images import push as image_push
 from pipelines.images import tags as image_tags
 from pipelines.images.model import Retagged
 from pipelines.images.tagging import Tagging
-from pipelines.model.plan import Planned
+from pipelines.release.model import Planned
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
 from pipelines.step.signature import Arg
 from pipelines.tools.git.address import RepositoryUrl

@@ -13,8 +13,8 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments.values import Values
 from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
-from pipelines.model.plan import PlannedChart
-from pipelines.steps.declared_tree import Declared
+from pipelines.release.model import PlannedChart
+from pipelines.release.tree import Declared
 from pipelines.tools.registry.layout import Layout
 
 

@@ -1,10 +1,14 @@
-"""The step `check-installation`: what `helm test` runs, with the settings and in the kind of pod that builds have."""
+"""The step `check-installation`: what `helm test` runs, with the settings and in the kind of pod that builds have.
+
+What is known of an installation that was tried.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +17,6 @@ from pipelines.images import build as image_build
 from pipelines.images import node as image_node
 from pipelines.images.build import build
 from pipelines.images.model import Checkout
-from pipelines.model.installation import Checked
 from pipelines.step.parameters import (
     BuilderName,
     CaFile,
@@ -109,3 +112,13 @@ def _checkout(source: Path, program: str) -> Checkout:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """An installation whose parts all answered."""
+
+    registry: str
+    """Where its images go: registry and project."""
+    builder: str
+    """The builder's kind and version, after it ran a Dockerfile."""

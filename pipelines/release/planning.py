@@ -1,33 +1,46 @@
-"""One plan from its two halves: what a commit declares, and what the registries say."""
+"""One plan from its two halves: what a commit declares, and what the registries say.
+
+What changed of an image since it was built last: asked of Git alone, and only to say so.
+"""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.charts.registry_state import ChartSettings
+from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments import values as environment_values
 from pipelines.environments.values import Values
 from pipelines.errors import Misuse
+from pipelines.images import context as image_context
 from pipelines.images import decide as image_decide
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
 from pipelines.images import registry_state
 from pipelines.images.key import Salt
 from pipelines.images.model import PlannedImage
-from pipelines.images.node import Graph, Target
+from pipelines.images.node import Graph, Node, Target
+from pipelines.images.observed import Changes, Previous
 from pipelines.images.registry_state import Observer
-from pipelines.model.plan import Plan
-from pipelines.steps import changes, declared_tree, plan_charts
-from pipelines.steps.declared_tree import Declared
+from pipelines.release import plan_charts, tree
+from pipelines.release.model import Plan
+from pipelines.release.tree import Declared
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
+from pipelines.tools.git.tree import File, GitTree
 from pipelines.tools.registry.reference import Reference
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MOST_COMMITS = 8
+"""That are fetched, those first that most images were built from."""
+
 
 _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 
@@ -89,7 +102,7 @@ def plan(git: Git, request: Request, place: Place) -> Plan:
     """
     with tempfile.TemporaryDirectory(prefix="shipway-plan-") as folder:
         work = Path(folder)
-        return of(declared_tree.read(git, request.url, request.resolved, work), request, place, work, git)
+        return of(tree.read(git, request.url, request.resolved, work), request, place, work, git)
 
 
 def of(declared: Declared, request: Request, place: Place, work: Path, git: Git | None = None) -> Plan:
@@ -109,7 +122,7 @@ def of(declared: Declared, request: Request, place: Place, work: Path, git: Git 
     settled = registry_state.settle(found, target, bases, asked, observer)
     made = settled.made
     observed = observer.images(found, made, wanted, settled.keys, settled.behind)
-    changed = changes.since(git, declared, found, observed.previous, target.builder) if git else {}
+    changed = since(git, declared, found, observed.previous, target.builder) if git else {}
     decided = image_decide.decide(
         found,
         target,
@@ -202,3 +215,38 @@ def _version_lines(declared: Declared, found: Graph) -> dict[str, int]:
         for name, node in found.nodes.items()
         if node.settings.version
     }
+
+
+def since(
+    git: Git, declared: Declared, graph: Graph, previous: Mapping[str, Previous], builder: str
+) -> dict[str, Changes]:
+    """Return the changes of images since the commits that they were built from before, for those that the remote still gives."""
+    counted = Counter(item.revision for item in previous.values() if _COMMIT.fullmatch(item.revision))
+    own = declared.commit.id
+    others = [commit for commit, _ in counted.most_common() if commit != own][:_MOST_COMMITS]
+    trees = {own: declared.tree}
+    if others and git.fetch_also(declared.repository, others):
+        for commit in others:
+            entries = declared.repository.tree(commit)
+            trees[commit] = GitTree(files={entry.path: File(entry.mode, entry.id) for entry in entries})
+    return {
+        name: _changes(declared.tree, trees[item.revision], graph.nodes[name], builder)
+        for name, item in previous.items()
+        if item.revision in trees
+    }
+
+
+def _changes(new: GitTree, old: GitTree, node: Node, builder: str) -> Changes:
+    folders = (node.image.path, *node.settings.shared)
+    paths = {path for folder in folders for tree in (new, old) for path in tree.below(folder)}
+    files = image_context.seen(
+        new,
+        (path for path in paths if new.files.get(path) != old.files.get(path)),
+        folder=node.image.path,
+        dockerfile=node.image.dockerfile,
+        shared=node.settings.shared,
+        excluded=node.context.excluded if node.context else (),
+        builder=builder,
+    )
+    said, before = (tree.files.get(shipway_yaml.NAME) for tree in (new, old))
+    return Changes(files=files, settings=said != before)

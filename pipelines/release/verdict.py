@@ -10,14 +10,14 @@ from typing import Annotated
 from pipelines.charts.model import UNPUBLISHED
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.model import ABSENT, PUBLISHED, TAG, UNKNOWN, PlannedImage
-from pipelines.model import outcome as outcomes
-from pipelines.model.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
-from pipelines.model.plan import Plan, Planned, PlannedChart, Verdict
+from pipelines.release import outcome as release_outcome
+from pipelines.release import summary
+from pipelines.release.model import Plan, Planned, PlannedChart, Verdict
+from pipelines.release.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
 from pipelines.step import signature
 from pipelines.step.signature import Arg
-from pipelines.steps import outcome
 
-_STUCK = frozenset({outcomes.BLOCKED, outcomes.DIFFERENT})
+_STUCK = frozenset({release_outcome.BLOCKED, release_outcome.DIFFERENT})
 
 
 def verdict(
@@ -41,12 +41,12 @@ def verdict(
     parts = [
         *(_image(plan, image, builds) for image in plan.images),
         *(_chart(chart, releases) for chart in plan.charts),
-        *outcome.findings(plan.findings),
+        *summary.findings(plan.findings),
     ]
     published = sum(item.state == PUBLISHED for item in plan.everything)
     words = f"{published} of {len(plan.everything)} published at {plan.commit}"
-    told = outcome.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
-    outcome.tell(parts)
+    told = summary.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
+    summary.tell(parts)
     found = Verdict(
         verdict=words,
         commit=plan.commit,
@@ -64,8 +64,8 @@ def verdict(
 
 def _failure(plan: Plan, bad: Collection[Part]) -> ShipwayError:
     what = f"{plan.repo} at {plan.commit} is not released as a whole"
-    seen = "\n".join(map(outcome.words, bad))
-    if all(part.result == outcomes.UNKNOWN for part in bad):
+    seen = "\n".join(map(summary.words, bad))
+    if all(part.result == release_outcome.UNKNOWN for part in bad):
         return Transient(what, seen=seen, todo="run it again when the registry answers")
     if any(part.result in _STUCK for part in bad):
         return Refused(what, seen=seen, todo="mend what is blocked or different, and push a new commit")
@@ -75,7 +75,7 @@ def _failure(plan: Plan, bad: Collection[Part]) -> ShipwayError:
 def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> Part:
     result, why = image.state, _why(image)
     if image.state == PUBLISHED:
-        result = BUILT if image.name in builds else outcomes.PUBLISHED
+        result = BUILT if image.name in builds else release_outcome.PUBLISHED
         why = f"lacks the tags {', '.join(image.tags)}" if image.action == TAG else ""
     elif image.state == ABSENT:
         siblings = {one.name: one for one in plan.images}
@@ -92,7 +92,7 @@ def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> Part:
 def _chart(chart: PlannedChart, releases: Collection[str]) -> Part:
     result, why = chart.state, _why(chart)
     if chart.state == PUBLISHED:
-        result, why = RELEASED if chart.name in releases else outcomes.PUBLISHED, ""
+        result, why = RELEASED if chart.name in releases else release_outcome.PUBLISHED, ""
     elif chart.state == ABSENT and chart.name in releases:
         result, why = FAILED, "its release failed"
     elif chart.state == ABSENT:

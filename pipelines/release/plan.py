@@ -1,16 +1,22 @@
-"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over."""
+"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over.
+
+A text as an argument: packed and short enough for one, or not at all.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
 from pipelines.charts.registry_state import ChartSettings
-from pipelines.errors import Misconfigured
+from pipelines.errors import Misconfigured, Misuse
 from pipelines.images import build as image_build
 from pipelines.images import node as platforms
 from pipelines.images.key import Salt
@@ -18,8 +24,9 @@ from pipelines.images.model import RELEASE, RetagJob
 from pipelines.images.model import TAG as RETAG
 from pipelines.images.node import MOST_WAVES, Target
 from pipelines.images.registry_state import Observer
-from pipelines.model.plan import Plan, Planned
-from pipelines.plan import lots
+from pipelines.release import batches, planning
+from pipelines.release.model import Plan, Planned
+from pipelines.release.planning import Place, Request
 from pipelines.step import signature
 from pipelines.step.parameters import (
     BuilderName,
@@ -40,13 +47,14 @@ from pipelines.step.parameters import (
     RevisionName,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import packed, planning
-from pipelines.steps.planning import Place, Request
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import named, warn_of_changes
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
+
+MOST_CHARACTERS = 24_000
+"""Of a packed text, which is the plan of some hundred images; a Workflow has 1 MB for everything, and holds an argument several times."""
 
 
 def plan(
@@ -84,7 +92,7 @@ def plan(
         shipway step plan --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/plan
     """
     if settled:
-        return _planned(signature.typed(Plan, json.loads(packed.unpack(settled))), builder_version, now)
+        return _planned(signature.typed(Plan, json.loads(unpack(settled))), builder_version, now)
     url, wanted, planning_age = RepositoryUrl(repo), Revision(revision), planning.age(max_age)
     if not registry:
         raise Misconfigured("no registry to compare with", seen="the setting `registry` is empty", todo="set it")
@@ -144,7 +152,7 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
         if item.action == RETAG
     )
     waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
-    in_lots = [*lots.lots(found.waves), *[()] * lots.MOST_LOTS]
+    in_lots = [*batches.lots(found.waves), *[()] * batches.MOST_LOTS]
     text = json.dumps(found, default=vars, separators=(",", ":"))
     is_settled = not (found.to_do or found.blocked or found.unknown)
     return Planned(
@@ -175,9 +183,23 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
         blocked=found.blocked,
         unknown=found.unknown,
         plan=text,
-        settled=packed.pack(text) if is_settled else "",
+        settled=pack(text) if is_settled else "",
     )
 
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
+
+
+def pack(text: str) -> str:
+    """Return a text packed, or an empty one where it does not get short enough."""
+    packed = base64.b64encode(zlib.compress(text.encode())).decode()
+    return packed if len(packed) <= MOST_CHARACTERS else ""
+
+
+def unpack(packed: str) -> str:
+    """Return what was packed; raises Misuse for anything else."""
+    try:
+        return zlib.decompress(base64.b64decode(packed, validate=True)).decode()
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise Misuse("not a packed text", seen=str(error), todo="pass on what the step before gave") from error

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import ShipwayError
-from pipelines.model.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Outcome, Part
+from pipelines.release.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Outcome, Part
 from pipelines.step import signature
 
 MOST_BYTES = 32_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipelines.environments.values import is_in
 from pipelines.images.model import NOTHING, UNKNOWN, PlannedImage
-from pipelines.model.plan import STUCK, Plan, PlannedChart
+from pipelines.release.model import STUCK, Plan, PlannedChart
 
 _STYLES = {
     "todo": "fill:#fff3bf,stroke:#f08c00",
