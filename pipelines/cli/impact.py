@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.cli import options
-from pipelines.model.impact import Gathered, Impact
-from pipelines.plan import impact as page
+from pipelines.impact import compare as page
+from pipelines.impact.gather import EVERYBODY, impact_gather
+from pipelines.impact.impact import bounded, impact_of
+from pipelines.impact.model import Gathered, Impact
 from pipelines.step import signature
-from pipelines.steps.impact import bounded, impact_of
-from pipelines.steps.impact_gather import EVERYBODY, impact_gather
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -49,8 +49,8 @@ STEPS: dict[str, str] = {
     "chart-check": "pipelines.steps.chart_check:chart_check",
     "chart-publish": "pipelines.charts.publish:chart_publish",
     "chart-version": "pipelines.charts.version:chart_version",
-    "impact-gather": "pipelines.steps.impact_gather:impact_gather",
-    "impact": "pipelines.steps.impact:impact",
+    "impact-gather": "pipelines.impact.gather:impact_gather",
+    "impact": "pipelines.impact.impact:impact",
     "await-healthy": "pipelines.steps.await_healthy:await_healthy",
 }
 """Each step's name and where its function is; loaded only when asked for."""

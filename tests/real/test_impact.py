@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import main
-from pipelines.model.impact import Gathered, Impact
-from pipelines.steps.impact import bounded, impact, impact_of
-from pipelines.steps.impact_gather import EVERYBODY, impact_gather
+from pipelines.impact.gather import EVERYBODY, impact_gather
+from pipelines.impact.impact import bounded, impact, impact_of
+from pipelines.impact.model import Gathered, Impact
 from tests import git_server
 from tests.chart_trees import lock
 from tests.git_repositories import Repository

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.model.impact import ApplicationImpact, Gathered, ObjectChange
-from pipelines.plan import impact
-from pipelines.plan.rendered_objects import Reader, RenderedObject
+from pipelines.impact import compare as impact_compare
+from pipelines.impact.model import ApplicationImpact, Gathered, ObjectChange
+from pipelines.impact.objects import Reader, RenderedObject
 
 DEPLOYMENT = """\
 # Source: web/templates/deployment.yaml
@@ -70,7 +70,7 @@ def objects(text: str, key: bytes = b"key") -> dict[str, RenderedObject]:
 
 def changes(before: str, after: str) -> list[str]:
     """Return what changes, each as an action and a name."""
-    found, _ = impact.compare(objects(before), objects(after))
+    found, _ = impact_compare.compare(objects(before), objects(after))
     return [f"{change.action} {change.name}" for change in found]
 
 
@@ -86,9 +86,9 @@ def test_documents_that_were_read_before() -> None:
 
 def test_what_means_nothing_is_no_change() -> None:
     """Labels of the version, the order of keys, and the order of what has names."""
-    assert impact.compare(objects(DEPLOYMENT), objects(DEPLOYMENT)) == ((), 0)
+    assert impact_compare.compare(objects(DEPLOYMENT), objects(DEPLOYMENT)) == ((), 0)
     other = DEPLOYMENT.replace("web-1.0.0", "web-1.0.1").replace('version: "1"', 'version: "2"')
-    assert impact.compare(objects(DEPLOYMENT), objects(other)) == ((), 1)
+    assert impact_compare.compare(objects(DEPLOYMENT), objects(other)) == ((), 1)
     moved = DEPLOYMENT.replace("            - {name: MODE, value: fast}\n", "").replace(
         "          env:\n", "          env:\n            - {value: fast, name: MODE}\n"
     )
@@ -102,7 +102,7 @@ def test_what_is_added_removed_and_changed_is_told() -> None:
     both = DEPLOYMENT + "---\n" + SECRET
     assert changes(DEPLOYMENT, both) == ["added ConfigMap web", "added Secret web"]
     assert changes(both, DEPLOYMENT) == ["removed ConfigMap web", "removed Secret web"]
-    ((change,), _) = impact.compare(objects(DEPLOYMENT), objects(DEPLOYMENT.replace("web:1", "web:2")))
+    ((change,), _) = impact_compare.compare(objects(DEPLOYMENT), objects(DEPLOYMENT.replace("web:1", "web:2")))
     assert "-        image: web:1\n+        image: web:2" in change.diff
 
 
@@ -116,7 +116,7 @@ def test_no_secret_is_shown_and_a_new_one_is_seen() -> None:
         assert text in shown
     for number in (2, 3, 4, 5, 7, 8, 9):
         text = DEPLOYMENT + "---\n" + SECRET
-        (change,), _ = impact.compare(objects(text), objects(text.replace(f"hunter{number}", "other")))
+        (change,), _ = impact_compare.compare(objects(text), objects(text.replace(f"hunter{number}", "other")))
         assert "other" not in change.diff
         assert change.diff.count("(secret ") >= 2
     assert objects(SECRET, b"one") != objects(SECRET, b"other")
@@ -131,7 +131,7 @@ def test_what_is_no_object_is_told() -> None:
 def test_alike_applications_are_told_once_and_the_page_is_bounded() -> None:
     """Fifty applications of one chart are one section; what does not fit is named; no text is markup."""
     fifty = [replace(IMPACT, environment=f"e{number}") for number in range(50)]
-    page = impact.page(GATHERED, fifty, unchanged=2)
+    page = impact_compare.page(GATHERED, fifty, unchanged=2)
     assert page.startswith("**50 applications of 55 changed**")
     assert page.count("```diff") == 1
     assert "and 45 more" in page
@@ -139,16 +139,16 @@ def test_alike_applications_are_told_once_and_the_page_is_bounded() -> None:
         replace(IMPACT, application=f"a{n}", changes=(replace(IMPACT.changes[0], diff=f"+{n}\n" * 2000),))
         for n in range(50)
     ]
-    page = impact.page(GATHERED, large, unchanged=0)
-    assert len(page) <= impact.LARGEST_PAGE
+    page = impact_compare.page(GATHERED, large, unchanged=0)
+    assert len(page) <= impact_compare.LARGEST_PAGE
     assert "Left out here" in page
     hostile = replace(
         IMPACT, chart="<b>@all", changes=(ObjectChange(action="added", name="`@all` <i>", diff="+```\n+x"),)
     )
-    page = impact.page(GATHERED, [hostile], unchanged=0)
+    page = impact_compare.page(GATHERED, [hostile], unchanged=0)
     assert "<b>@all" not in page
     assert "`@all <i>`" in page
     assert "````diff" in page
-    assert impact.page(GATHERED, [], unchanged=4) == "No application changes, of 7 applications.\n"
+    assert impact_compare.page(GATHERED, [], unchanged=4) == "No application changes, of 7 applications.\n"
     broken = replace(IMPACT, changes=(), fault="web.yaml:3: nil pointer")
-    assert "1 cannot be rendered any more" in impact.page(GATHERED, [broken], unchanged=0)
+    assert "1 cannot be rendered any more" in impact_compare.page(GATHERED, [broken], unchanged=0)

@@ -19,7 +19,8 @@ from pipelines.environments import repository as environment_repository
 from pipelines.environments.model import Application
 from pipelines.environments.repository import Declared
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.impact import Gathered, Rendering, Touched
+from pipelines.impact.charts import CommitCharts, ImpactCharts
+from pipelines.impact.model import Gathered, Rendering, Touched
 from pipelines.step.parameters import (
     CaFile,
     ChartHosts,
@@ -35,7 +36,6 @@ from pipelines.step.parameters import (
     RevisionName,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps.impact_charts import CommitCharts, ImpactCharts
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import make_room

@@ -7,8 +7,8 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pipelines.model.impact import ApplicationImpact, Gathered, ObjectChange
-from pipelines.plan.rendered_objects import RenderedObject
+from pipelines.impact.model import ApplicationImpact, Gathered, ObjectChange
+from pipelines.impact.objects import RenderedObject
 
 ADDED, REMOVED, CHANGED, RESTARTED = "added", "removed", "changed", "restarted"
 LARGEST_PAGE = 60_000

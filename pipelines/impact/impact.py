@@ -19,9 +19,9 @@ from typing import Annotated
 from pipelines.charts import helm_messages
 from pipelines.charts.helm import Helm
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.model.impact import ApplicationImpact, Gathered, Impact, Rendering, Touched
-from pipelines.plan import impact as differences
-from pipelines.plan.rendered_objects import Reader, RenderedObject
+from pipelines.impact import compare
+from pipelines.impact.model import ApplicationImpact, Gathered, Impact, Rendering, Touched
+from pipelines.impact.objects import Reader, RenderedObject
 from pipelines.step.signature import Arg
 
 _FORM = 2
@@ -75,7 +75,7 @@ def impact_of(gathered: Gathered, helm: Helm, version: str, *, folder: Path, kep
         pool.shutdown(cancel_futures=True)
     told = [item for item in impacts if item.changes or item.fault]
     unchanged = len(impacts) - len(told)
-    markdown = differences.page(gathered, told, unchanged)
+    markdown = compare.page(gathered, told, unchanged)
     sys.stderr.write(f"{markdown.splitlines()[0]}\n")
     return Impact(
         commit=gathered.commit,
@@ -180,7 +180,7 @@ def _compared(item: Touched, results: Mapping[Rendering, Future[dict[str, Render
     fault = item.fault or (after if isinstance(after, str) else "")
     was_broken = isinstance(before, str)
     changes, labels_only = (
-        differences.compare(before, after)
+        compare.compare(before, after)
         if not fault and isinstance(before, dict) and isinstance(after, dict)
         else ((), 0)
     )
