@@ -12,17 +12,17 @@ from typing import Any
 from pipelines.charts.clone import chart_clone
 from pipelines.charts.publish import chart_publish
 from pipelines.charts.registry_state import ChartSettings
+from pipelines.deploy.deploy import deploy
+from pipelines.deploy.model import Deployed
 from pipelines.images import tags as image_tags
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import Salt
 from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
 from pipelines.images.tagging import Tagging
-from pipelines.model.deploy import Deployed
 from pipelines.release import planning
 from pipelines.release.model import Plan
 from pipelines.release.planning import Place, Request
-from pipelines.steps.deploy import deploy
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved

@@ -14,11 +14,11 @@ from pathlib import Path
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
+from pipelines.deploy.deploy import AUTHOR
+from pipelines.deploy.model import Target
+from pipelines.deploy.move import Moving, Registries
+from pipelines.deploy.pull_requests import Proposing
 from pipelines.errors import Misconfigured
-from pipelines.model.deploy import Target
-from pipelines.steps.deploy import AUTHOR
-from pipelines.steps.environment_moves import Moving, Registries
-from pipelines.steps.proposing import Proposing
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git

@@ -6,7 +6,7 @@ import argparse
 
 from pipelines.cli import environment
 from pipelines.declared.shipway_yaml import PULL_REQUEST
-from pipelines.steps.promote import promote
+from pipelines.deploy.promote import promote
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ import argparse
 
 from pipelines.cli import environment
 from pipelines.declared.shipway_yaml import COMMIT
+from pipelines.deploy.rollback import rollback
 from pipelines.errors import Misuse
-from pipelines.steps.rollback import rollback
 
 
 def add(parser: argparse.ArgumentParser) -> None:

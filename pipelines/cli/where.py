@@ -13,10 +13,10 @@ from typing import Any
 
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options
+from pipelines.deploy import argo_cd
+from pipelines.deploy.inventory import Finder
+from pipelines.deploy.status_model import Whereabouts
 from pipelines.errors import Misconfigured, ShipwayError
-from pipelines.model.whereabouts import Whereabouts
-from pipelines.plan import whereabouts
-from pipelines.steps.whereabouts import Finder
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
@@ -100,14 +100,14 @@ def run(given: argparse.Namespace) -> int:
         found = finder.find(finder.declared(repository, branch), live)
         rows = found.rows
         if given.what:
-            rows = whereabouts.about(found.rows, given.what)
-            if not rows and whereabouts.is_commit(given.what):
-                rows = whereabouts.about(found.rows, given.what, finder.contained(found.rows, given.what))
+            rows = argo_cd.about(found.rows, given.what)
+            if not rows and argo_cd.is_commit(given.what):
+                rows = argo_cd.about(found.rows, given.what, finder.contained(found.rows, given.what))
     sys.stderr.writelines(f"{finding}\n" for finding in found.findings)
     if given.json:
         sys.stdout.write(json.dumps([_json(row) for row in rows]) + "\n")
     elif rows:
-        sys.stdout.write(whereabouts.table(rows))
+        sys.stdout.write(argo_cd.table(rows))
     else:
         names = ", ".join(f"{row.environment}/{row.application}" for row in found.rows[:_MOST_NAMES])
         more = f" and {len(found.rows) - _MOST_NAMES} more" if len(found.rows) > _MOST_NAMES else ""
@@ -142,5 +142,5 @@ def _json(row: Whereabouts) -> dict[str, Any]:
     return {
         **asdict(row),
         "application_of_argo_cd": row.full_name,
-        "standing": whereabouts.standing(row) if row.state else "",
+        "standing": argo_cd.standing(row) if row.state else "",
     }

@@ -38,7 +38,7 @@ STEPS: dict[str, str] = {
     "push": "pipelines.images.push:push",
     "plan": "pipelines.release.plan:plan",
     "retag": "pipelines.release.retag:retag",
-    "deploy": "pipelines.steps.deploy:deploy",
+    "deploy": "pipelines.deploy.deploy:deploy",
     "verdict": "pipelines.release.verdict:verdict",
     "check-clone": "pipelines.steps.check_clone:check_clone",
     "check-build": "pipelines.steps.check_build:check_build",
@@ -51,7 +51,7 @@ STEPS: dict[str, str] = {
     "chart-version": "pipelines.charts.version:chart_version",
     "impact-gather": "pipelines.impact.gather:impact_gather",
     "impact": "pipelines.impact.impact:impact",
-    "await-healthy": "pipelines.steps.await_healthy:await_healthy",
+    "await-healthy": "pipelines.deploy.await_healthy:await_healthy",
 }
 """Each step's name and where its function is; loaded only when asked for."""
 _FORMS = {bool: "true or false", int: "a whole number", tuple: "a JSON list of texts"}

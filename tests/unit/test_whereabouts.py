@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from pipelines.deploy import argo_cd, await_healthy
+from pipelines.deploy.argo_cd import BROKEN, SETTLED, WAITING
+from pipelines.deploy.health_status import Teller
+from pipelines.deploy.status_model import DeployedImage, LiveState, Whereabouts
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.model.whereabouts import DeployedImage, LiveState, Whereabouts
-from pipelines.plan import whereabouts
-from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
-from pipelines.steps import await_healthy
-from pipelines.steps.health_status import Teller
 from pipelines.tools.forge.forge import State
 
 COMMIT, OTHER, SOURCE = "a" * 40, "b" * 40, "c" * 40
@@ -56,14 +55,14 @@ def test_an_application_is_read_as_argo_cd_writes_it() -> None:
             "summary": {"images": ["a", "b"]},
         }
     }
-    found = whereabouts.live_state(document)
+    found = argo_cd.live_state(document)
     assert found.message == "one object failed no such chart"
     assert (found.revisions, found.targets, found.images) == (("1.0.0", COMMIT), ("1.0.0", "main"), ("a", "b"))
-    single = whereabouts.live_state(
+    single = argo_cd.live_state(
         {"status": {"sync": {"revision": "x", "comparedTo": {"source": {"targetRevision": "y"}}}}}
     )
     assert (single.revisions, single.targets, single.sync) == (("x",), ("y",), "")
-    assert whereabouts.live_state({}).health == ""
+    assert argo_cd.live_state({}).health == ""
 
 
 @pytest.mark.parametrize(
@@ -85,14 +84,14 @@ def test_an_application_is_read_as_argo_cd_writes_it() -> None:
 )
 def test_an_application_is_settled_only_as_its_files_ask(changes: dict[str, object], expected: str) -> None:
     """Synced and Healthy with an older commit is not what is waited for."""
-    assert whereabouts.standing(replace(ROW, state=replace(HEALTHY, **changes))) == expected  # type: ignore[arg-type]
+    assert argo_cd.standing(replace(ROW, state=replace(HEALTHY, **changes))) == expected  # type: ignore[arg-type]
 
 
 def test_an_older_image_is_waited_for() -> None:
     """Also where Argo CD compared the application with another commit."""
     old = replace(ROW, images=(replace(IMAGE, runs=False),), state=replace(HEALTHY, revisions=("1.0.0", OTHER)))
-    assert whereabouts.standing(old) == WAITING
-    assert whereabouts.standing(replace(ROW, state=None)) == WAITING
+    assert argo_cd.standing(old) == WAITING
+    assert argo_cd.standing(replace(ROW, state=None)) == WAITING
 
 
 def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
@@ -100,18 +99,18 @@ def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
     api = replace(ROW, application="api", images=(), chart_revision="", chart_digest="", state=None)
     rows = (ROW, api)
     for question in (SOURCE, SOURCE[:7], OTHER, DIGEST, DIGEST[:20], ROW.chart_digest, "web", "dev/web"):
-        assert whereabouts.about(rows, question) == (ROW,), question
-    assert whereabouts.about(rows, COMMIT) == rows
-    assert whereabouts.about(rows, "f" * 40) == ()
-    assert whereabouts.about(rows, "f" * 40, [SOURCE]) == (ROW,)
-    assert whereabouts.about(rows, "nothing") == ()
+        assert argo_cd.about(rows, question) == (ROW,), question
+    assert argo_cd.about(rows, COMMIT) == rows
+    assert argo_cd.about(rows, "f" * 40) == ()
+    assert argo_cd.about(rows, "f" * 40, [SOURCE]) == (ROW,)
+    assert argo_cd.about(rows, "nothing") == ()
     with pytest.raises(Misuse):
-        whereabouts.about(rows, "no such/thing/../x")
+        argo_cd.about(rows, "no such/thing/../x")
 
 
 def test_the_table_has_a_line_for_each_image() -> None:
     """From the source's commit to what runs, and what is wrong below."""
-    text = whereabouts.table([ROW, replace(ROW, application="bad", images=(), state=None, fault="no such chart")])
+    text = argo_cd.table([ROW, replace(ROW, application="bad", images=(), state=None, fault="no such chart")])
     lines = text.splitlines()
     assert lines[1].split() == [
         "dev/web",

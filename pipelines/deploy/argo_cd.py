@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipelines.deploy.status_model import LiveState, Whereabouts
 from pipelines.errors import Misuse
-from pipelines.model.whereabouts import LiveState, Whereabouts
 
 SETTLED, BROKEN, WAITING = "settled", "broken", "waiting"
 """What an application is, measured by what its files ask for."""

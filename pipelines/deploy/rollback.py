@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.declared.shipway_yaml import COMMIT
+from pipelines.deploy import pull_requests
+from pipelines.deploy.edits import Edited
+from pipelines.deploy.model import Target
+from pipelines.deploy.move import Moving, Runs, at
 from pipelines.environments import files as environment_files
 from pipelines.environments.files import Places
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.model.deploy import Target
-from pipelines.steps import origins
-from pipelines.steps.deploy_charts import Edited
-from pipelines.steps.environment_moves import Moving, Runs, at
 from pipelines.tools.forge.forge import State
 from pipelines.tools.git.write_back import Head, Proposal
 from pipelines.tools.registry.reference import Reference
@@ -130,7 +130,7 @@ def _health(moving: Moving, runs: Runs, chart: Reference | None, environment: st
     told = set()
     # The chart often holds the images' digests itself.
     for part in (*parts, *([chart] if chart else [])):
-        commit, source = origins.read(moving.registries.client, part)
+        commit, source = pull_requests.read(moving.registries.client, part)
         if commit and source:
             try:
                 status = moving.proposing.connect(source).status(commit, f"shipway/{environment}")

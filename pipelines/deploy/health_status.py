@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.deploy.status_model import Whereabouts
 from pipelines.errors import Misuse
-from pipelines.model.whereabouts import Whereabouts
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Forge, State, Status

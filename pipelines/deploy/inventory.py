@@ -15,14 +15,14 @@ from typing import Any
 from pipelines.charts import charts as chart_charts
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.finding import Finding
+from pipelines.deploy import argo_cd
+from pipelines.deploy.status_model import DeployedImage, Whereabouts
 from pipelines.environments import image_places
 from pipelines.environments import repository as environment_repository
 from pipelines.environments import values as environment_values
 from pipelines.environments.model import Application
 from pipelines.environments.repository import Declared
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
-from pipelines.model.whereabouts import DeployedImage, Whereabouts
-from pipelines.plan import whereabouts
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.remote import Git
@@ -92,7 +92,7 @@ class Finder:
 
     def _row(self, item: Application, declared: Declared, live: Mapping[str, Mapping[str, Any]] | None) -> Whereabouts:
         document = (live or {}).get(item.full_name)
-        state = whereabouts.live_state(document) if document else None
+        state = argo_cd.live_state(document) if document else None
         digest, revision, fault = "", "", ""
         defaults = b""
         try:

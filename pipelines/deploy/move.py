@@ -13,6 +13,11 @@ from pathlib import Path
 from pipelines.charts import charts as chart_charts
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
+from pipelines.deploy import message, pull_requests, state
+from pipelines.deploy.edits import Edited
+from pipelines.deploy.message import Moved
+from pipelines.deploy.model import Target
+from pipelines.deploy.pull_requests import Proposing
 from pipelines.environments import files as environment_files
 from pipelines.environments import hold as environment_hold
 from pipelines.environments.files import Folder
@@ -20,12 +25,6 @@ from pipelines.environments.hold import Held
 from pipelines.environments.image_places import Change, Wanted
 from pipelines.environments.model import Application
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.model.deploy import Target
-from pipelines.plan import deploy_message
-from pipelines.plan.deploy_message import Moved
-from pipelines.steps import deploy_state, origins
-from pipelines.steps.deploy_charts import Edited
-from pipelines.steps.proposing import Proposing
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Head, Make, Proposal, WriteBack
@@ -87,7 +86,7 @@ class Registries:
         for address, digest in sorted(runs.images.items()):
             tags = runs.tags.get(address, ())
             image = Reference.parse(address).with_digest(digest)
-            found[address] = deploy_state.wanted(self.client, image, tags, beside=tags[0] if tags else "")
+            found[address] = state.wanted(self.client, image, tags, beside=tags[0] if tags else "")
         return found
 
     def chart(self, application: Application, version: str) -> Reference | None:
@@ -181,7 +180,7 @@ class Moving:
             way=way,
             commit=written.commit,
             pull_request=link,
-            changes=deploy_message.lines(last.changes, last.moves) if written.commit else (),
+            changes=message.lines(last.changes, last.moves) if written.commit else (),
             kept=last.kept,
             attempts=written.attempts,
         )
@@ -193,13 +192,13 @@ class Moving:
         if not edited.files:
             return Proposal()
         images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
-        known = origins.of(self.registries.client, images, self.proposing)
-        body = deploy_message.body(edited.changes, edited.moves, known, back=back)
+        known = pull_requests.of(self.registries.client, images, self.proposing)
+        body = message.body(edited.changes, edited.moves, known, back=back)
         return Proposal(
             files=edited.files,
-            title=deploy_message.title(verb, edited.changes, edited.moves, where),
+            title=message.title(verb, edited.changes, edited.moves, where),
             body="\n\n".join(filter(None, (why, body))),
-            trailers=(*trailers, *deploy_message.trailers("", edited.changes, edited.moves)),
+            trailers=(*trailers, *message.trailers("", edited.changes, edited.moves)),
         )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.charts.registry_state import ChartSettings
+from pipelines.deploy import argo_cd
+from pipelines.deploy.argo_cd import BROKEN, SETTLED, WAITING
+from pipelines.deploy.health_status import Teller
+from pipelines.deploy.inventory import Finder
+from pipelines.deploy.status_model import Waited, Whereabouts
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.model.whereabouts import Waited, Whereabouts
-from pipelines.plan import whereabouts
-from pipelines.plan.whereabouts import BROKEN, SETTLED, WAITING
 from pipelines.step.parameters import (
     CaFile,
     ChartsUnder,
@@ -29,8 +31,6 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps.health_status import Teller
-from pipelines.steps.whereabouts import Finder
 from pipelines.tools.forge.forge import State
 from pipelines.tools.git.address import Revision
 from pipelines.tools.git.credentials import GitCredentials
@@ -150,7 +150,7 @@ def wait(
     while True:
         rows = look()
         now = time.monotonic()
-        standing = {row.full_name: whereabouts.standing(row) for row in rows}
+        standing = {row.full_name: argo_cd.standing(row) for row in rows}
         settled_since = {name: settled_since.get(name, now) for name, how in standing.items() if how == SETTLED}
         standing |= {name: WAITING for name, since in settled_since.items() if now - since < steady}
         broken_since = {name: broken_since.get(name, now) for name, how in standing.items() if how == BROKEN}

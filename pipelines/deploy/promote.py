@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pipelines.declared.shipway_yaml import PULL_REQUEST
+from pipelines.deploy.edits import Edited
+from pipelines.deploy.model import Target
+from pipelines.deploy.move import Moving
 from pipelines.environments import files as environment_files
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.model.deploy import Target
-from pipelines.steps.deploy_charts import Edited
-from pipelines.steps.environment_moves import Moving
 from pipelines.tools.git.write_back import Head, Proposal
 
 

@@ -12,15 +12,17 @@ from typing import Annotated
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared.finding import ERROR
 from pipelines.declared.shipway_yaml import PULL_REQUEST
+from pipelines.deploy import edits, message, model, pull_requests
+from pipelines.deploy.edits import Edited
+from pipelines.deploy.model import Deployed
+from pipelines.deploy.pull_requests import Proposing
+from pipelines.deploy.state import Reader, State
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
 from pipelines.images import node as platforms
 from pipelines.images.node import Target
 from pipelines.images.registry_state import Observer
-from pipelines.model import deploy as model
-from pipelines.model.deploy import Deployed
-from pipelines.plan import deploy_message
 from pipelines.release import planning
 from pipelines.release.planning import Place
 from pipelines.step.parameters import (
@@ -45,10 +47,6 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps import deploy_charts, deploy_environment, origins
-from pipelines.steps.deploy_charts import Edited
-from pipelines.steps.deploy_state import Reader, State
-from pipelines.steps.proposing import Proposing
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -191,7 +189,7 @@ class _Run:
                 except ShipwayError as error:
                     sys.stderr.write(f"{name}: {error}\n")
                     faults.append(error)
-        deploy_charts.raise_together(faults, f"{state.url} is not deployed everywhere")
+        edits.raise_together(faults, f"{state.url} is not deployed everywhere")
         summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'as it should be'}" for t in targets)
         return _deployed(state.commit, summary, tuple(targets))
 
@@ -199,7 +197,7 @@ class _Run:
         def work(head: Head) -> tuple[State, Edited]:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
-            return state, deploy_charts.edited(state, head)
+            return state, edits.edited(state, head)
 
         return self._target(CHARTS, str(self.reader.url), self.reader.ref, way, work)
 
@@ -218,7 +216,7 @@ class _Run:
             state = self.reader.head()
             if url.place == self.reader.url.place:
                 _refuse_loops(state)
-            return state, deploy_environment.edited(state, head, name)
+            return state, edits.environment_edited(state, head, name)
 
         branch = self.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
@@ -246,7 +244,7 @@ class _Run:
         edited = last[-1]
         for line in edited.kept:
             sys.stderr.write(f"{name}: {line}\n")
-        changes = deploy_message.lines(edited.changes, edited.moves) if written.commit else ()
+        changes = message.lines(edited.changes, edited.moves) if written.commit else ()
         for line in changes:
             sys.stderr.write(f"{name}: {line}\n")
         return model.Target(
@@ -264,12 +262,12 @@ class _Run:
         if not edited.files:
             return Proposal()
         images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
-        known = origins.of(state.place.observer.client, images, self.proposing)
+        known = pull_requests.of(state.place.observer.client, images, self.proposing)
         return Proposal(
             files=edited.files,
-            title=deploy_message.title("Deploy", edited.changes, edited.moves, where),
-            body=deploy_message.body(edited.changes, edited.moves, known),
-            trailers=deploy_message.trailers(f"{state.url}@{state.commit}", edited.changes, edited.moves),
+            title=message.title("Deploy", edited.changes, edited.moves, where),
+            body=message.body(edited.changes, edited.moves, known),
+            trailers=message.trailers(f"{state.url}@{state.commit}", edited.changes, edited.moves),
         )
 
 
