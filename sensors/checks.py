@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pipelines.model.runs import REF_LABEL
+from pipelines.events.event import REF_LABEL
 from sensors import fields, sizes
 from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, Target
 

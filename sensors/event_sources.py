@@ -7,7 +7,7 @@ from typing import Any
 from hera.events import models as m
 from hera.events.models.io.k8s.api.core import v1 as core
 
-from pipelines.model.event import Source
+from pipelines.events.event import Source
 from sensors import event_bus, manifest, payloads, pods
 
 WEBHOOKS = "shipway-webhooks"

@@ -1,6 +1,6 @@
 """What each forge writes into a webhook's body, and which fields of it a run gets.
 
-One entry of SHAPES is one shape of payload: it names the event's class in pipelines.model.event, gives each field of it an
+One entry of SHAPES is one shape of payload: it names the event's class in pipelines.events.event, gives each field of it an
 expression over the body, and the patterns without which a pod would start for nothing. A path that a body lacks makes Argo
 drop the event (argo-events: pkg/sensors/dependencies/filter.go), so no two shapes share an entry.
 
@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.model.event import Comment, Event, Manual, Nightly, PullRequest, Push, Source, longest
+from pipelines.events.event import Comment, Event, Manual, Nightly, PullRequest, Push, Source, longest
 from sensors import target as targets
 
 COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"

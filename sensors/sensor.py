@@ -12,8 +12,7 @@ from typing import Any
 
 from hera.events import models as m
 
-from pipelines.model.event import Source
-from pipelines.model.runs import REF_LABEL
+from pipelines.events.event import REF_LABEL, Source
 from sensors import event_bus, event_sources, manifest, payloads, pods
 from sensors.payloads import Shape
 from sensors.target import ARGUMENT, Target

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.model.event import MOST_BYTES
+from pipelines.events.event import MOST_BYTES
 
 _TEXT = re.compile(r'\(\.Input\.[A-Za-z0-9_.]+ \| default "" \| toString \| trunc (\d+)\)')
 _NUMBER = re.compile(

@@ -14,11 +14,11 @@ import yaml
 
 from pipelines.cli import options, running
 from pipelines.errors import Misuse, ShipwayError, reason
-from pipelines.model.event import Decoded, Source
+from pipelines.events.decode import decode
+from pipelines.events.event import Decoded, Source
 from pipelines.simulation import sensors, webhooks
 from pipelines.simulation.sensors import Outcome
 from pipelines.step import signature
-from pipelines.steps.decode import decode
 
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.errors import Misuse, Refused
-from pipelines.model.event import Source
+from pipelines.events.event import Source
 from pipelines.simulation import go_json
 
 MOST_BYTES = 1048576

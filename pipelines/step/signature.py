@@ -27,12 +27,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pipelines.errors import Misuse
 
 STEPS: dict[str, str] = {
-    "decode": "pipelines.steps.decode:decode",
-    "locate": "pipelines.steps.locate:locate",
-    "arrive": "pipelines.steps.arrive:arrive",
-    "supersede": "pipelines.steps.supersede:supersede",
-    "look": "pipelines.steps.look:look",
-    "reconcile": "pipelines.steps.reconcile:reconcile",
+    "decode": "pipelines.events.decode:decode",
+    "locate": "pipelines.events.locate:locate",
+    "arrive": "pipelines.events.start:arrive",
+    "supersede": "pipelines.events.supersede:supersede",
+    "look": "pipelines.events.branches:look",
+    "reconcile": "pipelines.events.reconcile:reconcile",
     "clone": "pipelines.images.clone:clone",
     "build": "pipelines.images.build:build",
     "push": "pipelines.images.push:push",

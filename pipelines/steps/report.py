@@ -15,9 +15,9 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from pipelines.errors import Misuse, ShipwayError, Transient
-from pipelines.model.event import Decoded, Kind, Lane
+from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
+from pipelines.events.event import BY_ANNOTATION, Decoded, Kind, Lane
 from pipelines.model.report import CHECK, MARKER, RELEASE, Failure, Reported, Subject
-from pipelines.model.runs import BY_ANNOTATION
 from pipelines.plan import argo_run, report_text
 from pipelines.plan.argo_run import FailedPod
 from pipelines.release.outcome import Outcome
@@ -33,7 +33,6 @@ from pipelines.step.parameters import (
     Repositories,
 )
 from pipelines.step.signature import Arg
-from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
 from pipelines.tools.forge.forge import Forge, State, Status

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipelines.embedded import deployment
-from pipelines.model.event import Source
+from pipelines.events.event import Source
 from tests.bench import cluster_pods
 from tests.bench.clone_build_push import DOCKERFILE
 from tests.bench.cluster import STANDING

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.model.event import Nightly, Source, read
+from pipelines.events.event import Nightly, Source, read
 from pipelines.simulation import sensors, webhooks
 from sensors import checks
 from sensors.target import CONTRACT

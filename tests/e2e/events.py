@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.model.event import Source
+from pipelines.events.event import Source
 from pipelines.simulation import sensors, webhooks
 from tests.e2e.installation import CHART
 from tests.e2e.place import kubectl

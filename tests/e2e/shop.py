@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.model.event import Source
+from pipelines.events.event import Source
 from tests import git_server
 from tests.e2e.events import BUS, Events
 from tests.e2e.installation import FINAL, Installation, Run

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.model.runs import BY_ANNOTATION
+from pipelines.events.event import BY_ANNOTATION
 from tests.e2e import shop as shops
 from tests.e2e.installation import Run
 from tests.e2e.place import Place, kubectl

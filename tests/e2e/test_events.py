@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Refused
-from pipelines.model.event import Nightly, Source, read
+from pipelines.events.decode import decode
+from pipelines.events.event import Nightly, Source, read
 from pipelines.simulation import webhooks
-from pipelines.steps.decode import decode
 from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
 from tests.e2e.installation import CHART

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.model import event as events
-from pipelines.model.event import PullRequest, Push
+from pipelines.events import event as events
+from pipelines.events.event import PullRequest, Push
 from pipelines.model.report import CHECK, MARKER, RELEASE
 from tests import git_server
 from tests.e2e.installation import FINAL, Installation, Run

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured
-from pipelines.model import event as events
-from pipelines.model.arrived import Arrived
-from pipelines.model.event import Kind, Lane, PullRequest, Push
+from pipelines.events import event as events
+from pipelines.events.event import Kind, Lane, PullRequest, Push
+from pipelines.events.start import Arrived, arrive
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
-from pipelines.steps.arrive import arrive
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 from tests.registry_process import registry

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Refused
-from pipelines.model import event as events
-from pipelines.model.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push
-from pipelines.steps.decode import decode
-from pipelines.steps.locate import compare
-from pipelines.steps.look import look
+from pipelines.events import event as events
+from pipelines.events.branches import look
+from pipelines.events.decode import decode
+from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push
+from pipelines.events.locate import compare
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 

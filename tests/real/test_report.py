@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Misconfigured, Transient
-from pipelines.model import event as events
-from pipelines.model.event import PullRequest
+from pipelines.events import event as events
+from pipelines.events.event import BY_ANNOTATION, PullRequest
 from pipelines.model.report import CHECK, MARKER, RELEASE, Reported
-from pipelines.model.runs import BY_ANNOTATION
 from pipelines.plan import argo_run
 from pipelines.release.outcome import FAILED, IMAGE, Outcome, Part
 from pipelines.step import signature

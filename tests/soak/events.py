@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.model.event import Push, Source, read
+from pipelines.events.event import Push, Source, read
 from tests.e2e import events as events_on
 from tests.e2e.events import Events, changed
 from tests.e2e.place import kubectl, lacking

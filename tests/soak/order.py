@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.embedded import deployment
-from pipelines.model.event import Nightly, Source, write
+from pipelines.events.event import Nightly, Source, write
 from tests.e2e import shop as shops
 from tests.e2e.installation import Run
 from tests.e2e.place import kubectl, lacking, place

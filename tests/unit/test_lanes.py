@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import Misconfigured, Misuse, Refused
-from pipelines.model import event as events
-from pipelines.model.event import Decoded, Kind, Lane
-from pipelines.plan import lanes
-from pipelines.steps.decode import decode
+from pipelines.events import event as events
+from pipelines.events import lanes
+from pipelines.events.decode import decode
+from pipelines.events.event import Decoded, Kind, Lane
 from pipelines.tools.git.address import RepositoryUrl
 
 A, B = "a" * 40, "b" * 40

@@ -14,7 +14,7 @@ import yaml
 from hera.events import models as m
 from hera.workflows import models as workflows
 
-from pipelines.model import event as events
+from pipelines.events import event as events
 from pipelines.simulation import go_template
 from sensors import checks, manifest, payloads
 from sensors.checks import Check

@@ -15,8 +15,7 @@ import yaml
 from pipelines.cli.main import main
 from pipelines.cli.simulate import SENSOR
 from pipelines.errors import Refused
-from pipelines.model.event import Source
-from pipelines.model.runs import REF_LABEL
+from pipelines.events.event import REF_LABEL, Source
 from pipelines.simulation import go_json, go_template, sensors, webhooks
 from pipelines.simulation.go_template import TemplateError
 

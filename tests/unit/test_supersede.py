@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misuse, Transient
-from pipelines.model.event import Tonight, Wanted
-from pipelines.model.runs import BY_ANNOTATION, GROUP_LABEL, REF_LABEL
-from pipelines.steps.reconcile import reconcile
-from pipelines.steps.supersede import supersede
+from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Tonight, Wanted
+from pipelines.events.reconcile import reconcile
+from pipelines.events.supersede import supersede
 from pipelines.tools import kubernetes
 from tests.kubernetes_api import HEEDED_RESET, NAMESPACE, TOKEN, Cluster, Reply, cluster
 

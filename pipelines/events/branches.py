@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.model import event as events
-from pipelines.model.event import Lane, Nightly, Tonight, Wanted
-from pipelines.plan import lanes
-from pipelines.plan.lanes import Rules
+from pipelines.events import event as event_event
+from pipelines.events import lanes
+from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
+from pipelines.events.event import Lane, Nightly, Tonight, Wanted
+from pipelines.events.lanes import Rules
 from pipelines.step.parameters import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
 from pipelines.step.signature import Arg
-from pipelines.steps.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -47,7 +47,7 @@ def look(
         shipway step look --event="$(base64 -w0 event.json)" --outputs=out/look
     """
     rules = read_rules(protected_branches, protected_tags, "", repositories)
-    night = events.read(event)
+    night = event_event.read(event)
     if not isinstance(night, Nightly):
         raise Misuse("not the calendar's event", seen=type(night).__name__, todo="start `release` with it")
     if not reconcile_days.isdecimal():
@@ -77,7 +77,7 @@ def _wanted(git: Git, night: Nightly, rules: Rules, since: int) -> Iterator[Want
         event = dataclasses.replace(night, repo=str(repo), ref=ref)
         lane = _lane(night, ref, rules)
         group = lanes.key(lanes.key(repo.place), lane, ref)
-        yield Wanted(repo=str(repo), ref=ref, group=group, event=events.write(event))
+        yield Wanted(repo=str(repo), ref=ref, group=group, event=event_event.write(event))
 
 
 def _lane(night: Nightly, ref: str, rules: Rules) -> Lane:

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.model.event import Reconciled, Tonight, Wanted
-from pipelines.model.runs import GROUP_LABEL
-from pipelines.plan import lanes
+from pipelines.events import lanes
+from pipelines.events.event import GROUP_LABEL, Reconciled, Tonight, Wanted
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import Document, Kubernetes
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misuse
-from pipelines.model.runs import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
+from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipelines.errors import Misconfigured, Misuse, Refused
-from pipelines.model.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Source
+from pipelines.events.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Source
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
 COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.model import event as events
-from pipelines.model.event import Comment, Decoded, Event, Kind, Lane, Manual, Nightly, PullRequest, Push, Source
-from pipelines.plan import lanes
-from pipelines.plan.lanes import Rules
+from pipelines.events import event as event_event
+from pipelines.events import lanes
+from pipelines.events.event import Comment, Decoded, Event, Kind, Lane, Manual, Nightly, PullRequest, Push, Source
+from pipelines.events.lanes import Rules
 from pipelines.settings import names
 from pipelines.step.parameters import (
     AskedRef,
@@ -60,7 +60,7 @@ def decode(
         )
     if not event:
         return _by_hand(repo, revision or "HEAD", ref)
-    found = events.read(event)
+    found = event_event.read(event)
     about = lanes.target(found)
     verdict = lanes.decide(found, rules)
     kind = _kind(found)

@@ -3,6 +3,8 @@
 A Sensor passes on a fixed list of fields and nothing else, as base64 of a JSON object. Each class below is one list; which
 one an object is follows from its fields alone. So the body of a webhook, which is signed, decides of what kind an event
 is: its headers, which are not, have no part in it.
+
+What a run knows of others: by labels that are hashes, so that nothing from outside stands in them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,14 @@ from enum import StrEnum
 from typing import TypeAlias, get_type_hints
 
 from pipelines.errors import Refused
+
+REF_LABEL = "shipway-ref"
+"""Written by the Sensor when it makes a run: a hash over forge, repository and ref, so that runs that have not begun are found."""
+GROUP_LABEL = "shipway-group"
+"""Written once a run's event was found to be true: the hash over repository, lane and ref that `decode` gives."""
+BY_ANNOTATION = "shipway/superseded-by"
+"""The run for whose sake one was stopped."""
+
 
 LONGEST_NAME = 1000
 LONGEST: Mapping[str, int] = {
@@ -249,3 +259,13 @@ def _typed(shape: type[Event], value: dict[str, object]) -> Event:
     if found.source not in set(Source) - {Source.HAND}:
         raise Refused("the event comes from nowhere known", seen=repr(found.source[:100]), todo=_TODO)
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Superseded:
+    """Which run of a branch or pull request goes on."""
+
+    newest: str
+    """Its name."""
+    stopped: tuple[str, ...]
+    """Runs that were asked to stop for it."""

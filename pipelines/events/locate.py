@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from pipelines.errors import Refused
-from pipelines.model.event import Decoded, Kind, Lane, Source
-from pipelines.plan import lanes
+from pipelines.events import lanes
+from pipelines.events.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS, decode
+from pipelines.events.event import Decoded, Kind, Lane, Source
 from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
@@ -25,7 +26,6 @@ from pipelines.step.parameters import (
     ProtectedTags,
     Repositories,
 )
-from pipelines.steps.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials

@@ -1,15 +1,20 @@
 """The step `arrive`: what a run is about and, where it may publish, what is to be done, in one pod.
 
 A pod of its own for each of the two would be six seconds more before anything is built.
+
+What the first pod of a run puts out: what the run is about and, where it may publish, what is to be done.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.model.arrived import Arrived
-from pipelines.model.event import Lane
+from pipelines.events.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS
+from pipelines.events.event import Decoded, Lane
+from pipelines.events.locate import PATIENCE_SECONDS, locate
+from pipelines.release.model import Planned
 from pipelines.release.plan import plan
 from pipelines.step.parameters import (
     AskedRef,
@@ -36,8 +41,6 @@ from pipelines.step.parameters import (
     RegistryHost,
     Repositories,
 )
-from pipelines.steps.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS
-from pipelines.steps.locate import PATIENCE_SECONDS, locate
 
 
 def arrive(
@@ -113,3 +116,11 @@ def arrive(
         error.result = Arrived(**vars(found))
         raise
     return Arrived(**{**vars(found), **vars(planned), "ref": planned.ref or found.ref})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived(Decoded, Planned):
+    """An event with the plan of its commit; of another lane than the trusted one, without.
+
+    `ref` is the one that the plan found, where there is a plan: a person may ask for HEAD.
+    """
