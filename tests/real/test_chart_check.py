@@ -14,8 +14,8 @@ from pipelines.charts import lock as chart_lock
 from pipelines.charts.helm import Helm
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
 from pipelines.charts.model import ChartReport
+from pipelines.check.charts import chart_check
 from pipelines.errors import Misconfigured
-from pipelines.steps.chart_check import chart_check
 from tests.chart_trees import add, clone, family
 from tests.git_repositories import Repository
 from tests.registry_process import registry
@@ -221,7 +221,7 @@ def test_templates_without_end(
     bound: dict[str, Any], template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A chart that takes all memory, or all time, is a finding, and the others are checked all the same."""
-    monkeypatch.setattr("pipelines.steps.chart_check.Helm", functools.partial(Helm, **bound))
+    monkeypatch.setattr("pipelines.check.charts.Helm", functools.partial(Helm, **bound))
     repository = family(tmp_path / "repository")
     add(repository, "apps/endless")
     repository.write("apps/endless/templates/bomb.yaml", template)
