@@ -16,8 +16,8 @@ from pipelines.cli import options, running
 from pipelines.errors import Misuse, ShipwayError, reason
 from pipelines.events.decode import decode
 from pipelines.events.event import Decoded, Source
-from pipelines.simulation import sensors, webhooks
-from pipelines.simulation.sensors import Outcome
+from pipelines.events.simulation import sensor, webhook
+from pipelines.events.simulation.sensor import Outcome
 from pipelines.step import signature
 
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: shipway simulate examples/payloads/github-push.json --source github --event push"
     parser.add_argument("payload", metavar="PAYLOAD.json", help="the body that the forge sent; - for stdin")
     parser.add_argument(
-        "--source", choices=[str(source) for source in webhooks.SOURCES], default="github", help="who sent it"
+        "--source", choices=[str(source) for source in webhook.SOURCES], default="github", help="who sent it"
     )
     parser.add_argument(
         "--event", default="", metavar="NAME", help="what the unsigned header X-GitHub-Event says; it changes nothing"
@@ -50,12 +50,12 @@ def run(given: argparse.Namespace) -> int:
     source = Source(given.source)
     settings = options.read_settings(given, embedded=False)
     payload = _payload(given.payload)
-    event_source, name = webhooks.SOURCES[source]
-    found = sensors.run(
+    event_source, name = webhook.SOURCES[source]
+    found = sensor.run(
         _sensor(given.sensor),
         source=event_source,
         event=name,
-        data=webhooks.event(source, payload, given.event),
+        data=webhook.event(source, payload, given.event),
     )
     if not found:
         raise Misuse(

@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 from pipelines.events.event import Source
-from pipelines.simulation import sensors, webhooks
+from pipelines.events.simulation import sensor as simulated_sensor
+from pipelines.events.simulation import webhook
 from tests.e2e.installation import CHART
 from tests.e2e.place import kubectl
 from tests.unit.test_simulate import PAYLOADS
@@ -98,9 +99,9 @@ class Events:
 
     def simulated(self, source: Source, body: bytes) -> list[dict[str, Any]]:
         """Return the Workflows that a body should start."""
-        event_source, name = webhooks.SOURCES[source]
-        data = webhooks.event(source, body, "push")
-        found = sensors.run(self.sensor, source=event_source, event=name, data=data)
+        event_source, name = webhook.SOURCES[source]
+        data = webhook.event(source, body, "push")
+        found = simulated_sensor.run(self.sensor, source=event_source, event=name, data=data)
         assert not [outcome for outcome in found if outcome.failed]
         return [outcome.workflow for outcome in found if outcome.workflow]
 

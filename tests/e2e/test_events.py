@@ -16,7 +16,7 @@ import pytest
 from pipelines.errors import Refused
 from pipelines.events.decode import decode
 from pipelines.events.event import Nightly, Source, read
-from pipelines.simulation import webhooks
+from pipelines.events.simulation import webhook
 from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
 from tests.e2e.installation import CHART
@@ -118,7 +118,7 @@ def test_what_is_not_signed_starts_nothing(events: Events) -> None:
         (Source.WEBHOOK, body, {"Authorization": "Bearer "}),
         (Source.WEBHOOK, body, {"Authorization": f"Basic {events.keys['manual']}"}),
     ]
-    large = changed("github-push", after="f" * 40, more="x" * webhooks.MOST_BYTES)
+    large = changed("github-push", after="f" * 40, more="x" * webhook.MOST_BYTES)
     refused.append((Source.GITHUB, large, events.headers(Source.GITHUB, large, "push")))
     others = (b"[]", b"7", b"{", b"\xff", b"payload=%7B%7D")
     refused += [(Source.GITHUB, text, events.headers(Source.GITHUB, text, "push")) for text in others]
@@ -181,7 +181,7 @@ def test_a_large_push_and_many_doubles_are_one_run_each(events: Events) -> None:
     """A body of a megabyte whose text grows on its way is carried; twenty deliveries of one push are one run."""
     before = events.runs().keys()
     large = changed("github-900-kb", after="e" * 40, zen="<" * 100_000)
-    assert 900_000 < len(large) < webhooks.MOST_BYTES
+    assert 900_000 < len(large) < webhook.MOST_BYTES
     assert events.send(Source.GITHUB, large) == 200
     often = changed("github-push", after="d" * 40)
     assert [events.send(Source.GITHUB, often) for _ in range(20)] == [200] * 20

@@ -15,7 +15,7 @@ from hera.events import models as m
 from hera.workflows import models as workflows
 
 from pipelines.events import event as events
-from pipelines.simulation import go_template
+from pipelines.events.simulation import go_template
 from sensors import checks, manifest, payloads
 from sensors.checks import Check
 from sensors.documents import documents

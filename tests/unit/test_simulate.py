@@ -16,8 +16,9 @@ from pipelines.cli.main import main
 from pipelines.cli.simulate import SENSOR
 from pipelines.errors import Refused
 from pipelines.events.event import REF_LABEL, Source
-from pipelines.simulation import go_json, go_template, sensors, webhooks
-from pipelines.simulation.go_template import TemplateError
+from pipelines.events.simulation import go_json, go_template, webhook
+from pipelines.events.simulation import sensor as simulated_sensor
+from pipelines.events.simulation.go_template import TemplateError
 
 PAYLOADS = Path(__file__).parents[2] / "examples" / "payloads"
 DOCUMENT = yaml.safe_load(SENSOR.read_text())
@@ -241,7 +242,7 @@ def test_settings_decide_the_lane(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_a_large_payload_is_carried_as_few_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A push of 8,700 files makes no larger run; more than the source takes is refused as the source would."""
     large = PAYLOADS / "github-900-kb.json"
-    assert 900_000 <= large.stat().st_size < webhooks.MOST_BYTES
+    assert 900_000 <= large.stat().st_size < webhook.MOST_BYTES
     [found] = [one for one in simulated(capsys, large) if one["fires"]]
     [other] = [one for one in simulated(capsys, PAYLOADS / "github-push.json") if one["fires"]]
     assert abs(len(json.dumps(found)) - len(json.dumps(other))) < 100
@@ -336,9 +337,9 @@ def test_other_sensors_are_refused(change: Any, told: str) -> None:
     """A construct that is not compiled is named, and nothing is said of the rest."""
     document = copy.deepcopy(DOCUMENT)
     change(document["spec"])
-    data = webhooks.event(Source.GITHUB, (PAYLOADS / "github-push.json").read_bytes(), "push")
+    data = webhook.event(Source.GITHUB, (PAYLOADS / "github-push.json").read_bytes(), "push")
     with pytest.raises(Refused, match=told):
-        sensors.run(document, source="shipway-webhooks", event="github", data=data)
+        simulated_sensor.run(document, source="shipway-webhooks", event="github", data=data)
 
 
 def test_what_cannot_be_simulated_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.errors import Misuse, Refused
 from pipelines.events.event import Source
-from pipelines.simulation import go_json
+from pipelines.events.simulation import go_json
 
 MOST_BYTES = 1048576
 """Of a body, unless a source is told otherwise (argo-events: v1alpha1/webhook_context.go)."""

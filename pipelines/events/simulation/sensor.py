@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.errors import Refused
-from pipelines.simulation import go_json, go_template
-from pipelines.simulation.go_template import TemplateError
+from pipelines.events.simulation import go_json, go_template
+from pipelines.events.simulation.go_template import TemplateError
 
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")

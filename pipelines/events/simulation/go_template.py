@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pipelines.errors import Refused
-from pipelines.simulation import go_json
+from pipelines.events.simulation import go_json
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<text>"(?:[^"\\]|\\["\\])*")|(?P<number>\d+)|(?P<field>(?:\.[A-Za-z_][A-Za-z0-9_]*)+)'
