@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from pipelines.local.nodes import Kind, Node, Phase
-from pipelines.plan.argo_run import Raw, nodes_of
+from pipelines.report.run import Raw, nodes_of
 
 _KINDS = {"Steps": Kind.DAG, "StepGroup": Kind.TASK_GROUP}
 _GATHERING = frozenset({"Retry", "TaskGroup"})

@@ -43,7 +43,7 @@ STEPS: dict[str, str] = {
     "check-clone": "pipelines.check.clone:check_clone",
     "check-build": "pipelines.check.build:check_build",
     "check-verdict": "pipelines.check.verdict:check_verdict",
-    "report": "pipelines.steps.report:report",
+    "report": "pipelines.report.report:report",
     "check-installation": "pipelines.release.check_installation:check_installation",
     "chart-clone": "pipelines.charts.clone:chart_clone",
     "chart-check": "pipelines.check.charts:chart_check",

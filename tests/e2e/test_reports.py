@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.events import event as events
 from pipelines.events.event import PullRequest, Push
-from pipelines.model.report import CHECK, MARKER, RELEASE
+from pipelines.report.model import CHECK, MARKER, RELEASE
 from tests import git_server
 from tests.e2e.installation import FINAL, Installation, Run
 from tests.e2e.place import kubectl

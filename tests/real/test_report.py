@@ -13,11 +13,11 @@ import pytest
 from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
 from pipelines.events.event import BY_ANNOTATION, PullRequest
-from pipelines.model.report import CHECK, MARKER, RELEASE, Reported
-from pipelines.plan import argo_run
 from pipelines.release.outcome import FAILED, IMAGE, Outcome, Part
+from pipelines.report import report as report_report
+from pipelines.report import run as report_run
+from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
 from pipelines.step import signature
-from pipelines.steps import report as step
 from pipelines.tools import kubernetes
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.registry.connection import Timing
@@ -109,7 +109,7 @@ def put(
 
 def report(place: Path, forge: ForgeServer, phase: str = "final", run: str = "push-1", ui: str = UI) -> Reported:
     """Run the step."""
-    return step.report(
+    return report_report.report(
         run=run,
         phase=phase,
         account=place / "account",
@@ -175,7 +175,7 @@ def test_whose_fault_it_is_follows_from_exit_codes(api: Cluster, forge: ForgeSer
 
 def test_the_ends_of_logs_stand_in_for_a_verdict_that_never_came(api: Cluster, forge: ForgeServer, place: Path) -> None:
     run = put(api, node("plan", "Failed", "main: Error (exit code 3)"), phase="Failed", number=3, lane="untrusted")
-    [pod] = argo_run.failed_pods(run)
+    [pod] = report_run.failed_pods(run)
     api.logs[pod.pod, "main"] = Log(lines=[("2026-11-24T03:00:00Z", "web/Dockerfile:3: unknown word")])
     report(place, forge)
     assert "web/Dockerfile:3: unknown word" in forge.comments[0]["body"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.plan import argo_run
+from pipelines.report import run as report_run
 
 
 def node(name: str, kind: str = "Pod", phase: str = "Succeeded", **fields: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def run(*nodes: dict[str, Any]) -> dict[str, Any]:
 def test_the_last_attempt_counts() -> None:
     """One that failed and then succeeded is no failure; an exit handler's is none of the run's."""
     reference = {"name": "clone-build-push", "template": "clone-build-push"}
-    found = argo_run.failed_pods(
+    found = report_run.failed_pods(
         run(
             node("r", "DAG", "Failed"),
             node("r.plan", "Retry", children=["r.plan(0)", "r.plan(1)"], templateName="plan"),
@@ -46,10 +46,10 @@ def test_the_last_attempt_counts() -> None:
 def test_pods_are_named_as_argo_names_them() -> None:
     """As seen on a cluster."""
     assert (
-        argo_run.pod_name("rel-rv8vt", node("rel-rv8vt.decode(0)", templateName="decode"))
+        report_run.pod_name("rel-rv8vt", node("rel-rv8vt.decode(0)", templateName="decode"))
         == "rel-rv8vt-decode-359586692"
     )
-    assert argo_run.pod_name("r", node("r")) == "r"
+    assert report_run.pod_name("r", node("r")) == "r"
 
 
 def test_a_retried_step_puts_out_what_its_last_attempt_did() -> None:
@@ -63,5 +63,5 @@ def test_a_retried_step_puts_out_what_its_last_attempt_did() -> None:
     document = run(
         node("b", **given("ignored", "2026-11-24T01:00:00Z")), node("a", **given("trusted", "2026-11-24T02:00:00Z"))
     )
-    assert argo_run.outputs(document, "decode") == {"lane": "trusted"}
-    assert argo_run.outputs(document, "plan") == {}
+    assert report_run.outputs(document, "decode") == {"lane": "trusted"}
+    assert report_run.outputs(document, "plan") == {}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.model.report import Failure
-from pipelines.plan import markdown, report_text
-from pipelines.plan.masking import masked
 from pipelines.release.outcome import BUILT, FAILED, IMAGE, Outcome, Part
+from pipelines.report import text as report_text
+from pipelines.report.model import Failure
+from pipelines.report.text import masked
 
 COMMIT = "c" * 40
 
@@ -118,7 +118,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_a_fence_is_longer_than_any_in_it() -> None:
-    assert markdown.fenced(["````", "x"]) == "`````text\n````\nx\n`````"
+    assert report_text.fenced(["````", "x"]) == "`````text\n````\nx\n`````"
 
 
 def test_the_impact_stands_in_the_comment_where_there_is_room() -> None:

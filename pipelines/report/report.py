@@ -17,10 +17,11 @@ from urllib.parse import quote, urlsplit
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.events.event import BY_ANNOTATION, Decoded, Kind, Lane
-from pipelines.model.report import CHECK, MARKER, RELEASE, Failure, Reported, Subject
-from pipelines.plan import argo_run, report_text
-from pipelines.plan.argo_run import FailedPod
 from pipelines.release.outcome import Outcome
+from pipelines.report import run as report_run
+from pipelines.report import text as report_text
+from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
+from pipelines.report.run import FailedPod
 from pipelines.step import signature
 from pipelines.step.parameters import (
     CaFile,
@@ -89,10 +90,10 @@ def report(
 
     def decoded() -> Decoded:
         return decode(
-            event=argo_run.argument(workflow, "event"),
-            repo=argo_run.argument(workflow, "repo"),
-            revision=argo_run.argument(workflow, "revision"),
-            ref=argo_run.argument(workflow, "ref"),
+            event=report_run.argument(workflow, "event"),
+            repo=report_run.argument(workflow, "repo"),
+            revision=report_run.argument(workflow, "revision"),
+            ref=report_run.argument(workflow, "ref"),
             protected_branches=protected_branches,
             protected_tags=protected_tags,
             maintainers=maintainers,
@@ -136,7 +137,7 @@ class _Report:
         outcome = _outcome(self.workflow)
         failed = [] if state in {State.PENDING, State.SUCCESS} else self._failures(outcome)
         words = report_text.told(outcome, failed) if failed or outcome else ""
-        words = words or argo_run.outputs(self.workflow, "verdict").get("verdict", "")
+        words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         description = report_text.line(reason or words or "done")
         there = self.forge.status(commit, context)
         if why := self._stays(there, state):
@@ -154,16 +155,16 @@ class _Report:
         """Return how the run ended, and why where that is no matter of its parts."""
         if (self.workflow.get("spec") or {}).get("shutdown"):
             return State.ERROR, "stopped: a newer run goes on" if self._newer() else "stopped"
-        root = argo_run.root(self.workflow)
+        root = report_run.root(self.workflow)
         if root is None:
             return State.ERROR, "it never began"
         if root.get("phase") == "Succeeded":
             return State.SUCCESS, ""
-        pods = [pod for pod in argo_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
+        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
         causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
         if any(pod.code in _AT_FAULT for pod in causes):
             return State.FAILURE, ""
-        late = any("deadline" in str(node.get("message")) for node in argo_run.nodes_of(self.workflow).values())
+        late = any("deadline" in str(node.get("message")) for node in report_run.nodes_of(self.workflow).values())
         return State.ERROR, "it took too long" if late else ""
 
     def _newer(self) -> str:
@@ -208,7 +209,7 @@ class _Report:
         text = report_text.comment(
             state=state, reason=reason, commit=self.subject.commit, link=self.link, outcome=outcome, failures=failed
         )
-        impact = argo_run.outputs(self.workflow, "impact").get("markdown", "")
+        impact = report_run.outputs(self.workflow, "impact").get("markdown", "")
         text = "\n\n".join(filter(None, (text, report_text.impact(impact, room=_MOST_CHARACTERS - len(text)))))
 
         def is_newer(body: str) -> bool:
@@ -221,7 +222,7 @@ class _Report:
 
     def _failures(self, outcome: Outcome | None) -> list[Failure]:
         """Return the pods that failed, with the ends of their logs where nothing else says what was wrong."""
-        pods = [pod for pod in argo_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
+        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
         causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
         if outcome is not None and any(not part.is_good for part in outcome.parts):
             return []
@@ -240,10 +241,10 @@ class _Report:
 
 def _subject(workflow: Document) -> Subject | None:
     """Return what `decode` found a run to be about, or None where it did not come so far."""
-    found = argo_run.outputs(workflow, "decode")
+    found = report_run.outputs(workflow, "decode")
     if "lane" not in found:
         return None
-    planned = argo_run.outputs(workflow, "plan").get("commit", "") or found.get("commit", "")
+    planned = report_run.outputs(workflow, "plan").get("commit", "") or found.get("commit", "")
     return _told(
         repo=found["repo"],
         commits=(planned, found.get("head", ""), found.get("revision", "")),
@@ -285,7 +286,7 @@ def _told(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: st
 
 def _outcome(workflow: Document) -> Outcome | None:
     """Return what the verdict of a release or a check put out, or None."""
-    text = argo_run.outputs(workflow, "verdict").get("summary", "")
+    text = report_run.outputs(workflow, "verdict").get("summary", "")
     try:
         found: Outcome | None = signature.typed(Outcome, json.loads(text)) if text else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,0 +1,191 @@
+"""The words of a report: one line for a status, and one comment in Markdown that text from outside cannot break out of.
+
+Text from outside in a forge's Markdown: shown as it is, and never heeded, whatever stands in it.
+
+Inside code neither GitHub nor Gitea makes links, images, headings or HTML, and nobody who is named there with an @ is told.
+
+Takes what looks like a secret out of text that goes where more people read than a run's own log.
+
+It is the last net and not the first: steps give secrets to programs by files, and no step prints one. What is matched are the
+published beginnings of tokens, the forms in which programs print a login, and keys in PEM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from pipelines.release.outcome import Outcome, Part
+from pipelines.report.model import Failure
+
+MASK = "***"
+_WHOLE = re.compile(
+    "|".join(
+        (
+            r"gh[a-z]_[A-Za-z0-9]{16,}",
+            r"github_pat_[A-Za-z0-9_]{16,}",
+            r"gl[a-z]{2,5}-[A-Za-z0-9_-]{16,}",
+            r"npm_[A-Za-z0-9]{16,}",
+            r"pypi-[A-Za-z0-9_-]{16,}",
+            r"xox[a-z]-[A-Za-z0-9-]{10,}",
+            r"sk-[A-Za-z0-9_-]{20,}",
+            r"dckr_[a-z]+_[A-Za-z0-9_-]{16,}",
+            r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+            r"\bAIza[A-Za-z0-9_-]{30,}",
+            r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+        )
+    )
+)
+_KEY = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
+)
+# A line of a key whose first line is out of sight; a digest has hexadecimal digits alone.
+_KEY_LINE = re.compile(r"^(?![0-9a-f]*$)[A-Za-z0-9+/]{60,76}={0,2}$", re.MULTILINE)
+_AFTER = re.compile(
+    r"(?P<before>\b(?:authorization|proxy-authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:(?:basic|bearer|token)\s{1,4})?"
+    r"|(?:passwo?r?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
+    r"|\b(?:bearer|basic)\s{1,4})"
+    r"(?P<value>[^\s\"',;]{4,})",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@:]{0,200}:[^\s/@]{0,500}@", re.IGNORECASE)
+_LONGEST_MASKED_LINE = 1000
+"""What a line has more is dropped before anything is looked for: searching takes the square of a line's length."""
+
+
+# Colours and cursor movements of terminals (ECMA-48), the controls, and what turns the direction of writing.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_FENCE = re.compile(r" {0,3}(`{3,})([a-z]*)[ \t]*")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)[^`]*(?<!`)\1(?!`)")
+_DETAILS = re.compile(r"</?(?:details|summary)>")
+_MEANING = re.compile(r"[@<>\[\]`\\]|://|^ {0,3}~~~|^(?: {4}|\t)|www\.", re.IGNORECASE)
+
+
+_WORDS = {"success": "done", "failure": "failed", "error": "did not come to an end", "pending": "running"}
+_MOST_ROWS = 40
+_MOST_BLOCKS = 8
+_MOST_LINES = 20
+_LONGEST_LINE = 240
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._/:+-]+")
+
+
+def line(text: str) -> str:
+    """Return a status's description: one line, masked, in letters that no forge makes more of."""
+    return " ".join(plain(masked(text)).split())
+
+
+def told(outcome: Outcome | None, failures: Sequence[Failure]) -> str:
+    """Return in one line what became of a run that failed."""
+    names = [part.name for part in outcome.parts if not part.is_good] if outcome else []
+    if names:
+        shown = ", ".join(_NOT_IN_A_NAME.sub("?", name)[:60] for name in names[:4])
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        return f"{shown}{more}: {outcome.parts[0].result if outcome else ''}"
+    if failures:
+        return f"{_NOT_IN_A_NAME.sub('?', failures[0].title)} failed"
+    return outcome.verdict if outcome else ""
+
+
+def comment(
+    *, state: str, reason: str, commit: str, link: str, outcome: Outcome | None, failures: Sequence[Failure]
+) -> str:
+    """Return the comment's text; `link` leads to the run, and may be empty."""
+    head = f"**Shipway: {_WORDS[state]}** at {code(commit[:12])}" + (f" · [the run]({link})" if link else "")
+    parts = [head]
+    verdict = outcome.verdict if outcome else ""
+    parts += [code(masked(text), most=300) for text in dict.fromkeys((reason, verdict)) if text]
+    if outcome and outcome.parts:
+        rows = [_row(part) for part in outcome.parts[:_MOST_ROWS]]
+        parts.append(table(("", "what", "result", "why"), rows))
+        left = outcome.left_out + max(0, len(outcome.parts) - _MOST_ROWS)
+        parts += [f"and {left} more, which are to be seen in the run"] if left else []
+    blocks = [(part.name, part.lines) for part in (outcome.parts if outcome else ()) if part.lines and not part.is_good]
+    blocks += [(f.title, f.lines or (f.message,)) for f in failures if f.lines or f.message]
+    parts += [_block(name, lines) for name, lines in blocks[:_MOST_BLOCKS]]
+    if len(blocks) > _MOST_BLOCKS:
+        parts.append(f"and {len(blocks) - _MOST_BLOCKS} more logs, which are to be seen in the run")
+    return "\n\n".join(parts)
+
+
+def impact(page: str, *, room: int) -> str:
+    """Return what the step `impact` tells, which is Markdown without secrets, or its first line where there is no room for all.
+
+    The pod that wrote it rendered what a stranger may have written, so it is looked at once more.
+    """
+    text = masked(page.strip())
+    if not text:
+        return ""
+    whole = f"### In the environments\n\n{tame(text)}"
+    first = f"### In the environments\n\n{code(text.splitlines()[0], most=300)}; `shipway impact` shows it."
+    return whole if len(whole) <= room else first
+
+
+def _row(part: Part) -> tuple[str, str, str, str]:
+    return part.kind, code(part.name, most=80), part.result, code(masked(part.why))
+
+
+def _block(name: str, lines: Sequence[str]) -> str:
+    # Masked as a whole: a private key goes over several lines.
+    text = plain(masked("\n".join(lines)))
+    shown = [one if len(one) <= _LONGEST_LINE else one[: _LONGEST_LINE - 1] + "…" for one in text.split("\n")]
+    return f"{code(name, most=80)}\n\n{fenced(shown[-_MOST_LINES:])}"
+
+
+def plain(text: str) -> str:
+    """Return text without a terminal's escapes and without controls but tabs and line breaks."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def code(text: str, *, most: int = 200) -> str:
+    """Return one line of text as code, also for a table's cell; empty text stays empty."""
+    line = " ".join(plain(text).split())
+    line = line if len(line) <= most else line[: most - 1] + "…"
+    # A backtick would end the code, and no escape helps inside it; a bar would end the cell.
+    line = line.replace("`", "'").replace("|", r"\|")
+    # The backslash before a bar is taken away by the table; one that was there before would take its place.
+    return f"`{line}`" if line else ""
+
+
+def fenced(lines: Iterable[str]) -> str:
+    """Return lines as a block of code behind a fence that is longer than any they have."""
+    text = plain("\n".join(lines)).strip("\n")
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def tame(text: str) -> str:
+    """Return Markdown that a pod of an untrusted run made, as code as a whole where it means more than it should.
+
+    Outside of code it may have emphasis, lists, headings and details, and neither links, images, other HTML nor names to tell.
+    """
+    outside, fence = [], ""
+    for line in text.split("\n"):
+        ticks = _FENCE.fullmatch(line)
+        if fence:
+            if ticks and len(ticks[1]) >= len(fence) and not ticks[2]:
+                fence = ""
+        elif ticks:
+            fence = ticks[1]
+        else:
+            outside.append(_CODE.sub("", _DETAILS.sub("", line)))
+    if not fence and not any(_MEANING.search(line) for line in outside) and plain(text) == text:
+        return text
+    return fenced(text.split("\n"))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells are Markdown of ours, texts from outside made by `code`."""
+    written = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in written)
+
+
+def masked(text: str) -> str:
+    """Return text with `***` in place of what looks like a password, a token or a private key; very long lines are cut."""
+    text = "\n".join(line[:_LONGEST_MASKED_LINE] for line in text.split("\n"))
+    text = _KEY.sub(MASK, text)
+    text = _KEY_LINE.sub(MASK, text)
+    text = _WHOLE.sub(MASK, text)
+    text = _LOGIN.sub(rf"\g<before>{MASK}@", text)
+    return _AFTER.sub(lambda match: match["before"] + MASK, text)
