@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from hera.workflows import DAG, ContainerSet, Parameter, Task
 
-from pipelines.templates.dag import arguments, either_way, inputs
-from pipelines.templates.pod import Size, StepContainer, pod
-from pipelines.templates.secrets import GIT, SUPERSEDE
+from pipelines.workflows.dag import arguments, either_way, inputs
+from pipelines.workflows.pod import Size, StepContainer, pod
+from pipelines.workflows.secrets import GIT, SUPERSEDE
 
 SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
 PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.templates import pod as pods
-from pipelines.templates.pod import StepContainer, pod
-from pipelines.templates.secrets import AWAIT_HEALTHY, FORGE, GIT, PULL
-from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows import pod as workflow_pod
 from pipelines.workflows.arrival import SMALL
+from pipelines.workflows.pod import StepContainer, pod
+from pipelines.workflows.secrets import AWAIT_HEALTHY, FORGE, GIT, PULL
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "await-healthy"
 DEADLINE_SECONDS = 3600
@@ -41,6 +41,6 @@ def await_healthy() -> WorkflowTemplate:
             )
         ],
         title="Waits until Argo CD runs what a commit became, and tells the commit",
-        arguments=pods.arguments((AWAIT,)),
+        arguments=workflow_pod.arguments((AWAIT,)),
         deadline_seconds=DEADLINE_SECONDS,
     )

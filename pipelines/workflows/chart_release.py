@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hera.workflows import ContainerSet, WorkflowTemplate
 
-from pipelines.templates.pod import Size, StepContainer, arguments, pod
-from pipelines.templates.secrets import GIT, PULL, PUSH
-from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows.pod import Size, StepContainer, arguments, pod
+from pipelines.workflows.secrets import GIT, PULL, PUSH
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "chart-release"
 DEADLINE_SECONDS = 3600

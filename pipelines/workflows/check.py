@@ -11,13 +11,13 @@ from dataclasses import replace
 from hera.workflows import ContainerSet, Parameter, Task, WorkflowTemplate
 
 from pipelines.release.batches import MOST_LOTS
-from pipelines.templates import pod as pods
-from pipelines.templates.dag import Unhurried, arguments, ended, inputs, outputs, repeated
-from pipelines.templates.pod import Size, StepContainer, pod
-from pipelines.templates.secrets import CHECK_PULL, GIT
-from pipelines.templates.workflow_template import workflow_template
 from pipelines.workflows import clone_build_push
+from pipelines.workflows import pod as workflow_pod
 from pipelines.workflows.arrival import PLANNER, PLANNING_SECONDS, SMALL
+from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, repeated
+from pipelines.workflows.pod import Size, StepContainer, pod
+from pipelines.workflows.secrets import CHECK_PULL, GIT
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "check"
 DEADLINE_SECONDS = 4 * 3600
@@ -92,7 +92,7 @@ def check() -> WorkflowTemplate:
     return workflow_template(
         [_check(), *_pods()],
         title="Builds and checks whatever a commit declares and the registry lacks, and publishes nothing",
-        arguments=pods.arguments((PLAN,)),
+        arguments=workflow_pod.arguments((PLAN,)),
         deadline_seconds=DEADLINE_SECONDS,
     )
 

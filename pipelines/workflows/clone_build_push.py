@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hera.workflows import ContainerSet, WorkflowTemplate
 
-from pipelines.templates.pod import Size, StepContainer, arguments, pod
-from pipelines.templates.secrets import BUILD_SECRETS, GIT, PULL, PUSH
-from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows.pod import Size, StepContainer, arguments, pod
+from pipelines.workflows.secrets import BUILD_SECRETS, GIT, PULL, PUSH
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "clone-build-push"
 DEADLINE_SECONDS = 2 * 3600

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.templates import pod as pods
-from pipelines.templates.pod import StepContainer, pod
-from pipelines.templates.secrets import GIT, RECONCILE
-from pipelines.templates.workflow_template import workflow_template
+from pipelines.workflows import pod as workflow_pod
 from pipelines.workflows.arrival import SMALL
+from pipelines.workflows.pod import StepContainer, pod
+from pipelines.workflows.secrets import GIT, RECONCILE
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "reconcile"
 LOOK = StepContainer(
@@ -41,6 +41,6 @@ def reconcile() -> WorkflowTemplate:
             )
         ],
         title="Starts a run for each branch and tag that is looked at every night",
-        arguments=pods.arguments((LOOK,)),
+        arguments=workflow_pod.arguments((LOOK,)),
         deadline_seconds=3600,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
 
-from pipelines.templates import pod as pods
-from pipelines.templates.dag import arguments, inputs, outputs, reference, repeated
-from pipelines.templates.pod import StepContainer, pod
-from pipelines.templates.secrets import GIT, PULL
-from pipelines.templates.workflow_template import workflow_template
 from pipelines.workflows import arrival, await_healthy, check, reporting, work
+from pipelines.workflows import pod as workflow_pod
+from pipelines.workflows.dag import arguments, inputs, outputs, reference, repeated
+from pipelines.workflows.pod import StepContainer, pod
+from pipelines.workflows.secrets import GIT, PULL
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "release"
 ARRIVE = StepContainer(
@@ -82,4 +82,4 @@ def _release() -> DAG:
 
 def _given(*, value: bool) -> list[Parameter]:
     """Return what a run may be given, as the workflow's arguments or as the inputs of its first template."""
-    return pods.arguments((ARRIVE,)) if value else pods.inputs((ARRIVE,))
+    return workflow_pod.arguments((ARRIVE,)) if value else workflow_pod.inputs((ARRIVE,))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hera.workflows import DAG, ContainerSet, RetryStrategy, Task
 from hera.workflows import models as m
 
-from pipelines.templates.dag import NOTHING, arguments, either_way
-from pipelines.templates.pod import Size, StepContainer, pod
-from pipelines.templates.secrets import FORGE, REPORT
+from pipelines.workflows.dag import NOTHING, arguments, either_way
+from pipelines.workflows.pod import Size, StepContainer, pod
+from pipelines.workflows.secrets import FORGE, REPORT
 
 BEGIN = "report-begin"
 END = "report-end"

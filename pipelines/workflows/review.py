@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from hera.workflows import DAG, Task, WorkflowTemplate
 
-from pipelines.templates import pod as pods
-from pipelines.templates.dag import arguments, inputs, outputs, reference
-from pipelines.templates.workflow_template import workflow_template
-from pipelines.workflows import arrival, check, reporting
+from pipelines.workflows import arrival, check, pod, reporting
+from pipelines.workflows.dag import arguments, inputs, outputs, reference
+from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "review"
 DEADLINE_SECONDS = 12 * 3600
@@ -21,7 +20,7 @@ def review() -> WorkflowTemplate:
     return workflow_template(
         [_review(), arrival.locate(), *arrival.templates(), *reporting.templates()],
         title="Checks what a pull request brings, and publishes nothing",
-        arguments=pods.arguments((arrival.LOCATE,)),
+        arguments=pod.arguments((arrival.LOCATE,)),
         deadline_seconds=DEADLINE_SECONDS,
         on_exit=reporting.END,
     )
@@ -30,7 +29,7 @@ def review() -> WorkflowTemplate:
 def _review() -> DAG:
     return DAG(
         name=NAME,
-        inputs=pods.inputs((arrival.LOCATE,)),
+        inputs=pod.inputs((arrival.LOCATE,)),
         tasks=[
             *arrival.tasks(inputs(*arrival.GIVEN)),
             reporting.begun(),

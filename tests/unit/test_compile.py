@@ -12,7 +12,7 @@ import pytest
 import pipelines.compile as compiling
 from pipelines.local import expressions
 from pipelines.local.expressions import Dialect
-from pipelines.templates.pod import TRANSIENT, Size, StepContainer, inputs, outputs
+from pipelines.workflows.pod import TRANSIENT, Size, StepContainer, inputs, outputs
 
 FILES = Path(__file__).parents[2] / "charts/shipway/files"
 # What Argo says of a pod whose containers clone, build and main fail (tests/conformance/workflows/retry-*).

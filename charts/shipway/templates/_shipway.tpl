@@ -58,7 +58,7 @@ capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{- /* A rootless builder: pipelines/templates/pod.py says why. */}}
+{{- /* A rootless builder: pipelines/workflows/pod.py says why. */}}
 {{- define "shipway.rootless-builder" -}}
 allowPrivilegeEscalation: true
 capabilities: {drop: [ALL], add: [SETUID, SETGID]}

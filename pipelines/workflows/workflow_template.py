@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hera.workflows import DAG, ContainerSet, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
-from pipelines.templates.pod import EXECUTOR_ACCOUNT, SERVICE_ACCOUNT
+from pipelines.workflows.pod import EXECUTOR_ACCOUNT, SERVICE_ACCOUNT
 
 DAY = 24 * 3600
 

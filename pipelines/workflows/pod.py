@@ -14,7 +14,7 @@ from hera.workflows import models as m
 
 from pipelines.step import signature
 from pipelines.step.signature import Step
-from pipelines.templates.secrets import ROOT, Secret
+from pipelines.workflows.secrets import ROOT, Secret
 
 IMAGE = "shipway"
 """Stands for the image until the chart sets it: no parameter ever names one."""
