@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.local import documents, engine
-from pipelines.local.nodes import Outcome
-from pipelines.local.reporter import Reporter
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import engine as local_engine
+from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.reporter import Reporter
 
 
 def run(text: str, folder: Path, reporter: Reporter) -> Outcome:
@@ -14,8 +15,8 @@ def run(text: str, folder: Path, reporter: Reporter) -> Outcome:
     folder.mkdir(exist_ok=True)
     file = folder / "flow.yaml"
     file.write_text(text)
-    return engine.run(
-        documents.load([file]),
+    return local_engine.run(
+        local_documents.load([file]),
         "flow",
         {},
         config_maps={},

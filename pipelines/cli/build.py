@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import declared, image_results, options, repository, running
 from pipelines.cli.declared import Declared
+from pipelines.engines.local.nodes import Outcome
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images import node as image_node
-from pipelines.local.nodes import Outcome
 from pipelines.release import build_run
 
 if TYPE_CHECKING:

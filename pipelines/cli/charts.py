@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.cli import failures, options, repository, running
+from pipelines.engines.local.nodes import Outcome
 from pipelines.errors import Misconfigured
-from pipelines.local.nodes import Outcome
 
 TEMPLATE = "chart-release"
 _MOST_LINES = 200

@@ -9,8 +9,8 @@ from typing import Any
 
 from pipelines.cli import options, repository, running
 from pipelines.cli.outcomes import show, summary
+from pipelines.engines.local.nodes import Outcome
 from pipelines.errors import Misconfigured
-from pipelines.local.nodes import Outcome
 
 TEMPLATE = "check"
 

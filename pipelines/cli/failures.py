@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.local.nodes import Kind, Node
+from pipelines.engines.local.nodes import Kind, Node
 
 _STEP_FAILED = "shipway: "
 _LAST_LINES = 5

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import failures
-from pipelines.local.nodes import Node
+from pipelines.engines.local.nodes import Node
 
 _STEPS = {"main": "push"}
 """Argo wants a container of the name main; people think of the step that it runs."""

@@ -7,7 +7,7 @@ import sys
 
 from pipelines.cli import options, running
 from pipelines.cli.on_cluster import Cluster
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local.reporter import PlainReporter
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -15,9 +15,9 @@ from pipelines import settings as setting
 from pipelines.cli import options, running
 from pipelines.cluster import api, arguments, names, runs
 from pipelines.cluster.follower import Follower
+from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.reporter import Reporter
 from pipelines.errors import Refused, ShipwayError
-from pipelines.local.nodes import Outcome
-from pipelines.local.reporter import Reporter
 
 OWN_KEYS = frozenset({"secrets", names.UI_KEY})
 """What this machine's settings may say of a run on a cluster; the rest is the installation's."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.local.nodes import Outcome
+from pipelines.engines.local.nodes import Outcome
 from pipelines.release import summary as outcomes
 from pipelines.release.outcome import Part
 from pipelines.step import signature

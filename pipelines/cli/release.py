@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.cli import charts, deploy, failures, image_results, options, outcomes, repository, running
+from pipelines.engines.local.nodes import Kind, Node, Outcome
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.local.nodes import Kind, Node, Outcome
 
 TEMPLATE = "release"
 _CHARTS_ALONE = ("version", "app_version", "ignore", "library")

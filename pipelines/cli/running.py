@@ -19,12 +19,12 @@ import yaml
 
 import pipelines
 from pipelines.cli import failures
-from pipelines.local.nodes import Outcome
-from pipelines.local.reporter import PlainReporter, Reporter
+from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.reporter import PlainReporter, Reporter
 from pipelines.tools.processes.fork_server import ForkServer
 
 if TYPE_CHECKING:
-    from pipelines.local import documents
+    from pipelines.engines.local import documents as local_documents
 
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 CONFIG_MAP = "shipway"
@@ -44,7 +44,9 @@ def run(
     """Run a compiled template, or `workflow` over the compiled ones, and return how it ended."""
     program = Path(sys.executable).with_name("shipway")
     with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
-        from pipelines.local import documents, engine  # noqa: PLC0415 - loaded while the server starts
+        # Loaded while the server starts.
+        from pipelines.engines.local import documents as local_documents  # noqa: PLC0415
+        from pipelines.engines.local import engine as local_engine  # noqa: PLC0415
 
         name = f"{template}-{secrets.token_hex(3)}"
         folder = new_folder(given.state, name)
@@ -53,9 +55,9 @@ def run(
         if workflow is not None:
             files.append(folder / "definition" / "workflow.yaml")
             files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
-        loaded = documents.load(files)
+        loaded = local_documents.load(files)
         server.prepare(["step", step] for step in _steps(loaded, template))
-        return engine.run(
+        return local_engine.run(
             loaded,
             template,
             arguments,
@@ -69,7 +71,7 @@ def run(
         )
 
 
-def _steps(loaded: documents.Documents, template: str) -> list[str]:
+def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
     """Return the steps that a template calls, about as it comes to them.
 
     What other tasks wait for comes before what none does, as reports; a reference that none waits for counts only where there is
@@ -166,7 +168,7 @@ def exit_code(outcome: Outcome) -> int:
 def reporter(*, quiet: bool) -> Reporter:
     """Return who tells of a run: a tree for a terminal, lines for everything else."""
     if sys.stderr.isatty():
-        from pipelines.local.tree_reporter import TreeReporter  # noqa: PLC0415 - rich is for terminals only
+        from pipelines.engines.local.tree_reporter import TreeReporter  # noqa: PLC0415 - rich is for terminals only
 
         return TreeReporter()
     return PlainReporter(with_output=not quiet)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from pipelines.cli import options, repository, running
+from pipelines.engines.local.nodes import Outcome
 from pipelines.errors import Misuse
-from pipelines.local.nodes import Outcome
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines import settings
 from pipelines.cluster import names
+from pipelines.engines.local import substitution
 from pipelines.errors import Misuse, Refused
-from pipelines.local import substitution
 from pipelines.step import signature
 
 _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]+)\}\}")

@@ -12,8 +12,8 @@ from pipelines.cluster.api import Denied, Document, Lost
 from pipelines.cluster.logs import Logs
 from pipelines.cluster.runs import FINAL, Runs
 from pipelines.cluster.status import RunTree
-from pipelines.local.nodes import Kind, Node, Outcome, Phase
-from pipelines.local.reporter import Reporter
+from pipelines.engines.local.nodes import Kind, Node, Outcome, Phase
+from pipelines.engines.local.reporter import Reporter
 
 PATIENCE_SECONDS = 600.0
 UNSEEN_SECONDS = 30.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipelines.cluster import names
 from pipelines.cluster.api import Api, Denied, Lost
+from pipelines.engines.local.nodes import Kind, Node
 from pipelines.errors import ShipwayError
-from pipelines.local.nodes import Kind, Node
 
 SILENCE_SECONDS = 60.0
 END_SECONDS = 10.0

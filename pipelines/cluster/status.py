@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from pipelines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Kind, Node, Phase
 from pipelines.report.run import Raw, nodes_of
 
 _KINDS = {"Steps": Kind.DAG, "StepGroup": Kind.TASK_GROUP}

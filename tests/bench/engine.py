@@ -8,8 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.local import documents, engine
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import engine as local_engine
+from pipelines.engines.local.reporter import PlainReporter
 from tests.bench.measure import command
 
 TASKS = 200
@@ -27,8 +28,8 @@ def seconds_per_task(folder: Path) -> tuple[float, float]:
     }
     (folder / "nothing.yaml").write_text(yaml.safe_dump(document))
     begin = time.perf_counter()
-    outcome = engine.run(
-        documents.load([folder / "nothing.yaml"]),
+    outcome = local_engine.run(
+        local_documents.load([folder / "nothing.yaml"]),
         "nothing",
         {},
         config_maps={},

@@ -18,12 +18,12 @@ from typing import Any
 
 import yaml
 
-from pipelines.local import fields
+from pipelines.engines.local import fields as local_fields
 
 FILES = Path(__file__).parents[2] / "charts" / "shipway" / "files"
 SCENARIOS = Path(__file__).parent / "scenarios"
 # Whoever runs the cases has none of the chart's accounts, images and limits; either engine does without.
-_LEFT_OUT = {"spec": fields.PASSED_OVER["spec"], "template": fields.PASSED_OVER["template"]}
+_LEFT_OUT = {"spec": local_fields.PASSED_OVER["spec"], "template": local_fields.PASSED_OVER["template"]}
 
 
 def documents(name: str, scenario: Mapping[str, Any]) -> list[dict[str, Any]]:

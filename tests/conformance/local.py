@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.local import documents, engine
-from pipelines.local.nodes import Kind, Node, Outcome
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import engine as local_engine
+from pipelines.engines.local.nodes import Kind, Node, Outcome
+from pipelines.engines.local.reporter import PlainReporter
 from tests.conformance.cases import Case, Seen
 
 GRACE_SECONDS = 1.0
@@ -28,8 +29,8 @@ def run(case: Case, folder: Path) -> Outcome:
         (secrets / name).mkdir(parents=True)
         for key, value in keys.items():
             (secrets / name / key).write_text(value, encoding="utf-8")
-    return engine.run(
-        documents.load([written(case, folder)]),
+    return local_engine.run(
+        local_documents.load([written(case, folder)]),
         case.template,
         case.arguments,
         config_maps=case.config_maps,

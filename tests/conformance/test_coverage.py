@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local import documents, fields, reader
-from pipelines.local.place import Place
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import fields as local_fields
+from pipelines.engines.local import reader as local_reader
+from pipelines.engines.local.place import Place
 from tests.conformance import compiled, local
 from tests.conformance.cases import Case, cases
 
 
 def test_every_field_stands_in_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each field that pipelines/local/fields.py says is done as Argo does it, in a case that the real controller runs, too."""
+    """Each field that pipelines/engines/local/fields.py says is done as Argo does it, in a case that the real controller runs, too."""
     seen: set[tuple[str, str]] = set()
     check = Place.map
 
@@ -25,11 +27,11 @@ def test_every_field_stands_in_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setattr(Place, "map", noted)
     for case in cases():
-        for document in documents.load([local.written(case, tmp_path)]).by_name.values():
-            volumes = reader.read_workflow(document)[1] if document.at("spec").has("entrypoint") else ()
+        for document in local_documents.load([local.written(case, tmp_path)]).by_name.values():
+            volumes = local_reader.read_workflow(document)[1] if document.at("spec").has("entrypoint") else ()
             for template in document.at("spec").items("templates"):
-                reader.read_template(template, volumes)
-    assert {(kind, name) for kind, names in fields.READ.items() for name in names} - seen == set()
+                local_reader.read_template(template, volumes)
+    assert {(kind, name) for kind, names in local_fields.READ.items() for name in names} - seen == set()
 
 
 def test_every_pod_of_ours_is_in_a_case() -> None:

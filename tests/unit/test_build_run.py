@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from pipelines.cli import running
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import plan as local_plan
 from pipelines.images.names import Image
-from pipelines.local import documents, plan
 from pipelines.release import build_run
 
 
@@ -61,5 +62,5 @@ def test_the_engine_takes_it_with_the_compiled_template(tmp_path: Path) -> None:
     workflow = build_run.workflow(images("base", "web"), {"web": ("base",)}, {"repo": ".", "revision": "main"})
     assert workflow["spec"]["templates"][0]["dag"]["failFast"] is False
     (tmp_path / "build.yaml").write_text(yaml.safe_dump(workflow))
-    files = documents.load([*sorted(running.TEMPLATES.glob("*.yaml")), tmp_path / "build.yaml"])
-    assert plan.make(files, "build", {}, config_maps={}, secrets=None).workflow.name == "build"
+    files = local_documents.load([*sorted(running.TEMPLATES.glob("*.yaml")), tmp_path / "build.yaml"])
+    assert local_plan.make(files, "build", {}, config_maps={}, secrets=None).workflow.name == "build"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import pipelines.compile as compiling
-from pipelines.local import expressions
-from pipelines.local.expressions import Dialect
+from pipelines.engines.local import expressions
+from pipelines.engines.local.expressions import Dialect
 from pipelines.workflows.pod import TRANSIENT, Size, StepContainer, inputs, outputs
 
 FILES = Path(__file__).parents[2] / "charts/shipway/files"

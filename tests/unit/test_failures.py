@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import failures, running
-from pipelines.local.nodes import Outcome
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.reporter import PlainReporter
 from tests import flow
 
 WORKFLOW = """

@@ -12,9 +12,9 @@ import pytest
 from pipelines.cluster import api
 from pipelines.cluster.follower import Follower
 from pipelines.cluster.runs import Runs
+from pipelines.engines.local.nodes import Outcome, Phase
+from pipelines.engines.local.reporter import PlainReporter
 from pipelines.errors import ShipwayError, Transient
-from pipelines.local.nodes import Outcome, Phase
-from pipelines.local.reporter import PlainReporter
 from tests.kubernetes_api import HEEDED_RESET, RESET, Cluster, Log, Reply, cluster
 from tests.workflow_status import image, node, status
 

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from pipelines.cluster.status import RunTree
-from pipelines.local.nodes import Node, Phase
+from pipelines.engines.local.nodes import Node, Phase
 from tests.workflow_status import node, status
 
 RUN = "run"

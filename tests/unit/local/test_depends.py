@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.local import depends
-from pipelines.local.expressions import Unfit
-from pipelines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local import expressions
+from pipelines.engines.local.expressions import Unfit
+from pipelines.engines.local.nodes import Kind, Node, Phase
 
 FINAL = [Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Phase.OMITTED]
 RESULT_OF = dict(zip(["Succeeded", "Failed", "Errored", "Skipped", "Omitted"], FINAL, strict=True))
@@ -21,17 +21,19 @@ def node(phase: Phase, kind: Kind = Kind.POD, items: tuple[Phase, ...] = ()) -> 
 @pytest.mark.parametrize("result", RESULT_OF)
 def test_each_result_holds_for_its_phase_alone(phase: Phase, result: str) -> None:
     """`a.Failed` and its like hold for one phase and no other."""
-    assert depends.holds(depends.parse(f"a.{result}"), {"a": node(phase)}) is (RESULT_OF[result] is phase)
+    assert expressions.holds(expressions.parse_depends(f"a.{result}"), {"a": node(phase)}) is (
+        RESULT_OF[result] is phase
+    )
 
 
 @pytest.mark.parametrize("phase", FINAL)
 def test_a_bare_task_counts_when_it_succeeded_or_was_skipped(phase: Phase) -> None:
     """`a` is `a.Succeeded || a.Skipped`, in `depends` as in `dependencies`."""
     wanted = phase in (Phase.SUCCEEDED, Phase.SKIPPED)
-    listed = depends.of_dependencies(["a"])
+    listed = expressions.of_dependencies(["a"])
     assert listed is not None
-    assert depends.holds(depends.parse("a"), {"a": node(phase)}) is wanted
-    assert depends.holds(listed, {"a": node(phase)}) is wanted
+    assert expressions.holds(expressions.parse_depends("a"), {"a": node(phase)}) is wanted
+    assert expressions.holds(listed, {"a": node(phase)}) is wanted
 
 
 @pytest.mark.parametrize(
@@ -47,14 +49,14 @@ def test_a_bare_task_counts_when_it_succeeded_or_was_skipped(phase: Phase) -> No
 def test_results_of_items(items: tuple[Phase, ...], any_succeeded: bool, all_failed: bool) -> None:
     """AnySucceeded and AllFailed look at the items; an Error is no failure."""
     nodes = {"a": node(Phase.FAILED, Kind.TASK_GROUP, items)}
-    assert depends.holds(depends.parse("a.AnySucceeded"), nodes) is any_succeeded
-    assert depends.holds(depends.parse("a.AllFailed"), nodes) is all_failed
+    assert expressions.holds(expressions.parse_depends("a.AnySucceeded"), nodes) is any_succeeded
+    assert expressions.holds(expressions.parse_depends("a.AllFailed"), nodes) is all_failed
 
 
 def test_the_tasks_waited_for() -> None:
     """Each task is named once, whatever is asked of it; names may hold dashes and digits."""
-    assert depends.tasks(depends.parse("a-1.Failed || !(b2 && a-1.Errored)")) == ("a-1", "b2")
-    assert depends.of_dependencies([]) is None
+    assert expressions.tasks(expressions.parse_depends("a-1.Failed || !(b2 && a-1.Errored)")) == ("a-1", "b2")
+    assert expressions.of_dependencies([]) is None
 
 
 @pytest.mark.parametrize(
@@ -63,4 +65,4 @@ def test_the_tasks_waited_for() -> None:
 def test_what_is_refused(text: str) -> None:
     """Daemons do not run here, and anything else than names and the three operators is no `depends`."""
     with pytest.raises(Unfit):
-        depends.parse(text)
+        expressions.parse_depends(text)

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from pipelines.local import expressions
-from pipelines.local.expressions import Dialect, Unfit, Value
+from pipelines.engines.local import expressions
+from pipelines.engines.local.expressions import Dialect, Unfit, Value
 
 LAST: dict[str, Value] = {
     "lastRetry.status": "Failed",

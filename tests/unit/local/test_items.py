@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.local import items
-from pipelines.local.items import NoList
-from pipelines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local import items as local_items
+from pipelines.engines.local.items import NoList
+from pipelines.engines.local.nodes import Kind, Node, Phase
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -26,13 +26,13 @@ def node(outputs: dict[str, str], phase: Phase = Phase.SUCCEEDED) -> Node:
 
 def test_numbers_keep_their_text() -> None:
     """1.0 and 1e3 stay what they were written as, as do numbers that no float could hold."""
-    texts = [item.values["item"] for item in items.of_param("[1.0, 1e3, 12345678901234567890]")]
+    texts = [item.values["item"] for item in local_items.of_param("[1.0, 1e3, 12345678901234567890]")]
     assert texts == ["1.0", "1e3", "12345678901234567890"]
 
 
 def test_maps_are_read_by_key_and_as_a_whole() -> None:
     """A text under a key keeps the escapes of its JSON, as Argo's own printing of it does."""
-    (item,) = items.of_param('[{"b": "say \\"hi\\"", "a": {"z": 1, "y": [true]}}]')
+    (item,) = local_items.of_param('[{"b": "say \\"hi\\"", "a": {"z": 1, "y": [true]}}]')
     assert item.values == {
         "item": '{"a":{"z":1,"y":[true]},"b":"say \\"hi\\""}',
         "item.a": '{"z":1,"y":[true]}',
@@ -45,7 +45,7 @@ def test_maps_are_read_by_key_and_as_a_whole() -> None:
 def test_what_is_no_list_is_said_so(text: str) -> None:
     """Only a list of values fans out."""
     with pytest.raises(NoList):
-        items.of_param(text)
+        local_items.of_param(text)
 
 
 def test_gathered_outputs() -> None:
@@ -55,7 +55,7 @@ def test_gathered_outputs() -> None:
         node({"d": "2", "l": "[2]"}, Phase.FAILED),
         node({"d": "x<", "l": '{"a": 1}'}),
     ]
-    assert items.gathered("t", ["d", "l"], nodes) == {
+    assert local_items.gathered("t", ["d", "l"], nodes) == {
         "tasks.t.outputs.parameters": '[{"d":"1","l":"[1]"},{"d":"x\\u003c","l":"{\\"a\\": 1}"}]',
         "tasks.t.outputs.parameters.d": '["1","x\\u003c"]',
         "tasks.t.outputs.parameters.l": '[[1],{"a":1}]',
@@ -64,12 +64,12 @@ def test_gathered_outputs() -> None:
 
 def test_nothing_to_gather() -> None:
     """Where no item succeeded, Argo knows the empty list of all outputs, and none of a single output."""
-    assert items.gathered("t", ["d"], [node({"d": "1"}, Phase.FAILED)]) == {"tasks.t.outputs.parameters": "[]"}
+    assert local_items.gathered("t", ["d"], [node({"d": "1"}, Phase.FAILED)]) == {"tasks.t.outputs.parameters": "[]"}
 
 
 @given(VALUES)
 def test_the_json_is_json(value: object) -> None:
     """Whatever is written reads back as the same value, and holds none of the characters that Go escapes."""
-    text = items.to_json(value)
+    text = local_items.to_json(value)
     assert json.loads(text) == value
     assert not set(text) & set("<>&\u2028\u2029")

@@ -8,8 +8,8 @@ import os
 import re
 from pathlib import Path
 
-from pipelines.local.nodes import Kind, Node
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local.nodes import Kind, Node
+from pipelines.engines.local.reporter import PlainReporter
 from tests import flow
 
 WORKFLOW = """

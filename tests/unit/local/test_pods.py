@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.local import documents, engine
-from pipelines.local.nodes import Outcome, Phase
-from pipelines.local.pod_folder import expanded
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import engine as local_engine
+from pipelines.engines.local.nodes import Outcome, Phase
+from pipelines.engines.local.pod_folder import expanded
+from pipelines.engines.local.reporter import PlainReporter
 
 POD = """
 kind: WorkflowTemplate
@@ -42,8 +43,8 @@ def run(tmp_path: Path, *command: str, keep: bool = False, **changes: Any) -> tu
     container.update({"command": list(command), **changes})
     (tmp_path / "flow.yaml").write_text(yaml.safe_dump(document))
     told = io.StringIO()
-    outcome = engine.run(
-        documents.load([tmp_path / "flow.yaml"]),
+    outcome = local_engine.run(
+        local_documents.load([tmp_path / "flow.yaml"]),
         "flow",
         {},
         config_maps={},

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.engines.local import documents as local_documents
+from pipelines.engines.local import engine as local_engine
+from pipelines.engines.local import fields as local_fields
+from pipelines.engines.local.reporter import PlainReporter
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.local import documents, engine, fields
-from pipelines.local.reporter import PlainReporter
 
 DOCUMENT = yaml.safe_load("""
 apiVersion: argoproj.io/v1alpha1
@@ -60,8 +62,8 @@ def run(tmp_path: Path, document: Any, monkeypatch: pytest.MonkeyPatch, **argume
     monkeypatch.setenv("TOUCHED", str(tmp_path / "touched"))
     file = tmp_path / "flow.yaml"
     file.write_text(yaml.safe_dump(document))
-    engine.run(
-        documents.load([file]),
+    local_engine.run(
+        local_documents.load([file]),
         "flow",
         arguments,
         config_maps={},
@@ -261,11 +263,11 @@ def test_two_documents_of_one_name(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(yaml.safe_dump(DOCUMENT))
     with pytest.raises(Refused, match="flow"):
-        documents.load([tmp_path / "a.yaml", tmp_path / "b.yaml"])
+        local_documents.load([tmp_path / "a.yaml", tmp_path / "b.yaml"])
 
 
 def test_every_field_stands_in_one_table_alone() -> None:
     """What is passed over is not read, and has a reason."""
-    for kind, reasons in fields.PASSED_OVER.items():
-        assert not fields.READ[kind] & reasons.keys()
+    for kind, reasons in local_fields.PASSED_OVER.items():
+        assert not local_fields.READ[kind] & reasons.keys()
         assert all(reasons.values())

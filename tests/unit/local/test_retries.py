@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.local import durations, expressions, retries
-from pipelines.local.definition import Retry
-from pipelines.local.expressions import Dialect
-from pipelines.local.nodes import Kind, Node, Phase
-from pipelines.local.retries import Again, Enough
+from pipelines.engines.local import definition as local_definition
+from pipelines.engines.local import expressions, retries
+from pipelines.engines.local.definition import Retry
+from pipelines.engines.local.expressions import Dialect
+from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.retries import Again, Enough
 
 
 def attempts(*phases: Phase, message: str = "main: Error (exit code 1)", code: int | None = 1) -> list[Node]:
@@ -105,14 +106,14 @@ def test_an_expression_whose_values_do_not_fit() -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     """Go's notation, or whole seconds."""
-    assert durations.seconds(text) == pytest.approx(seconds)
+    assert local_definition.seconds(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "1", "s", "1 m", "1d", "-1s", "1m 30s", "1.5"])
 def test_what_is_no_duration(text: str) -> None:
     """Anything else is refused; a bare whole number alone means seconds."""
     if text.isdecimal():
-        assert durations.seconds(text) == float(text)
+        assert local_definition.seconds(text) == float(text)
     else:
         with pytest.raises(ValueError, match="not a duration"):
-            durations.seconds(text)
+            local_definition.seconds(text)

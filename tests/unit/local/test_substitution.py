@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.local import substitution
-from pipelines.local.substitution import Absent, Unresolvable
+from pipelines.engines.local import substitution
+from pipelines.engines.local.substitution import Absent, Unresolvable
 
 
 def test_values_stand_where_their_names_stood() -> None:

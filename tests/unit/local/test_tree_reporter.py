@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.local.tree_reporter import TreeReporter
+from pipelines.engines.local.tree_reporter import TreeReporter
 from tests import flow
 
 WORKFLOW = """

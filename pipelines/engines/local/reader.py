@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.errors import Misuse, Refused
-from pipelines.local import depends, durations, expressions, pod_reader
-from pipelines.local.definition import (
+from pipelines.engines.local import definition, expressions, pod_reader
+from pipelines.engines.local.definition import (
     Dag,
     KeyRef,
     OutputParameter,
@@ -19,8 +18,9 @@ from pipelines.local.definition import (
     Volume,
     Workflow,
 )
-from pipelines.local.expressions import Dialect, Expression, Unfit
-from pipelines.local.place import Place
+from pipelines.engines.local.expressions import Dialect, Expression, Unfit
+from pipelines.engines.local.place import Place
+from pipelines.errors import Misuse, Refused
 
 _POLICIES = ("Always", "OnFailure", "OnError")
 
@@ -152,7 +152,7 @@ def _retry(place: Place) -> Retry:
 
 def _duration(place: Place) -> float:
     try:
-        return durations.seconds(str(place.value))
+        return definition.seconds(str(place.value))
     except ValueError as error:
         raise place.refuse(str(error)) from error
 
@@ -160,7 +160,7 @@ def _duration(place: Place) -> float:
 def _parse(place: Place, dialect: Dialect) -> Expression:
     text = place.text()
     try:
-        return depends.parse(text) if dialect is Dialect.DEPENDS else expressions.parse(text, dialect)
+        return expressions.parse_depends(text) if dialect is Dialect.DEPENDS else expressions.parse(text, dialect)
     except Unfit as error:
         raise place.refuse(f"{text!r}: {error}") from error
 
@@ -189,14 +189,14 @@ def _task(place: Place) -> Task:
         raise place.refuse("depends or dependencies expected, not both")
     needs = _parse(place.at("depends"), Dialect.DEPENDS) if place.at("depends").value else None
     if place.has("dependencies"):
-        needs = depends.of_dependencies([item.text() for item in place.items("dependencies")])
+        needs = expressions.of_dependencies([item.text() for item in place.items("dependencies")])
     items = [item.value for item in place.items("withItems")]
     return Task(
         name=place.at("name").text(),
         template=_template_name(place),
         arguments=_arguments(place.at("arguments")) if place.has("arguments") else {},
         depends=needs,
-        ancestors=depends.tasks(needs) if needs is not None else (),
+        ancestors=expressions.tasks(needs) if needs is not None else (),
         when=place.at("when").tagged() if place.has("when") else "",
         # Argo takes an empty list for no list (dag.go, ShouldExpand).
         with_items=tuple(items) if items else None,

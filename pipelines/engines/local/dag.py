@@ -14,17 +14,17 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.local import depends, expressions, items, substitution
-from pipelines.local.definition import Dag, Task, Template
-from pipelines.local.expressions import Dialect, Unfit
-from pipelines.local.items import Item, NoList
-from pipelines.local.names import ITEM
-from pipelines.local.nodes import Kind, Node, Phase, Spot
-from pipelines.local.substitution import Absent, Scope, Unresolvable
-from pipelines.local.threads import run_all, start
+from pipelines.engines.local import expressions, items, substitution
+from pipelines.engines.local.definition import Dag, Task, Template
+from pipelines.engines.local.expressions import Dialect, Unfit
+from pipelines.engines.local.items import Item, NoList
+from pipelines.engines.local.names import ITEM
+from pipelines.engines.local.nodes import Kind, Node, Phase, Spot
+from pipelines.engines.local.substitution import Absent, Scope, Unresolvable
+from pipelines.engines.local.threads import run_all, start
 
 if TYPE_CHECKING:
-    from pipelines.local.runner import Runner
+    from pipelines.engines.local.runner import Runner
 
 
 class DagRun:
@@ -37,7 +37,7 @@ class DagRun:
         self.template = template
         self.dag: Dag = template.dag
         self.values: dict[str, str | None] = dict(scope)
-        """Grows as tasks finish. A task reads only what finished before it: pipelines.local.names checks that."""
+        """Grows as tasks finish. A task reads only what finished before it: pipelines.engines.local.names checks that."""
         self.node = node
         self.nodes: dict[str, Node] = {}
         self.slots = threading.Semaphore(self.dag.parallelism) if self.dag.parallelism else None
@@ -92,7 +92,7 @@ class DagRun:
             raise errors[0]
 
     def _omitted(self, task: Task) -> Node | None:
-        if task.depends is None or depends.holds(task.depends, self.nodes):
+        if task.depends is None or expressions.holds(task.depends, self.nodes):
             return None
         return self._decided(task, Phase.OMITTED, "omitted: depends condition not met")
 

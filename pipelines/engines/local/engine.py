@@ -15,17 +15,16 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines.engines.local import plan as local_plan
+from pipelines.engines.local.definition import TemplateName
+from pipelines.engines.local.documents import Documents
+from pipelines.engines.local.mutexes import EXPIRED, STOPPED, Mutexes, Stage
+from pipelines.engines.local.nodes import Node, Outcome, Phase, Spot
+from pipelines.engines.local.plan import Plan
+from pipelines.engines.local.pods import Setting
+from pipelines.engines.local.reporter import Reporter
+from pipelines.engines.local.runner import Runner, Shared
 from pipelines.errors import Refused
-from pipelines.local import plan as plans
-from pipelines.local.definition import TemplateName
-from pipelines.local.documents import Documents
-from pipelines.local.mutexes import Mutexes
-from pipelines.local.nodes import Node, Outcome, Phase, Spot
-from pipelines.local.plan import Plan
-from pipelines.local.pods import Setting
-from pipelines.local.reporter import Reporter
-from pipelines.local.runner import Runner, Shared
-from pipelines.local.stage import EXPIRED, STOPPED, Stage
 from pipelines.tools.processes import child as process_child
 from pipelines.tools.processes.child import Keeper, Start
 
@@ -61,7 +60,7 @@ def run(
     A KeyboardInterrupt stops the run and lets the exit handler run; a second one ends that too.
     Raises Misuse, Refused or Misconfigured before anything has started.
     """
-    checked = plans.make(documents, template_name, arguments, config_maps=config_maps, secrets=secrets)
+    checked = local_plan.make(documents, template_name, arguments, config_maps=config_maps, secrets=secrets)
     if folder.exists() and any(folder.iterdir()):
         raise Refused(f"{folder} already holds a run", todo="give another folder")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -174,7 +173,7 @@ class _Engine:
             message = "Stopped with strategy 'Stop'"
         on_exit = None
         if workflow.on_exit:
-            names = {**self.names, plans.STATUS: str(phase)}
+            names = {**self.names, local_plan.STATUS: str(phase)}
             on_exit = self._execute(workflow.on_exit, at_exit, names, f"{self.name}.onExit")
             if phase is Phase.SUCCEEDED and on_exit.phase.is_bad:
                 phase, message = on_exit.phase, on_exit.message

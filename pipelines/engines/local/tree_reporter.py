@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Kind, Node, Phase
 
 _MARKS = {
     Phase.PENDING: ("·", "dim"),
@@ -43,13 +43,13 @@ class TreeReporter:
         self.live: Live | None = None
 
     def run_started(self, name: str, notes: list[str]) -> None:
-        """See pipelines.local.reporter.Reporter."""
+        """See pipelines.engines.local.reporter.Reporter."""
         self.name = name
         for text in notes:
             self.console.print(Text(text, style="dim"))
 
     def node_started(self, node: Node) -> None:
-        """See pipelines.local.reporter.Reporter."""
+        """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
             if node.parent is None:
                 self.roots.append(node)
@@ -61,7 +61,7 @@ class TreeReporter:
             self.running.add(node)
 
     def node_finished(self, node: Node) -> None:
-        """See pipelines.local.reporter.Reporter."""
+        """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
             self.running.discard(node)
             if not node.phase.is_bad:
@@ -74,17 +74,17 @@ class TreeReporter:
                 self.roots.clear()
 
     def run_ended(self) -> None:
-        """See pipelines.local.reporter.Reporter."""
+        """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
             self._close()
 
     def line(self, node: Node, text: str) -> None:
-        """See pipelines.local.reporter.Reporter."""
+        """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
             self.tails.setdefault(node, deque(maxlen=_TAIL_FAILED)).append(text)
 
     def note(self, text: str) -> None:
-        """See pipelines.local.reporter.Reporter."""
+        """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
             self.console.print(Text(text, style="yellow"))
 

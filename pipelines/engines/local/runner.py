@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.local import retries, substitution
-from pipelines.local.dag import DagRun
-from pipelines.local.definition import Container, Parameter, Pod, Retry, Template, TemplateName
-from pipelines.local.mutexes import DUPLICATE, Mutexes
-from pipelines.local.names import RETRIES
-from pipelines.local.nodes import Kind, Node, Phase, Spot
-from pipelines.local.plan import Plan, value_of
-from pipelines.local.pod_folder import PodFolder
-from pipelines.local.pods import PodRun, Setting
-from pipelines.local.stage import Stage
-from pipelines.local.substitution import Scope, Unresolvable
+from pipelines.engines.local import retries, substitution
+from pipelines.engines.local.dag import DagRun
+from pipelines.engines.local.definition import Container, Parameter, Pod, Retry, Template, TemplateName
+from pipelines.engines.local.mutexes import DUPLICATE, Mutexes, Stage
+from pipelines.engines.local.names import RETRIES
+from pipelines.engines.local.nodes import Kind, Node, Phase, Spot
+from pipelines.engines.local.plan import Plan, value_of
+from pipelines.engines.local.pod_folder import PodFolder
+from pipelines.engines.local.pods import PodRun, Setting
+from pipelines.engines.local.substitution import Scope, Unresolvable
 
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FILE_NAME = 80

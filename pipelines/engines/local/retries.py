@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.local import expressions
-from pipelines.local.definition import Retry
-from pipelines.local.expressions import Unfit, Value
-from pipelines.local.nodes import Node, Phase
+from pipelines.engines.local import expressions
+from pipelines.engines.local.definition import Retry
+from pipelines.engines.local.expressions import Unfit, Value
+from pipelines.engines.local.nodes import Node, Phase
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pipelines.local.definition import Container, EnvVar, OutputParameter, Pod, Volume
-from pipelines.local.plan import Plan, value_of
+from pipelines.engines.local.definition import Container, EnvVar, OutputParameter, Pod, Volume
+from pipelines.engines.local.plan import Plan, value_of
 
 
 class NoOutput(Exception):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipelines.engines.local import expressions, substitution
+from pipelines.engines.local.definition import Dag, Task, Template, TemplateName
+from pipelines.engines.local.expressions import Dialect, Unfit
 from pipelines.errors import Refused
-from pipelines.local import depends, expressions, substitution
-from pipelines.local.definition import Dag, Task, Template, TemplateName
-from pipelines.local.expressions import Dialect, Unfit
 
 ITEM = "item"
 RETRIES = "retries"
@@ -73,7 +73,7 @@ def _check_depends(dag: Dag, tasks: Mapping[str, Task]) -> None:
                 raise Refused(
                     f"{task.where} depends on {needed!r}, which is no task", todo=f"one of {', '.join(tasks)}"
                 )
-            if result in depends.OF_ITEMS and not tasks[needed].fans_out:
+            if result in expressions.OF_ITEMS and not tasks[needed].fans_out:
                 raise Refused(f"{task.where} depends on {name}, but {needed} has no items")
 
 

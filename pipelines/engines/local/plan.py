@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.engines.local import reader, substitution
+from pipelines.engines.local.definition import KeyRef, Parameter, Template, TemplateName, Volume, Workflow
+from pipelines.engines.local.documents import Documents
+from pipelines.engines.local.names import check_dag, check_inputs, check_pod
 from pipelines.errors import Misconfigured, Misuse, Refused
-from pipelines.local import reader, substitution
-from pipelines.local.definition import KeyRef, Parameter, Template, TemplateName, Volume, Workflow
-from pipelines.local.documents import Documents
-from pipelines.local.names import check_dag, check_inputs, check_pod
 
 RUN_NAMES = frozenset({"workflow.name", "workflow.uid", "workflow.namespace"})
 STATUS = "workflow.status"

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from pipelines.engines.local.definition import Container, OutputParameter, Pod
+from pipelines.engines.local.mutexes import Stage
+from pipelines.engines.local.nodes import Node, Phase
+from pipelines.engines.local.pod_folder import NoOutput, PodFolder, expanded
+from pipelines.engines.local.pod_reader import MAIN
+from pipelines.engines.local.reporter import Reporter
+from pipelines.engines.local.threads import run_all
 from pipelines.errors import Misconfigured
-from pipelines.local.definition import Container, OutputParameter, Pod
-from pipelines.local.nodes import Node, Phase
-from pipelines.local.pod_folder import NoOutput, PodFolder, expanded
-from pipelines.local.pod_reader import MAIN
-from pipelines.local.reporter import Reporter
-from pipelines.local.stage import Stage
-from pipelines.local.threads import run_all
 from pipelines.tools.processes.child import Child, Ended, Keeper, Start
 
 NEVER_RAN = 64

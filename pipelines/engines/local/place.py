@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.engines.local import fields
 from pipelines.errors import Refused
-from pipelines.local import fields
 
-_TODO = "run it on a cluster, or leave the field out; pipelines/local/fields.py lists what runs here"
+_TODO = "run it on a cluster, or leave the field out; pipelines/engines/local/fields.py lists what runs here"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Protocol, TextIO
 
-from pipelines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Kind, Node, Phase
 
 _SILENT = frozenset({Kind.RETRY, Kind.TASK_GROUP})
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from pipelines.local import durations
-from pipelines.local.definition import Container, EnvVar, KeyRef, Pod, Volume
-from pipelines.local.place import Place
+from pipelines.engines.local import definition
+from pipelines.engines.local.definition import Container, EnvVar, KeyRef, Pod, Volume
+from pipelines.engines.local.place import Place
 
 MAIN = "main"
 _RESERVED = frozenset({"wait", "init", "supervisor"})
@@ -181,7 +181,7 @@ def _deadline(place: Place) -> float | None:
         if text.isdecimal():
             raise place.at("timeout").refuse("a unit expected; Argo refuses a bare number here")
         try:
-            bounds.append(durations.seconds(text))
+            bounds.append(definition.seconds(text))
         except ValueError as error:
             raise place.at("timeout").refuse(str(error)) from error
     return min(bounds, default=None)

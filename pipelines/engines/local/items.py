@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.local.nodes import Node, Phase
+from pipelines.engines.local.nodes import Node, Phase
 
 
 class _Number(str):

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from pipelines.engines.local.place import Place
 from pipelines.errors import Misconfigured, Misuse, Refused
-from pipelines.local.place import Place
 
 KINDS = ("WorkflowTemplate", "Workflow")
 
