@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.embedded import base_image
+from pipelines.engines.embedded import base_image
 from pipelines.images import node as image_node
 from pipelines.images.build import build
 from pipelines.images.model import Base, Built, Checkout

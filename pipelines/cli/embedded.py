@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pipelines.cli.options import STATE
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 
 
 def add(parser: argparse.ArgumentParser) -> None:

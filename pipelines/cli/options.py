@@ -104,7 +104,7 @@ def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str
     elif given.registry or not embedded:
         found = {}
     else:
-        from pipelines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
+        from pipelines.engines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
 
         found = deployment.settings(given.state)
     if given.registry:

@@ -30,7 +30,7 @@ def on_cluster(repo: str) -> str:
 
 def examples(state: Path, settings: Mapping[str, str]) -> str:
     """Bring the example repository up to date, and its base into this machine's registry; return its address."""
-    from pipelines.embedded import deployment  # noqa: PLC0415 - only for the examples
+    from pipelines.engines.embedded import deployment  # noqa: PLC0415 - only for the examples
 
     if f"{deployment.BASE_HOST}=" in settings.get("mirrors", ""):
         deployment.publish_base(settings["registry"])

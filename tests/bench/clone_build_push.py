@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.embedded import base_image
+from pipelines.engines.embedded import base_image
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout

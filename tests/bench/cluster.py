@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests import git_server
 from tests.bench import cluster_history, cluster_pods, cluster_trace
 from tests.bench.clone_build_push import DOCKERFILE

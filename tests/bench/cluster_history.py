@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests.bench import cluster_pods
 from tests.e2e.installation import Installation
 from tests.git_repositories import Repository

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from pipelines.events.event import Source
 from tests.bench import cluster_pods
 from tests.bench.clone_build_push import DOCKERFILE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests.bench.clone_build_push import GIT
 from tests.bench.measure import command
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests import git_server
 from tests.e2e.argo import Cluster
 from tests.e2e.installation import Installation

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.embedded import example
+from pipelines.engines.embedded import example
 from tests import git_server
 from tests.build_workspace import each_builder
 from tests.e2e.installation import PATIENCE_SECONDS, Installation, Run

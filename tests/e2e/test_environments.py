@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests.e2e import argo_cd
 from tests.e2e.argo_cd import NAMESPACE, ArgoCd, state
 from tests.e2e.place import Place, kubectl, lacking

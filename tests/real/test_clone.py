@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.embedded import base_image
+from pipelines.engines.embedded import base_image
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.images import node as image_node
 from pipelines.images.clone import clone

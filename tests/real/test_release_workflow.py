@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests.git_repositories import Repository
 from tests.registry_process import registry
 from tests.shipway_process import Images, Shipway

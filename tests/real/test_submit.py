@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.embedded.registry import EmbeddedRegistry
+from pipelines.engines.embedded.registry import EmbeddedRegistry
 from pipelines.tools.registry.layout import Layout
 from tests.image_files import config, files, manifest, text
 from tests.shipway_process import Images, Shipway, until

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests.e2e.installation import FINAL, Installation, Run
 from tests.e2e.place import kubectl, lacking, place
 from tests.git_repositories import Repository

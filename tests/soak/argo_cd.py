@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from tests import git_server
 from tests.e2e import argo_cd
 from tests.e2e.argo_cd import ArgoCd, at, state

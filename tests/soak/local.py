@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from pipelines.errors import ShipwayError
 from pipelines.tools.registry.layout import Descriptor, Layout
 from tests import histories, leftovers

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.embedded import deployment
+from pipelines.engines.embedded import deployment
 from pipelines.events.event import Nightly, Source, write
 from tests.e2e import shop as shops
 from tests.e2e.installation import Run

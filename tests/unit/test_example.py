@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.embedded import example
+from pipelines.engines.embedded import example
 from tests.git_repositories import ENVIRONMENT
 
 FILES = {"base/Dockerfile": "FROM scratch\n", "base/with space\n": "odd\n", "web/.gitignore": "*\n", "web/ignored": "x"}

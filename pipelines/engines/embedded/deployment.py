@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pipelines.embedded import base_image, example
-from pipelines.embedded.registry import EmbeddedRegistry
+from pipelines.engines.embedded import base_image, example
+from pipelines.engines.embedded.registry import EmbeddedRegistry
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
