@@ -13,13 +13,16 @@ from typing import Any
 
 from pipelines import settings as setting
 from pipelines.cli import options, running
-from pipelines.cluster import api, arguments, names, runs
-from pipelines.cluster.follower import Follower
+from pipelines.engines.cluster import api as cluster_api
+from pipelines.engines.cluster import arguments as cluster_arguments
+from pipelines.engines.cluster import names as cluster_names
+from pipelines.engines.cluster import runs
+from pipelines.engines.cluster.follower import Follower
 from pipelines.engines.local.nodes import Outcome
 from pipelines.engines.local.reporter import Reporter
 from pipelines.errors import Refused, ShipwayError
 
-OWN_KEYS = frozenset({"secrets", names.UI_KEY})
+OWN_KEYS = frozenset({"secrets", cluster_names.UI_KEY})
 """What this machine's settings may say of a run on a cluster; the rest is the installation's."""
 
 
@@ -29,7 +32,7 @@ class Cluster:
     def __init__(self, given: Namespace) -> None:
         """Read what the command was given; raises Refused for settings, Misconfigured without a cluster."""
         self.given = given
-        self.api = api.connect(given.namespace)
+        self.api = cluster_api.connect(given.namespace)
         self.own = self._own_settings()
         self.runs = runs.Runs(self.api)
 
@@ -40,7 +43,7 @@ class Cluster:
 
     def submit(self, template: str, given: Mapping[str, str]) -> str:
         """Start a run of an installed template and return its name; raises what `arguments.check` does."""
-        arguments.check(self.runs.template(template), given)
+        cluster_arguments.check(self.runs.template(template), given)
         return self.runs.submit(template, runs.of_template(template, given, parallelism=self.given.jobs))
 
     def submit_composed(self, template: str, workflow: Mapping[str, Any], beginning: str) -> str:
@@ -50,8 +53,8 @@ class Cluster:
         inputs = [p["name"] for p in known.get("inputs", {}).get("parameters", ())]
         for task in workflow["spec"]["templates"][0]["dag"]["tasks"]:
             values = {p["name"]: p["value"] for p in task["arguments"]["parameters"]}
-            arguments.check_names(template, inputs, values)
-            arguments.check_values(values)
+            cluster_arguments.check_names(template, inputs, values)
+            cluster_arguments.check_values(values)
         return self.runs.submit(beginning, runs.composed(workflow, installed, parallelism=self.given.jobs))
 
     def attend(self, name: str) -> Outcome | None:
@@ -82,9 +85,9 @@ class Cluster:
     def link(self, name: str) -> str:
         """Return the address of a run in the Argo UI; empty where no setting says where that is."""
         try:
-            ui = self.settings.get(names.UI_KEY, "")
+            ui = self.settings.get(cluster_names.UI_KEY, "")
         except ShipwayError:  # a link is no reason to fail: who may start runs need not be able to read settings
-            ui = self.own.get(names.UI_KEY, "")
+            ui = self.own.get(cluster_names.UI_KEY, "")
         return f"{ui.rstrip('/')}/workflows/{self.api.namespace}/{name}" if ui else ""
 
     def _notes(self, name: str, folder: Path) -> list[str]:
@@ -107,7 +110,7 @@ class Cluster:
 
     def _own_settings(self) -> dict[str, str]:
         if getattr(self.given, "registry", ""):
-            raise arguments.setting_refused("registry", f"--registry {self.given.registry}", self.api.namespace)
+            raise cluster_arguments.setting_refused("registry", f"--registry {self.given.registry}", self.api.namespace)
         found: dict[str, str] = {"secrets": str((self.given.state / "secrets").resolve())}
         explicit = getattr(self.given, "settings", None)
         path = explicit or (
@@ -120,7 +123,7 @@ class Cluster:
             raise Refused(
                 "the settings of a run on a cluster are the installation's",
                 seen=f"{path} sets {', '.join(others)}",
-                todo=f"change ConfigMap `{names.CONFIG_MAP}` in namespace {self.api.namespace}, which is `settings` of the "
+                todo=f"change ConfigMap `{cluster_names.CONFIG_MAP}` in namespace {self.api.namespace}, which is `settings` of the "
                 f"chart's values; a file may set {' and '.join(sorted(OWN_KEYS))}",
             )
         return found | {key: value for key, value in read.items() if key in OWN_KEYS}

@@ -6,7 +6,9 @@ import argparse
 
 from pipelines.cli import options, running
 from pipelines.cli.on_cluster import Cluster
-from pipelines.cluster import arguments, names, runs
+from pipelines.engines.cluster import arguments as cluster_arguments
+from pipelines.engines.cluster import names as cluster_names
+from pipelines.engines.cluster import runs
 from pipelines.errors import Misuse
 
 
@@ -33,8 +35,8 @@ def run(given: argparse.Namespace) -> int:
     template, spec = runs.again(old)
     if "workflowTemplateRef" in spec:
         given_before = {p["name"]: p["value"] for p in spec.get("arguments", {}).get("parameters", ()) if "value" in p}
-        arguments.check(cluster.runs.template(template), given_before)
-    name = cluster.runs.submit(template, spec, {names.RETRY_OF: given.name})
+        cluster_arguments.check(cluster.runs.template(template), given_before)
+    name = cluster.runs.submit(template, spec, {cluster_names.RETRY_OF: given.name})
     outcome = cluster.attend(name)
     if outcome is None:
         return 0 if given.detach else running.LEFT

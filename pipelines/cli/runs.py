@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.cli import options
-from pipelines.cluster import api, runs, status
+from pipelines.engines.cluster import api as cluster_api
+from pipelines.engines.cluster import runs, status
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print the list."""
-    cluster = api.connect(given.namespace)
+    cluster = cluster_api.connect(given.namespace)
     rows = [_row(one) for one in runs.Runs(cluster).newest(max(given.limit, 0))]
     if given.json:
         sys.stdout.write(json.dumps(rows) + "\n")

@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from pipelines.cli import options
-from pipelines.cluster import api, runs
+from pipelines.engines.cluster import api as cluster_api
+from pipelines.engines.cluster import runs
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Ask, unless it has ended."""
-    all_runs = runs.Runs(api.connect(given.namespace))
+    all_runs = runs.Runs(cluster_api.connect(given.namespace))
     phase = runs.phase(all_runs.get(given.name))
     if phase in runs.FINAL:
         sys.stderr.write(f"shipway: {given.name} has ended already: {phase}\n")

@@ -119,17 +119,17 @@ def run(given: argparse.Namespace) -> int:
 
 def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
     """Return Argo CD's applications by name; raises ShipwayError with how to do without them."""
-    from pipelines.cluster import api  # noqa: PLC0415 - the client takes longer to load than the rest
+    from pipelines.engines.cluster import api as cluster_api  # noqa: PLC0415 - the client takes longer to load than the rest
 
     try:
-        cluster = api.connect("")
+        cluster = cluster_api.connect("")
     except Misconfigured as error:
         raise Misconfigured(
             "no cluster to ask for Argo CD's applications", seen=error.seen, todo=f"{error.todo}, or give --no-cluster"
         ) from error
     try:
         found = cluster.call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
-    except (api.Lost, api.Denied) as error:
+    except (cluster_api.Lost, cluster_api.Denied) as error:
         raise ShipwayError(
             f"Argo CD's applications in {namespace} cannot be read",
             seen=str(error)[:300],

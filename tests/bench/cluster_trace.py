@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines.cluster.api import Lost, connect
+from pipelines.engines.cluster.api import Lost, connect
 from tests.e2e.place import kubectl
 
 CONTAINERS = ("clone", "build", "main")

@@ -159,7 +159,7 @@ def test_what_the_cluster_lacks_is_one_clear_message(
     says: str,
 ) -> None:
     """In three parts: what failed, what was seen, what to do."""
-    monkeypatch.setattr("pipelines.cluster.runs.Runs.__init__.__kwdefaults__", {"again_seconds": (0.01,)})
+    monkeypatch.setattr("pipelines.engines.cluster.runs.Runs.__init__.__kwdefaults__", {"again_seconds": (0.01,)})
     if case.startswith("argo"):
         fake.has_argo = False
         if case != "argo":  # authorization comes before the question whether there is such a thing

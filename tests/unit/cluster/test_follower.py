@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cluster import api
-from pipelines.cluster.follower import Follower
-from pipelines.cluster.runs import Runs
+from pipelines.engines.cluster import api as cluster_api
+from pipelines.engines.cluster.follower import Follower
+from pipelines.engines.cluster.runs import Runs
 from pipelines.engines.local.nodes import Outcome, Phase
 from pipelines.engines.local.reporter import PlainReporter
 from pipelines.errors import ShipwayError, Transient
@@ -36,7 +36,7 @@ def follow(folder: Path, *, patience_seconds: float = 60.0) -> tuple[Outcome, st
     """Follow the run and return its outcome with what was told."""
     told = io.StringIO()
     follower = Follower(
-        Runs(api.connect(), again_seconds=(0.01,) * 5),
+        Runs(cluster_api.connect(), again_seconds=(0.01,) * 5),
         RUN,
         PlainReporter(told),
         folder / "run",
@@ -184,7 +184,7 @@ def test_a_lost_answer_makes_no_second_run(fake: Cluster) -> None:
     """The run is found again by its name and its mark."""
     fake.lie("POST", "workflows$", HEEDED_RESET, 2)
     before = len(fake.workflows)
-    name = Runs(api.connect(), again_seconds=(0.01,) * 5).submit("clone-build-push", SPEC)
+    name = Runs(cluster_api.connect(), again_seconds=(0.01,) * 5).submit("clone-build-push", SPEC)
     assert len(fake.workflows) == before + 1
     assert name in fake.workflows
     assert fake.count("POST", "workflows$") == 3

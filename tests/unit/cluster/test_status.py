@@ -7,7 +7,7 @@ import gzip
 import json
 from typing import Any
 
-from pipelines.cluster.status import RunTree
+from pipelines.engines.cluster.status import RunTree
 from pipelines.engines.local.nodes import Node, Phase
 from tests.workflow_status import node, status
 

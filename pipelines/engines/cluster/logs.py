@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.cluster import names
-from pipelines.cluster.api import Api, Denied, Lost
+from pipelines.engines.cluster import names
+from pipelines.engines.cluster.api import Api, Denied, Lost
 from pipelines.engines.local.nodes import Kind, Node
 from pipelines.errors import ShipwayError
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.cluster import problems, runs, status
-from pipelines.cluster.api import Denied, Document, Lost
-from pipelines.cluster.logs import Logs
-from pipelines.cluster.runs import FINAL, Runs
-from pipelines.cluster.status import RunTree
+from pipelines.engines.cluster import problems, runs, status
+from pipelines.engines.cluster.api import Denied, Document, Lost
+from pipelines.engines.cluster.logs import Logs
+from pipelines.engines.cluster.runs import FINAL, Runs
+from pipelines.engines.cluster.status import RunTree
 from pipelines.engines.local.nodes import Kind, Node, Outcome, Phase
 from pipelines.engines.local.reporter import Reporter
 

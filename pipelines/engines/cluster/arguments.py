@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipelines import settings
-from pipelines.cluster import names
+from pipelines.engines.cluster import names
 from pipelines.engines.local import substitution
 from pipelines.errors import Misuse, Refused
 from pipelines.step import signature

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pipelines.cluster import names, problems
-from pipelines.cluster.api import ANYTHING, Api, Denied, Document, Lost, Query
-from pipelines.cluster.problems import ARGO
+from pipelines.engines.cluster import names, problems
+from pipelines.engines.cluster.api import ANYTHING, Api, Denied, Document, Lost, Query
+from pipelines.engines.cluster.problems import ARGO
 from pipelines.errors import ShipwayError, Transient
 from pipelines.tools.kubernetes import METADATA
 

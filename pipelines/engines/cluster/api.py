@@ -21,7 +21,7 @@ from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTResponse
 
-from pipelines.cluster import names
+from pipelines.engines.cluster import names
 from pipelines.errors import Misconfigured
 
 ANSWER_SECONDS = 30.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.cluster.api import Api, Denied, Lost
+from pipelines.engines.cluster.api import Api, Denied, Lost
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 
 GROUP = "argoproj.io"
