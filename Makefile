@@ -21,7 +21,7 @@ ENGINE ?= local
 NAMESPACE ?=
 JOBS ?=
 ARGS ?=
-# pytest's arguments: make test T=tests/unit/test_images.py
+# pytest's arguments: make test T=tests/unit/images/test_names.py
 T ?=
 
 .PHONY: help

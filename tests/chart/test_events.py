@@ -15,7 +15,7 @@ from sensors import checks
 from sensors.target import CONTRACT
 from tests.chart.kubernetes_fields import MODELS, unknown
 from tests.chart.rendering import CHART, Document, helm, of_kind, refusal, render
-from tests.unit.test_simulate import PAYLOADS
+from tests.unit.cli.test_simulate import PAYLOADS
 
 pytestmark = pytest.mark.helm
 GITHUB = {"forge": "github", "url": "https://github.com/team/shop.git", "branch": "main"}

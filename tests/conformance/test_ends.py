@@ -23,8 +23,8 @@ PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
 from pipelines import children
-from pipelines.local import documents, engine
-from pipelines.local.reporter import PlainReporter
+from pipelines.engines.local import documents, engine
+from pipelines.engines.local.reporter import PlainReporter
 # Whoever started the tests in the background had these ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -21,7 +21,7 @@ from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation import webhook
 from tests.e2e.installation import CHART
 from tests.e2e.place import kubectl
-from tests.unit.test_simulate import PAYLOADS
+from tests.unit.cli.test_simulate import PAYLOADS
 
 PATIENCE_SECONDS = 180.0
 QUIET_SECONDS = 8.0

@@ -20,7 +20,7 @@ from tests.e2e.place import Place, kubectl
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 from tests.shipway_process import Images
-from tests.unit.test_simulate import PAYLOADS
+from tests.unit.cli.test_simulate import PAYLOADS
 
 PATIENCE_SECONDS = 1200.0
 ZEROS = "0" * 40

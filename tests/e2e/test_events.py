@@ -21,7 +21,7 @@ from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
 from tests.e2e.installation import CHART
 from tests.e2e.place import kubectl, lacking
-from tests.unit.test_simulate import PAYLOADS
+from tests.unit.cli.test_simulate import PAYLOADS
 
 ARGO_EVENTS = "eventbus.argoproj.io"
 FORM = "application/x-www-form-urlencoded"

@@ -1,1 +1,0 @@
-"""Values that everything else speaks in: validated once, where they enter, and immutable after."""

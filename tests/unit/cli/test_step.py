@@ -1,0 +1,84 @@
+"""`shipway step NAME`: its help, and where its result goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.main import main
+from pipelines.step import signature
+from tests.git_repositories import simple
+
+
+@pytest.mark.parametrize("name", signature.STEPS)
+def test_help_has_an_example_that_fits(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each step's help ends its description with a command whose flags are all the step's own."""
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["step", name, "--help"])
+    shown = capsys.readouterr().out
+    example = re.search(rf"^Example:\n +shipway step {name} (.+)$", shown, re.MULTILINE)
+    assert example, shown
+    flags = {word.removeprefix("--").partition("=")[0] for word in shlex.split(example[1])}
+    known = signature.describe(name).arguments
+    assert flags <= {argument.name for argument in known} | {"outputs"}
+    assert flags >= {argument.name for argument in known if argument.required}
+
+
+def test_the_result_is_printed_or_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --outputs the result is one JSON object on stdout; with it the files are the result, and stdout is empty."""
+    monkeypatch.chdir(tmp_path)
+    repository = simple(tmp_path / "app")
+    words = ["step", "clone", f"--repo={repository.path}"]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["commit"] == repository.git("rev-parse", "main")
+    assert main([*words, "--outputs=out"]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "out" / "commit").read_text() == printed["commit"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["step", "clone"], "step clone lacks --repo\n  seen: no such flag\n  do:   give "),
+        (["step", "clone", "--nope"], "seen: unrecognized arguments: --nope\n  do:   see shipway step clone --help\n"),
+        (["plan", "--nope"], "seen: unrecognized arguments: --nope\n  do:   see shipway plan --help\n"),
+    ],
+)
+def test_wrong_flags_lead_to_the_help_that_lists_the_right_ones(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help of all commands would not name them."""
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_is_shown_and_stored_escaped(tmp_path: Path) -> None:
+    """A folder with a byte that is no UTF-8 in its name: the plan says so, on stdout and in files, and ends as it should."""
+    repository = simple(tmp_path / "app")
+    odd = os.fsencode(repository.path) + b"/im\xe9"
+    os.mkdir(odd)  # noqa: PTH102 - a path that is no text
+    Path(os.fsdecode(odd), "Dockerfile").write_text("FROM scratch\n")
+    repository.git("add", "--all")
+    repository.git("commit", "-qm", "an odd name")
+    where = ["--registry=127.0.0.1:9", f"--outputs={tmp_path / 'out'}", f"--repo={repository.path}"]
+    for words in (["plan", str(repository.path), "--registry=127.0.0.1:9"], ["step", "plan", *where]):
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipelines", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(Path(__file__).parents[3])},
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        assert b"Traceback" not in ended.stderr
+        assert b"im\\udce9/Dockerfile:1: error" in ended.stdout + ended.stderr
