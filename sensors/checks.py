@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 from pipelines.events.event import REF_LABEL
 from sensors import fields, sizes
-from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, Target
+from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, TriggerTarget
 
 Document: TypeAlias = Mapping[str, Any]
-Targets: TypeAlias = Sequence[Target]
+Targets: TypeAlias = Sequence[TriggerTarget]
 Check: TypeAlias = Callable[[Document, Targets], list[str]]
 
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")

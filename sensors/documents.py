@@ -8,7 +8,7 @@ from typing import Any
 from sensors import checks, event_sources
 from sensors.event_bus import event_bus
 from sensors.sensor import sensor
-from sensors.target import CONTRACT, Target
+from sensors.target import CONTRACT, TriggerTarget
 
 
 def documents(workflows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -17,7 +17,7 @@ def documents(workflows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
     `workflows` are the compiled WorkflowTemplates, of which those in `sensors.target` are started.
     """
     made = {found["metadata"]["name"]: found for found in workflows}
-    targets = tuple(Target.of(made[known.name]) if known.name in made else known for known in CONTRACT)
+    targets = tuple(TriggerTarget.of(made[known.name]) if known.name in made else known for known in CONTRACT)
     found = {
         "event-bus": event_bus(),
         "event-source-calendar": event_sources.calendar(),

@@ -7,7 +7,7 @@ from typing import Any
 from hera.events import models as m
 from hera.events.models.io.k8s.api.core import v1 as core
 
-from pipelines.events.event import Source
+from pipelines.events.event import Sender
 from sensors import event_bus, manifest, payloads, pods
 
 WEBHOOKS = "shipway-webhooks"
@@ -48,10 +48,10 @@ def webhooks() -> dict[str, Any]:
                 content_type="json",
                 active=True,
             )
-            for source in (Source.GITHUB, Source.GITEA)
+            for source in (Sender.GITHUB, Sender.GITEA)
         },
         gitlab={
-            str(Source.GITLAB): m.GitlabEventSource(
+            str(Sender.GITLAB): m.GitlabEventSource(
                 webhook=webhook("gitlab", "/gitlab", url="https://set-by-the-chart.invalid"),
                 events=["PushEvents", "TagPushEvents", "MergeRequestsEvents", "NoteEvents"],
                 projects=[],

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.events.event import Comment, Event, Manual, Nightly, PullRequest, Push, Source, longest
+from pipelines.events.event import Comment, Event, Manual, Nightly, PullRequest, Push, Sender, longest
 from sensors import target as targets
 
 COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"
@@ -27,9 +27,9 @@ COMMAND = r"^/(retest|ok-to-test [0-9a-f]{40}([0-9a-f]{24})?)[ \t]*(\r?\n[\s\S]*
 # Gitea says `synchronized` where GitHub says `synchronize`.
 ACTIONS = "^(opened|synchronized?|reopened|ready_for_review)$"
 WATCHED = {
-    Source.GITHUB: "body.repository.full_name",
-    Source.GITEA: "body.repository.full_name",
-    Source.GITLAB: "body.project.path_with_namespace",
+    Sender.GITHUB: "body.repository.full_name",
+    Sender.GITEA: "body.repository.full_name",
+    Sender.GITLAB: "body.project.path_with_namespace",
 }
 """The path of a repository's name, owner included: the chart puts the names that are watched in place of its pattern."""
 
@@ -44,7 +44,7 @@ _TARGETS: Mapping[type[Event], str] = {
 class Shape:
     """One shape of payload from one source."""
 
-    source: Source
+    source: Sender
     name: str
     """Of the kind of event, as runs and dependencies are named after it."""
     event: type[Event]
@@ -104,13 +104,13 @@ def number_in(path: str, key: str) -> str:
 
 
 _PUSH = texts(ref="body.ref", before="body.before", head="body.after")
-_PUSHED: Mapping[Source, Mapping[str, str]] = {
-    Source.GITHUB: {"pushed": "(.Input.body.repository.pushed_at | int64 | toString)"},
-    Source.GITEA: texts(pushed="body.repository.updated_at"),
+_PUSHED: Mapping[Sender, Mapping[str, str]] = {
+    Sender.GITHUB: {"pushed": "(.Input.body.repository.pushed_at | int64 | toString)"},
+    Sender.GITEA: texts(pushed="body.repository.updated_at"),
 }
 
 
-def _github(source: Source) -> tuple[Shape, ...]:
+def _github(source: Sender) -> tuple[Shape, ...]:
     """Return GitHub's shapes, which are Gitea's and Forgejo's, too."""
     repository = {"repo_id": number("body.repository.id"), **texts(repo="body.repository.clone_url")}
     known = {"body.repository.id": NUMBER, "body.repository.clone_url": ANY, WATCHED[source]: ANY}
@@ -157,7 +157,7 @@ def _github(source: Source) -> tuple[Shape, ...]:
             patterns={"body.ref": TAG, "body.after": NOT_ZEROS, **known},
         ),
         opened,
-        *((edited,) if source is Source.GITEA else ()),
+        *((edited,) if source is Sender.GITEA else ()),
         Shape(
             source=source,
             name="comment",
@@ -185,12 +185,12 @@ def _github(source: Source) -> tuple[Shape, ...]:
 def _gitlab() -> tuple[Shape, ...]:
     """Return GitLab's shapes; who may approve is always a setting, since GitLab does not say, nor whose a merge request is."""
     repository = {"repo_id": number("body.project.id"), **texts(repo="body.project.git_http_url")}
-    known = {"body.project.id": NUMBER, "body.project.git_http_url": ANY, WATCHED[Source.GITLAB]: ANY}
+    known = {"body.project.id": NUMBER, "body.project.git_http_url": ANY, WATCHED[Sender.GITLAB]: ANY}
     push = repository | _PUSH | {"pushed": '""'}
     merge = "body.object_attributes"
     return (
         Shape(
-            source=Source.GITLAB,
+            source=Sender.GITLAB,
             name="push",
             event=Push,
             ref=("ref",),
@@ -198,7 +198,7 @@ def _gitlab() -> tuple[Shape, ...]:
             patterns={"body.object_kind": "^push$", "body.ref": BRANCH, "body.after": NOT_ZEROS, **known},
         ),
         Shape(
-            source=Source.GITLAB,
+            source=Sender.GITLAB,
             name="tag",
             event=Push,
             ref=("ref",),
@@ -206,7 +206,7 @@ def _gitlab() -> tuple[Shape, ...]:
             patterns={"body.object_kind": "^tag_push$", "body.ref": TAG, "body.after": NOT_ZEROS, **known},
         ),
         Shape(
-            source=Source.GITLAB,
+            source=Sender.GITLAB,
             name="pull-request",
             event=PullRequest,
             ref=("number",),
@@ -228,7 +228,7 @@ def _gitlab() -> tuple[Shape, ...]:
             },
         ),
         Shape(
-            source=Source.GITLAB,
+            source=Sender.GITLAB,
             name="comment",
             event=Comment,
             ref=("number",),
@@ -252,7 +252,7 @@ def _gitlab() -> tuple[Shape, ...]:
 
 
 NIGHTLY = Shape(
-    source=Source.CALENDAR,
+    source=Sender.CALENDAR,
     name="nightly",
     event=Nightly,
     # The time to the minute: a calendar that is started twice tells of the same minute.
@@ -260,12 +260,12 @@ NIGHTLY = Shape(
     patterns={"metadata.repo": ANY, "metadata.ref": BRANCH},
 )
 MANUAL = Shape(
-    source=Source.WEBHOOK,
+    source=Sender.WEBHOOK,
     name="manual",
     event=Manual,
     fields=texts(**{name: f"body.{name}" for name in ("repo", "ref", "head", "id")}),
     # None: Argo logs an event that lacks a filter's path, whole, and the bearer token is among its headers.
     patterns={},
 )
-SHAPES: tuple[Shape, ...] = (*_github(Source.GITHUB), *_github(Source.GITEA), *_gitlab(), NIGHTLY, MANUAL)
+SHAPES: tuple[Shape, ...] = (*_github(Sender.GITHUB), *_github(Sender.GITEA), *_gitlab(), NIGHTLY, MANUAL)
 """Every shape there is."""

@@ -12,20 +12,20 @@ from typing import Any
 
 from hera.events import models as m
 
-from pipelines.events.event import REF_LABEL, Source
+from pipelines.events.event import REF_LABEL, Sender
 from sensors import event_bus, event_sources, manifest, payloads, pods
 from sensors.payloads import Shape
-from sensors.target import ARGUMENT, Target
+from sensors.target import ARGUMENT, TriggerTarget
 
 NAME = "shipway"
 HASH = 32
 """Hexadecimal digits of a run's name: 128 bits, and room for what Argo appends."""
 LOST = 65536
 """Bytes of an event's body that are kept where it could start no run."""
-_FORGES = (Source.GITHUB, Source.GITEA, Source.GITLAB)
+_FORGES = (Sender.GITHUB, Sender.GITEA, Sender.GITLAB)
 
 
-def sensor(targets: Mapping[str, Target]) -> dict[str, Any]:
+def sensor(targets: Mapping[str, TriggerTarget]) -> dict[str, Any]:
     """Return the Sensor with a dependency and a trigger for every shape of payload; `targets` are by name."""
     spec = m.SensorSpec(
         event_bus_name=event_bus.NAME,
@@ -37,7 +37,7 @@ def sensor(targets: Mapping[str, Target]) -> dict[str, Any]:
 
 
 def _dependency(shape: Shape) -> m.EventDependency:
-    calendar = shape.source is Source.CALENDAR
+    calendar = shape.source is Sender.CALENDAR
     filters = [m.DataFilter(path=path, type="string", value=[pattern]) for path, pattern in shape.patterns.items()]
     return m.EventDependency(
         name=shape.id,
@@ -47,7 +47,7 @@ def _dependency(shape: Shape) -> m.EventDependency:
     )
 
 
-def _trigger(shape: Shape, target: Target) -> m.Trigger:
+def _trigger(shape: Shape, target: TriggerTarget) -> m.Trigger:
     workflow = target.workflow(f"{shape.runs or shape.name}-")
     parameters = [
         m.TriggerParameter(src=_source(shape, f"sha256sum | trunc {HASH}"), dest="metadata.name", operation="append"),
@@ -81,7 +81,7 @@ def _lost(shape: Shape) -> m.Trigger:
         },
         "data": {"trigger": shape.id, "body": ""},
     }
-    place = ".Input" if shape.source is Source.CALENDAR else ".Input.body"  # headers may hold a token
+    place = ".Input" if shape.source is Sender.CALENDAR else ".Input.body"  # headers may hold a token
     source = m.TriggerParameterSource(
         dependency_name=shape.id, data_template=f"{{{{ {place} | toJson | trunc {LOST} | b64enc }}}}"
     )

@@ -15,7 +15,7 @@ ARGUMENT = "event"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class TriggerTarget:
     """A WorkflowTemplate as a trigger needs to know it."""
 
     name: str
@@ -25,7 +25,7 @@ class Target:
     """Those without a value."""
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Target:
+    def of(cls, document: Mapping[str, Any]) -> TriggerTarget:
         """Return what a compiled WorkflowTemplate says; raises ValueError where it cannot be started by an event."""
         parameters = document["spec"].get("arguments", {}).get("parameters", [])
         found = cls(
@@ -60,5 +60,5 @@ class Target:
         return f"spec.arguments.parameters.{names.index(parameter)}.value"
 
 
-CONTRACT = tuple(Target(name=name, parameters=(ARGUMENT,), required=frozenset({ARGUMENT})) for name in NAMES)
+CONTRACT = tuple(TriggerTarget(name=name, parameters=(ARGUMENT,), required=frozenset({ARGUMENT})) for name in NAMES)
 """What events start, whichever way they are made: `release`, what cannot publish, and what the night starts."""

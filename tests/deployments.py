@@ -17,12 +17,12 @@ from pipelines.deploy.model import Deployed
 from pipelines.images import tags as image_tags
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import Salt
-from pipelines.images.node import Target
+from pipelines.images.node import BuildTarget
 from pipelines.images.registry_state import Observer
 from pipelines.images.tagging import Tagging
 from pipelines.release import planning
 from pipelines.release.model import Plan
-from pipelines.release.planning import Place, Request
+from pipelines.release.planning import Destination, PlanRequest
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved
@@ -117,12 +117,12 @@ class World:
     def plan(self, *, max_age: str = "", now: int = 0) -> Plan:
         """Plan the head of main."""
         keys = {"chart_registry": "", "chart_hosts": "", "plain_http": self.registry, "ca_file": ""}
-        place = Place(
+        place = Destination(
             observer=Observer(client=self.client, registry=self.registry, project="team"),
             charts=ChartSettings(registry=self.registry, project="team", **keys),
             docker_config=self.folder / "none",
         )
-        target = Target(
+        target = BuildTarget(
             platform="linux/amd64",
             builder="buildah",
             builder_version=Buildah(self.folder / "cache").version(),
@@ -132,7 +132,7 @@ class World:
         with Git(GitCredentials.read(self.folder / "none")) as git:
             resolved = Resolved(commit=self.shop.head(), ref="refs/heads/main")
             salt = Salt(now=now, max_age=max_age)
-            return planning.plan(git, Request(url=url, resolved=resolved, target=target, salt=salt), place)
+            return planning.plan(git, PlanRequest(url=url, resolved=resolved, target=target, salt=salt), place)
 
     def build(self, plan: Plan | None = None) -> int:
         """Publish the images that a plan asks for, by default one of main; return how many."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import engine as local_engine
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.engines.local.reporter import Reporter
 
 
-def run(text: str, folder: Path, reporter: Reporter) -> Outcome:
+def run(text: str, folder: Path, reporter: Reporter) -> RunResult:
     """Run the WorkflowTemplate `flow` of a text, as the run `run`, in a new folder, and return how it ended."""
     folder.mkdir(exist_ok=True)
     file = folder / "flow.yaml"

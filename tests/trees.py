@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.declared import shipway_yaml
 from pipelines.images import graph as image_graph
-from pipelines.images.node import Graph, Target
+from pipelines.images.node import BuildTarget, Graph
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 REGISTRY, PROJECT = "registry.example", "team"
-TARGET = Target(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd")
+TARGET = BuildTarget(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd")
 
 
 def tree(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> GitTree:
@@ -27,7 +27,7 @@ def tree(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> Gi
 
 
 def read(
-    files: Mapping[str, str], *, target: Target = TARGET, root_name: str = "shop", written: Sequence[str] = ()
+    files: Mapping[str, str], *, target: BuildTarget = TARGET, root_name: str = "shop", written: Sequence[str] = ()
 ) -> Graph:
     """Return the graph of some files; shipway.yaml is among them where there is one, `written` is what deployments write."""
     configuration, findings = shipway_yaml.read(files.get(shipway_yaml.NAME, "").encode())

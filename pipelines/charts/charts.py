@@ -75,7 +75,7 @@ class Chart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class External:
+class ExternalDependency:
     """A dependency to fetch, at the version that Chart.lock pins."""
 
     name: str
@@ -95,7 +95,7 @@ class Edges:
 
     parents: tuple[str, ...]
     """Folders of charts in the tree."""
-    externals: tuple[External, ...]
+    externals: tuple[ExternalDependency, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,7 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
     `charts` are the tree's, by folder; `own` is the address that charts are published under, without a scheme.
     """
     parents: list[str] = []
-    externals: list[External] = []
+    externals: list[ExternalDependency] = []
     faults: list[Unusable] = []
     for item in chart.dependencies:
         if item.is_vendored:
@@ -174,7 +174,9 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
         elif parent:
             parents.append(parent.path)
         elif pin:
-            externals.append(External(name=item.name, version=pin.version, repository=item.repository, line=item.line))
+            externals.append(
+                ExternalDependency(name=item.name, version=pin.version, repository=item.repository, line=item.line)
+            )
         elif chart.lock and not chart_lock.faults(chart.text, chart.lock):
             # Without a lock, or with one out of step, `chart_rules` says so.
             faults.append(

@@ -15,7 +15,7 @@ from pipelines.charts import archive as chart_archive
 from pipelines.charts import charts, metadata, registry_state, rules
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
-from pipelines.charts.charts import Chart, External
+from pipelines.charts.charts import Chart, ExternalDependency
 from pipelines.charts.dependencies import ChartRepositories
 from pipelines.charts.model import (
     ABSENT,
@@ -53,7 +53,7 @@ class Packed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ChartPlan:
     """The charts of a tree, parents first, those that could be packed with their archives, and every finding."""
 
     charts: tuple[PlannedChart, ...]
@@ -68,7 +68,7 @@ def plan(
     *,
     libraries: Sequence[str] = (),
     bump: str = "patch",
-) -> Plan:
+) -> ChartPlan:
     """Return what a tree's charts are and what is to be done with each.
 
     Faults of charts become findings. Raises Refused for a circle of charts, Transient or Misconfigured where a registry or
@@ -83,7 +83,7 @@ def plan(
     planned = in_parallel(lambda path: planner.planned(path, waves[path], bump), order)
     broken = [planner.broken(tree.charts[path]) for path in sorted(tree.charts.keys() - waves.keys())]
     different = [_told(tree.charts[item.path], item) for item in planned if item.state == DIFFERENT]
-    return Plan(
+    return ChartPlan(
         charts=(*planned, *broken),
         packed=planner.packed,
         findings=(*tree.findings, *planner.findings, *different),
@@ -141,7 +141,7 @@ class _Planner:
         self._published: dict[str, Manifest] = {}
         self._theirs: dict[str, Mapping[str, bytes]] = {}
         """Files of published archives whose dependencies may serve."""
-        self._fetched: dict[External, tuple[str, bytes] | ShipwayError] = {}
+        self._fetched: dict[ExternalDependency, tuple[str, bytes] | ShipwayError] = {}
         self.packed: dict[str, Packed] = {}
         self.findings: list[Finding] = []
 
@@ -265,11 +265,11 @@ class _Planner:
             chart_tree.told(error, path, path, "")  # raises again what says nothing about the archive
             return {}
 
-    def _fetch(self, items: Sequence[External]) -> None:
+    def _fetch(self, items: Sequence[ExternalDependency]) -> None:
         wanted = [item for item in dict.fromkeys(items) if item not in self._fetched]
         self._fetched |= dict(zip(wanted, in_parallel(self._fetch_one, wanted), strict=True))
 
-    def _fetch_one(self, item: External) -> tuple[str, bytes] | ShipwayError:
+    def _fetch_one(self, item: ExternalDependency) -> tuple[str, bytes] | ShipwayError:
         try:
             return self._repositories.fetch(item)
         except ShipwayError as error:

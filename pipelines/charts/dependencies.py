@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from pipelines.charts import archive
-from pipelines.charts.charts import External, tag
+from pipelines.charts.charts import ExternalDependency, tag
 from pipelines.charts.version_range import loose
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
@@ -63,7 +63,7 @@ class ChartRepositories:
         self._once: dict[str, Future[Any]] = {}
         self._lock = threading.Lock()
 
-    def fetch(self, item: External) -> tuple[str, bytes]:
+    def fetch(self, item: ExternalDependency) -> tuple[str, bytes]:
         """Return the address that a dependency's archive has, and the archive, which is a chart's of that name and version.
 
         Raises Refused for a place that is not allowed and for an archive that is none, ShipwayError where there is no such
@@ -71,7 +71,7 @@ class ChartRepositories:
         """
         return self._only_once(f"{item.repository} {item.name} {item.version}", lambda: self._fetch(item))
 
-    def _fetch(self, item: External) -> tuple[str, bytes]:
+    def _fetch(self, item: ExternalDependency) -> tuple[str, bytes]:
         if item.repository.startswith("oci://"):
             address, data = self._from_registry(item)
         elif item.repository.startswith(("https://", "http://")) and _address(item.repository, ""):
@@ -92,7 +92,7 @@ class ChartRepositories:
             )
         return address, data
 
-    def _from_registry(self, item: External) -> tuple[str, bytes]:
+    def _from_registry(self, item: ExternalDependency) -> tuple[str, bytes]:
         try:
             place = Reference.parse(f"{item.repository.removeprefix('oci://').rstrip('/')}/{item.name}")
             reference = place.with_tag(tag(item.version))
@@ -106,7 +106,7 @@ class ChartRepositories:
             raise _absent(item, f"{reference.registry} answered 404")
         return f"oci://{reference}", content(self._registry, reference, manifest, self._layout)
 
-    def _from_index(self, item: External) -> tuple[str, bytes]:
+    def _from_index(self, item: ExternalDependency) -> tuple[str, bytes]:
         base = item.repository.rstrip("/") + "/"
         entry = next(
             (entry for entry in self._entries(base, item.name) if _is_version(entry, item.version)),
@@ -251,7 +251,7 @@ def _is_version(entry: dict[str, Any], version: str) -> bool:
     return found == version or (loose(found) is not None and str(loose(found)) == str(loose(version)))
 
 
-def _absent(item: External, seen: str) -> ShipwayError:
+def _absent(item: ExternalDependency, seen: str) -> ShipwayError:
     return ShipwayError(
         f"there is no chart {item.name} {item.version} in {item.repository}",
         seen=seen,

@@ -78,7 +78,7 @@ def kept(root: Root, folder: str) -> Iterator[str]:
     Raises ShipwayError for malformed rules, Refused for a path that is not UTF-8.
     """
     where = _join(folder, helmignore.NAME)
-    rules = helmignore.Rules.parse((file(root, where) or b"").decode("utf-8", "replace"), where)
+    rules = helmignore.HelmIgnore.parse((file(root, where) or b"").decode("utf-8", "replace"), where)
     found = _kept_of_tree(root, folder, rules) if isinstance(root, GitTree) else _walk(root / folder, "", rules)
     for path in found:
         _check_text(_join(folder, path))
@@ -94,7 +94,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         place.write_bytes(data)
 
 
-def _walk(folder: Path, under: str, rules: helmignore.Rules) -> Iterator[str]:
+def _walk(folder: Path, under: str, rules: helmignore.HelmIgnore) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             path = f"{under}/{entry.name}" if under else entry.name
@@ -107,7 +107,7 @@ def _walk(folder: Path, under: str, rules: helmignore.Rules) -> Iterator[str]:
                 yield path
 
 
-def _kept_of_tree(tree: GitTree, folder: str, rules: helmignore.Rules) -> Iterator[str]:
+def _kept_of_tree(tree: GitTree, folder: str, rules: helmignore.HelmIgnore) -> Iterator[str]:
     known: dict[str, bool] = {"": False}
 
     def is_out(inside: str) -> bool:
@@ -123,7 +123,7 @@ def _kept_of_tree(tree: GitTree, folder: str, rules: helmignore.Rules) -> Iterat
             yield path
 
 
-def _is_left_out(path: str, rules: helmignore.Rules, *, is_folder: bool) -> bool:
+def _is_left_out(path: str, rules: helmignore.HelmIgnore, *, is_folder: bool) -> bool:
     # Chart.yaml belongs to the chart whatever the rules say: without it, there is none.
     return path != CHART and (posixpath.basename(path) == ".git" or rules.ignores(path, folder=is_folder))
 

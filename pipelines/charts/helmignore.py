@@ -28,13 +28,13 @@ class _Rule:
 
 
 @dataclass(frozen=True)
-class Rules:
+class HelmIgnore:
     """The rules of one chart, Helm's own last."""
 
     rules: tuple[_Rule, ...]
 
     @classmethod
-    def parse(cls, text: str, where: str) -> Rules:
+    def parse(cls, text: str, where: str) -> HelmIgnore:
         """Return the rules of a .helmignore's text; raises ShipwayError naming file and line."""
         found = []
         for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):

@@ -18,7 +18,7 @@ from pipelines.charts.helm import Helm
 from pipelines.charts.helm_messages import Message
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
 from pipelines.charts.model import REFUSED, WARNING, Finding, PlannedChart
-from pipelines.charts.rendered import Document
+from pipelines.charts.rendered import RenderedDocument
 from pipelines.charts.source_lines import Places, finding_in
 from pipelines.errors import Transient
 
@@ -32,7 +32,7 @@ _AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class ChartTrial:
     """One chart with one set of values."""
 
     chart: PlannedChart
@@ -48,7 +48,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TrialResult:
     """What one trial showed."""
 
     findings: tuple[Finding, ...]
@@ -101,8 +101,8 @@ class Inspection:
             return [f"no schema describes {', '.join(sorted(self._unknown))}: checked for their form alone"]
         return []
 
-    def _trials(self, chart: PlannedChart) -> Iterator[Trial]:
-        yield Trial(chart=chart)
+    def _trials(self, chart: PlannedChart) -> Iterator[ChartTrial]:
+        yield ChartTrial(chart=chart)
         folder = self._source / chart.path / VALUES
         if not folder.is_dir() or folder.is_symlink() or chart.library:
             return
@@ -117,9 +117,9 @@ class Inspection:
             copy = self._work / "values" / f"{sum(1 for _ in (self._work / 'values').glob('*'))}.yaml"
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(place, copy)
-            yield Trial(chart=chart, values=path, copy=copy)
+            yield ChartTrial(chart=chart, values=path, copy=copy)
 
-    def _try(self, trial: Trial) -> Outcome:
+    def _try(self, trial: ChartTrial) -> TrialResult:
         try:
             return self._tried(trial)
         except Transient as error:
@@ -127,7 +127,7 @@ class Inspection:
             said = Message(file="", line=0, text=f"{error.what}: {error.seen}", rule="template")
             return self._outcome(trial, [said], [])
 
-    def _tried(self, trial: Trial) -> Outcome:
+    def _tried(self, trial: ChartTrial) -> TrialResult:
         folder = Path(trial.chart.folder)
         linted = self._helm.lint(folder, trial.files)
         messages = helm_messages.lint(linted.stdout)
@@ -143,14 +143,18 @@ class Inspection:
             # Lint goes on without the values; what it says of templates then only follows from that.
             messages = [message for message in messages if "templates/" not in message.file or message.wants_values]
         messages += said
-        shown: list[Document] = []
+        shown: list[RenderedDocument] = []
         if any(message.rendered_line for message in said):
             shown = rendered.documents(self._helm.template(folder, trial.files, debug=True).stdout)
         return self._outcome(trial, messages, [], broken=[document for document in shown if document.fault])
 
     def _outcome(
-        self, trial: Trial, messages: Sequence[Message], documents: Sequence[Document], broken: Sequence[Document] = ()
-    ) -> Outcome:
+        self,
+        trial: ChartTrial,
+        messages: Sequence[Message],
+        documents: Sequence[RenderedDocument],
+        broken: Sequence[RenderedDocument] = (),
+    ) -> TrialResult:
         found: dict[Finding, bool] = {}
         for message in messages:
             finding = self._told(trial, message, broken)
@@ -158,13 +162,13 @@ class Inspection:
         unknown: list[str] = []
         for finding in self._objects.check(trial.chart, documents, unknown):
             found.setdefault(finding, False)
-        return Outcome(
+        return TrialResult(
             findings=tuple(finding for finding, wants in found.items() if not wants),
             wants_values=tuple(finding for finding, wants in found.items() if wants),
             unknown=tuple(unknown),
         )
 
-    def _told(self, trial: Trial, message: Message, broken: Sequence[Document]) -> Finding:
+    def _told(self, trial: ChartTrial, message: Message, broken: Sequence[RenderedDocument]) -> Finding:
         chart = trial.chart
         if trial.copy and message.file == str(trial.copy.resolve()):
             return finding_in(chart, trial.values, message.line, message.rule, message.text)
@@ -183,7 +187,7 @@ class Inspection:
             text += "" if line else f" (line {message.rendered_line} of that)"
         return finding_in(chart, path, line, message.rule, text)
 
-    def _fault_line(self, document: Document, path: str, chart: PlannedChart) -> int:
+    def _fault_line(self, document: RenderedDocument, path: str, chart: PlannedChart) -> int:
         if self._places.find(chart, document.source).path != path:
             return 0
         lines = document.text.split("\n")
@@ -191,7 +195,7 @@ class Inspection:
         return self._places.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
 
 
-def _merged(outcomes: dict[Trial, Outcome], refused: Sequence[Finding]) -> list[Finding]:
+def _merged(outcomes: dict[ChartTrial, TrialResult], refused: Sequence[Finding]) -> list[Finding]:
     """Return a chart's findings, each once; one that only some values bring about names them."""
     default = next(outcome for trial, outcome in outcomes.items() if not trial.values)
     given = {trial: outcome for trial, outcome in outcomes.items() if trial.values}
@@ -232,9 +236,11 @@ class Objects:
         """Whether schemas of Kubernetes are at hand."""
         return self._schemas is not None
 
-    def check(self, chart: PlannedChart, documents: Sequence[Document], unknown: list[str]) -> Iterator[Finding]:
+    def check(
+        self, chart: PlannedChart, documents: Sequence[RenderedDocument], unknown: list[str]
+    ) -> Iterator[Finding]:
         """Give what is wrong with the objects that were rendered; kinds without a schema are added to `unknown`."""
-        seen: dict[tuple[str, str, str, str], Document] = {}
+        seen: dict[tuple[str, str, str, str], RenderedDocument] = {}
         for document in documents:
             if document.fault:
                 lines = document.text.split("\n")
@@ -255,7 +261,7 @@ class Objects:
                 yield replace(self._about(chart, document, "", "object", text), level=WARNING)
             seen.setdefault(key_of, document)
 
-    def _against_schema(self, chart: PlannedChart, document: Document, unknown: list[str]) -> Iterator[Finding]:
+    def _against_schema(self, chart: PlannedChart, document: RenderedDocument, unknown: list[str]) -> Iterator[Finding]:
         if self._schemas is None:
             return
         violations = self._schemas.check(document.value)
@@ -266,7 +272,7 @@ class Objects:
             text = f"{document.name}: {where + ': ' if where else ''}{violation.text}"
             yield self._about(chart, document, document.line(*violation.path), "kubernetes", text)
 
-    def _about(self, chart: PlannedChart, document: Document, line: str, rule: str, text: str) -> Finding:
+    def _about(self, chart: PlannedChart, document: RenderedDocument, line: str, rule: str, text: str) -> Finding:
         place = self._places.find(chart, document.source)
         if place.within:
             return finding_in(chart, place.path, 0, rule, f"{place.within}: {text}")

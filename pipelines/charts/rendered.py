@@ -33,7 +33,7 @@ for _kind, _form, _first in (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class RenderedDocument:
     """One document that a template rendered."""
 
     source: str
@@ -102,7 +102,7 @@ class Document:
                     waiting.append(value)
 
 
-def documents(output: str) -> list[Document]:
+def documents(output: str) -> list[RenderedDocument]:
     """Return the documents that `helm template` wrote, without empty ones."""
     read = (document(source, text) for source, text in texts(output))
     return [found for found in read if not found.is_empty]
@@ -119,7 +119,7 @@ def texts(output: str) -> Iterator[tuple[str, str]]:
         yield source, part
 
 
-def document(source: str, text: str) -> Document:
+def document(source: str, text: str) -> RenderedDocument:
     """Return a document of a template, which may be empty or no YAML."""
     root, value, fault, line = None, None, "", 0
     try:
@@ -134,7 +134,7 @@ def document(source: str, text: str) -> Document:
         fault, line = str(error.problem or error), mark.line + 1 if mark else 0
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         fault = str(error)
-    return Document(
+    return RenderedDocument(
         source=source, text=text, value=value, root=root, fault=" ".join(fault.split())[:300], fault_line=line
     )
 

@@ -16,7 +16,7 @@ _LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class SourceFile:
     """A file of the repository, and what Helm called it where that says more."""
 
     path: str
@@ -32,15 +32,15 @@ class Places:
         self._charts = planned
         self._texts: dict[str, str | None] = {}
 
-    def find(self, chart: PlannedChart, name: str) -> Place:
+    def find(self, chart: PlannedChart, name: str) -> SourceFile:
         """Return the place of a file by the name that Helm gives it, `web/templates/x.yaml` or `values.yaml`."""
         inside = name.removeprefix(f"{chart.name}/")
         if inside.startswith("charts/"):
             return self._of_dependency(chart, inside)
         path = _join(chart.path, inside)
         if inside and self._file(path):
-            return Place(path=path)
-        return Place(path=_join(chart.path, charts.CHART), within=name.rstrip("/"))
+            return SourceFile(path=path)
+        return SourceFile(path=_join(chart.path, charts.CHART), within=name.rstrip("/"))
 
     def line_of(self, path: str, rendered_line: str) -> int:
         """Return the line of a template that rendered a line; 0 where that is not certain."""
@@ -60,17 +60,17 @@ class Places:
         steps: list[str | int] = [int(key) if key.isdigit() else key for key in keys]
         return document.line(*steps) if document.node(*steps[:1]) is not None else 0
 
-    def _of_dependency(self, chart: PlannedChart, inside: str) -> Place:
+    def _of_dependency(self, chart: PlannedChart, inside: str) -> SourceFile:
         """Find a file of a dependency: a folder of the chart, a chart of this repository, or only an archive."""
         if self._file(_join(chart.path, inside)):
-            return Place(path=_join(chart.path, inside))
+            return SourceFile(path=_join(chart.path, inside))
         _, name, rest = inside.split("/", 2) if inside.count("/") > 1 else ("", inside, "")
         known_as = self._aliases(chart).get(name, name)
         for embedded in chart.embedded:
             parent = self._charts.get(embedded.source)
             if parent and parent.name == known_as:
                 return self.find(parent, rest)
-        return Place(path=_join(chart.path, charts.CHART), within=inside)
+        return SourceFile(path=_join(chart.path, charts.CHART), within=inside)
 
     def _aliases(self, chart: PlannedChart) -> dict[str, str]:
         """Return the names of a chart's dependencies by the aliases that it gives them."""

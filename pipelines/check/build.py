@@ -15,7 +15,7 @@ from pipelines.images import build as image_build
 from pipelines.images.build import build
 from pipelines.images.model import Base, Built
 from pipelines.release import summary as release_summary
-from pipelines.release.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, Part, Trial, Tried
+from pipelines.release.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, ImageTrial, Part, Tried
 from pipelines.step.parameters import BuilderName, Compression, Source
 from pipelines.step.signature import Arg
 from pipelines.tools.registry.layout import Layout
@@ -24,7 +24,7 @@ from pipelines.tools.registry.reference import Digest
 
 def check_build(
     *,
-    trial: Annotated[Trial, Arg("what the step check-clone fetched")],
+    trial: Annotated[ImageTrial, Arg("what the step check-clone fetched")],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("image layout with the bases; each image that is built joins them")] = Path("bases"),
     builder: BuilderName = "buildah",

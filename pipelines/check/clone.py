@@ -17,7 +17,7 @@ from pipelines.images.names import Image
 from pipelines.release import batches
 from pipelines.release import summary as release_summary
 from pipelines.release.model import Plan, Planned
-from pipelines.release.outcome import FAILED, LEFT_OUT, Attempt, Trial
+from pipelines.release.outcome import FAILED, LEFT_OUT, Attempt, ImageTrial
 from pipelines.step import signature
 from pipelines.step.parameters import (
     CaFile,
@@ -55,7 +55,7 @@ def check_clone(
     plain_http: PlainHttp = "",
     mirrors: Mirrors = "",
     ca_file: CaFile = "",
-) -> Trial:
+) -> ImageTrial:
     """Check out a plan's commit and fetch, by digest, what some of its images stand on and no other of them is.
 
     An image whose bases cannot be had is told of and fails nothing; images that need a build secret are left out, with those on them.
@@ -90,7 +90,7 @@ def check_clone(
         bases=(),
     )
     names = {job.name for job in jobs}
-    return Trial(commit=commit.id, attempts=tuple(fetcher.attempt(job, empty, names) for job in jobs))
+    return ImageTrial(commit=commit.id, attempts=tuple(fetcher.attempt(job, empty, names) for job in jobs))
 
 
 @dataclass(frozen=True, kw_only=True)

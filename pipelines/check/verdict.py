@@ -14,7 +14,7 @@ from pipelines.images.model import ABSENT, PUBLISHED, UNKNOWN, PlannedImage
 from pipelines.release import outcome as outcomes
 from pipelines.release import summary as release_summary
 from pipelines.release.model import Plan, Planned, PlannedChart
-from pipelines.release.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, Checked, Part
+from pipelines.release.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, CheckResult, Part
 from pipelines.step import signature
 from pipelines.step.signature import Arg
 
@@ -29,7 +29,7 @@ def check_verdict(
     lot_3: Annotated[str, Arg(_REPORT)] = "",
     lot_4: Annotated[str, Arg(_REPORT)] = "",
     charts: Annotated[str, Arg("what the step chart-check put out as its report; empty: nothing")] = "",
-) -> Checked:
+) -> CheckResult:
     """Fail unless every image was built or is published and every chart is in order, and say what became of each.
 
     What was left out for want of a build secret fails nothing. The outputs are written whether it fails or not.
@@ -51,7 +51,7 @@ def check_verdict(
     words = f"{len(parts) - len(bad)} of {len(parts)} in order at {plan.commit}"
     told = release_summary.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
     release_summary.tell(parts)
-    result = Checked(verdict=words, commit=plan.commit, summary=signature.text_of(told))
+    result = CheckResult(verdict=words, commit=plan.commit, summary=signature.text_of(told))
     if bad:
         what = f"{plan.repo} at {plan.commit} is not in order"
         seen = "\n".join(release_summary.words(part) for part in bad)

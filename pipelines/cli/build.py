@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import declared, image_results, options, repository, running
-from pipelines.cli.declared import Declared
-from pipelines.engines.local.nodes import Outcome
+from pipelines.cli.declared import DeclaredImages
+from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images import node as image_node
 from pipelines.release import build_run
@@ -100,7 +100,7 @@ def _cluster(given: argparse.Namespace) -> Cluster:
     return cluster
 
 
-def _object(found: Declared, results: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+def _object(found: DeclaredImages, results: Mapping[str, Any], outcome: RunResult) -> dict[str, Any]:
     return {
         "repo": found.repo,
         "commit": found.commit,
@@ -113,7 +113,7 @@ def _object(found: Declared, results: Mapping[str, Any], outcome: Outcome) -> di
 
 
 def _print(
-    found: Declared, results: Mapping[str, dict[str, Any]], outcome: Outcome, settings: Mapping[str, str]
+    found: DeclaredImages, results: Mapping[str, dict[str, Any]], outcome: RunResult, settings: Mapping[str, str]
 ) -> None:
     write = sys.stdout.write
     write(f"\n{found.repo} {found.ref or ''} at {found.commit}\n")

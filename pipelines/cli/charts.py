@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.cli import failures, options, repository, running
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misconfigured
 
 TEMPLATE = "chart-release"
@@ -75,7 +75,7 @@ def run(given: argparse.Namespace) -> int:
     return running.exit_code(outcome)
 
 
-def _here(given: argparse.Namespace, arguments: Mapping[str, str]) -> tuple[Outcome, Mapping[str, str]]:
+def _here(given: argparse.Namespace, arguments: Mapping[str, str]) -> tuple[RunResult, Mapping[str, str]]:
     settings = options.read_settings(given, embedded=True)
     if not settings.get("registry") and not settings.get("chart-registry"):
         raise Misconfigured(
@@ -111,7 +111,7 @@ def counted(told: Mapping[str, Any]) -> str:
     return f"{told['pushed']} {'chart' if told['pushed'] == 1 else 'charts'}"
 
 
-def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
+def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
     outputs = outcome.outputs
     failed = failures.last(outcome.root)
     return {

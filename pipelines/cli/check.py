@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.cli import options, repository, running
 from pipelines.cli.outcomes import show, summary
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misconfigured
 
 TEMPLATE = "check"
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace) -> int:
     return running.exit_code(outcome)
 
 
-def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
+def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
     found = summary(outcome)
     return {
         "repo": given.repo or str(repository.EXAMPLES),

@@ -17,14 +17,14 @@ from pipelines.images.names import Image
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import Entry, GitRepository
+from pipelines.tools.git.repository import GitRepository, TreeEntry
 
 _MAX_LINKS = 40
 """As many as Linux follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declared:
+class DeclaredImages:
     """The images of one commit, in an order in which parents come first."""
 
     repo: str
@@ -62,7 +62,7 @@ def read(
     build_args: Sequence[str],
     platform: str,
     ca_file: Path | None = None,
-) -> Declared:
+) -> DeclaredImages:
     """Return what `repo` declares at `revision`; one shallow fetch into a private folder that is removed again."""
     url, wanted = RepositoryUrl(repo), Revision(revision)
     with (
@@ -90,7 +90,7 @@ def read(
         parents[image.name] = tuple(dict.fromkeys(sibling.name for sibling in siblings if sibling))
         warnings += image_names.shadowed(image, externals, found)
     order = {name: index for index, name in enumerate(name for wave in image_names.waves(parents) for name in wave)}
-    return Declared(
+    return DeclaredImages(
         repo=repo,
         commit=resolved.commit,
         ref=resolved.ref,
@@ -101,14 +101,14 @@ def read(
     )
 
 
-def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, Entry]) -> Configuration:
+def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry]) -> Configuration:
     """Return what the commit's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
     if shipway_yaml.NAME not in tree:
         return Configuration()
     return shipway_yaml.require(_text(repository, commit, tree, shipway_yaml.NAME).encode())
 
 
-def _text(repository: GitRepository, commit: str, tree: Mapping[str, Entry], path: str) -> str:
+def _text(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry], path: str) -> str:
     """Return the text of a Dockerfile, which may be a link to a file of the same commit; raises Refused for other links."""
     at = path
     for _ in range(_MAX_LINKS):

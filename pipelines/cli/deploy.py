@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.cli import failures, options, repository, running
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misconfigured
 
 TEMPLATE = "deploy"
@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
     return running.exit_code(outcome)
 
 
-def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
+def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
     failed = failures.last(outcome.root)
     return {
         "repo": given.repo,

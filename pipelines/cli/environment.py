@@ -15,7 +15,7 @@ from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.deploy.deploy import AUTHOR
-from pipelines.deploy.model import Target
+from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.move import Moving, Registries
 from pipelines.deploy.pull_requests import Proposing
 from pipelines.errors import Misconfigured
@@ -85,7 +85,7 @@ def moving(given: argparse.Namespace) -> Iterator[Moving]:
         )
 
 
-def show(target: Target, *, as_json: bool) -> None:
+def show(target: DeployTarget, *, as_json: bool) -> None:
     """Print what came of it."""
     if as_json:
         sys.stdout.write(json.dumps(asdict(target)) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.engines.local.nodes import Kind, Node
+from pipelines.engines.local.nodes import Node, NodeKind
 
 _STEP_FAILED = "shipway: "
 _LAST_LINES = 5
@@ -16,7 +16,7 @@ def causes(node: Node) -> Iterator[Node]:
     """Give the node and what is below it, where it counts that they failed: not what another attempt or branch made good."""
     if node.phase.is_bad:
         yield node
-        for child in node.children[-1:] if node.kind is Kind.RETRY else node.children:
+        for child in node.children[-1:] if node.kind is NodeKind.RETRY else node.children:
             yield from causes(child)
 
 

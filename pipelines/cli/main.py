@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from pipelines.cli.parser import Parser, misunderstood
+from pipelines.cli.parser import CommandParser, misunderstood
 from pipelines.errors import ShipwayError
 
 EPILOG = """\
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @functools.cache
 def _parser(wanted: str, *, alone: bool) -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = CommandParser(
         prog="shipway",
         description="From a commit to a running deployment on Argo.",
         epilog=EPILOG,

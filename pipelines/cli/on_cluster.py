@@ -17,8 +17,8 @@ from pipelines.engines.cluster import api as cluster_api
 from pipelines.engines.cluster import arguments as cluster_arguments
 from pipelines.engines.cluster import names as cluster_names
 from pipelines.engines.cluster import runs
-from pipelines.engines.cluster.follower import Follower
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.cluster.follower import RunFollower
+from pipelines.engines.local.nodes import RunResult
 from pipelines.engines.local.reporter import Reporter
 from pipelines.errors import Refused, ShipwayError
 
@@ -57,7 +57,7 @@ class Cluster:
             cluster_arguments.check_values(values)
         return self.runs.submit(beginning, runs.composed(workflow, installed, parallelism=self.given.jobs))
 
-    def attend(self, name: str) -> Outcome | None:
+    def attend(self, name: str) -> RunResult | None:
         """Follow a run to its end, or None when it is left running: with --detach, or by Ctrl-C."""
         if self.given.detach:
             self._tell_detached(name)
@@ -65,7 +65,7 @@ class Cluster:
         folder = running.new_folder(self.given.state, name) / "run"
         while True:
             try:
-                return Follower(self.runs, name, running.reporter(quiet=self.given.quiet), folder).follow(
+                return RunFollower(self.runs, name, running.reporter(quiet=self.given.quiet), folder).follow(
                     self._notes(name, folder)
                 )
             except KeyboardInterrupt:
@@ -78,9 +78,9 @@ class Cluster:
             if answer == "stop":
                 self.runs.stop(name)
 
-    def follow(self, name: str, reporter: Reporter, folder: Path) -> Outcome:
+    def follow(self, name: str, reporter: Reporter, folder: Path) -> RunResult:
         """Follow a run that is there; Ctrl-C leaves it."""
-        return Follower(self.runs, name, reporter, folder).follow(self._notes(name, folder))
+        return RunFollower(self.runs, name, reporter, folder).follow(self._notes(name, folder))
 
     def link(self, name: str) -> str:
         """Return the address of a run in the Argo UI; empty where no setting says where that is."""

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.release import summary as outcomes
 from pipelines.release.outcome import Part
 from pipelines.step import signature
 
 
-def summary(outcome: Outcome) -> dict[str, Any]:
+def summary(outcome: RunResult) -> dict[str, Any]:
     """Return what the verdict of a run put out, whether it failed or not; nothing where it did not come to it."""
     for node in outcome.root.walk():
         if node.display_name == "verdict" and node.outputs.get("summary"):

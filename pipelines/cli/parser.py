@@ -8,7 +8,7 @@ from typing import NoReturn
 from pipelines.errors import Misuse
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """Raises Misuse where argparse would print its usage and exit."""
 
     def error(self, message: str) -> NoReturn:

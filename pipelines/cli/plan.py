@@ -20,11 +20,11 @@ from pipelines.images import node as image_node
 from pipelines.images.key import Salt
 from pipelines.images.layers import layer as layer_layer
 from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
-from pipelines.images.node import Target
+from pipelines.images.node import BuildTarget
 from pipelines.images.registry_state import Observer
 from pipelines.release import mermaid, planning
 from pipelines.release.model import STUCK, Plan, PlannedChart
-from pipelines.release.planning import Place, Request
+from pipelines.release.planning import Destination, PlanRequest
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -78,7 +78,7 @@ def run(given: argparse.Namespace) -> int:
     url = RepositoryUrl(repo or _examples(given.state, settings))
     builder = settings.get("builder", "buildah")
     cache = Path(settings["cache"]) / builder
-    target = Target(
+    target = BuildTarget(
         platform=image_node.read(given.platform),
         builder=builder,
         builder_version=image_build.choose(builder, settings.get("buildkit-host", ""), cache).version(),
@@ -87,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
     )
     now = int(time.time())
     with Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=options.ca_file(settings)) as git:
-        request = Request(
+        request = PlanRequest(
             url=url,
             resolved=git.resolve(url, Revision(revision)),
             target=target,
@@ -108,7 +108,7 @@ def run(given: argparse.Namespace) -> int:
     return exit_code(plan)
 
 
-def place(settings: dict[str, str]) -> Place:
+def place(settings: dict[str, str]) -> Destination:
     """Return where the settings publish to; raises Misconfigured."""
     docker_config = options.secret(settings, "shipway-pull")
     client = registry_client.connect(
@@ -119,7 +119,7 @@ def place(settings: dict[str, str]) -> Place:
         timing=Timing(attempts=_ATTEMPTS),
     )
     keys = ("registry", "project", "chart-registry", "chart-hosts", "plain-http", "ca-file")
-    return Place(
+    return Destination(
         observer=Observer(client=client, registry=settings["registry"], project=settings.get("project", "")),
         charts=ChartSettings(**{key.replace("-", "_"): settings.get(key, "") for key in keys}),
         docker_config=docker_config,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.cli import charts, deploy, failures, image_results, options, outcomes, repository, running
-from pipelines.engines.local.nodes import Kind, Node, Outcome
+from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misconfigured, Misuse
 
 TEMPLATE = "release"
@@ -78,7 +78,7 @@ def run(given: argparse.Namespace) -> int:
     return running.exit_code(outcome)
 
 
-def _object(given: argparse.Namespace, outcome: Outcome) -> dict[str, Any]:
+def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
     nodes = {node.display_name: node for node in outcome.root.walk()}
     of_charts = nodes.get("charts")
     failed = failures.last(outcome.root)
@@ -113,7 +113,7 @@ def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
 def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
     """Give the node of each image that the plan wanted built, by the image's name."""
     for wave, jobs in _planned(nodes).items():
-        if wave.startswith("wave-") and wave in nodes and nodes[wave].kind is Kind.TASK_GROUP:
+        if wave.startswith("wave-") and wave in nodes and nodes[wave].kind is NodeKind.TASK_GROUP:
             for job, node in zip(json.loads(jobs), nodes[wave].items, strict=False):
                 yield job["name"], node
 

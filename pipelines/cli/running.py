@@ -19,7 +19,7 @@ import yaml
 
 import pipelines
 from pipelines.cli import failures
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.engines.local.reporter import PlainReporter, Reporter
 from pipelines.tools.processes.fork_server import ForkServer
 
@@ -40,7 +40,7 @@ def run(
     arguments: Mapping[str, str],
     *,
     workflow: Mapping[str, Any] | None = None,
-) -> Outcome:
+) -> RunResult:
     """Run a compiled template, or `workflow` over the compiled ones, and return how it ended."""
     program = Path(sys.executable).with_name("shipway")
     with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
@@ -113,7 +113,7 @@ def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
 
 def on_cluster(
     given: Namespace, template: str, arguments: Mapping[str, str]
-) -> tuple[Outcome | None, Mapping[str, str]]:
+) -> tuple[RunResult | None, Mapping[str, str]]:
     """Run an installed template on the cluster; return how it ended, or None where it is left running, and the settings."""
     from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
 
@@ -122,7 +122,7 @@ def on_cluster(
     return outcome, cluster.settings if outcome else {}
 
 
-def show(given: Namespace, outcome: Outcome) -> None:
+def show(given: Namespace, outcome: RunResult) -> None:
     """Print how a run ended and what it put out."""
     if given.json:
         sys.stdout.write(json.dumps(outcome.to_json()) + "\n")
@@ -145,7 +145,7 @@ def new_folder(state: Path, name: str) -> Path:
     return folder
 
 
-def exit_code(outcome: Outcome) -> int:
+def exit_code(outcome: RunResult) -> int:
     """Return the command's exit code, 130 after a stop.
 
     It is that of the first container that failed with 2, 3 or 78; 75 where every one failed for the other side's sake; else 1.

@@ -15,9 +15,9 @@ import yaml
 from pipelines.cli import options, running
 from pipelines.errors import Misuse, ShipwayError, reason
 from pipelines.events.decode import decode
-from pipelines.events.event import Decoded, Source
+from pipelines.events.event import Decoded, Sender
 from pipelines.events.simulation import sensor, webhook
-from pipelines.events.simulation.sensor import Outcome
+from pipelines.events.simulation.sensor import TriggerResult
 from pipelines.step import signature
 
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
@@ -47,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print what happens; the exit code is 0 also where nothing fires."""
-    source = Source(given.source)
+    source = Sender(given.source)
     settings = options.read_settings(given, embedded=False)
     payload = _payload(given.payload)
     event_source, name = webhook.SOURCES[source]
@@ -95,7 +95,7 @@ def _sensor(path: Path) -> dict[str, Any]:
     return {"spec": spec}
 
 
-def _told(outcome: Outcome, settings: dict[str, str]) -> dict[str, Any]:
+def _told(outcome: TriggerResult, settings: dict[str, str]) -> dict[str, Any]:
     if outcome.workflow is None:
         return {
             "trigger": outcome.trigger,

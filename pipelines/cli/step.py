@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_origin
 
-from pipelines.cli.parser import Parser
+from pipelines.cli.parser import CommandParser
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.step import signature
 from pipelines.step.signature import Argument, Step
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 def parser(name: str) -> argparse.ArgumentParser:
     """Return what reads a step's flags; raises as signature.describe does."""
     step = signature.describe(name)
-    parser = Parser(
+    parser = CommandParser(
         prog=f"shipway step {step.name}",
         description=f"{step.summary}\n\n{step.description}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipelines.cli import options, repository, running
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse
 
 
@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> int:
     return running.exit_code(outcome)
 
 
-def _here(given: argparse.Namespace, arguments: dict[str, str]) -> Outcome:
+def _here(given: argparse.Namespace, arguments: dict[str, str]) -> RunResult:
     if "repo" in arguments:
         arguments["repo"] = repository.here(arguments["repo"])
     return running.run(given, options.read_settings(given, embedded=True), given.template, arguments)

@@ -78,7 +78,7 @@ class Deploy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ImageEntry:
     """One key of `images`: a folder or a pattern, what it says, and where."""
 
     pattern: str
@@ -97,7 +97,7 @@ class Configuration:
     """A whole shipway.yaml, or the conventions where there is none."""
 
     ignore: tuple[str, ...] = ()
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ImageEntry, ...] = ()
     chart_ignore: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     values: tuple[ValuesFile, ...] = ()
@@ -206,7 +206,7 @@ def _configuration(text: YamlText) -> Configuration:
     )
 
 
-def _entry(text: YamlText, pattern: str) -> Entry:
+def _entry(text: YamlText, pattern: str) -> ImageEntry:
     node = text.node("images", pattern)
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     given: dict[str, Any] = {}
@@ -217,7 +217,7 @@ def _entry(text: YamlText, pattern: str) -> Entry:
             given[_field(key.value)] = tuple(item.value for item in value.value)
         else:
             given[_field(key.value)] = {name.value: item.value for name, item in value.value}
-    return Entry(
+    return ImageEntry(
         pattern=pattern,
         line=text.key_line("images", pattern),
         given=given,

@@ -26,7 +26,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class YamlDocument:
     """One document of a file: its tree, with positions in the text of the whole file."""
 
     number: int
@@ -48,7 +48,7 @@ class Edit:
     text: str
 
 
-def read(data: bytes, file: str) -> tuple[Document, ...]:
+def read(data: bytes, file: str) -> tuple[YamlDocument, ...]:
     """Return every document of a file that says something.
 
     Raises Refused for a file that is too large, ShipwayError, with the line, for one that is no YAML in UTF-8.
@@ -62,13 +62,13 @@ def read(data: bytes, file: str) -> tuple[Document, ...]:
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
     return tuple(
-        Document(number=number, root=root, text=text, mark=mark, shared=_shared(root))
+        YamlDocument(number=number, root=root, text=text, mark=mark, shared=_shared(root))
         for number, root in enumerate(_roots(text, file))
         if root is not None
     )
 
 
-def applied(documents: Sequence[Document], edits: Sequence[Edit], file: str) -> bytes:
+def applied(documents: Sequence[YamlDocument], edits: Sequence[Edit], file: str) -> bytes:
     """Return a file that says something with some scalars replaced; raises ShipwayError where one cannot be replaced in its place alone."""
     text, mark = documents[0].text, documents[0].mark
     by_number = {document.number: document for document in documents}
@@ -130,7 +130,7 @@ def _shared(root: yaml.Node | None) -> frozenset[int]:
     return frozenset(found)
 
 
-def _span(document: Document, edit: Edit, file: str) -> tuple[int, int]:
+def _span(document: YamlDocument, edit: Edit, file: str) -> tuple[int, int]:
     """Return where a scalar stands, without an anchor or a tag before it."""
     node = edit.node
     what = f"{file}:{node.start_mark.line + 1}: cannot be changed in its place alone"
@@ -167,7 +167,7 @@ def _is_flow(text: str, start: int, end: int) -> bool:
     return "{" in line or "[" in line or text[end : end + 1] in {",", "}", "]"}
 
 
-def _prove(documents: Sequence[Document], edits: Sequence[Edit], text: str, file: str) -> None:
+def _prove(documents: Sequence[YamlDocument], edits: Sequence[Edit], text: str, file: str) -> None:
     """Raise ShipwayError unless the new text says what the old one did, but for the edited scalars."""
     new = {id(edit.node): edit.text for edit in edits}
     after = _roots(text, file)

@@ -31,7 +31,7 @@ from pipelines.step.parameters import (
     Repo,
 )
 from pipelines.step.signature import Arg
-from pipelines.tools.forge.forge import State
+from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.address import Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -184,14 +184,14 @@ def wait(
 
 def _said(
     rows: Sequence[Whereabouts], standing: Mapping[str, str], given_up: set[str], *, over: bool
-) -> tuple[State, str]:
+) -> tuple[StatusState, str]:
     bad = [row for row in rows if row.full_name in given_up or (over and standing[row.full_name] != SETTLED)]
     open_ = [row for row in rows if standing[row.full_name] != SETTLED]
     if bad:
-        return State.FAILURE, "; ".join(f"{row.application} is {_told(row)}" for row in bad)
+        return StatusState.FAILURE, "; ".join(f"{row.application} is {_told(row)}" for row in bad)
     if open_:
-        return State.PENDING, f"waiting for Argo CD: {', '.join(row.application for row in open_)}"
-    return State.SUCCESS, f"runs, Synced and Healthy: {', '.join(row.application for row in rows)}"
+        return StatusState.PENDING, f"waiting for Argo CD: {', '.join(row.application for row in open_)}"
+    return StatusState.SUCCESS, f"runs, Synced and Healthy: {', '.join(row.application for row in rows)}"
 
 
 def _told(row: Whereabouts) -> str:

@@ -16,15 +16,15 @@ from pipelines.deploy import edits, message, model, pull_requests
 from pipelines.deploy.edits import Edited
 from pipelines.deploy.model import Deployed
 from pipelines.deploy.pull_requests import Proposing
-from pipelines.deploy.state import Reader, State
+from pipelines.deploy.state import DeployState, StateReader
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
 from pipelines.images import node as platforms
-from pipelines.images.node import Target
+from pipelines.images.node import BuildTarget
 from pipelines.images.registry_state import Observer
 from pipelines.release import planning
-from pipelines.release.planning import Place
+from pipelines.release.planning import Destination
 from pipelines.step.parameters import (
     BuilderName,
     BuildkitHost,
@@ -101,7 +101,7 @@ def deploy(
         raise Misconfigured("no registry to ask", seen="the setting `registry` is empty", todo="set it")
     authorities = Path(ca_file) if ca_file else None
     client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
-    place = Place(
+    place = Destination(
         observer=Observer(client=client, registry=registry, project=project),
         charts=ChartSettings(
             registry=registry,
@@ -113,7 +113,7 @@ def deploy(
         ),
         docker_config=docker_config,
     )
-    target = Target(
+    target = BuildTarget(
         platform=platforms.read(platform),
         builder=builder,
         builder_version=builder_version or image_build.choose(builder, buildkit_host, Path("cache")).version(),
@@ -127,7 +127,7 @@ def deploy(
         Git(GitCredentials.read(write_credentials), ca_file=authorities) as writing,
     ):
         found = ref or git.refs(url).default
-        with Reader(
+        with StateReader(
             git=git,
             url=url,
             ref=found,
@@ -154,7 +154,7 @@ AUTHOR = "Shipway <shipway@noreply.invalid>"
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    reader: Reader
+    reader: StateReader
     git: Git
     author: Author
     environments: str
@@ -180,7 +180,7 @@ class _Run:
             raise Misconfigured(
                 f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo="add it there"
             )
-        targets: list[model.Target] = []
+        targets: list[model.DeployTarget] = []
         faults: list[ShipwayError] = []
         for name, way in ways.items():
             if only in {"", name}:
@@ -193,15 +193,15 @@ class _Run:
         summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'as it should be'}" for t in targets)
         return _deployed(state.commit, summary, tuple(targets))
 
-    def _charts(self, way: str) -> model.Target:
-        def work(head: Head) -> tuple[State, Edited]:
+    def _charts(self, way: str) -> model.DeployTarget:
+        def work(head: Head) -> tuple[DeployState, Edited]:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
             return state, edits.edited(state, head)
 
         return self._target(CHARTS, str(self.reader.url), self.reader.ref, way, work)
 
-    def _environment(self, name: str, way: str) -> model.Target:
+    def _environment(self, name: str, way: str) -> model.DeployTarget:
         if not self.environments:
             raise Misconfigured(
                 f"nothing says where the environment {name} is",
@@ -211,7 +211,7 @@ class _Run:
 
         url = RepositoryUrl(self.environments)
 
-        def work(head: Head) -> tuple[State, Edited]:
+        def work(head: Head) -> tuple[DeployState, Edited]:
             # Asked after the head that is written onto: whoever deploys a newer commit meanwhile moves that head.
             state = self.reader.head()
             if url.place == self.reader.url.place:
@@ -223,8 +223,8 @@ class _Run:
         return self._target(name, str(url), ref, way, work)
 
     def _target(
-        self, name: str, repo: str, ref: str, way: str, work: Callable[[Head], tuple[State, Edited]]
-    ) -> model.Target:
+        self, name: str, repo: str, ref: str, way: str, work: Callable[[Head], tuple[DeployState, Edited]]
+    ) -> model.DeployTarget:
         url = RepositoryUrl(repo)
         last: list[Edited] = []
         where = "" if name == CHARTS else name
@@ -247,7 +247,7 @@ class _Run:
         changes = message.lines(edited.changes, edited.moves) if written.commit else ()
         for line in changes:
             sys.stderr.write(f"{name}: {line}\n")
-        return model.Target(
+        return model.DeployTarget(
             name=name,
             repo=repo,
             way=way,
@@ -258,7 +258,7 @@ class _Run:
             attempts=written.attempts,
         )
 
-    def _proposal(self, state: State, edited: Edited, where: str) -> Proposal:
+    def _proposal(self, state: DeployState, edited: Edited, where: str) -> Proposal:
         if not edited.files:
             return Proposal()
         images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
@@ -271,13 +271,13 @@ class _Run:
         )
 
 
-def _refuse_loops(state: State) -> None:
+def _refuse_loops(state: DeployState) -> None:
     if told := [finding for finding in state.plan.findings if finding.rule == image_graph.RULE]:
         raise Refused(
             "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
         )
 
 
-def _deployed(commit: str, summary: str, targets: tuple[model.Target, ...]) -> Deployed:
+def _deployed(commit: str, summary: str, targets: tuple[model.DeployTarget, ...]) -> Deployed:
     sys.stderr.write(f"{summary}\n")
     return Deployed(commit=commit, written=sum(bool(t.commit) for t in targets), summary=summary, targets=targets)

@@ -19,12 +19,12 @@ from pipelines.charts import version_moves
 from pipelines.charts.charts import CHART, LOCK
 from pipelines.charts.model import BROKEN, DIFFERENT
 from pipelines.deploy.message import Moved
-from pipelines.deploy.state import State
+from pipelines.deploy.state import DeployState
 from pipelines.environments import config as environment_config
 from pipelines.environments import files as environment_files
 from pipelines.environments import image_places
 from pipelines.environments import values as environment_values
-from pipelines.environments.files import Folder, any_of
+from pipelines.environments.files import ApplicationFolder, any_of
 from pipelines.environments.image_places import Change, ValuesText
 from pipelines.errors import ShipwayError
 from pipelines.images.model import PUBLISHED
@@ -43,7 +43,7 @@ class Edited:
     """What was left as it is, and why."""
 
 
-def edited(state: State, head: Head) -> Edited:
+def edited(state: DeployState, head: Head) -> Edited:
     """Return the files of a head that do not name its images as they are published; raises ShipwayError for all that is wrong.
 
     `state` is that of the head's commit.
@@ -82,7 +82,7 @@ def raise_together(faults: list[ShipwayError], what: str) -> None:
         raise type(faults[0])(what, seen=seen, todo="; ".join(dict.fromkeys(fault.todo for fault in faults)))
 
 
-def _texts(state: State, head: Head) -> list[ValuesText]:
+def _texts(state: DeployState, head: Head) -> list[ValuesText]:
     """Return the values files that name images: those of charts, and those that shipway.yaml names."""
     configuration = state.declared.configuration
     own = {item.values for item in environment_config.own(state.declared.tree, configuration.deploy.environments)}
@@ -110,7 +110,7 @@ def _texts(state: State, head: Head) -> list[ValuesText]:
     return texts
 
 
-def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[Moved, ...]]:
+def _versions(state: DeployState, head: Head, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[Moved, ...]]:
     """Return Chart.yaml and Chart.lock of the charts that the files move, as chart-version would write them."""
     touched = {
         folder for folder in state.declared.charts if any(environment_values.is_in(file, folder) for file in files)
@@ -151,7 +151,7 @@ def _versions(state: State, head: Head, files: Mapping[str, bytes]) -> tuple[dic
     return written, tuple(moves)
 
 
-def environment_edited(state: State, head: Head, environment: str) -> Edited:
+def environment_edited(state: DeployState, head: Head, environment: str) -> Edited:
     """Return the files of an environment that do not name what is published; raises Misuse, and ShipwayError for all that is wrong.
 
     What a rollback left is not brought back, and a version that is newer there stays.
@@ -194,7 +194,7 @@ def environment_edited(state: State, head: Head, environment: str) -> Edited:
     return Edited(files=files, changes=tuple(changes), moves=tuple(moves), kept=tuple(kept))
 
 
-def _move(folder: Folder, version: str) -> tuple[Moved | None, str]:
+def _move(folder: ApplicationFolder, version: str) -> tuple[Moved | None, str]:
     """Return the move of an application to a version, or why there is none though the versions differ."""
     application = folder.application
     assert application is not None

@@ -11,7 +11,7 @@ from pipelines.deploy.status_model import Whereabouts
 from pipelines.errors import Misuse
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
-from pipelines.tools.forge.forge import Forge, State, Status
+from pipelines.tools.forge.forge import Forge, Status, StatusState
 from pipelines.tools.git.address import RepositoryUrl
 
 _CONTEXT = "shipway/{}"
@@ -26,7 +26,7 @@ class Teller:
     repo: str
     """Host and path of its repository."""
     forge: Forge | None
-    told: dict[tuple[str, str], tuple[State, str]]
+    told: dict[tuple[str, str], tuple[StatusState, str]]
     """By commit and environment."""
 
     @classmethod
@@ -40,7 +40,7 @@ class Teller:
             _say(f"no status is written: {error.what}")
         return cls(commit=commit, repo=url.place, forge=forge, told={})
 
-    def tell(self, environment: str, rows: Sequence[Whereabouts], state: State, text: str) -> None:
+    def tell(self, environment: str, rows: Sequence[Whereabouts], state: StatusState, text: str) -> None:
         """Give the commits behind an environment's applications a status, if it says something new.
 
         A deployment's own commit releases the chart that names an image: so the commit that the image was built from is told, too,
@@ -49,8 +49,8 @@ class Teller:
         for commit in dict.fromkeys((self.commit, *self._sources(rows))):
             key, before = (commit, environment), self.told.get((commit, environment))
             if before is None and commit != self.commit and self._succeeded(commit, environment):
-                before = (State.SUCCESS, "")
-            if before == (state, text) or (before and before[0] is State.SUCCESS and commit != self.commit):
+                before = (StatusState.SUCCESS, "")
+            if before == (state, text) or (before and before[0] is StatusState.SUCCESS and commit != self.commit):
                 self.told[key] = before
                 continue
             self.told[key] = (state, text)
@@ -66,7 +66,7 @@ class Teller:
 
     def _succeeded(self, commit: str, environment: str) -> bool:
         status = self.forge.status(commit, _CONTEXT.format(environment)) if self.forge else None
-        return status is not None and status.state is State.SUCCESS
+        return status is not None and status.state is StatusState.SUCCESS
 
 
 def _place(source: str) -> str:

@@ -21,7 +21,7 @@ from pipelines.environments import image_places
 from pipelines.environments import repository as environment_repository
 from pipelines.environments import values as environment_values
 from pipelines.environments.model import Application
-from pipelines.environments.repository import Declared
+from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -42,7 +42,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Image:
+class _ListedImage:
     digest: str
     revision: str = ""
     source: str = ""
@@ -57,15 +57,15 @@ class Finder:
     charts: ChartRegistry
     under: str
     """Address that images of this deployment live under, with a slash at its end."""
-    _images: dict[tuple[str, str, str], _Image] = field(default_factory=dict)
+    _images: dict[tuple[str, str, str], _ListedImage] = field(default_factory=dict)
     _charts: dict[tuple[str, str], tuple[str, str, bytes]] = field(default_factory=dict)
 
-    def declared(self, repository: str, branch: str) -> Declared:
+    def declared(self, repository: str, branch: str) -> DeclaredEnvironments:
         """Return the head of the environments repository; raises what Git raises."""
         url = RepositoryUrl(repository)
         return environment_repository.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
 
-    def find(self, declared: Declared, live: Mapping[str, Mapping[str, Any]] | None) -> Found:
+    def find(self, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None) -> Found:
         """Return every application; `live` are the Applications of Argo CD by name, None where no cluster is asked.
 
         Raises Transient or Misconfigured where a registry gives no answer; what else is wrong with an application stands in its row.
@@ -90,7 +90,9 @@ class Finder:
                     continue  # a repository that does not have the commit, or that this machine may not read
         return tuple(found)
 
-    def _row(self, item: Application, declared: Declared, live: Mapping[str, Mapping[str, Any]] | None) -> Whereabouts:
+    def _row(
+        self, item: Application, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None
+    ) -> Whereabouts:
         document = (live or {}).get(item.full_name)
         state = argo_cd.live_state(document) if document else None
         digest, revision, fault = "", "", ""
@@ -125,7 +127,7 @@ class Finder:
         )
 
     def _images_of(
-        self, item: Application, declared: Declared, defaults: bytes, live: tuple[str, ...] | None
+        self, item: Application, declared: DeclaredEnvironments, defaults: bytes, live: tuple[str, ...] | None
     ) -> tuple[DeployedImage, ...]:
         """Return the images that an application's values name, and those of its chart's that they leave as they are."""
         data = declared.values_of(item)
@@ -150,13 +152,13 @@ class Finder:
             )
         return tuple(found.values())
 
-    def _image(self, image: str, tag: str, digest: str) -> _Image:
+    def _image(self, image: str, tag: str, digest: str) -> _ListedImage:
         key = (image, tag, digest)
         if key not in self._images:
             self._images[key] = self._asked(image, tag, digest)
         return self._images[key]
 
-    def _asked(self, image: str, tag: str, digest: str) -> _Image:
+    def _asked(self, image: str, tag: str, digest: str) -> _ListedImage:
         host, _, repository = image.partition("/")
         try:
             reference = Reference(
@@ -166,15 +168,15 @@ class Finder:
                 digest=Digest(digest) if digest else None,
             )
         except Misuse:
-            return _Image(digest=digest)
+            return _ListedImage(digest=digest)
         manifest = self.client.resolve(reference) if tag or digest else None
         if manifest is None:
-            return _Image(digest=digest)
+            return _ListedImage(digest=digest)
         found = str(manifest.descriptor.digest)
         if manifest.is_index:
-            return _Image(digest=found)
+            return _ListedImage(digest=found)
         labels = (self.client.config(reference, manifest).get("config") or {}).get("Labels") or {}
-        return _Image(
+        return _ListedImage(
             digest=found, revision=str(labels.get(f"{_OCI}revision", "")), source=str(labels.get(f"{_OCI}source", ""))
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class DeployTarget:
     """One place that follows the images: a repository's own charts, or an environment."""
 
     name: str
@@ -36,4 +36,4 @@ class Deployed:
     """How many places were written to, or proposed."""
     summary: str
     """One line for people."""
-    targets: tuple[Target, ...]
+    targets: tuple[DeployTarget, ...]

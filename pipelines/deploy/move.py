@@ -16,13 +16,13 @@ from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.deploy import message, pull_requests, state
 from pipelines.deploy.edits import Edited
 from pipelines.deploy.message import Moved
-from pipelines.deploy.model import Target
+from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.pull_requests import Proposing
 from pipelines.environments import files as environment_files
 from pipelines.environments import hold as environment_hold
-from pipelines.environments.files import Folder
+from pipelines.environments.files import ApplicationFolder
 from pipelines.environments.hold import Held
-from pipelines.environments.image_places import Change, Wanted
+from pipelines.environments.image_places import Change, DesiredImage
 from pipelines.environments.model import Application
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.tools.git.address import RepositoryUrl
@@ -34,7 +34,7 @@ from pipelines.tools.registry.reference import Reference
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runs:
+class DesiredVersions:
     """What an application's files ask for."""
 
     images: Mapping[str, str]
@@ -44,7 +44,7 @@ class Runs:
     version: str
     """Of the chart, or the revision of its Git repository."""
 
-    def is_like(self, other: Runs) -> bool:
+    def is_like(self, other: DesiredVersions) -> bool:
         """Whether both run the same."""
         return (dict(self.images), self.version) == (dict(other.images), other.version)
 
@@ -58,7 +58,7 @@ class Registries:
     under: str
     """What the addresses of images begin with."""
 
-    def runs(self, folder: Folder, *, lacking: bool = False) -> Runs:
+    def runs(self, folder: ApplicationFolder, *, lacking: bool = False) -> DesiredVersions:
         """Return what an application's files ask for, tags resolved.
 
         Raises Refused for a tag that the registry does not have, whose digest is empty with `lacking`; ShipwayError where one image is
@@ -78,11 +78,11 @@ class Registries:
             if place.tag:
                 tags[place.image] = (*tags.get(place.image, ()), place.tag)
         application = folder.application
-        return Runs(images=images, tags=tags, version=application.version or application.revision)
+        return DesiredVersions(images=images, tags=tags, version=application.version or application.revision)
 
-    def wanted(self, runs: Runs) -> dict[str, Wanted]:
+    def wanted(self, runs: DesiredVersions) -> dict[str, DesiredImage]:
         """Return how images are to be named; raises Refused for a digest that is not in the registry, Transient."""
-        found: dict[str, Wanted] = {}
+        found: dict[str, DesiredImage] = {}
         for address, digest in sorted(runs.images.items()):
             tags = runs.tags.get(address, ())
             image = Reference.parse(address).with_digest(digest)
@@ -139,7 +139,7 @@ class Moving:
             head = WriteBack(git=self.git, url=self.url, author=self.author).head(self.ref, Path(folder) / "git")
             return environment_files.environment_of(head, name)
 
-    def edited(self, folder: Folder, runs: Runs, kept: Held) -> Edited:
+    def edited(self, folder: ApplicationFolder, runs: DesiredVersions, kept: Held) -> Edited:
         """Return an application's files at what it is to run, and what it is to hold back; raises Refused, ShipwayError."""
         application = folder.application
         assert application is not None
@@ -163,7 +163,7 @@ class Moving:
         lacking = tuple(f"{folder.path} does not name {image}" for image in sorted(runs.images.keys() - named))
         return Edited(files=files, changes=changes, moves=moves, kept=lacking)
 
-    def write(self, name: str, branch: str, make: Make, edited: list[Edited], *, way: str) -> Target:
+    def write(self, name: str, branch: str, make: Make, edited: list[Edited], *, way: str) -> DeployTarget:
         """Write what `make` says, which leaves in `edited` what it worked out last; raises what WriteBack raises."""
         back = WriteBack(git=self.git, url=self.url, author=self.author)
         link = ""
@@ -174,7 +174,7 @@ class Moving:
         else:
             raise Misuse("no such way", seen=repr(way), todo=f"use {COMMIT} or {PULL_REQUEST}")
         last = edited[-1]
-        return Target(
+        return DeployTarget(
             name=name,
             repo=str(self.url),
             way=way,

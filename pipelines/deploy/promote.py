@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.deploy.edits import Edited
-from pipelines.deploy.model import Target
+from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.move import Moving
 from pipelines.environments import files as environment_files
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.tools.git.write_back import Head, Proposal
 
 
-def promote(moving: Moving, name: str, *, source: str, target: str, way: str = PULL_REQUEST) -> Target:
+def promote(moving: Moving, name: str, *, source: str, target: str, way: str = PULL_REQUEST) -> DeployTarget:
     """Let an application of the environment `target` run what the one of `source` does, digest by digest, and return what came of it.
 
     Raises Refused for a digest or a chart that is not in the registry, Misuse for what is not in the repository.

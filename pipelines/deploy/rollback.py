@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pipelines.declared.shipway_yaml import COMMIT
 from pipelines.deploy import pull_requests
 from pipelines.deploy.edits import Edited
-from pipelines.deploy.model import Target
-from pipelines.deploy.move import Moving, Runs, at
+from pipelines.deploy.model import DeployTarget
+from pipelines.deploy.move import DesiredVersions, Moving, at
 from pipelines.environments import files as environment_files
 from pipelines.environments.files import Places
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.tools.forge.forge import State
+from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.write_back import Head, Proposal
 from pipelines.tools.registry.reference import Reference
 
@@ -34,13 +34,13 @@ class Record:
 
     commit: str
     """Of the environments repository, the newest that had it."""
-    runs: Runs
+    runs: DesiredVersions
     why_not: str
     """Why it cannot be gone back to; empty where it can."""
     health: str
 
 
-def rollback(moving: Moving, name: str, *, environment: str, to: str = "", way: str = COMMIT) -> Target:
+def rollback(moving: Moving, name: str, *, environment: str, to: str = "", way: str = COMMIT) -> DeployTarget:
     """Let an application run again what it ran last and was healthy with, and return what came of it.
 
     Where nobody says of any state that it was healthy, the last one that is not known to be broken is taken. `to` chooses a
@@ -92,7 +92,7 @@ def _chosen(found: list[Record], to: str, path: str) -> Record:
     return (healthy or usable)[0]
 
 
-def _records(moving: Moving, head: Head, path: str, now: Runs, places: Places) -> Iterator[Record]:
+def _records(moving: Moving, head: Head, path: str, now: DesiredVersions, places: Places) -> Iterator[Record]:
     """Give what an application ran before, the newest first, each state once."""
     repository = head.repository
     moving.git.deepen(repository, head.commit, _DEPTH)
@@ -124,7 +124,7 @@ def _records(moving: Moving, head: Head, path: str, now: Runs, places: Places) -
         yield Record(commit=commit, runs=runs, why_not=why_not, health=_health(moving, runs, chart, environment))
 
 
-def _health(moving: Moving, runs: Runs, chart: Reference | None, environment: str) -> str:
+def _health(moving: Moving, runs: DesiredVersions, chart: Reference | None, environment: str) -> str:
     """Return what the commits that a state's images and its chart are from were told of an environment."""
     parts = [Reference.parse(image).with_digest(digest) for image, digest in runs.images.items()]
     told = set()
@@ -137,6 +137,6 @@ def _health(moving: Moving, runs: Runs, chart: Reference | None, environment: st
             except (Misconfigured, Misuse):
                 continue
             told |= {status.state} if status else set()
-    if told & {State.FAILURE, State.ERROR}:
+    if told & {StatusState.FAILURE, StatusState.ERROR}:
         return BROKEN
-    return HEALTHY if State.SUCCESS in told else UNKNOWN
+    return HEALTHY if StatusState.SUCCESS in told else UNKNOWN

@@ -13,18 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from pipelines.environments.image_places import ValuesText, Wanted
+from pipelines.environments.image_places import DesiredImage, ValuesText
 from pipelines.errors import Refused
 from pipelines.images import tags as image_tags
 from pipelines.images.key import Salt
 from pipelines.images.model import PUBLISHED, PlannedImage
-from pipelines.images.node import Target
+from pipelines.images.node import BuildTarget
 from pipelines.images.tagging import REVISION
 from pipelines.release import planning
 from pipelines.release import tree as release_tree
 from pipelines.release.model import Plan
-from pipelines.release.planning import Place, Request
-from pipelines.release.tree import Declared
+from pipelines.release.planning import Destination, PlanRequest
+from pipelines.release.tree import RepositorySnapshot
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -33,13 +33,13 @@ from pipelines.tools.registry.reference import Reference, key_tag
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class DeployState:
     """One commit: what it declares, and what is published of it."""
 
     url: RepositoryUrl
-    declared: Declared
+    declared: RepositorySnapshot
     plan: Plan
-    place: Place
+    place: Destination
 
     @property
     def commit(self) -> str:
@@ -65,7 +65,7 @@ class State:
         """Return where an image is published."""
         return Reference.under(self.place.observer.registry, self.place.observer.project, name)
 
-    def wanted(self, texts: Iterable[ValuesText]) -> dict[str, Wanted]:
+    def wanted(self, texts: Iterable[ValuesText]) -> dict[str, DesiredImage]:
         """Return what published images are to be named as, for those that are named otherwise, by address.
 
         Raises Refused for a digest that the registry lost, Transient.
@@ -79,7 +79,7 @@ class State:
         }
         return {address: self._wanted(address) for address in sorted(stale)}
 
-    def _wanted(self, address: str) -> Wanted:
+    def _wanted(self, address: str) -> DesiredImage:
         item = self.published[address]
         version = self.declared.configuration.image(item.path).version
         image = Reference.parse(address).with_digest(item.digest)
@@ -87,20 +87,20 @@ class State:
 
 
 @dataclass(kw_only=True)
-class Reader(AbstractContextManager["Reader"]):
+class StateReader(AbstractContextManager["StateReader"]):
     """Reads states, one for each commit that it is asked for; what it reads ends with the `with` block."""
 
     git: Git
     url: RepositoryUrl
     ref: str
-    target: Target
-    place: Place
+    target: BuildTarget
+    place: Destination
     rebuild: tuple[str, ...] = ()
     max_age: str = ""
     now: int = 0
-    _states: dict[str, State] = field(default_factory=dict)
+    _states: dict[str, DeployState] = field(default_factory=dict)
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> StateReader:
         """Make the folder that states are kept in."""
         self._folder = TemporaryDirectory(prefix="shipway-deploy-")
         return self
@@ -111,11 +111,11 @@ class Reader(AbstractContextManager["Reader"]):
         """Remove it."""
         self._folder.cleanup()
 
-    def head(self) -> State:
+    def head(self) -> DeployState:
         """Return the state of what the ref names now; raises what planning raises, ShipwayError where it is gone."""
         return self.at(self.git.commit_at(self.url, self.ref))
 
-    def at(self, commit: str) -> State:
+    def at(self, commit: str) -> DeployState:
         """Return the state of one commit."""
         if commit not in self._states:
             resolved = Resolved(commit=commit, ref=self.ref)
@@ -123,7 +123,7 @@ class Reader(AbstractContextManager["Reader"]):
             work.mkdir()
             declared = release_tree.read(self.git, self.url, resolved, work)
             now = self.now or int(time.time())
-            request = Request(
+            request = PlanRequest(
                 url=self.url,
                 resolved=resolved,
                 target=self.target,
@@ -131,11 +131,11 @@ class Reader(AbstractContextManager["Reader"]):
                 rebuild=self.rebuild,
             )
             plan = planning.of(declared, request, self.place, work)
-            self._states[commit] = State(url=self.url, declared=declared, plan=plan, place=self.place)
+            self._states[commit] = DeployState(url=self.url, declared=declared, plan=plan, place=self.place)
         return self._states[commit]
 
 
-def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, beside: str = "") -> Wanted:
+def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, beside: str = "") -> DesiredImage:
     """Return how an image is named by its digest, and by tags that name it and move no more.
 
     The tag of the commit that it was built from comes before `more`, but a version goes first. `beside` is the tag that stood beside
@@ -154,7 +154,7 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, besi
     own = [tag for tag in candidates if not tag.startswith("key-")]
     built = [image_tags.commit_tag(revision)] if revision else []
     names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
-    return Wanted(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)
+    return DesiredImage(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)
 
 
 def _names(client: Registry, image: Reference, tag: str) -> bool:

@@ -22,7 +22,7 @@ Places = Mapping[str, Sequence[At]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class ApplicationFolder:
     """One application's folder."""
 
     path: str
@@ -37,7 +37,7 @@ class Folder:
 
 def read(
     head: Head, environment: str, *, under: str, config: Callable[[bytes], bool], values: Callable[[bytes], bool]
-) -> tuple[Folder, ...]:
+) -> tuple[ApplicationFolder, ...]:
     """Return the folders of an environment whose config or values matter, as their bytes say.
 
     Raises Misuse where there is no such environment, ShipwayError for all files that cannot be read.
@@ -118,9 +118,9 @@ def _folder(
     *,
     under: str,
     places: Places,
-) -> Folder:
+) -> ApplicationFolder:
     values, kept = f"{folder}/{environment_config.VALUES}", f"{folder}/{hold.NAME}"
-    return Folder(
+    return ApplicationFolder(
         path=folder,
         application=application,
         config=contents.get(application.config, b"") if application else b"",
@@ -173,7 +173,7 @@ def _named(head: Head, data: bytes, under: str) -> Places:
     return environment_values.named(configuration, under)
 
 
-def one(head: Head, environment: str, name: str, *, under: str, places: Places) -> Folder:
+def one(head: Head, environment: str, name: str, *, under: str, places: Places) -> ApplicationFolder:
     """Return one application with everything that it has; raises Misuse where there is none, ShipwayError.
 
     `places` are those that shipway.yaml names.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from pipelines.declared import yaml_edit
-from pipelines.declared.yaml_edit import Document, Edit
+from pipelines.declared.yaml_edit import Edit, YamlDocument
 from pipelines.errors import Refused, ShipwayError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -27,7 +27,7 @@ ADDRESSES = ("repository", "image", "name")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class DesiredImage:
     """What an image is to be named as."""
 
     digest: str
@@ -51,7 +51,7 @@ class At:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ImagePlace:
     """One place that names an image, with the scalars in it."""
 
     image: str
@@ -66,7 +66,7 @@ class Place:
     parts: Mapping[str, yaml.ScalarNode] = field(repr=False)
     """The scalars `tag` and `digest` of a mapping."""
 
-    def names(self, wanted: Wanted) -> bool:
+    def names(self, wanted: DesiredImage) -> bool:
         """Whether it names what is wanted: where a digest stands, that alone decides."""
         if self.digest:
             return self.digest == wanted.digest
@@ -93,10 +93,10 @@ class ValuesText:
 
     file: str
     data: bytes = field(repr=False)
-    documents: tuple[Document, ...] = field(repr=False)
-    places: tuple[Place, ...]
+    documents: tuple[YamlDocument, ...] = field(repr=False)
+    places: tuple[ImagePlace, ...]
 
-    def edited(self, wanted: Mapping[str, Wanted]) -> tuple[bytes, tuple[Change, ...]]:
+    def edited(self, wanted: Mapping[str, DesiredImage]) -> tuple[bytes, tuple[Change, ...]]:
         """Return the file with the places of some images at what is wanted, and what changed.
 
         A place whose digest is the wanted one stays as it is. Raises ShipwayError, and changes nothing, where a scalar stands in
@@ -123,7 +123,7 @@ def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> V
     documents = yaml_edit.read(data, file)
     named = [_named(documents, file, item) for item in at]
     taken = {id(node) for place in named for node in (place.whole, *place.parts.values()) if node is not None}
-    found: list[Place] = []
+    found: list[ImagePlace] = []
     for document in documents:
         seen: set[int] = set()
         if under:
@@ -137,7 +137,7 @@ def path(text: str) -> tuple[str, ...]:
     return tuple(part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", text))
 
 
-def _places(document: Document, node: yaml.Node, under: str, seen: set[int]) -> Iterator[Place]:
+def _places(document: YamlDocument, node: yaml.Node, under: str, seen: set[int]) -> Iterator[ImagePlace]:
     if id(node) in seen:  # an alias names a place that was found already
         return
     seen.add(id(node))
@@ -172,12 +172,12 @@ def _address(keys: Mapping[str, yaml.Node], name: str) -> str:
     return str(rest.value)
 
 
-def _mapping(document: Document, address: str, node: yaml.Node, parts: Mapping[str, yaml.Node]) -> Place:
+def _mapping(document: YamlDocument, address: str, node: yaml.Node, parts: Mapping[str, yaml.Node]) -> ImagePlace:
     scalars = {name: part for name, part in parts.items() if isinstance(part, yaml.ScalarNode)}
     tag, digest = (_text(scalars.get(name)) for name in _PARTS)
     if "@" in tag and not digest:  # a tag that brings its digest with it
         digest = tag.partition("@")[2]
-    return Place(
+    return ImagePlace(
         image=address,
         line=node.start_mark.line + 1,
         tag=tag.partition("@")[0],
@@ -188,13 +188,13 @@ def _mapping(document: Document, address: str, node: yaml.Node, parts: Mapping[s
     )
 
 
-def _scalar(document: Document, node: yaml.Node, under: str) -> Iterator[Place]:
+def _scalar(document: YamlDocument, node: yaml.Node, under: str) -> Iterator[ImagePlace]:
     """Give the place that one text is, where it is a whole reference: a name alone names nothing that could change."""
     if not isinstance(node, yaml.ScalarNode) or not str(node.value).startswith(under):
         return
     match = _REFERENCE.fullmatch(str(node.value))
     if match and (match["tag"] or match["digest"]):
-        yield Place(
+        yield ImagePlace(
             image=match["name"],
             line=node.start_mark.line + 1,
             tag=match["tag"] or "",
@@ -205,7 +205,7 @@ def _scalar(document: Document, node: yaml.Node, under: str) -> Iterator[Place]:
         )
 
 
-def _named(documents: Sequence[Document], file: str, at: At) -> Place:
+def _named(documents: Sequence[YamlDocument], file: str, at: At) -> ImagePlace:
     """Return the place that a path leads to; raises ShipwayError where it leads to none, or to two."""
     shown = ".".join(at.path)
     found = [(document, node) for document in documents for node in _reached(document.root, at.path)]
@@ -234,7 +234,9 @@ def _named(documents: Sequence[Document], file: str, at: At) -> Place:
         parts = {"digest": node}
     elif match and ("/" in text or match["tag"] or match["digest"]):
         tag, digest = match["tag"] or "", match["digest"] or ""
-        return Place(image=at.image, line=line, tag=tag, digest=digest, document=document.number, whole=node, parts={})
+        return ImagePlace(
+            image=at.image, line=line, tag=tag, digest=digest, document=document.number, whole=node, parts={}
+        )
     else:
         parts = {"tag": node}
     return _mapping(document, at.image, node, parts)
@@ -252,7 +254,7 @@ def _reached(node: yaml.Node, keys: tuple[str, ...]) -> Iterator[yaml.Node]:
         yield from _reached(node.value[int(keys[0])], keys[1:])
 
 
-def _edits(file: str, place: Place, wanted: Wanted) -> Iterator[Edit]:
+def _edits(file: str, place: ImagePlace, wanted: DesiredImage) -> Iterator[Edit]:
     if place.whole is not None:
         name = str(place.whole.value).partition("@")[0]
         name = name.removesuffix(f":{place.tag}") if place.tag else name
@@ -280,7 +282,7 @@ def _edits(file: str, place: Place, wanted: Wanted) -> Iterator[Edit]:
         yield Edit(document=place.document, node=node, text=text)
 
 
-def _change(file: str, place: Place, wanted: Wanted) -> Change:
+def _change(file: str, place: ImagePlace, wanted: DesiredImage) -> Change:
     return Change(
         file=file,
         line=place.line,

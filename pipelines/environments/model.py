@@ -80,7 +80,7 @@ class Environments:
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Follower:
+class ImageFollower:
     """A values file that names an image of the same repository, and so follows it; beside a chart's own values.yaml."""
 
     file: str

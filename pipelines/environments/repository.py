@@ -19,7 +19,7 @@ from pipelines.tools.git.tree import File, GitTree
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declared:
+class DeclaredEnvironments:
     """What a commit declares, and the values beside it."""
 
     commit: str
@@ -36,7 +36,7 @@ class Declared:
         return self.values.get(item.values, b"") if item else b""
 
 
-def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
+def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> DeclaredEnvironments:
     """Return what a commit declares; of its files only those that say it are fetched. Raises what Git raises."""
     with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
         repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
@@ -49,7 +49,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> Declared:
     tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
     found = config.read(tree)
     configuration, told = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
-    return Declared(
+    return DeclaredEnvironments(
         commit=resolved.commit,
         found=replace(found, findings=tuple(sorted({*found.findings, *told}))),
         configuration=configuration,

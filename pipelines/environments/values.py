@@ -18,7 +18,7 @@ from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
 from pipelines.environments import config, hold, image_places
 from pipelines.environments.image_places import ADDRESSES, At
-from pipelines.environments.model import Follower
+from pipelines.environments.model import ImageFollower
 from pipelines.errors import ShipwayError
 from pipelines.images.names import bare_name
 from pipelines.tools.git.tree import GitTree
@@ -27,7 +27,7 @@ VALUES = "values.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
+class ImageUse:
     """A place in a values file that names an image of the repository."""
 
     file: str
@@ -39,12 +39,12 @@ class Use:
 class Values:
     """Every such place, and the files that a deployment writes."""
 
-    uses: tuple[Use, ...]
+    uses: tuple[ImageUse, ...]
     findings: tuple[Finding, ...]
     charts: tuple[str, ...]
     dependants: tuple[str, ...] = ()
     """Charts that have dependencies, and so may move with another chart."""
-    of_environments: tuple[Use, ...] = ()
+    of_environments: tuple[ImageUse, ...] = ()
     """Places in environments that this repository holds itself."""
     applications: tuple[str, ...] = ()
     """Files of these environments that are written."""
@@ -61,11 +61,11 @@ class Values:
         return frozenset(use.image for use in uses), frozenset(files)
 
     @property
-    def followers(self) -> tuple[Follower, ...]:
+    def followers(self) -> tuple[ImageFollower, ...]:
         """The files that name an image and are no chart's own values."""
         own = {_file(folder, VALUES) for folder in self.charts}
         uses = (*self.uses, *self.of_environments)
-        return tuple(sorted({Follower(file=use.file, image=use.image) for use in uses if use.file not in own}))
+        return tuple(sorted({ImageFollower(file=use.file, image=use.image) for use in uses if use.file not in own}))
 
     @property
     def _of_charts(self) -> set[str]:
@@ -92,7 +92,7 @@ def read(
 ) -> Values:
     """Return what the values of a tree's charts, and of its environments, name; `images` are the names of the repository's images."""
 
-    def uses(file: str) -> list[Use]:
+    def uses(file: str) -> list[ImageUse]:
         data = tree.contents.get(file, b"")
         # Values files are large, and most name no image of their own repository.
         if not host or host not in data:
@@ -116,7 +116,7 @@ def read(
             findings.append(_warning(item.line, f"there is no image {item.image}"))
         else:
             is_there = any(item.file == application.values for application in applications)
-            (there if is_there else found).append(Use(file=item.file, line=0, image=item.image))
+            (there if is_there else found).append(ImageUse(file=item.file, line=0, image=item.image))
     dependants = [folder for folder in charts if b"dependencies" in (tree.read(_file(folder, CHART)) or b"")]
     return Values(
         uses=tuple(found),
@@ -161,10 +161,10 @@ def is_in(file: str, folder: str) -> bool:
     return folder == "." or file.startswith(f"{folder}/")
 
 
-def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[Use]:
+def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[ImageUse]:
     if isinstance(node, yaml.ScalarNode):
         if name := _own(str(node.value), registry, project):
-            yield Use(file=file, line=node.start_mark.line + 1, image=name)
+            yield ImageUse(file=file, line=node.start_mark.line + 1, image=name)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _uses(item, file, registry, project)
@@ -175,7 +175,7 @@ def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[U
             rest = texts.get(key)
             both = isinstance(host, yaml.ScalarNode) and isinstance(rest, yaml.ScalarNode)
             if both and rest and host and (name := _own(f"{host.value}/{rest.value}", registry, project)):
-                yield Use(file=file, line=rest.start_mark.line + 1, image=name)
+                yield ImageUse(file=file, line=rest.start_mark.line + 1, image=name)
         for value in texts.values():
             yield from _uses(value, file, registry, project)
 

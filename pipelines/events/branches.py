@@ -14,8 +14,8 @@ from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.events import event as event_event
 from pipelines.events import lanes
 from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
-from pipelines.events.event import Lane, Nightly, Tonight, Wanted
-from pipelines.events.lanes import Rules
+from pipelines.events.event import Lane, Nightly, NightlyRef, Tonight
+from pipelines.events.lanes import LaneRules
 from pipelines.step.parameters import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
 from pipelines.step.signature import Arg
 from pipelines.tools.git import history as git_history
@@ -63,7 +63,7 @@ def look(
     return Tonight(time=night.time, wanted=tuple(found[:MOST]))
 
 
-def _wanted(git: Git, night: Nightly, rules: Rules, since: int) -> Iterator[Wanted]:
+def _wanted(git: Git, night: Nightly, rules: LaneRules, since: int) -> Iterator[NightlyRef]:
     repo = lanes.watched(lanes.target(night).repo, rules)
     refs = git.refs(repo, "heads", "tags").commits
     trusted = [name for name in refs if _lane(night, name, rules) is Lane.TRUSTED]
@@ -77,10 +77,10 @@ def _wanted(git: Git, night: Nightly, rules: Rules, since: int) -> Iterator[Want
         event = dataclasses.replace(night, repo=str(repo), ref=ref)
         lane = _lane(night, ref, rules)
         group = lanes.key(lanes.key(repo.place), lane, ref)
-        yield Wanted(repo=str(repo), ref=ref, group=group, event=event_event.write(event))
+        yield NightlyRef(repo=str(repo), ref=ref, group=group, event=event_event.write(event))
 
 
-def _lane(night: Nightly, ref: str, rules: Rules) -> Lane:
+def _lane(night: Nightly, ref: str, rules: LaneRules) -> Lane:
     event = dataclasses.replace(night, ref=ref)
     try:
         lanes.target(event)

@@ -7,8 +7,8 @@ import sys
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.events import event as event_event
 from pipelines.events import lanes
-from pipelines.events.event import Comment, Decoded, Event, Kind, Lane, Manual, Nightly, PullRequest, Push, Source
-from pipelines.events.lanes import Rules
+from pipelines.events.event import Comment, Decoded, Event, EventKind, Lane, Manual, Nightly, PullRequest, Push, Sender
+from pipelines.events.lanes import LaneRules
 from pipelines.settings import names
 from pipelines.step.parameters import (
     AskedRef,
@@ -69,25 +69,25 @@ def decode(
     sys.stderr.write(f"{kind} of {repo}, {about.ref}: {verdict.lane}, {verdict.reason}\n")
     return Decoded(
         kind=kind,
-        source=Source(found.source),
+        source=Sender(found.source),
         lane=verdict.lane,
         reason=verdict.reason,
         repo=repo,
         repo_id=0 if isinstance(found, Nightly | Manual) else found.repo_id,
         ref=about.ref,
         head=about.head,
-        revision=about.ref if kind is Kind.TAG or not about.head else about.head,
+        revision=about.ref if kind is EventKind.TAG or not about.head else about.head,
         number=about.number,
         base=about.base,
         mutex=mutex,
         group=lanes.key(mutex, verdict.lane, about.ref),
-        max_age=max_age if kind is Kind.NIGHTLY else "",
+        max_age=max_age if kind is EventKind.NIGHTLY else "",
     )
 
 
-def read_rules(protected_branches: str, protected_tags: str, maintainers: str, repositories: str) -> Rules:
+def read_rules(protected_branches: str, protected_tags: str, maintainers: str, repositories: str) -> LaneRules:
     """Return the rules that settings write; raises Misconfigured."""
-    return Rules(
+    return LaneRules(
         protected_branches=lanes.patterns(protected_branches),
         protected_tags=lanes.patterns(protected_tags),
         maintainers=names(maintainers),
@@ -101,8 +101,8 @@ def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
     mutex = lanes.key(RepositoryUrl(url).place)
     sys.stderr.write(f"{url}, {wanted}: asked for by hand\n")
     return Decoded(
-        kind=Kind.MANUAL,
-        source=Source.HAND,
+        kind=EventKind.MANUAL,
+        source=Sender.HAND,
         lane=Lane.TRUSTED,
         reason="asked for by hand",
         repo=url,
@@ -118,18 +118,18 @@ def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
     )
 
 
-def _kind(event: Event) -> Kind:
+def _kind(event: Event) -> EventKind:
     match event:
         case Push():
-            return Kind.TAG if event.ref.startswith("refs/tags/") else Kind.PUSH
+            return EventKind.TAG if event.ref.startswith("refs/tags/") else EventKind.PUSH
         case PullRequest():
-            return Kind.PULL_REQUEST
+            return EventKind.PULL_REQUEST
         case Comment():
-            return Kind.COMMENT
+            return EventKind.COMMENT
         case Nightly():
-            return Kind.NIGHTLY
+            return EventKind.NIGHTLY
         case Manual():
-            return Kind.MANUAL
+            return EventKind.MANUAL
 
 
 def _address(text: str) -> RepositoryUrl:

@@ -45,7 +45,7 @@ MOST_BYTES = 16 * 1024
 _TODO = "start runs through the installed Sensors, or see `shipway simulate --help`"
 
 
-class Source(StrEnum):
+class Sender(StrEnum):
     """Who sent it: written into the Sensor, per event source, and never taken from the event."""
 
     GITHUB = "github"
@@ -138,7 +138,7 @@ Event: TypeAlias = Push | PullRequest | Comment | Nightly | Manual
 SHAPES: tuple[type[Event], ...] = (Push, PullRequest, Comment, Nightly, Manual)
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What started a run."""
 
     PUSH = "push"
@@ -166,8 +166,8 @@ class Lane(StrEnum):
 class Decoded:
     """An event, read, checked and judged; each text is safe as an argument of a further step."""
 
-    kind: Kind
-    source: Source
+    kind: EventKind
+    source: Sender
     lane: Lane
     reason: str
     """Why this lane, in words that hold nothing from outside but a commit id."""
@@ -193,7 +193,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class NightlyRef:
     """A branch or tag that is looked at tonight."""
 
     repo: str
@@ -209,7 +209,7 @@ class Tonight:
     """What a night is about."""
 
     time: str
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[NightlyRef, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +256,7 @@ def _typed(shape: type[Event], value: dict[str, object]) -> Event:
         if isinstance(item, str) and name not in CUT and len(item.encode(errors="replace")) >= longest(name):
             raise Refused(f"the event's {name} is too long", seen=f"{item[:100]!r}…", todo="give it a shorter name")
     found: Event = shape(**value)  # type: ignore[arg-type]  # the loop above has compared every field's type
-    if found.source not in set(Source) - {Source.HAND}:
+    if found.source not in set(Sender) - {Sender.HAND}:
         raise Refused("the event comes from nowhere known", seen=repr(found.source[:100]), todo=_TODO)
     return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipelines.errors import Misconfigured, Misuse, Refused
-from pipelines.events.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Source
+from pipelines.events.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Sender
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
 COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
@@ -20,11 +20,11 @@ _ZEROS = re.compile(r"0+")
 # GitHub's words for people whom the repository's owner chose; CONTRIBUTOR is anybody who once had a commit merged.
 _MAINTAINING = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f,~^:?\[\\{}]+")
-_PULL_REFS = {Source.GITLAB: "refs/merge-requests/{}/head"}
+_PULL_REFS = {Sender.GITLAB: "refs/merge-requests/{}/head"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class LaneRules:
     """What a deployment decides."""
 
     protected_branches: tuple[str, ...]
@@ -37,7 +37,7 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class LaneDecision:
     """A lane, and why."""
 
     lane: Lane
@@ -45,7 +45,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class EventTarget:
     """What an event is about, checked."""
 
     repo: RepositoryUrl
@@ -55,15 +55,15 @@ class Target:
     base: str = ""
 
 
-def target(event: Event) -> Target:
+def target(event: Event) -> EventTarget:
     """Return what an event is about; raises Refused for addresses, refs and commits that are none."""
     repo = _repository(event.repo)
     match event:
         case Push():
-            return Target(repo=repo, ref=_ref(event.ref), head="" if _deleted(event) else _object(event.head))
+            return EventTarget(repo=repo, ref=_ref(event.ref), head="" if _deleted(event) else _object(event.head))
         case PullRequest():
             ref = pull_ref(event.source, event.number)
-            return Target(
+            return EventTarget(
                 repo=repo,
                 ref=ref,
                 head=_object(event.head),
@@ -73,14 +73,14 @@ def target(event: Event) -> Target:
         case Comment():
             asked = _COMMAND.match(event.text)
             ref = pull_ref(event.source, event.number)
-            return Target(repo=repo, ref=ref, head=(asked and asked[1]) or "", number=event.number)
+            return EventTarget(repo=repo, ref=ref, head=(asked and asked[1]) or "", number=event.number)
         case Nightly():
-            return Target(repo=repo, ref=_ref(event.ref), head="")
+            return EventTarget(repo=repo, ref=_ref(event.ref), head="")
         case Manual():
-            return Target(repo=repo, ref=_ref(event.ref), head=_object(event.head) if event.head else "")
+            return EventTarget(repo=repo, ref=_ref(event.ref), head=_object(event.head) if event.head else "")
 
 
-def decide(event: Event, rules: Rules) -> Verdict:
+def decide(event: Event, rules: LaneRules) -> LaneDecision:
     """Return the lane of an event whose target was accepted."""
     place = RepositoryUrl(event.repo).place
     known = [watched for watched in rules.repositories if watched.place == place]
@@ -103,7 +103,7 @@ def decide(event: Event, rules: Rules) -> Verdict:
             return _comment(event, rules)
 
 
-def watched(repo: RepositoryUrl, rules: Rules) -> RepositoryUrl:
+def watched(repo: RepositoryUrl, rules: LaneRules) -> RepositoryUrl:
     """Return the address that the deployment gives a repository, or the event's own where it gives none."""
     return next((known for known in rules.repositories if known.place == repo.place), repo)
 
@@ -142,30 +142,32 @@ def pull_ref(source: str, number: int) -> str:
     """Return the ref under which a forge keeps a pull request's commits; raises Refused for a number that is none."""
     if number < 1:
         raise Refused("a pull request without a number", seen=str(number), todo="see the forge's delivery log")
-    return _PULL_REFS.get(Source(source), "refs/pull/{}/head").format(number)
+    return _PULL_REFS.get(Sender(source), "refs/pull/{}/head").format(number)
 
 
-def _by_ref(ref: str, rules: Rules) -> Verdict:
+def _by_ref(ref: str, rules: LaneRules) -> LaneDecision:
     found = _REF.fullmatch(ref)
     kind, name = (found[1], found[2]) if found else ("", "")
     word, setting = ("tag", rules.protected_tags) if kind == "tags" else ("branch", rules.protected_branches)
     for pattern in setting:
         if _glob(pattern).fullmatch(name):
-            return Verdict(lane=Lane.TRUSTED, reason=f"a protected {word}: it matches {pattern}")
-    return Verdict(lane=Lane.UNTRUSTED, reason=f"the {word} is not protected: it matches none of {', '.join(setting)}")
+            return LaneDecision(lane=Lane.TRUSTED, reason=f"a protected {word}: it matches {pattern}")
+    return LaneDecision(
+        lane=Lane.UNTRUSTED, reason=f"the {word} is not protected: it matches none of {', '.join(setting)}"
+    )
 
 
-def _pull_request(event: PullRequest, rules: Rules) -> Verdict:
+def _pull_request(event: PullRequest, rules: LaneRules) -> LaneDecision:
     if event.draft == "true":
         return _ignored("a draft; it runs once it is ready for review")
     if event.head_repo_id == event.repo_id:
-        return Verdict(lane=Lane.UNTRUSTED, reason="a pull request from a branch of the repository itself")
+        return LaneDecision(lane=Lane.UNTRUSTED, reason="a pull request from a branch of the repository itself")
     if why := _maintains(event, rules):
-        return Verdict(lane=Lane.UNTRUSTED, reason=f"a pull request from a fork, by {why}")
-    return Verdict(lane=Lane.WAITING, reason=waiting(event.head))
+        return LaneDecision(lane=Lane.UNTRUSTED, reason=f"a pull request from a fork, by {why}")
+    return LaneDecision(lane=Lane.WAITING, reason=waiting(event.head))
 
 
-def _comment(event: Comment, rules: Rules) -> Verdict:
+def _comment(event: Comment, rules: LaneRules) -> LaneDecision:
     asked = _COMMAND.match(event.text)
     if not asked:
         return _ignored("the comment asks for nothing")
@@ -173,18 +175,18 @@ def _comment(event: Comment, rules: Rules) -> Verdict:
     if not why:
         return _ignored("the comment is by nobody who may ask: no maintainer")
     said = f"/ok-to-test for {asked[1]}" if asked[1] else "/retest"
-    return Verdict(lane=Lane.UNTRUSTED, reason=f"{said}, by {why}")
+    return LaneDecision(lane=Lane.UNTRUSTED, reason=f"{said}, by {why}")
 
 
-def _maintains(event: PullRequest | Comment, rules: Rules) -> str:
+def _maintains(event: PullRequest | Comment, rules: LaneRules) -> str:
     """Return how an author is a maintainer, or nothing."""
-    if event.source == Source.GITHUB and event.association in _MAINTAINING:
+    if event.source == Sender.GITHUB and event.association in _MAINTAINING:
         return f"a maintainer: {event.association}"
     return "a maintainer whom the setting names" if event.author in rules.maintainers else ""
 
 
-def _ignored(reason: str) -> Verdict:
-    return Verdict(lane=Lane.IGNORED, reason=reason)
+def _ignored(reason: str) -> LaneDecision:
+    return LaneDecision(lane=Lane.IGNORED, reason=reason)
 
 
 def _deleted(event: Push) -> bool:

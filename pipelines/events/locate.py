@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.errors import Refused
 from pipelines.events import lanes
 from pipelines.events.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS, decode
-from pipelines.events.event import Decoded, Kind, Lane, Source
+from pipelines.events.event import Decoded, EventKind, Lane, Sender
 from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
@@ -77,7 +77,7 @@ def locate(
 
 def compare(decoded: Decoded, *, credentials: Path, ca_file: str = "", patience: int = PATIENCE_SECONDS) -> Decoded:
     """Return what `locate` makes of a decoded event; raises Refused, and what asking the repository raises."""
-    if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Source.HAND:
+    if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Sender.HAND:
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
         found = _against(git, decoded, patience)
@@ -93,11 +93,11 @@ def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
         now = git.named(url, decoded.ref)
         if now is not None and decoded.head in {"", now.object, now.commit}:
             found = _named(decoded, now.commit)
-            if decoded.kind is Kind.COMMENT and not decoded.head and not _is_own(git, url, now.commit):
+            if decoded.kind is EventKind.COMMENT and not decoded.head and not _is_own(git, url, now.commit):
                 return dataclasses.replace(found, lane=Lane.WAITING, reason=lanes.waiting(now.commit))
             return found
         if now is not None and not tag and _has(git, decoded):
-            if decoded.kind is Kind.MANUAL:
+            if decoded.kind is EventKind.MANUAL:
                 return decoded
             return _ignored(decoded, f"it is late: {decoded.ref} is at {now.commit} by now")
         # A host may tell of a push before all of its servers know of it.

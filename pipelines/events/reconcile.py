@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.events import lanes
-from pipelines.events.event import GROUP_LABEL, Reconciled, Tonight, Wanted
+from pipelines.events.event import GROUP_LABEL, NightlyRef, Reconciled, Tonight
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import Document, Kubernetes
 
@@ -38,7 +38,7 @@ def reconcile(
     return Reconciled(started=tuple(started), there=tuple(there))
 
 
-def _run(wanted: Wanted, time: str) -> Document:
+def _run(wanted: NightlyRef, time: str) -> Document:
     labels = {"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "run", GROUP_LABEL: wanted.group}
     return {
         "apiVersion": "argoproj.io/v1alpha1",

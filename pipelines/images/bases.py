@@ -11,7 +11,7 @@ from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.images import names as image_names
 from pipelines.images import tags
-from pipelines.images.dockerfile import External
+from pipelines.images.dockerfile import ExternalImage
 from pipelines.images.model import Base
 from pipelines.images.names import Image
 from pipelines.tools.registry.client import NoImage, Registry
@@ -23,10 +23,10 @@ _NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class BaseRequest:
     """One image to fetch, and the place that names it, for messages."""
 
-    external: External
+    external: ExternalImage
     where: str
     reference: Reference
     parent: Image | None
@@ -55,7 +55,7 @@ def read_pins(texts: Sequence[str]) -> dict[str, str]:
 
 
 def siblings(
-    externals: Sequence[External], files: Iterable[str], configuration: Configuration, *, root_name: str
+    externals: Sequence[ExternalImage], files: Iterable[str], configuration: Configuration, *, root_name: str
 ) -> tuple[Image, ...]:
     """Return the images of a tree that some of the names could mean.
 
@@ -75,7 +75,7 @@ def _name(folder: PurePosixPath, configuration: Configuration, root_name: str) -
 
 
 def wanted(
-    externals: Iterable[External],
+    externals: Iterable[ExternalImage],
     known: Sequence[Image],
     user: Image,
     *,
@@ -83,7 +83,7 @@ def wanted(
     registry: str,
     project: str,
     pins: Mapping[str, str] = _NONE,
-) -> tuple[Wanted, ...]:
+) -> tuple[BaseRequest, ...]:
     """Return what to fetch for each name: a sibling as this commit's image, anything else as it is written.
 
     `pins` maps names to what a plan found them to stand for, a sibling's key or a digest. Raises Misuse naming the line where a name is no image's, Misconfigured where a sibling is meant and no registry is set.
@@ -109,13 +109,15 @@ def wanted(
         if not reference.tag and not reference.digest:
             reference = reference.with_tag("latest")
         found.append(
-            Wanted(external=external, where=where, reference=reference, parent=parent, digest="" if parent else pin)
+            BaseRequest(
+                external=external, where=where, reference=reference, parent=parent, digest="" if parent else pin
+            )
         )
     return tuple(found)
 
 
 def _parent(
-    external: External, pin: str, known: Sequence[Image], user: Image, *, registry: str, project: str
+    external: ExternalImage, pin: str, known: Sequence[Image], user: Image, *, registry: str, project: str
 ) -> Image | None:
     """Return the sibling that a name means: as the plan has it, which also knows shipway.yaml, else by the folders' names."""
     if not pin:
@@ -127,7 +129,13 @@ def _parent(
 
 
 def fetch(
-    items: Sequence[Wanted], registry: Registry, folder: Path, *, platform: str, commit: str, kept: Layout | None = None
+    items: Sequence[BaseRequest],
+    registry: Registry,
+    folder: Path,
+    *,
+    platform: str,
+    commit: str,
+    kept: Layout | None = None,
 ) -> tuple[Base, ...]:
     """Fetch the images side by side into one layout, made anew, and return them in the given order.
 
@@ -164,7 +172,7 @@ def fetch(
     return tuple(found)
 
 
-def _unpublished(item: Wanted, parent: Image, commit: str) -> ShipwayError:
+def _unpublished(item: BaseRequest, parent: Image, commit: str) -> ShipwayError:
     return ShipwayError(
         f"{item.where}: the parent {parent.name} is not published for commit {commit}",
         seen=f"{item.reference} does not exist",

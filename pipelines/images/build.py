@@ -19,7 +19,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.images import build_context, build_inputs, dockerfile_checks
 from pipelines.images.build_inputs import Recipe
 from pipelines.images.builders.buildah import Buildah
-from pipelines.images.builders.builder import Builder, Output, Request, StepFailed
+from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
 from pipelines.images.builders.buildkit import BuildKit
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.finalize import Facts, assemble
@@ -112,7 +112,7 @@ def build(
 
 def _run(program: Builder, read: Recipe, store: LayerStore, work: Path) -> Output:
     inserted = read.for_buildah() if program.kind == Buildah.kind else {}
-    request = Request(
+    request = BuildRequest(
         context=read.context,
         dockerfile=read.pinned(inserted),
         ignore=read.ignore,

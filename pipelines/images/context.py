@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pipelines.images import dockerignore
 from pipelines.images.dockerfile import Dockerfile
-from pipelines.images.dockerignore import Rules
+from pipelines.images.dockerignore import DockerIgnore
 from pipelines.tools.git.tree import SUBMODULE, File, GitTree
 
 _CONVERTS = re.compile(rb"\beol=crlf\b|\bident\b|\bworking-tree-encoding=")
@@ -149,11 +149,11 @@ def _sources(dockerfile: Dockerfile) -> Iterator[str]:
                     yield posixpath.normpath(source.lstrip("/") or ".")
 
 
-def _rules(tree: GitTree, folder: str, dockerfile: str) -> Rules:
+def _rules(tree: GitTree, folder: str, dockerfile: str) -> DockerIgnore:
     for path in ignore_files(folder, dockerfile):
         if path in tree.files:
-            return Rules.parse((tree.read(path) or b"").decode("utf-8", "surrogateescape"), path)
-    return Rules.parse("", folder)
+            return DockerIgnore.parse((tree.read(path) or b"").decode("utf-8", "surrogateescape"), path)
+    return DockerIgnore.parse("", folder)
 
 
 def _relative(tree: GitTree, folder: str, paths: Iterable[str]) -> Iterator[tuple[str, File]]:

@@ -24,8 +24,8 @@ from pipelines.images.model import (
     ImageJob,
     PlannedImage,
 )
-from pipelines.images.node import Graph, Node, Target
-from pipelines.images.observed import NOT_ASKED, Answer, Changes, Observed, Previous
+from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.observed import NOT_ASKED, Changes, Observed, Previous, TagState
 from pipelines.images.tags import strict
 from pipelines.tools.registry.reference import Reference, key_tag
 
@@ -33,7 +33,7 @@ VERSION = "org.opencontainers.image.version"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class DesiredTags:
     """The tags that are to name an image of this commit."""
 
     moving: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Decided:
     findings: tuple[Finding, ...]
 
 
-def bases(graph: Graph, answers: Mapping[str, Answer]) -> tuple[dict[str, str], list[Finding]]:
+def bases(graph: Graph, answers: Mapping[str, TagState]) -> tuple[dict[str, str], list[Finding]]:
     """Return the digest of each image from outside that is known, and a finding for each line that names none."""
     known = {name: answer.digest for name, answer in answers.items() if answer.digest}
     findings = []
@@ -70,14 +70,14 @@ def bases(graph: Graph, answers: Mapping[str, Answer]) -> tuple[dict[str, str], 
 
 def decide(
     graph: Graph,
-    target: Target,
+    target: BuildTarget,
     *,
     made: Mapping[str, Ingredients],
     asked: Mapping[str, Asked],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, TagState],
     observed: Observed,
     changes: Mapping[str, Changes],
-    wanted: Wanted,
+    wanted: DesiredTags,
     versions: Mapping[str, int],
 ) -> Decided:
     """Return what is to be done. `made` has what decides each image whose key is known, `answers` those about bases.
@@ -122,9 +122,9 @@ def decide(
 
 
 def _state(
-    node: Node,
+    node: ImageNode,
     made: Mapping[str, Ingredients],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, TagState],
     observed: Observed,
     planned: Mapping[str, PlannedImage],
 ) -> tuple[str, Sequence[str]]:
@@ -147,7 +147,7 @@ def _state(
     return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
 
 
-def _tags(node: Node, observed: Observed, wanted: Wanted) -> tuple[tuple[str, ...], str, str]:
+def _tags(node: ImageNode, observed: Observed, wanted: DesiredTags) -> tuple[tuple[str, ...], str, str]:
     """Return the tags that do not name the image, what is never done, and what is not known."""
     digest = observed.keys[node.name].digest
     found = []
@@ -172,7 +172,7 @@ def _is_lower(version: str, than: str) -> bool:
     return one is not None and other is not None and one < other
 
 
-def _own_version(node: Node, observed: Observed, line: int) -> Iterable[Finding]:
+def _own_version(node: ImageNode, observed: Observed, line: int) -> Iterable[Finding]:
     """Find a version of an image's own that is published with another content: the new image does not get it."""
     version = node.settings.version
     there = observed.tags.get((node.name, version), NOT_ASKED) if version else NOT_ASKED
@@ -189,7 +189,7 @@ def _own_version(node: Node, observed: Observed, line: int) -> Iterable[Finding]
 
 
 def _waves(
-    graph: Graph, target: Target, made: Mapping[str, Ingredients], planned: Mapping[str, PlannedImage]
+    graph: Graph, target: BuildTarget, made: Mapping[str, Ingredients], planned: Mapping[str, PlannedImage]
 ) -> tuple[tuple[ImageJob, ...], ...]:
     """Return the builds in as few waves as their order allows."""
     number: dict[str, int] = {}
@@ -205,7 +205,7 @@ def _waves(
     return tuple(map(tuple, waves))
 
 
-def _job(node: Node, target: Target, made: Ingredients, on: tuple[str, ...]) -> ImageJob:
+def _job(node: ImageNode, target: BuildTarget, made: Ingredients, on: tuple[str, ...]) -> ImageJob:
     assert node.context is not None
     pins = [f"{name}={digest}" for name, digest in made.images.items()]
     pins += [f"{edge.written}={key_tag(made.parents[edge.name])}" for edge in node.parents]
@@ -233,7 +233,7 @@ _NAMED_FILES = 3
 
 
 def why(
-    node: Node,
+    node: ImageNode,
     made: Ingredients,
     planned: Mapping[str, PlannedImage],
     observed: Observed,

@@ -26,7 +26,7 @@ _MOST_TRIES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class External:
+class ExternalImage:
     """An image from outside the Dockerfile, as one line of it names it."""
 
     name: str
@@ -71,7 +71,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
+class StageUse:
     """One place where a stage names an image or another stage."""
 
     stage: int
@@ -96,25 +96,25 @@ class Dockerfile:
 
     def externals(
         self, build_args: Sequence[str] = (), *, target: str = "", platform: str = ""
-    ) -> tuple[External, ...]:
+    ) -> tuple[ExternalImage, ...]:
         """Return the images that the target (the last stage, unless given) needs, each name once, in the file's order.
 
         Raises Misuse where an ARG has no value or the target does not exist.
         """
-        found: dict[str, External] = {}
+        found: dict[str, ExternalImage] = {}
         for use in self.uses(build_args, target=target, platform=platform):
             if use.to is None:
-                external = External(name=use.name, line=use.instruction.line, instruction=use.label)
+                external = ExternalImage(name=use.name, line=use.instruction.line, instruction=use.label)
                 found.setdefault(use.name, external)
         return tuple(found.values())
 
-    def uses(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> tuple[Use, ...]:
+    def uses(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> tuple[StageUse, ...]:
         """Return each place where a stage that the target reaches names an image or another stage, in the file's order.
 
         Raises Misuse as `externals` does.
         """
         scope = self.scope(build_args, platform)
-        wanted, found = {self._target(target)}, list[Use]()
+        wanted, found = {self._target(target)}, list[StageUse]()
         for index in range(len(self.stages) - 1, -1, -1):
             if index in wanted:
                 uses = self._uses(index, scope)
@@ -142,12 +142,14 @@ class Dockerfile:
                 return index
         return int(name) if name.isdigit() and int(name) < before else None
 
-    def _uses(self, index: int, scope: Mapping[str, str]) -> list[Use]:
+    def _uses(self, index: int, scope: Mapping[str, str]) -> list[StageUse]:
         stage = self.stages[index]
         base = expand(stage.base.words[0], scope, self._at(stage.base))
         earlier = next((i for i in range(index - 1, -1, -1) if self.stages[i].name == base.lower() != ""), None)
         found = [
-            Use(stage=index, instruction=stage.base, written=stage.base.words[0], name=base, label="FROM", to=earlier)
+            StageUse(
+                stage=index, instruction=stage.base, written=stage.base.words[0], name=base, label="FROM", to=earlier
+            )
         ]
         for instruction in stage.instructions:
             for name, label in _sources(instruction):
@@ -158,7 +160,9 @@ class Dockerfile:
                         todo="name a stage there, and give that stage the variable: ARG before FROM ${…} AS stage",
                     )
                 to = self._stage(name.lower(), index)
-                found.append(Use(stage=index, instruction=instruction, written=name, name=name, label=label, to=to))
+                found.append(
+                    StageUse(stage=index, instruction=instruction, written=name, name=name, label=label, to=to)
+                )
         return [use for use in found if use.to is not None or use.name != "scratch"]
 
     def scope(self, build_args: Sequence[str], platform: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from pipelines.images import dockerfile_checks
-from pipelines.images.dockerfile import Dockerfile, Instruction, Stage, Use
+from pipelines.images.dockerfile import Dockerfile, Instruction, Stage, StageUse
 
 _DIRECTIVE = re.compile(r"\ufeff?\s*#\s*(?P<name>[A-Za-z][A-Za-z0-9]*)\s*=")
 
@@ -71,7 +71,7 @@ def _clear(lines: list[str], first: int, last: int) -> None:
     lines[first - 1 : last] = [""] * (last - first + 1)
 
 
-def _rename(lines: list[str], use: Use, new: str) -> None:
+def _rename(lines: list[str], use: StageUse, new: str) -> None:
     """Replace the first place that still has the old name; flags stand before whatever else an instruction holds."""
     old = re.compile(rf"(?P<before>\bfrom=[\"']?){re.escape(use.written)}(?=[\"',\s]|$)")
     for number in range(use.instruction.line - 1, use.instruction.end):

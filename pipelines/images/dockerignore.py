@@ -31,13 +31,13 @@ class _Pattern:
 
 
 @dataclass(frozen=True)
-class Rules:
+class DockerIgnore:
     """The patterns of one file, in its order."""
 
     patterns: tuple[_Pattern, ...]
 
     @classmethod
-    def parse(cls, text: str, where: str) -> Rules:
+    def parse(cls, text: str, where: str) -> DockerIgnore:
         """Return the rules of a file's text; raises ShipwayError naming file and line."""
         found = []
         for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):

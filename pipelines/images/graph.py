@@ -21,9 +21,9 @@ from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
 from pipelines.images import context, dockerfile, dockerfile_checks, names
-from pipelines.images.dockerfile import Dockerfile, External
+from pipelines.images.dockerfile import Dockerfile, ExternalImage
 from pipelines.images.names import Image
-from pipelines.images.node import MOST_WAVES, Edge, Graph, Node, Target
+from pipelines.images.node import MOST_WAVES, BuildTarget, Edge, Graph, ImageNode
 from pipelines.tools.git.tree import GitTree
 
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
@@ -32,7 +32,7 @@ _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTA
 def read(
     tree: GitTree,
     configuration: Configuration,
-    target: Target,
+    target: BuildTarget,
     *,
     root_name: str,
     registry: str,
@@ -41,7 +41,7 @@ def read(
 ) -> Graph:
     """Return the images of a tree; `written` are the files that a deployment writes."""
     found, off, findings = discover(tree, configuration, root_name)
-    reader = _Reader(
+    reader = _GraphReader(
         tree=tree,
         target=target,
         registry=registry,
@@ -106,9 +106,9 @@ def _folders(tree: GitTree, configuration: Configuration) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reader:
+class _GraphReader:
     tree: GitTree
-    target: Target
+    target: BuildTarget
     registry: str
     project: str
     written: Sequence[str]
@@ -116,7 +116,7 @@ class _Reader:
     off: Mapping[str, Image]
     findings: list[Finding]
 
-    def node(self, image: Image, configuration: Configuration) -> Node:
+    def node(self, image: Image, configuration: Configuration) -> ImageNode:
         """Return an image with its edges, or blocked where its files say something that cannot be."""
         settings = configuration.image(image.path)
         try:
@@ -127,7 +127,7 @@ class _Reader:
             self.findings.append(finding)
             return _blocked(image, configuration, f"{finding.place}: {finding.text}")
 
-    def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> Node:
+    def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> ImageNode:
         file = self._dockerfile(image)
         given = {**settings.build_args, **dict(arg.partition("=")[::2] for arg in self.target.build_args)}
         declared = _declared(file)
@@ -140,7 +140,7 @@ class _Reader:
         reached = file.reached(build_args, target=settings.target, platform=platform)
         needed = file.externals(build_args, target=settings.target, platform=platform)
         parents: list[Edge] = []
-        externals: list[External] = []
+        externals: list[ExternalImage] = []
         for external in needed:
             bare = names.bare_name(external.name, registry=self.registry, project=self.project)
             if bare == image.name:
@@ -161,7 +161,7 @@ class _Reader:
             dockerfile_checks.find(file, reached, scope=scope, build_args=build_args, builder=self.target.builder)
         )
         self._check_shared(image, settings, configuration)
-        return Node(
+        return ImageNode(
             image=image,
             settings=settings,
             build_args=build_args,
@@ -190,14 +190,14 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise ShipwayError(f"{image.dockerfile} is not UTF-8 text", seen=str(error), todo="save it so") from None
 
-    def _warn_of_shadow(self, image: Image, external: External) -> None:
+    def _warn_of_shadow(self, image: Image, external: ExternalImage) -> None:
         if external.name in names.PUBLIC:
             text = (
                 f"{external.name} is this repository's image in {self.known[external.name].path}, not the public image"
             )
             self.findings.append(finding(image.dockerfile, external.line, "shadow", text, level=WARNING))
 
-    def _warn_of_namesake(self, image: Image, external: External) -> None:
+    def _warn_of_namesake(self, image: Image, external: ExternalImage) -> None:
         """Warn of an image in another registry that is called as one of the repository: its own build, most likely."""
         place, _, rest = external.name.rpartition("/")
         sibling = self.known.get(rest.partition(":")[0])
@@ -222,8 +222,8 @@ class _Reader:
             )
 
 
-def _blocked(image: Image, configuration: Configuration, why: str) -> Node:
-    return Node(image=image, settings=configuration.image(image.path), build_args=(), blocked=why)
+def _blocked(image: Image, configuration: Configuration, why: str) -> ImageNode:
+    return ImageNode(image=image, settings=configuration.image(image.path), build_args=(), blocked=why)
 
 
 def _declared(file: Dockerfile) -> frozenset[str]:
@@ -248,7 +248,7 @@ def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
 RULE = "loop"
 
 
-def find(nodes: Mapping[str, Node], deployed: Collection[str], written: Collection[str]) -> Iterator[Finding]:
+def find(nodes: Mapping[str, ImageNode], deployed: Collection[str], written: Collection[str]) -> Iterator[Finding]:
     """Give a finding for each image that counts a file which deployments write, where it or a child of it is deployed."""
     matters, waiting = set(), [name for name in deployed if name in nodes]
     while waiting:
@@ -270,9 +270,9 @@ def find(nodes: Mapping[str, Node], deployed: Collection[str], written: Collecti
             )
 
 
-def without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
+def without_circles(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> dict[str, ImageNode]:
     """Return the images in an order in which parents come first; those in a circle are blocked, each circle told once."""
-    found: dict[str, Node] = {}
+    found: dict[str, ImageNode] = {}
     waiting = {name: {edge.name for edge in node.parents if edge.name in nodes} for name, node in nodes.items()}
     children: dict[str, list[str]] = {}
     for name, parents in waiting.items():
@@ -304,7 +304,7 @@ def without_circles(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[
     return found
 
 
-def without_depth(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[str, Node]:
+def without_depth(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> dict[str, ImageNode]:
     """Block the images that stand on more images of the repository, one over the other, than there are waves."""
     chains: dict[str, tuple[str, ...]] = {}
     found = dict(nodes)
@@ -321,9 +321,9 @@ def without_depth(nodes: Mapping[str, Node], findings: list[Finding]) -> dict[st
     return found
 
 
-def spread(nodes: Mapping[str, Node]) -> dict[str, Node]:
+def spread(nodes: Mapping[str, ImageNode]) -> dict[str, ImageNode]:
     """Block every image that stands on a blocked one."""
-    found: dict[str, Node] = {}
+    found: dict[str, ImageNode] = {}
     for name, node in nodes.items():
         parent = next((edge.name for edge in node.parents if edge.name in found and found[edge.name].blocked), "")
         blocked = node.blocked or (f"parent image {parent} is blocked" if parent else "")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from pipelines.declared import shipway_yaml
-from pipelines.images.node import Graph, Node, Target
+from pipelines.images.node import BuildTarget, Graph, ImageNode
 
 _FORMAT = 1
 """Of images as Shipway finishes them; a new number builds everything again."""
@@ -85,7 +85,7 @@ class Ingredients:
 
 
 def keys(
-    graph: Graph, target: Target, bases: Mapping[str, str], moments: Mapping[str, int] = _NONE
+    graph: Graph, target: BuildTarget, bases: Mapping[str, str], moments: Mapping[str, int] = _NONE
 ) -> dict[str, Ingredients]:
     """Return what decides each image that is not blocked and whose bases are all known.
 
@@ -129,6 +129,6 @@ def asked(graph: Graph, salt: Salt) -> dict[str, Asked]:
     return {name: item for name, item in found.items() if item.at > 0}
 
 
-def _salt(node: Node, moment: int) -> dict[str, str]:
+def _salt(node: ImageNode, moment: int) -> dict[str, str]:
     found = {"rebuild": node.settings.rebuild, _MOMENT: str(moment or "")}
     return {name: text for name, text in found.items() if text}

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from pipelines.declared import order
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
-from pipelines.images.dockerfile import External
+from pipelines.images.dockerfile import ExternalImage
 
 _CONVENTIONS = Configuration()
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -95,7 +95,7 @@ def sibling(name: str, images: Sequence[Image], *, registry: str, project: str, 
     return next((image for image in images if image.name == bare and image.name != user), None)
 
 
-def shadowed(user: Image, externals: Iterable[External], images: Sequence[Image]) -> tuple[str, ...]:
+def shadowed(user: Image, externals: Iterable[ExternalImage], images: Sequence[Image]) -> tuple[str, ...]:
     """Return a warning for each name that means a sibling here and a well-known public image elsewhere."""
     named = {image.name: image for image in images}
     return tuple(

@@ -14,7 +14,7 @@ from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import ImageSettings
 from pipelines.errors import Misuse
 from pipelines.images.context import Context
-from pipelines.images.dockerfile import External
+from pipelines.images.dockerfile import ExternalImage
 from pipelines.images.names import Image
 
 MOST_WAVES = 8
@@ -22,7 +22,7 @@ MOST_WAVES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class BuildTarget:
     """What is built, for whom and by what; the same for all images of a plan."""
 
     platform: str
@@ -45,7 +45,7 @@ class Edge:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class ImageNode:
     """One image: what it is made of, and what it stands on."""
 
     image: Image
@@ -56,7 +56,7 @@ class Node:
     """Digest of the Dockerfile's content."""
     context: Context | None = None
     parents: tuple[Edge, ...] = ()
-    externals: tuple[External, ...] = ()
+    externals: tuple[ExternalImage, ...] = ()
     blocked: str = ""
     """Why it cannot be built; empty where it can."""
 
@@ -75,7 +75,7 @@ class Node:
 class Graph:
     """Every image by name, parents first."""
 
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, ImageNode]
     off: tuple[Image, ...]
     """Those that shipway.yaml switches off."""
     findings: tuple[Finding, ...] = field(repr=False)

@@ -11,7 +11,7 @@ RENEWAL = "io.shipway.renewal"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class TagState:
     """What one name in a registry names: a digest; nothing, where all is empty; or something that is not known."""
 
     digest: str = ""
@@ -36,7 +36,7 @@ class Answer:
         return int(text) if text.isdecimal() and self.notes.get(RENEWAL, "").startswith("sha256:") else 0
 
 
-NOT_ASKED = Answer(unknown="it was not asked")
+NOT_ASKED = TagState(unknown="it was not asked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,9 @@ class Changes:
 class Observed:
     """Every answer that a plan needs."""
 
-    keys: Mapping[str, Answer] = field(default_factory=dict)
+    keys: Mapping[str, TagState] = field(default_factory=dict)
     """What each image's key names, by the image's name."""
-    tags: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    tags: Mapping[tuple[str, str], TagState] = field(default_factory=dict)
     """What the tags of an image name that are to name it, by the image's name and the tag."""
     previous: Mapping[str, Previous] = field(default_factory=dict)
     """For images to build."""

@@ -25,7 +25,7 @@ from pipelines.tools.registry.reference import Digest, Reference, key_tag
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class NamedImage:
     """An image in a registry, by digest, and the tags that name it."""
 
     image: Reference
@@ -117,7 +117,7 @@ def publish(
     key: str = "",
     renewal: tuple[str, int] = ("", 0),
     version_tag: str = "",
-) -> Named:
+) -> NamedImage:
     """Bring an image and its tags into a registry and return what is there now.
 
     `head` asks the remote what a ref names. Where the registry has another image under the key, that one is taken, and
@@ -142,7 +142,7 @@ def publish(
     if lasting := renewal[0]:
         tagging.renew(key_tag(lasting), renewal[1])
     named += set_tags(tagging, plan, ref=checkout.ref, head=head, own_version=own_version)
-    return Named(image=tagging.image, tags=tuple(named))
+    return NamedImage(image=tagging.image, tags=tuple(named))
 
 
 def set_tags(

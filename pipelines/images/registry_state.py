@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images import key as image_key
 from pipelines.images import tags
-from pipelines.images.decide import Wanted
+from pipelines.images.decide import DesiredTags
 from pipelines.images.key import Asked, Ingredients
-from pipelines.images.node import Graph, Target
-from pipelines.images.observed import NOT_ASKED, RENEWAL, Answer, Observed, Previous
+from pipelines.images.node import BuildTarget, Graph
+from pipelines.images.observed import NOT_ASKED, RENEWAL, Observed, Previous, TagState
 from pipelines.images.tagging import REVISION, VERSION, release_of
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.client import Registry
@@ -42,14 +42,14 @@ class Observer:
     _silent: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def bases(self, graph: Graph, platform: str) -> dict[str, Answer]:
+    def bases(self, graph: Graph, platform: str) -> dict[str, TagState]:
         """Return what each image from outside is for a platform, by the name that Dockerfiles write."""
         names = sorted({external.name for node in graph.nodes.values() for external in node.externals})
         return dict(
             zip(names, in_parallel(lambda name: self._base(name, platform), names, at_once=QUESTIONS), strict=True)
         )
 
-    def keys(self, questions: Sequence[tuple[str, str]]) -> list[Answer]:
+    def keys(self, questions: Sequence[tuple[str, str]]) -> list[TagState]:
         """Return what keys of images name, each asked for by the image's name and the key; raises Misconfigured."""
         return in_parallel(self._tag, [(name, key_tag(key)) for name, key in questions], at_once=QUESTIONS)
 
@@ -57,8 +57,8 @@ class Observer:
         self,
         graph: Graph,
         made: Mapping[str, Ingredients],
-        wanted: Wanted,
-        keys: Mapping[str, Answer],
+        wanted: DesiredTags,
+        keys: Mapping[str, TagState],
         behind: Mapping[str, str],
     ) -> Observed:
         """Return what there is under tags, and what was published before of what is not there; `keys` has what their keys name.
@@ -88,40 +88,40 @@ class Observer:
             behind=behind,
         )
 
-    def _base(self, name: str, platform: str) -> Answer:
+    def _base(self, name: str, platform: str) -> TagState:
         try:
             reference = Reference.parse(name)
         except ShipwayError as error:
-            return Answer(wrong=f"{error.what}: {error.seen}")
+            return TagState(wrong=f"{error.what}: {error.seen}")
         if reference.digest:
             # Content does not move, so there is nothing to ask, and the key is the same without a network.
-            return Answer(digest=str(reference.digest))
+            return TagState(digest=str(reference.digest))
         reference = reference if reference.tag else reference.with_tag("latest")
         try:
             return self._ask(reference, lambda manifest, at: _of_platform(manifest, at, platform), mirrored=True)
         except Misconfigured as error:
             # Public registries say so of what does not exist, too.
-            return Answer(wrong=f"{name} cannot be read: {error.what} ({error.seen})", todo=error.todo)
+            return TagState(wrong=f"{name} cannot be read: {error.what} ({error.seen})", todo=error.todo)
         except ShipwayError as error:
-            return Answer(wrong=f"{error.what}: {error.seen}", todo=error.todo)
+            return TagState(wrong=f"{error.what}: {error.seen}", todo=error.todo)
 
-    def _tag(self, question: tuple[str, str]) -> Answer:
+    def _tag(self, question: tuple[str, str]) -> TagState:
         name, tag = question
         return self._ask(self._reference(name, tag), _named)
 
-    def _released(self, name: str, answer: Answer) -> Answer:
+    def _released(self, name: str, answer: TagState) -> TagState:
         """Return an answer with the version that the release tags of its image say, where there are any."""
         try:
             version = release_of(self.client, self._reference(name, tags.LATEST), answer.digest)
         except Transient as error:
-            return Answer(unknown=f"{self.registry} did not answer ({error.seen or error.what})")
+            return TagState(unknown=f"{self.registry} did not answer ({error.seen or error.what})")
         return replace(answer, notes={**answer.notes, VERSION: str(version)}) if version else answer
 
     def _ask(
-        self, reference: Reference, read: Callable[[Manifest, Reference], Answer], *, mirrored: bool = False
-    ) -> Answer:
+        self, reference: Reference, read: Callable[[Manifest, Reference], TagState], *, mirrored: bool = False
+    ) -> TagState:
         if why := self._silent.get(reference.registry):
-            return Answer(unknown=why)
+            return TagState(unknown=why)
         try:
             manifest = self.client.resolve(reference, mirrored=mirrored)
         except Transient as error:
@@ -129,11 +129,11 @@ class Observer:
             if isinstance(error, Unanswered) and error.silent:
                 with self._lock:
                     self._silent[reference.registry] = why
-            return Answer(unknown=why)
-        return Answer() if manifest is None else read(manifest, reference)
+            return TagState(unknown=why)
+        return TagState() if manifest is None else read(manifest, reference)
 
     def _previous(
-        self, name: str, candidates: Sequence[str], known: Mapping[tuple[str, str], Answer]
+        self, name: str, candidates: Sequence[str], known: Mapping[tuple[str, str], TagState]
     ) -> Previous | None:
         """Return what a tag that people use names, for a reason; nothing where nobody says."""
         for tag in candidates:
@@ -151,26 +151,28 @@ class Observer:
         return Reference.under(self.registry, self.project, name, tag=tag)
 
 
-def wanted(ref: str, commit: str) -> Wanted:
+def wanted(ref: str, commit: str) -> DesiredTags:
     """Return the tags that images of a commit are to have, where it was asked for by a full ref; raises Refused."""
     plan = tags.plan(ref, commit)
-    return Wanted(
+    return DesiredTags(
         moving=tuple(filter(None, (plan.branch, plan.pull_request))),
         version=plan.version,
         latest=tags.LATEST if plan.is_release else "",
     )
 
 
-def _of_platform(manifest: Manifest, reference: Reference, platform: str) -> Answer:
+def _of_platform(manifest: Manifest, reference: Reference, platform: str) -> TagState:
     """Return the manifest of the platform: an index also moves when another platform's image does."""
     if manifest.is_index:
-        return Answer(digest=str(registry_manifest.choose(manifest, platform, str(reference)).digest))
-    return Answer(digest=str(manifest.descriptor.digest))
+        return TagState(digest=str(registry_manifest.choose(manifest, platform, str(reference)).digest))
+    return TagState(digest=str(manifest.descriptor.digest))
 
 
-def _named(manifest: Manifest, _: Reference) -> Answer:
+def _named(manifest: Manifest, _: Reference) -> TagState:
     notes = manifest.json.get("annotations") or {}
-    return Answer(digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()})
+    return TagState(
+        digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,16 +180,16 @@ class Settled:
     """What decides each image, and what its key names."""
 
     made: Mapping[str, Ingredients]
-    keys: Mapping[str, Answer]
+    keys: Mapping[str, TagState]
     behind: Mapping[str, str]
     """What lasting keys name of images that are wanted fresher, or an empty string."""
 
 
 def settle(
-    graph: Graph, target: Target, bases: Mapping[str, str], asked: Mapping[str, Asked], observer: Observer
+    graph: Graph, target: BuildTarget, bases: Mapping[str, str], asked: Mapping[str, Asked], observer: Observer
 ) -> Settled:
     """Return each image's ingredients with the moment that it was, or is to be, renewed for; raises Misconfigured."""
-    answers: dict[tuple[str, str], Answer] = {}
+    answers: dict[tuple[str, str], TagState] = {}
     moments: dict[str, int] = {}
     while True:
         made = image_key.keys(graph, target, bases, moments)
@@ -209,6 +211,6 @@ def settle(
     )
 
 
-def _led(answer: Answer) -> Answer:
+def _led(answer: TagState) -> TagState:
     """Return what a lasting key's answer leads to."""
     return replace(answer, digest=answer.notes[RENEWAL]) if answer.moment else answer

@@ -14,7 +14,7 @@ import semver
 
 from pipelines.errors import Refused, Transient
 from pipelines.images import tags
-from pipelines.images.observed import RENEWAL, RENEWED_FOR, Answer
+from pipelines.images.observed import RENEWAL, RENEWED_FOR, TagState
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
@@ -222,10 +222,12 @@ class Tagging:
         _say(f"{self.image.name}:{tag} names {digest}")
 
 
-def _answer(manifest: Manifest) -> Answer:
+def _answer(manifest: Manifest) -> TagState:
     """Return what a manifest says of itself."""
     notes = manifest.json.get("annotations") or {}
-    return Answer(digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()})
+    return TagState(
+        digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()}
+    )
 
 
 def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Version, Digest]]:

@@ -27,7 +27,7 @@ from pipelines.errors import Misuse, ShipwayError
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import Entry, GitRepository
+from pipelines.tools.git.repository import GitRepository, TreeEntry
 from pipelines.tools.registry.reference import Digest
 
 
@@ -101,7 +101,7 @@ class ImpactCharts:
         url = RepositoryUrl(repo)
         return self.from_commit(self.of_commit(url, self.git.resolve(url, Revision(revision))), path)
 
-    def _read(self, repository: GitRepository, commit: str, entries: list[Entry], folder: Path) -> CommitCharts:
+    def _read(self, repository: GitRepository, commit: str, entries: list[TreeEntry], folder: Path) -> CommitCharts:
         folders = chart_charts.discover(entry.path for entry in entries)
         wanted = [entry for entry in entries if _inside(entry.path, folders)]
         self.git.fetch_files(repository, (entry.id for entry in wanted))
@@ -116,7 +116,7 @@ class ImpactCharts:
         return digest
 
 
-def signatures(tree: Tree, entries: Iterable[Entry]) -> dict[str, str]:
+def signatures(tree: Tree, entries: Iterable[TreeEntry]) -> dict[str, str]:
     """Return a hash of everything in a commit that decides a chart, by its folder; charts in a circle or broken have their own."""
     own: dict[str, list[str]] = {path: [] for path in tree.charts}
     for entry in entries:

@@ -17,7 +17,7 @@ from typing import Annotated
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.environments import repository as environment_repository
 from pipelines.environments.model import Application
-from pipelines.environments.repository import Declared
+from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact.charts import CommitCharts, ImpactCharts
 from pipelines.impact.model import Gathered, Rendering, Touched
@@ -138,7 +138,7 @@ def impact_gather(
     )
 
 
-def _newest(git: Git, url: RepositoryUrl, branch: str) -> Declared:
+def _newest(git: Git, url: RepositoryUrl, branch: str) -> DeclaredEnvironments:
     return environment_repository.read(git, url, git.resolve(url, Revision(branch or "HEAD")))
 
 
@@ -148,7 +148,7 @@ class _Gatherer:
     folder: Path
 
     def by_config(
-        self, before: Declared, after: Declared, sides: Sequence[CommitCharts]
+        self, before: DeclaredEnvironments, after: DeclaredEnvironments, sides: Sequence[CommitCharts]
     ) -> tuple[list[Touched], list[Application]]:
         """Return the applications whose own files differ between two commits, and those of the later one that do not.
 
@@ -175,7 +175,11 @@ class _Gatherer:
         return touched, untouched
 
     def by_charts(
-        self, declared: Declared, applications: Sequence[Application], url: RepositoryUrl, sides: Sequence[CommitCharts]
+        self,
+        declared: DeclaredEnvironments,
+        applications: Sequence[Application],
+        url: RepositoryUrl,
+        sides: Sequence[CommitCharts],
     ) -> tuple[list[Touched], list[Application]]:
         """Return those of some applications whose chart differs between two commits of its repository, and the others."""
         touched: list[Touched] = []
@@ -208,7 +212,7 @@ class _Gatherer:
             return self.charts.from_commit(beside, chart.path), item.version
         return self.charts.from_registry(item.chart, item.version), item.version
 
-    def _rendering(self, item: Application, declared: Declared, chart: tuple[str, str]) -> Rendering:
+    def _rendering(self, item: Application, declared: DeclaredEnvironments, chart: tuple[str, str]) -> Rendering:
         digest, version = chart
         data = declared.values_of(item)
         name = hashlib.sha256(data).hexdigest() if data else ""

@@ -21,7 +21,7 @@ from pipelines.charts.helm import Helm
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact import compare
 from pipelines.impact.model import ApplicationImpact, Gathered, Impact, Rendering, Touched
-from pipelines.impact.objects import Reader, RenderedObject
+from pipelines.impact.objects import ObjectReader, RenderedObject
 from pipelines.step.signature import Arg
 
 _FORM = 2
@@ -100,7 +100,7 @@ class _Renderer:
         self._kept = kept
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._key = _key(kept / _KEY)
-        self._reader = Reader(self._key)
+        self._reader = ObjectReader(self._key)
         self._ran: list[str] = []
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from pipelines.charts import rendered
-from pipelines.charts.rendered import PREFIX, Document, identity
+from pipelines.charts.rendered import PREFIX, RenderedDocument, identity
 from pipelines.errors import ShipwayError
 
 VERSION_LABELS = frozenset({"helm.sh/chart", "chart", "app.kubernetes.io/version"})
@@ -57,7 +57,7 @@ class RenderedObject:
     """Labels that name the chart's version."""
 
 
-class Reader:
+class ObjectReader:
     """Reads what Helm writes; a document that was read before, for whatever release, is not read again."""
 
     def __init__(self, key: bytes) -> None:
@@ -87,7 +87,7 @@ class Reader:
         return found
 
 
-def _read(document: Document, name: str, key: bytes) -> RenderedObject:
+def _read(document: RenderedDocument, name: str, key: bytes) -> RenderedObject:
     if not document.is_object:
         seen = document.fault or f"it has no kind or no apiVersion: {document.text.strip()[:100]}"
         raise ShipwayError(f"{document.source} renders something that is no object of Kubernetes", seen=seen)

@@ -51,7 +51,7 @@ def check_installation(
     compression: Compression = "zstd",
     cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
     program: Annotated[str, Arg("a statically linked program, for the image that is built")] = "buildctl",
-) -> Checked:
+) -> InstallationCheck:
     """Ask the registry with the login for pushing, and build an image of one file with one RUN step; publish nothing.
 
     Example:
@@ -79,7 +79,7 @@ def check_installation(
         )
     found = f"{made.builder} {image_build.choose(builder, buildkit_host, cache).version()}"
     _say(f"{found} builds")
-    return Checked(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
+    return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
 
 
 def _checkout(source: Path, program: str) -> Checkout:
@@ -115,7 +115,7 @@ def _say(text: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class InstallationCheck:
     """An installation whose parts all answered."""
 
     registry: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.environments.model import Follower
+from pipelines.environments.model import ImageFollower
 from pipelines.images.model import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, ImageJob, PlannedImage, RetagJob
 
 STUCK = frozenset({BLOCKED, DIFFERENT})
@@ -44,7 +44,7 @@ class Plan:
     waves: tuple[tuple[ImageJob, ...], ...]
     """Images to build: those of one wave stand on earlier waves alone."""
     findings: tuple[Finding, ...]
-    followers: tuple[Follower, ...] = ()
+    followers: tuple[ImageFollower, ...] = ()
     deploys: tuple[str, ...] = ()
     """Where a run of this ref would write: `charts`, where they do not name the images as they are, and environments."""
 

@@ -50,7 +50,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ReleaseResult:
     """A whole run: what the step that gives the verdict puts out as JSON, of bounded size."""
 
     repo: str
@@ -84,7 +84,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class ImageTrial:
     """Images of one commit to try, parents first, in one workspace."""
 
     commit: str
@@ -102,7 +102,7 @@ class Tried:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CheckResult:
     """How a check found a commit."""
 
     verdict: str

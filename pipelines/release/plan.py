@@ -22,11 +22,11 @@ from pipelines.images import node as platforms
 from pipelines.images.key import Salt
 from pipelines.images.model import RELEASE, RetagJob
 from pipelines.images.model import TAG as RETAG
-from pipelines.images.node import MOST_WAVES, Target
+from pipelines.images.node import MOST_WAVES, BuildTarget
 from pipelines.images.registry_state import Observer
 from pipelines.release import batches, planning
 from pipelines.release.model import Plan, Planned
-from pipelines.release.planning import Place, Request
+from pipelines.release.planning import Destination, PlanRequest
 from pipelines.step import signature
 from pipelines.step.parameters import (
     BuilderName,
@@ -115,14 +115,14 @@ def plan(
         warned = beside.submit(warn_of_changes, git, url, wanted)
         resolved = named(git.resolve(url, wanted), ref)
         warned.result()
-        target = Target(
+        target = BuildTarget(
             platform=machine,
             builder=builder,
             builder_version=version.result(),
             compression=compression,
             build_args=args,
         )
-        request = Request(
+        request = PlanRequest(
             url=url,
             resolved=resolved,
             target=target,
@@ -130,7 +130,7 @@ def plan(
             rebuild=rebuild,
         )
         observer = Observer(client=client, registry=registry, project=project)
-        found = planning.plan(git, request, Place(observer=observer, charts=charts, docker_config=docker_config))
+        found = planning.plan(git, request, Destination(observer=observer, charts=charts, docker_config=docker_config))
     planning.require_named(rebuild, found)
     for item in found.everything:
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")

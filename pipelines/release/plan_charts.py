@@ -14,12 +14,12 @@ from pipelines.environments.values import Values
 from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
 from pipelines.release.model import PlannedChart
-from pipelines.release.tree import Declared
+from pipelines.release.tree import RepositorySnapshot
 from pipelines.tools.registry.layout import Layout
 
 
 def plan(
-    declared: Declared, place: ChartSettings, values: Values, docker_config: Path, work: Path
+    declared: RepositorySnapshot, place: ChartSettings, values: Values, docker_config: Path, work: Path
 ) -> tuple[tuple[PlannedChart, ...], tuple[Finding, ...]]:
     """Return every chart with its state, parents first, and what is wrong with charts."""
     if not declared.charts:

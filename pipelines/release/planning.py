@@ -25,12 +25,12 @@ from pipelines.images import key as image_key
 from pipelines.images import registry_state
 from pipelines.images.key import Salt
 from pipelines.images.model import PlannedImage
-from pipelines.images.node import Graph, Node, Target
+from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.observed import Changes, Previous
 from pipelines.images.registry_state import Observer
 from pipelines.release import plan_charts, tree
 from pipelines.release.model import Plan
-from pipelines.release.tree import Declared
+from pipelines.release.tree import RepositorySnapshot
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -46,7 +46,7 @@ _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Destination:
     """Where a deployment publishes, and how it is spoken to."""
 
     observer: Observer
@@ -56,12 +56,12 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class PlanRequest:
     """What is to be planned."""
 
     url: RepositoryUrl
     resolved: Resolved
-    target: Target
+    target: BuildTarget
     salt: Salt = field(default_factory=Salt)
     rebuild: tuple[str, ...] = ()
     """Images to build again for this time's sake, by name or folder, or * for all."""
@@ -95,7 +95,7 @@ def require_named(rebuild: Sequence[str], found: Plan) -> None:
         )
 
 
-def plan(git: Git, request: Request, place: Place) -> Plan:
+def plan(git: Git, request: PlanRequest, place: Destination) -> Plan:
     """Return what is to be done for a commit; raises what fetching it raises, and Misconfigured.
 
     Faults of what it declares are findings, and a registry that does not answer leaves states unknown.
@@ -105,7 +105,9 @@ def plan(git: Git, request: Request, place: Place) -> Plan:
         return of(tree.read(git, request.url, request.resolved, work), request, place, work, git)
 
 
-def of(declared: Declared, request: Request, place: Place, work: Path, git: Git | None = None) -> Plan:
+def of(
+    declared: RepositorySnapshot, request: PlanRequest, place: Destination, work: Path, git: Git | None = None
+) -> Plan:
     """Return what is to be done for a commit that was read; `work` may take files. Raises Misconfigured.
 
     With `git`, reasons say which files changed, for which older commits are fetched.
@@ -148,7 +150,7 @@ def of(declared: Declared, request: Request, place: Place, work: Path, git: Git 
     )
 
 
-def _empty(declared: Declared, request: Request) -> Plan:
+def _empty(declared: RepositorySnapshot, request: PlanRequest) -> Plan:
     """Return the plan of a commit that declares nothing that can be planned."""
     target = request.target
     return Plan(
@@ -164,7 +166,9 @@ def _empty(declared: Declared, request: Request) -> Plan:
     )
 
 
-def _deploys(declared: Declared, used: Values, images: Sequence[PlannedImage], observer: Observer) -> tuple[str, ...]:
+def _deploys(
+    declared: RepositorySnapshot, used: Values, images: Sequence[PlannedImage], observer: Observer
+) -> tuple[str, ...]:
     """Return the places that a run of this ref would write to: environments are not looked into."""
     wanted = declared.configuration.deploy
     if not wanted.follows(declared.ref):
@@ -183,7 +187,7 @@ def _deploys(declared: Declared, used: Values, images: Sequence[PlannedImage], o
     return (*(("charts",) if is_stale else ()), *wanted.environments)
 
 
-def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Graph, Values]:
+def _graph(declared: RepositorySnapshot, request: PlanRequest, observer: Observer) -> tuple[Graph, Values]:
     names = {"root_name": request.url.name, "registry": observer.registry, "project": observer.project}
     configuration = declared.configuration
     images = {image.name for image, _ in image_graph.discover(declared.tree, configuration, request.url.name)[0]}
@@ -198,7 +202,7 @@ def _graph(declared: Declared, request: Request, observer: Observer) -> tuple[Gr
     return image_graph.read(declared.tree, configuration, request.target, written=used.written, **names), used
 
 
-def _salt(request: Request, found: Graph) -> Salt:
+def _salt(request: PlanRequest, found: Graph) -> Salt:
     asked = {str(Path(item)) for item in request.rebuild}
     rebuild = {name for name, node in found.nodes.items() if asked & {"*", *_names(name, node.image.path)}}
     return Salt(now=request.salt.now, max_age=request.salt.max_age, rebuild=rebuild)
@@ -209,7 +213,7 @@ def _names(name: str, folder: str) -> tuple[str, str, str]:
     return name, folder, str(Path(folder) / "Dockerfile")
 
 
-def _version_lines(declared: Declared, found: Graph) -> dict[str, int]:
+def _version_lines(declared: RepositorySnapshot, found: Graph) -> dict[str, int]:
     return {
         name: declared.configuration.line(node.image.path, "version")
         for name, node in found.nodes.items()
@@ -218,7 +222,7 @@ def _version_lines(declared: Declared, found: Graph) -> dict[str, int]:
 
 
 def since(
-    git: Git, declared: Declared, graph: Graph, previous: Mapping[str, Previous], builder: str
+    git: Git, declared: RepositorySnapshot, graph: Graph, previous: Mapping[str, Previous], builder: str
 ) -> dict[str, Changes]:
     """Return the changes of images since the commits that they were built from before, for those that the remote still gives."""
     counted = Counter(item.revision for item in previous.values() if _COMMIT.fullmatch(item.revision))
@@ -236,7 +240,7 @@ def since(
     }
 
 
-def _changes(new: GitTree, old: GitTree, node: Node, builder: str) -> Changes:
+def _changes(new: GitTree, old: GitTree, node: ImageNode, builder: str) -> Changes:
     folders = (node.image.path, *node.settings.shared)
     paths = {path for folder in folders for tree in (new, old) for path in tree.below(folder)}
     files = image_context.seen(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import ShipwayError
-from pipelines.release.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Outcome, Part
+from pipelines.release.outcome import BLOCKED, DIFFERENT, FAILED, FINDING, SKIPPED, UNTRIED, Part, ReleaseResult
 from pipelines.step import signature
 
 MOST_BYTES = 32_000
@@ -74,11 +74,11 @@ def findings(found: Iterable[Finding]) -> list[Part]:
     ]
 
 
-def outcome(parts: Iterable[Part], *, repo: str, commit: str, ref: str, verdict: str) -> Outcome:
+def outcome(parts: Iterable[Part], *, repo: str, commit: str, ref: str, verdict: str) -> ReleaseResult:
     """Return the outcome of a run with as many of its parts as there is room for, those that failed first."""
     every = tuple(parts)
     shown = fitted(every, MOST_BYTES)
-    return Outcome(
+    return ReleaseResult(
         repo=repo,
         commit=commit,
         ref=ref,

@@ -25,7 +25,7 @@ from pipelines.tools.git import tree as git_tree
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import Commit, Entry, GitRepository
+from pipelines.tools.git.repository import Commit, GitRepository, TreeEntry
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 DOCKERFILE = "Dockerfile"
@@ -34,7 +34,7 @@ _MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declared:
+class RepositorySnapshot:
     """One commit: its tree, its shipway.yaml, and a folder with the files of its charts."""
 
     commit: Commit
@@ -51,12 +51,12 @@ class Declared:
     """What was fetched."""
 
 
-def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declared:
+def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> RepositorySnapshot:
     """Return what a commit declares; `work` is an empty folder to keep its files in. Raises what `Git.fetch` raises."""
     repository = git.fetch(url, resolved, work / "git", with_files=False)
     commit = repository.commit(resolved.commit)
     files = {entry.path: File(entry.mode, entry.id) for entry in repository.tree(commit.id)}
-    reader = _Reader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
+    reader = _SnapshotReader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
     reader.read([path for path in (shipway_yaml.NAME,) if path in files])
     configuration, findings = shipway_yaml.read(reader.contents.get(shipway_yaml.NAME, b""))
     folders = chart_charts.discover(files, ignore=configuration.no_charts)
@@ -78,7 +78,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Declar
         reader.write(in_charts)  # Git itself knows what it makes of them.
     else:
         root = reader.charts(folders)
-    return Declared(
+    return RepositorySnapshot(
         commit=commit,
         ref=resolved.ref,
         tree=GitTree(files=files, contents=reader.contents),
@@ -108,7 +108,7 @@ def _named(folders: Iterable[str], names: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reader:
+class _SnapshotReader:
     git: Git
     repository: GitRepository
     commit: str
@@ -153,9 +153,9 @@ class _Reader:
     def _bytes(self, paths: Iterable[str]) -> dict[str, bytes]:
         return self.repository.contents(self._entries(paths), most_bytes=chart_archive.MOST_FILE_BYTES)
 
-    def _entries(self, paths: Iterable[str]) -> list[Entry]:
+    def _entries(self, paths: Iterable[str]) -> list[TreeEntry]:
         known = self._known(path for path in paths if path in self.files)
-        return [Entry(mode=self.files[path].mode, id=self.files[path].id, path=path) for path in known]
+        return [TreeEntry(mode=self.files[path].mode, id=self.files[path].id, path=path) for path in known]
 
     def write(self, paths: Iterable[str]) -> None:
         """Write files into the folder, and what links among them lead to."""

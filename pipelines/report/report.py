@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
-from pipelines.events.event import BY_ANNOTATION, Decoded, Kind, Lane
-from pipelines.release.outcome import Outcome
+from pipelines.events.event import BY_ANNOTATION, Decoded, EventKind, Lane
+from pipelines.release.outcome import ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report import text as report_text
 from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
@@ -36,7 +36,7 @@ from pipelines.step.parameters import (
 from pipelines.step.signature import Arg
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
-from pipelines.tools.forge.forge import Forge, State, Status
+from pipelines.tools.forge.forge import Forge, Status, StatusState
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 
@@ -129,13 +129,13 @@ class _Report:
     def write(self, phase: str) -> Reported:
         """Tell the forge, unless a newer run has done so."""
         commit, context = self.subject.commit, self.subject.context
-        state, reason = (State.PENDING, "it has begun") if phase == PENDING else self._end()
+        state, reason = (StatusState.PENDING, "it has begun") if phase == PENDING else self._end()
         if self.subject.waiting:
-            state, reason = State.PENDING, _WAITS
+            state, reason = StatusState.PENDING, _WAITS
         if newer := self._superseded():
             return _nobody(f"{newer} tells of this commit")
         outcome = _outcome(self.workflow)
-        failed = [] if state in {State.PENDING, State.SUCCESS} else self._failures(outcome)
+        failed = [] if state in {StatusState.PENDING, StatusState.SUCCESS} else self._failures(outcome)
         words = report_text.told(outcome, failed) if failed or outcome else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         description = report_text.line(reason or words or "done")
@@ -151,21 +151,21 @@ class _Report:
         sys.stderr.write(f"{commit} {context}: {state}, {told}\n")
         return Reported(state=str(state), reason=told, comment=address)
 
-    def _end(self) -> tuple[State, str]:
+    def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why where that is no matter of its parts."""
         if (self.workflow.get("spec") or {}).get("shutdown"):
-            return State.ERROR, "stopped: a newer run goes on" if self._newer() else "stopped"
+            return StatusState.ERROR, "stopped: a newer run goes on" if self._newer() else "stopped"
         root = report_run.root(self.workflow)
         if root is None:
-            return State.ERROR, "it never began"
+            return StatusState.ERROR, "it never began"
         if root.get("phase") == "Succeeded":
-            return State.SUCCESS, ""
+            return StatusState.SUCCESS, ""
         pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
         causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
         if any(pod.code in _AT_FAULT for pod in causes):
-            return State.FAILURE, ""
+            return StatusState.FAILURE, ""
         late = any("deadline" in str(node.get("message")) for node in report_run.nodes_of(self.workflow).values())
-        return State.ERROR, "it took too long" if late else ""
+        return StatusState.ERROR, "it took too long" if late else ""
 
     def _newer(self) -> str:
         return str((self.workflow["metadata"].get("annotations") or {}).get(BY_ANNOTATION) or "")
@@ -181,7 +181,7 @@ class _Report:
             return ""
         return name if other and (other.commit, other.context) == (self.subject.commit, self.subject.context) else ""
 
-    def _stays(self, there: Status | None, state: State) -> str:
+    def _stays(self, there: Status | None, state: StatusState) -> str:
         """Return why the status that is there stays, or an empty text."""
         if there is None:
             return ""
@@ -191,8 +191,8 @@ class _Report:
         teller = _teller(there)
         if teller == self.run:
             # A pending report that was held up comes after the final one.
-            return "this run's end is told already" if state is State.PENDING and there.state is not state else ""
-        if self.subject.quiet and state in {there.state, State.PENDING}:
+            return "this run's end is told already" if state is StatusState.PENDING and there.state is not state else ""
+        if self.subject.quiet and state in {there.state, StatusState.PENDING}:
             return f"it says {there.state} already"
         if not _NAME.fullmatch(teller):
             return ""
@@ -204,7 +204,9 @@ class _Report:
             return f"the newer run {teller} tells of this commit"
         return ""
 
-    def _comment(self, state: State, reason: str, outcome: Outcome | None, failed: Sequence[Failure]) -> str:
+    def _comment(
+        self, state: StatusState, reason: str, outcome: ReleaseResult | None, failed: Sequence[Failure]
+    ) -> str:
         created, name = self.age
         text = report_text.comment(
             state=state, reason=reason, commit=self.subject.commit, link=self.link, outcome=outcome, failures=failed
@@ -220,7 +222,7 @@ class _Report:
             self.subject.number, MARKER, f"<!-- run {created} {name} -->\n{text}", unless=is_newer
         )
 
-    def _failures(self, outcome: Outcome | None) -> list[Failure]:
+    def _failures(self, outcome: ReleaseResult | None) -> list[Failure]:
         """Return the pods that failed, with the ends of their logs where nothing else says what was wrong."""
         pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
         causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
@@ -279,16 +281,16 @@ def _told(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: st
         commit=commit,
         context=RELEASE if lane == Lane.TRUSTED else CHECK,
         number=number,
-        quiet=kind == Kind.NIGHTLY,
+        quiet=kind == EventKind.NIGHTLY,
         waiting=lane == Lane.WAITING,
     )
 
 
-def _outcome(workflow: Document) -> Outcome | None:
+def _outcome(workflow: Document) -> ReleaseResult | None:
     """Return what the verdict of a release or a check put out, or None."""
     text = report_run.outputs(workflow, "verdict").get("summary", "")
     try:
-        found: Outcome | None = signature.typed(Outcome, json.loads(text)) if text else None
+        found: ReleaseResult | None = signature.typed(ReleaseResult, json.loads(text)) if text else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"the run's summary cannot be read: {error}\n")
         return None

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pipelines.release.outcome import Outcome, Part
+from pipelines.release.outcome import Part, ReleaseResult
 from pipelines.report.model import Failure
 
 MASK = "***"
@@ -75,7 +75,7 @@ def line(text: str) -> str:
     return " ".join(plain(masked(text)).split())
 
 
-def told(outcome: Outcome | None, failures: Sequence[Failure]) -> str:
+def told(outcome: ReleaseResult | None, failures: Sequence[Failure]) -> str:
     """Return in one line what became of a run that failed."""
     names = [part.name for part in outcome.parts if not part.is_good] if outcome else []
     if names:
@@ -88,7 +88,7 @@ def told(outcome: Outcome | None, failures: Sequence[Failure]) -> str:
 
 
 def comment(
-    *, state: str, reason: str, commit: str, link: str, outcome: Outcome | None, failures: Sequence[Failure]
+    *, state: str, reason: str, commit: str, link: str, outcome: ReleaseResult | None, failures: Sequence[Failure]
 ) -> str:
     """Return the comment's text; `link` leads to the run, and may be empty."""
     head = f"**Shipway: {_WORDS[state]}** at {code(commit[:12])}" + (f" · [the run]({link})" if link else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.environments import files as environment_files
 from pipelines.environments.files import any_of
-from pipelines.environments.image_places import Wanted
+from pipelines.environments.image_places import DesiredImage
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -87,7 +87,7 @@ def _timed(call: Callable[..., object], into: list[float]) -> Callable[..., obje
 def _proposal(head: Head, number: int, files: int) -> Proposal:
     name = f"app-{files // 2}"
     folders = environment_files.read(head, "dev", under=_UNDER, config=any_of([name]), values=any_of([name]))
-    wanted = {f"{_UNDER}{name}": Wanted(digest="sha256:" + "0" * 64, tag=f"v{number + 1}")}
+    wanted = {f"{_UNDER}{name}": DesiredImage(digest="sha256:" + "0" * 64, tag=f"v{number + 1}")}
     written: dict[str, bytes] = {}
     for folder in folders:
         if folder.values:

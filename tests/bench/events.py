@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipelines.engines.embedded import deployment
-from pipelines.events.event import Source
+from pipelines.events.event import Sender
 from tests.bench import cluster_pods
 from tests.bench.clone_build_push import DOCKERFILE
 from tests.bench.cluster import STANDING
@@ -85,12 +85,12 @@ def first_container(shop: Shop, runs: int) -> dict[str, object]:
 
     def webhook() -> None:
         body = shop.push("refs/heads/main", late, secrets.token_hex(20))
-        [made] = shop.events.simulated(Source.GITEA, body)
-        assert shop.events.send(Source.GITEA, body) == 200
+        [made] = shop.events.simulated(Sender.GITEA, body)
+        assert shop.events.send(Sender.GITEA, body) == 200
         started.wait(made["metadata"]["name"])
 
     def create() -> None:
-        [made] = shop.events.simulated(Source.GITEA, shop.push("refs/heads/main", late, secrets.token_hex(20)))
+        [made] = shop.events.simulated(Sender.GITEA, shop.push("refs/heads/main", late, secrets.token_hex(20)))
         kubectl(shop.installation.namespace, "create", "-f", "-", given=copy.deepcopy(made))
         started.wait(made["metadata"]["name"])
 
@@ -122,7 +122,7 @@ def digest(shop: Shop, pairs: int) -> dict[str, object]:
         head.append(shop.repository.commit())
 
     def webhook() -> None:
-        assert shop.events.send(Source.GITEA, shop.push("refs/heads/main", head[-1], head[-2])) == 200
+        assert shop.events.send(Sender.GITEA, shop.push("refs/heads/main", head[-1], head[-2])) == 200
         images = Images(registry, shop.installation.namespace)
         wanted = images.reference("page", f"git-{head[-1]}")
         deadline = time.monotonic() + 600
@@ -162,7 +162,7 @@ def burst(shop: Shop, commits: int, webhooks: int) -> dict[str, object]:
 
     def send(body: bytes) -> None:
         began = time.perf_counter()
-        statuses[shop.events.send(Source.GITEA, body, address=address)] += 1
+        statuses[shop.events.send(Sender.GITEA, body, address=address)] += 1
         seconds.append(time.perf_counter() - began)
 
     before = shop.events.runs().keys()

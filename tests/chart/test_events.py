@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.events.event import Nightly, Source, read
+from pipelines.events.event import Nightly, Sender, read
 from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation import webhook as simulated_webhook
 from sensors import checks
@@ -120,12 +120,12 @@ def test_the_sensor_of_the_chart_starts_what_the_compiled_one_does() -> None:
     sensor = of_kind(rendered(**ALL), "Sensor")["shipway"]
     push = (PAYLOADS / "github-push.json").read_bytes()
     for payload, fires in ((push, 1), (push.replace(b"team/shop", b"team/shopXweb"), 0)):
-        data = simulated_webhook.event(Source.GITHUB, payload, "push")
+        data = simulated_webhook.event(Sender.GITHUB, payload, "push")
         found = simulated_sensor.run(sensor, source="shipway-webhooks", event="github", data=data)
         assert sum(outcome.workflow is not None for outcome in found) == fires
     for dependency in sensor["spec"]["dependencies"]:
         if dependency["eventName"].startswith("nightly-"):
-            data = simulated_webhook.event(Source.CALENDAR, (PAYLOADS / "calendar-nightly.json").read_bytes(), "")
+            data = simulated_webhook.event(Sender.CALENDAR, (PAYLOADS / "calendar-nightly.json").read_bytes(), "")
             found = simulated_sensor.run(sensor, source="shipway-calendar", event=dependency["eventName"], data=data)
             assert [outcome.workflow is not None for outcome in found] == [True]
 

@@ -8,7 +8,7 @@ import yaml
 
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import engine as local_engine
-from pipelines.engines.local.nodes import Kind, Node, Outcome
+from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.engines.local.reporter import PlainReporter
 from tests.conformance.cases import Case, Seen
 
@@ -22,7 +22,7 @@ def written(case: Case, folder: Path) -> Path:
     return file
 
 
-def run(case: Case, folder: Path) -> Outcome:
+def run(case: Case, folder: Path) -> RunResult:
     """Run a case in a folder and return how it ended."""
     secrets = folder / "secrets"
     for name, keys in case.secrets.items():
@@ -42,7 +42,7 @@ def run(case: Case, folder: Path) -> Outcome:
     )
 
 
-def seen(outcome: Outcome) -> dict[str, Seen]:
+def seen(outcome: RunResult) -> dict[str, Seen]:
     """Return the nodes of a run by the names that expectations use."""
     return {node.name.removeprefix(outcome.name).removeprefix("."): _seen(node) for node in outcome.nodes}
 
@@ -55,5 +55,5 @@ def _seen(node: Node) -> Seen:
         finished=node.finished,
         outputs=node.outputs,
         exit_code=node.exit_code,
-        attempts=len(node.children) if node.kind is Kind.RETRY else 1,
+        attempts=len(node.children) if node.kind is NodeKind.RETRY else 1,
     )

@@ -10,7 +10,7 @@ import pytest
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import fields as local_fields
 from pipelines.engines.local import reader as local_reader
-from pipelines.engines.local.place import Place
+from pipelines.engines.local.place import DocumentPath
 from tests.conformance import compiled, local
 from tests.conformance.cases import Case, cases
 
@@ -18,14 +18,14 @@ from tests.conformance.cases import Case, cases
 def test_every_field_stands_in_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each field that pipelines/engines/local/fields.py says is done as Argo does it, in a case that the real controller runs, too."""
     seen: set[tuple[str, str]] = set()
-    check = Place.map
+    check = DocumentPath.map
 
-    def noted(place: Place, kind: str) -> Place:
+    def noted(place: DocumentPath, kind: str) -> DocumentPath:
         found = check(place, kind)
         seen.update((kind, str(name)) for name in found.value)
         return found
 
-    monkeypatch.setattr(Place, "map", noted)
+    monkeypatch.setattr(DocumentPath, "map", noted)
     for case in cases():
         for document in local_documents.load([local.written(case, tmp_path)]).by_name.values():
             volumes = local_reader.read_workflow(document)[1] if document.at("spec").has("entrypoint") else ()

@@ -22,14 +22,14 @@ PATIENCE_SECONDS = 60.0
 PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
-from pipelines import children
+from pipelines.tools.processes import child
 from pipelines.engines.local import documents, engine
 from pipelines.engines.local.reporter import PlainReporter
 # Whoever started the tests in the background had these ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if "UNTOLD" in os.environ:
-    children.Keeper.add = lambda keeper, group: None
+    child.Keeper.add = lambda keeper, group: None
 folder = Path(sys.argv[1])
 outcome = engine.run(
     documents.load([folder / "workflow.yaml"]), "endless", {}, config_maps={}, secrets=None,

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.events.event import Source
+from pipelines.events.event import Sender
 from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation import webhook
 from tests.e2e.installation import CHART
@@ -57,7 +57,7 @@ class Events:
 
     def send(
         self,
-        source: Source,
+        source: Sender,
         body: bytes,
         *,
         event: str = "push",
@@ -66,7 +66,7 @@ class Events:
         method: str = "POST",
     ) -> int:
         """Send a body as its forge does, or with other headers, and return the status of the answer."""
-        port, path = (12002, "/runs") if source is Source.WEBHOOK else (12000, f"/{source}")
+        port, path = (12002, "/runs") if source is Sender.WEBHOOK else (12000, f"/{source}")
         given = headers if headers is not None else self.headers(source, body, event)
         request = urllib.request.Request(
             f"http://{address or self.address}:{port}{path}",
@@ -80,16 +80,16 @@ class Events:
         except urllib.error.HTTPError as error:
             return error.code
 
-    def headers(self, source: Source, body: bytes, event: str) -> dict[str, str]:
+    def headers(self, source: Sender, body: bytes, event: str) -> dict[str, str]:
         """Return the headers of a forge: Gitea sends its own, Gogs' and GitHub's."""
-        if source is Source.WEBHOOK:
+        if source is Sender.WEBHOOK:
             return {"Authorization": f"Bearer {self.keys['manual']}"}
         sha256, sha1 = (hmac.new(self.keys[source].encode(), body, name).hexdigest() for name in ("sha256", "sha1"))
         common = {"X-GitHub-Event": event, "X-GitHub-Delivery": secrets.token_hex(8)}
         signed = {"X-Hub-Signature": f"sha1={sha1}", "X-Hub-Signature-256": f"sha256={sha256}"}
         own = {"X-Gitea-Event": event, "X-Gitea-Signature": sha256, "X-Gogs-Event": event, "X-Gogs-Signature": sha256}
         own |= {"X-Forgejo-Event": event, "X-Forgejo-Signature": sha256, "X-Gitea-Event-Type": event}
-        return {**common, **signed, **(own if source is Source.GITEA else {})}
+        return {**common, **signed, **(own if source is Sender.GITEA else {})}
 
     @property
     def address(self) -> str:
@@ -97,7 +97,7 @@ class Events:
         service = "shipway-webhooks-eventsource-svc"
         return kubectl(self.namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
 
-    def simulated(self, source: Source, body: bytes) -> list[dict[str, Any]]:
+    def simulated(self, source: Sender, body: bytes) -> list[dict[str, Any]]:
         """Return the Workflows that a body should start."""
         event_source, name = webhook.SOURCES[source]
         data = webhook.event(source, body, "push")
@@ -158,8 +158,8 @@ def listen(events: Events) -> None:
         assert time.monotonic() < deadline, kubectl(events.namespace, "get", "pods")
         body = changed("github-push", after=f"{number + 1:040x}")
         try:
-            events.send(Source.GITHUB, body)
-            events.send(Source.GITEA, changed("gitea-push", after=f"{number + 1:040x}"))
+            events.send(Sender.GITHUB, body)
+            events.send(Sender.GITEA, changed("gitea-push", after=f"{number + 1:040x}"))
         except (OSError, AssertionError):
             pass
         time.sleep(2)

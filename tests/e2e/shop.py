@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.events.event import Source
+from pipelines.events.event import Sender
 from tests import git_server
 from tests.e2e.events import BUS, Events
 from tests.e2e.installation import FINAL, Installation, Run
@@ -55,8 +55,8 @@ class Shop:
 
     def send(self, body: bytes) -> str:
         """Send a body, signed, and return the name of its run once it is there."""
-        [made] = self.events.simulated(Source.GITEA, body)
-        assert self.events.send(Source.GITEA, body) == 200
+        [made] = self.events.simulated(Sender.GITEA, body)
+        assert self.events.send(Sender.GITEA, body) == 200
         name = str(made["metadata"]["name"])
         self.until(lambda: name in self.events.runs())
         return name
@@ -113,7 +113,7 @@ def _listen(shop: Shop) -> None:
     """Wait until a push starts a run: one of a ref that is not there, which is ignored."""
     for number in range(200):
         with contextlib.suppress(OSError, AssertionError):
-            shop.events.send(Source.GITEA, shop.push("refs/heads/none", f"{number + 1:040x}"))
+            shop.events.send(Sender.GITEA, shop.push("refs/heads/none", f"{number + 1:040x}"))
         time.sleep(2)
         if shop.events.runs():
             return

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.errors import Refused
 from pipelines.events.decode import decode
-from pipelines.events.event import Nightly, Source, read
+from pipelines.events.event import Nightly, Sender, read
 from pipelines.events.simulation import webhook
 from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
@@ -65,8 +65,8 @@ def test_runs_are_those_that_simulate_names(events: Events) -> None:
     wanted: dict[str, dict[str, Any]] = {}
     for _ in range(2):
         for path in sorted(PAYLOADS.glob("*.json")):
-            source = Source(path.stem.partition("-")[0])
-            if source in {Source.GITLAB, Source.CALENDAR}:
+            source = Sender(path.stem.partition("-")[0])
+            if source in {Sender.GITLAB, Sender.CALENDAR}:
                 continue
             body = path.read_bytes()
             assert events.send(source, body) == 200
@@ -93,8 +93,8 @@ def test_awkward_names_arrive_byte_for_byte(events: Events) -> None:
     wanted: dict[str, dict[str, Any]] = {}
     for name in names:
         body = changed("github-push", ref=f"refs/heads/{name}")
-        assert events.send(Source.GITHUB, body) == 200
-        [workflow] = events.simulated(Source.GITHUB, body)
+        assert events.send(Sender.GITHUB, body) == 200
+        [workflow] = events.simulated(Sender.GITHUB, body)
         wanted[workflow["metadata"]["name"]] = workflow
     assert len(wanted) == len(names)
     found = events.until(set(wanted))
@@ -104,38 +104,38 @@ def test_awkward_names_arrive_byte_for_byte(events: Events) -> None:
 def test_what_is_not_signed_starts_nothing(events: Events) -> None:
     """Unsigned, forged, signed for another, no JSON, too large, asked for: an error and no run; a swapped header: the same run."""
     body = changed("github-push", after="f" * 40)
-    right = events.headers(Source.GITHUB, body, "push")
+    right = events.headers(Sender.GITHUB, body, "push")
     unsigned = {name: value for name, value in right.items() if "Signature" not in name}
     refused = [
-        (Source.GITHUB, body, unsigned),
-        (Source.GITHUB, body, {**unsigned, "X-Hub-Signature-256": ""}),
-        (Source.GITHUB, body, {**unsigned, "X-Hub-Signature-256": "sha256=" + "0" * 64}),
-        (Source.GITHUB, body, {**unsigned, "X-Hub-Signature-256": right["X-Hub-Signature-256"][:20]}),
-        (Source.GITHUB, body + b" ", right),
-        (Source.GITEA, body, right),
-        (Source.GITHUB, b"", right),
-        (Source.WEBHOOK, body, {}),
-        (Source.WEBHOOK, body, {"Authorization": "Bearer "}),
-        (Source.WEBHOOK, body, {"Authorization": f"Basic {events.keys['manual']}"}),
+        (Sender.GITHUB, body, unsigned),
+        (Sender.GITHUB, body, {**unsigned, "X-Hub-Signature-256": ""}),
+        (Sender.GITHUB, body, {**unsigned, "X-Hub-Signature-256": "sha256=" + "0" * 64}),
+        (Sender.GITHUB, body, {**unsigned, "X-Hub-Signature-256": right["X-Hub-Signature-256"][:20]}),
+        (Sender.GITHUB, body + b" ", right),
+        (Sender.GITEA, body, right),
+        (Sender.GITHUB, b"", right),
+        (Sender.WEBHOOK, body, {}),
+        (Sender.WEBHOOK, body, {"Authorization": "Bearer "}),
+        (Sender.WEBHOOK, body, {"Authorization": f"Basic {events.keys['manual']}"}),
     ]
     large = changed("github-push", after="f" * 40, more="x" * webhook.MOST_BYTES)
-    refused.append((Source.GITHUB, large, events.headers(Source.GITHUB, large, "push")))
+    refused.append((Sender.GITHUB, large, events.headers(Sender.GITHUB, large, "push")))
     others = (b"[]", b"7", b"{", b"\xff", b"payload=%7B%7D")
-    refused += [(Source.GITHUB, text, events.headers(Source.GITHUB, text, "push")) for text in others]
+    refused += [(Sender.GITHUB, text, events.headers(Sender.GITHUB, text, "push")) for text in others]
     form = {"Content-Type": FORM}
-    refused += [(Source.GITHUB, encoded(body), {**right, **form}), (Source.GITHUB, body, {**right, **form})]
+    refused += [(Sender.GITHUB, encoded(body), {**right, **form}), (Sender.GITHUB, body, {**right, **form})]
     old = {**unsigned, "X-Hub-Signature": "sha1=" + "0" * 40}
-    refused += [(Source.GITHUB, body, old), (Source.GITHUB, body, {**unsigned, "X-Hub-Signature": "md5=" + "0" * 32})]
+    refused += [(Sender.GITHUB, body, old), (Sender.GITHUB, body, {**unsigned, "X-Hub-Signature": "md5=" + "0" * 32})]
     before = events.runs().keys()
     for source, sent, headers in refused:
         assert events.send(source, sent, headers=headers) >= 400, (sent[:40], headers)
     for method in ("GET", "PUT"):
-        assert events.send(Source.GITHUB, body, headers=unsigned, method=method) >= 400, method
+        assert events.send(Sender.GITHUB, body, headers=unsigned, method=method) >= 400, method
     time.sleep(QUIET_SECONDS)
     assert events.runs().keys() == before
-    [workflow] = events.simulated(Source.GITHUB, body)
+    [workflow] = events.simulated(Sender.GITHUB, body)
     for event in ("pull_request", "issue_comment", "push"):
-        assert events.send(Source.GITHUB, body, event=event) == 200
+        assert events.send(Sender.GITHUB, body, event=event) == 200
     assert events.until({workflow["metadata"]["name"]}).keys() == {*before, workflow["metadata"]["name"]}
 
 
@@ -143,16 +143,16 @@ def test_what_is_signed_in_another_way_is_the_same_run(events: Events) -> None:
     """By SHA-1, as old forges do, as a form, by another method: Argo Events takes all, if the key is right; the body says what it is."""
     body = changed("github-push", after="b" * 40)
     before = events.runs().keys()
-    by_sha1 = events.headers(Source.GITHUB, body, "push")
+    by_sha1 = events.headers(Sender.GITHUB, body, "push")
     del by_sha1["X-Hub-Signature-256"]
-    assert events.send(Source.GITHUB, body, headers=by_sha1) == 200
+    assert events.send(Sender.GITHUB, body, headers=by_sha1) == 200
     form = encoded(body)
     assert (
-        events.send(Source.GITHUB, form, headers={**events.headers(Source.GITHUB, form, ""), "Content-Type": FORM})
+        events.send(Sender.GITHUB, form, headers={**events.headers(Sender.GITHUB, form, ""), "Content-Type": FORM})
         == 200
     )
-    assert events.send(Source.GITHUB, body, method="PUT") == 200
-    [workflow] = events.simulated(Source.GITHUB, body)
+    assert events.send(Sender.GITHUB, body, method="PUT") == 200
+    [workflow] = events.simulated(Sender.GITHUB, body)
     assert events.until({workflow["metadata"]["name"]}).keys() == {*before, workflow["metadata"]["name"]}
 
 
@@ -167,10 +167,10 @@ def test_fields_of_another_type_are_no_event(events: Events) -> None:
     ]
     before = events.runs().keys()
     for body in mistyped:
-        assert events.send(Source.GITHUB, body) == 200
+        assert events.send(Sender.GITHUB, body) == 200
     body = changed("github-push", after="7" * 40)
-    [workflow] = events.simulated(Source.GITHUB, body)
-    assert events.send(Source.GITHUB, body) == 200
+    [workflow] = events.simulated(Sender.GITHUB, body)
+    assert events.send(Sender.GITHUB, body) == 200
     found = events.until({workflow["metadata"]["name"]})
     for name in found.keys() - before - {workflow["metadata"]["name"]}:
         with pytest.raises(Refused):
@@ -182,11 +182,11 @@ def test_a_large_push_and_many_doubles_are_one_run_each(events: Events) -> None:
     before = events.runs().keys()
     large = changed("github-900-kb", after="e" * 40, zen="<" * 100_000)
     assert 900_000 < len(large) < webhook.MOST_BYTES
-    assert events.send(Source.GITHUB, large) == 200
+    assert events.send(Sender.GITHUB, large) == 200
     often = changed("github-push", after="d" * 40)
-    assert [events.send(Source.GITHUB, often) for _ in range(20)] == [200] * 20
+    assert [events.send(Sender.GITHUB, often) for _ in range(20)] == [200] * 20
     wanted = {
-        workflow["metadata"]["name"] for body in (large, often) for workflow in events.simulated(Source.GITHUB, body)
+        workflow["metadata"]["name"] for body in (large, often) for workflow in events.simulated(Sender.GITHUB, body)
     }
     assert events.until(wanted).keys() == {*before, *wanted}
 
@@ -223,7 +223,7 @@ def test_an_event_that_starts_no_run_is_kept(events: Events) -> None:
     kubectl(events.namespace, "replace", "-f", "-", given=fewer)
     try:
         body = changed("gitea-push", after="c" * 40)
-        assert events.send(Source.GITEA, body) == 200
+        assert events.send(Sender.GITEA, body) == 200
         deadline = time.monotonic() + 2 * PATIENCE_SECONDS
         while not (kept := [data for data in lost(events) if data["trigger"] == "gitea-push"]):
             assert time.monotonic() < deadline

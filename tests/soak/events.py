@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.events.event import Push, Source, read
+from pipelines.events.event import Push, Sender, read
 from tests.e2e import events as events_on
 from tests.e2e.events import Events, changed
 from tests.e2e.place import kubectl, lacking
@@ -65,7 +65,7 @@ def burst(
     """Send a burst, strike after a third of it, and return what came of it."""
     bodies = [changed("github-push", after=secrets.token_hex(20)) for _ in range(count)]
     before = _SENT.copy()
-    wanted = {events.simulated(Source.GITHUB, body)[0]["metadata"]["name"]: body for body in bodies}
+    wanted = {events.simulated(Sender.GITHUB, body)[0]["metadata"]["name"]: body for body in bodies}
     _SENT.update(wanted)
     sent: dict[str, float] = {}
     answers: dict[str, int] = {}
@@ -76,7 +76,7 @@ def burst(
         began = time.time()
         sent[run] = began
         try:
-            answers[run] = events.send(Source.GITHUB, wanted[run], address=address)
+            answers[run] = events.send(Sender.GITHUB, wanted[run], address=address)
         except OSError:
             answers[run] = 0
         took.append(time.time() - began)
@@ -196,10 +196,10 @@ FAULTS: Mapping[str, Fault] = {
 def doubles(events: Events, count: int) -> Outcome:
     """F14: send one push twenty times at once, and again after the run was deleted; return it as an outcome."""
     body = changed("github-push", after=secrets.token_hex(20))
-    [run] = [made["metadata"]["name"] for made in events.simulated(Source.GITHUB, body)]
+    [run] = [made["metadata"]["name"] for made in events.simulated(Sender.GITHUB, body)]
     began = time.time()
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        answers = list(pool.map(lambda _: events.send(Source.GITHUB, body), range(count)))
+        answers = list(pool.map(lambda _: events.send(Sender.GITHUB, body), range(count)))
     found = _until(events, {run}, 60)
     time.sleep(events_on.QUIET_SECONDS)
     found = events.runs()

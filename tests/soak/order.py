@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.engines.embedded import deployment
-from pipelines.events.event import Nightly, Source, write
+from pipelines.events.event import Nightly, Sender, write
 from tests.e2e import shop as shops
 from tests.e2e.installation import Run
 from tests.e2e.place import kubectl, lacking, place
@@ -177,7 +177,7 @@ def _tag(shop: Shop, version: str, commit: str) -> str:
 def _untold(shop: Shop, ref: str, head: str) -> None:
     """Send a webhook that nobody takes."""
     with contextlib.suppress(OSError):
-        assert shop.events.send(Source.GITEA, shop.push(ref, head)) >= 400
+        assert shop.events.send(Sender.GITEA, shop.push(ref, head)) >= 400
 
 
 def _built(run: Run) -> set[str]:

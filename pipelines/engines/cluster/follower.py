@@ -12,7 +12,7 @@ from pipelines.engines.cluster.api import Denied, Document, Lost
 from pipelines.engines.cluster.logs import Logs
 from pipelines.engines.cluster.runs import FINAL, Runs
 from pipelines.engines.cluster.status import RunTree
-from pipelines.engines.local.nodes import Kind, Node, Outcome, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase, RunResult
 from pipelines.engines.local.reporter import Reporter
 
 PATIENCE_SECONDS = 600.0
@@ -21,7 +21,7 @@ UNSEEN_SECONDS = 30.0
 _PASSING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
-class Follower:
+class RunFollower:
     """Follows a run once."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Follower:
         self.done: set[Node] = set()
         self.told: set[str] = set()
 
-    def follow(self, notes: list[str]) -> Outcome:
+    def follow(self, notes: list[str]) -> RunResult:
         """Return how the run ended; raises Transient when the cluster stays away, ShipwayError when the run is deleted."""
         self.reporter.run_started(self.name, notes)
         try:
@@ -119,16 +119,16 @@ class Follower:
 
     def _tell_of(self, node: Node) -> None:
         """Tell what is new of a node and all below: beginnings from the top down, ends from the bottom up."""
-        ran = node.phase is not Phase.PENDING and node.kind is not Kind.SKIPPED and not node.never_ran
+        ran = node.phase is not Phase.PENDING and node.kind is not NodeKind.SKIPPED and not node.never_ran
         if ran and node.started and node not in self.begun:
             self.begun.add(node)
             # A short step may have ended before it was first seen.
             seen, node.phase = node.phase, Phase.RUNNING
             self.reporter.node_started(node)
             node.phase = seen
-        if node in self.begun and node.kind in {Kind.POD, Kind.CONTAINER}:
+        if node in self.begun and node.kind in {NodeKind.POD, NodeKind.CONTAINER}:
             self._read_log(node)
-        if node.phase is Phase.PENDING and node.kind is Kind.POD and node.message not in _PASSING:
+        if node.phase is Phase.PENDING and node.kind is NodeKind.POD and node.message not in _PASSING:
             self._tell(f"{node.short_name}: {node.message}")
         for child in list(node.children):
             self._tell_of(child)
@@ -138,21 +138,21 @@ class Follower:
             self.reporter.node_finished(node)
 
     def _read_log(self, node: Node) -> None:
-        if node.kind is Kind.POD and any(child.kind is Kind.CONTAINER for child in node.children):
+        if node.kind is NodeKind.POD and any(child.kind is NodeKind.CONTAINER for child in node.children):
             return
-        pod = node.parent if node.kind is Kind.CONTAINER else node
+        pod = node.parent if node.kind is NodeKind.CONTAINER else node
         if pod is not None and node not in self.done:
             self.logs.start(node, self.tree.identities[pod])
 
-    def _outcome(self, run: Document) -> Outcome:
+    def _outcome(self, run: Document) -> RunResult:
         told = run["status"]
         phase, message = Phase(told["phase"]), str(told.get("message") or "")
-        root = self.tree.root or Node(name=self.name, display_name=self.name, kind=Kind.POD)
+        root = self.tree.root or Node(name=self.name, display_name=self.name, kind=NodeKind.POD)
         if self.tree.root is None:
             root.phase, root.message = phase, message
             root.started, root.finished = status.seconds(told.get("startedAt")), status.seconds(told.get("finishedAt"))
             self.reporter.node_finished(root)
-        return Outcome(
+        return RunResult(
             name=self.name,
             template=runs.template_of(run),
             phase=phase,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.engines.cluster import names
 from pipelines.engines.cluster.api import Api, Denied, Lost
-from pipelines.engines.local.nodes import Kind, Node
+from pipelines.engines.local.nodes import Node, NodeKind
 from pipelines.errors import ShipwayError
 
 SILENCE_SECONDS = 60.0
@@ -83,7 +83,7 @@ class Logs:
         name = _NOT_IN_A_FILE_NAME.sub("_", node.short_name)[-_MAX_FILE_NAME:]
         node.log = self.folder / f"{next(self.counter):03d}-{name}.log"
         node.log.touch()
-        container = node.display_name if node.kind is Kind.CONTAINER else "main"
+        container = node.display_name if node.kind is NodeKind.CONTAINER else "main"
         reading = _Reading(node=node, path=node.log, pod=pod, container=container)
         self.readings[node] = reading
         reading.thread = threading.Thread(target=self._follow, args=(reading,), daemon=True)
@@ -157,7 +157,7 @@ class Logs:
                     yield line
 
     def _tell_gone(self, node: Node) -> None:
-        pod = node.parent if node.kind is Kind.CONTAINER and node.parent else node
+        pod = node.parent if node.kind is NodeKind.CONTAINER and node.parent else node
         self._tell(f"no more logs of {pod.short_name}: its pod is gone")
 
     def _tell(self, text: str) -> None:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
 from pipelines.report.run import Raw, nodes_of
 
-_KINDS = {"Steps": Kind.DAG, "StepGroup": Kind.TASK_GROUP}
+_KINDS = {"Steps": NodeKind.DAG, "StepGroup": NodeKind.TASK_GROUP}
 _GATHERING = frozenset({"Retry", "TaskGroup"})
 # Argo tells a container's exit code in the message alone.
 _EXIT_CODE = re.compile(r"\(exit code (\d+)\)")
@@ -62,7 +62,7 @@ class RunTree:
 
     def _add(self, identity: str, raw: Raw) -> None:
         name = str(raw["name"])
-        kind = _KINDS.get(raw["type"]) or (Kind(raw["type"]) if raw["type"] in set(Kind) else Kind.POD)
+        kind = _KINDS.get(raw["type"]) or (NodeKind(raw["type"]) if raw["type"] in set(NodeKind) else NodeKind.POD)
         reference = raw.get("templateRef", {})
         template = str(raw.get("templateName") or reference.get("template") or "")
         node = Node(name=name, display_name=str(raw.get("displayName") or name), kind=kind, template=template)
@@ -79,7 +79,7 @@ class RunTree:
         """
         node = self.nodes[identity]
         before = [self.nodes[other] for other, one in raw.items() if identity in one.get("children", ())]
-        waits_for = [other for other in before if other.kind is Kind.CONTAINER]
+        waits_for = [other for other in before if other.kind is NodeKind.CONTAINER]
         if any(other.phase is not Phase.SUCCEEDED for other in waits_for) and not node.phase.is_bad:
             if not node.phase.is_completed:
                 node.phase = Phase.PENDING
@@ -137,5 +137,5 @@ def _fill(node: Node, raw: Raw) -> None:
     node.outputs = {p["name"]: str(p["value"]) for p in outputs.get("parameters", ()) if "value" in p}
     if "exitCode" in outputs:
         node.exit_code = int(outputs["exitCode"])
-    elif node.kind is Kind.CONTAINER and (match := _EXIT_CODE.search(node.message)):
+    elif node.kind is NodeKind.CONTAINER and (match := _EXIT_CODE.search(node.message)):
         node.exit_code = int(match[1])

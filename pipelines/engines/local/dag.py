@@ -19,7 +19,7 @@ from pipelines.engines.local.definition import Dag, Task, Template
 from pipelines.engines.local.expressions import Dialect, Unfit
 from pipelines.engines.local.items import Item, NoList
 from pipelines.engines.local.names import ITEM
-from pipelines.engines.local.nodes import Kind, Node, Phase, Spot
+from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot
 from pipelines.engines.local.substitution import Absent, Scope, Unresolvable
 from pipelines.engines.local.threads import run_all, start
 
@@ -131,7 +131,7 @@ class DagRun:
             found = ()
         if not found:
             return self._decided(task, Phase.SKIPPED, "Skipped, empty params")
-        group = self.runner.node(self._spot(task), Kind.TASK_GROUP, self.runner.template(task.template))
+        group = self.runner.node(self._spot(task), NodeKind.TASK_GROUP, self.runner.template(task.template))
         self.runner.begin(group)
         run_all([partial(self._item, task, item, group, runs=runs) for item in found])
         order = {self._name(task) + item.label: index for index, item in enumerate(found)}
@@ -191,7 +191,7 @@ class DagRun:
             # A default that reads the template's inputs has no value where the template never ran.
             defaults = {output.name: None if "{{" in (output.default or "") else output.default for output in names}
             found |= {f"{prefix}.outputs.parameters.{name}": default for name, default in defaults.items()}
-        elif node.kind is Kind.TASK_GROUP:
+        elif node.kind is NodeKind.TASK_GROUP:
             found |= items.gathered(task.name, [output.name for output in names], node.children)
         else:
             found |= {f"{prefix}.outputs.parameters.{name}": value for name, value in node.outputs.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.engines.local.place import Place
+from pipelines.engines.local.place import DocumentPath
 from pipelines.errors import Misconfigured, Misuse, Refused
 
 KINDS = ("WorkflowTemplate", "Workflow")
@@ -28,9 +28,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 class Documents:
     """Each document by its name."""
 
-    by_name: dict[str, Place] = field(default_factory=dict)
+    by_name: dict[str, DocumentPath] = field(default_factory=dict)
 
-    def get(self, name: str) -> Place:
+    def get(self, name: str) -> DocumentPath:
         """Return a document; raises Misuse naming those there are."""
         if name not in self.by_name:
             there = ", ".join(sorted(self.by_name)) or "none"
@@ -54,7 +54,7 @@ def load(files: Iterable[Path]) -> Documents:
                 raise Refused(f"{file} holds a workflow without a name", seen=f"metadata: {metadata}")
             if name in found.by_name:
                 raise Refused("two workflows have one name", seen=f"{name}, again in {file}", todo="rename one")
-            found.by_name[name] = Place(value, name, "")
+            found.by_name[name] = DocumentPath(value, name, "")
     return found
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from pipelines.engines.local import plan as local_plan
 from pipelines.engines.local.definition import TemplateName
 from pipelines.engines.local.documents import Documents
-from pipelines.engines.local.mutexes import EXPIRED, STOPPED, Mutexes, Stage
-from pipelines.engines.local.nodes import Node, Outcome, Phase, Spot
-from pipelines.engines.local.plan import Plan
+from pipelines.engines.local.mutexes import EXPIRED, STOPPED, Mutexes, RunControl
+from pipelines.engines.local.nodes import Node, Phase, RunResult, Spot
+from pipelines.engines.local.plan import WorkflowPlan
 from pipelines.engines.local.pods import Setting
 from pipelines.engines.local.reporter import Reporter
 from pipelines.engines.local.runner import Runner, Shared
@@ -52,7 +52,7 @@ def run(
     keep: bool = False,
     grace_seconds: float = GRACE_SECONDS,
     start: Start = process_child.start,
-) -> Outcome:
+) -> RunResult:
     """Run a workflow to its end and return its outcome, which says whether it succeeded.
 
     `folder` is new and receives the logs; with `keep` also the pods' folders. `jobs` pods run at the same time;
@@ -88,7 +88,7 @@ class _Engine:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: WorkflowPlan,
         *,
         folder: Path,
         jobs: int,
@@ -115,7 +115,7 @@ class _Engine:
             counter=itertools.count(1),
             mutexes=Mutexes(),
         )
-        self.stages = [Stage(), Stage()]
+        self.stages = [RunControl(), RunControl()]
         self.names = {
             "workflow.name": name,
             "workflow.uid": str(uuid.uuid4()),
@@ -123,9 +123,9 @@ class _Engine:
             **{f"workflow.parameters.{key}": value for key, value in plan.parameters.items()},
         }
 
-    def run(self) -> Outcome:
+    def run(self) -> RunResult:
         self.reporter.run_started(self.name, [*NOTES, f"logs: {self.shared.folder / 'logs'}"])
-        result: list[Outcome | BaseException] = []
+        result: list[RunResult | BaseException] = []
         done = threading.Event()
 
         def work() -> None:
@@ -156,7 +156,7 @@ class _Engine:
         else:
             at_exit.end(STOPPED, is_stop=True)
 
-    def _run(self) -> Outcome:
+    def _run(self) -> RunResult:
         workflow, (main, at_exit) = self.plan.workflow, self.stages
         timer = None
         if workflow.deadline_seconds is not None:
@@ -177,7 +177,7 @@ class _Engine:
             on_exit = self._execute(workflow.on_exit, at_exit, names, f"{self.name}.onExit")
             if phase is Phase.SUCCEEDED and on_exit.phase.is_bad:
                 phase, message = on_exit.phase, on_exit.message
-        return Outcome(
+        return RunResult(
             name=self.name,
             template=workflow.name,
             phase=phase,
@@ -188,7 +188,7 @@ class _Engine:
             folder=self.shared.folder,
         )
 
-    def _execute(self, name: TemplateName, stage: Stage, names: Mapping[str, str], node_name: str) -> Node:
+    def _execute(self, name: TemplateName, stage: RunControl, names: Mapping[str, str], node_name: str) -> Node:
         setting = Setting(
             keeper=self.keeper,
             start=self.start,

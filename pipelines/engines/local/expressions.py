@@ -100,7 +100,7 @@ RETRY_VARIABLES = frozenset(
 
 def parse(text: str, dialect: Dialect) -> Expression:
     """Return what a text of that dialect says; raises Unfit saying where it stops making sense."""
-    return _Parser(text, dialect).parse()
+    return _ExpressionParser(text, dialect).parse()
 
 
 def names(expression: Expression) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def evaluate(expression: Expression, lookup: Callable[[str], Value] | Mapping[st
     return result
 
 
-class _Parser:
+class _ExpressionParser:
     """Precedence climbing over the tokens of one text."""
 
     def __init__(self, text: str, dialect: Dialect) -> None:

@@ -33,7 +33,7 @@ class Mutexes:
         self._held: set[str] = set()
 
     @contextmanager
-    def hold(self, names: Sequence[str], stage: Stage) -> Iterator[None]:
+    def hold(self, names: Sequence[str], stage: RunControl) -> Iterator[None]:
         """Hold all the names within the block; waits for them, no longer than the stage lasts, after which nothing starts anyway."""
         wanted = set(names)
         with self._changed:
@@ -49,7 +49,7 @@ class Mutexes:
                 self._changed.notify_all()
 
 
-class Stage:
+class RunControl:
     """Whether work goes on, and the processes that are at it."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ class Phase(StrEnum):
         return self.is_bad or self is Phase.SUCCEEDED
 
 
-class Kind(StrEnum):
+class NodeKind(StrEnum):
     """What a node is."""
 
     POD = "Pod"
@@ -54,7 +54,7 @@ class Node:
     name: str
     """Unique in the run: `run.task(0:item)(1)`."""
     display_name: str
-    kind: Kind
+    kind: NodeKind
     template: str = ""
     parent: Node | None = field(default=None, repr=False)
     children: list[Node] = field(default_factory=list, repr=False)
@@ -73,7 +73,7 @@ class Node:
     @property
     def items(self) -> list[Node]:
         """The nodes of a fan-out."""
-        return self.children if self.kind is Kind.TASK_GROUP else []
+        return self.children if self.kind is NodeKind.TASK_GROUP else []
 
     @property
     def depth(self) -> int:
@@ -86,10 +86,10 @@ class Node:
         above = self.parent
         if above is None:
             return self.name
-        if above.kind is Kind.RETRY and self is above.children[0]:
+        if above.kind is NodeKind.RETRY and self is above.children[0]:
             return above.short_name
         own = self.name.removeprefix(above.name)
-        if above.kind is Kind.TASK_GROUP:
+        if above.kind is NodeKind.TASK_GROUP:
             return above.short_name + _item(own)
         return own[1:] if above.short_name == self.root.name and own[:1] == "." else above.short_name + own
 
@@ -97,7 +97,7 @@ class Node:
     def label(self) -> str:
         """What people read where the node above is in sight."""
         above = self.parent
-        if above is None or above.kind is not Kind.TASK_GROUP:
+        if above is None or above.kind is not NodeKind.TASK_GROUP:
             return self.display_name
         return above.display_name + _item(self.display_name.removeprefix(above.display_name))
 
@@ -109,14 +109,14 @@ class Node:
     @property
     def never_ran(self) -> bool:
         """Whether this is a container that waited for another one, which failed."""
-        return self.kind is Kind.CONTAINER and self.phase.is_bad and 'dependency "' in self.message
+        return self.kind is NodeKind.CONTAINER and self.phase.is_bad and 'dependency "' in self.message
 
     @property
     def reason(self) -> str:
         """Why it failed: in a pod, what the container says that did, not one that waited for it."""
-        if self.kind is Kind.RETRY and len(self.children) == 1:
+        if self.kind is NodeKind.RETRY and len(self.children) == 1:
             return self.children[0].reason
-        said = (child.message for child in self.children if child.kind is Kind.CONTAINER and child.phase.is_bad)
+        said = (child.message for child in self.children if child.kind is NodeKind.CONTAINER and child.phase.is_bad)
         return next((text for text in said if text and 'dependency "' not in text), self.message)
 
     def walk(self) -> Iterator[Node]:
@@ -137,7 +137,7 @@ class Node:
             "startedAt": _moment(self.started),
             "finishedAt": _moment(self.finished),
             "seconds": round(max(0.0, self.finished - self.started), 3),
-            "attempts": len(self.children) if self.kind is Kind.RETRY else 1,
+            "attempts": len(self.children) if self.kind is NodeKind.RETRY else 1,
             "exitCode": self.exit_code,
             "outputs": dict(self.outputs),
             "log": None if self.log is None else str(self.log),
@@ -159,7 +159,7 @@ class Spot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunResult:
     """How a run ended."""
 
     name: str

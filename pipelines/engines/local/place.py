@@ -13,7 +13,7 @@ _TODO = "run it on a cluster, or leave the field out; pipelines/engines/local/fi
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentPath:
     """A value, the name of its document and its path in it."""
 
     value: Any
@@ -28,7 +28,7 @@ class Place:
         """Return the error that names this place."""
         return Refused(f"{self} cannot run on this machine", seen=why, todo=_TODO)
 
-    def map(self, kind: str) -> Place:
+    def map(self, kind: str) -> DocumentPath:
         """Return this place, a map whose fields are all known for that kind; raises Refused naming the first that is not."""
         if not isinstance(self.value, dict):
             raise self.refuse(f"a map expected, not {self.value!r:.100}")
@@ -36,16 +36,16 @@ class Place:
             raise self.at(name).refuse("the local engine does not know this field")
         return self
 
-    def at(self, key: str) -> Place:
+    def at(self, key: str) -> DocumentPath:
         """Return a field's place; its value is None when it is absent."""
         value = self.value.get(key) if isinstance(self.value, dict) else None
-        return Place(value, self.document, f"{self.path}.{key}" if self.path else key)
+        return DocumentPath(value, self.document, f"{self.path}.{key}" if self.path else key)
 
     def has(self, key: str) -> bool:
         """Whether a field is there and not null, which Kubernetes takes for absent."""
         return isinstance(self.value, dict) and self.value.get(key) is not None
 
-    def items(self, key: str = "") -> Iterator[Place]:
+    def items(self, key: str = "") -> Iterator[DocumentPath]:
         """Give each item of a list, or of the list in a field; none when it is absent."""
         place = self.at(key) if key else self
         if place.value is None:
@@ -53,7 +53,7 @@ class Place:
         if not isinstance(place.value, list):
             raise place.refuse(f"a list expected, not {place.value!r:.100}")
         for index, value in enumerate(place.value):
-            yield Place(value, place.document, f"{place.path}[{index}]")
+            yield DocumentPath(value, place.document, f"{place.path}[{index}]")
 
     def tagged(self) -> str:
         """Return a text that may hold `{{…}}`; numbers and booleans become text as Argo's AnyString does."""

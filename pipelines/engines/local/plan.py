@@ -19,7 +19,7 @@ STATUS = "workflow.status"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class WorkflowPlan:
     """A workflow with its arguments and every template that it reaches."""
 
     workflow: Workflow
@@ -37,7 +37,7 @@ def make(
     *,
     config_maps: Mapping[str, Mapping[str, str]],
     secrets: Path | None,
-) -> Plan:
+) -> WorkflowPlan:
     """Return what a run needs; raises Misuse for arguments, Refused for what does not run here, Misconfigured for missing keys."""
     workflow, volumes = reader.read_workflow(documents.get(name))
     parameters = _parameters(workflow, arguments, config_maps)
@@ -50,7 +50,7 @@ def make(
         _check_entry(walk.templates[entry], parameters)
     for template in walk.templates.values():
         _check_sources(template, config_maps, secrets)
-    return Plan(
+    return WorkflowPlan(
         workflow=workflow, parameters=parameters, templates=walk.templates, config_maps=config_maps, secrets=secrets
     )
 

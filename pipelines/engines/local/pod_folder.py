@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipelines.engines.local.definition import Container, EnvVar, OutputParameter, Pod, Volume
-from pipelines.engines.local.plan import Plan, value_of
+from pipelines.engines.local.plan import WorkflowPlan, value_of
 
 
 class NoOutput(Exception):
@@ -23,7 +23,7 @@ class NoOutput(Exception):
 class PodFolder:
     """One pod's folder, made when it is constructed."""
 
-    def __init__(self, folder: Path, pod: Pod, plan: Plan) -> None:
+    def __init__(self, folder: Path, pod: Pod, plan: WorkflowPlan) -> None:
         """Make the folder with every volume that a container mounts."""
         self.folder = folder
         self.plan = plan

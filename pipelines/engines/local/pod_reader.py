@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from pipelines.engines.local import definition
 from pipelines.engines.local.definition import Container, EnvVar, KeyRef, Pod, Volume
-from pipelines.engines.local.place import Place
+from pipelines.engines.local.place import DocumentPath
 
 MAIN = "main"
 _RESERVED = frozenset({"wait", "init", "supervisor"})
 _KINDS = ("emptyDir", "secret", "configMap")
 
 
-def read_pod(place: Place, shared: tuple[Volume, ...]) -> Pod:
+def read_pod(place: DocumentPath, shared: tuple[Volume, ...]) -> Pod:
     """Return the pod of a container or containerSet template; `shared` are its document's own volumes. Raises Refused."""
     volumes = {volume.name: volume for volume in (*shared, *map(read_volume, place.items("volumes")))}
     if place.has("container"):
@@ -32,7 +32,7 @@ def read_pod(place: Place, shared: tuple[Volume, ...]) -> Pod:
     )
 
 
-def read_volume(place: Place) -> Volume:
+def read_volume(place: DocumentPath) -> Volume:
     """Return a volume of one of the kinds that run here; raises Refused."""
     place.map("volume")
     kinds = [kind for kind in _KINDS if place.has(kind)]
@@ -53,14 +53,14 @@ def read_volume(place: Place) -> Volume:
     )
 
 
-def read_key(place: Place) -> KeyRef:
+def read_key(place: DocumentPath) -> KeyRef:
     """Return a reference to a key of a ConfigMap or a Secret; raises Refused."""
     place.map("key")
     optional = place.at("optional").boolean(default=False)
     return KeyRef(name=place.at("name").text(), key=place.at("key").text(), optional=optional)
 
 
-def _set(place: Place) -> Iterator[Container]:
+def _set(place: DocumentPath) -> Iterator[Container]:
     shared = list(place.items("volumeMounts"))
     names: list[str] = []
     for one in place.items("containers"):
@@ -79,7 +79,7 @@ def _set(place: Place) -> Iterator[Container]:
     _check_order(place)
 
 
-def _check_order(place: Place) -> None:
+def _check_order(place: DocumentPath) -> None:
     waiting = {str(one.value["name"]): set(one.value.get("dependencies") or ()) for one in place.items("containers")}
     while ready := [name for name, needed in waiting.items() if not needed & waiting.keys()]:
         for name in ready:
@@ -88,7 +88,7 @@ def _check_order(place: Place) -> None:
         raise place.refuse(f"containers wait for each other in a circle: {', '.join(waiting)}")
 
 
-def _container(place: Place, name: str, mounts: list[Place]) -> Container:
+def _container(place: DocumentPath, name: str, mounts: list[DocumentPath]) -> Container:
     command = [word.tagged() for word in place.items("command")]
     if not command:
         raise place.refuse("no command; there is no image here whose own could be used")
@@ -111,7 +111,7 @@ def _container(place: Place, name: str, mounts: list[Place]) -> Container:
     )
 
 
-def _variable(place: Place) -> EnvVar:
+def _variable(place: DocumentPath) -> EnvVar:
     name = place.map("env").at("name").text()
     if not place.has("valueFrom"):
         return EnvVar(name=name, value=place.at("value").tagged() if place.has("value") else "")
@@ -123,7 +123,7 @@ def _variable(place: Place) -> EnvVar:
     return EnvVar(name=name, secret=read_key(source.at("secretKeyRef")))
 
 
-def _check_mounts(place: Place, containers: list[Container], volumes: dict[str, Volume]) -> None:
+def _check_mounts(place: DocumentPath, containers: list[Container], volumes: dict[str, Volume]) -> None:
     at: dict[str, str] = {}
     for container in containers:
         for path, volume in container.mounts.items():
@@ -142,7 +142,7 @@ def _check_mounts(place: Place, containers: list[Container], volumes: dict[str, 
             raise place.refuse(f"container {container.name} works in {container.working_dir}, which is on no volume")
 
 
-def _check_outputs(place: Place, containers: list[Container]) -> None:
+def _check_outputs(place: DocumentPath, containers: list[Container]) -> None:
     outputs = list(place.at("outputs").items("parameters")) if place.has("outputs") else []
     main = next((container for container in containers if container.name == MAIN), None)
     for output in outputs:
@@ -158,21 +158,21 @@ def _is_mounted(path: str, mounts: dict[str, str] | object) -> bool:
     return any(path == mount or path.startswith(mount + "/") for mount in mounts)
 
 
-def _absolute(place: Place) -> str:
+def _absolute(place: DocumentPath) -> str:
     path = place.text()
     if not path.startswith("/") or path == "/" or posixpath.normpath(path) != path.rstrip("/"):
         raise place.refuse(f"an absolute path without `.` or `..` expected, not {path!r}")
     return path.rstrip("/")
 
 
-def _relative(place: Place) -> str:
+def _relative(place: DocumentPath) -> str:
     path = place.text()
     if path.startswith("/") or ".." in path.split("/"):
         raise place.refuse(f"a relative path without `..` expected, not {path!r}")
     return path
 
 
-def _deadline(place: Place) -> float | None:
+def _deadline(place: DocumentPath) -> float | None:
     bounds: list[float] = []
     if (seconds := place.at("activeDeadlineSeconds").integer()) is not None:
         bounds.append(seconds)

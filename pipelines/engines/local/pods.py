@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pipelines.engines.local.definition import Container, OutputParameter, Pod
-from pipelines.engines.local.mutexes import Stage
+from pipelines.engines.local.mutexes import RunControl
 from pipelines.engines.local.nodes import Node, Phase
 from pipelines.engines.local.pod_folder import NoOutput, PodFolder, expanded
 from pipelines.engines.local.pod_reader import MAIN
@@ -35,7 +35,7 @@ class Setting:
 
     keeper: Keeper
     start: Start
-    stage: Stage
+    stage: RunControl
     reporter: Reporter
     environment: Mapping[str, str]
     grace_seconds: float

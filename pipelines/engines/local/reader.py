@@ -19,13 +19,13 @@ from pipelines.engines.local.definition import (
     Workflow,
 )
 from pipelines.engines.local.expressions import Dialect, Expression, Unfit
-from pipelines.engines.local.place import Place
+from pipelines.engines.local.place import DocumentPath
 from pipelines.errors import Misuse, Refused
 
 _POLICIES = ("Always", "OnFailure", "OnError")
 
 
-def read_workflow(document: Place) -> tuple[Workflow, tuple[Volume, ...]]:
+def read_workflow(document: DocumentPath) -> tuple[Workflow, tuple[Volume, ...]]:
     """Return what a document says beside its templates, and the volumes that it adds to each of its pods; raises Refused or Misuse."""
     spec = document.map("document").at("spec").map("spec")
     if not spec.has("entrypoint"):
@@ -44,7 +44,7 @@ def read_workflow(document: Place) -> tuple[Workflow, tuple[Volume, ...]]:
     return workflow, tuple(pod_reader.read_volume(volume) for volume in spec.items("volumes"))
 
 
-def find_template(document: Place, name: str) -> Place:
+def find_template(document: DocumentPath, name: str) -> DocumentPath:
     """Return the place of a document's template; raises Refused naming those there are."""
     places = list(document.at("spec").items("templates"))
     for place in places:
@@ -54,7 +54,7 @@ def find_template(document: Place, name: str) -> Place:
     raise Refused(f"{document.document} has no template {name!r}", seen=f"its templates: {there}")
 
 
-def read_template(place: Place, volumes: tuple[Volume, ...]) -> Template:
+def read_template(place: DocumentPath, volumes: tuple[Volume, ...]) -> Template:
     """Return one template; raises Refused naming the first field that does not run here."""
     place.map("template")
     if sum(place.has(kind) for kind in ("container", "containerSet", "dag")) != 1:
@@ -81,7 +81,7 @@ def read_template(place: Place, volumes: tuple[Volume, ...]) -> Template:
     )
 
 
-def _workflow_parameter(place: Place) -> Parameter:
+def _workflow_parameter(place: DocumentPath) -> Parameter:
     place.map("workflow parameter")
     value, config_map = _source(place)
     return Parameter(
@@ -92,7 +92,7 @@ def _workflow_parameter(place: Place) -> Parameter:
     )
 
 
-def _input(place: Place) -> Parameter:
+def _input(place: DocumentPath) -> Parameter:
     place.map("input")
     value, config_map = _source(place)
     # A fixed value is used before a default (workflow/common/util.go, overwriteWithDefaultParams).
@@ -101,7 +101,7 @@ def _input(place: Place) -> Parameter:
     return Parameter(name=place.at("name").text(), value=value, config_map=config_map)
 
 
-def _source(place: Place) -> tuple[str | None, KeyRef | None]:
+def _source(place: DocumentPath) -> tuple[str | None, KeyRef | None]:
     if not place.has("valueFrom"):
         return None, None
     source = place.at("valueFrom").map("input source")
@@ -111,7 +111,7 @@ def _source(place: Place) -> tuple[str | None, KeyRef | None]:
     return default, pod_reader.read_key(source.at("configMapKeyRef"))
 
 
-def _output(place: Place, *, is_dag: bool) -> OutputParameter:
+def _output(place: DocumentPath, *, is_dag: bool) -> OutputParameter:
     source = place.map("output").at("valueFrom").map("output of a DAG" if is_dag else "output of a pod")
     reference = ""
     if is_dag:
@@ -125,7 +125,7 @@ def _output(place: Place, *, is_dag: bool) -> OutputParameter:
     )
 
 
-def _retry(place: Place) -> Retry:
+def _retry(place: DocumentPath) -> Retry:
     place.map("retryStrategy")
     limit = place.at("limit").integer()
     if limit is None:
@@ -150,14 +150,14 @@ def _retry(place: Place) -> Retry:
     )
 
 
-def _duration(place: Place) -> float:
+def _duration(place: DocumentPath) -> float:
     try:
         return definition.seconds(str(place.value))
     except ValueError as error:
         raise place.refuse(str(error)) from error
 
 
-def _parse(place: Place, dialect: Dialect) -> Expression:
+def _parse(place: DocumentPath, dialect: Dialect) -> Expression:
     text = place.text()
     try:
         return expressions.parse_depends(text) if dialect is Dialect.DEPENDS else expressions.parse(text, dialect)
@@ -165,14 +165,14 @@ def _parse(place: Place, dialect: Dialect) -> Expression:
         raise place.refuse(f"{text!r}: {error}") from error
 
 
-def _mutexes(place: Place) -> tuple[str, ...]:
+def _mutexes(place: DocumentPath) -> tuple[str, ...]:
     if not place.has("synchronization"):
         return ()
     synchronization = place.at("synchronization").map("synchronization")
     return tuple(mutex.map("mutex").at("name").tagged() for mutex in synchronization.items("mutexes"))
 
 
-def _dag(place: Place, parallelism: int | None) -> Dag:
+def _dag(place: DocumentPath, parallelism: int | None) -> Dag:
     dag = place.at("dag").map("dag")
     return Dag(
         tasks=tuple(_task(task) for task in dag.items("tasks")),
@@ -181,7 +181,7 @@ def _dag(place: Place, parallelism: int | None) -> Dag:
     )
 
 
-def _task(place: Place) -> Task:
+def _task(place: DocumentPath) -> Task:
     place.map("task")
     if place.has("withItems") and place.has("withParam"):
         raise place.refuse("withItems or withParam expected, not both")
@@ -205,7 +205,7 @@ def _task(place: Place) -> Task:
     )
 
 
-def _template_name(place: Place) -> TemplateName:
+def _template_name(place: DocumentPath) -> TemplateName:
     if place.has("template") == place.has("templateRef"):
         raise place.refuse("exactly one of template and templateRef expected")
     if place.has("template"):
@@ -214,7 +214,7 @@ def _template_name(place: Place) -> TemplateName:
     return TemplateName(document=ref.at("name").text(), name=ref.at("template").text())
 
 
-def _arguments(place: Place) -> Mapping[str, Any]:
+def _arguments(place: DocumentPath) -> Mapping[str, Any]:
     found: dict[str, str] = {}
     for argument in place.map("arguments").items("parameters"):
         name = argument.map("argument").at("name").text()

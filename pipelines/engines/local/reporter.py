@@ -8,9 +8,9 @@ import threading
 import time
 from typing import Protocol, TextIO
 
-from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
 
-_SILENT = frozenset({Kind.RETRY, Kind.TASK_GROUP})
+_SILENT = frozenset({NodeKind.RETRY, NodeKind.TASK_GROUP})
 
 
 class Reporter(Protocol):
@@ -60,10 +60,12 @@ class PlainReporter:
     def node_finished(self, node: Node) -> None:
         """See Reporter."""
         # A container that only waited says nothing, and a retry of one attempt nothing new.
-        if node.never_ran or (node.kind is Kind.RETRY and len(node.children) == 1):
+        if node.never_ran or (node.kind is NodeKind.RETRY and len(node.children) == 1):
             return
         took = f" after {node.finished - node.started:.1f} s" if node.phase.is_completed else ""
-        attempts = f" and {len(node.children)} attempts" if node.kind is Kind.RETRY and len(node.children) > 1 else ""
+        attempts = (
+            f" and {len(node.children)} attempts" if node.kind is NodeKind.RETRY and len(node.children) > 1 else ""
+        )
         reason = "" if node.phase is Phase.SUCCEEDED else node.reason.removeprefix(f"{node.display_name}: ")
         reason = reason.removeprefix(f"{node.phase.lower()}: ")
         why = f": {reason}" if reason else ""

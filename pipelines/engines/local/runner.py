@@ -13,10 +13,10 @@ from pathlib import Path
 from pipelines.engines.local import retries, substitution
 from pipelines.engines.local.dag import DagRun
 from pipelines.engines.local.definition import Container, Parameter, Pod, Retry, Template, TemplateName
-from pipelines.engines.local.mutexes import DUPLICATE, Mutexes, Stage
+from pipelines.engines.local.mutexes import DUPLICATE, Mutexes, RunControl
 from pipelines.engines.local.names import RETRIES
-from pipelines.engines.local.nodes import Kind, Node, Phase, Spot
-from pipelines.engines.local.plan import Plan, value_of
+from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot
+from pipelines.engines.local.plan import WorkflowPlan, value_of
 from pipelines.engines.local.pod_folder import PodFolder
 from pipelines.engines.local.pods import PodRun, Setting
 from pipelines.engines.local.substitution import Scope, Unresolvable
@@ -29,7 +29,7 @@ _MAX_FILE_NAME = 80
 class Shared:
     """What both stages of a run have in common."""
 
-    plan: Plan
+    plan: WorkflowPlan
     folder: Path
     keep: bool
     slots: threading.Semaphore
@@ -57,7 +57,7 @@ class Runner:
         self.reporter = setting.reporter
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> RunControl:
         """The stage that all of this runner's nodes belong to."""
         return self.setting.stage
 
@@ -83,11 +83,11 @@ class Runner:
 
     def decided(self, spot: Spot, template: Template, phase: Phase, message: str) -> Node:
         """Return the finished node of something that never ran."""
-        node = self.node(spot, Kind.SKIPPED, template)
+        node = self.node(spot, NodeKind.SKIPPED, template)
         self.finish(node, phase, message)
         return node
 
-    def node(self, spot: Spot, kind: Kind, template: Template) -> Node:
+    def node(self, spot: Spot, kind: NodeKind, template: Template) -> Node:
         """Return a new node under its parent."""
         node = Node(name=spot.name, display_name=spot.label, kind=kind, template=str(template.id), parent=spot.parent)
         if spot.parent is not None:
@@ -133,7 +133,7 @@ class Runner:
         return found
 
     def _try(self, ready: _Ready, retry: Retry, spot: Spot) -> Node:
-        node = self.node(spot, Kind.RETRY, ready.template)
+        node = self.node(spot, NodeKind.RETRY, ready.template)
         self.begin(node)
         while True:
             end_at = None
@@ -159,10 +159,10 @@ class Runner:
 
     def _attempt(self, ready: _Ready, spot: Spot, end_at: float | None) -> Node:
         if ready.pod is None:
-            node = self.node(spot, Kind.DAG, ready.template)
+            node = self.node(spot, NodeKind.DAG, ready.template)
             DagRun(self, ready.template, ready.scope, node).run()
             return node
-        node = self.node(spot, Kind.POD, ready.template)
+        node = self.node(spot, NodeKind.POD, ready.template)
         with self.shared.slots:
             self._run_pod(ready.template, ready.pod, node, end_at)
         return node
@@ -174,7 +174,7 @@ class Runner:
         self.begin(node)
         containers = {
             container.name: self.node(
-                Spot(f"{node.name}.{container.name}", container.name, node), Kind.CONTAINER, template
+                Spot(f"{node.name}.{container.name}", container.name, node), NodeKind.CONTAINER, template
             )
             if pod.is_set
             else node

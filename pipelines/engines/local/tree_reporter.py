@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
 
 _MARKS = {
     Phase.PENDING: ("·", "dim"),
@@ -104,7 +104,7 @@ class TreeReporter:
 
     def _add(self, tree: Tree, node: Node) -> None:
         # One attempt is what the retry stands for already.
-        shown = node.children[0] if node.kind is Kind.RETRY and len(node.children) == 1 else node
+        shown = node.children[0] if node.kind is NodeKind.RETRY and len(node.children) == 1 else node
         for child in list(shown.children):
             self._add(tree.add(self._title(child)), child)
         tail = list(self.tails.get(shown, ()))
@@ -114,7 +114,7 @@ class TreeReporter:
     def _title(self, node: Node) -> RenderableType:
         row = Table.grid(padding=(0, 1))
         took = (node.finished or time.time()) - node.started if node.started else 0.0
-        tries = f"attempt {len(node.children)}" if node.kind is Kind.RETRY and len(node.children) > 1 else ""
+        tries = f"attempt {len(node.children)}" if node.kind is NodeKind.RETRY and len(node.children) > 1 else ""
         words = Text.assemble(node.label, (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
         if tries:
             words.append(f" {tries}", style="yellow")

@@ -31,7 +31,7 @@ _KNOWN: Mapping[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TriggerResult:
     """What one trigger does with an event."""
 
     trigger: str
@@ -43,7 +43,7 @@ class Outcome:
     """Whether it fired and could not make its Workflow; then the event is tried again, and kept."""
 
 
-def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str, Any]) -> list[Outcome]:
+def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str, Any]) -> list[TriggerResult]:
     """Return what each trigger for an event of a source does; raises Refused for what no compiled Sensor has."""
     dependencies = {dependency["name"]: dependency for dependency in sensor["spec"]["dependencies"]}
     outcomes = []
@@ -62,15 +62,17 @@ def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str
     return outcomes
 
 
-def _outcome(name: str, dependency: Mapping[str, Any], k8s: Mapping[str, Any], data: Mapping[str, Any]) -> Outcome:
+def _outcome(
+    name: str, dependency: Mapping[str, Any], k8s: Mapping[str, Any], data: Mapping[str, Any]
+) -> TriggerResult:
     no = refusal(dependency.get("filters", {}), data)
     if no:
-        return Outcome(trigger=name, workflow=None, said_no=no)
+        return TriggerResult(trigger=name, workflow=None, said_no=no)
     try:
         workflow = _created(k8s, dependency["name"], data)
     except TemplateError as error:
-        return Outcome(trigger=name, workflow=None, said_no=str(error), failed=True)
-    return Outcome(trigger=name, workflow=workflow, said_no="")
+        return TriggerResult(trigger=name, workflow=None, said_no=str(error), failed=True)
+    return TriggerResult(trigger=name, workflow=workflow, said_no="")
 
 
 def refusal(filters: Mapping[str, Any], data: Mapping[str, Any]) -> str:

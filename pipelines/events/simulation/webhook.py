@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.errors import Misuse, Refused
-from pipelines.events.event import Source
+from pipelines.events.event import Sender
 from pipelines.events.simulation import go_json
 
 MOST_BYTES = 1048576
 """Of a body, unless a source is told otherwise (argo-events: v1alpha1/webhook_context.go)."""
 MOST_BYTES_BY_HAND = 65536
 SOURCES = {
-    Source.GITHUB: ("shipway-webhooks", "github"),
-    Source.GITEA: ("shipway-webhooks", "gitea"),
-    Source.GITLAB: ("shipway-webhooks", "gitlab"),
-    Source.WEBHOOK: ("shipway-webhooks", "manual"),
-    Source.CALENDAR: ("shipway-calendar", "nightly"),
+    Sender.GITHUB: ("shipway-webhooks", "github"),
+    Sender.GITEA: ("shipway-webhooks", "gitea"),
+    Sender.GITLAB: ("shipway-webhooks", "gitlab"),
+    Sender.WEBHOOK: ("shipway-webhooks", "manual"),
+    Sender.CALENDAR: ("shipway-calendar", "nightly"),
 }
 """For each source its EventSource, and the event's name there."""
 
 
-def event(source: Source, payload: bytes, header: str) -> dict[str, Any]:
+def event(source: Sender, payload: bytes, header: str) -> dict[str, Any]:
     """Return what a Sensor gets of a payload; raises Refused where the source would answer with an error.
 
     `header` is what `X-GitHub-Event` said: Argo writes it into the body, where no filter and no field looks at it. The
     payload of the calendar is the whole event.
     """
-    most = MOST_BYTES_BY_HAND if source is Source.WEBHOOK else MOST_BYTES
+    most = MOST_BYTES_BY_HAND if source is Sender.WEBHOOK else MOST_BYTES
     if len(payload) > most:
         raise Refused(
             "the event source refuses the payload",
@@ -40,11 +40,11 @@ def event(source: Source, payload: bytes, header: str) -> dict[str, Any]:
             "the payload is no JSON object", seen=type(body).__name__, todo="save the body that the forge sent"
         )
     match source:
-        case Source.CALENDAR:
+        case Sender.CALENDAR:
             return body
-        case Source.WEBHOOK:
+        case Sender.WEBHOOK:
             return {"header": {}, "body": body}
-        case Source.GITLAB:
+        case Sender.GITLAB:
             return {"headers": {}, "body": body}
         case _:
             return {"headers": {}, "body": body | {"X-GitHub-Event": header, "X-GitHub-Delivery": ""}}

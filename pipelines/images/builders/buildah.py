@@ -23,7 +23,7 @@ from typing import IO
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images.builders import builder
-from pipelines.images.builders.builder import Output, Request, StepFailed
+from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
 from pipelines.images.layers import layer as layer_layer
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
@@ -63,7 +63,7 @@ class Buildah:
             raise Misconfigured("buildah does not tell its version", seen=done.stdout.strip())
         return match[1]
 
-    def build(self, request: Request) -> Output:
+    def build(self, request: BuildRequest) -> Output:
         """Build the image and export the layers that are not at hand."""
         settings = self._settings(request.work)
         for alias, digest in request.images.items():
@@ -103,7 +103,7 @@ class Buildah:
             "BUILDAH_ISOLATION": "chroot",
         }
 
-    def _load(self, request: Request, settings: dict[str, str], alias: str, digest: Digest) -> None:
+    def _load(self, request: BuildRequest, settings: dict[str, str], alias: str, digest: Digest) -> None:
         """Bring a base into the storage under its alias, unless it is there."""
         if self._run(settings, "images", "--quiet", alias).code == 0:
             return
@@ -114,7 +114,7 @@ class Buildah:
         ).check(f"buildah does not take the base {digest}")
         self._run(settings, "tag", pulled.stdout.split()[-1], alias).check(f"buildah does not name the base {digest}")
 
-    def _build(self, request: Request, settings: dict[str, str]) -> str:
+    def _build(self, request: BuildRequest, settings: dict[str, str]) -> str:
         dockerfile, ignore, result = (request.work / name for name in ("Dockerfile", "ignore", "image-id"))
         dockerfile.write_text(request.dockerfile, encoding="utf-8")
         ignore.write_text(request.ignore, encoding="utf-8", errors="surrogateescape")
@@ -139,7 +139,7 @@ class Buildah:
             return result.read_text().strip()
         raise _failure(done)
 
-    def _give(self, request: Request, settings: dict[str, str], image: str, wanted: set[Digest]) -> None:
+    def _give(self, request: BuildRequest, settings: dict[str, str], image: str, wanted: set[Digest]) -> None:
         """Have the caller keep the wanted layers while buildah reads all of them out."""
         pipe = request.work / "archive"
         with reading(pipe, wanted, request.keep):
@@ -147,7 +147,7 @@ class Buildah:
                 "buildah cannot export the image"
             )
 
-    def _export(self, request: Request, settings: dict[str, str], image: str, at_hand: list[Digest]) -> Layout:
+    def _export(self, request: BuildRequest, settings: dict[str, str], image: str, at_hand: list[Digest]) -> Layout:
         """Write the image's layers into a layout.
 
         Buildah looks for a layer's plain digest before it writes the layer, so an empty file of that name stands for
@@ -197,7 +197,7 @@ def _policy(settings: dict[str, str]) -> tuple[str, ...]:
     return ("--signature-policy", settings["HOME"] + "/policy.json")
 
 
-def _bytes_of_bases(request: Request, layers: Iterable[Digest]) -> float:
+def _bytes_of_bases(request: BuildRequest, layers: Iterable[Digest]) -> float:
     """Return the stored size of layers, which is infinite where one is not of a base."""
     sizes: dict[Digest, int] = {}
     for digest in request.images.values():

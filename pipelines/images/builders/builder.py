@@ -24,7 +24,7 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class BuildRequest:
     """One image to build; every path is absolute."""
 
     context: Path
@@ -69,7 +69,7 @@ class Builder(Protocol):
     def version(self) -> str:
         """Return the program's version; raises Misconfigured when it is not there."""
 
-    def build(self, request: Request) -> Output:
+    def build(self, request: BuildRequest) -> Output:
         """Build the image; raises StepFailed when an instruction fails, Transient when the builder itself did."""
 
 

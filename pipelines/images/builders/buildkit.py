@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images.builders import builder
-from pipelines.images.builders.builder import Output, Request, StepFailed
+from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import Layout
@@ -56,7 +56,7 @@ class BuildKit:
             raise Misconfigured("buildkitd does not tell its version", seen=(done.stdout + done.stderr).strip())
         return match[1]
 
-    def build(self, request: Request) -> Output:
+    def build(self, request: BuildRequest) -> Output:
         """Build the image and export the layers that are not at hand, as plain tars."""
         _check_proxies()
         for folder in ("home", "dockerfile"):
@@ -86,7 +86,7 @@ class BuildKit:
             todo="check the setting buildkit-host, and that buildkitd runs there",
         )
 
-    def _build(self, request: Request, address: str, raw: Layout) -> Completed:
+    def _build(self, request: BuildRequest, address: str, raw: Layout) -> Completed:
         settings = builder.environment(request.work / "home", request.work)
         exported = {
             "type": "oci",

@@ -24,14 +24,14 @@ _WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 _NOTES = frozenset({b"impure", b"nlink", b"origin", b"protattr", b"uuid"})
 
 
-class Source(Protocol):
+class TarSource(Protocol):
     """What is read, in order."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to that many bytes, none at the end."""
 
 
-def cleaned(tar: Source) -> Iterator[tuple[bytes, bytes]]:
+def cleaned(tar: TarSource) -> Iterator[tuple[bytes, bytes]]:
     """Give the tar in pieces, each as it was read and as it is kept: the same object where nothing is taken out.
 
     Raises ShipwayError for one that is cut short, malformed or holds half an overlay.
@@ -65,7 +65,7 @@ def cleaned(tar: Source) -> Iterator[tuple[bytes, bytes]]:
         yield piece, piece
 
 
-def _body(tar: Source, count: int) -> Iterator[bytes]:
+def _body(tar: TarSource, count: int) -> Iterator[bytes]:
     while count:
         chunk = tar.read(min(count, _CHUNK))
         if not chunk:

@@ -37,7 +37,7 @@ class NoForge(Misconfigured):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _ForgeAddress:
     kind: str
     base: str
     """Of the API, without a slash at its end."""
@@ -64,7 +64,7 @@ def connect(
     network = Network(plain_http=settings.names(plain_http), ca_file=Path(ca_file) if ca_file else None, timing=timing)
     place = _place(repo, forges)
     network.check(place.base, f"the API of {place.web}")
-    login = _Folder(folder=folder, host=_host(repo))
+    login = _LoginFolder(folder=folder, host=_host(repo))
     token = login.read("token")
     if token:
         words = {"github": "Bearer", "gitea": "token"}[place.kind]
@@ -88,7 +88,9 @@ def connect(
     )
 
 
-def _as_app(network: Network, place: _Place, login: _Folder, identity: str, rights: Mapping[str, str]) -> GitHub:
+def _as_app(
+    network: Network, place: _ForgeAddress, login: _LoginFolder, identity: str, rights: Mapping[str, str]
+) -> GitHub:
     from pipelines.tools.forge.github_app import App, AppTokens  # noqa: PLC0415 - loads the cryptography that tokens do without
 
     app = App(id=identity, private_key=login.read("private-key"))
@@ -105,7 +107,7 @@ def _as_app(network: Network, place: _Place, login: _Folder, identity: str, righ
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Folder:
+class _LoginFolder:
     folder: Path
     host: str
 
@@ -130,7 +132,7 @@ def _host(repo: RepositoryUrl) -> str:
     return urlsplit(repo.origin).netloc.lower()
 
 
-def _place(repo: RepositoryUrl, forges: str) -> _Place:
+def _place(repo: RepositoryUrl, forges: str) -> _ForgeAddress:
     host = _host(repo)
     kind, _, api = settings.pairs(forges or FORGES).get(host, "").partition("+")
     if not host or not kind:
@@ -165,4 +167,4 @@ def _place(repo: RepositoryUrl, forges: str) -> _Place:
         )
     if api:
         web = base.removesuffix("/api/v3").removesuffix("/api/v1")
-    return _Place(kind=kind, base=base, web=f"{web}/{owner}/{name}", repository=f"{owner}/{name}")
+    return _ForgeAddress(kind=kind, base=base, web=f"{web}/{owner}/{name}", repository=f"{owner}/{name}")

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class State(StrEnum):
+class StatusState(StrEnum):
     """What a status says of a commit, in the words that GitHub, Gitea and Forgejo share."""
 
     PENDING = "pending"
@@ -33,7 +33,7 @@ class Status:
 
     context: str
     """Tells it from statuses of other programs."""
-    state: State
+    state: StatusState
     description: str
     """A line of plain text; what is longer than the forge takes is cut."""
     url: str = ""
@@ -41,7 +41,7 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PullRequest:
+class OpenPullRequest:
     """An open pull request of a branch of the repository itself."""
 
     number: int
@@ -81,10 +81,10 @@ class Forge(Protocol):
         a stranger's with that marker is left alone.
         """
 
-    def pull_request(self, head: str, *, base: str = "") -> PullRequest | None:
+    def pull_request(self, head: str, *, base: str = "") -> OpenPullRequest | None:
         """Return the open pull request of a branch of this repository, made to `base` where it is given, or None."""
 
-    def propose(self, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def propose(self, *, head: str, base: str, title: str, body: str) -> OpenPullRequest:
         """Return the open pull request of the branch `head` to `base`, with this title and text: made, or changed."""
 
     def branch(self, name: str) -> Branch | None:

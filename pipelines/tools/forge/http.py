@@ -24,7 +24,7 @@ _RIGHT_MISSING = re.compile(r"permissions? requested", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ForgeResponse:
     """A whole answer: 2xx, or one of the statuses that the caller said it would judge itself."""
 
     status: int
@@ -69,7 +69,7 @@ class ForgeApi:
         body: Mapping[str, object] | None = None,
         allow: tuple[int, ...] = (),
         what: str,
-    ) -> Answer:
+    ) -> ForgeResponse:
         """Return the answer to one request, asked once; `what` tells of it in an error.
 
         Raises Unanswered, and as `tools.forge` says; statuses in `allow` are returned.
@@ -92,7 +92,7 @@ class ForgeApi:
                 break
             url = self._followed(url, where, what)
         if status < 300 or status in allow:
-            return Answer(status=status, value=_json(text, what) if text.strip() else None)
+            return ForgeResponse(status=status, value=_json(text, what) if text.strip() else None)
         said = _said(text).replace(secret.partition(" ")[2] or secret, "***")
         raise self._error(what, status=status, said=said, headers={key.lower(): v for key, v in found.items()})
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from pipelines.tools.forge.forge import Branch, PullRequest, State, Status
+from pipelines.tools.forge.forge import Branch, OpenPullRequest, Status, StatusState
 from pipelines.tools.forge.http import ForgeApi, Taken, fields, identity
 from pipelines.tools.registry.connection import Unanswered
 
@@ -90,16 +90,16 @@ class RestForge:
 
         return self.api.network.persist(write)
 
-    def pull_request(self, head: str, *, base: str = "") -> PullRequest | None:
+    def pull_request(self, head: str, *, base: str = "") -> OpenPullRequest | None:
         """Return the open pull request of a branch, or None."""
         return self.api.network.persist(lambda: self._found(head, base))
 
-    def propose(self, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def propose(self, *, head: str, base: str, title: str, body: str) -> OpenPullRequest:
         """Return the open pull request of `head` to `base` with this title and text."""
         what = f"a pull request of {head} to {base} cannot be opened"
         wanted = {"title": _cut(title, 250), "body": _cut(body, self.longest_text)}
 
-        def write() -> PullRequest:
+        def write() -> OpenPullRequest:
             found = self._found(head, base)
             if found is None:
                 try:
@@ -155,7 +155,7 @@ class RestForge:
         """Return the address of a page that shows what came between."""
         return f"{self.web}/compare/{quote(old, safe='/')}...{quote(new, safe='/')}"
 
-    def _found(self, head: str, base: str) -> PullRequest | None:
+    def _found(self, head: str, base: str) -> OpenPullRequest | None:
         what = f"the pull requests of {head} cannot be read"
         found = [_pull_request(item, what) for item in self.open_pull_requests(head)]
         return next((one for one in found if one.head == head and base in {"", one.base}), None)
@@ -168,9 +168,9 @@ def _page(value: Any, what: str) -> str:
     return str(fields(value, what).get("html_url") or "")
 
 
-def _pull_request(value: Any, what: str) -> PullRequest:
+def _pull_request(value: Any, what: str) -> OpenPullRequest:
     try:
-        return PullRequest(
+        return OpenPullRequest(
             number=int(value["number"]),
             url=str(value.get("html_url") or ""),
             head=str(value["head"]["ref"]),
@@ -182,10 +182,10 @@ def _pull_request(value: Any, what: str) -> PullRequest:
         raise Unanswered(what, seen="the answer is no pull request") from error
 
 
-def _state(text: object, what: str) -> State:
+def _state(text: object, what: str) -> StatusState:
     # Gitea also knows warning and skipped, which nothing of ours writes.
     try:
-        return State(str(text))
+        return StatusState(str(text))
     except ValueError as error:
         raise Unanswered(what, seen=f"a status is {str(text)[:40]!r}") from error
 

@@ -23,7 +23,7 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class RefTarget:
     """What a ref names: the object itself, which for an annotated tag is the tag, and its commit."""
 
     object: str

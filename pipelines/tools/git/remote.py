@@ -20,7 +20,7 @@ from pipelines.tools.git import refs as git_refs
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.environment import GitEnvironment
-from pipelines.tools.git.refs import Named, Refs, Resolved
+from pipelines.tools.git.refs import Refs, RefTarget, Resolved
 from pipelines.tools.git.repository import GitRepository
 from pipelines.tools.processes.process import Completed, run
 
@@ -93,7 +93,7 @@ class Git:
         """Return the commit that a full ref of a branch names now; raises ShipwayError, naming branches, where there is none."""
         return git_refs.branch(url, ref, self.refs(url, "heads"))
 
-    def named(self, url: RepositoryUrl, ref: str) -> Named | None:
+    def named(self, url: RepositoryUrl, ref: str) -> RefTarget | None:
         """Return what a full ref names now, or None when there is no such ref; one request, whatever refs there are else."""
         done = self._ask(url, "ls-remote", "--quiet", "--", _address(url), ref, f"{ref}^{{}}")
         if done.code != 0:
@@ -102,7 +102,7 @@ class Git:
         found = {name: value for value, _, name in lines}
         if ref not in found:
             return None
-        return Named(object=found[ref], commit=found.get(f"{ref}^{{}}", found[ref]))
+        return RefTarget(object=found[ref], commit=found.get(f"{ref}^{{}}", found[ref]))
 
     def resolve(self, url: RepositoryUrl, revision: Revision) -> Resolved:
         """Return the commit that a revision names; a full commit id is taken as it is, without asking.

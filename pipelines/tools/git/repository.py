@@ -34,7 +34,7 @@ class Commit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class TreeEntry:
     """One file, link or submodule of a tree, by its path from the root.
 
     A byte of the path that is no UTF-8 is a lone surrogate (PEP 383).
@@ -117,7 +117,7 @@ class GitRepository:
         """Whether the commit was fetched."""
         return self.call("cat-file", "-e", f"{commit}^{{commit}}").code == 0
 
-    def tree(self, commit: str) -> tuple[Entry, ...]:
+    def tree(self, commit: str) -> tuple[TreeEntry, ...]:
         """Return every file, link and submodule of a commit."""
         done, listing = self._bytes("ls-tree", "-r", "-z", "--full-tree", commit)
         if done.code != 0:
@@ -126,7 +126,7 @@ class GitRepository:
         for line in _items(listing):
             head, _, path = line.partition("\t")
             mode, _, identity = head.split(" ")
-            entries.append(Entry(mode=mode, id=identity, path=path))
+            entries.append(TreeEntry(mode=mode, id=identity, path=path))
         return tuple(entries)
 
     def show(self, commit: str, path: str) -> str:
@@ -136,7 +136,7 @@ class GitRepository:
             raise ShipwayError(f"{path} cannot be read at {commit}", seen=errors.cleaned(done.stderr))
         return done.stdout
 
-    def contents(self, entries: Iterable[Entry], *, most_bytes: int = 0) -> dict[str, bytes]:
+    def contents(self, entries: Iterable[TreeEntry], *, most_bytes: int = 0) -> dict[str, bytes]:
         """Return the bytes of files by path, as they are stored: no attribute has a part in it. Raises ShipwayError.
 
         They must have been fetched. With `most_bytes`, larger ones are left out, unread.
@@ -160,7 +160,7 @@ class GitRepository:
             start = end + 1 + int(words[2]) + 1
         return found
 
-    def sizes(self, entries: Iterable[Entry]) -> dict[str, int]:
+    def sizes(self, entries: Iterable[TreeEntry]) -> dict[str, int]:
         """Return the size of each file by its id; raises ShipwayError for one that is not there."""
         text = "".join(f"{entry.id}\n" for entry in entries)
         if not text:

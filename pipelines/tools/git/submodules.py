@@ -16,7 +16,7 @@ from pipelines.errors import Refused, ShipwayError
 from pipelines.tools.git.address import TreePath
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import Entry, GitRepository
+from pipelines.tools.git.repository import GitRepository, TreeEntry
 
 _MAX_DEPTH = 8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffd]")
@@ -56,7 +56,7 @@ def check_out_submodules(
         inner.remove()
 
 
-def _by_path(repository: GitRepository, tree: tuple[Entry, ...], commit: str) -> Mapping[str, str]:
+def _by_path(repository: GitRepository, tree: tuple[TreeEntry, ...], commit: str) -> Mapping[str, str]:
     """Return the address of each submodule by its path, as a commit's .gitmodules writes them."""
     file = next((entry for entry in tree if entry.path == ".gitmodules"), None)
     if file is None or file.is_link or file.is_submodule:

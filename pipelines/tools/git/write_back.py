@@ -21,7 +21,7 @@ from pipelines.tools.git import writing
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import Entry, GitRepository
+from pipelines.tools.git.repository import GitRepository, TreeEntry
 from pipelines.tools.git.writing import Author
 
 ATTEMPTS = 12
@@ -41,7 +41,7 @@ class Head:
     commit: str
 
     @cached_property
-    def files(self) -> Mapping[str, Entry]:
+    def files(self) -> Mapping[str, TreeEntry]:
         """Every file, link and submodule by path."""
         return {entry.path: entry for entry in self.repository.tree(self.commit)}
 

@@ -27,7 +27,7 @@ from pipelines.tools.registry.images import Pulled
 from pipelines.tools.registry.layout import Descriptor, Layout
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
-from pipelines.tools.registry.repository import Answer, Repository
+from pipelines.tools.registry.repository import RegistryResponse, Repository
 
 _MOST_PAGES = 1000
 # A mirror that is down must not hold up what the registry itself can give.
@@ -224,7 +224,7 @@ class Registry:
         return [] if host in self._silent else [replace(self._repository(place), attempts=_MIRROR_ATTEMPTS)]
 
 
-def _tags(place: Repository, url: str, what: str) -> Answer:
+def _tags(place: Repository, url: str, what: str) -> RegistryResponse:
     answer = place.ask("GET", url, what=what, expect=frozenset({200, 404}))
     if answer.status == 200:
         try:

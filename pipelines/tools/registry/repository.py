@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class RegistryResponse:
     """A whole answer, its body read."""
 
     status: int
@@ -122,13 +122,13 @@ class Repository:
         body: bytes | Path | None = None,
         limit: int = SMALL,
         silence_seconds: float = 0,
-    ) -> Answer:
+    ) -> RegistryResponse:
         """Return the whole answer to one request; raises as `open` does, and the refusal for a status not expected."""
         with self.open(method, url, what=what, headers=headers, body=body, silence_seconds=silence_seconds) as response:
             data = self.network.body(response, what=what, limit=limit)
             if response.status not in expect:
                 raise self.refusal(what, response.status, data)
-            return Answer(status=response.status, headers=response.headers, data=data, url=url)
+            return RegistryResponse(status=response.status, headers=response.headers, data=data, url=url)
 
     def refusal(self, what: str, status: int, data: bytes) -> ShipwayError:
         """Return the error that a status and its body mean here."""
@@ -141,7 +141,7 @@ class Repository:
             login=self.authorization.describe(self.registry, self.name),
         )
 
-    def follow(self, answer: Answer, what: str) -> str:
+    def follow(self, answer: RegistryResponse, what: str) -> str:
         """Return the address that an answer's Location names; raises Unanswered, Misconfigured.
 
         A registry behind a proxy that ends TLS often names itself with http; its own host is spoken to as ever.

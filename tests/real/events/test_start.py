@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import Misconfigured
 from pipelines.events import event as events
-from pipelines.events.event import Kind, Lane, PullRequest, Push
+from pipelines.events.event import EventKind, Lane, PullRequest, Push
 from pipelines.events.start import Arrived, arrive
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
@@ -40,13 +40,18 @@ def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: R
     head = app.git("rev-parse", "main")
     with registry(tmp_path) as address:
         found = arrived(server, dataclasses.replace(PUSH, head=head), address)
-        assert (found.kind, found.lane, found.commit, found.ref) == (Kind.PUSH, Lane.TRUSTED, head, "refs/heads/main")
+        assert (found.kind, found.lane, found.commit, found.ref) == (
+            EventKind.PUSH,
+            Lane.TRUSTED,
+            head,
+            "refs/heads/main",
+        )
         given = {"credentials": Path("none"), "docker_config": Path("none"), "registry": address, "plain_http": address}
         planned = plan(repo=found.repo, revision=head, ref=found.ref, now=found.now, **given)  # type: ignore[arg-type]
         assert planned.to_do == len(planned.builds) == 1
         assert vars(planned) == {name: getattr(found, name) for name in vars(planned)}
         by_hand = arrive(repo=found.repo, **given)  # type: ignore[arg-type]
-        assert (by_hand.kind, by_hand.revision, by_hand.ref) == (Kind.MANUAL, "HEAD", "refs/heads/main")
+        assert (by_hand.kind, by_hand.revision, by_hand.ref) == (EventKind.MANUAL, "HEAD", "refs/heads/main")
         assert (by_hand.commit, by_hand.builds) == (head, planned.builds)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.images import context as image_context
-from pipelines.images.dockerignore import Rules
+from pipelines.images.dockerignore import DockerIgnore
 from pipelines.release import tree as release_tree
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import check_out
@@ -36,7 +36,7 @@ def test_a_builder_is_given_what_the_rules_leave(builder: str, text: str, tmp_pa
     made.write({"Dockerfile": "FROM scratch\nCOPY . /\n", "Dockerfile.dockerignore": text})
     made.build(builder, tmp_path / "cache")
     found = {path.removeprefix("/") for path, entry in files(made.image).items() if entry.kind == "file"}
-    rules, tree = Rules.parse(text, ""), (*TREE, "Dockerfile", "Dockerfile.dockerignore")
+    rules, tree = DockerIgnore.parse(text, ""), (*TREE, "Dockerfile", "Dockerfile.dockerignore")
     if builder == "buildkit":
         assert found == set(rules.kept(tree))
     else:

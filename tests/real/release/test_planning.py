@@ -15,12 +15,12 @@ from pipelines.errors import Misuse
 from pipelines.images import tags as image_tags
 from pipelines.images.key import Salt
 from pipelines.images.model import PlannedImage
-from pipelines.images.node import Target
+from pipelines.images.node import BuildTarget
 from pipelines.images.registry_state import Observer
 from pipelines.images.tagging import Tagging
 from pipelines.release import planning
 from pipelines.release.model import Plan
-from pipelines.release.planning import Place, Request
+from pipelines.release.planning import Destination, PlanRequest
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -65,17 +65,19 @@ class World:
         charts = ChartSettings(
             registry=address, project="team", chart_registry="", chart_hosts="", plain_http=address, ca_file=""
         )
-        place = Place(
+        place = Destination(
             observer=Observer(client=self.client, registry=address, project="team"),
             charts=charts,
             docker_config=self.folder / "none",
         )
         url = RepositoryUrl(str(self.repository.path))
         with Git(GitCredentials.read(self.folder / "none")) as git:
-            request = Request(
+            request = PlanRequest(
                 url=url,
                 resolved=git.resolve(url, Revision(revision)),
-                target=Target(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"),
+                target=BuildTarget(
+                    platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"
+                ),
                 salt=Salt(now=now, max_age=max_age),
                 rebuild=(rebuild,) if rebuild else (),
             )

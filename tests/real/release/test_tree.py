@@ -11,7 +11,7 @@ from pipelines.charts import files as chart_files
 from pipelines.charts.files import Root
 from pipelines.errors import ShipwayError
 from pipelines.release import tree as release_tree
-from pipelines.release.tree import Declared
+from pipelines.release.tree import RepositorySnapshot
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import check_out
 from pipelines.tools.git.credentials import GitCredentials
@@ -35,7 +35,7 @@ def shop(tmp_path: Path) -> Repository:
     return repository
 
 
-def read(url: str, work: Path) -> Declared:
+def read(url: str, work: Path) -> RepositorySnapshot:
     """Return what the head of main declares."""
     work.mkdir(parents=True)
     address = RepositoryUrl(url)
@@ -43,7 +43,7 @@ def read(url: str, work: Path) -> Declared:
         return release_tree.read(git, address, git.resolve(address, Revision("main")), work)
 
 
-def check(found: Declared, shop: Repository) -> None:
+def check(found: RepositorySnapshot, shop: Repository) -> None:
     """Everything that planning needs was read, by content, and every path is known."""
     assert {path: data.decode() for path, data in found.tree.contents.items()} == {
         "shipway.yaml": "ignore: [old]\nvalues: [{file: env/prod.yaml, image: web}]\n",

@@ -13,7 +13,7 @@ import pytest
 from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
 from pipelines.events.event import BY_ANNOTATION, PullRequest
-from pipelines.release.outcome import FAILED, IMAGE, Outcome, Part
+from pipelines.release.outcome import FAILED, IMAGE, Part, ReleaseResult
 from pipelines.report import report as report_report
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
@@ -126,7 +126,7 @@ def summary() -> str:
     part = Part(
         kind=IMAGE, name="web", path="web", result=FAILED, why="RUN false", lines=("$ RUN false", "@all exit 1")
     )
-    found = Outcome(
+    found = ReleaseResult(
         repo=REPO, commit=COMMIT, ref="", is_good=False, verdict="0 of 1 published", parts=(part,), left_out=0
     )
     return signature.text_of(found)

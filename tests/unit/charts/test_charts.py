@@ -8,7 +8,7 @@ from pipelines.charts import charts as chart_charts
 from pipelines.charts import lock as chart_lock
 from pipelines.charts import metadata as chart_metadata
 from pipelines.charts import rules as chart_rules
-from pipelines.charts.charts import Chart, External
+from pipelines.charts.charts import Chart, ExternalDependency
 from pipelines.charts.model import ERROR, REFUSED
 from pipelines.declared import yaml_text
 from pipelines.errors import Refused
@@ -72,7 +72,7 @@ def test_dependencies_of_the_tree_are_taken_from_the_tree() -> None:
     )
     assert chart_charts.edges(new, tree, own=OWN)[0].parents == ("libs/base",)
     assert chart_charts.edges(old, tree, own=OWN)[0].externals == (
-        External(name="base", version="0.9.0", repository=f"oci://{OWN}", line=5),
+        ExternalDependency(name="base", version="0.9.0", repository=f"oci://{OWN}", line=5),
     )
 
 

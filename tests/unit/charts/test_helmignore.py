@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.charts.helmignore import Rules
+from pipelines.charts.helmignore import HelmIgnore
 from pipelines.charts.lock import fits
 from pipelines.declared import yaml_text
 from pipelines.errors import Refused, ShipwayError
@@ -70,7 +70,7 @@ def test_ranges_mean_what_helm_takes_them_for(allowed: str, inside: str, outside
 )
 def test_helmignore_has_helms_meaning(rules: str, left_out: str, kept: str) -> None:
     """It looks like .gitignore and is not; a path with a slash at its end stands for a folder."""
-    found = Rules.parse(rules, ".helmignore")
+    found = HelmIgnore.parse(rules, ".helmignore")
     for path in f"{left_out} {kept}".split() if "# no" not in kept else left_out.split():
         assert found.ignores(path.rstrip("/"), folder=path.endswith("/")) == (path in left_out.split()), path
 
@@ -79,12 +79,12 @@ def test_helmignore_has_helms_meaning(rules: str, left_out: str, kept: str) -> N
 def test_a_rule_that_helm_does_not_read_is_told_with_its_line(rule: str) -> None:
     """Helm fails on it, late and without a place."""
     with pytest.raises(ShipwayError, match=r"x/\.helmignore:2"):
-        Rules.parse(f"*.md\n{rule}", "x/.helmignore")
+        HelmIgnore.parse(f"*.md\n{rule}", "x/.helmignore")
 
 
 def test_a_pattern_of_stars_takes_no_time() -> None:
     """A chart is a stranger's: no pattern of its may take long."""
-    assert not Rules.parse("*a" * 60 + "b", "x").ignores("a" * 5000, folder=False)
+    assert not HelmIgnore.parse("*a" * 60 + "b", "x").ignores("a" * 5000, folder=False)
 
 
 TEXT = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import declared
-from pipelines.cli.declared import Declared
+from pipelines.cli.declared import DeclaredImages
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.images.names import Image
 from tests.git_repositories import Repository
@@ -19,7 +19,7 @@ def image(name: str, path: str) -> Image:
 
 
 BASE, WEB, API = image("base", "base"), image("web", "apps/web"), image("api", "apps/api")
-FOUND = Declared(
+FOUND = DeclaredImages(
     repo="r", commit="c" * 40, ref="", images=(BASE, WEB, API), parents={"base": (), "web": ("base",)}, warnings=()
 )
 
@@ -46,7 +46,7 @@ def test_an_unknown_image_is_told_with_those_there_are() -> None:
     assert caught.value.seen == "images: base (base), web (apps/web), api (apps/api)"
 
 
-def read(repository: Repository) -> Declared:
+def read(repository: Repository) -> DeclaredImages:
     """Return what a repository declares at its head."""
     return declared.read(
         str(repository.path),

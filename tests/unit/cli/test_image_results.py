@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import failures, running
-from pipelines.engines.local.nodes import Outcome
+from pipelines.engines.local.nodes import RunResult
 from pipelines.engines.local.reporter import PlainReporter
 from tests import flow
 
@@ -31,7 +31,7 @@ spec:
 """
 
 
-def outcome(folder: Path, *tasks: str) -> Outcome:
+def outcome(folder: Path, *tasks: str) -> RunResult:
     """Run a workflow of tasks that end with a code, or well at a second attempt."""
     given = [
         f"{{name: t{number}, template: mended}}"

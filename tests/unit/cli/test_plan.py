@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.cli import plan as command
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.environments.model import Follower
+from pipelines.environments.model import ImageFollower
 from pipelines.errors import Misuse
 from pipelines.images.model import PlannedImage
 from pipelines.release import mermaid
@@ -119,7 +119,7 @@ def test_the_graph_shows_the_values_that_follow_an_image() -> None:
         images=(),
     )
     files = ("charts/gateway/ci/x.yaml", "production.yaml")
-    plan = replace(made(DONE), charts=(chart,), followers=tuple(Follower(file=file, image="a") for file in files))
+    plan = replace(made(DONE), charts=(chart,), followers=tuple(ImageFollower(file=file, image="a") for file in files))
     assert mermaid.flowchart(plan).splitlines()[1:8] == [
         '  n0("a")',
         '  n1[/"gateway 1.0.0"/]',

@@ -15,7 +15,7 @@ import yaml
 from pipelines.cli.main import main
 from pipelines.cli.simulate import SENSOR
 from pipelines.errors import Refused
-from pipelines.events.event import REF_LABEL, Source
+from pipelines.events.event import REF_LABEL, Sender
 from pipelines.events.simulation import go_json, go_template, webhook
 from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation.go_template import TemplateError
@@ -337,7 +337,7 @@ def test_other_sensors_are_refused(change: Any, told: str) -> None:
     """A construct that is not compiled is named, and nothing is said of the rest."""
     document = copy.deepcopy(DOCUMENT)
     change(document["spec"])
-    data = webhook.event(Source.GITHUB, (PAYLOADS / "github-push.json").read_bytes(), "push")
+    data = webhook.event(Sender.GITHUB, (PAYLOADS / "github-push.json").read_bytes(), "push")
     with pytest.raises(Refused, match=told):
         simulated_sensor.run(document, source="shipway-webhooks", event="github", data=data)
 

@@ -12,7 +12,7 @@ from pipelines.deploy.argo_cd import BROKEN, SETTLED, WAITING
 from pipelines.deploy.health_status import Teller
 from pipelines.deploy.status_model import DeployedImage, LiveState, Whereabouts
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.tools.forge.forge import State
+from pipelines.tools.forge.forge import StatusState
 
 COMMIT, OTHER, SOURCE = "a" * 40, "b" * 40, "c" * 40
 DIGEST = f"sha256:{'d' * 64}"
@@ -139,7 +139,7 @@ def wait(looks: Sequence[Whereabouts | None], seconds: float = 60.0) -> tuple[li
     said: list[str] = []
 
     class Listening(Teller):
-        def tell(self, environment: str, rows: Sequence[Whereabouts], state: State, text: str) -> None:
+        def tell(self, environment: str, rows: Sequence[Whereabouts], state: StatusState, text: str) -> None:
             before = dict(self.told)
             super().tell(environment, rows, state, text)
             said.extend(

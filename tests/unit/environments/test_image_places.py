@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.environments import image_places
-from pipelines.environments.image_places import At, Change, Wanted
+from pipelines.environments.image_places import At, Change, DesiredImage
 from pipelines.errors import Refused, ShipwayError
 
 UNDER = "reg.example.org/team/"
 WEB = f"{UNDER}web"
 OLD, NEW = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
-WANTED = {WEB: Wanted(digest=NEW, tag="git-1", also=frozenset({"git-1", "1.2.0"}))}
+WANTED = {WEB: DesiredImage(digest=NEW, tag="git-1", also=frozenset({"git-1", "1.2.0"}))}
 
 
 def edit(text: str, *at: str) -> str:
@@ -79,11 +79,14 @@ def test_every_form_follows_the_image(old: str, new: str) -> None:
 def test_a_digest_that_no_tag_names_is_written(old: str, new: str) -> None:
     """A whole reference does without a tag; beside a digest stands the tag that stood beside it before, else the one that is there."""
     values = image_places.read(old.encode(), "values.yaml", under=UNDER)
-    data, [change] = values.edited({WEB: Wanted(digest=NEW, tag="")})
+    data, [change] = values.edited({WEB: DesiredImage(digest=NEW, tag="")})
     assert (data.decode(), change.tag, change.digest) == (new, "", NEW)
-    data, _ = values.edited({WEB: Wanted(digest=NEW, tag="", beside="v0")})
+    data, _ = values.edited({WEB: DesiredImage(digest=NEW, tag="", beside="v0")})
     assert data.decode() == re.sub(r"tag: [\w.\"]+", "tag: v0", new)
-    assert image_places.read(data, "values.yaml", under=UNDER).edited({WEB: Wanted(digest=NEW, tag="")}) == (data, ())
+    assert image_places.read(data, "values.yaml", under=UNDER).edited({WEB: DesiredImage(digest=NEW, tag="")}) == (
+        data,
+        (),
+    )
 
 
 @pytest.mark.parametrize("tag", ["", " v1", f" '@{OLD}'"])
@@ -92,7 +95,7 @@ def test_a_tag_alone_cannot_name_a_digest_that_no_tag_names(tag: str) -> None:
     text = f"a: {WEB}:v1@{OLD}\nimage:\n  repository: {WEB}\n  tag:{tag}\n"
     values = image_places.read(text.encode(), "values.yaml", under=UNDER)
     with pytest.raises(Refused) as raised:
-        values.edited({WEB: Wanted(digest=NEW, tag="", beside="" if "@" in tag else "v0")})
+        values.edited({WEB: DesiredImage(digest=NEW, tag="", beside="" if "@" in tag else "v0")})
     assert raised.value.what == f"values.yaml:3: no tag is known that names {WEB}@{NEW} any more"
     assert f"tag:{tag}".replace("'", "") in raised.value.seen
     assert "`digest:`" in raised.value.todo
@@ -254,7 +257,7 @@ def test_the_tree_differs_in_one_node_and_the_text_in_one_place(
 ) -> None:
     """Whatever stands around it, what is new is a text at that node, and the rest is the same bytes."""
     text, path = case
-    wanted = {WEB: Wanted(digest=NEW, tag=tag)}
+    wanted = {WEB: DesiredImage(digest=NEW, tag=tag)}
     values = image_places.read(text.encode(), "values.yaml", under=UNDER)
     data, changes = values.edited(wanted)
     new = data.decode()

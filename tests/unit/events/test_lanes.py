@@ -15,7 +15,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.events import event as events
 from pipelines.events import lanes
 from pipelines.events.decode import decode
-from pipelines.events.event import Decoded, Kind, Lane
+from pipelines.events.event import Decoded, EventKind, Lane
 from pipelines.tools.git.address import RepositoryUrl
 
 A, B = "a" * 40, "b" * 40
@@ -115,7 +115,7 @@ def test_what_is_checked_out() -> None:
     """A branch and a pull request are checked out at the event's commit, a tag at the tag, the rest at the ref."""
     assert read(PUSH).revision == A
     tag = read(PUSH, ref="refs/tags/v1")
-    assert (tag.kind, tag.revision, tag.head) == (Kind.TAG, "refs/tags/v1", A)
+    assert (tag.kind, tag.revision, tag.head) == (EventKind.TAG, "refs/tags/v1", A)
     pull = read(PULL)
     assert (pull.ref, pull.revision, pull.base, pull.number) == ("refs/pull/3/head", A, "refs/heads/main", 3)
     assert read(PULL, source="gitlab").ref == "refs/merge-requests/3/head"

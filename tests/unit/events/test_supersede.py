@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misuse, Transient
-from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Tonight, Wanted
+from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, NightlyRef, Tonight
 from pipelines.events.reconcile import reconcile
 from pipelines.events.supersede import supersede
 from pipelines.tools import kubernetes
@@ -106,7 +106,7 @@ def test_a_night_starts_each_run_once(api: Cluster, account: Path) -> None:
     """A second attempt finds the runs of the first; another night has its own; nothing of a name stands in a run as it is."""
     ref = "refs/heads/$(id)"
     event = base64.b64encode(ref.encode()).decode()
-    wanted = (Wanted(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)
+    wanted = (NightlyRef(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)
     first = reconcile(tonight=Tonight(time="1", wanted=wanted), account=account)
     assert len(first.started) == 1
     again = reconcile(tonight=Tonight(time="1", wanted=wanted), account=account)

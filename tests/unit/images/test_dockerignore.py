@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.images.dockerignore import Rules
+from pipelines.images.dockerignore import DockerIgnore
 
 TREE = ["a.md", "b/a.md", "b/c/a.md", "b/c/d.txt", "dir/f", "dir/sub/f", "directory", "Dockerfile", "x.go", "é/f"]
 
 
 def kept(text: str, tree: list[str] = TREE) -> list[str]:
     """Return the files that are left."""
-    return list(Rules.parse(text, ".dockerignore").kept(tree))
+    return list(DockerIgnore.parse(text, ".dockerignore").kept(tree))
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_what_comes_back(text: str, left: list[str]) -> None:
 def test_a_malformed_pattern_is_told_with_its_line(line: str) -> None:
     """BuildKit fails on it, too, without saying where."""
     with pytest.raises(ShipwayError, match=r"^x/\.dockerignore:2: not a pattern"):
-        Rules.parse(f"ok\n{line}\n", "x/.dockerignore")
+        DockerIgnore.parse(f"ok\n{line}\n", "x/.dockerignore")

@@ -14,7 +14,7 @@ from pipelines.declared import shipway_yaml
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
 from pipelines.images.key import Salt
-from pipelines.images.node import Graph, Target
+from pipelines.images.node import BuildTarget, Graph
 from pipelines.tools.git.tree import File, GitTree
 from tests import trees
 
@@ -36,7 +36,7 @@ class Repository:
     more: Mapping[str, str] = field(default_factory=dict)
     """Lines of shipway.yaml for an image."""
     bases: Mapping[str, str] = field(default_factory=lambda: {name: f"sha256:{name}" for name in EXTERNALS})
-    target: Target = trees.TARGET
+    target: BuildTarget = trees.TARGET
     salt: Salt = field(default_factory=lambda: Salt(now=NOW))
     backwards: bool = False
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import Misuse, Refused
 from pipelines.images import names as image_names
-from pipelines.images.dockerfile import External
+from pipelines.images.dockerfile import ExternalImage
 
 TREE = ["base/Dockerfile", "apps/web/Dockerfile", "apps/web/Dockerfile.dev", "Dockerfile", "docs/Dockerfile.md"]
 
@@ -61,7 +61,7 @@ def test_forms_that_mean_a_sibling(name: str, meant: str | None) -> None:
 def test_a_name_that_shadows_a_public_image_is_reported() -> None:
     """FROM python in a repository with a folder python is told, with its line."""
     found = image_names.discover(["python/Dockerfile", "web/Dockerfile"], root_name="x")
-    [told] = image_names.shadowed(found[1], [External(name="python", line=3, instruction="FROM")], found)
+    [told] = image_names.shadowed(found[1], [ExternalImage(name="python", line=3, instruction="FROM")], found)
     assert "web/Dockerfile:3" in told
     assert "docker.io/library/python" in told
 

@@ -9,7 +9,7 @@ import pytest
 from pipelines.errors import ShipwayError
 from pipelines.impact import compare as impact_compare
 from pipelines.impact.model import ApplicationImpact, Gathered, ObjectChange
-from pipelines.impact.objects import Reader, RenderedObject
+from pipelines.impact.objects import ObjectReader, RenderedObject
 
 DEPLOYMENT = """\
 # Source: web/templates/deployment.yaml
@@ -65,7 +65,7 @@ IMPACT = ApplicationImpact(
 
 def objects(text: str, key: bytes = b"key") -> dict[str, RenderedObject]:
     """Return the objects of what Helm wrote."""
-    return Reader(key).objects(f"---\n{text}")
+    return ObjectReader(key).objects(f"---\n{text}")
 
 
 def changes(before: str, after: str) -> list[str]:
@@ -78,7 +78,7 @@ def test_documents_that_were_read_before() -> None:
     """What is known of a text is taken, under the same key alone; any other text is read."""
     known = {key: replace(item, text="as it was read") for key, item in objects(DEPLOYMENT).items()}
     for key, same in ((b"key", True), (b"other", False)):
-        reader = Reader(key)
+        reader = ObjectReader(key)
         reader.know(known.values())
         assert (reader.objects(f"---\n{DEPLOYMENT}") == known) is same
         assert reader.objects(f"---\n{DEPLOYMENT}x: 1\n") == objects(f"{DEPLOYMENT}x: 1\n", key)

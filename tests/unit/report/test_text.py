@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.release.outcome import BUILT, FAILED, IMAGE, Outcome, Part
+from pipelines.release.outcome import BUILT, FAILED, IMAGE, Part, ReleaseResult
 from pipelines.report import text as report_text
 from pipelines.report.model import Failure
 from pipelines.report.text import masked
@@ -21,15 +21,15 @@ def part(name: str, result: str = BUILT, why: str = "", lines: tuple[str, ...] =
     return Part(kind=IMAGE, name=name, path=name, result=result, why=why, lines=lines)
 
 
-def outcome(*parts: Part, left_out: int = 0) -> Outcome:
+def outcome(*parts: Part, left_out: int = 0) -> ReleaseResult:
     """Return an outcome of these parts."""
     good = all(one.is_good for one in parts)
-    return Outcome(
+    return ReleaseResult(
         repo="r", commit=COMMIT, ref="", is_good=good, verdict="1 of 2 published", parts=parts, left_out=left_out
     )
 
 
-def comment(found: Outcome | None, *failures: Failure) -> str:
+def comment(found: ReleaseResult | None, *failures: Failure) -> str:
     """Return the comment of a failed run."""
     link = "https://argo.example.com/workflows/ci/run-1"
     return report_text.comment(state="failure", reason="", commit=COMMIT, link=link, outcome=found, failures=failures)

@@ -19,7 +19,7 @@ from pipelines.events.simulation import go_template
 from sensors import checks, manifest, payloads
 from sensors.checks import Check
 from sensors.documents import documents
-from sensors.target import CONTRACT, Target
+from sensors.target import CONTRACT, TriggerTarget
 from tests.laws import events as laws
 from tests.laws.documents import Document
 from tests.laws.fields import unknown_fields
@@ -27,7 +27,7 @@ from tests.laws.fields import unknown_fields
 FILES = Path(__file__).parents[3] / "charts/shipway/files"
 DOCUMENTS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FILES.glob("sensors/*.yaml"))}
 SENSOR, WEBHOOKS = DOCUMENTS["sensor"], DOCUMENTS["event-source-webhooks"]
-TARGETS = tuple(Target.of(yaml.safe_load((FILES / f"{known.name}.yaml").read_text())) for known in CONTRACT)
+TARGETS = tuple(TriggerTarget.of(yaml.safe_load((FILES / f"{known.name}.yaml").read_text())) for known in CONTRACT)
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
@@ -301,16 +301,16 @@ def test_the_target_is_what_the_workflow_says() -> None:
         "metadata": {"name": "x"},
         "spec": {"arguments": {"parameters": [{"name": "a", "value": "1"}, {"name": "event"}]}},
     }
-    target = Target.of(made)
+    target = TriggerTarget.of(made)
     workflow = target.workflow("push-")
     assert target.path(workflow, "event") == "spec.arguments.parameters.0.value"
     release = {"kind": "WorkflowTemplate", "metadata": {"name": "release"}, "spec": made["spec"]}
     assert documents([release]).keys() == DOCUMENTS.keys()
     del made["spec"]["arguments"]["parameters"][0]["value"]  # type: ignore[index]
     with pytest.raises(ValueError, match="x needs a"):
-        Target.of(made)
+        TriggerTarget.of(made)
     with pytest.raises(ValueError, match="no argument event"):
-        Target.of({"metadata": {"name": "x"}, "spec": {}})
+        TriggerTarget.of({"metadata": {"name": "x"}, "spec": {}})
 
 
 def test_a_shape_has_every_field_of_its_event_and_no_other() -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pipelines.errors import Misconfigured, Refused, Transient
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
-from pipelines.tools.forge.forge import Branch, Forge, State, Status
+from pipelines.tools.forge.forge import Branch, Forge, Status, StatusState
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry.connection import Timing
 from tests.forge_server import HEEDED_RESET, OURS, RESET, TOKEN, ForgeServer, Kind, Reply, forge_server, said
@@ -63,9 +63,9 @@ def test_the_newest_status_of_a_context_is_the_one_that_is_read(server: ForgeSer
     forge = connect(server, secret)
     assert forge.status(COMMIT, "shipway") is None
     for number in range(5):
-        forge.set_status(COMMIT, Status(context=f"other-{number}", state=State.SUCCESS, description="fine"))
-    forge.set_status(COMMIT, Status(context="shipway", state=State.PENDING, description="begun"))
-    last = Status(context="shipway", state=State.FAILURE, description="no", url="https://argo.example.com/run")
+        forge.set_status(COMMIT, Status(context=f"other-{number}", state=StatusState.SUCCESS, description="fine"))
+    forge.set_status(COMMIT, Status(context="shipway", state=StatusState.PENDING, description="begun"))
+    last = Status(context="shipway", state=StatusState.FAILURE, description="no", url="https://argo.example.com/run")
     forge.set_status(COMMIT, last)
     assert forge.status(COMMIT, "shipway") == last
 
@@ -73,7 +73,7 @@ def test_the_newest_status_of_a_context_is_the_one_that_is_read(server: ForgeSer
 def test_a_description_is_one_line_that_the_forge_takes(server: ForgeServer, secret: Path) -> None:
     forge = connect(server, secret)
     forge.set_status(
-        COMMIT, Status(context="shipway", state=State.ERROR, description="a\nb " + "c" * 999, url="javascript:x")
+        COMMIT, Status(context="shipway", state=StatusState.ERROR, description="a\nb " + "c" * 999, url="javascript:x")
     )
     [(_, told)] = server.statuses
     assert told["description"].startswith("a b ccc")
@@ -178,7 +178,9 @@ def test_each_no_has_its_meaning_and_names_no_secret(
     value = {"message": f"{reply.value['message']} {TOKEN}"} if reply.value else None
     server.lie("POST", "statuses", dataclasses.replace(reply, value=value))
     with pytest.raises(error, match=words) as caught:
-        connect(server, secret).set_status(COMMIT, Status(context="shipway", state=State.SUCCESS, description="d"))
+        connect(server, secret).set_status(
+            COMMIT, Status(context="shipway", state=StatusState.SUCCESS, description="d")
+        )
     assert TOKEN not in str(caught.value)
     assert server.count("POST", "statuses") == (3 if error is Transient else 1)
 
@@ -220,7 +222,7 @@ def test_a_renamed_repository_is_followed_on_the_same_host(server: ForgeServer, 
     path = f"{server.base}/repos/team/shop/statuses/{COMMIT}"
     server.lie("POST", "old/shop", Reply(status=307, headers={"Location": path}))
     connect(server, secret, "https://git.example.com/old/shop.git").set_status(
-        COMMIT, Status(context="shipway", state=State.SUCCESS, description="d")
+        COMMIT, Status(context="shipway", state=StatusState.SUCCESS, description="d")
     )
     assert server.states(COMMIT) == ["success"]
 
@@ -255,7 +257,7 @@ def test_an_app_signs_in_with_a_token_for_one_repository_and_few_rights(app: Pat
         server.tokens.clear()
         stranger = server.write_comment(3, 66, "<!-- shipway report -->\n", login="shipway-app", type_="User")
         forge = connect(server, app)
-        forge.set_status(COMMIT, Status(context="shipway", state=State.SUCCESS, description="d"))
+        forge.set_status(COMMIT, Status(context="shipway", state=StatusState.SUCCESS, description="d"))
         forge.comment(3, "shipway report", "one")
         forge.comment(3, "shipway report", "two")
         assert [one["body"][-3:] for one in server.comments] == [stranger["body"][-3:], "two"]

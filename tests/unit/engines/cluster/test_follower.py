@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.engines.cluster import api as cluster_api
-from pipelines.engines.cluster.follower import Follower
+from pipelines.engines.cluster.follower import RunFollower
 from pipelines.engines.cluster.runs import Runs
-from pipelines.engines.local.nodes import Outcome, Phase
+from pipelines.engines.local.nodes import Phase, RunResult
 from pipelines.engines.local.reporter import PlainReporter
 from pipelines.errors import ShipwayError, Transient
 from tests.kubernetes_api import HEEDED_RESET, RESET, Cluster, Log, Reply, cluster
@@ -32,10 +32,10 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         yield state
 
 
-def follow(folder: Path, *, patience_seconds: float = 60.0) -> tuple[Outcome, str]:
+def follow(folder: Path, *, patience_seconds: float = 60.0) -> tuple[RunResult, str]:
     """Follow the run and return its outcome with what was told."""
     told = io.StringIO()
-    follower = Follower(
+    follower = RunFollower(
         Runs(cluster_api.connect(), again_seconds=(0.01,) * 5),
         RUN,
         PlainReporter(told),

@@ -6,13 +6,13 @@ import pytest
 
 from pipelines.engines.local import expressions
 from pipelines.engines.local.expressions import Unfit
-from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
 
 FINAL = [Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Phase.OMITTED]
 RESULT_OF = dict(zip(["Succeeded", "Failed", "Errored", "Skipped", "Omitted"], FINAL, strict=True))
 
 
-def node(phase: Phase, kind: Kind = Kind.POD, items: tuple[Phase, ...] = ()) -> Node:
+def node(phase: Phase, kind: NodeKind = NodeKind.POD, items: tuple[Phase, ...] = ()) -> Node:
     """Return a finished node."""
     return Node(name="n", display_name="n", kind=kind, phase=phase, children=[node(item) for item in items])
 
@@ -48,7 +48,7 @@ def test_a_bare_task_counts_when_it_succeeded_or_was_skipped(phase: Phase) -> No
 )
 def test_results_of_items(items: tuple[Phase, ...], any_succeeded: bool, all_failed: bool) -> None:
     """AnySucceeded and AllFailed look at the items; an Error is no failure."""
-    nodes = {"a": node(Phase.FAILED, Kind.TASK_GROUP, items)}
+    nodes = {"a": node(Phase.FAILED, NodeKind.TASK_GROUP, items)}
     assert expressions.holds(expressions.parse_depends("a.AnySucceeded"), nodes) is any_succeeded
     assert expressions.holds(expressions.parse_depends("a.AllFailed"), nodes) is all_failed
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.engines.local import items as local_items
 from pipelines.engines.local.items import NoList
-from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 def node(outputs: dict[str, str], phase: Phase = Phase.SUCCEEDED) -> Node:
     """Return a finished item."""
-    return Node(name="n", display_name="n", kind=Kind.POD, phase=phase, outputs=outputs)
+    return Node(name="n", display_name="n", kind=NodeKind.POD, phase=phase, outputs=outputs)
 
 
 def test_numbers_keep_their_text() -> None:

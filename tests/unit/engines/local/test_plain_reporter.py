@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from pipelines.engines.local.nodes import Kind, Node
+from pipelines.engines.local.nodes import Node, NodeKind
 from pipelines.engines.local.reporter import PlainReporter
 from tests import flow
 
@@ -82,11 +82,11 @@ def test_items_are_told_by_their_names() -> None:
     group = Node(
         name="run.wave",
         display_name="wave",
-        kind=Kind.TASK_GROUP,
-        parent=Node(name="run", display_name="run", kind=Kind.DAG),
+        kind=NodeKind.TASK_GROUP,
+        parent=Node(name="run", display_name="run", kind=NodeKind.DAG),
     )
     text = "(3:dockerfile:apps/web/Dockerfile,key:0123456789,name:web,path:apps/web)"
-    item = Node(name=f"run.wave{text}", display_name=f"wave{text}", kind=Kind.RETRY, parent=group)
+    item = Node(name=f"run.wave{text}", display_name=f"wave{text}", kind=NodeKind.RETRY, parent=group)
     assert (item.short_name, item.label) == ("wave(web)", "wave(web)")
-    short = Node(name="run.wave(0:a)", display_name="wave(0:a)", kind=Kind.POD, parent=group)
+    short = Node(name="run.wave(0:a)", display_name="wave(0:a)", kind=NodeKind.POD, parent=group)
     assert (short.short_name, short.label) == ("wave(0:a)", "wave(0:a)")

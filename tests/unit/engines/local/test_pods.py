@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import engine as local_engine
-from pipelines.engines.local.nodes import Outcome, Phase
+from pipelines.engines.local.nodes import Phase, RunResult
 from pipelines.engines.local.pod_folder import expanded
 from pipelines.engines.local.reporter import PlainReporter
 
@@ -34,7 +34,7 @@ spec:
 """
 
 
-def run(tmp_path: Path, *command: str, keep: bool = False, **changes: Any) -> tuple[Outcome, str]:
+def run(tmp_path: Path, *command: str, keep: bool = False, **changes: Any) -> tuple[RunResult, str]:
     """Run a pod of one command and return its outcome and what was told."""
     (tmp_path / "secrets/login").mkdir(parents=True)
     (tmp_path / "secrets/login/password").write_text("s3cr$t")

@@ -8,7 +8,7 @@ from pipelines.engines.local import definition as local_definition
 from pipelines.engines.local import expressions, retries
 from pipelines.engines.local.definition import Retry
 from pipelines.engines.local.expressions import Dialect
-from pipelines.engines.local.nodes import Kind, Node, Phase
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
 from pipelines.engines.local.retries import Again, Enough
 
 
@@ -18,7 +18,7 @@ def attempts(*phases: Phase, message: str = "main: Error (exit code 1)", code: i
         Node(
             name=f"n({index})",
             display_name="n",
-            kind=Kind.POD,
+            kind=NodeKind.POD,
             phase=phase,
             message=message,
             exit_code=code,
