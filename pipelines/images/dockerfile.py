@@ -13,8 +13,7 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import dockerfile as parser
+from typing import Any
 
 from pipelines.errors import Misuse, Refused, ShipwayError
 
@@ -194,8 +193,8 @@ def read(text: str, where: str) -> Dockerfile:
     """
     _check_frontend(text, where)
     try:
-        commands = parser.parse_string(text)
-    except parser.GoParseError as error:
+        commands = _commands(text)
+    except ValueError as error:
         line = _first_unread(text)
         what = f"{where}:{line}: it cannot be read" if line else f"{where} cannot be read"
         raise ShipwayError(what, seen=str(error), todo="correct the Dockerfile") from error
@@ -227,13 +226,21 @@ def read(text: str, where: str) -> Dockerfile:
     return Dockerfile(where=where, globals=tuple(instructions[:first]), stages=tuple(stages))
 
 
+def _commands(text: str) -> tuple[Any, ...]:
+    """Return what the parser reads; raises ValueError if it cannot."""
+    # The Go runtime it brings starts threads. A process forked from one with them would hang at its first collection.
+    from dockerfile import parse_string  # noqa: PLC0415
+
+    return tuple(parse_string(text))
+
+
 def _first_unread(text: str) -> int:
     """Return the line from which on a text cannot be read, which the parser does not say; 0 where no line helps."""
     lines = text.splitlines()
     # Each try reads a whole text again, so a long one is not searched.
     for count in range(len(lines) - 1, 0, -1) if len(lines) <= _MOST_TRIES else ():
-        with contextlib.suppress(parser.GoParseError):
-            parser.parse_string("\n".join(lines[:count]))
+        with contextlib.suppress(ValueError):
+            _commands("\n".join(lines[:count]))
             return count + 1
     return 0
 

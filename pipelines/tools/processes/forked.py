@@ -1,8 +1,9 @@
 """Forks one command of this package after another, out of a process that has loaded their modules already.
 
-It runs as a program of its own, `python -m pipelines.tools.processes.forked MODULE`; pipelines.tools.processes.fork_server starts it and speaks to it over the socket
-that is its standard input. The module's function `main` runs a command, its function `prepare` loads what that command will need, both
-given the command's words. A message is its length in four bytes, and that many bytes of JSON:
+It runs as a program of its own, `python -m pipelines.tools.processes.forked MODULE`;
+pipelines.tools.processes.fork_server starts it and speaks to it over the socket that is its standard input. The module's function `main` runs a command, its function `prepare` loads what
+that command will need and starts no thread, both given the command's words. A message is its length in four bytes, and
+that many bytes of JSON:
 
     {"prepare": [WORDS, …]}                     prepare these commands when there is nothing else to do
     {"argv": WORDS, "cwd": PATH, "env": {…}}    prepare and fork that one; with it come two descriptors, for its output and its status
