@@ -24,10 +24,10 @@ _REPORT = "what the step check-build put out as its report; empty: nothing"
 def check_verdict(
     *,
     planned: Annotated[Planned, Arg("what the step plan says")],
-    lot_1: Annotated[str, Arg(_REPORT)] = "",
-    lot_2: Annotated[str, Arg(_REPORT)] = "",
-    lot_3: Annotated[str, Arg(_REPORT)] = "",
-    lot_4: Annotated[str, Arg(_REPORT)] = "",
+    batch_1: Annotated[str, Arg(_REPORT)] = "",
+    batch_2: Annotated[str, Arg(_REPORT)] = "",
+    batch_3: Annotated[str, Arg(_REPORT)] = "",
+    batch_4: Annotated[str, Arg(_REPORT)] = "",
     charts: Annotated[str, Arg("what the step chart-check put out as its report; empty: nothing")] = "",
 ) -> CheckResult:
     """Fail unless every image was built or is published and every chart is in order, and say what became of each.
@@ -35,11 +35,11 @@ def check_verdict(
     What was left out for want of a build secret fails nothing. The outputs are written whether it fails or not.
 
     Example:
-        shipway step check-verdict --planned=out/again --lot-1="$(cat out/check/report)" --outputs=out/main
+        shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main
     """
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
     tried: dict[str, Part] = {}
-    for text in (lot_1, lot_2, lot_3, lot_4):
+    for text in (batch_1, batch_2, batch_3, batch_4):
         tried |= release_summary.read_report(text, IMAGE, BUILT)
     found = release_summary.read_report(charts, CHART, CHECKED)
     parts = [

@@ -106,7 +106,7 @@ def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
 
 def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
     """Return the outputs of the plan that was carried out, or of the first one, or nothing."""
-    found = (nodes[name].outputs for name in ("plan", "decode") if name in nodes)
+    found = (nodes[name].outputs for name in ("plan", "start") if name in nodes)
     return next((outputs for outputs in found if outputs), {})
 
 

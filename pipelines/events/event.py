@@ -209,7 +209,7 @@ class Tonight:
     """What a night is about."""
 
     time: str
-    wanted: tuple[NightlyRef, ...]
+    refs: tuple[NightlyRef, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +217,8 @@ class Reconciled:
     """The runs of a night."""
 
     started: tuple[str, ...]
-    there: tuple[str, ...]
-    """Those that another attempt had started."""
+    existing: tuple[str, ...]
+    """Runs that an earlier attempt had started."""
 
 
 def longest(field: str) -> int:

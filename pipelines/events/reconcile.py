@@ -16,7 +16,7 @@ TEMPLATE = "release"
 
 def reconcile(
     *,
-    tonight: Annotated[Tonight, Arg("what the step look found")],
+    tonight: Annotated[Tonight, Arg("what the step list-refs found")],
     account: Annotated[Path, Arg("folder of the account that may start runs")] = Path("../account"),
 ) -> Reconciled:
     """Start a run of `release` for each, named after repository, ref and night: a second attempt finds the first one's runs.
@@ -25,27 +25,27 @@ def reconcile(
     mostly nothing is.
 
     Example:
-        shipway step reconcile --tonight=out/look
+        shipway step reconcile --tonight=out/list-refs
     """
     cluster = Kubernetes(account)
     started: list[str] = []
-    there: list[str] = []
-    for wanted in tonight.wanted:
-        run = _run(wanted, tonight.time)
+    existing: list[str] = []
+    for ref in tonight.refs:
+        run = _run(ref, tonight.time)
         name = str(run["metadata"]["name"])
-        (started if cluster.create(run) else there).append(name)
-        sys.stderr.write(f"{name}: {wanted.ref}\n")
-    return Reconciled(started=tuple(started), there=tuple(there))
+        (started if cluster.create(run) else existing).append(name)
+        sys.stderr.write(f"{name}: {ref.ref}\n")
+    return Reconciled(started=tuple(started), existing=tuple(existing))
 
 
-def _run(wanted: NightlyRef, time: str) -> Document:
-    labels = {"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "run", GROUP_LABEL: wanted.group}
+def _run(ref: NightlyRef, time: str) -> Document:
+    labels = {"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "run", GROUP_LABEL: ref.group}
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
-        "metadata": {"name": f"nightly-{lanes.key(wanted.repo, wanted.ref, time)}", "labels": labels},
+        "metadata": {"name": f"nightly-{lanes.key(ref.repo, ref.ref, time)}", "labels": labels},
         "spec": {
             "workflowTemplateRef": {"name": TEMPLATE},
-            "arguments": {"parameters": [{"name": "event", "value": wanted.event}]},
+            "arguments": {"parameters": [{"name": "event", "value": ref.event}]},
         },
     }

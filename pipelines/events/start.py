@@ -1,4 +1,4 @@
-"""The step `arrive`: what a run is about and, where it may publish, what is to be done, in one pod.
+"""The step `start`: what a run is about and, where it may publish, what is to be done, in one pod.
 
 A pod of its own for each of the two would be six seconds more before anything is built.
 
@@ -43,7 +43,7 @@ from pipelines.step.parameters import (
 )
 
 
-def arrive(
+def start(
     *,
     event: EventText = "",
     repo: AskedRepo = "",
@@ -68,13 +68,13 @@ def arrive(
     buildkit_host: BuildkitHost = "",
     compression: Compression = "zstd",
     patience: Patience = PATIENCE_SECONDS,
-) -> Arrived:
+) -> Started:
     """Do what the step locate does and, in the trusted lane, what the step plan does; raises what they raise.
 
     A plan that cannot be made leaves what the event is about, for the report.
 
     Example:
-        shipway step arrive --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/main
+        shipway step start --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/main
     """
     found = locate(
         event=event,
@@ -91,7 +91,7 @@ def arrive(
         patience=patience,
     )
     if found.lane is not Lane.TRUSTED:
-        return Arrived(**vars(found))
+        return Started(**vars(found))
     try:
         planned = plan(
             repo=found.repo,
@@ -113,13 +113,13 @@ def arrive(
             compression=compression,
         )
     except ShipwayError as error:
-        error.result = Arrived(**vars(found))
+        error.result = Started(**vars(found))
         raise
-    return Arrived(**{**vars(found), **vars(planned), "ref": planned.ref or found.ref})
+    return Started(**{**vars(found), **vars(planned), "ref": planned.ref or found.ref})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arrived(Decoded, Planned):
+class Started(Decoded, Planned):
     """An event with the plan of its commit; of another lane than the trusted one, without.
 
     `ref` is the one that the plan found, where there is a plan: a person may ask for HEAD.

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from pipelines.images.model import ImageJob
 
-MOST_LOTS = 4
+MOST_BATCHES = 4
 """Pods that one check builds in, whatever a stranger's commit asks for."""
 
 
-def lots(waves: Iterable[Sequence[ImageJob]], most: int = MOST_LOTS) -> tuple[tuple[str, ...], ...]:
-    """Return the names of a plan's builds in at most so many lots of about the same size, parents first in each.
+def batches(waves: Iterable[Sequence[ImageJob]], most: int = MOST_BATCHES) -> tuple[tuple[str, ...], ...]:
+    """Return the names of a plan's builds in at most so many batches of about the same size, parents first in each.
 
-    No image has a parent to build in another lot, so that a lot needs nothing that is not published.
+    No image has a parent to build in another batch, so that a batch needs nothing that is not published.
     """
     jobs = [job for wave in waves for job in wave]
     chains: dict[str, list[str]] = {}
@@ -31,7 +31,7 @@ def lots(waves: Iterable[Sequence[ImageJob]], most: int = MOST_LOTS) -> tuple[tu
     for chain in sorted(distinct, key=len, reverse=True):
         min(packed, key=len).extend(chain)
     place = {job.name: number for number, job in enumerate(jobs)}
-    return tuple(tuple(sorted(lot, key=place.__getitem__)) for lot in packed)
+    return tuple(tuple(sorted(batch, key=place.__getitem__)) for batch in packed)
 
 
 def closed(jobs: Sequence[ImageJob], names: Iterable[str]) -> tuple[ImageJob, ...]:

@@ -93,13 +93,13 @@ class Planned:
     """Names of the charts to release."""
     builder_version: str = ""
     """Which is in every key."""
-    lots: int = 0
+    batches: int = 0
     """How many of the following are not empty."""
-    lot_1: tuple[str, ...] = ()
+    batch_1: tuple[str, ...] = ()
     """Names of images that one pod can build without publishing them: with each, those to build that it stands on."""
-    lot_2: tuple[str, ...] = ()
-    lot_3: tuple[str, ...] = ()
-    lot_4: tuple[str, ...] = ()
+    batch_2: tuple[str, ...] = ()
+    batch_3: tuple[str, ...] = ()
+    batch_4: tuple[str, ...] = ()
     retag: tuple[RetagJob, ...] = ()
     untagged: int = 0
     """How many images `retag` lists."""

@@ -152,7 +152,7 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
         if item.action == RETAG
     )
     waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
-    in_lots = [*batches.lots(found.waves), *[()] * batches.MOST_LOTS]
+    in_batches = [*batches.batches(found.waves), *[()] * batches.MOST_BATCHES]
     text = json.dumps(found, default=vars, separators=(",", ":"))
     is_settled = not (found.to_do or found.blocked or found.unknown)
     return Planned(
@@ -170,11 +170,11 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
         builds=tuple(job.name for wave in found.waves for job in wave),
         releases=tuple(chart.name for chart in found.charts if chart.action == RELEASE),
         builder_version=builder_version,
-        lots=sum(map(bool, in_lots)),
-        lot_1=in_lots[0],
-        lot_2=in_lots[1],
-        lot_3=in_lots[2],
-        lot_4=in_lots[3],
+        batches=sum(map(bool, in_batches)),
+        batch_1=in_batches[0],
+        batch_2=in_batches[1],
+        batch_3=in_batches[2],
+        batch_4=in_batches[3],
         retag=retags,
         untagged=len(retags),
         charts=sum(item.action == RELEASE for item in found.charts),

@@ -242,8 +242,8 @@ class _Report:
 
 
 def _subject(workflow: Document) -> Subject | None:
-    """Return what `decode` found a run to be about, or None where it did not come so far."""
-    found = report_run.outputs(workflow, "decode")
+    """Return what the first pod found the run to be about, or None if it did not get that far."""
+    found = report_run.outputs(workflow, "start")
     if "lane" not in found:
         return None
     planned = report_run.outputs(workflow, "plan").get("commit", "") or found.get("commit", "")

@@ -29,9 +29,9 @@ from pipelines.errors import Misuse
 STEPS: dict[str, str] = {
     "decode": "pipelines.events.decode:decode",
     "locate": "pipelines.events.locate:locate",
-    "arrive": "pipelines.events.start:arrive",
+    "start": "pipelines.events.start:start",
     "supersede": "pipelines.events.supersede:supersede",
-    "look": "pipelines.events.branches:look",
+    "list-refs": "pipelines.events.list_refs:list_refs",
     "reconcile": "pipelines.events.reconcile:reconcile",
     "clone": "pipelines.images.clone:clone",
     "build": "pipelines.images.build:build",

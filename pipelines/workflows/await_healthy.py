@@ -5,9 +5,9 @@ from __future__ import annotations
 from hera.workflows import WorkflowTemplate
 
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.arrival import SMALL
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import AWAIT_HEALTHY, FORGE, GIT, PULL
+from pipelines.workflows.start import SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "await-healthy"

@@ -10,19 +10,19 @@ from dataclasses import replace
 
 from hera.workflows import ContainerSet, Parameter, Task, WorkflowTemplate
 
-from pipelines.release.batches import MOST_LOTS
+from pipelines.release.batches import MOST_BATCHES
 from pipelines.workflows import clone_build_push
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.arrival import PLANNER, PLANNING_SECONDS, SMALL
 from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, repeated
 from pipelines.workflows.pod import Size, StepContainer, pod
 from pipelines.workflows.secrets import CHECK_PULL, GIT
+from pipelines.workflows.start import PLANNER, PLANNING_SECONDS, SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "check"
 DEADLINE_SECONDS = 4 * 3600
 _LOGINS = {"credentials": "../git", "docker-config": "../pull"}
-_LOTS = tuple(f"lot-{number}" for number in range(1, MOST_LOTS + 1))
+_BATCHES = tuple(f"batch-{number}" for number in range(1, MOST_BATCHES + 1))
 
 PLAN = StepContainer(
     step="plan",
@@ -81,7 +81,7 @@ VERDICT = StepContainer(
     step="check-verdict",
     name="main",
     size=SMALL,
-    inputs=(*_LOTS, "charts"),
+    inputs=(*_BATCHES, "charts"),
     fixed={"planned": "out/again"},
     after=("again",),
 )
@@ -103,7 +103,7 @@ def _pods() -> list[ContainerSet]:
         pod(
             "plan",
             (PLAN,),
-            results=("commit", "ref", "now", "builder-version", "lots", *_LOTS, "charts"),
+            results=("commit", "ref", "now", "builder-version", "batches", *_BATCHES, "charts"),
             deadline_seconds=seconds,
             workspace="10Gi",
         ),
@@ -144,7 +144,7 @@ def _pods() -> list[ContainerSet]:
 
 def _check() -> Unhurried:
     """Return what is tried: a few pods build, one looks at the charts, and the verdict waits for all of them."""
-    found = outputs("plan", "commit", "ref", "now", "builder-version", "lots", *_LOTS, "charts")
+    found = outputs("plan", "commit", "ref", "now", "builder-version", "batches", *_BATCHES, "charts")
     commit = {**inputs("repo"), "revision": found["commit"], "ref": found["ref"]}
     again = {**commit, "now": found["now"], "builder-version": found["builder-version"]}
     tries = [
@@ -152,10 +152,10 @@ def _check() -> Unhurried:
             name=f"images-{number}",
             template="try-images",
             depends="plan.Succeeded",
-            when=f"{found['lots']} >= {number}",
-            arguments=arguments({**again, "images": found[lot]}),
+            when=f"{found['batches']} >= {number}",
+            arguments=arguments({**again, "images": found[batch]}),
         )
-        for number, lot in enumerate(_LOTS, start=1)
+        for number, batch in enumerate(_BATCHES, start=1)
     ]
     charts = Task(
         name="charts",
@@ -170,7 +170,7 @@ def _check() -> Unhurried:
         depends="plan.Succeeded",
         arguments=arguments({**inputs("repo"), "revision": found["commit"]}),
     )
-    reports = {lot: outputs(task.name, "report")["report"] for lot, task in zip(_LOTS, tries, strict=True)}
+    reports = {batch: outputs(task.name, "report")["report"] for batch, task in zip(_BATCHES, tries, strict=True)}
     verdict = Task(
         name="verdict",
         template="verdict",

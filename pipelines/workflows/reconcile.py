@@ -5,22 +5,27 @@ from __future__ import annotations
 from hera.workflows import WorkflowTemplate
 
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.arrival import SMALL
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import GIT, RECONCILE
+from pipelines.workflows.start import SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "reconcile"
-LOOK = StepContainer(
-    step="look", name="look", size=SMALL, inputs=("event", "pause"), fixed={"credentials": "../git"}, secrets=(GIT,)
+LIST_REFS = StepContainer(
+    step="list-refs",
+    name="list-refs",
+    size=SMALL,
+    inputs=("event", "pause"),
+    fixed={"credentials": "../git"},
+    secrets=(GIT,),
 )
-START = StepContainer(
+START_RUNS = StepContainer(
     step="reconcile",
     name="main",
     size=SMALL,
-    fixed={"tonight": "out/look", "account": "../account"},
+    fixed={"tonight": "out/list-refs", "account": "../account"},
     secrets=(RECONCILE,),
-    after=("look",),
+    after=("list-refs",),
 )
 
 
@@ -33,14 +38,14 @@ def reconcile() -> WorkflowTemplate:
         [
             pod(
                 NAME,
-                (LOOK, START),
-                results=("started", "there"),
+                (LIST_REFS, START_RUNS),
+                results=("started", "existing"),
                 deadline_seconds=1800,
                 workspace="1Gi",
                 account=RECONCILE.name,
             )
         ],
         title="Starts a run for each branch and tag that is looked at every night",
-        arguments=workflow_pod.arguments((LOOK,)),
+        arguments=workflow_pod.arguments((LIST_REFS,)),
         deadline_seconds=3600,
     )

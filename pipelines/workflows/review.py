@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hera.workflows import DAG, Task, WorkflowTemplate
 
-from pipelines.workflows import arrival, check, pod, reporting
+from pipelines.workflows import check, pod, reporting, start
 from pipelines.workflows.dag import arguments, inputs, outputs, reference
 from pipelines.workflows.workflow_template import workflow_template
 
@@ -18,9 +18,9 @@ DEADLINE_SECONDS = 12 * 3600
 def review() -> WorkflowTemplate:
     """Return the WorkflowTemplate: an event in, and the check of its commit."""
     return workflow_template(
-        [_review(), arrival.locate(), *arrival.templates(), *reporting.templates()],
+        [_review(), start.locate(), *start.templates(), *reporting.templates()],
         title="Checks what a pull request brings, and publishes nothing",
-        arguments=pod.arguments((arrival.LOCATE,)),
+        arguments=pod.arguments((start.LOCATE,)),
         deadline_seconds=DEADLINE_SECONDS,
         on_exit=reporting.END,
     )
@@ -29,16 +29,16 @@ def review() -> WorkflowTemplate:
 def _review() -> DAG:
     return DAG(
         name=NAME,
-        inputs=pod.inputs((arrival.LOCATE,)),
+        inputs=pod.inputs((start.LOCATE,)),
         tasks=[
-            *arrival.tasks(inputs(*arrival.GIVEN)),
+            *start.tasks(inputs(*start.REQUEST)),
             reporting.begun(),
             Task(
                 name=check.NAME,
                 template_ref=reference(check.NAME),
-                depends=f"{arrival.FIRST}.Succeeded",
-                when=f"{{{{tasks.{arrival.FIRST}.outputs.parameters.lane}}}} == untrusted",
-                arguments=arguments(outputs(arrival.FIRST, "repo", "revision", "ref")),
+                depends=f"{start.NAME}.Succeeded",
+                when=f"{{{{tasks.{start.NAME}.outputs.parameters.lane}}}} == untrusted",
+                arguments=arguments(outputs(start.NAME, "repo", "revision", "ref")),
             ),
         ],
     )

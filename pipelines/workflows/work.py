@@ -13,10 +13,10 @@ from hera.workflows import models as m
 
 from pipelines.images.node import MOST_WAVES
 from pipelines.workflows import chart_release, clone_build_push, deploy
-from pipelines.workflows.arrival import PLANNER, PLANNING_SECONDS, SMALL
 from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, repeated
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import GIT, PULL, PUSH
+from pipelines.workflows.start import PLANNER, PLANNING_SECONDS, SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "work"

@@ -237,15 +237,15 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
         - {"workspace", "authorities"}
         for name in ("release", "review", "reconcile")
         for template in documents[name]["spec"]["templates"]
-        if template["name"] in {"decode", "supersede", "reconcile"}
+        if template["name"] in {"start", "supersede", "reconcile"}
         for container in template["containerSet"]["containers"]
     }
     assert seen == {
-        ("release", "decode", "main"): {"git", "pull"},
+        ("release", "start", "main"): {"git", "pull"},
         ("release", "supersede", "main"): {"account"},
-        ("review", "decode", "main"): {"git"},
+        ("review", "start", "main"): {"git"},
         ("review", "supersede", "main"): {"account"},
-        ("reconcile", "reconcile", "look"): {"git"},
+        ("reconcile", "reconcile", "list-refs"): {"git"},
         ("reconcile", "reconcile", "main"): {"account"},
     }
     for name in ("release", "review"):
@@ -255,5 +255,5 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
             for task in template.get("dag", {}).get("tasks", [])
             if task["name"] == "supersede" and task["template"] != "supersede"
         ]
-        group = {"name": "group", "value": "{{tasks.decode.outputs.parameters.group}}"}
+        group = {"name": "group", "value": "{{tasks.start.outputs.parameters.group}}"}
         assert stops == [[{"name": "run", "value": "{{workflow.name}}"}, group]]

@@ -16,7 +16,7 @@ METADATA = [
     *(("fd00:ec2::254", 80), ("fd20:ce::254", 80)),
 ]
 INTERNET = [("93.184.215.14", 443), ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", 443)]
-PLANNERS = {"decode", "plan", "retag", "deploy", "verdict"}
+PLANNERS = {"start", "plan", "retag", "deploy", "verdict"}
 PRIVATE = [API, ("10.0.0.7", 8080), ("172.16.3.4", 5432), ("192.168.1.1", 22), ("100.64.0.1", 80), ("fd12::1", 80)]
 
 

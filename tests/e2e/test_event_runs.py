@@ -27,7 +27,7 @@ def shop(where: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sho
         yield found
 
 
-def told(run: Run, output: str, template: str = "decode") -> str:
+def told(run: Run, output: str, template: str = "start") -> str:
     """Return an output of a template of a run."""
     return next(
         str(parameter["value"])
@@ -144,7 +144,7 @@ def test_a_strangers_pull_request_waits_for_a_maintainer(shop: Shop) -> None:
     pull["head"]["sha"] = fork
     ended = shop.ended(shop.send(shop.payload("gitea-fork-pull-request", pull_request=pull)))
     assert (ended.phase, told(ended, "lane")) == ("Succeeded", "waiting")
-    assert {node.get("templateName") for node in ended.nodes if node["type"] == "Pod"} == {"decode", "report-end-pod"}
+    assert {node.get("templateName") for node in ended.nodes if node["type"] == "Pod"} == {"start", "report-end-pod"}
     issue = {"number": 5, "pull_request": {"url": "x"}}
     for commit, lane in ((shop.repository.git("rev-parse", "main"), "ignored"), (fork, "untrusted")):
         comment = {"id": secrets.randbelow(10**6), "user": {"login": "ada"}, "body": f"/ok-to-test {commit}"}

@@ -147,7 +147,7 @@ def test_a_strangers_pull_request_says_what_it_waits_for(reported: Reported) -> 
     head = reported.commit("FROM scratch\nCOPY page /strange\n", number=4)
     run = reported.ended(reported.pull_request(head, 4, head_repo_id=8))
     assert run.phase == "Succeeded", reported.installation.story(run)
-    assert {node.get("templateName") for node in run.nodes if node["type"] == "Pod"} == {"decode", "report-end-pod"}
+    assert {node.get("templateName") for node in run.nodes if node["type"] == "Pod"} == {"start", "report-end-pod"}
     assert reported.forge.states(head, CHECK) == ["pending"]
     assert "/ok-to-test" in reported.forge.statuses[-1][1]["description"]
 
@@ -155,7 +155,7 @@ def test_a_strangers_pull_request_says_what_it_waits_for(reported: Reported) -> 
 def test_a_stopped_run_is_an_error(reported: Reported) -> None:
     head = reported.commit("FROM scratch\nCOPY page /stopped\n")
     name = reported.push(head)
-    reported.until(name, "decode", "Succeeded")
+    reported.until(name, "start", "Succeeded")
     patch = json.dumps({"spec": {"shutdown": "Stop"}})
     kubectl(reported.installation.namespace, "patch", "workflow", name, "--type=merge", "-p", patch)
     reported.ended(name)

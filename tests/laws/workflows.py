@@ -108,7 +108,7 @@ def _is_given_mutex(document: Document, path: str, text: str) -> bool:
 
 
 def undecoded_mutexes(documents: Sequence[Document]) -> list[str]:
-    """Every caller of a template that runs beside no other of its mutex feeds the mutex's name with decode's output `mutex`.
+    """Every caller of a template that runs beside no other of its mutex feeds the mutex's name with start's output `mutex`.
 
     A law for all documents together, since one calls what another has.
     """
@@ -124,7 +124,7 @@ def undecoded_mutexes(documents: Sequence[Document]) -> list[str]:
                     if name and argument["name"] == name[1]
                 ]
                 if not (given and all(given)):
-                    broken.append(f"{template['name']}: {mutex['name']} is not what decode says")
+                    broken.append(f"{template['name']}: {mutex['name']} is not what start says")
     return broken
 
 
@@ -141,11 +141,11 @@ def _calls(documents: Sequence[Document], name: str, template: str) -> Iterator[
 
 
 def _is_decoded(document: Document, dag: Document, value: str) -> bool:
-    """Whether a value is the output `mutex` of a task that runs a step which decodes: locate, or arrive, which locates."""
+    """Whether a value is the output `mutex` of a task that runs a step which decodes: locate, or start, which locates."""
     source = re.fullmatch(r"\{\{tasks\.([a-z-]+)\.outputs\.parameters\.mutex\}\}", value)
     called = {task["name"]: task.get("template") for task in dag["dag"]["tasks"]}
     return source is not None and any(
-        container.get("args", [])[:2] in (["step", "locate"], ["step", "arrive"])
+        container.get("args", [])[:2] in (["step", "locate"], ["step", "start"])
         for template in templates(document)
         if template["name"] == called.get(source[1])
         for container in containers(template)

@@ -139,14 +139,14 @@ def test_an_exit_handler_passes_on_the_runs_name_alone(change: Callable[[Any, An
         lambda release, work: work["synchronization"]["mutexes"][0].update(name="x-{{inputs.parameters.mutex}}"),
         lambda release, work: work["synchronization"]["mutexes"][0].update(name="{{inputs.parameters.repo}}"),
         lambda release, work: argument(release, "mutex").update(value="{{inputs.parameters.repo}}"),
-        lambda release, work: argument(release, "mutex").update(value="{{tasks.decode.outputs.parameters.repo}}"),
+        lambda release, work: argument(release, "mutex").update(value="{{tasks.start.outputs.parameters.repo}}"),
         lambda release, work: argument(release, "mutex").update(value="{{tasks.work.outputs.parameters.mutex}}"),
         lambda release, work: next(p for p in work["inputs"]["parameters"] if p["name"] == "mutex").update(default="x"),
         lambda release, work: work["synchronization"].update(semaphores=[{"name": "{{inputs.parameters.mutex}}"}]),
     ],
 )
-def test_only_what_decode_makes_names_a_mutex(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
-    """A mutex's name is an input that decode's output `mutex` alone feeds; anything else is a choice by a parameter."""
+def test_only_what_start_makes_names_a_mutex(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+    """A mutex's name is an input that start's output `mutex` alone feeds; anything else is a choice by a parameter."""
     assert workflows.undecoded_mutexes(TEMPLATES) == []
     changed: dict[str, Document] = {document["metadata"]["name"]: copy.deepcopy(document) for document in TEMPLATES}
     release, work = (changed[name]["spec"]["templates"] for name in ("release", "work"))

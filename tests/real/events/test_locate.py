@@ -9,9 +9,9 @@ import pytest
 
 from pipelines.errors import Refused
 from pipelines.events import event as events
-from pipelines.events.branches import look
 from pipelines.events.decode import decode
 from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push
+from pipelines.events.list_refs import list_refs
 from pipelines.events.locate import compare
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
@@ -124,18 +124,18 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
     )
     app.git("update-ref", "refs/tags/v2.0.0", app.git("mktag", stdin=words.encode()))
     night = Nightly(source="calendar", repo=address(server), ref="refs/heads/older", time="2026-11-24T03:00")
-    found = look(
+    found = list_refs(
         event=events.write(night),
         credentials=Path("none"),
         protected_branches="main,release/*",
         repositories=address(server),
     )
-    assert [wanted.ref for wanted in found.wanted] == [
+    assert [listed.ref for listed in found.refs] == [
         "refs/heads/main",
         "refs/heads/release/1",
         "refs/tags/v2.0.0",
     ]
-    for wanted in found.wanted:
-        again = decode(event=wanted.event, protected_branches="main,release/*", repositories=address(server))
-        assert (again.ref, again.lane, again.group, again.max_age) == (wanted.ref, Lane.TRUSTED, wanted.group, "7d")
+    for listed in found.refs:
+        again = decode(event=listed.event, protected_branches="main,release/*", repositories=address(server))
+        assert (again.ref, again.lane, again.group, again.max_age) == (listed.ref, Lane.TRUSTED, listed.group, "7d")
         assert compare(again, credentials=Path("none"), patience=0).lane is Lane.TRUSTED

@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import Misconfigured
 from pipelines.events import event as events
 from pipelines.events.event import EventKind, Lane, PullRequest, Push
-from pipelines.events.start import Arrived, arrive
+from pipelines.events.start import Started, start
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
 from tests.git_repositories import Repository
@@ -21,10 +21,10 @@ PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0
 NOWHERE = "127.0.0.1:1"
 
 
-def arrived(server: GitServer, event: Push | PullRequest, address: str) -> Arrived:
+def started(server: GitServer, event: Push | PullRequest, address: str) -> Started:
     """Return what the step makes of an event of the repository that is served."""
     repo = f"{server.url}/app/.git"
-    return arrive(
+    return start(
         event=events.write(dataclasses.replace(event, repo=repo)),
         repositories=repo,
         credentials=Path("none"),
@@ -39,7 +39,7 @@ def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: R
     """It is the one that the step plan makes of the same commit; what is asked for by hand gets its ref's full name."""
     head = app.git("rev-parse", "main")
     with registry(tmp_path) as address:
-        found = arrived(server, dataclasses.replace(PUSH, head=head), address)
+        found = started(server, dataclasses.replace(PUSH, head=head), address)
         assert (found.kind, found.lane, found.commit, found.ref) == (
             EventKind.PUSH,
             Lane.TRUSTED,
@@ -50,7 +50,7 @@ def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: R
         planned = plan(repo=found.repo, revision=head, ref=found.ref, now=found.now, **given)  # type: ignore[arg-type]
         assert planned.to_do == len(planned.builds) == 1
         assert vars(planned) == {name: getattr(found, name) for name in vars(planned)}
-        by_hand = arrive(repo=found.repo, **given)  # type: ignore[arg-type]
+        by_hand = start(repo=found.repo, **given)  # type: ignore[arg-type]
         assert (by_hand.kind, by_hand.revision, by_hand.ref) == (EventKind.MANUAL, "HEAD", "refs/heads/main")
         assert (by_hand.commit, by_hand.builds) == (head, planned.builds)
 
@@ -78,7 +78,7 @@ def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: R
         (side, Lane.UNTRUSTED),
         (dataclasses.replace(PUSH, head=old), Lane.IGNORED),
     ):
-        found = arrived(server, event, NOWHERE)
+        found = started(server, event, NOWHERE)
         assert found.lane is lane
         nothing = vars(Planned())
         del nothing["ref"]
@@ -89,7 +89,7 @@ def test_a_plan_that_cannot_be_made_leaves_what_the_event_is_about(server: GitSe
     """The report has a commit and a lane to tell of, and the next attempt finds the same."""
     head = app.git("rev-parse", "main")
     with pytest.raises(Misconfigured) as caught:
-        arrived(server, dataclasses.replace(PUSH, head=head), "")
+        started(server, dataclasses.replace(PUSH, head=head), "")
     found = caught.value.result
-    assert isinstance(found, Arrived)
+    assert isinstance(found, Started)
     assert (found.lane, found.revision, found.commit, found.builds) == (Lane.TRUSTED, head, "", ())

@@ -91,7 +91,7 @@ def put(
 ) -> dict[str, Any]:
     """Place a run of the commit; its root node has the phase."""
     decoded = node(
-        "decode",
+        "start",
         repo=REPO,
         lane=lane,
         head=commit,

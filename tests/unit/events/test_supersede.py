@@ -106,11 +106,11 @@ def test_a_night_starts_each_run_once(api: Cluster, account: Path) -> None:
     """A second attempt finds the runs of the first; another night has its own; nothing of a name stands in a run as it is."""
     ref = "refs/heads/$(id)"
     event = base64.b64encode(ref.encode()).decode()
-    wanted = (NightlyRef(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)
-    first = reconcile(tonight=Tonight(time="1", wanted=wanted), account=account)
+    refs = (NightlyRef(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)
+    first = reconcile(tonight=Tonight(time="1", refs=refs), account=account)
     assert len(first.started) == 1
-    again = reconcile(tonight=Tonight(time="1", wanted=wanted), account=account)
-    assert (again.started, again.there) == ((), first.started)
-    assert reconcile(tonight=Tonight(time="2", wanted=wanted), account=account).started != first.started
+    again = reconcile(tonight=Tonight(time="1", refs=refs), account=account)
+    assert (again.started, again.existing) == ((), first.started)
+    assert reconcile(tonight=Tonight(time="2", refs=refs), account=account).started != first.started
     assert "$(id)" not in str(api.workflows)
     assert {run["spec"]["workflowTemplateRef"]["name"] for run in api.workflows.values()} == {"release"}

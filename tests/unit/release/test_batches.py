@@ -1,4 +1,4 @@
-"""Builds in a few lots that need nothing of each other."""
+"""Builds in a few batches that need nothing of each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.images.model import ImageJob
-from pipelines.release.batches import MOST_LOTS, closed, lots
+from pipelines.release.batches import MOST_BATCHES, batches, closed
 
 
 def job(name: str, parents: tuple[str, ...]) -> ImageJob:
@@ -29,15 +29,15 @@ def jobs(draw: st.DrawFn) -> list[ImageJob]:
 
 
 @given(jobs())
-def test_a_lot_needs_no_other_lot(found: list[ImageJob]) -> None:
-    """Every image is in one lot, after its parents; there are no more lots than pods, and none is empty."""
-    made = lots([found])
-    assert sorted(name for lot in made for name in lot) == sorted(one.name for one in found)
-    assert len(made) <= MOST_LOTS
+def test_a_batch_needs_no_other_batch(found: list[ImageJob]) -> None:
+    """Every image is in one batch, after its parents; there are no more batches than pods, and none is empty."""
+    made = batches([found])
+    assert sorted(name for batch in made for name in batch) == sorted(one.name for one in found)
+    assert len(made) <= MOST_BATCHES
     assert all(made)
-    place = {name: (number, index) for number, lot in enumerate(made) for index, name in enumerate(lot)}
-    for lot in made:
-        assert {one.name for one in closed(found, lot)} == set(lot)
+    place = {name: (number, index) for number, batch in enumerate(made) for index, name in enumerate(batch)}
+    for batch in made:
+        assert {one.name for one in closed(found, batch)} == set(batch)
     for one in found:
         for parent in one.parents:
             assert place[parent] < place[one.name]
@@ -48,10 +48,10 @@ def test_independent_images_are_spread() -> None:
     """Whatever stands alone goes where the least is."""
     chain = [job("a", ()), job("b", ("a",)), job("c", ("b",))]
     alone = [job(f"x{number}", ()) for number in range(9)]
-    assert sorted(map(len, lots([chain, alone]))) == [3, 3, 3, 3]
+    assert sorted(map(len, batches([chain, alone]))) == [3, 3, 3, 3]
 
 
 def test_what_an_image_stands_on_comes_along() -> None:
-    """Also what the lot was not said to hold, because it came up since."""
+    """Also what the batch was not said to hold, because it came up since."""
     found = [job("a", ()), job("b", ("a",)), job("c", ("b",)), job("d", ("a",))]
     assert [one.name for one in closed(found, ["c"])] == ["a", "b", "c"]

@@ -38,7 +38,7 @@ def planned(*images: PlannedImage, chart: PlannedChart = CHART) -> Planned:
     )  # fmt: skip
     return Planned(
         commit=plan.commit, ref="", now=0, wave_1=(), wave_2=(), wave_3=(), wave_4=(), wave_5=(), wave_6=(), wave_7=(),
-        wave_8=(), builds=(), releases=(), builder_version="", lots=0, lot_1=(), lot_2=(), lot_3=(), lot_4=(), retag=(), untagged=0, charts=0, deploys=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)), settled="",
+        wave_8=(), builds=(), releases=(), builder_version="", batches=0, batch_1=(), batch_2=(), batch_3=(), batch_4=(), retag=(), untagged=0, charts=0, deploys=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)), settled="",
     )  # fmt: skip
 
 

@@ -57,11 +57,11 @@ def test_a_retried_step_puts_out_what_its_last_attempt_did() -> None:
         return {
             "outputs": {"parameters": [{"name": "lane", "value": value}]},
             "startedAt": at,
-            "templateName": "decode",
+            "templateName": "start",
         }
 
     document = run(
         node("b", **given("ignored", "2026-11-24T01:00:00Z")), node("a", **given("trusted", "2026-11-24T02:00:00Z"))
     )
-    assert report_run.outputs(document, "decode") == {"lane": "trusted"}
+    assert report_run.outputs(document, "start") == {"lane": "trusted"}
     assert report_run.outputs(document, "plan") == {}

@@ -1,4 +1,4 @@
-"""How a run begins: what the event is, whether the repository bears it out, and which run of its branch goes on."""
+"""The first pod of a run that an event starts, `start`, and the one that stops older runs of the same branch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
 PLANNING_SECONDS = 1800
 _ASIDE = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
 """Of what nobody waits for: where processors are short, the build beside it comes first."""
-GIVEN = ("event", "repo", "revision", "ref")
+REQUEST = ("event", "repo", "revision", "ref")
 STOP = StepContainer(
     step="supersede",
     name="main",
@@ -26,10 +26,10 @@ STOP = StepContainer(
 )
 RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "number", "mutex", "group", "max-age")
 """Of the first pod, whatever else it finds out."""
-FIRST = "decode"
-"""The first pod's template and task, in each workflow that events start: the report reads there what a run is about."""
+NAME = "start"
+"""Template and task of the first pod, in each workflow that events start. The report reads its outputs."""
 LOCATE = StepContainer(
-    step="locate", name="main", size=SMALL, inputs=GIVEN, fixed={"credentials": "../git"}, secrets=(GIT,)
+    step="locate", name="main", size=SMALL, inputs=REQUEST, fixed={"credentials": "../git"}, secrets=(GIT,)
 )
 NEWEST = "newest"
 """The template that lets the newest run of a branch win. That saves work and decides nothing: where it fails, the run goes on."""
@@ -37,7 +37,7 @@ NEWEST = "newest"
 
 def locate() -> ContainerSet:
     """Return the first pod of a run that never publishes: it has no login but the read-only one to Git."""
-    return pod(FIRST, (LOCATE,), results=RESULTS, deadline_seconds=900, workspace="1Gi")
+    return pod(NAME, (LOCATE,), results=RESULTS, deadline_seconds=900, workspace="1Gi")
 
 
 def templates() -> list[ContainerSet | DAG]:
@@ -58,18 +58,18 @@ def templates() -> list[ContainerSet | DAG]:
 
 
 def tasks(given: Mapping[str, str]) -> list[Task]:
-    """Return the tasks FIRST and `supersede`; the second is for runs that events started, and nobody waits for it.
+    """Return the tasks NAME and `supersede`; the second is for runs that events started, and nobody waits for it.
 
     A person's run neither stops others nor is stopped. The night's waits for its turn, and a newer push stops it.
     """
-    told = f"{{{{tasks.{FIRST}.outputs.parameters.%s}}}}"
+    told = f"{{{{tasks.{NAME}.outputs.parameters.%s}}}}"
     lane, kind = told % "lane", told % "kind"
     return [
-        Task(name=FIRST, template=FIRST, arguments=arguments(given)),
+        Task(name=NAME, template=NAME, arguments=arguments(given)),
         Task(
             name="supersede",
             template=NEWEST,
-            depends=f"{FIRST}.Succeeded",
+            depends=f"{NAME}.Succeeded",
             when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
             arguments=arguments({"run": "{{workflow.name}}", "group": told % "group"}),
         ),

@@ -1,4 +1,4 @@
-"""The step `look`: which branches and tags of a repository the night is about."""
+"""The step `list-refs`: which branches and tags of a repository the night is about."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST = 200
 DAY_SECONDS = 24 * 3600
 
 
-def look(
+def list_refs(
     *,
     event: Annotated[str, Arg("what the Sensor passed on of the calendar, as base64")],
     pause: Annotated[int, Arg("seconds to wait before, at most 600")] = 0,
@@ -44,7 +44,7 @@ def look(
     for another event, and what asking the repository raises.
 
     Example:
-        shipway step look --event="$(base64 -w0 event.json)" --outputs=out/look
+        shipway step list-refs --event="$(base64 -w0 event.json)" --outputs=out/list-refs
     """
     rules = read_rules(protected_branches, protected_tags, "", repositories)
     night = event_event.read(event)
@@ -60,7 +60,7 @@ def look(
         found = list(_wanted(git, night, rules, since))
     if len(found) > MOST:
         sys.stderr.write(f"{len(found)} branches and tags, of which the first {MOST} are looked at\n")
-    return Tonight(time=night.time, wanted=tuple(found[:MOST]))
+    return Tonight(time=night.time, refs=tuple(found[:MOST]))
 
 
 def _wanted(git: Git, night: Nightly, rules: LaneRules, since: int) -> Iterator[NightlyRef]:
