@@ -167,7 +167,7 @@ def test_what_a_killed_step_was_running_ends_with_it(tmp_path: Path) -> None:
     """A step's programs are sessions of their own; when the step dies by kill -9, they die as well."""
     told = tmp_path / "pid"
     program = f"""
-from pipelines import process
+from pipelines.tools.processes import process
 process.run(["sh", "-c", "echo $$ > {told}.new; mv {told}.new {told}; exec sleep 1000"], timeout_seconds=1000)
 """
     with subprocess.Popen([sys.executable, "-c", program]) as step:
