@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engines.embedded import base_image
-from pipelines.images import node as image_node
+from pipelines.images import platforms
 from pipelines.images.build import build
 from pipelines.images.model import Base, Built, Checkout
 from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
@@ -85,7 +85,7 @@ class Workspace:
             "dockerfile": "Dockerfile",
             "target": "",
             "build_args": (),
-            "platform": image_node.here(),
+            "platform": platforms.this_platform(),
             "bases": tuple(self.bases),
         }
         return Checkout(**{**values, **changes})  # type: ignore[arg-type]

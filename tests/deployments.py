@@ -14,12 +14,12 @@ from pipelines.charts.publish import chart_publish
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.deploy.deploy import deploy
 from pipelines.deploy.model import Deployed
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 from pipelines.images.builders.buildah import Buildah
-from pipelines.images.key import Salt
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_state import Observer
-from pipelines.images.tagging import Tagging
+from pipelines.images.registry_reader import RegistryReader
+from pipelines.images.tag_moves import TagMover
 from pipelines.release import planning
 from pipelines.release.model import Plan
 from pipelines.release.planning import Destination, PlanRequest
@@ -118,7 +118,7 @@ class World:
         """Plan the head of main."""
         keys = {"chart_registry": "", "chart_hosts": "", "plain_http": self.registry, "ca_file": ""}
         place = Destination(
-            observer=Observer(client=self.client, registry=self.registry, project="team"),
+            reader=RegistryReader(client=self.client, registry=self.registry, project="team"),
             charts=ChartSettings(registry=self.registry, project="team", **keys),
             docker_config=self.folder / "none",
         )
@@ -131,19 +131,19 @@ class World:
         url = RepositoryUrl(str(self.shop.bare))
         with Git(GitCredentials.read(self.folder / "none")) as git:
             resolved = Resolved(commit=self.shop.head(), ref="refs/heads/main")
-            salt = Salt(now=now, max_age=max_age)
-            return planning.plan(git, PlanRequest(url=url, resolved=resolved, target=target, salt=salt), place)
+            rebuilds = RebuildPolicy(now=now, max_age=max_age)
+            return planning.plan(git, PlanRequest(url=url, resolved=resolved, target=target, rebuilds=rebuilds), place)
 
     def build(self, plan: Plan | None = None) -> int:
         """Publish the images that a plan asks for, by default one of main; return how many."""
         plan = plan or self.plan()
         for job in (job for wave in plan.waves for job in wave):
             notes = {f"{OCI}revision": plan.commit, f"{OCI}source": SOURCE}
-            names = (key_tag(job.key), image_tags.commit_tag(plan.commit), *filter(None, [job.version]))
+            names = (key_tag(job.key), tag_names.commit_tag(plan.commit), *filter(None, [job.version]))
             digest = self.push(job.name, f"{job.name} {job.key}", notes, names)
             if job.renews:
                 image = Reference.under(self.registry, "team", job.name).with_digest(digest)
-                Tagging(registry=self.client, image=image, commit="").renew(key_tag(job.renews), job.moment)
+                TagMover(registry=self.client, image=image, commit="").renew(key_tag(job.renews), job.moment)
         return sum(map(len, plan.waves))
 
     def push(self, name: str, content: str, notes: Mapping[str, str], names: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 from tests.git_history import History
 from tests.release_runs import Releases, Run
 
@@ -255,9 +255,9 @@ def state(world: World, releases: Releases) -> dict[str, object]:
         declared = world.declared[commit]
         for name in declared.images:
             there = seen.setdefault(name, releases.images.tags(name))
-            wanted = image_tags.plan(ref, commit)
+            wanted = tag_names.tag_plan(ref, commit)
             # A commit's own tag tells that its run built the image, so it depends on what ran.
-            for tag in filter(None, (wanted.branch, wanted.version, wanted.version and image_tags.LATEST)):
+            for tag in filter(None, (wanted.branch, wanted.version, wanted.version and tag_names.LATEST)):
                 found[f"{name}:{tag}"] = _keys(there, tag)
         for name, number in declared.charts.items():
             images = releases.images

@@ -21,7 +21,7 @@ from pipelines.errors import ShipwayError
 from pipelines.images.clone import clone
 from pipelines.images.model import Built, Checkout, ImageJob
 from pipelines.images.push import push
-from pipelines.images.tagging import REVISION, VERSION
+from pipelines.images.tag_moves import REVISION, VERSION
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
 from pipelines.release.retag import retag

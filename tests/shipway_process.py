@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.images import node as image_node
+from pipelines.images import platforms
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
@@ -100,7 +100,7 @@ class Images:
     def pull(self, name: str, digest: str, folder: Path) -> Layout:
         """Fetch an image by digest, whole and checked."""
         layout = Layout.create(folder)
-        self.client.pull(self.reference(name, digest=digest), layout, platform=image_node.here())
+        self.client.pull(self.reference(name, digest=digest), layout, platform=platforms.this_platform())
         return layout
 
     def adopt(self, name: str, other: Images, digest: str, folder: Path, *tags: str) -> None:

@@ -18,7 +18,7 @@ from pipelines.charts.registry_state import ChartSettings
 from pipelines.charts.tree import Tree
 from pipelines.charts.version_range import loose
 from pipelines.errors import Misuse
-from pipelines.images.tags import strict
+from pipelines.images.tag_names import parse_version
 from pipelines.step.parameters import (
     CaFile,
     ChartHosts,
@@ -150,7 +150,7 @@ def _stored(
 
 def _version(text: str) -> str:
     found = text.removeprefix("refs/tags/").removeprefix("v")
-    if text and strict(found) is None:
+    if text and parse_version(found) is None:
         raise Misuse("not a version", seen=repr(text[:100]), todo="give 1.2.3 or v1.2.3, see semver.org")
     return found
 

@@ -11,7 +11,7 @@ from pipelines.charts import lock
 from pipelines.charts.charts import Chart, Unusable, is_name
 from pipelines.charts.model import ERROR, REFUSED, WARNING, Finding
 from pipelines.charts.version_range import loose
-from pipelines.images.tags import strict
+from pipelines.images.tag_names import parse_version
 
 
 def check(chart: Chart) -> list[Finding]:
@@ -78,7 +78,7 @@ def _identity(chart: Chart) -> Iterator[Finding]:
 
 def _versions(chart: Chart) -> Iterator[Finding]:
     line = chart.text.line("version")
-    if strict(chart.version) is None:
+    if parse_version(chart.version) is None:
         text = f"version {chart.version!r} is no version of the form 1.2.3" if chart.version else "there is no version"
         yield finding(chart, line, "version", text, "see semver.org")
     if chart.app_version:

@@ -12,7 +12,7 @@ from pipelines.cli import declared, image_results, options, repository, running
 from pipelines.cli.declared import DeclaredImages
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.images import node as image_node
+from pipelines.images import platforms
 from pipelines.release import build_run
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(given: argparse.Namespace) -> int:
         project=settings.get("project", ""),
         build_args=given.build_arg,
         ca_file=options.ca_file(settings),
-        platform=image_node.read(given.platform),
+        platform=platforms.read_platform(given.platform),
     )
     for warning in found.warnings:
         sys.stderr.write(f"shipway: {warning}\n")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pipelines.cli import declared, options
-from pipelines.images import node as image_node
+from pipelines.images import platforms
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
         project=settings.get("project", ""),
         build_args=given.build_arg,
         ca_file=options.ca_file(settings),
-        platform=image_node.here(),
+        platform=platforms.this_platform(),
     )
     for warning in found.warnings:
         sys.stderr.write(f"shipway: {warning}\n")

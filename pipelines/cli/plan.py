@@ -16,12 +16,12 @@ from pipelines.cli import options
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misconfigured, Misuse, Refused, Transient
 from pipelines.images import build as image_build
-from pipelines.images import node as image_node
-from pipelines.images.key import Salt
+from pipelines.images import platforms
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.layers import layer as layer_layer
 from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_state import Observer
+from pipelines.images.registry_reader import RegistryReader
 from pipelines.release import mermaid, planning
 from pipelines.release.model import STUCK, Plan, PlannedChart
 from pipelines.release.planning import Destination, PlanRequest
@@ -79,9 +79,9 @@ def run(given: argparse.Namespace) -> int:
     builder = settings.get("builder", "buildah")
     cache = Path(settings["cache"]) / builder
     target = BuildTarget(
-        platform=image_node.read(given.platform),
+        platform=platforms.read_platform(given.platform),
         builder=builder,
-        builder_version=image_build.choose(builder, settings.get("buildkit-host", ""), cache).version(),
+        builder_version=image_build.choose_builder(builder, settings.get("buildkit-host", ""), cache).version(),
         compression=layer_layer.check(settings.get("compression", "zstd")),
         build_args=planning.arguments(given.build_arg),
     )
@@ -91,7 +91,7 @@ def run(given: argparse.Namespace) -> int:
             url=url,
             resolved=git.resolve(url, Revision(revision)),
             target=target,
-            salt=Salt(now=now, max_age=planning.age(given.max_age)),
+            rebuilds=RebuildPolicy(now=now, max_age=planning.age(given.max_age)),
             rebuild=tuple(given.rebuild),
         )
         if dirty := git.uncommitted(url):
@@ -120,7 +120,7 @@ def place(settings: dict[str, str]) -> Destination:
     )
     keys = ("registry", "project", "chart-registry", "chart-hosts", "plain-http", "ca-file")
     return Destination(
-        observer=Observer(client=client, registry=settings["registry"], project=settings.get("project", "")),
+        reader=RegistryReader(client=client, registry=settings["registry"], project=settings.get("project", "")),
         charts=ChartSettings(**{key.replace("-", "_"): settings.get(key, "") for key in keys}),
         docker_config=docker_config,
     )

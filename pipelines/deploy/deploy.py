@@ -20,9 +20,9 @@ from pipelines.deploy.state import DeployState, StateReader
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
-from pipelines.images import node as platforms
+from pipelines.images import platforms
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_state import Observer
+from pipelines.images.registry_reader import RegistryReader
 from pipelines.release import planning
 from pipelines.release.planning import Destination
 from pipelines.step.parameters import (
@@ -102,7 +102,7 @@ def deploy(
     authorities = Path(ca_file) if ca_file else None
     client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     place = Destination(
-        observer=Observer(client=client, registry=registry, project=project),
+        reader=RegistryReader(client=client, registry=registry, project=project),
         charts=ChartSettings(
             registry=registry,
             project=project,
@@ -114,9 +114,9 @@ def deploy(
         docker_config=docker_config,
     )
     target = BuildTarget(
-        platform=platforms.read(platform),
+        platform=platforms.read_platform(platform),
         builder=builder,
-        builder_version=builder_version or image_build.choose(builder, buildkit_host, Path("cache")).version(),
+        builder_version=builder_version or image_build.choose_builder(builder, buildkit_host, Path("cache")).version(),
         compression=compression,
         build_args=planning.arguments(build_args),
     )
@@ -262,7 +262,7 @@ class _Run:
         if not edited.files:
             return Proposal()
         images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
-        known = pull_requests.of(state.place.observer.client, images, self.proposing)
+        known = pull_requests.of(state.place.reader.client, images, self.proposing)
         return Proposal(
             files=edited.files,
             title=message.title("Deploy", edited.changes, edited.moves, where),

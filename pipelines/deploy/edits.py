@@ -93,7 +93,7 @@ def _texts(state: DeployState, head: Head) -> list[ValuesText]:
         posixpath.normpath(posixpath.join(folder, environment_values.VALUES)) for folder in state.declared.charts
     ]
     found = head.read([*of_charts, *named])
-    host = state.place.observer.registry.encode()
+    host = state.place.reader.registry.encode()
     faults = [
         ShipwayError(f"there is no file {path}", seen=named[path][0].where, todo="correct the path, or commit it")
         for path in sorted(named.keys() - found.keys())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.deploy.message import Origin
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.images.tagging import REVISION
+from pipelines.images.tag_moves import REVISION
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Forge

@@ -15,11 +15,11 @@ from types import TracebackType
 
 from pipelines.environments.image_places import DesiredImage, ValuesText
 from pipelines.errors import Refused
-from pipelines.images import tags as image_tags
-from pipelines.images.key import Salt
+from pipelines.images import tag_names
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PUBLISHED, PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.images.tagging import REVISION
+from pipelines.images.tag_moves import REVISION
 from pipelines.release import planning
 from pipelines.release import tree as release_tree
 from pipelines.release.model import Plan
@@ -63,7 +63,7 @@ class DeployState:
 
     def address(self, name: str) -> Reference:
         """Return where an image is published."""
-        return Reference.under(self.place.observer.registry, self.place.observer.project, name)
+        return Reference.under(self.place.reader.registry, self.place.reader.project, name)
 
     def wanted(self, texts: Iterable[ValuesText]) -> dict[str, DesiredImage]:
         """Return what published images are to be named as, for those that are named otherwise, by address.
@@ -83,7 +83,7 @@ class DeployState:
         item = self.published[address]
         version = self.declared.configuration.image(item.path).version
         image = Reference.parse(address).with_digest(item.digest)
-        return wanted(self.place.observer.client, image, (version, key_tag(item.key)))
+        return wanted(self.place.reader.client, image, (version, key_tag(item.key)))
 
 
 @dataclass(kw_only=True)
@@ -127,7 +127,7 @@ class StateReader(AbstractContextManager["StateReader"]):
                 url=self.url,
                 resolved=resolved,
                 target=self.target,
-                salt=Salt(now=now, max_age=self.max_age),
+                rebuilds=RebuildPolicy(now=now, max_age=self.max_age),
                 rebuild=self.rebuild,
             )
             plan = planning.of(declared, request, self.place, work)
@@ -152,7 +152,7 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, besi
     revision = str((manifest.json.get("annotations") or {}).get(REVISION, ""))
     candidates = [tag for tag in more if tag]
     own = [tag for tag in candidates if not tag.startswith("key-")]
-    built = [image_tags.commit_tag(revision)] if revision else []
+    built = [tag_names.commit_tag(revision)] if revision else []
     names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
     return DesiredImage(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)
 

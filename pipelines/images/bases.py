@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.images import names as image_names
-from pipelines.images import tags
+from pipelines.images import tag_names
 from pipelines.images.dockerfile import ExternalImage
 from pipelines.images.model import Base
 from pipelines.images.names import Image
@@ -100,7 +100,7 @@ def wanted(
             )
         try:
             if parent:
-                tag = key_tag(pin) if pin else tags.commit_tag(commit)
+                tag = key_tag(pin) if pin else tag_names.commit_tag(commit)
                 reference = Reference.under(registry, project, parent.name, tag=tag)
             else:
                 reference = Reference.parse(external.name)

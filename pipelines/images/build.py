@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.images import build_context, build_inputs, dockerfile_checks
-from pipelines.images.build_inputs import Recipe
+from pipelines.images.build_inputs import BuildInputs
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
 from pipelines.images.builders.buildkit import BuildKit
 from pipelines.images.dockerfile import Dockerfile
-from pipelines.images.finalize import Facts, assemble
+from pipelines.images.finalize import ImageFacts, finalize
 from pipelines.images.layers import layer as layer_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
@@ -81,9 +81,9 @@ def build(
         shared=shared,
         exclude=exclude,
     )
-    check(read.secrets, checkout.repo, allowed_secrets)
+    check_secrets(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
-    program = choose(builder, buildkit_host, cache.resolve() / builder)
+    program = choose_builder(builder, buildkit_host, cache.resolve() / builder)
     if program.kind == Buildah.kind:
         dockerfile_checks.check_buildah(read.dockerfile, program.version())
     # A standing daemon has met other people's files: a part of a second that nobody can foresee tells ours from theirs.
@@ -94,7 +94,7 @@ def build(
     work = _empty(into.resolve())
     try:
         output = _run(program, read, store, work)
-        digest = assemble(output, read.under, facts, store, work / "image")
+        digest = finalize(output, read.under, facts, store, work / "image")
         shutil.rmtree(into, ignore_errors=True)
         (work / "image").rename(into)
     finally:
@@ -110,7 +110,7 @@ def build(
     )
 
 
-def _run(program: Builder, read: Recipe, store: LayerStore, work: Path) -> Output:
+def _run(program: Builder, read: BuildInputs, store: LayerStore, work: Path) -> Output:
     inserted = read.for_buildah() if program.kind == Buildah.kind else {}
     request = BuildRequest(
         context=read.context,
@@ -150,9 +150,9 @@ def _words(text: str) -> list[str]:
     return text.translate(_MARKS).split()
 
 
-def _facts(read: Recipe, *, name: str, version: str, labels: Mapping[str, str]) -> Facts:
+def _facts(read: BuildInputs, *, name: str, version: str, labels: Mapping[str, str]) -> ImageFacts:
     checkout = read.checkout
-    return Facts(
+    return ImageFacts(
         time=checkout.time,
         revision=checkout.commit,
         source=public_address(checkout.repo),
@@ -187,7 +187,7 @@ def _empty(into: Path) -> Path:
 NONE = "none"
 
 
-def check(ids: Iterable[str], repository: str, allowed: str) -> None:
+def check_secrets(ids: Iterable[str], repository: str, allowed: str) -> None:
     """Raise Refused when a secret is not allowed to a repository, Misconfigured when `allowed` is not what it should be.
 
     `allowed` is `any`, `none`, or a list of id=repository, separated by commas. How a repository is reached, by https or
@@ -215,7 +215,7 @@ def check(ids: Iterable[str], repository: str, allowed: str) -> None:
             )
 
 
-def choose(kind: str, host: str, cache: Path) -> Builder:
+def choose_builder(kind: str, host: str, cache: Path) -> Builder:
     """Return the builder of a kind, `host` the running one's address where there is one; raises Misconfigured."""
     if kind == Buildah.kind:
         return Buildah(cache)

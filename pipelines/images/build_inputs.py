@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.images import build_context, dockerfile_checks, finalize, layer_cache, node
+from pipelines.images import build_context, dockerfile_checks, finalize, layer_cache, platforms
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.dockerfile_pins import pinned
-from pipelines.images.finalize import Under
+from pipelines.images.finalize import BaseImage
 from pipelines.images.model import Base, Checkout
 from pipelines.tools.registry.layout import LAYER_TIME, Json, Layout
 from pipelines.tools.registry.reference import Digest
@@ -26,7 +26,7 @@ _ALIAS = "shipway.invalid/base:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class BuildInputs:
     """One Dockerfile of a checkout, with the images it stands on and the secrets it may read."""
 
     checkout: Checkout
@@ -37,7 +37,7 @@ class Recipe:
     bases: Layout
     images: tuple[Base, ...]
     """Those of the checkout's bases that the target needs, in the order of the file."""
-    under: tuple[Under, ...]
+    under: tuple[BaseImage, ...]
     """The same images, as the finished one may name them."""
     secrets: Mapping[str, Path]
 
@@ -99,7 +99,7 @@ def read(
     secret_ids: Collection[str],
     shared: Collection[str] = (),
     exclude: Collection[str] = (),
-) -> Recipe:
+) -> BuildInputs:
     """Return the recipe of a checkout; raises Refused, Misuse or Misconfigured with the line where there is one."""
     _check_platform(checkout.platform)
     _check_arguments(checkout.build_args)
@@ -112,7 +112,7 @@ def read(
     build_context.lay_into(source, folder, shared)
     layout = Layout(bases.resolve())
     images = _images(dockerfile, checkout)
-    return Recipe(
+    return BuildInputs(
         checkout=checkout,
         text=text,
         dockerfile=dockerfile,
@@ -148,10 +148,10 @@ def _images(dockerfile: Dockerfile, checkout: Checkout) -> tuple[Base, ...]:
     return tuple(fetched[external.name] for external in needed)
 
 
-def _under(image: Base, layout: Layout) -> Under:
+def _under(image: Base, layout: Layout) -> BaseImage:
     """Return an image as labels name it: a sibling by the Dockerfile's word, since registries differ by deployment."""
     config = layout.json(Digest(layout.json(image.digest)["config"]["digest"]))
-    return Under(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
+    return BaseImage(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
 
 
 def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) -> dict[str, Path]:
@@ -170,11 +170,11 @@ def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) 
 
 
 def _check_platform(platform: str) -> None:
-    if platform != node.here():
+    if platform != platforms.this_platform():
         raise Refused(
             "another platform than this machine's is not built",
-            seen=f"{platform}, where this machine is {node.here()}",
-            todo=f"build it on a machine of that platform, or ask for {node.here()}",
+            seen=f"{platform}, where this machine is {platforms.this_platform()}",
+            todo=f"build it on a machine of that platform, or ask for {platforms.this_platform()}",
         )
 
 

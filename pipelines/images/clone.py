@@ -11,7 +11,7 @@ from typing import Annotated
 from pipelines.errors import Misuse
 from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile as image_dockerfile
-from pipelines.images import names, node
+from pipelines.images import names, platforms
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Base, Checkout
 from pipelines.images.names import Image
@@ -84,7 +84,7 @@ def clone(
             raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
     pinned = image_bases.read_pins(pins)
     authorities = Path(ca_file) if ca_file else None
-    platform = node.read(platform)
+    platform = platforms.read_platform(platform)
     client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     if lfs:
         require_lfs()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.errors import ShipwayError
-from pipelines.images.key import Asked, Ingredients
+from pipelines.images.key import Freshness, KeyInputs
 from pipelines.images.model import (
     ABSENT,
     BLOCKED,
@@ -25,8 +25,8 @@ from pipelines.images.model import (
     PlannedImage,
 )
 from pipelines.images.node import BuildTarget, Graph, ImageNode
-from pipelines.images.observed import NOT_ASKED, Changes, Observed, Previous, TagState
-from pipelines.images.tags import strict
+from pipelines.images.registry_state import NOT_ASKED, PreviousImage, RegistryState, SourceChanges, TagState
+from pipelines.images.tag_names import parse_version
 from pipelines.tools.registry.reference import Reference, key_tag
 
 VERSION = "org.opencontainers.image.version"
@@ -45,7 +45,7 @@ class DesiredTags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decided:
+class ImageDecisions:
     """The images with their actions, the builds in waves, and what was found."""
 
     images: tuple[PlannedImage, ...]
@@ -53,7 +53,7 @@ class Decided:
     findings: tuple[Finding, ...]
 
 
-def bases(graph: Graph, answers: Mapping[str, TagState]) -> tuple[dict[str, str], list[Finding]]:
+def known_bases(graph: Graph, answers: Mapping[str, TagState]) -> tuple[dict[str, str], list[Finding]]:
     """Return the digest of each image from outside that is known, and a finding for each line that names none."""
     known = {name: answer.digest for name, answer in answers.items() if answer.digest}
     findings = []
@@ -72,14 +72,14 @@ def decide(
     graph: Graph,
     target: BuildTarget,
     *,
-    made: Mapping[str, Ingredients],
-    asked: Mapping[str, Asked],
+    made: Mapping[str, KeyInputs],
+    asked: Mapping[str, Freshness],
     answers: Mapping[str, TagState],
-    observed: Observed,
-    changes: Mapping[str, Changes],
+    observed: RegistryState,
+    changes: Mapping[str, SourceChanges],
     wanted: DesiredTags,
     versions: Mapping[str, int],
-) -> Decided:
+) -> ImageDecisions:
     """Return what is to be done. `made` has what decides each image whose key is known, `answers` those about bases.
 
     `changes` has those of images that were built before, where they are known; `versions` has the line of shipway.yaml that gives an image a version of its own, by name.
@@ -118,14 +118,16 @@ def decide(
             shared=node.settings.shared,
             tags=tags,
         )
-    return Decided(images=tuple(planned.values()), waves=_waves(graph, target, made, planned), findings=tuple(findings))
+    return ImageDecisions(
+        images=tuple(planned.values()), waves=_waves(graph, target, made, planned), findings=tuple(findings)
+    )
 
 
 def _state(
     node: ImageNode,
-    made: Mapping[str, Ingredients],
+    made: Mapping[str, KeyInputs],
     answers: Mapping[str, TagState],
-    observed: Observed,
+    observed: RegistryState,
     planned: Mapping[str, PlannedImage],
 ) -> tuple[str, Sequence[str]]:
     if node.blocked:
@@ -147,7 +149,7 @@ def _state(
     return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
 
 
-def _tags(node: ImageNode, observed: Observed, wanted: DesiredTags) -> tuple[tuple[str, ...], str, str]:
+def _tags(node: ImageNode, observed: RegistryState, wanted: DesiredTags) -> tuple[tuple[str, ...], str, str]:
     """Return the tags that do not name the image, what is never done, and what is not known."""
     digest = observed.keys[node.name].digest
     found = []
@@ -168,11 +170,11 @@ def _tags(node: ImageNode, observed: Observed, wanted: DesiredTags) -> tuple[tup
 
 
 def _is_lower(version: str, than: str) -> bool:
-    one, other = strict(version.replace("_", "+")), strict(than.replace("_", "+"))
+    one, other = parse_version(version.replace("_", "+")), parse_version(than.replace("_", "+"))
     return one is not None and other is not None and one < other
 
 
-def _own_version(node: ImageNode, observed: Observed, line: int) -> Iterable[Finding]:
+def _own_version(node: ImageNode, observed: RegistryState, line: int) -> Iterable[Finding]:
     """Find a version of an image's own that is published with another content: the new image does not get it."""
     version = node.settings.version
     there = observed.tags.get((node.name, version), NOT_ASKED) if version else NOT_ASKED
@@ -189,7 +191,7 @@ def _own_version(node: ImageNode, observed: Observed, line: int) -> Iterable[Fin
 
 
 def _waves(
-    graph: Graph, target: BuildTarget, made: Mapping[str, Ingredients], planned: Mapping[str, PlannedImage]
+    graph: Graph, target: BuildTarget, made: Mapping[str, KeyInputs], planned: Mapping[str, PlannedImage]
 ) -> tuple[tuple[ImageJob, ...], ...]:
     """Return the builds in as few waves as their order allows."""
     number: dict[str, int] = {}
@@ -205,7 +207,7 @@ def _waves(
     return tuple(map(tuple, waves))
 
 
-def _job(node: ImageNode, target: BuildTarget, made: Ingredients, on: tuple[str, ...]) -> ImageJob:
+def _job(node: ImageNode, target: BuildTarget, made: KeyInputs, on: tuple[str, ...]) -> ImageJob:
     assert node.context is not None
     pins = [f"{name}={digest}" for name, digest in made.images.items()]
     pins += [f"{edge.written}={key_tag(made.parents[edge.name])}" for edge in node.parents]
@@ -234,10 +236,10 @@ _NAMED_FILES = 3
 
 def why(
     node: ImageNode,
-    made: Ingredients,
+    made: KeyInputs,
     planned: Mapping[str, PlannedImage],
-    observed: Observed,
-    changes: Changes | None,
+    observed: RegistryState,
+    changes: SourceChanges | None,
 ) -> tuple[str, ...]:
     """Return why an image is built, as far as what was published before tells."""
     previous = observed.previous.get(node.name)
@@ -262,7 +264,7 @@ def why(
     return tuple(found) or (f"{what}, its arguments or the builder {since}",)
 
 
-def _moved(images: Mapping[str, str], previous: Previous) -> Iterable[str]:
+def _moved(images: Mapping[str, str], previous: PreviousImage) -> Iterable[str]:
     for name, digest in images.items():
         if previous.base_digest and previous.base_digest != digest and previous.base_name == _full(name):
             yield f"base {name} moved {previous.base_digest[:19]}… → {digest[:19]}…"

@@ -135,7 +135,7 @@ _CHECKS = {
 """What each builder knows to hold a file against its checksum."""
 
 
-def find(
+def unpinned_adds(
     file: Dockerfile, reached: Collection[int], *, scope: Mapping[str, str], build_args: Sequence[str], builder: str
 ) -> Iterator[Finding]:
     """Find each ADD of an address without a checksum, or without a commit; `scope` has what stands before the first FROM."""

@@ -40,7 +40,7 @@ _CONTENT = re.compile(r"(ADD|COPY) (?:(?:file|dir|multi):[0-9a-f]+,?)* ?in (.*?)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class ImageFacts:
     """What is known of an image beside its files."""
 
     time: int
@@ -52,13 +52,13 @@ class Facts:
     version: str
     platform: str
     labels: Mapping[str, str]
-    """Asked for by the user; they win over the Dockerfile's."""
+    """Freshness for by the user; they win over the Dockerfile's."""
     aliases: Mapping[str, str]
     """What each name that the builder was given stood for in the Dockerfile."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Under:
+class BaseImage:
     """An image that another stands on."""
 
     name: str
@@ -71,7 +71,7 @@ class Under:
         return list(self.config["rootfs"]["diff_ids"])
 
 
-def configuration(built: Json, base: Under | None, facts: Facts) -> Json:
+def image_config(built: Json, base: BaseImage | None, facts: ImageFacts) -> Json:
     """Return the image's configuration, from the one the builder made and that of the image it stands on."""
     system, _, machine = facts.platform.partition("/")
     machine, _, variant = machine.partition("/")
@@ -93,7 +93,7 @@ def configuration(built: Json, base: Under | None, facts: Facts) -> Json:
     }
 
 
-def manifest(config: Descriptor, layers: Sequence[Descriptor], base: Under | None, facts: Facts) -> Json:
+def manifest(config: Descriptor, layers: Sequence[Descriptor], base: BaseImage | None, facts: ImageFacts) -> Json:
     """Return the image's manifest."""
     return {
         "schemaVersion": 2,
@@ -116,19 +116,21 @@ def without_derived_labels(config: Json) -> Json:
     return fields
 
 
-def base_of(diff_ids: Sequence[str], images: Sequence[Under]) -> Under | None:
+def base_of(diff_ids: Sequence[str], images: Sequence[BaseImage]) -> BaseImage | None:
     """Return the image whose layers these begin with: the one with the most, the first named among equals."""
     fitting = [image for image in images if image.diff_ids and list(diff_ids[: len(image.diff_ids)]) == image.diff_ids]
     return max(fitting, key=lambda image: len(image.diff_ids), default=None)
 
 
-def _labels(own: Mapping[str, str], inherited: Mapping[str, str], base: Under | None, facts: Facts) -> dict[str, str]:
+def _labels(
+    own: Mapping[str, str], inherited: Mapping[str, str], base: BaseImage | None, facts: ImageFacts
+) -> dict[str, str]:
     stale = {key for key in _DERIVED if key in own and own[key] == inherited.get(key)}
     kept = {key: value for key, value in own.items() if key not in stale and key not in _DROPPED}
     return {**_derived(facts), **kept, **facts.labels, **_forced(base, facts)}
 
 
-def _derived(facts: Facts) -> dict[str, str]:
+def _derived(facts: ImageFacts) -> dict[str, str]:
     return {
         _OCI + "title": facts.name,
         _OCI + "version": facts.version,
@@ -136,7 +138,7 @@ def _derived(facts: Facts) -> dict[str, str]:
     }
 
 
-def _forced(base: Under | None, facts: Facts) -> dict[str, str]:
+def _forced(base: BaseImage | None, facts: ImageFacts) -> dict[str, str]:
     values = {
         "created": _utc(facts.time),
         "revision": facts.revision,
@@ -147,7 +149,7 @@ def _forced(base: Under | None, facts: Facts) -> dict[str, str]:
     return {_OCI + key: value for key, value in values.items() if value}
 
 
-def _history(built: Json, base: Under | None, facts: Facts) -> list[Json]:
+def _history(built: Json, base: BaseImage | None, facts: ImageFacts) -> list[Json]:
     below: list[Json] = list((base.config if base else {}).get("history") or [])
     above = (built.get("history") or [])[len(below) :]
     entries = below + [_entry(entry, facts) for entry in above if MARK not in entry.get("created_by", "")]
@@ -161,7 +163,7 @@ def _history(built: Json, base: Under | None, facts: Facts) -> list[Json]:
     return entries
 
 
-def _entry(entry: Json, facts: Facts) -> Json:
+def _entry(entry: Json, facts: ImageFacts) -> Json:
     text = str(entry.get("created_by", "")).removesuffix(" # buildkit")
     if text.startswith("/bin/sh -c #(nop) "):
         text = text.removeprefix("/bin/sh -c #(nop) ")
@@ -179,7 +181,7 @@ def _utc(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def assemble(output: Output, images: Sequence[Under], facts: Facts, store: LayerStore, folder: Path) -> Digest:
+def finalize(output: Output, images: Sequence[BaseImage], facts: ImageFacts, store: LayerStore, folder: Path) -> Digest:
     """Write the image into a new layout at `folder` and return its digest, which is also its name there.
 
     `images` are those that the Dockerfile names; one of them may be what the image stands on.
@@ -198,7 +200,7 @@ def assemble(output: Output, images: Sequence[Under], facts: Facts, store: Layer
     store.remember(diff_ids)
     layers = [each.descriptor for each in stored]
     output.config["rootfs"]["diff_ids"] = [str(each.diff_id) for each in stored]
-    config = layout.add(canonical(configuration(output.config, base, facts)), CONFIG)
+    config = layout.add(canonical(image_config(output.config, base, facts)), CONFIG)
     added = layout.add(canonical(manifest(config, layers, base, facts)), MANIFEST)
     layout.name(added, str(added.digest))
     return added.digest

@@ -59,7 +59,7 @@ def read(
     return Graph(nodes=spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
 
 
-def told(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
+def finding_of(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
     """Return the finding that an error about a file makes; its line is the one that the error begins with."""
     match = _PLACE.fullmatch(error.what)
     what = match["what"] if match else error.what.removeprefix(f"{path} ")
@@ -123,7 +123,7 @@ class _GraphReader:
             return self._read(image, settings, configuration)
         except ShipwayError as error:
             rule = "refused" if isinstance(error, Refused) else "arg" if "no value" in error.what else "dockerfile"
-            finding = told(error, image.dockerfile, rule)
+            finding = finding_of(error, image.dockerfile, rule)
             self.findings.append(finding)
             return _blocked(image, configuration, f"{finding.place}: {finding.text}")
 
@@ -158,7 +158,9 @@ class _GraphReader:
                 self._warn_of_namesake(image, external)
         dockerfile_checks.check_platform(file, reached, scope=scope, platform=platform)
         self.findings.extend(
-            dockerfile_checks.find(file, reached, scope=scope, build_args=build_args, builder=self.target.builder)
+            dockerfile_checks.unpinned_adds(
+                file, reached, scope=scope, build_args=build_args, builder=self.target.builder
+            )
         )
         self._check_shared(image, settings, configuration)
         return ImageNode(
@@ -248,7 +250,9 @@ def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
 RULE = "loop"
 
 
-def find(nodes: Mapping[str, ImageNode], deployed: Collection[str], written: Collection[str]) -> Iterator[Finding]:
+def deployment_loops(
+    nodes: Mapping[str, ImageNode], deployed: Collection[str], written: Collection[str]
+) -> Iterator[Finding]:
     """Give a finding for each image that counts a file which deployments write, where it or a child of it is deployed."""
     matters, waiting = set(), [name for name in deployed if name in nodes]
     while waiting:

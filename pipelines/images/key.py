@@ -22,7 +22,7 @@ _NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Salt:
+class RebuildPolicy:
     """What asks for a build though nothing changed."""
 
     now: int = 0
@@ -34,7 +34,7 @@ class Salt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Freshness:
     """How fresh an image is wanted."""
 
     at: int
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ingredients:
+class KeyInputs:
     """Everything that decides an image, in texts."""
 
     context: str
@@ -84,21 +84,21 @@ class Ingredients:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def keys(
+def key_inputs(
     graph: Graph, target: BuildTarget, bases: Mapping[str, str], moments: Mapping[str, int] = _NONE
-) -> dict[str, Ingredients]:
+) -> dict[str, KeyInputs]:
     """Return what decides each image that is not blocked and whose bases are all known.
 
     `bases` maps what Dockerfiles write for images from outside to digests; an image with one that is not there, or with a
     parent that has no key, has none either. `moments` are those that images are, or were, renewed for, by name.
     """
-    found: dict[str, Ingredients] = {}
+    found: dict[str, KeyInputs] = {}
     made: dict[str, str] = {}
     for name, node in graph.nodes.items():
         known = all(external.name in bases for external in node.externals)
         if node.blocked or node.context is None or not known or any(edge.name not in made for edge in node.parents):
             continue
-        found[name] = Ingredients(
+        found[name] = KeyInputs(
             context=node.context.digest,
             dockerfile=node.dockerfile,
             build_args=node.build_args,
@@ -115,17 +115,17 @@ def keys(
     return found
 
 
-def asked(graph: Graph, salt: Salt) -> dict[str, Asked]:
+def freshness(graph: Graph, salt: RebuildPolicy) -> dict[str, Freshness]:
     """Return how fresh images are wanted, for those that are wanted fresher than they may be: by hand, or by their age."""
-    found: dict[str, Asked] = {}
+    found: dict[str, Freshness] = {}
     for name, node in graph.nodes.items():
         if name in salt.rebuild:
-            found[name] = Asked(at=salt.now, why="it was asked for")
+            found[name] = Freshness(at=salt.now, why="it was asked for")
         elif age := node.settings.max_age or salt.max_age:
             seconds = shipway_yaml.seconds(age)
             # Each image has its own turn of the period, so that a thousand of them do not come due in one night.
             turn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % seconds
-            found[name] = Asked(at=(salt.now + turn) // seconds * seconds - turn, why=f"it is older than {age}")
+            found[name] = Freshness(at=(salt.now + turn) // seconds * seconds - turn, why=f"it is older than {age}")
     return {name: item for name, item in found.items() if item.at > 0}
 
 

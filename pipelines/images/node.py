@@ -1,18 +1,12 @@
-"""What a graph of images consists of.
-
-Which platform an image is for, as registries and builders write it: linux/amd64, linux/arm64, linux/arm/v7.
-"""
+"""The parts of a graph of images: its nodes, its edges, and the target they are built for."""
 
 from __future__ import annotations
 
-import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import ImageSettings
-from pipelines.errors import Misuse
 from pipelines.images.context import Context
 from pipelines.images.dockerfile import ExternalImage
 from pipelines.images.names import Image
@@ -79,21 +73,3 @@ class Graph:
     off: tuple[Image, ...]
     """Those that shipway.yaml switches off."""
     findings: tuple[Finding, ...] = field(repr=False)
-
-
-_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
-# The kernel's names and those of the OCI image specification (Go's GOARCH).
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386"}
-
-
-def here() -> str:
-    """Return the platform of this machine's containers."""
-    machine = platform.machine()
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
-
-
-def read(text: str) -> str:
-    """Return the platform that `text` writes, this machine's for an empty one; raises Misuse."""
-    if text and not _PLATFORM.fullmatch(text):
-        raise Misuse("not a platform", seen=repr(text[:200]), todo="give system/architecture, like linux/amd64")
-    return text or here()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.images import tags
+from pipelines.images import tag_names
 from pipelines.images.model import Built, Checkout, Published
-from pipelines.images.tagging import Tagging
-from pipelines.images.tags import TagPlan
+from pipelines.images.tag_moves import TagMover
+from pipelines.images.tag_names import TagPlan
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
 from pipelines.step.signature import Arg
 from pipelines.tools.git.address import RepositoryUrl
@@ -75,7 +75,7 @@ def push(
             seen=f"{checkout.repo}, not {repo}",
             todo="run the step clone again, then build and this one",
         )
-    plan = tags.plan(checkout.ref, checkout.commit)
+    plan = tag_names.tag_plan(checkout.ref, checkout.commit)
     layout, descriptor = _image(image, built)
     authorities = Path(ca_file) if ca_file else None
     client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
@@ -125,52 +125,52 @@ def publish(
     another content or its Git tag names another commit by now; Transient, likewise, when nobody says so.
     """
     claimed = key_tag(key) if key else ""
-    own_version = tags.own_version(version_tag) if version_tag else ""
-    tagging = Tagging(registry=client, image=to.with_digest(descriptor.digest), commit=checkout.commit)
+    own_version = tag_names.own_version_tag(version_tag) if version_tag else ""
+    mover = TagMover(registry=client, image=to.with_digest(descriptor.digest), commit=checkout.commit)
     if claimed:
-        tagging = tagging.adopted(claimed)
+        mover = mover.adopted(claimed)
     if plan.version:
         check_tag(checkout.ref, checkout.commit, head(checkout.ref))
-        tagging.is_published(plan.version)
-    if tagging.digest == descriptor.digest:
+        mover.is_published(plan.version)
+    if mover.digest == descriptor.digest:
         sent = client.push(layout, descriptor, to, mounts=mounts)
-        _say(f"{tagging.image} {'is published' if sent else 'was there already'}")
+        _say(f"{mover.image} {'is published' if sent else 'was there already'}")
     named = []
     if claimed:
-        tagging = tagging.claim(claimed)
+        mover = mover.claim(claimed)
         named.append(claimed)
     if lasting := renewal[0]:
-        tagging.renew(key_tag(lasting), renewal[1])
-    named += set_tags(tagging, plan, ref=checkout.ref, head=head, own_version=own_version)
-    return NamedImage(image=tagging.image, tags=tuple(named))
+        mover.renew(key_tag(lasting), renewal[1])
+    named += set_tags(mover, plan, ref=checkout.ref, head=head, own_version=own_version)
+    return NamedImage(image=mover.image, tags=tuple(named))
 
 
 def set_tags(
-    tagging: Tagging, plan: TagPlan, *, ref: str, head: Callable[[str], str | None], own_version: str = ""
+    mover: TagMover, plan: TagPlan, *, ref: str, head: Callable[[str], str | None], own_version: str = ""
 ) -> list[str]:
-    """Let a ref's tags name a published image, and return those that do; raises as Tagging's rules do."""
-    is_of_commit = tagging.set(plan.commit)
+    """Let a ref's tags name a published image, and return those that do; raises as TagMover's rules do."""
+    is_of_commit = mover.set(plan.commit)
     named = [plan.commit] if is_of_commit else []
-    if plan.pull_request and tagging.set(plan.pull_request):
+    if plan.pull_request and mover.set(plan.pull_request):
         named.append(plan.pull_request)
     if plan.version:
-        tagging.publish(plan.version)
+        mover.publish(plan.version)
         named.append(plan.version)
-        if plan.is_release and tagging.raise_latest(plan.version):
-            named.append(tags.LATEST)
+        if plan.is_release and mover.raise_latest(plan.version):
+            named.append(tag_names.LATEST)
     elif ref.startswith("refs/tags/"):
         _say(f"{ref} is no version of the form v1.2.3, so it makes no tag")
-    if own_version and own_version != plan.version and _publish_once(tagging, own_version):
+    if own_version and own_version != plan.version and _publish_once(mover, own_version):
         named.append(own_version)
-    if plan.branch and tagging.follow(plan.branch, ref, head, is_of_commit=is_of_commit):
+    if plan.branch and mover.follow(plan.branch, ref, head, is_of_commit=is_of_commit):
         named.append(plan.branch)
     return named
 
 
-def _publish_once(tagging: Tagging, version: str) -> bool:
+def _publish_once(mover: TagMover, version: str) -> bool:
     """Publish a version of the image's own, which a rebuild for a moved base leaves where it is; return whether it is ours."""
     try:
-        tagging.publish(version)
+        mover.publish(version)
     except Refused as error:
         _say(f"{error.what}: it stays; {error.seen}")
         return False

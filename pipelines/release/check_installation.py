@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.images import build as image_build
-from pipelines.images import node as image_node
+from pipelines.images import platforms
 from pipelines.images.build import build
 from pipelines.images.model import Checkout
 from pipelines.step.parameters import (
@@ -77,7 +77,7 @@ def check_installation(
             cache=cache,
             into=Path(folder) / "image",
         )
-    found = f"{made.builder} {image_build.choose(builder, buildkit_host, cache).version()}"
+    found = f"{made.builder} {image_build.choose_builder(builder, buildkit_host, cache).version()}"
     _say(f"{found} builds")
     return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
 
@@ -105,7 +105,7 @@ def _checkout(source: Path, program: str) -> Checkout:
         dockerfile="Dockerfile",
         target="",
         build_args=(),
-        platform=image_node.here(),
+        platform=platforms.this_platform(),
         bases=(),
     )
 

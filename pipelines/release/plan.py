@@ -18,12 +18,12 @@ from typing import Annotated
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images import build as image_build
-from pipelines.images import node as platforms
-from pipelines.images.key import Salt
+from pipelines.images import platforms
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import RELEASE, RetagJob
 from pipelines.images.model import TAG as RETAG
 from pipelines.images.node import MOST_WAVES, BuildTarget
-from pipelines.images.registry_state import Observer
+from pipelines.images.registry_reader import RegistryReader
 from pipelines.release import batches, planning
 from pipelines.release.model import Plan, Planned
 from pipelines.release.planning import Destination, PlanRequest
@@ -106,11 +106,11 @@ def plan(
         plain_http=plain_http,
         ca_file=ca_file,
     )
-    args, machine = planning.arguments(build_args), platforms.read(platform)
+    args, machine = planning.arguments(build_args), platforms.read_platform(platform)
     now = now or int(time.time())
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git, ThreadPoolExecutor(2) as beside:
         version = beside.submit(
-            lambda: builder_version or image_build.choose(builder, buildkit_host, Path("cache")).version()
+            lambda: builder_version or image_build.choose_builder(builder, buildkit_host, Path("cache")).version()
         )
         warned = beside.submit(warn_of_changes, git, url, wanted)
         resolved = named(git.resolve(url, wanted), ref)
@@ -126,11 +126,11 @@ def plan(
             url=url,
             resolved=resolved,
             target=target,
-            salt=Salt(now=now, max_age=planning_age),
+            rebuilds=RebuildPolicy(now=now, max_age=planning_age),
             rebuild=rebuild,
         )
-        observer = Observer(client=client, registry=registry, project=project)
-        found = planning.plan(git, request, Destination(observer=observer, charts=charts, docker_config=docker_config))
+        reader = RegistryReader(client=client, registry=registry, project=project)
+        found = planning.plan(git, request, Destination(reader=reader, charts=charts, docker_config=docker_config))
     planning.require_named(rebuild, found)
     for item in found.everything:
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")

@@ -22,12 +22,12 @@ from pipelines.images import context as image_context
 from pipelines.images import decide as image_decide
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
-from pipelines.images import registry_state
-from pipelines.images.key import Salt
+from pipelines.images import registry_reader
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget, Graph, ImageNode
-from pipelines.images.observed import Changes, Previous
-from pipelines.images.registry_state import Observer
+from pipelines.images.registry_reader import RegistryReader
+from pipelines.images.registry_state import PreviousImage, SourceChanges
 from pipelines.release import plan_charts, tree
 from pipelines.release.model import Plan
 from pipelines.release.tree import RepositorySnapshot
@@ -49,7 +49,7 @@ _AGE = re.compile(r"[1-9][0-9]{0,3}[hdw]")
 class Destination:
     """Where a deployment publishes, and how it is spoken to."""
 
-    observer: Observer
+    reader: RegistryReader
     charts: ChartSettings
     docker_config: Path
     """Folder of the logins for reading."""
@@ -62,7 +62,7 @@ class PlanRequest:
     url: RepositoryUrl
     resolved: Resolved
     target: BuildTarget
-    salt: Salt = field(default_factory=Salt)
+    rebuilds: RebuildPolicy = field(default_factory=RebuildPolicy)
     rebuild: tuple[str, ...] = ()
     """Images to build again for this time's sake, by name or folder, or * for all."""
 
@@ -112,18 +112,18 @@ def of(
 
     With `git`, reasons say which files changed, for which older commits are fetched.
     """
-    observer, target = place.observer, request.target
+    reader, target = place.reader, request.target
     if declared.findings:
         # Which images and charts there are, and under which names, is what that file says.
         return _empty(declared, request)
-    found, used = _graph(declared, request, observer)
-    wanted = registry_state.wanted(request.resolved.ref, declared.commit.id)
-    answers = observer.bases(found, target.platform)
-    bases, wrong = image_decide.bases(found, answers)
-    asked = image_key.asked(found, _salt(request, found))
-    settled = registry_state.settle(found, target, bases, asked, observer)
+    found, used = _graph(declared, request, reader)
+    wanted = registry_reader.desired_tags(request.resolved.ref, declared.commit.id)
+    answers = reader.bases(found, target.platform)
+    bases, wrong = image_decide.known_bases(found, answers)
+    asked = image_key.freshness(found, _rebuilds(request, found))
+    settled = registry_reader.settle_keys(found, target, bases, asked, reader)
     made = settled.made
-    observed = observer.images(found, made, wanted, settled.keys, settled.behind)
+    observed = reader.state(found, made, wanted, settled.keys, settled.behind)
     changed = since(git, declared, found, observed.previous, target.builder) if git else {}
     decided = image_decide.decide(
         found,
@@ -138,7 +138,7 @@ def of(
     )
     charts, told = plan_charts.plan(declared, place.charts, used, place.docker_config, work)
     findings: set[Finding] = {*found.findings, *used.findings, *wrong, *decided.findings, *told}
-    findings |= {*image_graph.find(found.nodes, *used.follow(declared.configuration.deploy))}
+    findings |= {*image_graph.deployment_loops(found.nodes, *used.follow(declared.configuration.deploy))}
     return replace(
         _empty(declared, request),
         images=decided.images,
@@ -146,7 +146,7 @@ def of(
         waves=decided.waves,
         findings=tuple(sorted(findings)),
         followers=used.followers,
-        deploys=_deploys(declared, used, decided.images, observer),
+        deploys=_deploys(declared, used, decided.images, reader),
     )
 
 
@@ -167,7 +167,7 @@ def _empty(declared: RepositorySnapshot, request: PlanRequest) -> Plan:
 
 
 def _deploys(
-    declared: RepositorySnapshot, used: Values, images: Sequence[PlannedImage], observer: Observer
+    declared: RepositorySnapshot, used: Values, images: Sequence[PlannedImage], reader: RegistryReader
 ) -> tuple[str, ...]:
     """Return the places that a run of this ref would write to: environments are not looked into."""
     wanted = declared.configuration.deploy
@@ -175,11 +175,11 @@ def _deploys(
         return ()
     named = {use.image for use in used.uses}
     digests = {
-        Reference.under(observer.registry, observer.project, item.name).name: item.digest
+        Reference.under(reader.registry, reader.project, item.name).name: item.digest
         for item in images
         if item.name in named
     }
-    under = Reference.under(observer.registry, observer.project, "x").name.removesuffix("x")
+    under = Reference.under(reader.registry, reader.project, "x").name.removesuffix("x")
     files = {use.file: declared.tree.read(use.file) or b"" for use in used.uses}
     is_stale = bool(wanted.charts) and any(
         environment_values.is_stale(data, file, under, digests) for file, data in files.items()
@@ -187,8 +187,8 @@ def _deploys(
     return (*(("charts",) if is_stale else ()), *wanted.environments)
 
 
-def _graph(declared: RepositorySnapshot, request: PlanRequest, observer: Observer) -> tuple[Graph, Values]:
-    names = {"root_name": request.url.name, "registry": observer.registry, "project": observer.project}
+def _graph(declared: RepositorySnapshot, request: PlanRequest, reader: RegistryReader) -> tuple[Graph, Values]:
+    names = {"root_name": request.url.name, "registry": reader.registry, "project": reader.project}
     configuration = declared.configuration
     images = {image.name for image, _ in image_graph.discover(declared.tree, configuration, request.url.name)[0]}
     used = environment_values.read(
@@ -196,16 +196,16 @@ def _graph(declared: RepositorySnapshot, request: PlanRequest, observer: Observe
         configuration,
         charts=declared.charts,
         images=images,
-        registry=observer.registry,
-        project=observer.project,
+        registry=reader.registry,
+        project=reader.project,
     )
     return image_graph.read(declared.tree, configuration, request.target, written=used.written, **names), used
 
 
-def _salt(request: PlanRequest, found: Graph) -> Salt:
+def _rebuilds(request: PlanRequest, found: Graph) -> RebuildPolicy:
     asked = {str(Path(item)) for item in request.rebuild}
     rebuild = {name for name, node in found.nodes.items() if asked & {"*", *_names(name, node.image.path)}}
-    return Salt(now=request.salt.now, max_age=request.salt.max_age, rebuild=rebuild)
+    return RebuildPolicy(now=request.rebuilds.now, max_age=request.rebuilds.max_age, rebuild=rebuild)
 
 
 def _names(name: str, folder: str) -> tuple[str, str, str]:
@@ -222,8 +222,8 @@ def _version_lines(declared: RepositorySnapshot, found: Graph) -> dict[str, int]
 
 
 def since(
-    git: Git, declared: RepositorySnapshot, graph: Graph, previous: Mapping[str, Previous], builder: str
-) -> dict[str, Changes]:
+    git: Git, declared: RepositorySnapshot, graph: Graph, previous: Mapping[str, PreviousImage], builder: str
+) -> dict[str, SourceChanges]:
     """Return the changes of images since the commits that they were built from before, for those that the remote still gives."""
     counted = Counter(item.revision for item in previous.values() if _COMMIT.fullmatch(item.revision))
     own = declared.commit.id
@@ -240,7 +240,7 @@ def since(
     }
 
 
-def _changes(new: GitTree, old: GitTree, node: ImageNode, builder: str) -> Changes:
+def _changes(new: GitTree, old: GitTree, node: ImageNode, builder: str) -> SourceChanges:
     folders = (node.image.path, *node.settings.shared)
     paths = {path for folder in folders for tree in (new, old) for path in tree.below(folder)}
     files = image_context.seen(
@@ -253,4 +253,4 @@ def _changes(new: GitTree, old: GitTree, node: ImageNode, builder: str) -> Chang
         builder=builder,
     )
     said, before = (tree.files.get(shipway_yaml.NAME) for tree in (new, old))
-    return Changes(files=files, settings=said != before)
+    return SourceChanges(files=files, settings=said != before)

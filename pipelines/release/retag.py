@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.images import push as image_push
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 from pipelines.images.model import Retagged
-from pipelines.images.tagging import Tagging
+from pipelines.images.tag_moves import TagMover
 from pipelines.release.model import Planned
 from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
 from pipelines.step.signature import Arg
@@ -40,24 +40,24 @@ def retag(
     """
     if not registry:
         raise Misconfigured("no registry to tag in", seen="the setting `registry` is empty", todo="set it")
-    wanted, url = image_tags.plan(planned.ref, planned.commit), RepositoryUrl(repo)
+    wanted, url = tag_names.tag_plan(planned.ref, planned.commit), RepositoryUrl(repo)
     authorities = Path(ca_file) if ca_file else None
     client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
-    of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, image_tags.LATEST}
+    of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tag_names.LATEST}
     done = 0
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
         if wanted.version and planned.retag:
             image_push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
             to = Reference.under(registry, project, job.name)
-            tagging = Tagging(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
+            mover = TagMover(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
             if job.renews:
-                tagging.renew(key_tag(job.renews), job.moment)
+                mover.renew(key_tag(job.renews), job.moment)
             of_the_image = [tag for tag in job.tags if tag not in {*of_the_ref, f"key-{job.renews}"}]
-            own = next(map(image_tags.own_version, of_the_image), "")
+            own = next(map(tag_names.own_version_tag, of_the_image), "")
             done += len(
                 image_push.set_tags(
-                    tagging, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own
+                    mover, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own
                 )
             )
     return Retagged(images=len(planned.retag), tags=done)

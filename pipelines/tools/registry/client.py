@@ -122,15 +122,15 @@ class Registry:
             )
         place = self._repository(to, write=True)
         by_digest = to.with_digest(descriptor.digest)
-        if not images.fault(place, manifest):
+        if not images.verify(place, manifest):
             self._proven[by_digest] = manifest
             return False
         images.send(place, layout, manifest, mounts, trusting=True)
-        fault = images.fault(place, manifest)
+        fault = images.verify(place, manifest)
         if fault:
             # It said that it had blobs which it cannot give: send them all.
             images.send(place, layout, manifest, _NONE, trusting=False)
-            fault = images.fault(place, manifest)
+            fault = images.verify(place, manifest)
         if fault:
             raise Unanswered(
                 f"{by_digest} was pushed and cannot be read back",
@@ -186,7 +186,7 @@ class Registry:
 
     def config(self, ref: Reference, manifest: Manifest) -> dict[str, Any]:
         """Return the configuration of an image; raises Transient, Misconfigured."""
-        value = json.loads(transfer.small(self._repository(ref), manifest.config))
+        value = json.loads(transfer.read_blob(self._repository(ref), manifest.config))
         return value if isinstance(value, dict) else {}
 
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:

@@ -99,7 +99,7 @@ def send(place: Repository, layout: Layout, image: Manifest, mounts: Mapping[Dig
 
     def send_blob(blob: Descriptor) -> None:
         source = mounts.get(blob.digest, "")
-        if trusting and not source and blob != image.config and transfer.holds(place, blob):
+        if trusting and not source and blob != image.config and transfer.has_blob(place, blob):
             return
         wide = replace(place, scopes=(*place.scopes, f"repository:{source}:pull")) if source else place
         transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
@@ -130,20 +130,20 @@ def put(place: Repository, image: Manifest, name: str) -> bool:
     return place.persist(ask)
 
 
-def fault(place: Repository, image: Manifest) -> str:
+def verify(place: Repository, image: Manifest) -> str:
     """Return an empty string when the registry gives the whole image back, else what it does instead."""
     by_digest = Reference(registry=place.registry, repository=place.name, digest=image.descriptor.digest)
     try:
         there = manifest(place, by_digest)
         if there is None:
             return f"{place.registry} does not have {image.descriptor.digest}"
-        transfer.small(place, image.config)
+        transfer.read_blob(place, image.config)
     except Unanswered as error:
         if error.silent:
             raise
         return f"{error.what} ({error.seen})"
     faults = transfer.in_parallel(
-        lambda blob: transfer.reach(place, blob),
+        lambda blob: transfer.verify_blob(place, blob),
         [layer for layer in image.blobs if layer != image.config],
     )
     return "; ".join(filter(None, faults))

@@ -68,8 +68,8 @@ def _download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
     layout.adopt(Path(file.name), blob.digest)
 
 
-def holds(repository: Repository, blob: Descriptor) -> bool:
-    """Whether the registry says that it has a blob of that size; it may be wrong, see `reach`."""
+def has_blob(repository: Repository, blob: Descriptor) -> bool:
+    """Whether the registry says that it has a blob of that size; it may be wrong, see `verify_blob`."""
     what = f"cannot ask {repository.registry} for {blob.digest}"
     answer = repository.persist(
         lambda: repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), what=what, expect=frozenset({200, 404}))
@@ -78,7 +78,7 @@ def holds(repository: Repository, blob: Descriptor) -> bool:
     return answer.status == 200 and length == str(blob.size)
 
 
-def reach(repository: Repository, blob: Descriptor) -> str:
+def verify_blob(repository: Repository, blob: Descriptor) -> str:
     """Return an empty string when the registry gives the blob's last byte, else what it does instead.
 
     A HEAD is answered from what a registry has noted; only a GET goes to the content (distribution#4489).
@@ -88,14 +88,14 @@ def reach(repository: Repository, blob: Descriptor) -> str:
         return ""
     last = blob.size - 1
     try:
-        return repository.persist(lambda: _reach(repository, blob, what, {"Range": f"bytes={last}-{last}"}))
+        return repository.persist(lambda: _verify_blob(repository, blob, what, {"Range": f"bytes={last}-{last}"}))
     except Unanswered as error:
         if error.silent:
             raise
         return f"{what} ({error.seen})"
 
 
-def _reach(repository: Repository, blob: Descriptor, what: str, headers: dict[str, str]) -> str:
+def _verify_blob(repository: Repository, blob: Descriptor, what: str, headers: dict[str, str]) -> str:
     with repository.open("GET", repository.url(f"blobs/{blob.digest}"), what=what, headers=headers) as response:
         if response.status == 206:
             total = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -124,7 +124,7 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
     if mount_from:
         start += "?" + urlencode({"mount": blob.digest, "from": mount_from})
     session = repository.ask("POST", start, what=what, expect=frozenset({201, 202}), headers={"Content-Length": "0"})
-    if session.status == 201 or (mount_from and holds(repository, blob)):
+    if session.status == 201 or (mount_from and has_blob(repository, blob)):
         return
     place = repository.follow(session, what)
     place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": blob.digest})
@@ -148,7 +148,7 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
         raise repository.refusal(what, response.status, data)
 
 
-def small(repository: Repository, blob: Descriptor) -> bytes:
+def read_blob(repository: Repository, blob: Descriptor) -> bytes:
     """Return a blob that fits into memory, such as a configuration; raises Unanswered when it is not what it should be."""
     what = f"cannot fetch {blob.digest} of {repository.registry}/{repository.name}"
     if blob.size > 4 * MEBIBYTE:

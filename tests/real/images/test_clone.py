@@ -18,7 +18,7 @@ import pytest
 
 from pipelines.engines.embedded import base_image
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.images import node as image_node
+from pipelines.images import platforms
 from pipelines.images.clone import clone
 from pipelines.images.model import Checkout
 from pipelines.step import signature
@@ -93,7 +93,7 @@ def test_a_commit_is_checked_out_and_told(app: Repository, workspace: Path, caps
         dockerfile="Dockerfile",
         target="",
         build_args=(),
-        platform=image_node.here(),
+        platform=platforms.this_platform(),
         bases=(),
     )
     assert names(workspace / "source") == {"Dockerfile", "hello", "rootfs/etc/localtime"}

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 from pipelines.images.model import Base, Built, Checkout, Published
 from pipelines.images.push import publish, push
-from pipelines.images.tagging import REVISION, VERSION
+from pipelines.images.tag_moves import REVISION, VERSION
 from pipelines.step import signature
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import Timing
@@ -415,7 +415,7 @@ def publish_run(client: Registry, address: str, run: Run, head: Callable[[str], 
         run.layout,
         run.descriptor,
         Reference(registry=address, repository=NAME),
-        plan=image_tags.plan(run.checkout.ref, run.commit),
+        plan=tag_names.tag_plan(run.checkout.ref, run.commit),
         checkout=run.checkout,
         mounts={},
         head=head,
@@ -452,7 +452,7 @@ def test_an_unanswered_question_for_a_key_publishes_nothing(
             run.layout,
             run.descriptor,
             Reference(registry=liar.address, repository=NAME),
-            plan=image_tags.plan(run.checkout.ref, run.commit),
+            plan=tag_names.tag_plan(run.checkout.ref, run.commit),
             checkout=run.checkout,
             mounts={},
             head=lambda _: run.commit,

@@ -12,12 +12,12 @@ import pytest
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
-from pipelines.images import tags as image_tags
-from pipelines.images.key import Salt
+from pipelines.images import tag_names
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_state import Observer
-from pipelines.images.tagging import Tagging
+from pipelines.images.registry_reader import RegistryReader
+from pipelines.images.tag_moves import TagMover
 from pipelines.release import planning
 from pipelines.release.model import Plan
 from pipelines.release.planning import Destination, PlanRequest
@@ -66,7 +66,7 @@ class World:
             registry=address, project="team", chart_registry="", chart_hosts="", plain_http=address, ca_file=""
         )
         place = Destination(
-            observer=Observer(client=self.client, registry=address, project="team"),
+            reader=RegistryReader(client=self.client, registry=address, project="team"),
             charts=charts,
             docker_config=self.folder / "none",
         )
@@ -78,7 +78,7 @@ class World:
                 target=BuildTarget(
                     platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"
                 ),
-                salt=Salt(now=now, max_age=max_age),
+                rebuilds=RebuildPolicy(now=now, max_age=max_age),
                 rebuild=(rebuild,) if rebuild else (),
             )
             return planning.plan(git, request, place)
@@ -90,7 +90,7 @@ class World:
     def build(self, plan: Plan) -> None:
         """Do what a plan says about images, as clone-build-push would."""
         digests = {item.name: item.digest for item in plan.images}
-        wanted = image_tags.plan(plan.ref, plan.commit)
+        wanted = tag_names.tag_plan(plan.ref, plan.commit)
         for wave in plan.waves:
             for job in wave:
                 pin = job.pins[0] if job.pins else None
@@ -98,7 +98,7 @@ class World:
                 if pin:
                     name, _, digest = pin.partition("=")
                     notes |= {f"{OCI}base.name": name, f"{OCI}base.digest": digests.get(name, digest)}
-                names = [key_tag(job.key), image_tags.commit_tag(plan.commit)]
+                names = [key_tag(job.key), tag_names.commit_tag(plan.commit)]
                 names += [tag for tag in (wanted.branch, wanted.version, job.version) if tag]
                 digest = self._push(f"team/{job.name}", f"{job.name} {job.key}", notes, names)
                 if job.renews:
@@ -114,7 +114,7 @@ class World:
 
     def _renew(self, name: str, digest: str, lasting: str, moment: int) -> None:
         image = self._reference(f"team/{name}").with_digest(digest)
-        Tagging(registry=self.client, image=image, commit="").renew(key_tag(lasting), moment)
+        TagMover(registry=self.client, image=image, commit="").renew(key_tag(lasting), moment)
 
     def _push(self, name: str, content: str, notes: dict[str, str], names: list[str]) -> str:
         layout, descriptor = image(

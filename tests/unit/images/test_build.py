@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Misconfigured, Refused
-from pipelines.images.build import check
+from pipelines.images.build import check_secrets
 
 ALLOWED = (
     "npm=https://git.example.com/team/shop.git, npm=https://git.example.com/team/web,pip=ssh://git@git.example.com/a/b"
@@ -23,7 +23,7 @@ ALLOWED = (
 )
 def test_allowed(ids: list[str], repository: str) -> None:
     """However the repository is reached."""
-    check(ids, repository, ALLOWED)
+    check_secrets(ids, repository, ALLOWED)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_allowed(ids: list[str], repository: str) -> None:
 def test_refused(ids: list[str], repository: str, allowed: str) -> None:
     """Another repository, another secret, or none allowed at all."""
     with pytest.raises(Refused, match="is not allowed to"):
-        check(ids, repository, allowed)
+        check_secrets(ids, repository, allowed)
 
 
 def test_any_is_for_ones_own_machine() -> None:
     """Where the secrets are one's own, so is the choice."""
-    check(["npm"], "/srv/git/shop", "any")
+    check_secrets(["npm"], "/srv/git/shop", "any")
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_any_is_for_ones_own_machine() -> None:
 def test_a_list_that_is_none_is_told(allowed: str) -> None:
     """And allows nothing."""
     with pytest.raises(Misconfigured, match="build-secrets"):
-        check([], "https://git.example.com/a", allowed)
+        check_secrets([], "https://git.example.com/a", allowed)

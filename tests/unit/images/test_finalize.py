@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from pipelines.errors import ShipwayError
 from pipelines.images import finalize
-from pipelines.images.finalize import Facts, Under
+from pipelines.images.finalize import BaseImage, ImageFacts
 from pipelines.images.layer_cache import MARK
 from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.layout import CONFIG, LAYER, Descriptor, Json
 from pipelines.tools.registry.reference import Digest
 
 OCI = "org.opencontainers.image."
-FACTS = Facts(
+FACTS = ImageFacts(
     time=1_700_000_000,
     revision="c" * 40,
     source="https://forge.example/team/app",
@@ -48,11 +48,11 @@ def built(history: list[Json], count: int, **fields: object) -> Json:
     }
 
 
-def base(count: int = 1, **fields: object) -> Under:
+def base(count: int = 1, **fields: object) -> BaseImage:
     """Return a base with that many layers."""
     history = [{"created": "2001-01-01T00:00:00Z", "created_by": f"base {n}"} for n in range(count)]
     config = {"config": fields, "rootfs": {"type": "layers", "diff_ids": layers(count)}, "history": history}
-    return Under(name="docker.io/library/base:1", digest=Digest("sha256:" + "b" * 64), config=config)
+    return BaseImage(name="docker.io/library/base:1", digest=Digest("sha256:" + "b" * 64), config=config)
 
 
 BUILDAH: list[Json] = [
@@ -77,7 +77,7 @@ BUILDKIT: list[Json] = [
 
 def test_history_of_buildah() -> None:
     """Only the instructions stay: no digest of a parent, no argument's value, no mark, no clock."""
-    history = finalize.configuration(built(BUILDAH, 4), base(), FACTS)["history"]
+    history = finalize.image_config(built(BUILDAH, 4), base(), FACTS)["history"]
     assert history[0] == BUILDAH[0], "the base's own history is the base's"
     assert [entry["created_by"] for entry in history[1:]] == [
         "ENV A=1",
@@ -92,7 +92,7 @@ def test_history_of_buildah() -> None:
 
 def test_history_of_buildkit() -> None:
     """BuildKit's remarks go, its words stay."""
-    history = finalize.configuration(built(BUILDKIT, 2), base(), FACTS)["history"]
+    history = finalize.image_config(built(BUILDKIT, 2), base(), FACTS)["history"]
     assert [entry["created_by"] for entry in history[1:]] == ["ENV A=1", "RUN make all"]
 
 
@@ -100,10 +100,10 @@ def test_history_fits_the_layers() -> None:
     """A base without a history gives one that still has an entry for each layer."""
     silent = base()
     silent.config["history"] = []
-    config = finalize.configuration(built(BUILDKIT[2:], 2), silent, FACTS)
+    config = finalize.image_config(built(BUILDKIT[2:], 2), silent, FACTS)
     assert sum(not entry.get("empty_layer") for entry in config["history"]) == 2
     with pytest.raises(ShipwayError, match="history does not fit"):
-        finalize.configuration(built(BUILDKIT, 7), None, FACTS)
+        finalize.image_config(built(BUILDKIT, 7), None, FACTS)
 
 
 def test_fields() -> None:
@@ -118,7 +118,7 @@ def test_fields() -> None:
         "OnBuild": ["RUN x"],
         "AttachStdin": False,
     }
-    config = finalize.configuration(built(BUILDKIT, 2, **fields), base(Shell=["/bin/bash", "-c"]), FACTS)
+    config = finalize.image_config(built(BUILDKIT, 2, **fields), base(Shell=["/bin/bash", "-c"]), FACTS)
     kept = config["config"]
     del kept["Labels"]
     assert kept == {
@@ -134,7 +134,7 @@ def test_fields() -> None:
 
 
 def test_labels() -> None:
-    """Facts beat the user's labels, those beat the Dockerfile's, those beat what is derived; a base's go stale."""
+    """ImageFacts beat the user's labels, those beat the Dockerfile's, those beat what is derived; a base's go stale."""
     inherited = {
         OCI + "title": "the base",
         OCI + "source": "https://base.example",
@@ -149,7 +149,7 @@ def test_labels() -> None:
         MARK: "x",
     }
     facts = replace(FACTS, source="", labels={"mine": "user", OCI + "revision": "lie"})
-    labels = finalize.configuration(built(BUILDKIT, 2, Labels=own), base(Labels=inherited), facts)["config"]["Labels"]
+    labels = finalize.image_config(built(BUILDKIT, 2, Labels=own), base(Labels=inherited), facts)["config"]["Labels"]
     assert labels == {
         "kept": "base",
         "mine": "user",

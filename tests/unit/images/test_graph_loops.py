@@ -55,10 +55,10 @@ def test_an_image_that_copies_its_own_values_is_told(dockerfile: str, path: str,
     files = {**FILES, path: dockerfile}
     found = read(files, written=written(FILES))
     image = next(iter(found.nodes))
-    findings = [str(finding) for finding in image_graph.find(found.nodes, {image}, written(FILES))]
+    findings = [str(finding) for finding in image_graph.deployment_loops(found.nodes, {image}, written(FILES))]
     assert bool(findings) == counts
     assert all(finding.startswith(f"{path}: error: it names charts/") for finding in findings)
-    assert list(image_graph.find(found.nodes, {"another"}, written(FILES))) == []
+    assert list(image_graph.deployment_loops(found.nodes, {"another"}, written(FILES))) == []
 
 
 def test_a_base_of_what_is_deployed_counts_too() -> None:
@@ -70,4 +70,6 @@ def test_a_base_of_what_is_deployed_counts_too() -> None:
         "shipway.yaml": "images: {base: {shared: [charts]}}\n",
     }
     found = read(files, written=written(FILES))
-    assert [finding.path for finding in image_graph.find(found.nodes, {"web"}, written(FILES))] == ["base/Dockerfile"]
+    assert [finding.path for finding in image_graph.deployment_loops(found.nodes, {"web"}, written(FILES))] == [
+        "base/Dockerfile"
+    ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.declared import shipway_yaml
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
-from pipelines.images.key import Salt
+from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget, Graph
 from pipelines.tools.git.tree import File, GitTree
 from tests import trees
@@ -37,7 +37,7 @@ class Repository:
     """Lines of shipway.yaml for an image."""
     bases: Mapping[str, str] = field(default_factory=lambda: {name: f"sha256:{name}" for name in EXTERNALS})
     target: BuildTarget = trees.TARGET
-    salt: Salt = field(default_factory=lambda: Salt(now=NOW))
+    rebuilds: RebuildPolicy = field(default_factory=lambda: RebuildPolicy(now=NOW))
     backwards: bool = False
 
     def graph(self) -> Graph:
@@ -66,8 +66,8 @@ class Repository:
         """Return every image's key."""
         found = self.graph()
         assert not any(node.blocked for node in found.nodes.values()), found.findings
-        moments = {name: item.at for name, item in image_key.asked(found, self.salt).items()}
-        return {name: made.key for name, made in image_key.keys(found, self.target, self.bases, moments).items()}
+        moments = {name: item.at for name, item in image_key.freshness(found, self.rebuilds).items()}
+        return {name: made.key for name, made in image_key.key_inputs(found, self.target, self.bases, moments).items()}
 
     def above(self, *names: str) -> set[str]:
         """Return images with all that stand on them."""
@@ -114,7 +114,7 @@ CHANGES: dict[str, Callable[[Repository, str], Repository]] = {
     "its target": lambda r, n: r.with_more(n, "target: one"),
     "its version": lambda r, n: r.with_more(n, "version: 1.0"),
     "a text that asks for it": lambda r, n: r.with_more(n, "rebuild: now"),
-    "--rebuild": lambda r, n: replace(r, salt=Salt(now=NOW, rebuild={n})),
+    "--rebuild": lambda r, n: replace(r, rebuilds=RebuildPolicy(now=NOW, rebuild={n})),
     "an age": lambda r, n: r.with_more(n, "max-age: 7d"),
     "a shared folder": lambda r, n: r.with_more(n, "shared: [core]"),
 }
@@ -124,18 +124,20 @@ FOR_ALL: dict[str, Callable[[Repository], Repository]] = {
     "its version": lambda r: replace(r, target=replace(r.target, builder_version="0.99.0")),
     "the compression": lambda r: replace(r, target=replace(r.target, compression="gzip")),
     "an argument for all": lambda r: replace(r, target=replace(r.target, build_args=("USED=3",))),
-    "an age for all": lambda r: replace(r, salt=Salt(now=NOW, max_age="7d")),
+    "an age for all": lambda r: replace(r, rebuilds=RebuildPolicy(now=NOW, max_age="7d")),
 }
 FOR_NONE: dict[str, Callable[[Repository, str], Repository]] = {
     "a file outside of every context": lambda r, _: r.with_file("docs/x", "other"),
     "an ignored file": lambda r, n: r.with_file(f"{n}/ignored/x", "other").with_file(f"{n}/a.log", ""),
     "the order of files": lambda r, _: replace(r, backwards=True),
-    "the clock": lambda r, _: replace(r, salt=Salt(now=2_000_000_000)),
+    "the clock": lambda r, _: replace(r, rebuilds=RebuildPolicy(now=2_000_000_000)),
     "an argument that nothing declares": lambda r, n: r.with_more(n, "build-args: {OTHER: 2}"),
     "a secret that nothing mounts": lambda r, n: r.with_more(n, "secrets: [token]"),
     "an image that nothing stands on": lambda r, _: replace(r, bases={**r.bases, "golang:1.22": "sha256:other"}),
     "a shared folder that nobody has": lambda r, _: r.with_file("core/tool", "other"),
-    "--rebuild of an image that is not there": lambda r, _: replace(r, salt=Salt(now=NOW, rebuild={"other"})),
+    "--rebuild of an image that is not there": lambda r, _: replace(
+        r, rebuilds=RebuildPolicy(now=NOW, rebuild={"other"})
+    ),
 }
 
 
@@ -196,9 +198,9 @@ def test_an_age_changes_the_key_once_in_its_period() -> None:
     repository = Repository(parents=dict.fromkeys(names, ("debian:12",)), files={})
     start = NOW
     turns: dict[str, list[int]] = {name: [] for name in names}
-    before = replace(repository, salt=Salt(now=start, max_age="7d")).keys()
+    before = replace(repository, rebuilds=RebuildPolicy(now=start, max_age="7d")).keys()
     for day in range(1, 22):
-        now = replace(repository, salt=Salt(now=start + day * DAY, max_age="7d")).keys()
+        now = replace(repository, rebuilds=RebuildPolicy(now=start + day * DAY, max_age="7d")).keys()
         for name in names:
             if now[name] != before[name]:
                 turns[name].append(day)

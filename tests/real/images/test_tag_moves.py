@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import ShipwayError
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 from tests import oci_images
 from tests.git_history import History
 from tests.registry_process import registry
@@ -166,7 +166,7 @@ def test_a_branch_whose_name_is_no_legal_tag(releases: Releases, history: Histor
     releases.finish(first, ref)
     second = pushed(history, 2, first, ref=ref)
     releases.finish(second, ref)
-    tag = image_tags.branch_tag(branch)
+    tag = tag_names.branch_tag(branch)
     assert tag != branch
     assert key_of(releases, tag) == planned_key(releases, second)
     assert releases.plan(second, ref).to_do == 0

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Refused, Transient
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 from pipelines.images.model import Checkout
-from pipelines.images.observed import RENEWAL, RENEWED_FOR
 from pipelines.images.push import publish
-from pipelines.images.tagging import REVISION, VERSION
+from pipelines.images.registry_state import RENEWAL, RENEWED_FOR
+from pipelines.images.tag_moves import REVISION, VERSION
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import MANIFEST, Descriptor, Layout
@@ -81,7 +81,7 @@ class Step(Registry):
         )  # fmt: skip
         publish(
             self, Layout(Path("none")), self._what.manifest.descriptor, TO,
-            plan=image_tags.plan(checkout.ref, checkout.commit), checkout=checkout, mounts={}, head=self._head,
+            plan=tag_names.tag_plan(checkout.ref, checkout.commit), checkout=checkout, mounts={}, head=self._head,
             key=self._key, renewal=self._renewal,
         )  # fmt: skip
         return self.calls > self._at >= 0

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import semver
 
 from pipelines.errors import Refused, Transient
-from pipelines.images import tags
-from pipelines.images.observed import RENEWAL, RENEWED_FOR, TagState
+from pipelines.images import tag_names
+from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, TagState
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
@@ -25,7 +25,7 @@ _ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tagging:
+class TagMover:
     """The tags of one repository, and the image in it that this run published."""
 
     registry: Registry
@@ -47,8 +47,8 @@ class Tagging:
         found = self.registry.resolve(self.image.with_tag(tag))
         return found is not None and found.descriptor.digest == self.digest
 
-    def adopted(self, tag: str) -> Tagging:
-        """Return the tagging of the image that a key's tag names, this one where there is no such tag; raises Transient.
+    def adopted(self, tag: str) -> TagMover:
+        """Return the mover of the image that a key's tag names, this one where there is no such tag; raises Transient.
 
         Two builds of one key may differ in what nobody can foresee, a time in a file; whoever published first is right.
         """
@@ -72,8 +72,8 @@ class Tagging:
             todo="run it again when fewer runs move it",
         )
 
-    def claim(self, tag: str) -> Tagging:
-        """Let a key's tag name this run's image unless it names one; return the tagging of what it names. Raises Transient.
+    def claim(self, tag: str) -> TagMover:
+        """Let a key's tag name this run's image unless it names one; return the mover of what it names. Raises Transient.
 
         Of two runs that find none in the same moment, the later one's image stays, and the next run's tags follow it.
         """
@@ -153,10 +153,10 @@ class Tagging:
         Needs the version's own tag to be set before. Which version `latest` is at, the release tags of its image say, for an
         image may be older than its version. What has neither such a tag nor a version in its labels is left alone.
         """
-        ours = tags.version_of(version)
+        ours = tag_names.version_of(version)
         assert ours is not None
         for _ in range(_ROUNDS):
-            current = self.registry.resolve(self.image.with_tag(tags.LATEST))
+            current = self.registry.resolve(self.image.with_tag(tag_names.LATEST))
             highest, target = next(releases(self.registry, self.image), (ours, self.digest))
             highest, target = max((ours, self.digest), (highest, target))
             if current is not None:
@@ -165,13 +165,13 @@ class Tagging:
                     return there == self.digest
                 has = release_of(self.registry, self.image, there) or self._version(current)
                 if has is None:
-                    _say(f"{tags.LATEST} names {there}, which has no version: move it by hand once")
+                    _say(f"{tag_names.LATEST} names {there}, which has no version: move it by hand once")
                     return False
                 if has >= highest:
                     return there == self.digest
-            self._move(tags.LATEST, target)
+            self._move(tag_names.LATEST, target)
         raise Transient(
-            f"the tag {tags.LATEST} of {self.image.name} does not come to rest",
+            f"the tag {tag_names.LATEST} of {self.image.name} does not come to rest",
             seen=f"it was moved {_ROUNDS} times",
             todo="run it again when fewer runs move it",
         )
@@ -184,7 +184,7 @@ class Tagging:
         told = _answer(found)
         return told.notes[RENEWAL] if told.moment else told.digest
 
-    def _as_taken(self, tag: str, there: str | None) -> Tagging:
+    def _as_taken(self, tag: str, there: str | None) -> TagMover:
         if there is None or there == self.digest:
             return self
         _say(f"{self.image.name}:{tag} names {there} already: that image is taken, not {self.digest}")
@@ -192,7 +192,7 @@ class Tagging:
 
     def _version(self, manifest: Manifest) -> semver.Version | None:
         reference = self.image.with_digest(manifest.descriptor.digest)
-        return tags.version_of(_annotation(self.registry, reference, manifest, VERSION))
+        return tag_names.version_of(_annotation(self.registry, reference, manifest, VERSION))
 
     def _revision(self, manifest: Manifest) -> str:
         try:
@@ -203,7 +203,7 @@ class Tagging:
 
     def _of_commit(self, commit: str) -> Digest | None:
         """Return the image that a commit's own tag names; this run's for its own commit, unless another run moved it."""
-        found = self.registry.resolve(self.image.with_tag(tags.commit_tag(commit)))
+        found = self.registry.resolve(self.image.with_tag(tag_names.commit_tag(commit)))
         if found is None:
             return self.digest if commit == self.commit else None
         return found.descriptor.digest
@@ -232,8 +232,8 @@ def _answer(manifest: Manifest) -> TagState:
 
 def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Version, Digest]]:
     """Give each release of a repository with its digest, the highest first, each asked for when it is wanted; raises Transient."""
-    known = [tag for tag in registry.tags(image) if tags.is_release(tag)]
-    for found, tag in sorted(((tags.version_of(tag), tag) for tag in known), reverse=True):
+    known = [tag for tag in registry.tags(image) if tag_names.is_release(tag)]
+    for found, tag in sorted(((tag_names.version_of(tag), tag) for tag in known), reverse=True):
         if manifest := registry.resolve(image.with_tag(tag)):
             assert found is not None
             yield found, manifest.descriptor.digest

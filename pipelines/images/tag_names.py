@@ -47,7 +47,7 @@ class TagPlan:
         return is_release(self.version)
 
 
-def plan(ref: str, commit: str) -> TagPlan:
+def tag_plan(ref: str, commit: str) -> TagPlan:
     """Return the tags for the image of a commit that was asked for by a full ref, which may be empty.
 
     Raises Refused for a version that is too long for a tag.
@@ -67,7 +67,7 @@ def commit_tag(commit: str) -> str:
     return f"git-{commit}"
 
 
-def own_version(version: str) -> str:
+def own_version_tag(version: str) -> str:
     """Return the tag of a version that shipway.yaml gives an image; raises Misuse for one that could be another kind of tag."""
     if not _OWN_VERSION.fullmatch(version):
         raise Misuse(
@@ -119,7 +119,7 @@ def is_release(tag: str) -> bool:
     return version is not None and not version.prerelease
 
 
-def strict(text: str) -> semver.Version | None:
+def parse_version(text: str) -> semver.Version | None:
     """Return a version of the form that semver.org defines, or None."""
     try:
         return semver.Version.parse(text)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.errors import Refused
-from pipelines.images import tags as image_tags
+from pipelines.images import tag_names
 
 LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -20,7 +20,7 @@ PIECES = st.sampled_from(
 BRANCHES = st.one_of(
     st.text(min_size=1, max_size=300),
     st.lists(PIECES, min_size=1, max_size=6).map("".join),
-    st.builds(image_tags.branch_tag, st.text(min_size=1, max_size=40)),
+    st.builds(tag_names.branch_tag, st.text(min_size=1, max_size=40)),
 )
 
 
@@ -30,17 +30,17 @@ BRANCHES = st.one_of(
 @example("-" + "a" * 127)
 def test_branch_tag_is_legal(branch: str) -> None:
     """Every branch has a tag that every registry takes."""
-    assert LEGAL.fullmatch(image_tags.branch_tag(branch))
+    assert LEGAL.fullmatch(tag_names.branch_tag(branch))
 
 
 @given(BRANCHES, BRANCHES)
 @example("feature/x", "feature-x")
-@example("feature/x", image_tags.branch_tag("feature/x"))
-@example("1.2.3", image_tags.branch_tag("1.2.3"))
+@example("feature/x", tag_names.branch_tag("feature/x"))
+@example("1.2.3", tag_names.branch_tag("1.2.3"))
 @example("a" * 128, "a" * 129)
 def test_branches_never_share_a_tag(one: str, other: str) -> None:
     """Two branches have two tags, also where one is called like the other's tag."""
-    assert (image_tags.branch_tag(one) == image_tags.branch_tag(other)) == (one == other)
+    assert (tag_names.branch_tag(one) == tag_names.branch_tag(other)) == (one == other)
 
 
 @given(BRANCHES)
@@ -58,17 +58,17 @@ def test_branches_never_share_a_tag(one: str, other: str) -> None:
 @example("sha256-" + "0" * 64 + ".sig")
 def test_no_branch_reaches_another_kind_of_tag(branch: str) -> None:
     """A branch's tag is never `latest`, a version, or in the namespaces of commits, keys and pull requests."""
-    tag = image_tags.branch_tag(branch)
+    tag = tag_names.branch_tag(branch)
     assert tag.lower() != "latest"
     assert not re.match(r"(git|key|pr|sha256)([-_.]|$)", tag, re.IGNORECASE)
     assert not re.fullmatch(r"v?\d+(\.\d+)*", tag)
-    assert image_tags.version_of(tag) is None
+    assert tag_names.version_of(tag) is None
 
 
 @pytest.mark.parametrize("branch", ["main", "release-1.2", "1.x", "Feature_7", "gitlab", "keyboard", "2fa"])
 def test_a_legal_free_name_stays(branch: str) -> None:
     """A branch whose name is a free and legal tag has that tag."""
-    assert image_tags.branch_tag(branch) == branch
+    assert tag_names.branch_tag(branch) == branch
 
 
 @pytest.mark.parametrize(
@@ -77,52 +77,52 @@ def test_a_legal_free_name_stays(branch: str) -> None:
 )
 def test_another_name_becomes_a_slug_with_a_hash(branch: str, slug: str) -> None:
     """Any other name can still be read in its tag."""
-    assert re.fullmatch(re.escape(slug) + "-[0-9a-f]{12}", image_tags.branch_tag(branch))
+    assert re.fullmatch(re.escape(slug) + "-[0-9a-f]{12}", tag_names.branch_tag(branch))
 
 
 @pytest.mark.parametrize(
     ("ref", "expected"),
     [
-        ("", image_tags.TagPlan(commit=f"git-{COMMIT}")),
-        ("refs/heads/main", image_tags.TagPlan(commit=f"git-{COMMIT}", branch="main")),
-        ("refs/tags/v1.2.3", image_tags.TagPlan(commit=f"git-{COMMIT}", version="1.2.3")),
-        ("refs/tags/v1.2.3-rc.1+b.7", image_tags.TagPlan(commit=f"git-{COMMIT}", version="1.2.3-rc.1_b.7")),
-        ("refs/tags/v1.2", image_tags.TagPlan(commit=f"git-{COMMIT}")),
-        ("refs/tags/1.2.3", image_tags.TagPlan(commit=f"git-{COMMIT}")),
-        ("refs/tags/v01.2.3", image_tags.TagPlan(commit=f"git-{COMMIT}")),
-        ("refs/tags/nightly", image_tags.TagPlan(commit=f"git-{COMMIT}")),
-        ("refs/pull/7/head", image_tags.TagPlan(commit=f"git-{COMMIT}", pull_request=f"pr-7-{COMMIT}")),
-        ("refs/pull/x/head", image_tags.TagPlan(commit=f"git-{COMMIT}")),
+        ("", tag_names.TagPlan(commit=f"git-{COMMIT}")),
+        ("refs/heads/main", tag_names.TagPlan(commit=f"git-{COMMIT}", branch="main")),
+        ("refs/tags/v1.2.3", tag_names.TagPlan(commit=f"git-{COMMIT}", version="1.2.3")),
+        ("refs/tags/v1.2.3-rc.1+b.7", tag_names.TagPlan(commit=f"git-{COMMIT}", version="1.2.3-rc.1_b.7")),
+        ("refs/tags/v1.2", tag_names.TagPlan(commit=f"git-{COMMIT}")),
+        ("refs/tags/1.2.3", tag_names.TagPlan(commit=f"git-{COMMIT}")),
+        ("refs/tags/v01.2.3", tag_names.TagPlan(commit=f"git-{COMMIT}")),
+        ("refs/tags/nightly", tag_names.TagPlan(commit=f"git-{COMMIT}")),
+        ("refs/pull/7/head", tag_names.TagPlan(commit=f"git-{COMMIT}", pull_request=f"pr-7-{COMMIT}")),
+        ("refs/pull/x/head", tag_names.TagPlan(commit=f"git-{COMMIT}")),
     ],
 )
-def test_plan_follows_the_ref(ref: str, expected: image_tags.TagPlan) -> None:
+def test_plan_follows_the_ref(ref: str, expected: tag_names.TagPlan) -> None:
     """Each ref gives the tags of its kind, and every image has its commit's."""
-    assert image_tags.plan(ref, COMMIT) == expected
+    assert tag_names.tag_plan(ref, COMMIT) == expected
 
 
 @given(st.text(max_size=200))
 def test_every_planned_tag_is_legal(name: str) -> None:
     """No Git tag makes a tag that a registry refuses."""
-    plan = image_tags.plan(f"refs/tags/{name}", COMMIT)
+    plan = tag_names.tag_plan(f"refs/tags/{name}", COMMIT)
     assert all(LEGAL.fullmatch(tag) for tag in (plan.commit, plan.version) if tag)
 
 
 def test_a_version_too_long_for_a_tag_is_refused() -> None:
     """A version that no tag can hold is refused, not cut."""
     with pytest.raises(Refused, match="too long"):
-        image_tags.plan("refs/tags/v1.2.3-" + "a" * 128, COMMIT)
+        tag_names.tag_plan("refs/tags/v1.2.3-" + "a" * 128, COMMIT)
 
 
 def test_only_releases_reach_latest() -> None:
     """A pre-release and a branch never become `latest`."""
-    assert image_tags.plan("refs/tags/v1.2.3", COMMIT).is_release
-    assert image_tags.plan("refs/tags/v1.2.3+b", COMMIT).is_release
-    assert not image_tags.plan("refs/tags/v1.2.3-rc.1", COMMIT).is_release
-    assert not image_tags.plan("refs/heads/main", COMMIT).is_release
+    assert tag_names.tag_plan("refs/tags/v1.2.3", COMMIT).is_release
+    assert tag_names.tag_plan("refs/tags/v1.2.3+b", COMMIT).is_release
+    assert not tag_names.tag_plan("refs/tags/v1.2.3-rc.1", COMMIT).is_release
+    assert not tag_names.tag_plan("refs/heads/main", COMMIT).is_release
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.from_regex(r"[0-9a-z]{1,5}", fullmatch=True))
 def test_a_version_is_read_back_from_its_tag(minor: int, patch: int, build: str) -> None:
     """A tag says which version it is, build metadata with it."""
     version = f"1.{minor}.{patch}+{build}"
-    assert str(image_tags.version_of(image_tags.version_tag(version))) == version
+    assert str(tag_names.version_of(tag_names.version_tag(version))) == version
