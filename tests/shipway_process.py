@@ -54,7 +54,7 @@ class Shipway:
         )
 
     def wrote(self, step: str, text: str) -> bool:
-        """Whether a step of a run, `clone`, `build` or `main`, has written this line or a line that begins with it."""
+        """Whether a step of a run, `clone`, `build` or `push`, has written this line or a line that begins with it."""
         logs = (self.state / "runs").glob(f"*/run/logs/*.{step}.log")
         return any(line.startswith(text) for log in logs for line in log.read_text().splitlines())
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 START = "2026-11-23T10:00:0{}Z"
 
@@ -44,14 +47,16 @@ def image(
     outputs: dict[str, Any] = {"outputs": {"parameters": [{"name": "digest", "value": digest}]}} if digest else {}
     pod = f"{run}(0)"
 
+    of = {"templateName": "clone-build-push", "templateScope": f"local/{run}"}
+
     def container(name: str, state: str, at: int, children: tuple[str, ...]) -> dict[str, Any]:
         word, _, code = state.partition(" ")
         more: dict[str, Any] = {"message": f"Error (exit code {code})"} if code else {}
         if word in {"Succeeded", "Failed", "Error"}:
             more["finishedAt"] = START.format(at)
-        return node(f"{pod}.{name}", "Container", word, bound=pod, children=children, **more)
+        return node(f"{pod}.{name}", "Container", word, bound=pod, children=children, **of, **more)
 
-    return status(
+    found = status(
         run,
         phase,
         node(run, "Retry", phase, children=(pod,), **outputs),
@@ -61,3 +66,11 @@ def image(
         container("main", main, 7, ()),
         message=message,
     )
+    return found | {"storedWorkflowTemplateSpec": compiled("clone-build-push")}
+
+
+def compiled(name: str) -> dict[str, Any]:
+    """Return the specification of an installed WorkflowTemplate."""
+    path = Path(__file__).parent.parent / "charts" / "shipway" / "files" / f"{name}.yaml"
+    spec: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
+    return spec

@@ -13,8 +13,6 @@ from typing import Any
 from pipelines.cli import failures
 from pipelines.engines.local.nodes import Node
 
-_STEPS = {"main": "push"}
-"""Argo wants a container of the name main; people think of the step that it runs."""
 _THOUSAND = 1000
 
 
@@ -23,11 +21,7 @@ def of(node: Node | None) -> dict[str, Any]:
     if node is None:
         return {"phase": "Omitted", "message": "the run ended before it", "seconds": 0.0, "steps": {}}
     last = [n for n in node.walk() if n.kind == "Container"][-3:]
-    steps = {
-        _STEPS.get(n.display_name, n.display_name): round(max(0.0, n.finished - n.started), 2)
-        for n in last
-        if not n.never_ran
-    }
+    steps = {n.label: round(max(0.0, n.finished - n.started), 2) for n in last if not n.never_ran}
     outputs: dict[str, Any] = dict(node.outputs)
     if "tags" in outputs:
         outputs["tags"] = json.loads(outputs["tags"])

@@ -28,5 +28,5 @@ def run(given: argparse.Namespace) -> int:
     cluster.runs.get(given.name)
     folder = running.new_folder(given.state, given.name) / "run"
     outcome = cluster.follow(given.name, PlainReporter(sys.stdout), folder)
-    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.message}' if outcome.message else ''}\n")
+    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.reason}' if outcome.reason else ''}\n")
     return running.exit_code(outcome)

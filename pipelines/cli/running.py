@@ -129,8 +129,7 @@ def show(given: Namespace, outcome: RunResult) -> None:
         return
     width = max(map(len, outcome.outputs), default=0)
     sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in outcome.outputs.items())
-    why = outcome.root.reason if outcome.message == outcome.root.message else outcome.message
-    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {why}' if why else ''}\n")
+    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.reason}' if outcome.reason else ''}\n")
     failed = failures.last(outcome.root) if outcome.phase.is_bad else None
     if failed is not None and failed.log is not None:
         sys.stderr.write(f"{textwrap.indent(failures.error(failed.log), '  ')}\n  log   {failed.log}\n")

@@ -73,7 +73,7 @@ class Bench:
         assert self.running.stdout
         for line in self.running.stdout:
             self.said.append(line)
-            if line.startswith("main |") and "@sha256:" in line:
+            if line.startswith("push |") and "@sha256:" in line:
                 return
 
     def settle(self) -> None:

@@ -63,7 +63,7 @@ def test_a_step_that_refuses_gives_its_exit_code(ada: Path, git: GitServer, tmp_
     done = shipway(ada, tmp_path, "submit", "clone-build-push", "-p", repo, "-p", "path=../x", "--engine", "argo")
     assert done.returncode == 2, done.stderr
     assert "not a path inside the repository" in done.stderr
-    assert not [line for line in done.stderr.splitlines() if line.startswith(("build |", "main |"))]
+    assert not [line for line in done.stderr.splitlines() if line.startswith(("build |", "push |"))]
 
 
 def test_a_run_is_left_stopped_and_submitted_again(ada: Path, git: GitServer, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_broken_connections_cost_no_step_and_no_line(ada: Path, git: GitServer, 
                 cut()
         assert child.wait() == 0, told
     assert told.count("clone: Succeeded") == 1, told
-    assert told.count("main: Succeeded") == 1, told
+    assert told.count("push: Succeeded") == 1, told
     assert told.count("build | slept\n") == 1, told
     assert told.count(" is published\n") == 1, told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -54,7 +54,10 @@ class Node:
     name: str
     """Unique in the run: `run.task(0:item)(1)`."""
     display_name: str
+    """As Argo has it."""
     kind: NodeKind
+    step: str = ""
+    """For a container named `main`, the step that it runs: people read this instead, see `step_of`."""
     template: str = ""
     parent: Node | None = field(default=None, repr=False)
     children: list[Node] = field(default_factory=list, repr=False)
@@ -88,7 +91,7 @@ class Node:
             return self.name
         if above.kind is NodeKind.RETRY and self is above.children[0]:
             return above.short_name
-        own = self.name.removeprefix(above.name)
+        own = f".{self.step}" if self.step else self.name.removeprefix(above.name)
         if above.kind is NodeKind.TASK_GROUP:
             return above.short_name + _item(own)
         return own[1:] if above.short_name == self.root.name and own[:1] == "." else above.short_name + own
@@ -98,7 +101,7 @@ class Node:
         """What people read where the node above is in sight."""
         above = self.parent
         if above is None or above.kind is not NodeKind.TASK_GROUP:
-            return self.display_name
+            return self.step or self.display_name
         return above.display_name + _item(self.display_name.removeprefix(above.display_name))
 
     @property
@@ -113,11 +116,14 @@ class Node:
 
     @property
     def reason(self) -> str:
-        """Why it failed: in a pod, what the container says that did, not one that waited for it."""
-        if self.kind is NodeKind.RETRY and len(self.children) == 1:
-            return self.children[0].reason
-        said = (child.message for child in self.children if child.kind is NodeKind.CONTAINER and child.phase.is_bad)
-        return next((text for text in said if text and 'dependency "' not in text), self.message)
+        """Why it failed: for a pod, the message of the container that failed, not of one that waited for it."""
+        last = self.children[-1] if self.kind is NodeKind.RETRY and self.children else None
+        if last and (len(self.children) == 1 or self.message == last.message):
+            return last.reason
+        failed = (child for child in self.children if child.kind is NodeKind.CONTAINER and child.phase.is_bad)
+        node = next((child for child in failed if child.message and not child.never_ran), self)
+        text = node.message.removeprefix(f"{node.display_name}: ")
+        return f"{node.step}: {text}" if node.step and text != node.message else node.message
 
     def walk(self) -> Iterator[Node]:
         """Give this node and everything below, parents first."""
@@ -145,6 +151,14 @@ class Node:
         }
 
 
+def step_of(container: str, command: Sequence[str]) -> str:
+    """Return the step that a container named `main` runs, or an empty string for any other container.
+
+    Argo takes the outputs of a containerSet from the container `main` alone, so a step may not give it its own name.
+    """
+    return command[2] if container == "main" and len(command) > 2 and command[1] == "step" else ""
+
+
 @dataclass(frozen=True)
 class Spot:
     """Where a node goes: its name, what people read, and what it stands under."""
@@ -152,6 +166,7 @@ class Spot:
     name: str
     label: str
     parent: Node | None = None
+    step: str = ""
 
     def attempt(self, number: int, retry: Node) -> Spot:
         """Return the place of one attempt under its retry."""
@@ -171,6 +186,11 @@ class RunResult:
     root: Node
     on_exit: Node | None
     folder: Path
+
+    @property
+    def reason(self) -> str:
+        """The message, with containers by what people call them."""
+        return self.root.reason if self.message == self.root.message else self.message
 
     @property
     def outputs(self) -> dict[str, str]:

@@ -66,7 +66,9 @@ class PlainReporter:
         attempts = (
             f" and {len(node.children)} attempts" if node.kind is NodeKind.RETRY and len(node.children) > 1 else ""
         )
-        reason = "" if node.phase is Phase.SUCCEEDED else node.reason.removeprefix(f"{node.display_name}: ")
+        reason = (
+            "" if node.phase is Phase.SUCCEEDED else node.reason.removeprefix(f"{node.step or node.display_name}: ")
+        )
         reason = reason.removeprefix(f"{node.phase.lower()}: ")
         why = f": {reason}" if reason else ""
         self._write(f"{_clock()} {node.short_name}: {node.phase}{took}{attempts}{why}")

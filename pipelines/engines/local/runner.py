@@ -15,7 +15,7 @@ from pipelines.engines.local.dag import DagRun
 from pipelines.engines.local.definition import Container, Parameter, Pod, Retry, Template, TemplateName
 from pipelines.engines.local.mutexes import DUPLICATE, Mutexes, RunControl
 from pipelines.engines.local.names import RETRIES
-from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot
+from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot, step_of
 from pipelines.engines.local.plan import WorkflowPlan, value_of
 from pipelines.engines.local.pod_folder import PodFolder
 from pipelines.engines.local.pods import PodRun, Setting
@@ -89,7 +89,14 @@ class Runner:
 
     def node(self, spot: Spot, kind: NodeKind, template: Template) -> Node:
         """Return a new node under its parent."""
-        node = Node(name=spot.name, display_name=spot.label, kind=kind, template=str(template.id), parent=spot.parent)
+        node = Node(
+            name=spot.name,
+            display_name=spot.label,
+            kind=kind,
+            step=spot.step,
+            template=str(template.id),
+            parent=spot.parent,
+        )
         if spot.parent is not None:
             spot.parent.children.append(node)
         return node
@@ -174,7 +181,9 @@ class Runner:
         self.begin(node)
         containers = {
             container.name: self.node(
-                Spot(f"{node.name}.{container.name}", container.name, node), NodeKind.CONTAINER, template
+                Spot(f"{node.name}.{container.name}", container.name, node, step_of(container.name, container.command)),
+                NodeKind.CONTAINER,
+                template,
             )
             if pod.is_set
             else node

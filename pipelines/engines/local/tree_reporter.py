@@ -119,7 +119,7 @@ class TreeReporter:
         if tries:
             words.append(f" {tries}", style="yellow")
         if node.phase.is_bad and node.reason and not node.never_ran:
-            words.append(f" {node.reason.removeprefix(f'{node.display_name}: ')}", style="red")
+            words.append(f" {node.reason.removeprefix(f'{node.step or node.display_name}: ')}", style="red")
         elif not node.phase.is_completed and node.message:
             words.append(f" {node.message}", style="dim")
         mark, style = _MARKS[Phase.OMITTED] if node.never_ran else _MARKS.get(node.phase, ("", ""))

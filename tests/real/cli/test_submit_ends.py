@@ -21,7 +21,7 @@ FROM shipway.local/busybox:static
 COPY file /file
 RUN echo begun; sleep 1; cp /file /copy
 """
-FETCHED, BEGUN, PUBLISHED = ("clone", "shipway.local/busybox:static is "), ("build", "begun"), ("main", "")
+FETCHED, BEGUN, PUBLISHED = ("clone", "shipway.local/busybox:static is "), ("build", "begun"), ("push", "")
 """Lines of logs by which a test knows what a run is doing: its base is there, its RUN step runs, its push has begun."""
 
 

@@ -63,7 +63,7 @@ def pod(fake: Cluster, name: str = "pod-1", node_name: str = f"{RUN}(0)") -> Non
 
 def steps(told: str) -> list[str]:
     """Return what was told of containers, without the time of day."""
-    return re.findall(r"^[\d:]{8} ((?:clone|build|main): .*)$", told, re.MULTILINE)
+    return re.findall(r"^[\d:]{8} ((?:clone|build|push): .*)$", told, re.MULTILINE)
 
 
 def test_containers_begin_when_those_before_them_have_ended(fake: Cluster, tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_containers_begin_when_those_before_them_have_ended(fake: Cluster, tmp_p
         "clone: Succeeded after 2.0 s",
         "build: Running",
         "build: Succeeded after 2.0 s",
-        "main: Running",
-        "main: Succeeded after 2.0 s",
+        "push: Running",
+        "push: Succeeded after 2.0 s",
     ]
     assert (outcome.phase, outcome.outputs, outcome.template) == (
         Phase.SUCCEEDED,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.engines.cluster.status import RunTree
 from pipelines.engines.local.nodes import Node, Phase
-from tests.workflow_status import node, status
+from tests.workflow_status import compiled, node, status
 
 RUN = "run"
 NODES = (
@@ -47,6 +47,33 @@ def test_parents_are_what_the_local_engine_has() -> None:
     found = {n.name: n for n in tree.walk()}
     assert found["run.images(0:a)(0).main"].exit_code == 3
     assert found["run.after"].phase is Phase.OMITTED
+
+
+def test_a_container_of_the_name_main_is_shown_as_the_step_that_it_runs() -> None:
+    """By the template that the run keeps: of two with one name in different WorkflowTemplates, each node's own."""
+    verdicts: dict[str, Any] = {
+        name: {"templateRef": {"name": name, "template": "verdict"}} for name in ("check", "work")
+    }
+    nodes = [
+        node("run", "DAG", "Failed"),
+        *(node(f"run.{name}", "Pod", "Failed", bound="run", message="main: Error (exit code 1)") for name in verdicts),
+        *(
+            node(f"run.{name}.main", "Container", "Failed", bound=f"run.{name}", message="Error (exit code 1)", **of)
+            for name, of in verdicts.items()
+        ),
+        node("run.work.again", "Container", "Succeeded", bound="run.work", **verdicts["work"]),
+    ]
+    stored = {
+        f"namespaced/{name}/{template['name']}": template
+        for name in verdicts
+        for template in compiled(name)["templates"]
+    }
+    tree = RunTree(RUN)
+    tree.update({"status": status(RUN, "Failed", *nodes) | {"storedTemplates": stored}})
+    found = {n.name: n for n in tree.walk()}
+    assert [found[f"run.{name}.main"].short_name for name in verdicts] == ["check.check-verdict", "work.verdict"]
+    assert not [n.name for n in tree.walk() if "main" in n.reason]
+    assert (found["run.work.again"].label, found["run.work.main"].display_name) == ("again", "main")
 
 
 def test_nodes_that_come_in_any_order_keep_their_identity() -> None:

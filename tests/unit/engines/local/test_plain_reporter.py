@@ -77,6 +77,49 @@ def test_each_thing_is_told_once(tmp_path: Path) -> None:
     ]
 
 
+def test_the_container_main_is_told_as_the_step_that_it_runs(tmp_path: Path) -> None:
+    """Argo takes outputs from `main` alone; people know the step, in the lines, the reasons and the names of logs."""
+    text = """
+kind: WorkflowTemplate
+metadata: {name: flow}
+spec:
+  entrypoint: image
+  templates:
+  - name: image
+    retryStrategy: {limit: 1}
+    containerSet:
+      containers:
+      - {name: build, image: busybox, command: [echo], args: [step, build]}
+      - {name: main, image: busybox, command: [sh], args: [step, push], dependencies: [build]}
+"""
+    told = io.StringIO()
+    outcome = flow.run(text, tmp_path, PlainReporter(told, with_output=False))
+    lines = re.sub(r"after \d+\.\d s", "after … s", re.sub(r"^[\d:]{8} ", "", told.getvalue(), flags=re.MULTILINE))
+    code = outcome.nodes[-1].exit_code
+    assert lines[lines.index("build: Running") :].splitlines() == [
+        "build: Running",
+        "build: Succeeded after … s",
+        "push: Running",
+        f"push: Failed after … s: Error (exit code {code})",
+        f"run: Failed after … s: push: Error (exit code {code})",
+        f"run: push: Error (exit code {code}); again in 0.0 s",
+        "run(1): Running",
+        "run(1).build: Running",
+        "run(1).build: Succeeded after … s",
+        "run(1).push: Running",
+        f"run(1).push: Failed after … s: Error (exit code {code})",
+        f"run(1): Failed after … s: push: Error (exit code {code})",
+        "run: Failed after … s and 2 attempts: No more retries left",
+    ]
+    assert [node.display_name for node in outcome.nodes][-1] == "main"
+    assert sorted(path.name.partition("-")[2] for path in (outcome.folder / "logs").iterdir()) == [
+        "build.log",
+        "push.log",
+        "run_1_.build.log",
+        "run_1_.push.log",
+    ]
+
+
 def test_items_are_told_by_their_names() -> None:
     """An item of many texts goes by the one that is called name; Argo's own name for it holds them all."""
     group = Node(
