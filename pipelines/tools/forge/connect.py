@@ -1,11 +1,11 @@
-"""From a repository's address to its forge: which kind it is the settings say, and a mounted Secret holds the login.
+"""Connects a repository's address to its forge: the settings name the kind, and a mounted Secret holds the login.
 
 The setting `forges` maps hosts to kinds: `github.com=github,git.example.com=gitea`. A host is written as in the
-repository's address, with its port where it has one. Where the API is elsewhere, its address follows a `+`:
+repository's address, with its port if it has one. If the API is elsewhere, its address follows a `+`:
 `code.example.com=github+https://code.example.com/api/v3`.
 
-The folder has a file for each host, a `:` of which is written as `_`: `git.example.com.token`, or for a GitHub App
-`github.com.app-id` and `github.com.private-key`. What belongs to one host is sent to that host's API and to nobody else.
+The folder has files for each host, with `_` for a `:`: `git.example.com.token`, or for a GitHub App
+`github.com.app-id` and `github.com.private-key`. A host's login is sent to that host's API alone.
 """
 
 from __future__ import annotations
@@ -17,33 +17,32 @@ from urllib.parse import urlsplit
 
 from pipelines import settings
 from pipelines.errors import Misconfigured
-from pipelines.tools.forge import rest
-from pipelines.tools.forge.forge import Forge
+from pipelines.tools.forge.forge import GITHUB_HEADERS, Forge, Gitea, GitHub
 from pipelines.tools.forge.http import TIMING, ForgeApi
-from pipelines.tools.forge.rest import Gitea, GitHub
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry.connection import Network, Timing
 
 FORGES = "github.com=github"
-"""The setting's default."""
+"""Default of the setting."""
 REPORTING = {"metadata": "read", "statuses": "write", "pull_requests": "write"}
-"""What a GitHub App's token is asked for, to report."""
+"""The rights of a GitHub App's token that reports."""
 PROPOSING = {"metadata": "read", "contents": "read", "pull_requests": "write"}
-"""The same, to open pull requests."""
+"""The rights of one that opens pull requests."""
 
 
 class NoForge(Misconfigured):
-    """Nobody said which forge a repository is at, or there is no login for it."""
+    """The settings do not say which forge a repository is at, or there is no login for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ForgeAddress:
     kind: str
     base: str
-    """Of the API, without a slash at its end."""
+    """Address of the API, without a slash at its end."""
     web: str
+    """Address of the repository's page."""
     repository: str
-    """Owner and name."""
+    """Owner and name, `team/shop`."""
 
 
 def connect(
@@ -56,31 +55,31 @@ def connect(
     rights: Mapping[str, str] = REPORTING,
     timing: Timing = TIMING,
 ) -> Forge:
-    """Return the forge of a repository with the login of a folder; nothing is asked yet.
+    """Return the forge of a repository with the login in a folder; no request is sent yet.
 
-    `forges`, `plain_http` and `ca_file` are the settings of these names. Raises NoForge where the settings do not
-    name the repository's host or the folder has no login for it, Misconfigured where either cannot be read.
+    `forges`, `plain_http` and `ca_file` are the settings of these names. Raises NoForge if the settings do not name
+    the repository's host or the folder has no login for it, Misconfigured if either cannot be read.
     """
     network = Network(plain_http=settings.names(plain_http), ca_file=Path(ca_file) if ca_file else None, timing=timing)
-    place = _place(repo, forges)
-    network.check(place.base, f"the API of {place.web}")
+    address = _address(repo, forges)
+    network.check(address.base, f"the API of {address.web}")
     login = _LoginFolder(folder=folder, host=_host(repo))
     token = login.read("token")
     if token:
-        words = {"github": "Bearer", "gitea": "token"}[place.kind]
-        headers = rest.HEADERS if place.kind == "github" else {}
+        is_github = address.kind == "github"
+        scheme = "Bearer" if is_github else "token"
         api = ForgeApi(
             network,
-            base=place.base,
-            repository=place.repository,
-            authorization=lambda: f"{words} {token}",
+            base=address.base,
+            repository=address.repository,
+            authorization=lambda: f"{scheme} {token}",
             login=f"the token in {login.path('token')}",
-            headers=headers,
+            headers=GITHUB_HEADERS if is_github else {},
         )
-        return GitHub(api, web=place.web) if place.kind == "github" else Gitea(api, web=place.web)
+        return GitHub(api, web=address.web) if is_github else Gitea(api, web=address.web)
     identity = login.read("app-id")
-    if place.kind == "github" and identity:
-        return _as_app(network, place, login, identity, rights)
+    if address.kind == "github" and identity:
+        return _as_app(network, address, login, identity, rights)
     raise NoForge(
         f"no login for {_host(repo)}",
         seen=f"{folder} has no {login.path('token').name}",
@@ -89,21 +88,21 @@ def connect(
 
 
 def _as_app(
-    network: Network, place: _ForgeAddress, login: _LoginFolder, identity: str, rights: Mapping[str, str]
+    network: Network, address: _ForgeAddress, login: _LoginFolder, identity: str, rights: Mapping[str, str]
 ) -> GitHub:
-    from pipelines.tools.forge.github_app import App, AppTokens  # noqa: PLC0415 - loads the cryptography that tokens do without
+    from pipelines.tools.forge.github_app import App, AppTokens  # noqa: PLC0415 - loads cryptography
 
     app = App(id=identity, private_key=login.read("private-key"))
-    tokens = AppTokens(network, app, base=place.base, repository=place.repository, rights=rights)
+    tokens = AppTokens(network, app, base=address.base, repository=address.repository, rights=rights)
     api = ForgeApi(
         network,
-        base=place.base,
-        repository=place.repository,
+        base=address.base,
+        repository=address.repository,
         authorization=tokens.authorization,
         login=f"a token of App {identity}",
-        headers=rest.HEADERS,
+        headers=GITHUB_HEADERS,
     )
-    return GitHub(api, web=place.web, app=tokens.name)
+    return GitHub(api, web=address.web, app=tokens.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,7 @@ class _LoginFolder:
         return self.folder / f"{self.host.replace(':', '_')}.{what}"
 
     def read(self, what: str) -> str:
-        """Return a file's text, empty where there is none; raises Misconfigured, without a word of it."""
+        """Return a file's text, empty if there is no file; raises Misconfigured, which never shows the text."""
         try:
             text = self.path(what).read_text(encoding="ascii").strip()
         except (FileNotFoundError, NotADirectoryError):
@@ -132,7 +131,7 @@ def _host(repo: RepositoryUrl) -> str:
     return urlsplit(repo.origin).netloc.lower()
 
 
-def _place(repo: RepositoryUrl, forges: str) -> _ForgeAddress:
+def _address(repo: RepositoryUrl, forges: str) -> _ForgeAddress:
     host = _host(repo)
     kind, _, api = settings.pairs(forges or FORGES).get(host, "").partition("+")
     if not host or not kind:
@@ -148,7 +147,7 @@ def _place(repo: RepositoryUrl, forges: str) -> _ForgeAddress:
     *above, owner, name = ["", "", *repo.path.removesuffix(".git").split("/")]
     if not owner or (above[2:] and kind == "github"):
         raise NoForge(f"{repo} is no repository of a forge", seen=repo.path, todo="its path is OWNER/NAME")
-    # An ssh address may have ssh's own port; the pages and the API are at the host's own. Gitea may stand below a path.
+    # The port of an ssh address is ssh's; the pages and the API use the host's default port. Gitea may be below a path.
     over_http = repo.scheme in {"https", "http"}
     web = f"{repo.scheme}://{host}" if over_http else f"https://{urlsplit(repo.origin).hostname}"
     web = "/".join((web, *above[2:]))
@@ -159,7 +158,7 @@ def _place(repo: RepositoryUrl, forges: str) -> _ForgeAddress:
     base = (api or default).rstrip("/")
     try:
         parts = urlsplit(base)
-    except ValueError:  # brackets that do not close
+    except ValueError:  # unbalanced brackets
         parts = urlsplit("")
     if parts.scheme not in {"https", "http"} or not parts.netloc or "@" in parts.netloc or parts.query:
         raise Misconfigured(

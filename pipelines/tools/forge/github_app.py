@@ -1,7 +1,7 @@
-"""A GitHub App's tokens: a signed statement of who it is, changed for a token that lasts an hour.
+"""A GitHub App's tokens: the App signs a JSON Web Token and exchanges it for an installation token that lasts an hour.
 
-The token is asked for one repository and the named rights alone, whatever else the App was given. The statement is RFC
-7519's, signed with RS256, and lasts ten minutes at most (docs.github.com/apps, "Generating a JSON Web Token").
+The installation token is limited to one repository and the named rights, whatever else the App may do. The web token
+(RFC 7519) is signed with RS256 and lasts ten minutes at most (docs.github.com/apps, "Generating a JSON Web Token").
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from pipelines.errors import Misconfigured
+from pipelines.tools.forge.forge import GITHUB_HEADERS
 from pipelines.tools.forge.http import ForgeApi, fields, identity
-from pipelines.tools.forge.rest import HEADERS
 from pipelines.tools.registry.connection import Network, Unanswered
 
 _SKEW_SECONDS = 60
-"""The statement begins so long ago: clocks differ."""
+"""How far in the past the web token begins, since clocks differ."""
 _LIFETIME_SECONDS = 540
 _MARGIN_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """Who an App is."""
+    """The identity of a GitHub App."""
 
     id: str
-    """Its number, or its client id."""
+    """Its number or its client id."""
     private_key: str = field(repr=False)
-    """As PEM."""
+    """In PEM format."""
 
-    def statement(self, now: float) -> str:
-        """Return the signed statement; raises Misconfigured for a key that cannot sign, without a word of it."""
+    def web_token(self, now: float) -> str:
+        """Return a signed web token; raises Misconfigured, which never shows the key, if the key cannot sign."""
         claims = {"iat": int(now) - _SKEW_SECONDS, "exp": int(now) - _SKEW_SECONDS + _LIFETIME_SECONDS, "iss": self.id}
-        signed = f"{_part({'alg': 'RS256', 'typ': 'JWT'})}.{_part(claims)}"
+        signed = f"{_encoded({'alg': 'RS256', 'typ': 'JWT'})}.{_encoded(claims)}"
         signature = self._key().sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{signed}.{_text(signature)}"
+        return f"{signed}.{_base64(signature)}"
 
     def _key(self) -> rsa.RSAPrivateKey:
         try:
@@ -61,10 +61,10 @@ class App:
 
 
 class AppTokens:
-    """Tokens of one App for one repository, fetched when they are needed."""
+    """Installation tokens of one App for one repository, fetched when they are needed."""
 
     def __init__(self, network: Network, app: App, *, base: str, repository: str, rights: Mapping[str, str]) -> None:
-        """`rights` are the permissions that a token is asked for, in GitHub's words."""
+        """`rights` are the permissions that tokens are requested with, in GitHub's terms."""
         self._app = app
         self._rights = rights
         self._what = f"App {app.id} gets no token for {repository}"
@@ -73,19 +73,19 @@ class AppTokens:
             network,
             base=base,
             repository=repository,
-            authorization=lambda: f"Bearer {app.statement(time.time())}",
+            authorization=lambda: f"Bearer {app.web_token(time.time())}",
             login=f"the key of App {app.id}",
-            headers=HEADERS,
+            headers=GITHUB_HEADERS,
         )
 
     def authorization(self) -> str:
-        """Return the header's value; raises as `tools.forge` says."""
+        """Return the value of the header `Authorization`; raises what `forge` documents."""
         if self._until < time.time():
             self._token, self._until = self._fetched()
         return f"Bearer {self._token}"
 
     def name(self) -> str:
-        """Return the App's name as it stands before `[bot]`."""
+        """Return the App's name, which its comments show before `[bot]`."""
         self._slug = self._slug or str(self._ask("GET", "/app").get("slug") or "")
         return self._slug
 
@@ -93,10 +93,10 @@ class AppTokens:
         repository = self._api.repository
         installation = identity(self._ask("GET", f"/repos/{quote(repository)}/installation"), self._what)
         body = {"repositories": [repository.rpartition("/")[2]], "permissions": dict(self._rights)}
-        made = self._ask("POST", f"/app/installations/{installation}/access_tokens", body)
+        token = self._ask("POST", f"/app/installations/{installation}/access_tokens", body)
         try:
-            ends = datetime.fromisoformat(str(made["expires_at"])).timestamp()
-            return str(made["token"]), ends - _MARGIN_SECONDS
+            ends = datetime.fromisoformat(str(token["expires_at"])).timestamp()
+            return str(token["token"]), ends - _MARGIN_SECONDS
         except (KeyError, ValueError) as error:
             raise Unanswered("GitHub gave no token", seen=f"{self._api.base} answered without one") from error
 
@@ -104,10 +104,10 @@ class AppTokens:
         return fields(self._api.call(method, path, body=body, what=self._what).value, self._what)
 
 
-def _part(value: object) -> str:
-    return _text(json.dumps(value, separators=(",", ":")).encode())
+def _encoded(value: object) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
 
 
-def _text(data: bytes) -> str:
-    """Return base64 without padding, in the alphabet for addresses (RFC 7515, section 2)."""
+def _base64(data: bytes) -> str:
+    """Return base64 in the URL alphabet without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

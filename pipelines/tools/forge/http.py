@@ -1,4 +1,4 @@
-"""One call of a forge's REST API: JSON there and back, and every answer that is no success told in words of ours."""
+"""Calls of a forge's REST API: JSON requests and responses, and an error of Shipway's for each failed one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.tools.registry.connection import Network, Timing, Unanswered, joi
 
 TIMING = Timing(answer_seconds=30, attempts=4)
 _PAGE = 50
-"""Gitea gives no more at once, whatever it is asked for; GitHub gives up to 100."""
+"""The most that Gitea returns at once; GitHub returns up to 100."""
 _PAGES = 40
 _REDIRECTS = 3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -25,19 +25,19 @@ _RIGHT_MISSING = re.compile(r"permissions? requested", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class ForgeResponse:
-    """A whole answer: 2xx, or one of the statuses that the caller said it would judge itself."""
+    """A whole response: 2xx, or one of the statuses that the caller allowed."""
 
     status: int
     value: Any
-    """The JSON, None where there is no body."""
+    """The parsed JSON; None if there is no body."""
 
 
-class Taken(Refused):
-    """There is one already: 409, or 422 in GitHub's words."""
+class AlreadyExists(Refused):
+    """The object exists already: status 409, or GitHub's 422."""
 
 
 class ForgeApi:
-    """The API of one forge, for one repository, as one login."""
+    """The API of one forge, for one repository, with one login."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class ForgeApi:
         login: str,
         headers: Mapping[str, str],
     ) -> None:
-        """Speak to `base`, an address without a slash at its end, and to no other.
+        """Send requests to `base` alone, an address without a slash at its end.
 
-        `authorization` returns the header's value, `login` says in words whose it is.
+        `authorization` returns the header's value; `login` describes the login in error messages.
         """
         self.network = network
         self.base = base
@@ -70,9 +70,9 @@ class ForgeApi:
         allow: tuple[int, ...] = (),
         what: str,
     ) -> ForgeResponse:
-        """Return the answer to one request, asked once; `what` tells of it in an error.
+        """Return the response to one request, which is not retried; `what` describes a failure in an error.
 
-        Raises Unanswered, and as `tools.forge` says; statuses in `allow` are returned.
+        Raises Unanswered and what `forge` documents; statuses in `allow` are returned.
         """
         url = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
         secret = self._authorization()
@@ -81,29 +81,29 @@ class ForgeApi:
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        status, text, found = 0, b"", {"": ""}
+        status, text, answered = 0, b"", {"": ""}
         for _ in range(_REDIRECTS):
             with self.network.open(method, url, headers=headers, body=data) as response:
                 text = self.network.body(response, what=what)
-                status, found = response.status, dict(response.headers)
-            where = next((value for key, value in found.items() if key.lower() == "location"), "")
-            # A renamed repository; 301 and 302 would make a GET of what is written.
+                status = response.status
+                answered = {key.lower(): value for key, value in dict(response.headers).items()}
+            # A renamed repository redirects; 301 and 302 would turn a write into a GET.
             if status not in {301, 302, 307, 308} or (method not in {"GET", "HEAD"} and status < 307):
                 break
-            url = self._followed(url, where, what)
+            url = self._followed(url, answered.get("location", ""), what)
         if status < 300 or status in allow:
             return ForgeResponse(status=status, value=_json(text, what) if text.strip() else None)
-        said = _said(text).replace(secret.partition(" ")[2] or secret, "***")
-        raise self._error(what, status=status, said=said, headers={key.lower(): v for key, v in found.items()})
+        said = _message(text).replace(secret.partition(" ")[2] or secret, "***")
+        raise self._error(what, status=status, said=said, headers=answered)
 
     def pages(
         self, path: str, *, query: Mapping[str, str] | None = None, inside: str = "", what: str
     ) -> Iterator[dict[str, Any]]:
-        """Give the items of a list, page by page; `inside` names the field that holds it in an object."""
+        """Yield the items of a list, page by page; `inside` names the field of an object that holds the list."""
         for page in range(1, _PAGES + 1):
-            # Each forge heeds its own word for the size of a page and overlooks the other's.
-            asked = {**(query or {}), "per_page": str(_PAGE), "limit": str(_PAGE), "page": str(page)}
-            value = self.call("GET", path, query=asked, what=what).value
+            # GitHub reads `per_page`, Gitea reads `limit`, and each ignores the other.
+            paged = {**(query or {}), "per_page": str(_PAGE), "limit": str(_PAGE), "page": str(page)}
+            value = self.call("GET", path, query=paged, what=what).value
             items = value.get(inside) if inside and isinstance(value, dict) else value
             if not items:
                 return
@@ -111,9 +111,9 @@ class ForgeApi:
                 raise Unanswered(what, seen=f"{self.base} answered with something that is no list")
             yield from items
 
-    def _followed(self, url: str, where: str, what: str) -> str:
-        target = joined(url, where, f"{what}: a redirect")
-        if not where or urlsplit(target)[:2] != urlsplit(self.base)[:2]:
+    def _followed(self, url: str, location: str, what: str) -> str:
+        target = joined(url, location, f"{what}: a redirect")
+        if not location or urlsplit(target)[:2] != urlsplit(self.base)[:2]:
             raise Misconfigured(
                 f"{what}: sent elsewhere",
                 seen=f"{self.base} sends to {urlsplit(target).netloc or 'nowhere'}",
@@ -156,27 +156,27 @@ class ForgeApi:
                 f"{what}: sent elsewhere", seen=seen, todo="write the repository's new address into the settings"
             )
         if status == 409 or (status == 422 and "already exists" in said):
-            return Taken(what, seen=seen, todo="look at what is there")
+            return AlreadyExists(what, seen=seen, todo="look at what is there")
         return Refused(what, seen=seen, todo="see the forge's own answer")
 
 
 def fields(value: Any, what: str) -> dict[str, Any]:
-    """Return an answer that has to be an object; raises Unanswered where it is none."""
+    """Return a response's value; raises Unanswered if it is not an object."""
     if not isinstance(value, dict):
         raise Unanswered(what, seen="the answer is no object")
     return value
 
 
 def identity(value: Any, what: str) -> int:
-    """Return the number of the object that an answer has to be; raises Unanswered where there is none."""
-    found = fields(value, what).get("id")
-    if not isinstance(found, int):
+    """Return the number of a response's object; raises Unanswered if it has none."""
+    number = fields(value, what).get("id")
+    if not isinstance(number, int):
         raise Unanswered(what, seen="the answer is no object with a number")
-    return found
+    return number
 
 
 def _wait(headers: Mapping[str, str]) -> float:
-    """Return the seconds until a limit ends: Retry-After, or GitHub's time of the next hour."""
+    """Return the seconds until a rate limit ends: Retry-After, or the time that GitHub sends."""
     reset = headers.get("x-ratelimit-reset", "")
     left = float(reset[:12]) - time.time() if reset.isascii() and reset.isdigit() else 0.0
     return retry_after(headers) or max(0.0, left)
@@ -189,8 +189,8 @@ def _json(text: bytes, what: str) -> Any:
         raise Unanswered(what, seen="the answer is not JSON") from error
 
 
-def _said(data: bytes) -> str:
-    """Return what an answer says on one line: `message`, and the messages of GitHub's `errors`."""
+def _message(data: bytes) -> str:
+    """Return an error response's message on one line: `message`, and the messages of GitHub's `errors`."""
     try:
         value = json.loads(data)
         further = value.get("errors") or ()
