@@ -35,7 +35,7 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
-from pipelines.tools.git.checkout import check_out, configuration, make_room, named, warn_of_changes
+from pipelines.tools.git.checkout import check_out, configuration, make_room, warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import Commit
@@ -86,7 +86,7 @@ def chart_clone(
     )
     published, repositories = place.connect(layout, docker_config)
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
-        resolved = named(git.resolve(url, wanted), ref)
+        resolved = with_ref(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url, wanted)

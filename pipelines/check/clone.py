@@ -33,7 +33,7 @@ from pipelines.step.parameters import (
 from pipelines.step.signature import Arg
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
-from pipelines.tools.git.checkout import check_out, named
+from pipelines.tools.git.checkout import check_out, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
@@ -71,7 +71,7 @@ def check_clone(
     url = RepositoryUrl(repo)
     client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
-        resolved = named(git.resolve(url, Revision(planned.commit)), planned.ref)
+        resolved = with_ref(git.resolve(url, Revision(planned.commit)), planned.ref)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     Layout.create(bases)
     fetcher = _Fetcher(source=source, files=files, client=client, bases=bases, registry=registry, project=project)

@@ -22,7 +22,7 @@ from pipelines.errors import Misconfigured
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.writing import Author
+from pipelines.tools.git.write_back import Author
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 

@@ -50,8 +50,7 @@ from pipelines.step.signature import Arg
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.write_back import Head, Proposal, WriteBack
-from pipelines.tools.git.writing import Author
+from pipelines.tools.git.write_back import Author, Head, Proposal, WriteBack
 from pipelines.tools.registry import client as registry_client
 
 CHARTS = "charts"
@@ -214,7 +213,7 @@ class _Run:
         def work(head: Head) -> tuple[DeployState, Edited]:
             # Asked after the head that is written onto: whoever deploys a newer commit meanwhile moves that head.
             state = self.reader.head()
-            if url.place == self.reader.url.place:
+            if url.host_and_path == self.reader.url.host_and_path:
                 _refuse_loops(state)
             return state, edits.environment_edited(state, head, name)
 

@@ -38,7 +38,7 @@ class Teller:
             forge = forge_connect.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
         except NoForge as error:
             _say(f"no status is written: {error.what}")
-        return cls(commit=commit, repo=url.place, forge=forge, told={})
+        return cls(commit=commit, repo=url.host_and_path, forge=forge, told={})
 
     def tell(self, environment: str, rows: Sequence[Whereabouts], state: StatusState, text: str) -> None:
         """Give the commits behind an environment's applications a status, if it says something new.
@@ -72,7 +72,7 @@ class Teller:
 def _place(source: str) -> str:
     """Return host and path of the repository that a label names; nothing for one that names none."""
     try:
-        return RepositoryUrl(source).place
+        return RepositoryUrl(source).host_and_path
     except Misuse:
         return ""
 

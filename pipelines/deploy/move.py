@@ -27,8 +27,7 @@ from pipelines.environments.model import Application
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.write_back import Head, Make, Proposal, WriteBack
-from pipelines.tools.git.writing import Author
+from pipelines.tools.git.write_back import Author, Head, Proposal, Propose, WriteBack
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.reference import Reference
 
@@ -163,7 +162,7 @@ class Moving:
         lacking = tuple(f"{folder.path} does not name {image}" for image in sorted(runs.images.keys() - named))
         return Edited(files=files, changes=changes, moves=moves, kept=lacking)
 
-    def write(self, name: str, branch: str, make: Make, edited: list[Edited], *, way: str) -> DeployTarget:
+    def write(self, name: str, branch: str, make: Propose, edited: list[Edited], *, way: str) -> DeployTarget:
         """Write what `make` says, which leaves in `edited` what it worked out last; raises what WriteBack raises."""
         back = WriteBack(git=self.git, url=self.url, author=self.author)
         link = ""

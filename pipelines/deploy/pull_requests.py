@@ -16,7 +16,7 @@ from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Forge
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.git.write_back import Make, WriteBack, Written
+from pipelines.tools.git.write_back import Propose, WriteBack, Written
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.reference import Reference
 
@@ -54,7 +54,7 @@ class Proposing:
         except Misconfigured:
             return None
 
-    def propose(self, back: WriteBack, base: str, branch: str, make: Make) -> tuple[Written, str]:
+    def propose(self, back: WriteBack, base: str, branch: str, make: Propose) -> tuple[Written, str]:
         """Bring a branch and its pull request to what is to be written; return what came of it, and the address.
 
         Raises what `WriteBack.branch` raises, and what the forge raises.

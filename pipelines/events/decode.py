@@ -65,7 +65,7 @@ def decode(
     verdict = lanes.decide(found, rules)
     kind = _kind(found)
     repo = lanes.watched(about.repo, rules)
-    mutex = lanes.key(repo.place)
+    mutex = lanes.key(repo.host_and_path)
     sys.stderr.write(f"{kind} of {repo}, {about.ref}: {verdict.lane}, {verdict.reason}\n")
     return Decoded(
         kind=kind,
@@ -98,7 +98,7 @@ def read_rules(protected_branches: str, protected_tags: str, maintainers: str, r
 def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
     url, wanted = lanes.plain(RepositoryUrl(repo)), lanes.plain(Revision(revision))
     full = lanes.plain(Revision(ref)) if ref else ""
-    mutex = lanes.key(RepositoryUrl(url).place)
+    mutex = lanes.key(RepositoryUrl(url).host_and_path)
     sys.stderr.write(f"{url}, {wanted}: asked for by hand\n")
     return Decoded(
         kind=EventKind.MANUAL,

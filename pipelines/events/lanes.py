@@ -82,8 +82,8 @@ def target(event: Event) -> EventTarget:
 
 def decide(event: Event, rules: LaneRules) -> LaneDecision:
     """Return the lane of an event whose target was accepted."""
-    place = RepositoryUrl(event.repo).place
-    known = [watched for watched in rules.repositories if watched.place == place]
+    place = RepositoryUrl(event.repo).host_and_path
+    known = [watched for watched in rules.repositories if watched.host_and_path == place]
     if rules.repositories and not known:
         return _ignored("the repository is not watched")
     match event:
@@ -105,7 +105,7 @@ def decide(event: Event, rules: LaneRules) -> LaneDecision:
 
 def watched(repo: RepositoryUrl, rules: LaneRules) -> RepositoryUrl:
     """Return the address that the deployment gives a repository, or the event's own where it gives none."""
-    return next((known for known in rules.repositories if known.place == repo.place), repo)
+    return next((known for known in rules.repositories if known.host_and_path == repo.host_and_path), repo)
 
 
 def key(*parts: str) -> str:

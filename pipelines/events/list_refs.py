@@ -76,7 +76,7 @@ def _wanted(git: Git, night: Nightly, rules: LaneRules, since: int) -> Iterator[
     for ref in (*named, *branches, *recent):
         event = dataclasses.replace(night, repo=str(repo), ref=ref)
         lane = _lane(night, ref, rules)
-        group = lanes.key(lanes.key(repo.place), lane, ref)
+        group = lanes.key(lanes.key(repo.host_and_path), lane, ref)
         yield NightlyRef(repo=str(repo), ref=ref, group=group, event=event_event.write(event))
 
 

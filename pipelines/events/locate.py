@@ -90,7 +90,7 @@ def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
     deadline = time.monotonic() + patience
     tag = decoded.ref.startswith(TAGS)
     while True:
-        now = git.named(url, decoded.ref)
+        now = git.target(url, decoded.ref)
         if now is not None and decoded.head in {"", now.object, now.commit}:
             found = _named(decoded, now.commit)
             if decoded.kind is EventKind.COMMENT and not decoded.head and not _is_own(git, url, now.commit):

@@ -31,7 +31,7 @@ from pipelines.step.parameters import (
 from pipelines.step.signature import Arg
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
-from pipelines.tools.git.checkout import check_out, configuration, named, warn_of_changes
+from pipelines.tools.git.checkout import check_out, configuration, warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git, require_lfs
 from pipelines.tools.registry import client as registry_client
@@ -89,7 +89,7 @@ def clone(
     if lfs:
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
-        resolved = named(git.resolve(url, wanted), ref)
+        resolved = with_ref(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url, wanted)

@@ -98,7 +98,7 @@ def impact_gather(
     ):
         published, repositories = settings.connect(Layout.create(Path(work) / "layout"), docker_config)
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
-        own = not environments_repository or url.place == RepositoryUrl(environments_repository).place
+        own = not environments_repository or url.host_and_path == RepositoryUrl(environments_repository).host_and_path
         there = RepositoryUrl(environments_repository or repo)
         deployed = beside.submit(_newest, git, there, environments_branch) if not own else None
         head = git.resolve(url, Revision(revision))
@@ -243,7 +243,7 @@ def _touched(item: Application | None, before: Rendering | None, after: Renderin
 def _place(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:
     """Return the folder of an application's chart in a commit, or None where it is none of that repository's."""
     if item.repo:
-        path = item.path if RepositoryUrl(item.repo).place == url.place else ""
+        path = item.path if RepositoryUrl(item.repo).host_and_path == url.host_and_path else ""
         return path if path in commit.tree.charts else None
     chart = commit.named(item.chart)
     return chart.path if chart else None

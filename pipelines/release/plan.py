@@ -48,7 +48,7 @@ from pipelines.step.parameters import (
 )
 from pipelines.step.signature import Arg
 from pipelines.tools.git.address import RepositoryUrl, Revision
-from pipelines.tools.git.checkout import named, warn_of_changes
+from pipelines.tools.git.checkout import warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
@@ -113,7 +113,7 @@ def plan(
             lambda: builder_version or image_build.choose_builder(builder, buildkit_host, Path("cache")).version()
         )
         warned = beside.submit(warn_of_changes, git, url, wanted)
-        resolved = named(git.resolve(url, wanted), ref)
+        resolved = with_ref(git.resolve(url, wanted), ref)
         warned.result()
         target = BuildTarget(
             platform=machine,

@@ -13,8 +13,7 @@ from pipelines.environments.image_places import DesiredImage
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.write_back import Head, Proposal, WriteBack
-from pipelines.tools.git.writing import Author
+from pipelines.tools.git.write_back import Author, Head, Proposal, WriteBack
 from tests import git_server
 from tests.git_repositories import Repository
 

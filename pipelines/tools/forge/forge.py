@@ -1,9 +1,9 @@
 """One repository at its forge: statuses of commits, one comment under a pull request, pull requests, branches, links.
 
-GitHub's API and that of Gitea and Forgejo are nearly the same: the paths are equal, and the objects differ in few fields.
-A forge is bound to its repository's address and login when it is made (`connect`), so no call can send a token to another
-host. Each operation is retried as a whole and looks before it writes, so a comment or a pull request whose answer was lost
-is found by the next attempt and not made twice. Every call raises
+GitHub's API and that of Gitea and Forgejo have the same paths and nearly the same objects. A forge is bound to its
+repository's address and login when it is made (`connect`), so no call can send a token to another host. Each operation
+is retried as a whole and reads before it writes, so a comment or a pull request whose response was lost is found by the
+next attempt and not made twice. Every call raises
 
     Transient       no answer, a busy server, or a rate limit; the same call may succeed later
     Misconfigured   the login is missing, has expired or lacks a right, or cannot see the repository
@@ -132,8 +132,8 @@ class Forge:
     def comment(self, number: int, marker: str, text: str, *, unless: Callable[[str], bool] | None = None) -> str:
         """Write the one comment of a pull request that hides `marker`, and return its address.
 
-        Changes the comment that this login wrote with the same marker, unless `unless` returns True for its text. Leaves
-        other people's comments with that marker alone.
+        Changes the comment that this login wrote with the same marker, unless `unless` returns True for its text.
+        Leaves other people's comments with that marker alone.
         """
         hidden = f"<!-- {marker} -->"
         body = {"body": _cut(f"{hidden}\n{text}", self.longest_text)}
@@ -258,7 +258,7 @@ class Gitea(Forge):
     longest_description = 255
 
     def open_pull_requests(self, head: str) -> list[dict[str, Any]]:
-        """Return the open pull requests from a branch of this repository, picked from all: the API has no such filter."""
+        """Return the open pull requests from a branch of this repository; the API cannot filter them."""
         items = self.api.pages(f"{self.path}/pulls", query={"state": "open"}, what=f"the pull requests of {head}")
         return [item for item in items if _is_own_branch(item, head)]
 

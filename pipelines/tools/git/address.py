@@ -1,7 +1,7 @@
-"""Where a build comes from: the address of a Git repository, a revision in it, a path in its tree.
+"""Validated input for Git: a repository's address, a revision in it, a path in its tree.
 
-Git takes a word with a leading dash for an option and runs programs for some transports (`ext::`), so
-these types let neither through: see the advisories CVE-2017-1000117 and CVE-2018-17456.
+Git reads a word with a leading dash as an option and runs programs for some transports (`ext::`). These types accept
+neither: see the advisories CVE-2017-1000117 and CVE-2018-17456.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCP = re.compile(
 )
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
-# The beginnings of GitHub's and GitLab's tokens, which people paste in place of a user name.
+# Prefixes of GitHub's and GitLab's tokens, which people paste in place of a user name.
 _TOKEN = re.compile(r"gh[a-z]_|github_pat_|glpat-|gldt-")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1), rules 3 to 10.
@@ -38,7 +38,7 @@ class RepositoryUrl(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> RepositoryUrl:
-        """Return `text` when Git may be given it; raises Misuse."""
+        """Return `text`; raises Misuse if it is not an address that Git may be given."""
         if not text or text.startswith("-") or _CONTROL.search(text):
             raise Misuse("not a repository's address", seen=repr(text[:200]), todo=_TODO)
         if re.match(r"[A-Za-z0-9+.-]+::", text):
@@ -58,7 +58,7 @@ class RepositoryUrl(str):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port of an address over the network, without the user; a login is good for it alone."""
+        """Scheme, host and port of a network address, without the user; a login is valid for this origin alone."""
         if self.scheme == "file":
             return ""
         if "://" in self:
@@ -69,48 +69,48 @@ class RepositoryUrl(str):
 
     @property
     def path(self) -> str:
-        """What follows the host of an address over the network, without slashes at its ends; empty for a folder."""
+        """The path of a network address, without slashes at its ends; empty for a folder."""
         return _split(self)[1]
 
     @property
     def local_path(self) -> str:
-        """The folder this address names, or an empty string for a remote one."""
+        """The folder that this address names; empty for a network address."""
         if self.scheme != "file":
             return ""
         return urlsplit(self).path if "://" in self else str(self)
 
     @property
     def is_ssh(self) -> bool:
-        """Whether Git starts ssh for it."""
+        """Whether Git connects over ssh."""
         return self.scheme == "ssh"
 
     @property
     def name(self) -> str:
-        """The last part of the address, in lower case and in letters that an image's name may have; never empty."""
-        # A folder is named as it was given: not as the folder that a link leads to.
+        """The last part of the address, in lower case and in characters that an image's name may have; never empty."""
+        # abspath, since resolving would name the folder that a link leads to.
         path = os.path.abspath(self.local_path) if self.local_path else self.rpartition(":")[2]  # noqa: PTH100
         last = path.rstrip("/").rpartition("/")[2].removesuffix(".git").lower()
         return last if _NAME.fullmatch(last) else _NOT_IN_A_NAME.sub("-", last).strip("-") or "image"
 
     @property
-    def place(self) -> str:
-        """Host and path, the same for the https and the ssh form of an address."""
+    def host_and_path(self) -> str:
+        """Host and path, equal for the https and the ssh form of an address; a folder as it is written."""
         if self.scheme == "file":
             return str(self)
         host = self.origin.partition("://")[2].lower()
-        if self.is_ssh:  # its port is another one than that of the same forge's https
+        if self.is_ssh:  # ssh has another port than https at the same forge
             host = re.sub(r":\d+$", "", host)
         path = self.partition("://")[2].partition("/")[2] if "://" in self else self.rpartition(":")[2]
         return f"{host}/{path.strip('/').removesuffix('.git')}"
 
     def submodule(self, url: str) -> RepositoryUrl:
-        """Return the address that a .gitmodules of this repository writes as `url`.
+        """Return the address that `url` in a .gitmodules of this repository means.
 
-        A relative one is taken from this address, as gitsubmodules(7) says. Folders of this machine, and relative
-        addresses that climb over the host, are Refused; raises Misuse as the type itself does.
+        A relative one is resolved against this address (gitsubmodules(7)). Raises Refused for a folder of this machine
+        and for a relative address that leaves the host, and Misuse if it is not an address.
         """
         if not url.startswith(("./", "../")):
-            found = RepositoryUrl(url)
+            address = RepositoryUrl(url)
         else:
             head, path = _split(self)
             joined = posixpath.normpath(posixpath.join(path, url))
@@ -120,14 +120,14 @@ class RepositoryUrl(str):
                     seen=f"{url!r} from {self}",
                     todo="write the submodule's whole address into .gitmodules",
                 )
-            found = RepositoryUrl(head + joined)
-        if found.scheme == "file":
+            address = RepositoryUrl(head + joined)
+        if address.scheme == "file":
             raise Refused(
                 "a submodule names a folder of this machine",
                 seen=repr(url[:200]),
                 todo="give the submodule an https or ssh address in .gitmodules",
             )
-        return found
+        return address
 
 
 class Revision(str):
@@ -136,7 +136,7 @@ class Revision(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Revision:
-        """Return `text` when it can name a revision; raises Misuse."""
+        """Return `text`; raises Misuse if it cannot name a revision."""
         if not text or text.startswith("-") or len(text) > _MAX_REF or _BAD_REF.search(text):
             raise Misuse(
                 "not a revision",
@@ -152,12 +152,12 @@ class Revision(str):
 
 
 class TreePath(str):
-    """A folder or file inside a repository's tree, written relative to its root; `.` is the root."""
+    """A path inside a repository's tree, relative to its root; `.` is the root."""
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> TreePath:
-        """Return the normal form of `text`; raises Misuse when it leaves the tree."""
+        """Return the normal form of `text`; raises Misuse if it leaves the tree."""
         path = PurePosixPath(text or ".")
         inside = not path.is_absolute() and not any(part == ".." or part.lower() == ".git" for part in path.parts)
         if not inside or _CONTROL.search(text) or "\\" in text:
@@ -201,7 +201,7 @@ def _check_file(parts: SplitResult, text: str) -> None:
 
 
 def _split(url: RepositoryUrl) -> tuple[str, str]:
-    """Return what comes before an address's path, its separator with it, and the path."""
+    """Return an address's part before the path, separator included, and the path."""
     if url.scheme == "file":
         return "", ""
     if "://" in url:
@@ -212,10 +212,9 @@ def _split(url: RepositoryUrl) -> tuple[str, str]:
 
 
 def public_address(repository: str) -> str:
-    """Return a repository's address for a label: https where it was cloned by ssh, no user, no password, no `.git`.
+    """Return a repository's address for a label: https for ssh, without user, password and `.git`.
 
-    A folder of one machine says nothing to anybody else, so it gives an empty string;
-    so does what is no address.
+    Returns an empty string for a folder, which means nothing on another machine, and for text that is not an address.
     """
     text = repository
     if "://" not in text and re.match(r"(?:[^@/]+@)?[^:/]+:[^/]", text):
@@ -223,7 +222,7 @@ def public_address(repository: str) -> str:
     try:
         parts = urlsplit(text)
         number = parts.port
-    except ValueError:  # brackets that do not close, a port that is none
+    except ValueError:  # unbalanced brackets, an invalid port
         return ""
     if parts.scheme not in {"https", "http", "ssh"} or not parts.hostname:
         return ""

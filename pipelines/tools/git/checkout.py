@@ -1,9 +1,7 @@
-"""One commit of a repository, checked out into a folder that nobody else's files are in.
+"""One commit of a repository, checked out into a folder of its own; paths in it that are opened must stay inside.
 
-What a checkout may make us follow: paths of it that Shipway or a builder opens must stay inside.
-
-A link elsewhere, as in a root file system to copy into an image, is data and stays a link. One that is followed by name
-(the Dockerfile, the context, .dockerignore, shipway.yaml) could hand a file of this machine to a stranger's build.
+Links that a build copies, as in a root file system, are data and stay links. Those that Shipway or a builder opens by
+name (the Dockerfile, the context, .dockerignore, shipway.yaml) could expose a file of this machine to a stranger.
 """
 
 from __future__ import annotations
@@ -24,9 +22,12 @@ from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import Commit
 from pipelines.tools.git.submodules import check_out_submodules
 
+_MAX_DOCKERFILE = 4 << 20
+_IGNORE_FILES = (".dockerignore", ".containerignore")
 
-def named(resolved: Resolved, ref: str) -> Resolved:
-    """Return what was resolved, under the ref that the caller resolved before, so that several images share one commit."""
+
+def with_ref(resolved: Resolved, ref: str) -> Resolved:
+    """Return a resolved commit under the ref that the caller resolved before; raises Misuse if it has another ref."""
     if not ref or resolved.ref == ref:
         return resolved
     if resolved.ref or not Revision(ref).startswith("refs/"):
@@ -41,7 +42,7 @@ def named(resolved: Resolved, ref: str) -> Resolved:
 def check_out(
     git: Git, url: RepositoryUrl, resolved: Resolved, source: Path, *, submodules: bool, lfs: bool
 ) -> tuple[Commit, tuple[str, ...]]:
-    """Make the folder `source` hold exactly the commit, and return the commit with the paths of its files."""
+    """Check out a commit into `source`, which then holds nothing else; return the commit and the paths of its files."""
     make_room(source)
     work = source.with_name(f".{source.name}.work")
     shutil.rmtree(work, ignore_errors=True)
@@ -61,13 +62,13 @@ def check_out(
 
 
 def configuration(source: Path) -> Configuration:
-    """Return what a checkout's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
+    """Return the configuration in a checkout's shipway.yaml; raises ShipwayError with its first invalid line."""
     path = source / shipway_yaml.NAME
     return shipway_yaml.require(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
 
 
 def make_room(source: Path) -> None:
-    """Remove the checkout of an earlier run, and nothing that was not made here; raises Misuse."""
+    """Remove the checkout of an earlier run; raises Misuse if something else is there."""
     if source.name in {"", ".."}:
         raise Misuse(f"{source} cannot be made anew", todo="name a folder of its own with --source")
     mark = source.with_name(f".{source.name}.made-by-shipway")
@@ -85,9 +86,9 @@ def make_room(source: Path) -> None:
         shutil.rmtree(source)
 
 
-def warn_of_changes(git: Git, url: RepositoryUrl, wanted: Revision) -> None:
-    """Say how many files of a local working tree are not in any commit; whoever names a commit wants no others."""
-    if not wanted.is_commit and (changes := git.uncommitted(url)):
+def warn_of_changes(git: Git, url: RepositoryUrl, revision: Revision) -> None:
+    """Report how many files of a local working tree are uncommitted, unless the revision is a commit id."""
+    if not revision.is_commit and (changes := git.uncommitted(url)):
         _say(
             f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first"
         )
@@ -97,15 +98,10 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-CONFIGURATION = "shipway.yaml"
-_MAX_DOCKERFILE = 4 << 20
-_IGNORE_FILES = (".dockerignore", ".containerignore")
-
-
 def check(source: Path, path: TreePath, dockerfile: TreePath, tree: Iterable[str]) -> None:
-    """Raise Refused where a followed path leaves the checkout, ShipwayError where folder or Dockerfile are missing.
+    """Raise Refused if a path that is opened leaves the checkout, ShipwayError if the folder or Dockerfile is missing.
 
-    `tree` lists the commit's files, for naming those that might have been meant.
+    `tree` lists the commit's files, from which the error suggests similar ones.
     """
     files = tuple(tree)
     context = inside(source, path, "the image's folder")
@@ -123,11 +119,11 @@ def check(source: Path, path: TreePath, dockerfile: TreePath, tree: Iterable[str
     for name in _IGNORE_FILES:
         inside(source, TreePath(f"{path}/{name}"), "an ignore file")
         inside(source, TreePath(f"{dockerfile}{name}"), "an ignore file")
-    inside(source, TreePath(CONFIGURATION), "the configuration")
+    inside(source, TreePath(shipway_yaml.NAME), "the configuration")
 
 
 def inside(source: Path, path: TreePath, what: str) -> Path:
-    """Return where a path of the checkout leads once links are followed, there or not; raises Refused outside."""
+    """Return where a checkout's path leads through links, existing or not; raises Refused if that is outside."""
     try:
         real = (source / path).resolve()
     except (OSError, RuntimeError) as error:  # a circle of links
@@ -147,6 +143,6 @@ def _kind(path: Path) -> str:
     return "it is a folder" if path.is_dir() else "it is a file" if path.exists() else "nothing of that name"
 
 
-def _close(name: str, there: list[str]) -> str:
-    close = difflib.get_close_matches(name, there, n=5, cutoff=0.4) or sorted(there)[:5]
+def _close(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or sorted(names)[:5]
     return f"there are: {', '.join(close)}" if close else "commit one"

@@ -1,9 +1,7 @@
-"""The login that Git is given: a folder of files, or the environment.
+"""The login that Git uses: files in a folder, or the environment.
 
 The folder is a mounted Secret: `username` and `password` (a password or a token) for https, `ssh-privatekey` and
-`known_hosts` for ssh. A missing or empty folder means a public repository.
-
-Files in a folder that is nobody else's, which several threads ask for at once.
+`known_hosts` for ssh. Without a folder, or with an empty one, Git uses no login.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ _SSH = (
 
 @dataclass(frozen=True, kw_only=True)
 class GitCredentials:
-    """Where a login for Git is; the values themselves are read by the programs that need them."""
+    """The location of a login for Git; the programs that need its values read them."""
 
     folder: Path
     password: bool = False
@@ -40,12 +38,12 @@ class GitCredentials:
 
     @classmethod
     def read(cls, folder: Path, environment: Mapping[str, str] = os.environ) -> GitCredentials:
-        """Return what a folder offers, or the environment where it offers no password; raises Misconfigured."""
+        """Return the login in a folder, or in the environment if the folder has no password; raises Misconfigured."""
         folder = folder.absolute()
         try:
-            # A mounted Secret also has entries of Kubernetes' own: `..data` and a folder that it names.
-            found = folder.iterdir() if folder.is_dir() else ()
-            files = {path.name for path in found if not path.name.startswith("..")}
+            # Kubernetes adds entries of its own to a mounted Secret: `..data` and the folder that it names.
+            paths = folder.iterdir() if folder.is_dir() else ()
+            files = {path.name for path in paths if not path.name.startswith("..")}
             if "username" in files and "password" not in files:
                 raise Misconfigured(
                     f"the Git credential {folder} has a user name alone",
@@ -74,7 +72,7 @@ class GitCredentials:
         )
 
     def describe(self, url: RepositoryUrl) -> str:
-        """Return which login was used for an address, in words for a message."""
+        """Return which login an address uses, as words for a message."""
         if url.is_ssh:
             if self.key:
                 return f"the key {self.key} was used"
@@ -86,10 +84,10 @@ class GitCredentials:
         return f"no login was used: {self.folder} has no file `password`"
 
     def environment(self, url: RepositoryUrl, private: Path) -> dict[str, str]:
-        """Return the variables that let Git use this login for one address; `private` may take a copy of the key."""
+        """Return the variables that let Git use this login for one address; `private` may receive a copy of the key."""
         if url.is_ssh:
             variables = {"GIT_SSH_COMMAND": self._ssh(private), "GIT_SSH_VARIANT": "ssh"}
-            # Without a key of the deployment's own, ssh works as it does for the person at the keyboard.
+            # Without a configured key, ssh uses the user's own keys.
             if not self.key and "SSH_AUTH_SOCK" in os.environ:
                 variables["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
             return variables
@@ -105,7 +103,7 @@ class GitCredentials:
         if self.key:
             words += [
                 "-o IdentitiesOnly=yes -o IdentityAgent=none",
-                _option("IdentityFile", _closed(self.key, private)),
+                _option("IdentityFile", _usable(self.key, private)),
             ]
         if self.known_hosts:
             words += [_option("UserKnownHostsFile", self.known_hosts), "-o GlobalKnownHostsFile=/dev/null"]
@@ -113,18 +111,18 @@ class GitCredentials:
 
 
 def helper_command() -> str:
-    """Return the value of Git's setting `credential.helper`, which Git hands to a shell."""
+    """Return the value of Git's setting `credential.helper`, which Git passes to a shell."""
     return f"!{shlex.quote(sys.executable)} -I -S {shlex.quote(str(Path(credential_helper.__file__).resolve()))}"
 
 
 def _option(name: str, path: Path) -> str:
-    """Return an option of ssh that names a file, quoted for ssh_config(5) inside quotes for the shell."""
+    """Return an ssh option that names a file, quoted for ssh_config(5) and then for the shell."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return "-o " + shlex.quote(f'{name}="{text}"')
 
 
-def _closed(key: Path, private: Path) -> Path:
-    """Return a key file that ssh accepts: one that others can read, or without a last newline, is copied."""
+def _usable(key: Path, private: Path) -> Path:
+    """Return a key file that ssh accepts: a copy if others can read it or it lacks the final newline."""
     data = key.read_bytes()
     status = key.stat()
     if data.endswith(b"\n") and b"\r" not in data and not (status.st_uid == os.geteuid() and status.st_mode & 0o077):
@@ -142,7 +140,7 @@ def _check(value: str, where: str) -> None:
 
 
 def keep(folder: Path, name: str, data: bytes) -> Path:
-    """Return a file with a content, which nobody else can read; it is written once, and there as a whole or not at all."""
+    """Return a file with this content that only its owner can read; written once and atomically, by any thread."""
     path = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:32]}"
     if not path.exists():
         partial = folder / f"{name}-{secrets.token_hex(8)}"

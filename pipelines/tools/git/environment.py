@@ -1,7 +1,7 @@
-"""The environment that Git runs in: none of the user's, the system's or the repository's own configuration.
+"""The environment that Git runs in: without the configuration of the user, the system or the repository.
 
-What Git reads instead is one file written here. It stands in for the user's own (GIT_CONFIG_GLOBAL), because Git
-does not hand the variables GIT_CONFIG_COUNT on to the upload-pack that serves a folder of this machine.
+Git reads one file instead, written here. It replaces the user's (GIT_CONFIG_GLOBAL), because Git does not pass the
+variables GIT_CONFIG_COUNT to the upload-pack that serves a folder of this machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SETTINGS: tuple[tuple[str, str], ...] = (
     ("core.symlinks", "true"),
     ("core.protectHFS", "true"),
     ("core.protectNTFS", "true"),
-    ("core.fsync", "none"),  # a checkout that a crash cuts short is made again from the start
+    ("core.fsync", "none"),  # a checkout that a crash interrupts is made again
     ("init.defaultBranch", "main"),
     ("init.templateDir", ""),
     ("gc.auto", "0"),
@@ -57,11 +57,11 @@ _LFS: tuple[tuple[str, str], ...] = (
     ("filter.lfs.required", "true"),
 )
 
-# What a folder of this machine gives goes through a pipe: to make it small takes longer than to send it.
+# A folder of this machine is read through a pipe, where compressing takes longer than sending.
 _LOCAL: tuple[tuple[str, str], ...] = (("pack.compression", "0"), ("pack.window", "0"))
 
-# Faults that old tools left in honest histories (git-fsck(1), "fsck message types"). Everything else stops a fetch,
-# above all names in a tree that would reach out of the checkout, and .gitmodules that would run something.
+# Faults that old tools left in legitimate histories (git-fsck(1), "fsck message types"). Any other stops a fetch, above
+# all names in a tree that would leave the checkout, and a .gitmodules that would run a command.
 _HARMLESS = (
     *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "badFilemode", "badTagName"),
     *(
@@ -74,7 +74,7 @@ _HARMLESS = (
     *("missingTaggerEntry", "multipleAuthors", "nulInCommit", "zeroPaddedDate", "zeroPaddedFilemode"),
 )
 
-# A server may send a plain address on to TLS, never back.
+# A server may redirect a plain address to TLS, never the reverse.
 _TRANSPORTS = {"https": "https", "http": "http:https", "ssh": "ssh", "file": "file"}
 
 _SYSTEM_CAS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -90,20 +90,20 @@ class GitEnvironment:
         self._credentials = credentials
         self._settings = [*_SETTINGS, ("http.lowSpeedTime", f"{stall_seconds:.0f}")]
         self._settings += [(f"fetch.fsck.{name}", "ignore") for name in _HARMLESS]
-        # The empty value forgets every helper named before.
+        # The empty value removes every helper named before.
         self._settings += [("credential.helper", ""), ("credential.helper", helper_command())]
         if ca_file:
             self._settings.append(("http.sslCAInfo", str(_with_system(ca_file, private / "ca.pem"))))
 
     def login(self, url: RepositoryUrl) -> str:
-        """Return which login calls about an address use, in words for a message."""
+        """Return which login an address uses, as words for a message."""
         return "" if url.local_path else self._credentials.describe(url)
 
     def variables(self, url: RepositoryUrl | None = None, *, lfs: bool = False) -> dict[str, str]:
-        """Return the whole environment for calls about one address, or about no address at all.
+        """Return the whole environment for calls to one address, or for local calls.
 
-        With an address only its own transport is allowed, and its login is offered; a folder of this machine is read
-        even when somebody else owns it, because the caller named it.
+        An address allows its own transport alone, and its login. A folder of this machine is read even if somebody else
+        owns it, because the caller named it.
         """
         extra: list[tuple[str, str]] = []
         if url is not None and url.local_path:
@@ -134,7 +134,7 @@ class GitEnvironment:
 
 
 def configuration(settings: Iterable[tuple[str, str]]) -> bytes:
-    """Return a configuration file of Git (git-config(1), "Syntax"), every value in quotes."""
+    """Return a configuration file of Git (git-config(1), "Syntax") with every value quoted."""
     lines = []
     for name, value in settings:
         section, _, key = name.rpartition(".")
@@ -145,7 +145,7 @@ def configuration(settings: Iterable[tuple[str, str]]) -> bytes:
 
 
 def lfs_address(url: RepositoryUrl) -> str:
-    """Return where the repository's large files are (Git LFS, server discovery), whatever its .lfsconfig says."""
+    """Return the address of the repository's large files (Git LFS, server discovery); its .lfsconfig is ignored."""
     if url.local_path:
         return Path(url.local_path).resolve().as_uri()
     if url.is_ssh:
@@ -158,8 +158,8 @@ def _escaped(text: str) -> str:
 
 
 def _with_system(ca_file: Path, combined: Path) -> Path:
-    """Write the system's authorities and the given ones into one file: Git takes one in place of the system's."""
-    import ssl  # noqa: PLC0415 - brings sockets, and few installations have authorities of their own
+    """Write the system's authorities and the given ones into one file, since Git reads only one."""
+    import ssl  # noqa: PLC0415 - loads sockets, and few installations have authorities of their own
 
     system = [path for path in (ssl.get_default_verify_paths().cafile, *_SYSTEM_CAS) if path and Path(path).exists()]
     try:

@@ -1,7 +1,7 @@
-"""What Git's messages mean: which failures may pass, which need a login, which are the repository's own.
+"""Classifies Git's failures by their messages: temporary, missing login, fault of the repository.
 
-Git has one exit code for all of them, 128, so the text decides; it is always English (LC_ALL). The order matters: a
-message that names its cause stands beside general ones, such as that the remote end hung up.
+Git exits with 128 for all of them, so the text decides, which is always English (LC_ALL). The order of the checks
+matters: a message that names the cause comes with general ones, such as that the remote end hung up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _HOSTILE = re.compile(
     r"fsck error in packed object|invalid path '|fsck error|unpack_trees.*invalid path|bad tree object"
 )
 _TRANSIENT = re.compile(
-    r"Could not resolve|Failed to connect|Couldn't connect|[Cc]onnection (?:refused|reset|timed out|closed)|[Tt]imed out"
+    r"Could not resolve|Failed to connect|Couldn't connect|[Tt]imed out"
+    r"|[Cc]onnection (?:refused|reset|timed out|closed)"
     r"|timeout|returned error: (?:408|425|429|5\d\d)|early EOF|unexpected disconnect|hung up unexpectedly|RPC failed"
     r"|transfer closed|Operation too slow|Empty reply|No route to host|Network is unreachable|Name or service not known"
     r"|Temporary failure in name resolution|kex_exchange_identification|TLS connection was non-properly terminated"
@@ -42,9 +43,9 @@ _TRANSIENT = re.compile(
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _OVERTAKEN = re.compile(
     r"\[rejected\] \((?:stale info|fetch first|non-fast-forward|needs force|already exists)"
-    # Two pushes at once: the server had taken both before it looked at the ref again.
+    # Two pushes at once: the server accepted both before it checked the ref again.
     r"|cannot lock ref|failed to update ref|reference already exists|incorrect old value provided|\(failed to lock\)"
-    # The commit stands on one that no ref of the server has any more.
+    # The commit's parent is no longer reachable from any ref of the server.
     r"|shallow update not allowed"
 )
 _CHECKED_OUT = re.compile(r"branch is currently checked out")
@@ -52,31 +53,31 @@ _PROTECTED = re.compile(
     r"protected branch|[Pp]rotected ref|hook declined|GH0(?:06|13)|not allowed to push|branch is currently checked out"
 )
 _UNWRITABLE = re.compile(
-    r"Permission to \S+ denied|returned error: 403|insufficient permission|[Pp]ermission denied|denied to|not authorized"
-    r"|service not enabled|read-only|unable to create temporary object directory|unpacker error"
+    r"Permission to \S+ denied|returned error: 403|insufficient permission|[Pp]ermission denied|denied to"
+    r"|not authorized|service not enabled|read-only|unable to create temporary object directory|unpacker error"
 )
 _UNADVERTISED = re.compile(r"not our ref|unadvertised object|want \w+ not valid|[Cc]ouldn't find remote ref")
 
 
 def cleaned(text: str) -> str:
-    """Return the last lines of what a program wrote, without what would move a terminal's cursor."""
+    """Return the last lines of a program's output, without control sequences."""
     lines = [line for line in (_UNPRINTABLE.sub("", line).rstrip() for line in text.splitlines()) if line]
     return _lines(*lines[-_SHOWN_LINES:])
 
 
 def refuses_commit(done: Completed) -> bool:
-    """Whether a fetch failed because the server does not give, or does not have, the commit by its id."""
+    """Whether a fetch failed because the server does not serve, or does not have, an object by its id."""
     return done.code != 0 and _UNADVERTISED.search(done.stderr) is not None
 
 
 def was_overtaken(done: Completed) -> bool:
-    """Whether a push came to nothing because the ref names something else by now."""
+    """Whether a push was rejected because the ref has moved."""
     return done.code != 0 and _OVERTAKEN.search(f"{done.stdout}\n{done.stderr}") is not None
 
 
 def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> ShipwayError:
-    """Return the error that a failed push stands for, where nobody else was faster."""
-    # The line of the ref is on standard output, what the host said beside it.
+    """Return the error for a failed push that was not overtaken."""
+    # The ref's line is on standard output, the host's message on standard error.
     rejected = [line.lstrip("!\t ") for line in done.stdout.splitlines() if line.startswith("!")]
     seen = _lines(cleaned(done.stderr), *(cleaned(line) for line in rejected))
     text = f"{done.stdout}\n{done.stderr}"
@@ -96,7 +97,7 @@ def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> Sh
 
 
 def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> ShipwayError:
-    """Return the error that a failed call of Git stands for; `login` says which credential was used."""
+    """Return the error for a failed call of Git; `login` says which credential was used."""
     text = done.stderr
     seen = cleaned(text) or f"git exited with {done.code} and said nothing"
     if _HOST_KEY.search(text):

@@ -1,4 +1,4 @@
-"""Questions about history, which need commits and no files: what stands on what, and when refs were made."""
+"""History without files: whether a ref contains a commit, the merge base of two commits, the dates of refs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _OTHER = "refs/shipway/other"
 
 
 def is_reachable(git: Git, url: RepositoryUrl, commit: str, ref: str, folder: Path) -> bool:
-    """Whether a full ref has the commit in its history: a host also gives, by id, what only a fork has.
+    """Whether the history of a full ref contains the commit: a host also serves, by id, commits of forks.
 
-    Fetches the ref's history without its files into a new repository in `folder`. Raises what `Git.fetch` raises.
+    Fetches the ref's history without files into a new repository in `folder`. Raises what `Git.fetch` raises.
     """
     repository = git.histories(url, {_ONE: ref}, folder, commit=commit)
     return repository.call("merge-base", "--is-ancestor", commit, _ONE).code == 0
 
 
 def merge_base(git: Git, url: RepositoryUrl, commit: str, other: str, folder: Path) -> str:
-    """Return the last commit that two commits have in common, or an empty text where there is none.
+    """Return the last common ancestor of two commits, or an empty string if there is none.
 
     Fetches their histories without files into a new repository in `folder`. Raises what `Git.fetch` raises.
     """
@@ -31,11 +31,12 @@ def merge_base(git: Git, url: RepositoryUrl, commit: str, other: str, folder: Pa
 
 
 def times(git: Git, url: RepositoryUrl, refs: Iterable[str], folder: Path) -> Mapping[str, int]:
-    """Return when each ref's tag or commit was made, in seconds since 1970, by full name; those without a date are left out.
+    """Return the date of each ref's tag or commit, in seconds since 1970, by full name, without refs that have none.
 
-    Fetches tags and commits alone, without what came before them, into a new repository in `folder`. Raises what `Git.fetch` raises.
+    Fetches these tags and commits without their history into a new repository in `folder`. Raises what `Git.fetch`
+    raises.
     """
     repository = git.histories(url, {ref: ref for ref in refs}, folder, depth=1)
-    told = repository.call("for-each-ref", "--format=%(refname) %(creatordate:unix)").stdout
-    found = (line.rpartition(" ") for line in told.split("\n"))
-    return {name: int(time) for name, _, time in found if time.isdecimal()}
+    listing = repository.call("for-each-ref", "--format=%(refname) %(creatordate:unix)").stdout
+    lines = (line.rpartition(" ") for line in listing.split("\n"))
+    return {name: int(time) for name, _, time in lines if time.isdecimal()}

@@ -1,4 +1,4 @@
-"""What a repository's refs name, and which of them a person's revision means: read from what Git lists, without asking again."""
+"""A repository's refs as Git lists them, and the ref that a revision means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT = re.compile(r"[0-9a-f]{7,63}")
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What a revision names: a commit, and the full ref it was found under; no ref for a bare commit id."""
+    """A resolved revision: a commit, and the full ref that names it; no ref for a bare commit id."""
 
     commit: str
     ref: str
@@ -24,7 +24,7 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class RefTarget:
-    """What a ref names: the object itself, which for an annotated tag is the tag, and its commit."""
+    """The object that a ref names, which for an annotated tag is the tag, and its commit."""
 
     object: str
     commit: str
@@ -32,7 +32,7 @@ class RefTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class Refs:
-    """What a repository offers: each ref's commit, tags peeled, and the ref of its default branch."""
+    """The refs of a repository: the commit of each, tags peeled, and the ref of its default branch."""
 
     commits: Mapping[str, str]
     default: str
@@ -44,11 +44,11 @@ class Refs:
 
 
 def read(listing: str) -> Refs:
-    """Return the refs that `git ls-remote --symref` lists; those that Git could read as an option are left out."""
+    """Return the refs in the output of `git ls-remote --symref`, without those that Git could read as an option."""
     commits: dict[str, str] = {}
     peeled: dict[str, str] = {}
     default = ""
-    for line in listing.split("\n"):  # not splitlines: U+2028 may stand in a name
+    for line in listing.split("\n"):  # not splitlines: a name may contain U+2028
         value, _, name = line.partition("\t")
         if value.startswith("ref: "):
             default = value.removeprefix("ref: ") if name == "HEAD" else default
@@ -60,22 +60,22 @@ def read(listing: str) -> Refs:
 
 
 def find(url: RepositoryUrl, revision: Revision, refs: Refs) -> Resolved | None:
-    """Return what a revision names among refs, None where there is nothing; raises Misuse where a tag and a branch share the name."""
-    names = (revision, f"refs/tags/{revision}", f"refs/heads/{revision}")
-    found = [name for name in names if name in refs.commits]
-    if not found and f"refs/{revision}" in refs.commits:
-        found = [f"refs/{revision}"]
-    if len(found) > 1:
+    """Return what a revision names, None if no ref matches; raises Misuse if a tag and a branch share the name."""
+    candidates = (revision, f"refs/tags/{revision}", f"refs/heads/{revision}")
+    matches = [name for name in candidates if name in refs.commits]
+    if not matches and f"refs/{revision}" in refs.commits:
+        matches = [f"refs/{revision}"]
+    if len(matches) > 1:
         raise Misuse(
             f"{revision} names more than one thing in {url}",
-            seen=" and ".join(f"{name} ({refs.commits[name][:12]})" for name in found),
+            seen=" and ".join(f"{name} ({refs.commits[name][:12]})" for name in matches),
             todo="give the full name of one of them as the revision",
         )
-    return Resolved(commit=refs.commits[found[0]], ref=found[0]) if found else None
+    return Resolved(commit=refs.commits[matches[0]], ref=matches[0]) if matches else None
 
 
 def default(url: RepositoryUrl, refs: Refs) -> Resolved:
-    """Return the head of the default branch; raises ShipwayError where there is none, Refused where its name could be an option."""
+    """Return the head of the default branch; raises ShipwayError if there is none, Refused if its name is unsafe."""
     if refs.default and not _is_usable(refs.default):
         raise Refused(
             f"the default branch of {url} has a name that is never used",
@@ -94,7 +94,7 @@ def default(url: RepositoryUrl, refs: Refs) -> Resolved:
 
 
 def branch(url: RepositoryUrl, ref: str, refs: Refs) -> str:
-    """Return the commit that a branch's full ref names; raises ShipwayError, naming branches, where there is none."""
+    """Return the commit of a branch's full ref; raises ShipwayError, which lists branches, if there is none."""
     if ref not in refs.commits:
         raise ShipwayError(
             f"{url} has no {ref or 'default branch'}",
@@ -105,7 +105,7 @@ def branch(url: RepositoryUrl, ref: str, refs: Refs) -> str:
 
 
 def unknown(url: RepositoryUrl, revision: Revision, refs: Refs) -> ShipwayError:
-    """Return the error for a revision that nothing is called, naming close ones."""
+    """Return the error for an unknown revision, which suggests similar names."""
     short = {name.removeprefix("refs/heads/").removeprefix("refs/tags/") for name in refs.commits if name != "HEAD"}
     close = difflib.get_close_matches(revision, sorted(short), n=5, cutoff=0.5)
     todo = f"did you mean {' or '.join(close)}?" if close else "give a branch, a tag or a full commit id"

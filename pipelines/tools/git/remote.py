@@ -1,7 +1,7 @@
-"""Git over the network: what a repository's refs name, and one commit of it, without more history than needed.
+"""Git over the network: list a repository's refs, fetch a commit with no more history than needed, push.
 
-Every call runs in an environment of its own (git_environment). Servers differ: most give a commit by its id, some only
-what a ref names now; `fetch` takes either way and gives exactly the commit asked for, or fails.
+Every call runs in its own environment (`environment`). Servers differ: most serve a commit by its id, some only what a
+ref names now; `fetch` tries both and returns exactly the requested commit, or fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DEEPER = 64
 
 
 class Git:
-    """Git with one credential, in a private folder that ends with the `with` block."""
+    """Git with one credential, in a private folder that is removed at the end of the `with` block."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Git:
         self._git = git
 
     def __enter__(self) -> Git:
-        """Make the private folder."""
+        """Create the private folder."""
         self._private = Path(tempfile.mkdtemp(prefix="shipway-git-"))
         try:
             self._environment = GitEnvironment(
@@ -66,141 +66,129 @@ class Git:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the private folder, with whatever copy of a key it holds."""
+        """Remove the private folder, with any copy of a key in it."""
         shutil.rmtree(self._private, ignore_errors=True)
 
     def refs(self, url: RepositoryUrl, *kinds: str) -> Refs:
-        """Return what every ref of a repository names now; refs that Git could read as an option are left out.
+        """Return the refs of a repository, without those that Git could read as an option.
 
-        With `kinds`, "heads" or "tags" or both, the server is asked for no others, and not for the default branch: hosts
-        keep a ref for each pull request there ever was. Raises Transient, Misconfigured (login) or ShipwayError (no such repository).
+        With `kinds`, "heads" or "tags" or both, the server lists no others, nor the default branch: hosts keep a ref
+        for every pull request. Raises Transient, Misconfigured (login) or ShipwayError (no such repository).
         """
         done = self._ask(url, "ls-remote", "--quiet", "--symref", *(f"--{kind}" for kind in kinds), "--", _address(url))
         if done.code != 0:
             raise self._error(f"cannot read the refs of {url}", done, url)
         return git_refs.read(done.stdout)
 
-    def ls_remote(self, url: RepositoryUrl) -> Mapping[str, str]:
-        """Return the commit of every branch, tag (peeled) and other ref, by full name."""
-        return {name: commit for name, commit in self.refs(url).commits.items() if name != "HEAD"}
-
     def head(self, url: RepositoryUrl, ref: str) -> str | None:
-        """Return the commit that a full ref names now, or None when there is no such ref; the server is asked for no other."""
-        found = self.named(url, ref)
-        return found.commit if found else None
+        """Return the commit that a full ref names now, or None if there is no such ref; the server lists no other."""
+        target = self.target(url, ref)
+        return target.commit if target else None
 
     def commit_at(self, url: RepositoryUrl, ref: str) -> str:
-        """Return the commit that a full ref of a branch names now; raises ShipwayError, naming branches, where there is none."""
+        """Return the commit of a branch's full ref; raises ShipwayError, which lists branches, if there is none."""
         return git_refs.branch(url, ref, self.refs(url, "heads"))
 
-    def named(self, url: RepositoryUrl, ref: str) -> RefTarget | None:
-        """Return what a full ref names now, or None when there is no such ref; one request, whatever refs there are else."""
+    def target(self, url: RepositoryUrl, ref: str) -> RefTarget | None:
+        """Return what a full ref names now, or None if there is no such ref; the server lists no other."""
         done = self._ask(url, "ls-remote", "--quiet", "--", _address(url), ref, f"{ref}^{{}}")
         if done.code != 0:
             raise self._error(f"cannot read {ref} of {url}", done, url)
-        lines = (line.partition("\t") for line in done.stdout.split("\n"))  # U+2028 may stand in a name
-        found = {name: value for value, _, name in lines}
-        if ref not in found:
+        lines = (line.partition("\t") for line in done.stdout.split("\n"))  # a name may contain U+2028
+        objects = {name: value for value, _, name in lines}
+        if ref not in objects:
             return None
-        return RefTarget(object=found[ref], commit=found.get(f"{ref}^{{}}", found[ref]))
+        return RefTarget(object=objects[ref], commit=objects.get(f"{ref}^{{}}", objects[ref]))
 
     def resolve(self, url: RepositoryUrl, revision: Revision) -> Resolved:
-        """Return the commit that a revision names; a full commit id is taken as it is, without asking.
+        """Return the commit that a revision names; a full commit id is returned unchecked.
 
-        Raises Misuse where a tag and a branch share the name, ShipwayError naming close ones where there is none.
+        Raises Misuse if a tag and a branch share the name, ShipwayError with similar names if there is none.
         """
         if revision.is_commit:
             return Resolved(commit=str(revision), ref="")
         if revision == "HEAD":
             return git_refs.default(url, self.refs(url))
         refs = self.refs(url, "heads", "tags")
-        found = git_refs.find(url, revision, refs)
-        if found is None and "/" in revision:
+        resolved = git_refs.find(url, revision, refs)
+        if resolved is None and "/" in revision:
             refs = self.refs(url)
-            found = git_refs.find(url, revision, refs)
-        if found is None:
+            resolved = git_refs.find(url, revision, refs)
+        if resolved is None:
             raise git_refs.unknown(url, revision, refs)
-        return found
+        return resolved
 
-    def fetch(self, url: RepositoryUrl, wanted: Resolved, folder: Path, *, with_files: bool = True) -> GitRepository:
-        """Return a new repository in `folder` that holds exactly the wanted commit, shallow where the server lets it.
+    def fetch(self, url: RepositoryUrl, resolved: Resolved, folder: Path, *, with_files: bool = True) -> GitRepository:
+        """Return a new repository in `folder` with exactly one commit, shallow if the server allows it.
 
-        Without files only its tree comes, where the server lets it, and `fetch_files` brings those that are needed.
-        Raises ShipwayError when the commit is not there (any more), and what `refs` raises.
+        Without files it holds the commit's tree alone, if the server allows it, and `fetch_files` fetches those needed.
+        Raises ShipwayError if the server does not have the commit, and what `refs` raises.
         """
         partial = not with_files and not url.local_path
         settings = []
         if partial:
-            # With another algorithm the server would leave out the files of a commit that is here without them.
+            # Other algorithms let the server omit files of a commit that is here without them.
             settings = [(f"remote.{_PARTIAL}.url", _address(url)), ("fetch.negotiationAlgorithm", "noop")]
         repository = GitRepository.create(
-            folder, url, self._environment, git=self._git, commit=wanted.commit, settings=settings
+            folder, url, self._environment, git=self._git, commit=resolved.commit, settings=settings
         )
-        specs = [f"+{wanted.commit}:{_FETCHED}"]
+        specs = [f"+{resolved.commit}:{_FETCHED}"]
         if not partial:
             done = self._fetch(repository, "--depth=1", specs=specs)
         else:
             done = self._fetch(repository, "--depth=1", "--filter=blob:none", address=_PARTIAL, specs=specs)
             repository.lacks_files = done.code == 0 and "filtering not recognized" not in done.stderr
         if errors.refuses_commit(done):
-            self._fetch_by_ref(repository, wanted, done)
+            self._fetch_by_ref(repository, resolved, done)
         elif done.code != 0:
-            raise self._error(f"cannot fetch {wanted.commit} of {url}", done, url)
-        repository.commit(wanted.commit)
+            raise self._error(f"cannot fetch {resolved.commit} of {url}", done, url)
+        repository.commit(resolved.commit)
         return repository
 
     def fetch_files(self, repository: GitRepository, ids: Iterable[str]) -> None:
-        """Bring files of a repository that was fetched without them, by their ids, all at once; raises what `fetch` raises."""
-        wanted = sorted(set(ids))
-        if not repository.lacks_files or not wanted:
+        """Fetch files by their ids, all at once, if the repository lacks them; raises what `fetch` raises."""
+        missing = sorted(set(ids))
+        if not repository.lacks_files or not missing:
             return
         # As Git fetches what a partial clone lacks (promisor-remote.c), but for all files at once.
-        way = ["--filter=blob:none", "--stdin"]
-        done = self._fetch(repository, *way, address=_PARTIAL, specs=(), stdin="\n".join(wanted))
+        options = ["--filter=blob:none", "--stdin"]
+        done = self._fetch(repository, *options, address=_PARTIAL, specs=(), stdin="\n".join(missing))
         if errors.refuses_commit(done):
             sys.stderr.write(f"{repository.url} gives no file by its id; fetching all files\n")
             commit = repository.call("rev-parse", _FETCHED).stdout.strip()
-            way = ["--refetch", "--no-filter", "--depth=1"]
-            done = self._fetch(repository, *way, address=_PARTIAL, specs=[f"+{commit}:{_FETCHED}"])
+            options = ["--refetch", "--no-filter", "--depth=1"]
+            done = self._fetch(repository, *options, address=_PARTIAL, specs=[f"+{commit}:{_FETCHED}"])
         if done.code != 0:
             raise self._error(f"cannot fetch files of {repository.url}", done, repository.url)
 
     def deepen(self, repository: GitRepository, commit: str, depth: int) -> None:
-        """Bring so many commits before one that was fetched, without further files where it came without; raises what `fetch` does."""
+        """Fetch `depth` commits of a commit's history, without files if it has none; raises what `fetch` raises."""
         partial = repository.lacks_files
-        way = [f"--depth={depth}", *(["--filter=blob:none"] if partial else [])]
-        done = self._fetch(repository, *way, address=_PARTIAL if partial else "", specs=[f"+{commit}:{_FETCHED}"])
+        options = [f"--depth={depth}", *(["--filter=blob:none"] if partial else [])]
+        done = self._fetch(repository, *options, address=_PARTIAL if partial else "", specs=[f"+{commit}:{_FETCHED}"])
         if done.code != 0:
             raise self._error(f"cannot fetch the history of {repository.url}", done, repository.url)
 
     def fetch_also(self, repository: GitRepository, commits: Iterable[str]) -> bool:
-        """Bring further commits, without files where the first came without; return whether the remote gave all of them."""
+        """Fetch further commits, without files if the first has none; return whether the server sent all of them."""
         partial = repository.lacks_files
-        way = ["--depth=1", *(["--filter=blob:none"] if partial else [])]
+        options = ["--depth=1", *(["--filter=blob:none"] if partial else [])]
         specs = [f"+{commit}:{_FETCHED}-{commit}" for commit in commits]
         try:
-            return self._fetch(repository, *way, address=_PARTIAL if partial else "", specs=specs).code == 0
+            return self._fetch(repository, *options, address=_PARTIAL if partial else "", specs=specs).code == 0
         except Transient:
             return False
 
     def push(self, repository: GitRepository, commit: str | None, ref: str, *, expected: str | None) -> bool:
-        """Let a ref of the remote name a commit, or nothing for None; return False where somebody else was faster.
+        """Set a ref of the remote to a commit, or delete it for None; return False if the ref has moved.
 
-        `expected` is what the ref must name until then, None where there is to be no such ref. Raises Refused where a rule of the
-        host protects the ref, Misconfigured where the login may not write, Transient.
+        `expected` is the commit that the ref must name, None if it must not exist. Raises Refused if a rule of the host
+        protects the ref, Misconfigured if the login may not write, Transient.
         """
+        options = ["--porcelain", "--no-verify", f"--force-with-lease={ref}:{expected or ''}"]
+        words = ["push", *options, "--", _address(repository.url), f"{commit or ''}:{ref}"]
         done = run(
-            [
-                self._git,
-                f"--git-dir={repository.path}",
-                "push",
-                "--porcelain",
-                "--no-verify",
-                f"--force-with-lease={ref}:{expected or ''}",
-                "--",
-                _address(repository.url),
-                f"{commit or ''}:{ref}",
-            ],
+            [self._git, f"--git-dir={repository.path}", *words],
             timeout_seconds=self._fetch_seconds,
             env=self._environment.variables(repository.url),
         )
@@ -212,75 +200,71 @@ class Git:
         raise errors.push_error(f"cannot push {ref} of {repository.url}", done, repository.url, login)
 
     def histories(
-        self, url: RepositoryUrl, named: Mapping[str, str], folder: Path, *, commit: str = "", depth: int = 0
+        self, url: RepositoryUrl, sources: Mapping[str, str], folder: Path, *, commit: str = "", depth: int = 0
     ) -> GitRepository:
-        """Return a new repository in `folder` with the histories of commits or refs, each under a ref of its own.
+        """Return a new repository in `folder` with the histories of commits or refs, each under its own ref.
 
-        `named` says which of ours names which of the remote's. Trees and files stay away where the server lets them; `depth` is
-        how many commits of each come, 0 for all; `commit` is any of the repository's. Raises what `fetch` raises.
+        `sources` maps these refs to the remote's commits or refs. Trees and files are left out if the server allows it;
+        `depth` limits the commits of each, 0 for all; `commit` shows the hash algorithm. Raises what `fetch` raises.
         """
         settings = [("remote.history.url", _address(url))]
         repository = GitRepository.create(
             folder, url, self._environment, git=self._git, commit=commit, settings=settings
         )
-        specs = "\n".join(f"+{source}:{ref}" for ref, source in named.items())
-        way = [*([f"--depth={depth}"] if depth else []), "--filter=tree:0", "--stdin"]
-        done = self._fetch(repository, *way, address="history", specs=(), stdin=specs)
+        specs = "\n".join(f"+{source}:{ref}" for ref, source in sources.items())
+        options = [*([f"--depth={depth}"] if depth else []), "--filter=tree:0", "--stdin"]
+        done = self._fetch(repository, *options, address="history", specs=(), stdin=specs)
         if done.code != 0:
-            what = next(iter(named.values())) if len(named) == 1 else f"{len(named)} refs"
+            what = next(iter(sources.values())) if len(sources) == 1 else f"{len(sources)} refs"
             raise self._error(f"cannot fetch the history of {what} of {url}", done, url)
         return repository
 
     def uncommitted(self, url: RepositoryUrl) -> int:
-        """Return how many files of a local working tree differ from its HEAD or are not in Git; 0 for any other address.
+        """Return how many files of a local working tree differ from its HEAD or are untracked; 0 for any other address.
 
-        A folder that somebody else owns is not asked: reading its state would run what its configuration names.
+        A folder that somebody else owns counts as 0: reading its status would run commands of its configuration.
         """
         folder = Path(url.local_path).resolve() if url.local_path else None
         if folder is None or not (folder / ".git").exists() or folder.stat().st_uid != os.geteuid():
             return 0
         done = run(
-            # Given here, since the repository's own configuration goes before the one file of ours.
+            # As an option, since the repository's configuration overrides the one file that Git reads.
             [self._git, "-C", folder, "-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all"],
             timeout_seconds=self._ask_seconds,
             env=self._environment.variables(url),
         )
         return len(done.stdout.splitlines()) if done.code == 0 else 0
 
-    def _fetch_by_ref(self, repository: GitRepository, wanted: Resolved, refusal: Completed) -> None:
-        """Fetch what a ref names, deeper and deeper, until the wanted commit is there."""
-        if wanted.ref:
-            ways: Sequence[Sequence[str]] = (["--depth=1"], [f"--depth={_DEEPER}"], ["--unshallow"])
-            specs: Sequence[str] = [f"+{wanted.ref}:{_FETCHED}"]
+    def _fetch_by_ref(self, repository: GitRepository, resolved: Resolved, refusal: Completed) -> None:
+        """Fetch what a ref names, with more and more history, until the commit is there."""
+        if resolved.ref:
+            attempts: Sequence[str] = ("--depth=1", f"--depth={_DEEPER}", "--unshallow")
+            specs: Sequence[str] = [f"+{resolved.ref}:{_FETCHED}"]
         else:
             if "not our ref" in refusal.stderr:
-                raise _absent(repository.url, wanted, errors.cleaned(refusal.stderr))
+                raise _absent(repository.url, resolved, errors.cleaned(refusal.stderr))
             sys.stderr.write(f"{repository.url} gives no commit by its id; fetching its whole history\n")
-            ways, specs = [()], _EVERYTHING
-        for way in ways:
-            done = self._fetch(repository, *way, specs=specs)
-            if done.code != 0 and not errors.refuses_commit(done) and "--unshallow" not in way:
-                raise self._error(
-                    f"cannot fetch {wanted.ref or wanted.commit} of {repository.url}", done, repository.url
-                )
-            if repository.has(wanted.commit):
+            attempts, specs = ("",), _EVERYTHING
+        for depth in attempts:
+            done = self._fetch(repository, *filter(None, [depth]), specs=specs)
+            if done.code != 0 and not errors.refuses_commit(done) and depth != "--unshallow":
+                what = f"cannot fetch {resolved.ref or resolved.commit} of {repository.url}"
+                raise self._error(what, done, repository.url)
+            if repository.has(resolved.commit):
                 return
-        raise _absent(repository.url, wanted, "it is not in the history that the server gives")
+        raise _absent(repository.url, resolved, "it is not in the history that the server gives")
 
     def _fetch(
-        self, repository: GitRepository, *way: str, specs: Sequence[str], address: str = "", stdin: str | None = None
+        self,
+        repository: GitRepository,
+        *options: str,
+        specs: Sequence[str],
+        address: str = "",
+        stdin: str | None = None,
     ) -> Completed:
-        words = [
-            f"--git-dir={repository.path}",
-            "fetch",
-            *_QUIET,
-            *way,
-            "--",
-            address or _address(repository.url),
-            *specs,
-        ]
+        words = ["fetch", *_QUIET, *options, "--", address or _address(repository.url), *specs]
         return run(
-            [self._git, *words],
+            [self._git, f"--git-dir={repository.path}", *words],
             timeout_seconds=self._fetch_seconds,
             env=self._environment.variables(repository.url),
             stdin=stdin,
@@ -300,7 +284,7 @@ class Git:
 
 
 def require_lfs() -> None:
-    """Raise Misconfigured when git-lfs is not installed."""
+    """Raise Misconfigured if git-lfs is not installed."""
     if shutil.which("git-lfs") is None:
         raise Misconfigured(
             "large files were asked for and git-lfs is not installed",
@@ -310,7 +294,7 @@ def require_lfs() -> None:
 
 
 def _address(url: RepositoryUrl) -> str:
-    """Return the address as Git gets it: a folder of this machine as a whole path, which must be a folder."""
+    """Return the address for Git's command line, a folder as an absolute path; raises ShipwayError if it is missing."""
     if not url.local_path:
         return str(url)
     folder = Path(url.local_path).resolve()
@@ -319,9 +303,9 @@ def _address(url: RepositoryUrl) -> str:
     return str(folder)
 
 
-def _absent(url: RepositoryUrl, wanted: Resolved, seen: str) -> ShipwayError:
-    if wanted.ref:
-        todo = f"{wanted.ref} was moved or deleted meanwhile; run it again for what it names now"
+def _absent(url: RepositoryUrl, resolved: Resolved, seen: str) -> ShipwayError:
+    if resolved.ref:
+        todo = f"{resolved.ref} was moved or deleted meanwhile; run it again for what it names now"
     else:
         todo = "check the commit id, and that it was pushed"
-    return ShipwayError(f"{url} does not have the commit {wanted.commit}", seen=seen, todo=todo)
+    return ShipwayError(f"{url} does not have the commit {resolved.commit}", seen=seen, todo=todo)

@@ -1,6 +1,6 @@
-"""Commits that were fetched: a Git folder without a working tree, read by Git's plumbing commands.
+"""A bare repository that commits are fetched into, read with Git's plumbing commands.
 
-The Git folder stands outside the checkout, so no build sees it, and nothing in a checkout is ever Git's configuration.
+It is outside the checkout, so no build sees it, and nothing in a checkout becomes Git's configuration.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from pipelines.errors import ShipwayError
 from pipelines.tools.git import errors
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.environment import GitEnvironment, configuration
+from pipelines.tools.git.tree import LINK, SUBMODULE
 from pipelines.tools.processes.process import Completed, run
 
 LOCAL_SECONDS = 900
-_GITLINK = "160000"
-_LINK = "120000"
-_MOST_WORDS = 100
-"""Paths in one command: each may have 4096 bytes (PATH_MAX), all of them 2 MiB at the most (execve(2))."""
+_MOST_PATHS = 100
+"""Limit of paths in one command: each may have 4096 bytes (PATH_MAX), all arguments 2 MiB (execve(2))."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """One commit: its id, its time in seconds since 1970, and the id of its tree."""
+    """A commit's id, its time in seconds since 1970, and the id of its tree."""
 
     id: str
     time: int
@@ -35,9 +34,9 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeEntry:
-    """One file, link or submodule of a tree, by its path from the root.
+    """One file, link or submodule of a tree, with its path from the root.
 
-    A byte of the path that is no UTF-8 is a lone surrogate (PEP 383).
+    Bytes of the path that are not UTF-8 are lone surrogates (PEP 383).
     """
 
     mode: str
@@ -46,17 +45,17 @@ class TreeEntry:
 
     @property
     def is_submodule(self) -> bool:
-        """Whether it names a commit of another repository."""
-        return self.mode == _GITLINK
+        """Whether it is a submodule."""
+        return self.mode == SUBMODULE
 
     @property
     def is_link(self) -> bool:
         """Whether it is a symbolic link."""
-        return self.mode == _LINK
+        return self.mode == LINK
 
 
 class GitRepository:
-    """A Git folder that commits of one address are fetched into."""
+    """A bare repository with commits of one address."""
 
     def __init__(self, path: Path, url: RepositoryUrl, environment: GitEnvironment, *, git: str = "git") -> None:
         self.path = path.absolute()
@@ -64,7 +63,7 @@ class GitRepository:
         self._environment = environment
         self._git = git
         self.lacks_files = False
-        """Whether it holds the commit's tree and only those files that were fetched after it."""
+        """Whether it holds the commit's tree, but only those files that were fetched later."""
         self._commits: dict[str, Commit] = {}
 
     @classmethod
@@ -78,27 +77,27 @@ class GitRepository:
         commit: str,
         settings: Iterable[tuple[str, str]] = (),
     ) -> GitRepository:
-        """Return a new, empty repository at `path` for commits with ids like that one; what stood there is removed.
+        """Return a new, empty repository at `path`, which is replaced; `commit` shows the hash algorithm.
 
-        It is what `git init --bare` and `git config` make (gitrepository-layout(5)), without processes for it.
+        It is what `git init --bare` and `git config` would create (gitrepository-layout(5)), without their processes.
         """
         if path.exists():
             shutil.rmtree(path)
         for folder in ("objects", "refs"):
             (path / folder).mkdir(parents=True)
         (path / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
-        kind = [("core.repositoryformatversion", "0")]
+        version = [("core.repositoryformatversion", "0")]
         if len(commit) == 64:
-            kind = [("core.repositoryformatversion", "1"), ("extensions.objectFormat", "sha256")]
-        (path / "config").write_bytes(configuration([*kind, ("core.bare", "true"), *settings]))
+            version = [("core.repositoryformatversion", "1"), ("extensions.objectFormat", "sha256")]
+        (path / "config").write_bytes(configuration([*version, ("core.bare", "true"), *settings]))
         return cls(path, url, environment, git=git)
 
     def remove(self) -> None:
-        """Remove the Git folder; checkouts stay."""
+        """Remove the repository; checkouts stay."""
         shutil.rmtree(self.path)
 
     def commit(self, commit: str) -> Commit:
-        """Return what the commit says of itself; raises ShipwayError when it is not there or is no commit."""
+        """Return a commit; raises ShipwayError if it is missing or is not a commit."""
         if commit not in self._commits:
             self._commits[commit] = self._read(commit)
         return self._commits[commit]
@@ -109,7 +108,7 @@ class GitRepository:
         if done.code != 0 or not words or words[0] != commit:
             seen = f"it is an annotated tag of {words[0]}" if words else errors.cleaned(done.stderr)
             raise ShipwayError(f"{commit} is not a commit of {self.url}", seen=seen, todo="give the id of a commit")
-        # A commit whose date cannot be read has none; a date before 1970 is taken as 1970.
+        # An unreadable date counts as none; a date before 1970 counts as 1970.
         time = int(words[2]) if len(words) > 2 else 0
         return Commit(id=words[0], tree=words[1], time=max(time, 0))
 
@@ -130,38 +129,38 @@ class GitRepository:
         return tuple(entries)
 
     def show(self, commit: str, path: str) -> str:
-        """Return the text of a file of a commit; raises ShipwayError when there is none."""
+        """Return the text of a file of a commit; raises ShipwayError if there is none."""
         done = self.call("cat-file", "blob", f"{commit}:{path}")
         if done.code != 0:
             raise ShipwayError(f"{path} cannot be read at {commit}", seen=errors.cleaned(done.stderr))
         return done.stdout
 
     def contents(self, entries: Iterable[TreeEntry], *, most_bytes: int = 0) -> dict[str, bytes]:
-        """Return the bytes of files by path, as they are stored: no attribute has a part in it. Raises ShipwayError.
+        """Return the bytes of fetched files by path, as stored: .gitattributes do not apply. Raises ShipwayError.
 
-        They must have been fetched. With `most_bytes`, larger ones are left out, unread.
+        With `most_bytes`, larger ones are left out, unread.
         """
-        wanted = list(entries)
-        if not wanted:
+        selected = list(entries)
+        if not selected:
             return {}
         if most_bytes:
-            sizes = self.sizes(wanted)
-            wanted = [entry for entry in wanted if sizes[entry.id] <= most_bytes]
-        text = "".join(f"{entry.id}\n" for entry in wanted)
+            sizes = self.sizes(selected)
+            selected = [entry for entry in selected if sizes[entry.id] <= most_bytes]
+        text = "".join(f"{entry.id}\n" for entry in selected)
         done, data = self._bytes("cat-file", "--batch", "--buffer", stdin=text)
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         start = 0
-        for entry in wanted:
+        for entry in selected:
             end = data.find(b"\n", start)
             words = data[start:end].split()
             if done.code != 0 or end < 0 or len(words) != 3:
                 raise ShipwayError(f"{entry.path} of {self.url} cannot be read", seen=errors.cleaned(done.stderr))
-            found[entry.path] = data[end + 1 : end + 1 + int(words[2])]
+            contents[entry.path] = data[end + 1 : end + 1 + int(words[2])]
             start = end + 1 + int(words[2]) + 1
-        return found
+        return contents
 
     def sizes(self, entries: Iterable[TreeEntry]) -> dict[str, int]:
-        """Return the size of each file by its id; raises ShipwayError for one that is not there."""
+        """Return the size of each file by its id; raises ShipwayError if one is missing."""
         text = "".join(f"{entry.id}\n" for entry in entries)
         if not text:
             return {}
@@ -172,7 +171,7 @@ class GitRepository:
         return {name: int(size) for name, size in pairs}
 
     def submodule_settings(self, commit: str) -> dict[str, dict[str, str]]:
-        """Return the settings of each submodule that a commit's .gitmodules names; raises ShipwayError."""
+        """Return the settings of each submodule in a commit's .gitmodules, by its name; raises ShipwayError."""
         done, listing = self._bytes("config", f"--blob={commit}:.gitmodules", "-z", "--list")
         if done.code != 0:
             raise ShipwayError(
@@ -180,19 +179,19 @@ class GitRepository:
                 seen=errors.cleaned(done.stderr),
                 todo="commit a .gitmodules that names each submodule, or build without submodules",
             )
-        found: dict[str, dict[str, str]] = {}
+        submodules: dict[str, dict[str, str]] = {}
         for item in _items(listing):
             name, _, value = item.partition("\n")
             section, _, key = name.rpartition(".")
             if section.startswith("submodule."):
-                found.setdefault(section.removeprefix("submodule."), {})[key] = value
-        return found
+                submodules.setdefault(section.removeprefix("submodule."), {})[key] = value
+        return submodules
 
     def check_out(self, commit: str, folder: Path, *, lfs: bool = False) -> None:
-        """Write a commit's files into an empty folder, 644 or 755 as the commit says, folders 755.
+        """Write a commit's files into an empty folder: files 644 or 755 as the commit says, folders 755.
 
-        With `lfs` large files are fetched in place of their pointers. Raises Refused for a tree that would reach into
-        a .git folder, Transient when large files cannot be fetched, ShipwayError else.
+        With `lfs`, large files replace their pointers. Raises Refused if the tree would write into a .git folder,
+        Transient if large files cannot be fetched, ShipwayError otherwise.
         """
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -205,14 +204,14 @@ class GitRepository:
     def write(self, commit: str, paths: Iterable[str], folder: Path) -> None:
         """Write some of a commit's files into a folder, as `check_out` does; raises what it raises."""
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = list(paths)
-        text = "".join(f"{path}\0" for path in wanted if _is_text(path))
-        odd = [path for path in wanted if not _is_text(path)]  # stdin is text; only words may be any bytes
-        lots = [odd[start : start + _MOST_WORDS] for start in range(0, len(odd), _MOST_WORDS)]
+        selected = list(paths)
+        text = "".join(f"{path}\0" for path in selected if _is_text(path))
+        odd = [path for path in selected if not _is_text(path)]  # stdin is text; arguments may be any bytes
+        batches = [odd[start : start + _MOST_PATHS] for start in range(0, len(odd), _MOST_PATHS)]
         calls: list[tuple[list[str], str | None]] = [
             (["read-tree", commit], None),
             (["checkout-index", "-z", "--stdin", "--force"], text),
-            *((["checkout-index", "--force", "--", *lot], None) for lot in lots),
+            *((["checkout-index", "--force", "--", *batch], None) for batch in batches),
         ]
         for words, stdin in calls:
             done = self.call(f"--work-tree={folder.absolute()}", *words, cwd=folder, stdin=stdin)
@@ -220,8 +219,8 @@ class GitRepository:
                 raise errors.error(f"cannot read files of {commit} of {self.url}", done, None, "")
 
     def _bytes(self, *words: str, stdin: str | None = None) -> tuple[Completed, bytes]:
-        """Run a command of Git on this repository; return what it left, and its output byte for byte."""
-        file = self.path / f"shipway-output-{secrets.token_hex(4)}"  # threads may ask at once
+        """Run a Git command on this repository; return its result, and its output byte for byte."""
+        file = self.path / f"shipway-output-{secrets.token_hex(4)}"  # several threads may run at once
         done = self.call(*words, stdin=stdin, into=file)
         data = file.read_bytes()
         file.unlink()
@@ -235,7 +234,7 @@ class GitRepository:
         stdin: str | None = None,
         into: Path | None = None,
     ) -> Completed:
-        """Run a command of Git on this repository, its output into a file if asked; nothing but large files is fetched."""
+        """Run a Git command on this repository, with `into` its output into a file; it fetches large files alone."""
         return run(
             [self._git, f"--git-dir={self.path}", *words],
             timeout_seconds=LOCAL_SECONDS,
@@ -248,7 +247,7 @@ class GitRepository:
 
 
 def _items(listing: bytes) -> list[str]:
-    """Return the items of a list that Git ends with NUL each: names are bytes, and no two of them become one."""
+    """Return the items of a list that Git terminates with NUL; distinct bytes stay distinct names."""
     return [item for item in listing.decode("utf-8", "surrogateescape").split("\0") if item]
 
 

@@ -1,8 +1,8 @@
-"""Submodules, checked out without `git submodule`: each is one more commit of one more address.
+"""Submodules, checked out without `git submodule`: each is one commit of another address.
 
-What that command does beside it is where its advisories come from (CVE-2018-11235, CVE-2018-17456, CVE-2025-48384): it
-keeps Git folders named by the repository, writes .git files into the checkout and runs what .gitmodules configures.
-Here a tree's link gives the commit and the path, .gitmodules gives the address, and nothing else of it is used.
+That command's advisories (CVE-2018-11235, CVE-2018-17456, CVE-2025-48384) come from its other work: it keeps Git
+folders that the repository names, writes .git files into the checkout and runs what .gitmodules configures. Here the
+tree gives the commit and the path, .gitmodules gives the address, and nothing else in it is used.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 def check_out_submodules(
     git: Git, repository: GitRepository, commit: str, folder: Path, *, lfs: bool = False, depth: int = 0
 ) -> None:
-    """Check out the submodules of a commit, and theirs, into the folder that holds its checkout.
+    """Check out the submodules of a commit, recursively, into the folder that holds its checkout.
 
-    Raises Refused for an address that is none over https or ssh, a path that leaves the checkout, or nesting that has no
-    end; ShipwayError for one that .gitmodules does not name; and what fetching raises.
+    Raises Refused if an address is not https or ssh, a path leaves the checkout, or the nesting is too deep,
+    ShipwayError if .gitmodules lacks a submodule, and what fetching raises.
     """
     tree = repository.tree(commit)
     links = [entry for entry in tree if entry.is_submodule]
@@ -47,7 +47,7 @@ def check_out_submodules(
                 todo="add it to .gitmodules, or build without submodules",
             )
         url = repository.url.submodule(settings[link.path])
-        into = _place(folder, link.path)
+        into = _folder_of(folder, link.path)
         sys.stderr.write(f"submodule {link.path} is {url} at {link.id}\n")
         git_folder = repository.path.with_name(f"{repository.path.name}.{number}")
         inner = git.fetch(url, Resolved(commit=link.id, ref=""), git_folder)
@@ -57,7 +57,7 @@ def check_out_submodules(
 
 
 def _by_path(repository: GitRepository, tree: tuple[TreeEntry, ...], commit: str) -> Mapping[str, str]:
-    """Return the address of each submodule by its path, as a commit's .gitmodules writes them."""
+    """Return the address of each submodule by its path, as a commit's .gitmodules gives them."""
     file = next((entry for entry in tree if entry.path == ".gitmodules"), None)
     if file is None or file.is_link or file.is_submodule:
         raise ShipwayError(
@@ -69,19 +69,19 @@ def _by_path(repository: GitRepository, tree: tuple[TreeEntry, ...], commit: str
     return {item["path"].rstrip("/"): item["url"] for item in named if item.get("path") and item.get("url")}
 
 
-def _place(folder: Path, path: str) -> Path:
-    """Return where a submodule goes: a folder that Git made for it, reached through no link."""
+def _folder_of(checkout: Path, path: str) -> Path:
+    """Return a submodule's folder, which Git has created; raises Refused if a link leads there or it is not empty."""
     if _CONTROL.search(path):
         raise Refused("a submodule's path has control characters", seen=repr(path[:200]), todo="rename its folder")
-    place = folder
+    folder = checkout
     for part in Path(TreePath(path)).parts:
-        place /= part
-        if place.is_symlink() or not place.is_dir():
+        folder /= part
+        if folder.is_symlink() or not folder.is_dir():
             raise Refused(
                 f"the submodule {path!r} would leave the checkout",
-                seen=f"{place.relative_to(folder)} is a link or a file",
+                seen=f"{folder.relative_to(checkout)} is a link or a file",
                 todo="move the submodule into a folder of its own",
             )
-    if any(place.iterdir()):
+    if any(folder.iterdir()):
         raise Refused(f"the submodule {path!r} shares its folder", seen=f"{path} is not empty", todo="move it")
-    return place
+    return folder

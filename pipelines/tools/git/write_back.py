@@ -1,7 +1,10 @@
-"""Files of a branch written by a commit onto its head, or proposed as a pull request; nobody's work is ever taken away.
+"""Writes files to a branch, or to a branch for a pull request, without ever undoing anybody's work.
 
-Whoever pushes in between was first: the new head is read, and what is to be written is worked out again from it. Nothing is
-pushed that would change nothing, so an answer that was lost does no harm.
+If somebody else pushes first, the new head is read and the change is computed again from it. Empty changes are not
+pushed, so a lost response does no harm.
+
+Commits are made without a working tree: some files of a commit are replaced, all others are kept by their ids. The
+bytes are stored as they are, whatever .gitattributes say, and the cost depends only on the number of changed files.
 """
 
 from __future__ import annotations
@@ -16,24 +19,44 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.errors import Transient
-from pipelines.tools.git import writing
+from pipelines.errors import Misconfigured, Transient
+from pipelines.tools.git import errors
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import GitRepository, TreeEntry
-from pipelines.tools.git.writing import Author
 
 ATTEMPTS = 12
-"""Pushes of others that one deployment waits out."""
+"""How often a write is tried while others push."""
 _LONGEST_PAUSE_SECONDS = 4.0
 _TRAILER = "Shipway-Change: "
-_FILES = frozenset({"100644", "100755"})
+_FILE = "100644"
+_FILES = frozenset({_FILE, "100755"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """The author of commits."""
+
+    name: str
+    email: str
+
+    @classmethod
+    def parse(cls, text: str) -> Author:
+        """Return the author written as `Name <address>`; raises Misconfigured."""
+        name, bracket, rest = text.strip().partition("<")
+        email = rest.removesuffix(">")
+        is_whole = bracket and rest.endswith(">") and name.strip() and "@" in email
+        if not is_whole or not text.isprintable() or any(sign in email for sign in "<> "):
+            raise Misconfigured(
+                "the author of commits cannot be read", seen=repr(text[:200]), todo="write Name <name@example.com>"
+            )
+        return cls(name=name.strip(), email=email)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """The commit that a branch names: every path of its tree, and the content of files that are asked for."""
+    """The commit that a branch names: every path of its tree, and the content of files on request."""
 
     git: Git
     repository: GitRepository
@@ -46,11 +69,11 @@ class Head:
         return {entry.path: entry for entry in self.repository.tree(self.commit)}
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the bytes of those of some paths that are files, fetched all at once; raises what `Git.fetch` raises."""
-        found = [self.files[path] for path in dict.fromkeys(paths) if path in self.files]
-        found = [entry for entry in found if entry.mode in _FILES]
-        self.git.fetch_files(self.repository, [entry.id for entry in found])
-        return self.repository.contents(found) if found else {}
+        """Return the bytes of those paths that are files, fetched all at once; raises what `Git.fetch` raises."""
+        entries = [self.files[path] for path in dict.fromkeys(paths) if path in self.files]
+        entries = [entry for entry in entries if entry.mode in _FILES]
+        self.git.fetch_files(self.repository, [entry.id for entry in entries])
+        return self.repository.contents(entries)
 
     @property
     def message(self) -> str:
@@ -60,7 +83,7 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """What is to be written onto one head; no files where there is nothing to do."""
+    """A change to one head; without files if there is nothing to do."""
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     title: str = ""
@@ -70,7 +93,7 @@ class Proposal:
 
     @property
     def mark(self) -> str:
-        """Tell this proposal's files from every other's."""
+        """A trailer that identifies this proposal's files."""
         total = hashlib.sha256()
         for path, data in sorted(self.files.items()):
             total.update(f"{path}\0{len(data)}\0".encode() + data)
@@ -82,23 +105,23 @@ class Proposal:
         return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
-Make = Callable[[Head], Proposal]
-"""Works out what is to be written onto a head; called again for each new one."""
+Propose = Callable[[Head], Proposal]
+"""Computes the change to a head; called again for each new head."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What came of a write-back."""
+    """The result of a write-back."""
 
     commit: str = ""
-    """The one that was pushed; empty where there was nothing to write."""
+    """The commit that the branch has now; empty if there was nothing to write."""
     proposal: Proposal = field(default_factory=Proposal, repr=False)
     attempts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class WriteBack:
-    """One repository that is written to."""
+    """Writes to one repository."""
 
     git: Git
     url: RepositoryUrl
@@ -106,58 +129,58 @@ class WriteBack:
     attempts: int = ATTEMPTS
 
     def head(self, ref: str, folder: Path) -> Head:
-        """Return what a full ref names now, without its files; raises ShipwayError where there is none."""
+        """Return what a full ref of a branch names now, without files; raises ShipwayError if there is no such ref."""
         return self._fetched(ref, self.git.commit_at(self.url, ref), folder)
 
-    def commit(self, ref: str, make: Make) -> Written:
-        """Commit what is to be written onto a branch; raises Refused, Misconfigured, and Transient after too many races."""
+    def commit(self, ref: str, propose: Propose) -> Written:
+        """Commit a change to a branch; raises Refused, Misconfigured, and Transient after too many races."""
         with tempfile.TemporaryDirectory(prefix="shipway-write-") as folder:
             for attempt in range(1, self.attempts + 1):
                 head = self.head(ref, Path(folder) / str(attempt))
-                proposal = _without_same(make(head), head)
+                proposal = _without_same(propose(head), head)
                 if not proposal.files:
                     return Written(attempts=attempt)
-                new = self._made(head, proposal, proposal.text())
+                new = self._commit(head, proposal, proposal.text())
                 if self.git.push(head.repository, new, ref, expected=head.commit):
                     return Written(commit=new, proposal=proposal, attempts=attempt)
                 _overtaken(self.url, ref, attempt)
         raise _too_often(self.url, ref, self.attempts)
 
-    def branch(self, base: str, branch: str, make: Make) -> Written:
-        """Bring a branch of our own to the base's head with what is to be written; raises what `commit` raises.
+    def branch(self, base: str, branch: str, propose: Propose) -> Written:
+        """Set a pull request's branch to the base's head plus one commit with the change; raises what `commit` raises.
 
-        Where nothing is to be written the branch goes. Commits that people put onto it stay, and ours come after them; without
-        such it is made anew, one commit onto the base.
+        If there is nothing to change, the branch is deleted. If its head is somebody else's commit, the branch is kept
+        and the change is committed onto it.
         """
         with tempfile.TemporaryDirectory(prefix="shipway-write-") as folder:
             for attempt in range(1, self.attempts + 1):
                 head = self.head(base, Path(folder) / f"{attempt}-base")
-                proposal = _without_same(make(head), head)
+                proposal = _without_same(propose(head), head)
                 old = self.git.head(self.url, branch)
                 top = self._fetched(branch, old, Path(folder) / f"{attempt}-branch") if old else None
                 if top and _TRAILER not in top.message:
-                    found = self._onto_others(top, make)
+                    written = self._onto_others(top, propose)
                 elif top and proposal.mark in top.message:
                     return Written(commit=top.commit, proposal=proposal, attempts=attempt)
                 elif not proposal.files:
                     if top is None or self.git.push(head.repository, None, branch, expected=old):
                         return Written(attempts=attempt)
-                    found = None
+                    written = None
                 else:
-                    new = self._made(head, proposal, proposal.text(proposal.mark))
+                    new = self._commit(head, proposal, proposal.text(proposal.mark))
                     pushed = self.git.push(head.repository, new, branch, expected=old)
-                    found = Written(commit=new, proposal=proposal) if pushed else None
-                if found:
-                    return replace(found, attempts=attempt)
+                    written = Written(commit=new, proposal=proposal) if pushed else None
+                if written:
+                    return replace(written, attempts=attempt)
                 _overtaken(self.url, branch, attempt)
         raise _too_often(self.url, branch, self.attempts)
 
-    def _onto_others(self, top: Head, make: Make) -> Written | None:
-        """Add what is to be written to a branch that people work on; None where somebody was faster."""
-        proposal = _without_same(make(top), top)
+    def _onto_others(self, top: Head, propose: Propose) -> Written | None:
+        """Commit the change onto a branch that people work on; None if somebody else pushed first."""
+        proposal = _without_same(propose(top), top)
         if not proposal.files:
             return Written(commit=top.commit, proposal=proposal)
-        new = self._made(top, proposal, proposal.text())
+        new = self._commit(top, proposal, proposal.text())
         pushed = self.git.push(top.repository, new, top.ref, expected=top.commit)
         return Written(commit=new, proposal=proposal) if pushed else None
 
@@ -165,21 +188,19 @@ class WriteBack:
         repository = self.git.fetch(self.url, Resolved(commit=commit, ref=ref), folder, with_files=False)
         return Head(git=self.git, repository=repository, ref=ref, commit=commit)
 
-    def _made(self, head: Head, proposal: Proposal, message: str) -> str:
-        return writing.commit(
-            head.repository, head.commit, proposal.files, parents=[head.commit], message=message, author=self.author
-        )
+    def _commit(self, head: Head, proposal: Proposal, message: str) -> str:
+        return commit(head.repository, head.commit, proposal.files, message=message, author=self.author)
 
 
 def _without_same(proposal: Proposal, head: Head) -> Proposal:
-    """Leave out files that are there as they are to be, so that no commit is empty."""
-    there = head.read(proposal.files)
-    return replace(proposal, files={path: data for path, data in proposal.files.items() if there.get(path) != data})
+    """Leave out files that have this content already, so that no commit is empty."""
+    old = head.read(proposal.files)
+    return replace(proposal, files={path: data for path, data in proposal.files.items() if old.get(path) != data})
 
 
 def _overtaken(url: RepositoryUrl, ref: str, attempt: int) -> None:
     sys.stderr.write(f"{ref} of {url} moved meanwhile; starting again from its new head\n")
-    # Writers that lost together must not meet again.
+    # Random, so that writers that collided do not collide again.
     time.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.05 * 2**attempt)))  # noqa: S311 - no secret
 
 
@@ -187,3 +208,31 @@ def _too_often(url: RepositoryUrl, ref: str, attempts: int) -> Transient:
     return Transient(
         f"{ref} of {url} could not be written", seen=f"it moved {attempts} times meanwhile", todo="run it again"
     )
+
+
+def commit(repository: GitRepository, parent: str, files: Mapping[str, bytes], *, message: str, author: Author) -> str:
+    """Return a new commit whose tree is the parent's with some files replaced or added; raises ShipwayError.
+
+    A file that exists keeps its mode.
+    """
+    modes = {entry.path: entry.mode for entry in repository.tree(parent) if entry.path in files}
+    with tempfile.TemporaryDirectory(prefix="shipway-files-") as folder:
+        paths = [Path(folder) / str(number) for number in range(len(files))]
+        for path, data in zip(paths, files.values(), strict=True):
+            path.write_bytes(data)
+        listed = "".join(f"{path}\n" for path in paths)
+        ids = _checked(repository, ["hash-object", "-w", "--no-filters", "--stdin-paths"], listed).split()
+    lines = "".join(f"{modes.get(path, _FILE)} {blob}\t{path}\0" for path, blob in zip(files, ids, strict=True))
+    _checked(repository, ["read-tree", parent])
+    _checked(repository, ["update-index", "-z", "--index-info"], lines)
+    # Files that were not fetched are kept by their ids.
+    tree = _checked(repository, ["write-tree", "--missing-ok"]).strip()
+    identity = ["-c", f"user.name={author.name}", "-c", f"user.email={author.email}"]
+    return _checked(repository, [*identity, "commit-tree", tree, "-p", parent, "-F", "-"], message).strip()
+
+
+def _checked(repository: GitRepository, words: Sequence[str], stdin: str | None = None) -> str:
+    done = repository.call(*words, stdin=stdin)
+    if done.code != 0:
+        raise errors.error("cannot make a commit", done, None, "")
+    return done.stdout

@@ -239,8 +239,10 @@ def test_patterns_are_whole_names() -> None:
 
 def test_an_address_and_its_other_forms_are_one_place() -> None:
     """Ports matter where they name another server."""
-    assert RepositoryUrl("http://h:3000/a/b.git").place == "h:3000/a/b"
-    assert RepositoryUrl("ssh://git@h:2222/a/b/").place == RepositoryUrl("git@h:a/b.git").place == "h/a/b"
+    assert RepositoryUrl("http://h:3000/a/b.git").host_and_path == "h:3000/a/b"
+    assert (
+        RepositoryUrl("ssh://git@h:2222/a/b/").host_and_path == RepositoryUrl("git@h:a/b.git").host_and_path == "h/a/b"
+    )
 
 
 def test_a_repository_asked_for_by_hand_is_trusted() -> None:

@@ -74,7 +74,7 @@ def test_each_form_of_a_revision_is_resolved(
     found = git.resolve(address(server), Revision(revision))
     assert found == Resolved(commit=app.git("rev-parse", f"{same_as}^{{commit}}"), ref=ref)
     assert git.head(address(server), ref) == found.commit
-    assert git.ls_remote(address(server))[ref] == found.commit
+    assert git.refs(address(server)).commits[ref] == found.commit
 
 
 @pytest.mark.parametrize("by_commit", [True, False])
@@ -355,7 +355,7 @@ def test_a_ref_that_looks_like_an_option_is_refused(git: Git, tmp_path: Path) ->
     url = RepositoryUrl(str(hostile.path))
     with pytest.raises(Refused, match="default branch"):
         git.resolve(url, Revision("HEAD"))
-    assert not [ref for ref in git.ls_remote(url) if "--" in ref]
+    assert not [ref for ref in git.refs(url).commits if "--" in ref]
     with pytest.raises(ShipwayError):
         git.resolve(url, Revision(name))
     assert not marker.exists()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.tools.git import writing as git_writing
+from pipelines.tools.git import write_back
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import GitRepository
-from pipelines.tools.git.writing import Author
+from pipelines.tools.git.write_back import Author
 from tests import git_server
 from tests.git_repositories import Repository
 
@@ -55,7 +55,7 @@ def fetched(git: Git, url: RepositoryUrl, folder: Path) -> tuple[GitRepository, 
 
 def made(repository: GitRepository, onto: str, data: bytes, path: str = "dev/run") -> str:
     """Return a commit that changes one file."""
-    return git_writing.commit(repository, onto, {path: data}, parents=[onto], message="Move\n", author=AUTHOR)
+    return write_back.commit(repository, onto, {path: data}, message="Move\n", author=AUTHOR)
 
 
 @pytest.mark.parametrize("over_http", [False, True])
