@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.charts import lock as chart_lock
+from pipelines.charts import chart_lock
 from pipelines.charts.clone import chart_clone
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, PlannedChart
 from pipelines.charts.publish import chart_publish

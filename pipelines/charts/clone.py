@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts import charts, compare, metadata, version_moves
+from pipelines.charts import chart_yaml, compare, metadata, version_moves
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.compare import Packed
@@ -143,7 +143,7 @@ def _stored(
             ),
         }
         descriptor = layout.add(json.dumps(manifest, separators=(",", ":")).encode(), MANIFEST)
-        layout.name(descriptor, f"{item.name}:{charts.tag(item.version)}")
+        layout.name(descriptor, f"{item.name}:{chart_yaml.tag(item.version)}")
         digest = str(descriptor.digest)
     return replace(item, folder=str(folder), digest=digest)
 

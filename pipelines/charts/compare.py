@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.charts import archive as chart_archive
-from pipelines.charts import charts, metadata, registry_state, rules
+from pipelines.charts import chart_yaml, metadata, registry_state, rules
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
-from pipelines.charts.charts import Chart, ExternalDependency
+from pipelines.charts.chart_yaml import Chart, ExternalDependency
 from pipelines.charts.dependencies import ChartRepositories
 from pipelines.charts.model import (
     ABSENT,
@@ -74,7 +74,7 @@ def plan(
     Faults of charts become findings. Raises Refused for a circle of charts, Transient or Misconfigured where a registry or
     a repository gives no answer.
     """
-    waves = charts.waves(tree.parents())
+    waves = chart_yaml.waves(tree.parents())
     order = sorted(waves, key=lambda path: (waves[path], path))
     planner = _Planner(tree, registry, repositories, libraries)
     planner.ask(order)
@@ -107,7 +107,7 @@ def pack(
 
     planner = _Planner(tree, registry, repositories, ())
     if path in tree.edges:
-        charts.waves(tree.parents())
+        chart_yaml.waves(tree.parents())
         need(path)
         planner.fetch(needed)
         for one in needed:
@@ -247,7 +247,7 @@ class _Planner:
 
     def _reference(self, path: str) -> Reference:
         chart = self._tree.charts[path]
-        return self._registry.reference(chart.name, charts.tag(chart.version))
+        return self._registry.reference(chart.name, chart_yaml.tag(chart.version))
 
     def _may_be_identical(self, path: str) -> bool:
         config = Digest.of(metadata.config(self._tree.charts[path].text))
@@ -288,7 +288,7 @@ class _Planner:
                 dependencies[item.file] = found
         for parent in edges.parents:
             other = self._tree.charts[parent]
-            dependencies[charts.embedded_file(other.name, other.version)] = (parent, self.packed[parent].archive)
+            dependencies[chart_yaml.embedded_file(other.name, other.version)] = (parent, self.packed[parent].archive)
         try:
             files = chart_files.chart(self._tree.root, path, self._tree.changed)
             vendored = _archives_of([item.name for item in chart.dependencies if not item.is_vendored])

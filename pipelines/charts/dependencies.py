@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from pipelines.charts import archive
-from pipelines.charts.charts import ExternalDependency, tag
+from pipelines.charts.chart_yaml import ExternalDependency, tag
 from pipelines.charts.version_range import loose
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError

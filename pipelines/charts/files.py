@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipelines.charts import archive, helmignore
-from pipelines.charts.charts import CHART
+from pipelines.charts.chart_yaml import CHART
 from pipelines.errors import Refused
 from pipelines.tools.git.tree import LINK, SUBMODULE, GitTree
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts import charts, registry_state
+from pipelines.charts import chart_yaml, registry_state
 from pipelines.charts.model import (
     ABSENT,
     BROKEN,
@@ -135,7 +135,7 @@ class _Publisher:
 
         Raises Refused when somebody published another content meanwhile, Transient when nobody says what is there.
         """
-        to = self._registry.reference(chart.name, charts.tag(chart.version))
+        to = self._registry.reference(chart.name, chart_yaml.tag(chart.version))
         if to.name != chart.repository:
             raise Refused(
                 f"{chart.name} was compared with another registry",
@@ -167,7 +167,7 @@ class _Publisher:
 
     def _ours(self, chart: PlannedChart) -> Manifest:
         """Return the manifest to push; raises Refused where the layout does not hold the one of the checkout."""
-        descriptor = self._layout.named(f"{chart.name}:{charts.tag(chart.version)}")
+        descriptor = self._layout.named(f"{chart.name}:{chart_yaml.tag(chart.version)}")
         found = registry_manifest.read(
             self._layout.read(descriptor.digest), content_type=descriptor.media_type, what=f"cannot push {chart.name}"
         )

@@ -13,7 +13,7 @@ from pipelines import settings
 from pipelines.charts import archive as chart_archive
 from pipelines.charts import metadata, version_moves
 from pipelines.charts.archive import Archive
-from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.charts.dependencies import CONFIG, CONTENT, ChartRepositories, content
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient

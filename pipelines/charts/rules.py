@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipelines.charts import lock
-from pipelines.charts.charts import Chart, Unusable, is_name
+from pipelines.charts import chart_lock
+from pipelines.charts.chart_yaml import Chart, Unusable, is_name
 from pipelines.charts.model import ERROR, REFUSED, WARNING, Finding
 from pipelines.charts.version_range import loose
 from pipelines.images.tag_names import parse_version
@@ -104,5 +104,5 @@ def _lock(chart: Chart) -> Iterator[Finding]:
         if fetched:
             yield finding(chart, fetched[0].line, "lock", "there are dependencies and no Chart.lock", todo)
         return
-    for line, text in lock.faults(chart.text, chart.lock):
+    for line, text in chart_lock.faults(chart.text, chart.lock):
         yield finding(chart, line, "lock", text, todo, file=chart.lock_file)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.charts import charts, rendered
+from pipelines.charts import chart_yaml, rendered
 from pipelines.charts.model import ERROR, Finding, PlannedChart
 from pipelines.declared import yaml_text
 from pipelines.errors import ShipwayError
@@ -40,7 +40,7 @@ class Places:
         path = _join(chart.path, inside)
         if inside and self._file(path):
             return SourceFile(path=path)
-        return SourceFile(path=_join(chart.path, charts.CHART), within=name.rstrip("/"))
+        return SourceFile(path=_join(chart.path, chart_yaml.CHART), within=name.rstrip("/"))
 
     def line_of(self, path: str, rendered_line: str) -> int:
         """Return the line of a template that rendered a line; 0 where that is not certain."""
@@ -70,11 +70,11 @@ class Places:
             parent = self._charts.get(embedded.source)
             if parent and parent.name == known_as:
                 return self.find(parent, rest)
-        return SourceFile(path=_join(chart.path, charts.CHART), within=inside)
+        return SourceFile(path=_join(chart.path, chart_yaml.CHART), within=inside)
 
     def _aliases(self, chart: PlannedChart) -> dict[str, str]:
         """Return the names of a chart's dependencies by the aliases that it gives them."""
-        path = _join(chart.path, charts.CHART)
+        path = _join(chart.path, chart_yaml.CHART)
         try:
             metadata = yaml_text.read((self._text(path) or "").encode(), path)
         except ShipwayError:

@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.charts import charts, rules
+from pipelines.charts import chart_lock, chart_yaml, rules
 from pipelines.charts import files as chart_files
-from pipelines.charts import lock as chart_lock
-from pipelines.charts.charts import CHART, LOCK, Chart, Edges
+from pipelines.charts.chart_yaml import CHART, LOCK, Chart, Edges
 from pipelines.charts.files import Root
 from pipelines.charts.model import ERROR, REFUSED, Finding
 from pipelines.declared import yaml_text
@@ -51,7 +50,7 @@ def read(
     changed = changed or {}
     found: dict[str, Chart] = {}
     findings: list[Finding] = []
-    for folder in charts.discover(files, ignore=ignore):
+    for folder in chart_yaml.discover(files, ignore=ignore):
         try:
             found[folder] = _chart(root, folder, changed)
         except ShipwayError as error:
@@ -61,7 +60,7 @@ def read(
     findings += rules.same_names(list(found.values()))
     edges: dict[str, Edges] = {}
     for chart in found.values():
-        edges[chart.path], faults = charts.edges(chart, found, own=own)
+        edges[chart.path], faults = chart_yaml.edges(chart, found, own=own)
         findings += rules.unusable(chart, faults)
     broken = spread({f.chart for f in findings if f.level in {ERROR, REFUSED}}, edges)
     return Tree(
@@ -108,4 +107,4 @@ def _chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> Chart:
             f"{old} holds the dependencies, as apiVersion v1 has it",
             todo="move them into Chart.yaml, write apiVersion: v2 there, and run `helm dependency update`",
         )
-    return charts.read(folder, text, chart_lock.read(lock) if lock else None)
+    return chart_yaml.read(folder, text, chart_lock.read(lock) if lock else None)

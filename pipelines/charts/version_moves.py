@@ -10,10 +10,9 @@ from collections.abc import Collection, Mapping
 
 import semver
 
-from pipelines.charts import charts
-from pipelines.charts import lock as chart_lock
-from pipelines.charts.charts import Chart
-from pipelines.charts.lock import fits
+from pipelines.charts import chart_lock, chart_yaml
+from pipelines.charts.chart_lock import fits
+from pipelines.charts.chart_yaml import Chart
 from pipelines.declared import yaml_text
 
 BUMPS = ("patch", "minor", "major")
@@ -33,7 +32,7 @@ def next_version(version: str, taken: Collection[str], bump: str = "patch") -> s
             found = semver.Version(found.major, found.minor, found.patch, prerelease=f"{label}.1")
     else:
         found = step()
-    while charts.tag(str(found)) in taken:
+    while chart_yaml.tag(str(found)) in taken:
         found = found.bump_prerelease() if found.prerelease else found.bump_patch()
     return str(found)
 
@@ -56,7 +55,7 @@ def moved(
         pins: dict[str, str] = {}
         ranges: dict[str, str] = {}
         for item in chart.dependencies:
-            parent = charts.parent_of(chart, item, tree, own=own)
+            parent = chart_yaml.parent_of(chart, item, tree, own=own)
             if parent is None:
                 continue
             pins[item.name] = versions.get(parent.path, parent.version)

@@ -16,14 +16,12 @@ import semver
 from pipelines.charts import compare as chart_compare
 from pipelines.charts import tree as chart_tree
 from pipelines.charts import version_moves
-from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.charts.model import BROKEN, DIFFERENT
 from pipelines.deploy.message import Moved
 from pipelines.deploy.state import DeployState
-from pipelines.environments import config as environment_config
+from pipelines.environments import config_yaml, image_places, image_uses
 from pipelines.environments import files as environment_files
-from pipelines.environments import image_places
-from pipelines.environments import values as environment_values
 from pipelines.environments.files import ApplicationFolder, any_of
 from pipelines.environments.image_places import Change, ValuesText
 from pipelines.errors import ShipwayError
@@ -85,13 +83,9 @@ def raise_together(faults: list[ShipwayError], what: str) -> None:
 def _texts(state: DeployState, head: Head) -> list[ValuesText]:
     """Return the values files that name images: those of charts, and those that shipway.yaml names."""
     configuration = state.declared.configuration
-    own = {item.values for item in environment_config.own(state.declared.tree, configuration.deploy.environments)}
-    named = {
-        file: places for file, places in environment_values.named(configuration, state.under).items() if file not in own
-    }
-    of_charts = [
-        posixpath.normpath(posixpath.join(folder, environment_values.VALUES)) for folder in state.declared.charts
-    ]
+    own = {item.values for item in config_yaml.own(state.declared.tree, configuration.deploy.environments)}
+    named = {file: places for file, places in image_uses.named(configuration, state.under).items() if file not in own}
+    of_charts = [posixpath.normpath(posixpath.join(folder, image_uses.VALUES)) for folder in state.declared.charts]
     found = head.read([*of_charts, *named])
     host = state.place.reader.registry.encode()
     faults = [
@@ -112,9 +106,7 @@ def _texts(state: DeployState, head: Head) -> list[ValuesText]:
 
 def _versions(state: DeployState, head: Head, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[Moved, ...]]:
     """Return Chart.yaml and Chart.lock of the charts that the files move, as chart-version would write them."""
-    touched = {
-        folder for folder in state.declared.charts if any(environment_values.is_in(file, folder) for file in files)
-    }
+    touched = {folder for folder in state.declared.charts if any(image_uses.is_in(file, folder) for file in files)}
     if not touched:
         return {}, ()
     declared, place = state.declared, state.place
@@ -144,9 +136,7 @@ def _versions(state: DeployState, head: Head, files: Mapping[str, bytes]) -> tup
     changed = version_moves.moved(
         tree.charts, {chart.path: chart.next_version for chart in moving}, own=place.charts.address
     )
-    written = {
-        path: data for path, data in changed.items() if any(environment_values.is_in(path, chart) for chart in touched)
-    }
+    written = {path: data for path, data in changed.items() if any(image_uses.is_in(path, chart) for chart in touched)}
     moves = [Moved(name=c.name, where=c.path, old=c.version, new=c.next_version) for c in moving]
     return written, tuple(moves)
 

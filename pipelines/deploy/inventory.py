@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.charts import charts as chart_charts
+from pipelines.charts import chart_yaml
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.finding import Finding
 from pipelines.deploy import argo_cd
 from pipelines.deploy.status_model import DeployedImage, Whereabouts
-from pipelines.environments import image_places
+from pipelines.environments import image_places, image_uses
 from pipelines.environments import repository as environment_repository
-from pipelines.environments import values as environment_values
 from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
@@ -131,7 +130,7 @@ class Finder:
     ) -> tuple[DeployedImage, ...]:
         """Return the images that an application's values name, and those of its chart's that they leave as they are."""
         data = declared.values_of(item)
-        named = environment_values.named(declared.configuration, self.under).get(item.values, ())
+        named = image_uses.named(declared.configuration, self.under).get(item.values, ())
         places = list(image_places.read(data, item.values, under=self.under, at=named).places) if data.strip() else []
         known = {place.image for place in places}
         if defaults.strip():
@@ -183,7 +182,7 @@ class Finder:
     def _chart(self, name: str, version: str) -> tuple[str, str, bytes]:
         key = (name, version)
         if key not in self._charts:
-            reference = self.charts.reference(name, chart_charts.tag(version))
+            reference = self.charts.reference(name, chart_yaml.tag(version))
             manifest = self.charts.published(reference)
             if manifest is None:
                 raise ShipwayError(f"{name} {version} is not in the registry", seen=str(reference))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.charts import charts as chart_charts
+from pipelines.charts import chart_yaml
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.deploy import message, pull_requests, state
@@ -90,7 +90,7 @@ class Registries:
 
     def chart(self, application: Application, version: str) -> Reference | None:
         """Return where a version of an application's chart is published; None for a chart of a Git repository."""
-        return self.charts.reference(application.chart, chart_charts.tag(version)) if application.chart else None
+        return self.charts.reference(application.chart, chart_yaml.tag(version)) if application.chart else None
 
     def check_chart(self, application: Application, version: str) -> None:
         """Raise Refused where the registry does not have a chart's version; one of a Git repository is not asked for."""

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 from pipelines.declared import shipway_yaml, yaml_edit
 from pipelines.declared.yaml_edit import Edit
-from pipelines.environments import config as environment_config
-from pipelines.environments import hold, image_places
-from pipelines.environments import values as environment_values
+from pipelines.environments import config_yaml, hold, image_places, image_uses
 from pipelines.environments.hold import Held
 from pipelines.environments.image_places import At, ValuesText
 from pipelines.environments.model import Application
@@ -42,9 +40,9 @@ def read(
 
     Raises Misuse where there is no such environment, ShipwayError for all files that cannot be read.
     """
-    paths = {path for path in environment_config.wanted(head.files) if path.startswith(f"{environment}/")}
+    paths = {path for path in config_yaml.wanted(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
-    every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (environment_config.VALUES, hold.NAME)}
+    every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (config_yaml.VALUES, hold.NAME)}
     contents = head.read([*paths, *every, shipway_yaml.NAME])
     places = _named(head, contents.get(shipway_yaml.NAME, b""), under)
     lacking = [path for path in places if path.startswith(f"{environment}/") and path not in every & contents.keys()]
@@ -58,20 +56,20 @@ def read(
     texts = {
         path: data
         for path, data in contents.items()
-        if path.endswith(f"/{environment_config.VALUES}") and (path in places or values(data))
+        if path.endswith(f"/{config_yaml.VALUES}") and (path in places or values(data))
     }
     folders = sorted({path.rpartition("/")[0] for path in (*configs, *texts)})
     applications = _applications(head, configs)
     return tuple(
         _folder(folder, applications.get(folder), contents, texts, under=under, places=places)
         for folder in folders
-        if folder in applications or f"{folder}/{environment_config.VALUES}" in texts
+        if folder in applications or f"{folder}/{config_yaml.VALUES}" in texts
     )
 
 
 def check(head: Head, environment: str) -> None:
     """Raise Misuse, naming those that there are, where a head has no such environment."""
-    names = sorted({path.split("/")[0] for path in environment_config.wanted(head.files)})
+    names = sorted({path.split("/")[0] for path in config_yaml.wanted(head.files)})
     if environment not in names:
         raise Misuse(
             f"there is no environment {environment} in {head.repository.url}",
@@ -100,7 +98,7 @@ def with_version(config: bytes, application: Application, key: str, text: str) -
 
 def _applications(head: Head, configs: Mapping[str, bytes]) -> dict[str, Application]:
     files = {path: File(head.files[path].mode, head.files[path].id) for path in configs}
-    found = environment_config.read(GitTree(files=files, contents=configs))
+    found = config_yaml.read(GitTree(files=files, contents=configs))
     if found.findings:
         raise ShipwayError(
             f"{head.repository.url} has files that cannot be read",
@@ -119,7 +117,7 @@ def _folder(
     under: str,
     places: Places,
 ) -> ApplicationFolder:
-    values, kept = f"{folder}/{environment_config.VALUES}", f"{folder}/{hold.NAME}"
+    values, kept = f"{folder}/{config_yaml.VALUES}", f"{folder}/{hold.NAME}"
     return ApplicationFolder(
         path=folder,
         application=application,
@@ -139,7 +137,7 @@ def any_of(words: Iterable[str]) -> Callable[[bytes], bool]:
 
 def environment_of(head: Head, name: str) -> str:
     """Return the only environment that has an application; raises Misuse, naming them, where several have it or none."""
-    paths = [path.split("/") for path in environment_config.wanted(head.files)]
+    paths = [path.split("/") for path in config_yaml.wanted(head.files)]
     found = sorted({environment for environment, application, _ in paths if application == name})
     if len(found) == 1:
         return found[0]
@@ -170,7 +168,7 @@ def _named(head: Head, data: bytes, under: str) -> Places:
             seen="\n".join(map(str, findings)),
             todo=findings[0].todo,
         )
-    return environment_values.named(configuration, under)
+    return image_uses.named(configuration, under)
 
 
 def one(head: Head, environment: str, name: str, *, under: str, places: Places) -> ApplicationFolder:
@@ -180,19 +178,15 @@ def one(head: Head, environment: str, name: str, *, under: str, places: Places) 
     """
     check(head, environment)
     path = f"{environment}/{name}"
-    contents = head.read(
-        f"{path}/{file}" for file in (*environment_config.CONFIGS, environment_config.VALUES, hold.NAME)
-    )
-    configs = {
-        place: data for place, data in contents.items() if place.rpartition("/")[2] in environment_config.CONFIGS
-    }
+    contents = head.read(f"{path}/{file}" for file in (*config_yaml.CONFIGS, config_yaml.VALUES, hold.NAME))
+    configs = {place: data for place, data in contents.items() if place.rpartition("/")[2] in config_yaml.CONFIGS}
     found = _applications(head, configs).get(path)
     if found is None:
-        names = {p.split("/")[1] for p in environment_config.wanted(head.files) if p.startswith(f"{environment}/")}
+        names = {p.split("/")[1] for p in config_yaml.wanted(head.files) if p.startswith(f"{environment}/")}
         raise Misuse(
             f"{environment} has no application {name}",
             seen=f"applications: {', '.join(sorted(names)[:20])}",
             todo="name one of them, or commit its config.yaml",
         )
-    values = {place: data for place, data in contents.items() if place.endswith(f"/{environment_config.VALUES}")}
+    values = {place: data for place, data in contents.items() if place.endswith(f"/{config_yaml.VALUES}")}
     return _folder(path, found, contents, values, under=under, places=places)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipelines.charts import charts as chart_charts
+from pipelines.charts import chart_yaml
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
-from pipelines.environments import config
+from pipelines.environments import config_yaml
 from pipelines.environments.model import Application, Environments
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
@@ -41,18 +41,18 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> DeclaredEnvironmen
     with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
         repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
         entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-        configs = set(config.wanted(entries))
-        beside = {f"{path.rpartition('/')[0]}/{config.VALUES}" for path in configs} & entries.keys()
+        configs = set(config_yaml.wanted(entries))
+        beside = {f"{path.rpartition('/')[0]}/{config_yaml.VALUES}" for path in configs} & entries.keys()
         wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
         git.fetch_files(repository, (entry.id for entry in wanted))
         contents = repository.contents(wanted)
     tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
-    found = config.read(tree)
+    found = config_yaml.read(tree)
     configuration, told = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
     return DeclaredEnvironments(
         commit=resolved.commit,
         found=replace(found, findings=tuple(sorted({*found.findings, *told}))),
         configuration=configuration,
         values={path: contents[path] for path in beside},
-        charts=chart_charts.discover(entries),
+        charts=chart_yaml.discover(entries),
     )

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.charts import archive as chart_archive
-from pipelines.charts import charts as chart_charts
+from pipelines.charts import chart_yaml
 from pipelines.charts import compare as chart_compare
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
-from pipelines.charts.charts import Chart
+from pipelines.charts.chart_yaml import Chart
 from pipelines.charts.dependencies import ChartRepositories
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.charts.tree import Tree
@@ -84,7 +84,7 @@ class ImpactCharts:
         """Return the digest of a published chart, which is unpacked under it; raises ShipwayError where there is none."""
         key = (name, version)
         if key not in self._packed:
-            reference = self.registry.reference(name, chart_charts.tag(version))
+            reference = self.registry.reference(name, chart_yaml.tag(version))
             manifest = self.registry.published(reference)
             if manifest is None:
                 raise Misuse(
@@ -102,7 +102,7 @@ class ImpactCharts:
         return self.from_commit(self.of_commit(url, self.git.resolve(url, Revision(revision))), path)
 
     def _read(self, repository: GitRepository, commit: str, entries: list[TreeEntry], folder: Path) -> CommitCharts:
-        folders = chart_charts.discover(entry.path for entry in entries)
+        folders = chart_yaml.discover(entry.path for entry in entries)
         wanted = [entry for entry in entries if _inside(entry.path, folders)]
         self.git.fetch_files(repository, (entry.id for entry in wanted))
         repository.write(commit, (entry.path for entry in wanted), folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.environments.values import is_in
+from pipelines.environments.image_uses import is_in
 from pipelines.images.model import NOTHING, UNKNOWN, PlannedImage
 from pipelines.release.model import STUCK, Plan, PlannedChart
 

@@ -10,7 +10,7 @@ from pipelines.charts import tree as chart_tree
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.charts.tree import Tree
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.environments.values import Values
+from pipelines.environments.image_uses import Values
 from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
 from pipelines.release.model import PlannedChart

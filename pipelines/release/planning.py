@@ -15,8 +15,8 @@ from pathlib import Path
 from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.environments import values as environment_values
-from pipelines.environments.values import Values
+from pipelines.environments import image_uses
+from pipelines.environments.image_uses import Values
 from pipelines.errors import Misuse
 from pipelines.images import context as image_context
 from pipelines.images import decide as image_decide
@@ -182,7 +182,7 @@ def _deploys(
     under = Reference.under(reader.registry, reader.project, "x").name.removesuffix("x")
     files = {use.file: declared.tree.read(use.file) or b"" for use in used.uses}
     is_stale = bool(wanted.charts) and any(
-        environment_values.is_stale(data, file, under, digests) for file, data in files.items()
+        image_uses.is_stale(data, file, under, digests) for file, data in files.items()
     )
     return (*(("charts",) if is_stale else ()), *wanted.environments)
 
@@ -191,7 +191,7 @@ def _graph(declared: RepositorySnapshot, request: PlanRequest, reader: RegistryR
     names = {"root_name": request.url.name, "registry": reader.registry, "project": reader.project}
     configuration = declared.configuration
     images = {image.name for image, _ in image_graph.discover(declared.tree, configuration, request.url.name)[0]}
-    used = environment_values.read(
+    used = image_uses.read(
         declared.tree,
         configuration,
         charts=declared.charts,

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.charts import archive as chart_archive
-from pipelines.charts import charts as chart_charts
+from pipelines.charts import chart_yaml, helmignore
 from pipelines.charts import files as chart_files
-from pipelines.charts import helmignore
-from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.charts.files import Root
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import Configuration
-from pipelines.environments import config as environment_config
+from pipelines.environments import config_yaml
 from pipelines.errors import ShipwayError
 from pipelines.images import context as image_context
 from pipelines.tools.git import tree as git_tree
@@ -59,11 +58,11 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
     reader = _SnapshotReader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
     reader.read([path for path in (shipway_yaml.NAME,) if path in files])
     configuration, findings = shipway_yaml.read(reader.contents.get(shipway_yaml.NAME, b""))
-    folders = chart_charts.discover(files, ignore=configuration.no_charts)
+    folders = chart_yaml.discover(files, ignore=configuration.no_charts)
     tree = GitTree(files=files)
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]
-    own = [path for path in environment_config.own_files(files, configuration.deploy.environments) if path in files]
+    own = [path for path in config_yaml.own_files(files, configuration.deploy.environments) if path in files]
     read = [
         *_for_images(files, configuration),
         *git_tree.attributes(files),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.charts import lock as chart_lock
+from pipelines.charts import chart_lock
 from tests.bench.measure import command
 
 CHARTS = 50

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.environments import config as environment_config
+from pipelines.environments import config_yaml
 from pipelines.environments.model import STAGES
 from pipelines.tools.git.tree import File, GitTree
 from tests.chart.reference import ENVIRONMENTS, page
@@ -176,7 +176,7 @@ def test_the_example_is_sound() -> None:
     """The example repository declares two environments, whose namespaces and sources its values allow."""
     files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
     contents = {path.relative_to(EXAMPLE).as_posix(): path.read_bytes() for path in files}
-    found = environment_config.read(GitTree(files={path: File("100644", "") for path in contents}, contents=contents))
+    found = config_yaml.read(GitTree(files={path: File("100644", "") for path in contents}, contents=contents))
     assert found.findings == ()
     assert found.names == ("dev", "prod")
     values = yaml.safe_load(contents["values.yaml"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.charts import lock as chart_lock
+from pipelines.charts import chart_lock
 from pipelines.charts.helm import Helm
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
 from pipelines.charts.model import ChartReport

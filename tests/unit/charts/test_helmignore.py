@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.charts.chart_lock import fits
 from pipelines.charts.helmignore import HelmIgnore
-from pipelines.charts.lock import fits
 from pipelines.declared import yaml_text
 from pipelines.errors import Refused, ShipwayError
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.charts import charts as chart_charts
-from pipelines.charts import lock as chart_lock
-from pipelines.charts import version_moves
+from pipelines.charts import chart_lock, chart_yaml, version_moves
 from pipelines.declared import yaml_text
 
 
@@ -46,7 +44,7 @@ def test_a_range_follows_in_its_own_manner(allowed: str, following: str) -> None
 
 def test_a_lock_that_is_out_of_step_elsewhere_stays_so() -> None:
     """A new digest would say that Helm had resolved what it has not."""
-    base = chart_charts.read("base", _text("name: base\nversion: 1.0.0\n"), None)
+    base = chart_yaml.read("base", _text("name: base\nversion: 1.0.0\n"), None)
     text = _text(
         "name: web\nversion: 1.0.0\ndependencies:\n- {name: base, version: 1.x, repository: file://../base}\n"
         "- {name: redis, version: ^3, repository: https://example.org}\n"
@@ -55,14 +53,14 @@ def test_a_lock_that_is_out_of_step_elsewhere_stays_so() -> None:
         "dependencies:\n- {name: base, version: 1.0.0, repository: file://../base}\n"
         "- {name: redis, version: 2.0.0, repository: https://example.org}\ndigest: sha256:0\n"
     )
-    web = chart_charts.read("web", text, chart_lock.read(lock))
+    web = chart_yaml.read("web", text, chart_lock.read(lock))
     assert set(version_moves.moved({"base": base, "web": web}, {"base": "1.1.0"}, own="")) == {"base/Chart.yaml"}
 
 
 def _moved(allowed: str) -> str:
-    base = chart_charts.read("base", _text("name: base\nversion: 1.0.0\n"), None)
+    base = chart_yaml.read("base", _text("name: base\nversion: 1.0.0\n"), None)
     text = f"name: web\nversion: 1.0.0\ndependencies:\n- name: base\n  version: '{allowed}'\n  repository: file://../base\n"
-    web = chart_charts.read("web", _text(text), None)
+    web = chart_yaml.read("web", _text(text), None)
     found = version_moves.moved({"base": base, "web": web}, {"base": "2.0.0"}, own="")
     return _text(found.get("web/Chart.yaml", text.encode()).decode()).scalar("dependencies", 0, "version")
 

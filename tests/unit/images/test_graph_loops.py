@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.declared.shipway_yaml import Configuration
-from pipelines.environments import values as environment_values
+from pipelines.environments import image_uses
 from pipelines.images import graph as image_graph
 from pipelines.tools.git.tree import File, GitTree
 from tests.trees import read
@@ -27,7 +27,7 @@ def written(files: dict[str, str]) -> tuple[str, ...]:
     )
     charts = ("charts/all", "charts/other", "charts/web")
     where = {"registry": "registry.example", "project": "team"}
-    return environment_values.read(tree, Configuration(), charts=charts, images={"web"}, **where).written
+    return image_uses.read(tree, Configuration(), charts=charts, images={"web"}, **where).written
 
 
 def test_a_moved_chart_moves_those_that_stand_on_it() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jsonschema
 import pytest
 
-from pipelines.environments import config as environment_config
+from pipelines.environments import config_yaml
 from pipelines.environments.model import Environments
 from pipelines.errors import Misuse
 from pipelines.tools.git.tree import LINK, File, GitTree
@@ -21,7 +21,7 @@ def read(files: Mapping[str, str], *, links: tuple[str, ...] = ()) -> Environmen
         files={path: File(LINK if path in links else "100644", "0" * 40) for path in files},
         contents={path: text.encode() for path, text in files.items()},
     )
-    return environment_config.read(tree)
+    return config_yaml.read(tree)
 
 
 def faults(text: str, *, name: str = "config.yaml") -> list[str]:
@@ -119,4 +119,4 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are() -> None:
 
 def test_the_schema_is_one() -> None:
     """Editors can use it."""
-    jsonschema.Draft202012Validator.check_schema(environment_config.schema())
+    jsonschema.Draft202012Validator.check_schema(config_yaml.schema())

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.charts import lock as chart_lock
-from pipelines.charts.lock import Lock, fits
+from pipelines.charts import chart_lock
+from pipelines.charts.chart_lock import Lock, fits
 from pipelines.declared import order
 from pipelines.declared.yaml_text import YamlText
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import yaml
 
-from pipelines.charts.charts import CHART, LOCK
+from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
-from pipelines.environments import config, hold, image_places
+from pipelines.environments import config_yaml, hold, image_places
 from pipelines.environments.image_places import ADDRESSES, At
 from pipelines.environments.model import ImageFollower
 from pipelines.errors import ShipwayError
@@ -107,7 +107,7 @@ def read(
     host = registry.encode()
     found = [use for folder in charts for use in uses(_file(folder, VALUES))]
     findings: list[Finding] = []
-    applications = config.own(tree, configuration.deploy.environments)
+    applications = config_yaml.own(tree, configuration.deploy.environments)
     there = [use for item in applications if item.values for use in uses(item.values)]
     for item in configuration.values:
         if item.file not in tree.files:
@@ -127,7 +127,7 @@ def read(
         applications=tuple(
             file
             for item in applications
-            for file in (item.config, f"{item.folder}/{config.VALUES}", f"{item.folder}/{hold.NAME}")
+            for file in (item.config, f"{item.folder}/{config_yaml.VALUES}", f"{item.folder}/{hold.NAME}")
         ),
     )
 

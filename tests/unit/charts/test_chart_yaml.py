@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.charts import charts as chart_charts
-from pipelines.charts import lock as chart_lock
+from pipelines.charts import chart_lock, chart_yaml
 from pipelines.charts import metadata as chart_metadata
 from pipelines.charts import rules as chart_rules
-from pipelines.charts.charts import Chart, ExternalDependency
+from pipelines.charts.chart_yaml import Chart, ExternalDependency
 from pipelines.charts.model import ERROR, REFUSED
 from pipelines.declared import yaml_text
 from pipelines.errors import Refused
@@ -29,7 +28,7 @@ def chart(
         pins = yaml_text.read(entries.encode(), "Chart.lock").value["dependencies"]
         digest = chart_lock.digest(read["dependencies"], pins)
         lock = chart_lock.read(yaml_text.read(f"{entries}digest: {digest}\n".encode(), f"{path}/Chart.lock"))
-    return chart_charts.read(path, yaml_text.read(text.encode(), f"{path}/Chart.yaml"), lock)
+    return chart_yaml.read(path, yaml_text.read(text.encode(), f"{path}/Chart.yaml"), lock)
 
 
 def _entries(items: tuple[str, ...] | list[str]) -> str:
@@ -48,8 +47,8 @@ def test_every_chart_outside_another_ones_charts_is_found() -> None:
         "test/old/Chart.yaml",
         "test/web/Chart.yaml",
     ]
-    assert chart_charts.discover(paths, ignore=["test/o*", "*/examples"]) == ("charts/web", "test/web")
-    assert chart_charts.discover(["Chart.yaml", "charts/web/Chart.yaml"]) == (".",)
+    assert chart_yaml.discover(paths, ignore=["test/o*", "*/examples"]) == ("charts/web", "test/web")
+    assert chart_yaml.discover(["Chart.yaml", "charts/web/Chart.yaml"]) == (".",)
 
 
 def test_dependencies_of_the_tree_are_taken_from_the_tree() -> None:
@@ -64,14 +63,14 @@ def test_dependencies_of_the_tree_are_taken_from_the_tree() -> None:
     new = chart("apps/new", f"base 1.x oci://{OWN}", locked=f"base 1.0.0 oci://{OWN}")
     old = chart("apps/old", f"base 0.x oci://{OWN}", locked=f"base 0.9.0 oci://{OWN}")
     tree = {item.path: item for item in (base, web, new, old)}
-    found, faults = chart_charts.edges(web, tree, own=OWN)
+    found, faults = chart_yaml.edges(web, tree, own=OWN)
     assert (found.parents, [(e.name, e.version) for e in found.externals], faults) == (
         ("libs/base",),
         [("redis", "2.1.0")],
         [],
     )
-    assert chart_charts.edges(new, tree, own=OWN)[0].parents == ("libs/base",)
-    assert chart_charts.edges(old, tree, own=OWN)[0].externals == (
+    assert chart_yaml.edges(new, tree, own=OWN)[0].parents == ("libs/base",)
+    assert chart_yaml.edges(old, tree, own=OWN)[0].externals == (
         ExternalDependency(name="base", version="0.9.0", repository=f"oci://{OWN}", line=5),
     )
 
@@ -90,7 +89,7 @@ def test_dependencies_of_the_tree_are_taken_from_the_tree() -> None:
 def test_a_dependency_from_nowhere_is_told_with_its_line(dependency: str, text: str, refused: bool) -> None:
     """A mistake is an error; what reaches out of the repository is refused."""
     tree = {"libs/base": chart("libs/base"), "apps/web": chart("apps/web", dependency)}
-    _, [fault] = chart_charts.edges(tree["apps/web"], tree, own=OWN)
+    _, [fault] = chart_yaml.edges(tree["apps/web"], tree, own=OWN)
     assert text in fault.text
     assert (fault.refused, fault.line) == (refused, 5)
 
@@ -103,7 +102,7 @@ def test_a_dependency_may_be_there_twice() -> None:
         "redis ^2 https://example.org",
         locked="redis 1.5.0 https://example.org, redis 2.5.0 https://example.org",
     )
-    found, faults = chart_charts.edges(web, {"web": web}, own=OWN)
+    found, faults = chart_yaml.edges(web, {"web": web}, own=OWN)
     assert ([item.version for item in found.externals], faults) == (["1.5.0", "2.5.0"], [])
     assert web.lock is not None
     assert chart_lock.misfits(web.text, web.lock) == []
@@ -113,29 +112,27 @@ def test_a_lock_that_lies_is_told() -> None:
     """Its digest says that it fits, and there is nothing in it."""
     web = chart("apps/web", "redis ^2 https://example.org", locked="other 1.0.0 https://example.org")
     assert chart_rules.check(web) == []
-    _, [fault] = chart_charts.edges(web, {web.path: web}, own=OWN)
+    _, [fault] = chart_yaml.edges(web, {web.path: web}, own=OWN)
     assert fault.text == "no version of redis is locked"
 
 
 def test_parents_come_first_and_circles_are_named() -> None:
     """A wave stands on earlier ones; a chart that merely hangs on a circle is not named as a part of it."""
-    assert chart_charts.waves({"c": ["a", "b"], "b": ["a"], "a": [], "d": ["elsewhere"]}) == {
+    assert chart_yaml.waves({"c": ["a", "b"], "b": ["a"], "a": [], "d": ["elsewhere"]}) == {
         "a": 0,
         "d": 0,
         "b": 1,
         "c": 2,
     }
     with pytest.raises(Refused, match="in a circle") as caught:
-        chart_charts.waves({"a": ["b"], "b": ["c"], "c": ["b"], "d": []})
+        chart_yaml.waves({"a": ["b"], "b": ["c"], "c": ["b"], "d": []})
     assert caught.value.seen == "b → c → b"
 
 
 @pytest.mark.parametrize("name", [".", "..", "a/b", "../x", "Web", "a b", "-web", "web-", "", "a" * 251])
 def test_a_chart_that_cannot_be_named_so_is_found(name: str) -> None:
     """Names that would leave a folder, or that no registry has, are errors before anything is written."""
-    odd = chart_charts.read(
-        "x", yaml_text.read(f'apiVersion: v2\nname: "{name}"\nversion: 1.0.0\n'.encode(), "x"), None
-    )
+    odd = chart_yaml.read("x", yaml_text.read(f'apiVersion: v2\nname: "{name}"\nversion: 1.0.0\n'.encode(), "x"), None)
     [finding] = chart_rules.check(odd)
     assert (finding.rule, finding.line) == ("name", 2)
     assert finding.level == (REFUSED if name in {".", "..", "a/b", "../x"} else ERROR)
