@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -10,83 +9,61 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.cli import failures, options, repository, running
+from pipelines.cli import options as cli_options
+from pipelines.cli import results, running
+from pipelines.cli.command import flag, flags, group, repeated
+from pipelines.cli.options import RepositoryOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
-from pipelines.errors import Misconfigured
 
-TEMPLATE = "chart-release"
 _MOST_LINES = 200
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = (
-        "Release the Helm charts of a Git repository at one commit: each is checked, packed the same everywhere, and pushed "
-        "unless the registry has it; a published version is never overwritten. Without a repository, the charts of the "
-        "examples are released; without settings, into a registry of this machine."
-    )
-    parser.epilog = "example: shipway charts https://git.example.com/team/charts.git --revision v1.2.0 --version 1.2.0"
-    parser.add_argument("repo", nargs="?", default="", help="address or folder of a Git repository")
-    parser.add_argument(
-        "--revision", default="HEAD", help="branch, tag, full commit id or refs/pull/N/head (default: HEAD)"
-    )
-    alone(parser)
-    options.settings(parser)
-    options.running(parser)
+@flags
+class OnlyChartsOptions:
+    """What can be said about charts only."""
 
-
-def alone(parser: argparse._ActionsContainer) -> None:
-    """Declare what can be said about charts only."""
-    parser.add_argument("--version", default="", help="version of every chart (default: what each Chart.yaml says)")
-    parser.add_argument("--app-version", default="", help="appVersion of every chart (default: as Chart.yaml says)")
-    parser.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="leave out the charts of a folder; may be repeated",
-    )
-    parser.add_argument(
-        "--library",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="publish this library chart too, or '*' for all; may be repeated",
+    version: str = flag("version of every chart (default: what each Chart.yaml says)")
+    app_version: str = flag("appVersion of every chart (default: as Chart.yaml says)")
+    ignore: tuple[str, ...] = repeated("leave out the charts of a folder; may be repeated", metavar="PATTERN")
+    library: tuple[str, ...] = repeated(
+        "publish this library chart too, or '*' for all; may be repeated", metavar="NAME"
     )
 
 
-def run(given: argparse.Namespace) -> int:
-    """Release, and print what is in the registry now."""
-    options.check_engine(given)
-    arguments = {"revision": given.revision, "version": given.version, "app-version": given.app_version}
-    arguments |= {"ignore": json.dumps(given.ignore), "libraries": json.dumps(given.library)}
-    if given.engine == "argo":
-        outcome, settings = running.on_cluster(
-            given, TEMPLATE, {"repo": repository.on_cluster(given.repo), **arguments}
-        )
-    else:
-        outcome, settings = _here(given, arguments)
-    if outcome is None:
-        return 0 if given.detach else running.LEFT
-    if given.json:
-        sys.stdout.write(json.dumps(_object(given, outcome), indent=2) + "\n")
-    else:
-        _print(_object(given, outcome), settings)
-    return running.exit_code(outcome)
+@flags
+class ChartsOptions(RepositoryOptions):
+    """Which charts to release, and how."""
+
+    charts: OnlyChartsOptions = group(OnlyChartsOptions)
+    run: RunOptions = group(RunOptions)
 
 
-def _here(given: argparse.Namespace, arguments: Mapping[str, str]) -> tuple[RunResult, Mapping[str, str]]:
-    settings = options.read_settings(given, embedded=True)
-    if not settings.get("registry") and not settings.get("chart-registry"):
-        raise Misconfigured(
-            "no registry to publish to", seen="settings without one", todo="set `registry`, or give --registry"
-        )
-    repo = repository.here(given.repo or repository.examples(given.state, settings))
-    return running.run(given, settings, TEMPLATE, {"repo": repo, **arguments}), settings
+def run(options: ChartsOptions) -> int:
+    """Release the Helm charts of a Git repository at one commit: each is checked, packed the same everywhere, and
+    pushed unless the registry has it; a published version is never overwritten. Without a repository, the charts of the
+    examples are released; without settings, into a registry of this machine.
+
+    example: shipway charts https://git.example.com/team/charts.git --revision v1.2.0 --version 1.2.0
+    """
+    charts = options.charts
+    arguments = {"revision": options.revision, "version": charts.version, "app-version": charts.app_version}
+    arguments |= {"ignore": json.dumps(charts.ignore), "libraries": json.dumps(charts.library)}
+    result, settings = running.run_template(
+        options.run,
+        "chart-release",
+        options.repo,
+        arguments,
+        needs=lambda settings: cli_options.require_registry(
+            settings, "publish to", "set `registry`, or give --registry", also="chart-registry"
+        ),
+    )
+    return running.report(
+        options.run.follow, result, lambda ended: _object(options, ended), lambda charts: _print(charts, settings)
+    )
 
 
 def of(outputs: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a run of chart-release put out, as plain values."""
+    """Return the outputs of a run of chart-release as plain values."""
     return {
         "charts": json.loads(outputs.get("charts", "[]")),
         "pushed": int(outputs.get("pushed", "0")),
@@ -94,48 +71,54 @@ def of(outputs: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def show(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
+def show(release: Mapping[str, Any], settings: Mapping[str, str]) -> None:
     """Print where each chart is."""
-    for chart in told["charts"]:
-        place = chart["reference"].partition("@")[0]
-        plain = " --plain-http" if place.split("/", 1)[0] in settings.get("plain-http", "").split(",") else ""
+    for chart in release["charts"]:
+        reference = chart["reference"].partition("@")[0]
+        plain = " --plain-http" if reference.split("/", 1)[0] in settings.get("plain-http", "").split(",") else ""
         sys.stdout.write(
             f"\n{chart['name']} {chart['version']}: {chart['state']}\n"
             f"  {chart['reference']}\n"
-            f"  try  helm install {chart['name']} oci://{place} --version {chart['version']}{plain}\n"
+            f"  try  helm install {chart['name']} oci://{reference} --version {chart['version']}{plain}\n"
         )
 
 
-def counted(told: Mapping[str, Any]) -> str:
+def counted(release: Mapping[str, Any]) -> str:
     """Return how many charts were pushed, in words."""
-    return f"{told['pushed']} {'chart' if told['pushed'] == 1 else 'charts'}"
+    return f"{release['pushed']} {'chart' if release['pushed'] == 1 else 'charts'}"
 
 
-def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
-    outputs = outcome.outputs
-    failed = failures.last(outcome.root)
+def show_head(release: Mapping[str, Any]) -> None:
+    """Print the repository, its revision and its commit."""
+    commit = f" at {release['commit']}" if release["commit"] else ""
+    sys.stdout.write(f"\n{release['repo']} {release['revision']}{commit}\n")
+
+
+def show_problem(release: Mapping[str, Any]) -> None:
+    """Print the error of a release, or the message of one that did not succeed."""
+    if problem := release.get("error") or ("" if release["phase"] == "Succeeded" else release["message"]):
+        sys.stdout.write("\n" + textwrap.indent(problem, "  ") + "\n")
+
+
+def _object(options: ChartsOptions, result: RunResult) -> dict[str, Any]:
     return {
-        "repo": given.repo or str(repository.EXAMPLES),
-        "revision": given.revision,
-        "commit": outputs.get("commit", ""),
-        "phase": str(outcome.phase),
-        "message": outcome.root.reason,
-        "seconds": round(outcome.root.finished - outcome.root.started, 2),
-        **of(outputs),
-        "logs": str(outcome.folder / "logs"),
-        **({"error": failures.error(failed.log, most_lines=_MOST_LINES)} if failed and failed.log else {}),
+        "repo": options.repo or str(running.EXAMPLES),
+        "revision": options.revision,
+        "commit": result.outputs.get("commit", ""),
+        **results.ending(result),
+        **of(result.outputs),
+        "logs": str(result.folder / "logs"),
+        **results.failure(result.root, most_lines=_MOST_LINES),
     }
 
 
-def _print(told: Mapping[str, Any], settings: Mapping[str, str]) -> None:
-    write = sys.stdout.write
-    write(f"\n{told['repo']} {told['revision']}" + (f" at {told['commit']}\n" if told["commit"] else "\n"))
-    show(told, settings)
-    if problem := told.get("error") or ("" if told["phase"] == "Succeeded" else told["message"]):
-        write("\n" + textwrap.indent(problem, "  ") + "\n")
-    write(
-        f"\n{told['phase']} in {told['seconds']:.1f} s: {counted(told)} pushed ({told['bytes']} bytes), "
-        f"{len(told['charts']) - told['pushed']} identical with what is published; logs: {told['logs']}\n"
+def _print(release: Mapping[str, Any], settings: Mapping[str, str]) -> None:
+    show_head(release)
+    show(release, settings)
+    show_problem(release)
+    sys.stdout.write(
+        f"\n{release['phase']} in {release['seconds']:.1f} s: {counted(release)} pushed ({release['bytes']} bytes), "
+        f"{len(release['charts']) - release['pushed']} identical with what is published; logs: {release['logs']}\n"
     )
-    if told["charts"] and not shutil.which("helm"):
-        write("(helm is not on PATH; `make tools` builds it into ~/.cache/shipway/tools/bin)\n")
+    if release["charts"] and not shutil.which("helm"):
+        sys.stdout.write("(helm is not on PATH; `make tools` builds it into ~/.cache/shipway/tools/bin)\n")

@@ -2,70 +2,57 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from pipelines.cli import options, repository, running
-from pipelines.cli.outcomes import show, summary
+from pipelines.cli import options as cli_options
+from pipelines.cli import results, running
+from pipelines.cli.command import flags, group, positional
+from pipelines.cli.options import RepositoryOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
-from pipelines.errors import Misconfigured
-
-TEMPLATE = "check"
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = (
-        "Try what a commit declares, as for a pull request: images that are not published are built, children on their "
-        "parents, and charts are linted and rendered. Nothing is published, and no secret but a login for reading is used."
+@flags
+class CheckOptions(RepositoryOptions):
+    """What to check, and how."""
+
+    repo: str = positional("address or folder of a Git repository; default: examples", default="")
+    run: RunOptions = group(RunOptions)
+
+
+def run(options: CheckOptions) -> int:
+    """Try what a commit declares, as for a pull request: images that are not published are built, children on their
+    parents, and charts are linted and rendered. Nothing is published, and no secret but a login for reading is used.
+
+    example: shipway check https://git.example.com/team/shop.git --revision refs/pull/12/head
+    """
+    result, _ = running.run_template(
+        options.run,
+        "check",
+        options.repo,
+        {"revision": options.revision},
+        needs=lambda settings: cli_options.require_registry(settings, "compare with", "give --registry"),
     )
-    parser.epilog = "example: shipway check https://git.example.com/team/shop.git --revision refs/pull/12/head"
-    parser.add_argument("repo", nargs="?", default="", help="address or folder of a Git repository; default: examples")
-    parser.add_argument(
-        "--revision", default="HEAD", help="branch, tag, full commit id or refs/pull/N/head (default: HEAD)"
-    )
-    options.settings(parser)
-    options.running(parser)
+    return running.report(options.run.follow, result, lambda ended: _object(options, ended), _print)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Check, and print what became of each image and chart."""
-    options.check_engine(given)
-    arguments = {"revision": given.revision}
-    if given.engine == "argo":
-        outcome, _ = running.on_cluster(given, TEMPLATE, {"repo": repository.on_cluster(given.repo), **arguments})
-    else:
-        settings = options.read_settings(given, embedded=True)
-        if not settings.get("registry"):
-            raise Misconfigured("no registry to compare with", seen="settings without one", todo="give --registry")
-        repo = repository.here(given.repo or repository.examples(given.state, settings))
-        outcome = running.run(given, settings, TEMPLATE, {"repo": repo, **arguments})
-    if outcome is None:
-        return 0 if given.detach else running.LEFT
-    told = _object(given, outcome)
-    if given.json:
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
-    else:
-        sys.stdout.write(f"\n{told['repo']} {told['revision']}\n\n")
-        show(told)
-        seconds = f"{told['phase']} in {told['seconds']:.1f} s"
-        sys.stdout.write(f"\n{seconds}: {told['verdict'] or told['message']}; logs: {told['logs']}\n")
-    return running.exit_code(outcome)
-
-
-def _object(given: argparse.Namespace, outcome: RunResult) -> dict[str, Any]:
-    found = summary(outcome)
+def _object(options: CheckOptions, result: RunResult) -> dict[str, Any]:
+    summary = results.verdict(result)
     return {
-        "repo": given.repo or str(repository.EXAMPLES),
-        "revision": given.revision,
-        "phase": str(outcome.phase),
-        "message": outcome.root.reason,
-        "seconds": round(outcome.root.finished - outcome.root.started, 2),
-        "commit": found.get("commit", ""),
-        "verdict": found.get("verdict", ""),
-        "parts": found.get("parts", []),
-        "left_out": found.get("left_out", 0),
-        "logs": str(outcome.folder / "logs"),
+        "repo": options.repo or str(running.EXAMPLES),
+        "revision": options.revision,
+        **results.ending(result),
+        "commit": summary.get("commit", ""),
+        "verdict": summary.get("verdict", ""),
+        "parts": summary.get("parts", []),
+        "left_out": summary.get("left_out", 0),
+        "logs": str(result.folder / "logs"),
     }
+
+
+def _print(check: Mapping[str, Any]) -> None:
+    sys.stdout.write(f"\n{check['repo']} {check['revision']}\n\n")
+    results.show_parts(check)
+    seconds = f"{check['phase']} in {check['seconds']:.1f} s"
+    sys.stdout.write(f"\n{seconds}: {check['verdict'] or check['message']}; logs: {check['logs']}\n")

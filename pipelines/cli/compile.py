@@ -1,24 +1,26 @@
-"""`shipway compile`: the workflows as YAML, or whether the committed YAML is still what they say."""
+"""`shipway compile`: the workflows as YAML, or whether the committed YAML is still up to date."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = "Write every WorkflowTemplate into a folder, byte for byte the same each time."
-    parser.epilog = "example: shipway compile --check   # exits 1 and shows the difference when the files have drifted"
-    parser.add_argument(
-        "--to", type=Path, default=Path("charts/shipway/files"), metavar="FOLDER", help="default: %(default)s"
-    )
-    parser.add_argument("--check", action="store_true", help="change nothing; fail where the files differ")
+from pipelines.cli.command import flag, flags, switch
 
 
-def run(options: argparse.Namespace) -> int:
-    """Write, or compare."""
+@flags
+class CompileOptions:
+    """Where the files are, and whether they are only compared."""
+
+    to: Path = flag("default: %(default)s", type=Path, default=Path("charts/shipway/files"), metavar="FOLDER")
+    check: bool = switch("change nothing; fail where the files differ")
+
+
+def run(options: CompileOptions) -> int:
+    """Write every WorkflowTemplate into a folder, byte for byte the same each time.
+
+    example: shipway compile --check   # exits 1 and shows the difference when the files have drifted
+    """
     # Hera takes more than a second to import: only this command pays it.
     import pipelines.compile as compiling  # noqa: PLC0415 - `compile` is a builtin's name
 

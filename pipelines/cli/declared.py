@@ -1,17 +1,22 @@
-"""What a repository declares at one commit, read without a checkout."""
+"""What a repository declares at one commit, read without a checkout; `shipway images` lists its images."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from pipelines.cli import options as cli_options
+from pipelines.cli.command import flags, group, switch
+from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.images import dockerfile
+from pipelines.images import dockerfile, platforms
 from pipelines.images import names as image_names
 from pipelines.images.names import Image
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -35,13 +40,13 @@ class DeclaredImages:
     """For each image, the siblings that its Dockerfile names."""
     warnings: tuple[str, ...]
     inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What shipway.yaml says of an image, as inputs of clone-build-push."""
+    """For each image, what shipway.yaml says of it, as inputs of clone-build-push."""
 
-    def choose(self, wanted: Sequence[str]) -> tuple[Image, ...]:
-        """Return the images named by name or by folder, or all of them; raises Misuse naming those there are."""
-        if not wanted:
+    def choose(self, names: Sequence[str]) -> tuple[Image, ...]:
+        """Return the images of these names or folders, or all if none are named; raises Misuse if one does not exist."""
+        if not names:
             return self.images
-        paths = {str(PurePosixPath(name)) for name in wanted}
+        paths = {str(PurePosixPath(name)) for name in names}
         chosen = tuple(image for image in self.images if image.name in paths or image.path in paths)
         if unknown := sorted(paths - {c.name for c in chosen} - {c.path for c in chosen}):
             raise Misuse(
@@ -125,3 +130,43 @@ def _text(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry],
                 todo="commit the file itself, or link to a file of the repository",
             )
     raise Refused(f"{path} cannot be followed", seen="links in a circle", todo="make it a file")
+
+
+@flags
+class ImagesOptions(SourceOptions):
+    """Which images to list."""
+
+    settings: SettingsOptions = group(SettingsOptions)
+    json: bool = switch("print one JSON object")
+
+
+def list_images(options: ImagesOptions) -> int:
+    """List the images that a repository declares, parents first, and what each stands on.
+
+    example: shipway images https://git.example.com/team/shop.git --revision main --json
+    """
+    settings = cli_options.read_settings(options.settings, embedded=False)
+    repository = read(
+        options.repo or ".",
+        options.revision,
+        credentials=cli_options.secret(settings, "shipway-git"),
+        registry=settings.get("registry", ""),
+        project=settings.get("project", ""),
+        build_args=options.build_arg,
+        ca_file=cli_options.ca_file(settings),
+        platform=platforms.this_platform(),
+    )
+    for warning in repository.warnings:
+        sys.stderr.write(f"shipway: {warning}\n")
+    rows = [
+        {"name": i.name, "path": i.path, "dockerfile": i.dockerfile, "parents": list(repository.parents[i.name])}
+        for i in repository.images
+    ]
+    if options.json:
+        sys.stdout.write(json.dumps({"commit": repository.commit, "ref": repository.ref, "images": rows}) + "\n")
+        return 0
+    width = max((len(str(row["name"])) for row in rows), default=0)
+    for row in rows:
+        parents = f"stands on {', '.join(row['parents'])}" if row["parents"] else ""
+        sys.stdout.write(f"{row['name']:<{width}}  {Path(str(row['path']))!s:<24}  {parents}".rstrip() + "\n")
+    return 0

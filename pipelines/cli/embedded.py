@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
+from pipelines.cli.command import flag, flags, positional, switch
 from pipelines.cli.options import STATE
 from pipelines.engines.embedded import deployment
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions."""
-    parser.description = "The registry that `shipway build` uses where no other is set. It listens on loopback only."
-    parser.epilog = "example: shipway embedded up && shipway embedded status --json"
-    parser.add_argument(
-        "action",
-        choices=["up", "status", "down", "clean"],
-        help="clean also forgets its images, and what runs left: logs and caches",
+@flags
+class EmbeddedOptions:
+    """What to do with the registry."""
+
+    action: str = positional(
+        "clean also forgets its images, and what runs left: logs and caches", choices=["up", "status", "down", "clean"]
     )
-    parser.add_argument("--state", type=Path, default=STATE, metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    state: Path = flag("default: %(default)s", type=Path, default=STATE, metavar="FOLDER")
+    json: bool = switch("print one JSON object")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do the action and say what is now."""
+def run(options: EmbeddedOptions) -> int:
+    """The registry that `shipway build` uses where no other is set.
+
+    It listens on loopback only.
+
+    example: shipway embedded up && shipway embedded status --json
+    """
     registry = deployment.registry(options.state)
     if options.action == "up":
         registry.start()

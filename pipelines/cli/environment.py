@@ -1,24 +1,27 @@
-"""What commands that write to the environments repository share: their flags, and how the settings lead there."""
+"""`shipway promote` and `shipway rollback`: an application at what it runs elsewhere, or at what it ran before."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import MISSING, asdict
 from pathlib import Path
 
 from pipelines.charts.registry_state import ChartSettings
-from pipelines.cli import options
+from pipelines.cli import options as cli_options
+from pipelines.cli.command import flag, flags, group, positional, switch
+from pipelines.cli.options import SettingsOptions
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
+from pipelines.deploy import promote as deploy_promote
+from pipelines.deploy import rollback as deploy_rollback
 from pipelines.deploy.deploy import AUTHOR
 from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.move import Moving, Registries
 from pipelines.deploy.pull_requests import Proposing
-from pipelines.errors import Misconfigured
+from pipelines.errors import Misconfigured, Misuse
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -27,30 +30,84 @@ from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 
 
-def flags(parser: argparse.ArgumentParser, *, way: str) -> None:
-    """Declare where the repository is, and how it is written to unless somebody says otherwise."""
-    parser.add_argument(
-        "--environments", default="", metavar="REPO", help="the environments repository, in place of the settings'"
+@flags
+class PromoteOptions:
+    """What to promote, from where to where."""
+
+    application: str = positional("the application's name", metavar="APP")
+    source: str = flag("where it is proven", "--from", default=MISSING, metavar="ENVIRONMENT")
+    target: str = flag("where it is to run", "--to", default=MISSING, metavar="ENVIRONMENT")
+    environments: str = cli_options.environments()
+    pull_request: bool = switch("propose it (default)", exclusive=True)
+    commit: bool = switch("commit it", exclusive=True)
+    settings: SettingsOptions = group(SettingsOptions)
+    json: bool = switch("print one JSON object")
+
+
+@flags
+class RollbackOptions:
+    """What to roll back, and how far."""
+
+    application: str = positional(
+        "the application: its name where one environment has it, or ENVIRONMENT/NAME", metavar="APP"
     )
-    ways = parser.add_mutually_exclusive_group()
-    for flag, value, text in (("--pull-request", PULL_REQUEST, "propose it"), ("--commit", COMMIT, "commit it")):
-        ways.add_argument(
-            flag, dest="way", action="store_const", const=value, default=way, help=text + " (default)" * (value == way)
+    environment: str = flag("its environment, where APP names none", metavar="NAME")
+    to: str = flag("of the environments repository (default: the last healthy one)", metavar="COMMIT")
+    environments: str = cli_options.environments()
+    pull_request: bool = switch("propose it", exclusive=True)
+    commit: bool = switch("commit it (default)", exclusive=True)
+    settings: SettingsOptions = group(SettingsOptions)
+    json: bool = switch("print one JSON object")
+
+
+def promote(options: PromoteOptions) -> int:
+    """Let an application run in one environment exactly what it runs in another: the same digests, the same version of
+    its chart. Both must be in the registry. By default people are asked, by a pull request in the environments
+    repository.
+
+    example: shipway promote web --from dev --to prod
+    """
+    way = COMMIT if options.commit else PULL_REQUEST
+    with _moving(options.environments, options.settings) as moving:
+        target = deploy_promote.promote(
+            moving, options.application, source=options.source, target=options.target, way=way
         )
-    options.settings(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return _show(target, as_json=options.json)
+
+
+def rollback(options: RollbackOptions) -> int:
+    """Let an application run again what it ran last and was healthy with, digest by digest, if the registry still has
+    it. What is left behind is written to held.yaml beside its values, and deployments do not bring it back until the
+    line is taken out or it is promoted again.
+
+    examples:
+      shipway rollback prod/web
+      shipway rollback web --environment prod --to 1a2b3c4
+    """
+    environment, slash, name = options.application.rpartition("/")
+    if slash and options.environment:
+        raise Misuse(
+            "two environments are named",
+            seen=f"{options.application} and --environment {options.environment}",
+            todo="name one",
+        )
+    way = PULL_REQUEST if options.pull_request else COMMIT
+    with _moving(options.environments, options.settings) as moving:
+        environment = environment or options.environment or moving.environment_of(name)
+        target = deploy_rollback.rollback(moving, name, environment=environment, to=options.to, way=way)
+    return _show(target, as_json=options.json)
 
 
 @contextmanager
-def moving(given: argparse.Namespace) -> Iterator[Moving]:
-    """Give the environments repository and the registries of the settings; raises Misconfigured where one is not set."""
-    settings = options.read_settings(given, embedded=True)
-    address = given.environments or settings.get("environments", "")
+def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
+    """Yield the environments repository and the registries of the settings; raises Misconfigured if one is not set."""
+    settings = cli_options.read_settings(given, embedded=True)
+    address = environments or settings.get("environments", "")
     for name, text in (("environments", address), ("registry", settings.get("registry", ""))):
         if not text:
             raise Misconfigured(f"no {name} to work with", seen=f"the setting `{name}` is empty", todo="set it")
     ca_file, plain_http = settings.get("ca-file", ""), settings.get("plain-http", "")
-    docker_config = options.secret(settings, "shipway-pull")
+    docker_config = cli_options.secret(settings, "shipway-pull")
     charts = ChartSettings(
         registry=settings["registry"],
         project=settings.get("project", ""),
@@ -62,17 +119,17 @@ def moving(given: argparse.Namespace) -> Iterator[Moving]:
     with (
         tempfile.TemporaryDirectory(prefix="shipway-environments-") as work,
         Git(
-            GitCredentials.read(options.secret(settings, "shipway-git-write")),
+            GitCredentials.read(cli_options.secret(settings, "shipway-git-write")),
             ca_file=Path(ca_file) if ca_file else None,
         ) as git,
     ):
         yield Moving(
             git=git,
             url=RepositoryUrl(address),
-            branch="" if given.environments else settings.get("environments-branch", ""),
+            branch="" if environments else settings.get("environments-branch", ""),
             author=Author.parse(settings.get("deploy-author") or AUTHOR),
             proposing=Proposing(
-                folder=options.secret(settings, "shipway-forge"),
+                folder=cli_options.secret(settings, "shipway-forge"),
                 forges=settings.get("forges", ""),
                 plain_http=plain_http,
                 ca_file=ca_file,
@@ -85,12 +142,12 @@ def moving(given: argparse.Namespace) -> Iterator[Moving]:
         )
 
 
-def show(target: DeployTarget, *, as_json: bool) -> None:
-    """Print what came of it."""
+def _show(target: DeployTarget, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(asdict(target)) + "\n")
-        return
+        return 0
     lines = [*target.changes, *target.kept] or ["nothing to write: it runs that already"]
     sys.stdout.writelines(f"{line}\n" for line in lines)
     if target.commit:
         sys.stdout.write(f"{target.pull_request or f'commit {target.commit} of {target.repo}'}\n")
+    return 0

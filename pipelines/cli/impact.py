@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipelines.cli import options
+from pipelines.cli import options as cli_options
+from pipelines.cli.command import flag, flags, group, positional, switch
+from pipelines.cli.options import SettingsOptions
 from pipelines.impact import compare as page
 from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
@@ -16,48 +17,44 @@ from pipelines.impact.model import Gathered, Impact
 from pipelines.step import signature
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = (
-        "Render every application that a commit touches, as it is and as it would be, and print the difference. For a repository "
-        "with charts these are the applications of the environments repository that use a chart which differs; for the environments "
-        "repository itself, those whose own files differ; what is not committed does not count. Secrets are masked; labels of versions, checksums and order are no change. "
-        "No cluster is asked."
+@flags
+class ImpactOptions:
+    """What to compare, and with what."""
+
+    repo: str = positional("address or folder of a Git repository (default: this folder)", default=".")
+    revision: str = flag("branch, tag or full commit id (default: HEAD)", default="HEAD")
+    base: str = flag(
+        "branch, tag or commit to compare with, from the last commit that both have (default: HEAD)", default=""
     )
-    parser.epilog = "example: shipway impact . --revision feature --base main --settings settings.yaml"
-    parser.add_argument(
-        "repo", nargs="?", default=".", help="address or folder of a Git repository (default: this folder)"
-    )
-    parser.add_argument("--revision", default="HEAD", help="branch, tag or full commit id (default: HEAD)")
-    parser.add_argument(
-        "--base",
-        default="",
-        help="branch, tag or commit to compare with, from the last commit that both have (default: HEAD)",
-    )
-    parser.add_argument(
-        "--environments", default="", metavar="REPO", help="the environments repository, in place of the settings'"
-    )
-    options.settings(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    environments: str = cli_options.environments()
+    settings: SettingsOptions = group(SettingsOptions)
+    json: bool = switch("print the result as one JSON object")
 
 
-def run(given: argparse.Namespace) -> int:
-    """Print the difference."""
-    settings = options.read_settings(given, embedded=True)
+def run(options: ImpactOptions) -> int:
+    """Render every application that a commit touches, as it is and as it would be, and print the difference.
+
+    For a repository with charts these are the applications of the environments repository that use a chart which
+    differs; for the environments repository itself, those whose own files differ; what is not committed does not count.
+    Secrets are masked; labels of versions, checksums and order are no change. No cluster is asked.
+
+    example: shipway impact . --revision feature --base main --settings settings.yaml
+    """
+    settings = cli_options.read_settings(options.settings, embedded=True)
     with tempfile.TemporaryDirectory(prefix="shipway-impact-") as work, ThreadPoolExecutor(max_workers=1) as beside:
         folder = Path(work) / "impact"
         helm = bounded(Path(work) / "helm")
         version = beside.submit(helm.version)  # a twentieth of a second, in which gathering waits for Git
         gathered = impact_gather(
-            repo=given.repo,
-            revision=given.revision,
-            base=given.base,
-            credentials=options.secret(settings, "shipway-git"),
-            docker_config=options.secret(settings, "shipway-pull"),
+            repo=options.repo,
+            revision=options.revision,
+            base=options.base,
+            credentials=cli_options.secret(settings, "shipway-git"),
+            docker_config=cli_options.secret(settings, "shipway-pull"),
             folder=folder,
             shown_to=EVERYBODY,
-            environments_repository=given.environments or settings.get("environments", ""),
-            environments_branch="" if given.environments else settings.get("environments-branch", ""),
+            environments_repository=options.environments or settings.get("environments", ""),
+            environments_branch="" if options.environments else settings.get("environments-branch", ""),
             registry=settings.get("registry", ""),
             project=settings.get("project", ""),
             chart_registry=settings.get("chart-registry", ""),
@@ -70,19 +67,19 @@ def run(given: argparse.Namespace) -> int:
                 f"{gathered.commit} is compared with itself: name another commit with --revision or --base\n"
             )
         kept = Path(settings["cache"]) / "rendered"
-        found = impact_of(gathered, helm, version.result(), folder=folder, kept=kept)
-    if given.json:
-        sys.stdout.write(signature.text_of(found) + "\n")
+        impact = impact_of(gathered, helm, version.result(), folder=folder, kept=kept)
+    if options.json:
+        sys.stdout.write(signature.text_of(impact) + "\n")
     else:
-        sys.stdout.write(_terminal(gathered, found))
+        sys.stdout.write(_terminal(gathered, impact))
     return 0
 
 
-def _terminal(gathered: Gathered, found: Impact) -> str:
+def _terminal(gathered: Gathered, impact: Impact) -> str:
     """Return every difference as text for a terminal, in full."""
-    lines = [found.markdown.splitlines()[0].replace("*", "")]
+    lines = [impact.markdown.splitlines()[0].replace("*", "")]
     lines += [str(finding) for finding in gathered.findings]
-    for item in found.impact:
+    for item in impact.impact:
         versions = item.after if item.before == item.after else f"{item.before or 'new'} → {item.after or 'gone'}"
         lines.append(f"\n{item.environment}/{item.application}: {item.chart} {versions}")
         if item.fault:

@@ -1,4 +1,4 @@
-"""The command `shipway`: what it offers, and the one place where errors become messages and exit codes."""
+"""The command `shipway`: its subcommands, and the one place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import FrameType
 
-from pipelines.cli.parser import CommandParser, misunderstood
+from pipelines.cli import command as cli_command
+from pipelines.cli.command import CommandParser, misunderstood
 from pipelines.errors import ShipwayError
 
 EPILOG = """\
@@ -31,51 +31,42 @@ exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 m
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: in a pod, because its node or its owner wants it gone, so that a retry may do better."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """One subcommand: a module with `add(parser)` and `run(options) -> int`, loaded only when it is called."""
-
-    module: str
-    help: str
+    """SIGTERM came: in a pod, its node or its owner ends it, and a retry may succeed."""
 
 
 COMMANDS = {
-    "build": Command("pipelines.cli.build", "build and publish the images of a repository, parents first"),
-    "plan": Command("pipelines.cli.plan", "say what would be built and released for a commit, and why"),
-    "impact": Command("pipelines.cli.impact", "show what a commit changes in the applications of every environment"),
-    "release": Command(
-        "pipelines.cli.release", "build, release and deploy whatever a commit declares and nobody has yet"
-    ),
-    "check": Command("pipelines.cli.check", "build and check whatever a commit declares, and publish nothing"),
-    "charts": Command("pipelines.cli.charts", "check and publish the Helm charts of a repository"),
-    "deploy": Command("pipelines.cli.deploy", "write what is published to charts and environments"),
-    "promote": Command("pipelines.cli.promote", "let an application run in one environment what it runs in another"),
-    "rollback": Command("pipelines.cli.rollback", "let an application run again what it ran before"),
-    "submit": Command("pipelines.cli.submit", "run one workflow"),
-    "runs": Command("pipelines.cli.runs", "list the runs on a cluster"),
-    "logs": Command("pipelines.cli.logs", "follow a run on a cluster"),
-    "stop": Command("pipelines.cli.stop", "stop a run on a cluster"),
-    "retry": Command("pipelines.cli.retry", "submit a run on a cluster once more"),
-    "images": Command("pipelines.cli.images", "list the images of a repository in the order they are built"),
-    "step": Command("pipelines.cli.step", "run one step by hand, as a pod would"),
-    "simulate": Command("pipelines.cli.simulate", "show what a saved webhook would start"),
-    "compile": Command("pipelines.cli.compile", "write the workflows as YAML for Argo"),
-    "where": Command("pipelines.cli.where", "say where a commit, an image or an application is, and how it is"),
-    "embedded": Command("pipelines.cli.embedded", "start, stop or clean the registry of this machine"),
+    "build": ("build:run", "build and publish the images of a repository, parents first"),
+    "plan": ("plan:run", "say what would be built and released for a commit, and why"),
+    "impact": ("impact:run", "show what a commit changes in the applications of every environment"),
+    "release": ("release:run", "build, release and deploy whatever a commit declares and nobody has yet"),
+    "check": ("check:run", "build and check whatever a commit declares, and publish nothing"),
+    "charts": ("charts:run", "check and publish the Helm charts of a repository"),
+    "deploy": ("deploy:run", "write what is published to charts and environments"),
+    "promote": ("environment:promote", "let an application run in one environment what it runs in another"),
+    "rollback": ("environment:rollback", "let an application run again what it ran before"),
+    "submit": ("submit:run", "run one workflow"),
+    "runs": ("runs:list_runs", "list the runs on a cluster"),
+    "logs": ("runs:logs", "follow a run on a cluster"),
+    "stop": ("runs:stop", "stop a run on a cluster"),
+    "retry": ("runs:retry", "submit a run on a cluster once more"),
+    "images": ("declared:list_images", "list the images of a repository in the order they are built"),
+    "step": ("step:run", "run one step by hand, as a pod would"),
+    "simulate": ("simulate:run", "show what a saved webhook would start"),
+    "compile": ("compile:run", "write the workflows as YAML for Argo"),
+    "where": ("where:run", "say where a commit, an image or an application is, and how it is"),
+    "embedded": ("embedded:run", "start, stop or clean the registry of this machine"),
 }
+"""For each command its function, in a module that is loaded when the command is called, and its help in the list of commands."""
 
 
 def prepare(words: Sequence[str]) -> None:
-    """Load what a command needs and make what each run of it makes, for the processes that will be forked from this one."""
+    """Load the modules of a command and make its parsers, for the processes that will be forked from this one."""
     if words and words[0] in COMMANDS:
         _parser(words[0], alone=True)
     if list(words[:1]) == ["step"]:
-        importlib.import_module(COMMANDS["step"].module).parser(words[1])
+        importlib.import_module("pipelines.cli.step").parser(words[1])
     if "pipelines.tools.registry.connection" in sys.modules:
-        # It loads these where it connects, once for each process.
+        # It loads these when it connects, once for each process.
         for module in ("encodings.idna", "urllib3"):
             importlib.import_module(module)
 
@@ -83,21 +74,21 @@ def prepare(words: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    wanted = next((word for word in words if not word.startswith("-")), "")
-    # Where the command comes first, nobody is told of the others; to declare all takes longer than some steps do.
-    parser = _parser(wanted, alone=wanted in COMMANDS and words[0] == wanted)
+    name = next((word for word in words if not word.startswith("-")), "")
+    # If the command comes first, no message lists the others; to declare all takes longer than some steps do.
+    parser = _parser(name, alone=name in COMMANDS and words[0] == name)
     signal.signal(signal.SIGTERM, _terminated)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files are bytes; one that is no text is shown escaped, as Python does on stderr.
+        # Names of files are bytes; one that is not text is shown escaped, as Python does on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        options, rest = parser.parse_known_args(words)
+        namespace, rest = parser.parse_known_args(words)
         if rest:
             # The parser of all commands would name its own help, which does not list the command's flags.
-            raise misunderstood(f"unrecognized arguments: {' '.join(rest)}", f"shipway {wanted}")
-        return int(options.run(options))
+            raise misunderstood(f"unrecognized arguments: {' '.join(rest)}", f"shipway {name}")
+        return int(namespace.execute(namespace))
     except ShipwayError as error:
-        _tell(error, as_json="--json" in words)
+        _report(error, as_json="--json" in words)
         return error.exit_code
     except Terminated:
         sys.stderr.write("shipway: terminated\n")
@@ -106,21 +97,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("shipway: interrupted\n")
         return 130
     except BrokenPipeError:
-        # The reader of stdout went away, as `| head` does; there is nobody left to tell.
+        # The reader of stdout went away, as `| head` does; nobody reads a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        # Whatever opens a file of this machine may find a full disk or a folder of somebody else's.
+        # Whatever opens a file may meet a full disk or somebody else's folder.
         seen = " ".join(filter(None, (error.strerror or str(error), str(error.filename or ""))))
         failure = ShipwayError(
             "a file cannot be used", seen=seen, todo="see to its folder, its owner and the free space"
         )
-        _tell(failure, as_json="--json" in words)
+        _report(failure, as_json="--json" in words)
         return failure.exit_code
 
 
 @functools.cache
-def _parser(wanted: str, *, alone: bool) -> argparse.ArgumentParser:
+def _parser(selected: str, *, alone: bool) -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="shipway",
         description="From a commit to a running deployment on Argo.",
@@ -129,19 +120,18 @@ def _parser(wanted: str, *, alone: bool) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in (wanted,) if alone else COMMANDS:
-        command = COMMANDS[name]
+    for name in (selected,) if alone else COMMANDS:
+        reference, help_text = COMMANDS[name]
         child = commands.add_parser(
-            name, help=command.help, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+            name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )
-        if name == wanted:
-            module = importlib.import_module(command.module)
-            module.add(child)
-            child.set_defaults(run=module.run)
+        if name == selected:
+            module, _, function = reference.partition(":")
+            cli_command.declare(child, getattr(importlib.import_module(f"pipelines.cli.{module}"), function))
     return parser
 
 
-def _tell(error: ShipwayError, *, as_json: bool) -> None:
+def _report(error: ShipwayError, *, as_json: bool) -> None:
     if as_json:
         parts = {"failed": error.what, "seen": error.seen, "do": error.todo, "exit_code": error.exit_code}
         sys.stdout.write(json.dumps({"error": parts}) + "\n")
@@ -150,6 +140,6 @@ def _tell(error: ShipwayError, *, as_json: bool) -> None:
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
-    # Unwinding ends the children; the next signal is the kernel's own.
+    # Unwinding ends the child processes; the kernel handles the next signal.
     signal.signal(number, signal.SIG_DFL)
     raise Terminated

@@ -2,132 +2,148 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines import settings as setting
-from pipelines.errors import Misuse
+from pipelines.cli.command import flag, flags, group, positional, repeated, switch
+from pipelines.errors import Misconfigured, Misuse
 from pipelines.tools.registry.reference import Reference
 
 STATE = Path(".shipway")
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
 
 
-def source(parser: argparse.ArgumentParser) -> None:
-    """Add what to build from."""
-    parser.add_argument("repo", nargs="?", default="", help="address or folder of a Git repository")
-    parser.add_argument(
-        "--revision", default="HEAD", help="branch, tag, full commit id or refs/pull/N/head (default: HEAD)"
+def namespace() -> str:
+    """Return the flag for the place on the cluster."""
+    value: str = flag("of the installation on the cluster (default: the kubeconfig context's)")
+    return value
+
+
+def state() -> Path:
+    """Return the flag for the folder in which this machine keeps logs and caches."""
+    help_text = "logs, caches and the embedded registry (default: %(default)s)"
+    value: Path = flag(help_text, type=Path, default=STATE, metavar="FOLDER")
+    return value
+
+
+def environments() -> str:
+    """Return the flag for the environments repository."""
+    value: str = flag("the environments repository, in place of the settings'", metavar="REPO")
+    return value
+
+
+@flags
+class RepositoryOptions:
+    """What to work on."""
+
+    repo: str = positional("address or folder of a Git repository", default="")
+    revision: str = flag("branch, tag, full commit id or refs/pull/N/head (default: HEAD)", default="HEAD")
+
+
+@flags
+class SourceOptions(RepositoryOptions):
+    """What to build from."""
+
+    build_arg: tuple[str, ...] = repeated("an argument for every Dockerfile; may be repeated", metavar="NAME=VALUE")
+
+
+@flags
+class SettingsOptions:
+    """Where the settings come from."""
+
+    settings: Path | None = flag(
+        f"settings of the deployment, YAML (else ${SETTINGS_VARIABLE})", type=Path, default=None, metavar="FILE"
     )
-    parser.add_argument(
-        "--build-arg",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an argument for every Dockerfile; may be repeated",
-    )
+    registry: str = flag("in place of the settings' registry, project and chart-registry", metavar="HOST[/PROJECT]")
+    state: Path = state()
 
 
-def settings(parser: argparse.ArgumentParser) -> None:
-    """Add where the settings come from."""
-    parser.add_argument(
-        "--settings", type=Path, metavar="FILE", help=f"settings of the deployment, YAML (else ${SETTINGS_VARIABLE})"
-    )
-    parser.add_argument(
-        "--registry",
-        default="",
-        metavar="HOST[/PROJECT]",
-        help="in place of the settings' registry, project and chart-registry",
-    )
-    state(parser)
+@flags
+class FollowOptions:
+    """What is shown of a run."""
 
-
-def state(parser: argparse.ArgumentParser) -> None:
-    """Add where this machine keeps what it made."""
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=STATE,
-        metavar="FOLDER",
-        help="logs, caches and the embedded registry (default: %(default)s)",
-    )
-
-
-def running(parser: argparse.ArgumentParser) -> None:
-    """Add how to run."""
-    parser.add_argument(
-        "--engine",
-        choices=["local", "argo"],
-        default="local",
-        help="where to run: on this machine, or on the cluster that KUBECONFIG names (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--jobs", type=_jobs, metavar="N", help="tasks side by side (default: as many as processors; on Argo, no bound)"
-    )
-    namespace(parser)
-    following(parser)
-
-
-def namespace(parser: argparse.ArgumentParser) -> None:
-    """Add where on the cluster."""
-    parser.add_argument(
-        "--namespace", default="", help="of the installation on the cluster (default: the kubeconfig context's)"
-    )
-
-
-def following(parser: argparse.ArgumentParser) -> None:
-    """Add what is shown of a run."""
-    parser.add_argument("--detach", action="store_true", help="on Argo: start the run, print its name, and leave it")
-    parser.add_argument("--quiet", action="store_true", help="show what the steps do, not what their programs write")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
-
-
-def check_engine(given: argparse.Namespace) -> None:
-    """Raise Misuse for flags of a cluster where the run is not on one."""
-    if given.engine == "argo":
-        return
-    for flag in ("namespace", "detach"):
-        if getattr(given, flag):
-            raise Misuse(f"--{flag} is for runs on a cluster", seen="--engine local", todo="add --engine argo")
-
-
-def read_settings(given: argparse.Namespace, *, embedded: bool) -> dict[str, str]:
-    """Return the settings asked for; with `embedded`, those of this machine's own registry where none are.
-
-    Raises Misconfigured for a file that cannot be read, Misuse for a registry that cannot be one.
-    """
-    path = given.settings or (Path(os.environ[SETTINGS_VARIABLE]) if os.environ.get(SETTINGS_VARIABLE) else None)
-    if path is not None:
-        found = setting.read(path)
-    elif given.registry or not embedded:
-        found = {}
-    else:
-        from pipelines.engines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
-
-        found = deployment.settings(given.state)
-    if given.registry:
-        found["registry"], _, found["project"] = given.registry.partition("/")
-        found.pop("chart-registry", None)  # the flag names the place of everything
-    if found.get("registry"):
-        Reference.under(found["registry"], found.get("project", ""), "image")
-    found = {"cache": str(given.state / "cache"), "secrets": str(given.state / "secrets")} | found
-    # Steps work in folders of their own, where a relative path leads elsewhere.
-    return found | {key: str(Path(found[key]).absolute()) for key in setting.PATHS if found.get(key)}
-
-
-def secret(found: dict[str, str], name: str) -> Path:
-    """Return the folder of a Secret of a local run, whether it exists or not."""
-    return Path(found["secrets"]) / name
-
-
-def ca_file(found: Mapping[str, str]) -> Path | None:
-    """Return the file of further certificate authorities; None where the settings name none."""
-    return Path(found["ca-file"]) if found.get("ca-file") else None
+    detach: bool = switch("on Argo: start the run, print its name, and leave it")
+    quiet: bool = switch("show what the steps do, not what their programs write")
+    json: bool = switch("print the result as one JSON object on stdout")
 
 
 def _jobs(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise Misuse("--jobs is not a number of tasks", seen=repr(text), todo="give 1 or more")
     return int(text)
+
+
+@flags
+class RunOptions:
+    """Where and how to run, and with which settings."""
+
+    settings: SettingsOptions = group(SettingsOptions)
+    engine: str = flag(
+        "where to run: on this machine, or on the cluster that KUBECONFIG names (default: %(default)s)",
+        choices=["local", "argo"],
+        default="local",
+    )
+    jobs: int | None = flag(
+        "tasks side by side (default: as many as processors; on Argo, no bound)", type=_jobs, default=None, metavar="N"
+    )
+    namespace: str = namespace()
+    follow: FollowOptions = group(FollowOptions)
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the run is on a cluster."""
+        return self.engine == "argo"
+
+    def check(self) -> None:
+        """Raise Misuse for flags of a cluster if the run is not on one."""
+        for name, value in (("namespace", self.namespace), ("detach", self.follow.detach)):
+            if value and not self.on_cluster:
+                raise Misuse(f"--{name} is for runs on a cluster", seen="--engine local", todo="add --engine argo")
+
+
+def settings_file(options: SettingsOptions) -> Path | None:
+    """Return the file that the flag or the environment names, or None."""
+    variable = os.environ.get(SETTINGS_VARIABLE)
+    return options.settings or (Path(variable) if variable else None)
+
+
+def read_settings(options: SettingsOptions, *, embedded: bool) -> dict[str, str]:
+    """Return the settings asked for; with `embedded`, those of this machine's own registry if none are named.
+
+    Raises Misconfigured if the file cannot be read, Misuse if the registry's address is invalid.
+    """
+    path = settings_file(options)
+    if path is not None:
+        settings = setting.read(path)
+    elif options.registry or not embedded:
+        settings = {}
+    else:
+        from pipelines.engines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
+
+        settings = deployment.settings(options.state)
+    if options.registry:
+        settings["registry"], _, settings["project"] = options.registry.partition("/")
+        settings.pop("chart-registry", None)  # the flag names the registry of images and charts
+    if settings.get("registry"):
+        Reference.under(settings["registry"], settings.get("project", ""), "image")
+    settings = {"cache": str(options.state / "cache"), "secrets": str(options.state / "secrets")} | settings
+    # Steps work in folders of their own, where a relative path leads elsewhere.
+    return settings | {key: str(Path(settings[key]).absolute()) for key in setting.PATHS if settings.get(key)}
+
+
+def require_registry(settings: Mapping[str, str], purpose: str, todo: str, *, also: str = "") -> None:
+    """Raise Misconfigured if the settings name no registry, in the setting `registry` or in `also`."""
+    if not settings.get("registry") and not settings.get(also):
+        raise Misconfigured(f"no registry to {purpose}", seen="settings without one", todo=todo)
+
+
+def secret(settings: Mapping[str, str], name: str) -> Path:
+    """Return the folder of a Secret of a local run, whether it exists or not."""
+    return Path(settings["secrets"]) / name
+
+
+def ca_file(settings: Mapping[str, str]) -> Path | None:
+    """Return the file of further certificate authorities; None if the settings name none."""
+    return Path(settings["ca-file"]) if settings.get("ca-file") else None

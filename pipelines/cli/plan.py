@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -12,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.charts.registry_state import ChartSettings
-from pipelines.cli import options
+from pipelines.cli import options as cli_options
+from pipelines.cli.command import flag, flags, group, repeated, switch
+from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.errors import Misconfigured, Misuse, Refused, Transient
+from pipelines.errors import Misuse, Refused, Transient
 from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.key import RebuildPolicy
@@ -32,75 +33,68 @@ from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.connection import Timing
 
 TO_DO = 10
-"""Exit code where something is to be done; none of the errors' codes."""
+"""Exit code if something is to be done; no error has it."""
 _ATTEMPTS = 3
-"""Who plans by hand waits less than a run does."""
+"""A person who plans waits less than a run does."""
 _ALIKE = 3
-"""Findings of one text that are printed."""
+"""How many findings with the same text are printed."""
 _COLOURS = {BUILD: "33", TAG: "33", RELEASE: "33", "blocked": "31", "different": "31", "unknown": "35"}
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = (
-        "Compare what a Git repository declares at one commit with what the registries hold, and print the smallest set of "
-        "builds and releases that brings them in step, each with its reason. Nothing is changed. Without a repository, the "
-        "examples are planned; without settings, for the registry of this machine."
+@flags
+class PlanOptions(SourceOptions):
+    """What to plan, and how to print it."""
+
+    platform: str = flag("platform to build for (default: this machine's)")
+    max_age: str = flag("age of images that shipway.yaml gives none: 12h, 7d, 4w", metavar="AGE")
+    rebuild: tuple[str, ...] = repeated(
+        "build this image again though nothing changed, or '*' for all; may be repeated", metavar="NAME|FOLDER"
     )
-    parser.epilog = (
-        "example: shipway plan https://git.example.com/team/shop.git@main\n\n"
-        "exit codes: 0 nothing to do, 10 something to do, 3 blocked by a finding, 75 a registry did not answer"
-    )
-    options.source(parser)
-    parser.add_argument("--platform", default="", help="platform to build for (default: this machine's)")
-    parser.add_argument(
-        "--max-age", default="", metavar="AGE", help="age of images that shipway.yaml gives none: 12h, 7d, 4w"
-    )
-    parser.add_argument(
-        "--rebuild",
-        action="append",
-        default=[],
-        metavar="NAME|FOLDER",
-        help="build this image again though nothing changed, or '*' for all; may be repeated",
-    )
-    options.settings(parser)
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the plan as one JSON object")
-    form.add_argument("--graph", action="store_true", help="print the graph as a Mermaid flowchart")
+    settings: SettingsOptions = group(SettingsOptions)
+    json: bool = switch("print the plan as one JSON object", exclusive=True)
+    graph: bool = switch("print the graph as a Mermaid flowchart", exclusive=True)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Print the plan and return what it comes to."""
-    settings = options.read_settings(given, embedded=True)
-    if not settings.get("registry"):
-        raise Misconfigured("no registry to compare with", seen="settings without one", todo="give --registry")
-    repo, revision = source(given.repo, given.revision)
-    url = RepositoryUrl(repo or _examples(given.state, settings))
+def run(options: PlanOptions) -> int:
+    """Compare what a Git repository declares at one commit with what the registries hold, and print the smallest set of
+    builds and releases that brings them in step, each with its reason. Nothing is changed. Without a repository, the
+    examples are planned; without settings, for the registry of this machine.
+
+    example: shipway plan https://git.example.com/team/shop.git@main
+
+    exit codes: 0 nothing to do, 10 something to do, 3 blocked by a finding, 75 a registry did not answer
+    """
+    settings = cli_options.read_settings(options.settings, embedded=True)
+    cli_options.require_registry(settings, "compare with", "give --registry")
+    repo, revision = source(options.repo, options.revision)
+    url = RepositoryUrl(repo or _examples(options.settings.state, settings))
     builder = settings.get("builder", "buildah")
     cache = Path(settings["cache"]) / builder
     target = BuildTarget(
-        platform=platforms.read_platform(given.platform),
+        platform=platforms.read_platform(options.platform),
         builder=builder,
         builder_version=image_build.choose_builder(builder, settings.get("buildkit-host", ""), cache).version(),
         compression=layer_layer.check(settings.get("compression", "zstd")),
-        build_args=planning.arguments(given.build_arg),
+        build_args=planning.arguments(options.build_arg),
     )
     now = int(time.time())
-    with Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=options.ca_file(settings)) as git:
+    with Git(
+        GitCredentials.read(cli_options.secret(settings, "shipway-git")), ca_file=cli_options.ca_file(settings)
+    ) as git:
         request = PlanRequest(
             url=url,
             resolved=git.resolve(url, Revision(revision)),
             target=target,
-            rebuilds=RebuildPolicy(now=now, max_age=planning.age(given.max_age)),
-            rebuild=tuple(given.rebuild),
+            rebuilds=RebuildPolicy(now=now, max_age=planning.age(options.max_age)),
+            rebuild=tuple(options.rebuild),
         )
         if dirty := git.uncommitted(url):
             sys.stderr.write(f"shipway: {dirty} uncommitted files of {url} are not part of the plan\n")
-        plan = planning.plan(git, request, place(settings))
-    planning.require_named(given.rebuild, plan)
-    if given.json:
+        plan = planning.plan(git, request, destination(settings))
+    planning.require_named(options.rebuild, plan)
+    if options.json:
         sys.stdout.write(json.dumps({"verdict": _verdict(plan), **vars(plan)}, default=vars) + "\n")
-    elif given.graph:
+    elif options.graph:
         sys.stdout.write(mermaid.flowchart(plan))
         sys.stderr.writelines(f"{finding}\n" for finding in plan.findings)
     else:
@@ -108,9 +102,9 @@ def run(given: argparse.Namespace) -> int:
     return exit_code(plan)
 
 
-def place(settings: dict[str, str]) -> Destination:
-    """Return where the settings publish to; raises Misconfigured."""
-    docker_config = options.secret(settings, "shipway-pull")
+def destination(settings: dict[str, str]) -> Destination:
+    """Return the registries that the settings publish to; raises Misconfigured."""
+    docker_config = cli_options.secret(settings, "shipway-pull")
     client = registry_client.connect(
         docker_config,
         plain_http=settings.get("plain-http", ""),
@@ -127,7 +121,7 @@ def place(settings: dict[str, str]) -> Destination:
 
 
 def exit_code(plan: Plan) -> int:
-    """Return what a plan comes to: what keeps a run from being whole goes first."""
+    """Return the exit code of a plan: 3 if it is blocked, 75 if something is unknown, 10 if something is to do, else 0."""
     if plan.blocked:
         return Refused.exit_code
     if plan.unknown:
@@ -136,21 +130,21 @@ def exit_code(plan: Plan) -> int:
 
 
 def source(repo: str, revision: str) -> tuple[str, str]:
-    """Return address and revision of `REPO@REVISION`, where the @ is not the address's own; raises Misuse for two revisions."""
-    address, at, found = repo.rpartition("@")
+    """Return address and revision of `REPO@REVISION`, unless the @ is the address's own; raises Misuse if the revision is given twice."""
+    address, at, suffix = repo.rpartition("@")
     start = repo.find("://") + 3 if "://" in repo else 0
     path = repo.find("/", start) if start else repo.find(":")
     if not at or Path(repo).exists() or (path >= 0 and len(address) < path) or (start and path < 0):
         return repo, revision
     if revision != "HEAD":
-        raise Misuse("the revision is given twice", seen=f"{found} and {revision}", todo="give it once")
-    return address, found
+        raise Misuse("the revision is given twice", seen=f"{suffix} and {revision}", todo="give it once")
+    return address, suffix
 
 
 def _examples(state: Path, settings: dict[str, str]) -> str:
-    from pipelines.cli import repository  # noqa: PLC0415 - brings the engine with it
+    from pipelines.cli import running  # noqa: PLC0415 - loads the engine
 
-    return repository.examples(state, settings)
+    return running.examples(state, settings)
 
 
 def _verdict(plan: Plan) -> str:
@@ -169,12 +163,12 @@ def _print(plan: Plan) -> None:
         write(f"\033[{code}m{line.rstrip()}\033[0m\n" if colour and code else f"{line.rstrip()}\n")
     if plan.findings:
         write("\n" * bool(plan.everything))
-        sys.stdout.writelines(f"{line}\n" for line in told(plan.findings))
+        sys.stdout.writelines(f"{line}\n" for line in finding_lines(plan.findings))
     write(f"\n{_summary(plan)}\n")
 
 
-def told(findings: Sequence[Finding]) -> Iterator[str]:
-    """Give the findings a line each, but those that say the same of many places only a few times: the JSON has all of them."""
+def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield a line for each finding, but only a few of those that say the same of many places: the JSON has all of them."""
     alike = Counter((finding.rule, finding.text) for finding in findings)
     seen: Counter[tuple[str, str]] = Counter()
     for finding in findings:

@@ -1,4 +1,4 @@
-"""Runs on the local engine, for the commands that start them: files, folders, and who is told."""
+"""Runs of a template on the local engine or on a cluster, for the commands that start them, and the repositories they get."""
 
 from __future__ import annotations
 
@@ -6,42 +6,103 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import sys
 import textwrap
-import time
-from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 import pipelines
-from pipelines.cli import failures
+from pipelines.cli import options as cli_options
+from pipelines.cli import results, run_folder
+from pipelines.cli.options import FollowOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
-from pipelines.engines.local.reporter import PlainReporter, Reporter
+from pipelines.errors import Misuse, ShipwayError, Transient
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.processes.fork_server import ForkServer
+from pipelines.tools.registry.reference import Reference
 
 if TYPE_CHECKING:
     from pipelines.engines.local import documents as local_documents
 
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
+EXAMPLES = TEMPLATES.parents[2] / "examples"
 CONFIG_MAP = "shipway"
-KEPT_RUNS = 20
-LEFT = 130
+_LEFT = 130
 """Exit code of a command that was interrupted while its run goes on."""
+_ATTEMPTS = 3
+"""The step push waits for a registry that restarts; this is for one that does not exist."""
+
+
+def run_template(
+    options: RunOptions,
+    template: str,
+    repo: str,
+    arguments: Mapping[str, str],
+    *,
+    needs: Callable[[Mapping[str, str]], None],
+) -> tuple[RunResult | None, Mapping[str, str]]:
+    """Run a template for a repository where the options say; return its result, or None if it is left running, and the settings.
+
+    Without a repository, a local run gets the examples. `needs` raises Misconfigured if a local run's settings lack something.
+    """
+    options.check()
+    if options.on_cluster:
+        return on_cluster(options, template, {"repo": cluster_address(repo), **arguments})
+    settings = cli_options.read_settings(options.settings, embedded=True)
+    needs(settings)
+    repo = local_address(repo or examples(options.settings.state, settings))
+    return run(options, settings, template, {"repo": repo, **arguments}), settings
+
+
+def report(
+    follow: FollowOptions,
+    result: RunResult | None,
+    describe: Callable[[RunResult], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> int:
+    """Print a run's result as `describe` returns it: as JSON if that is asked for, else with `show`. Return the exit code."""
+    if result is None:
+        return left(follow)
+    described = describe(result)
+    if follow.json:
+        sys.stdout.write(json.dumps(described, indent=2) + "\n")
+    else:
+        show(described)
+    return results.exit_code(result)
+
+
+def report_outputs(follow: FollowOptions, result: RunResult | None) -> int:
+    """Print how a run ended and its outputs, and return the exit code."""
+    if result is None:
+        return left(follow)
+    if follow.json:
+        sys.stdout.write(json.dumps(result.to_json()) + "\n")
+        return results.exit_code(result)
+    width = max(map(len, result.outputs), default=0)
+    sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in result.outputs.items())
+    sys.stderr.write(f"{result.name}: {result.phase}{f': {result.reason}' if result.reason else ''}\n")
+    if result.phase.is_bad and (log := results.failed_log(result.root)):
+        sys.stderr.write(f"{textwrap.indent(results.error(log), '  ')}\n  log   {log}\n")
+    return results.exit_code(result)
+
+
+def left(follow: FollowOptions) -> int:
+    """Return the exit code of a command whose run goes on: 0 if that was asked for."""
+    return 0 if follow.detach else _LEFT
 
 
 def run(
-    given: Namespace,
+    options: RunOptions,
     settings: Mapping[str, str],
     template: str,
     arguments: Mapping[str, str],
     *,
     workflow: Mapping[str, Any] | None = None,
 ) -> RunResult:
-    """Run a compiled template, or `workflow` over the compiled ones, and return how it ended."""
+    """Run a compiled template, or `workflow` over the compiled ones, on this machine and return its result."""
     program = Path(sys.executable).with_name("shipway")
     with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
         # Loaded while the server starts.
@@ -49,7 +110,7 @@ def run(
         from pipelines.engines.local import engine as local_engine  # noqa: PLC0415
 
         name = f"{template}-{secrets.token_hex(3)}"
-        folder = new_folder(given.state, name)
+        folder = run_folder.new_folder(options.settings.state, name)
         (folder / "definition").mkdir()
         files = sorted(TEMPLATES.glob("*.yaml"))
         if workflow is not None:
@@ -64,20 +125,20 @@ def run(
             config_maps={CONFIG_MAP: {key: value for key, value in settings.items() if key != "secrets"}},
             secrets=Path(settings["secrets"]),
             folder=folder / "run",
-            jobs=given.jobs or os.cpu_count() or 1,
-            reporter=reporter(quiet=given.quiet),
+            jobs=options.jobs or os.cpu_count() or 1,
+            reporter=run_folder.reporter(quiet=options.follow.quiet),
             name=name,
             start=server.start,
         )
 
 
 def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
-    """Return the steps that a template calls, about as it comes to them.
+    """Return the steps that a template calls, about in the order in which it starts them.
 
-    What other tasks wait for comes before what none does, as reports; a reference that none waits for counts only where there is
-    nothing else. Nothing is judged here.
+    Tasks that others wait for come before those that none waits for, such as reports; a reference that none waits for counts
+    only if there is nothing else. Nothing is checked here.
     """
-    found: dict[str, None] = {}
+    steps: dict[str, None] = {}
     elsewhere: dict[tuple[str, str], None] = {}
     seen: set[tuple[str, str]] = set()
 
@@ -90,7 +151,7 @@ def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
         for container in one.get("containerSet", {}).get("containers", ()):
             match container:
                 case {"command": ["shipway"], "args": ["step", str(step), *_]}:
-                    found[step] = None
+                    steps[step] = None
         tasks = one.get("dag", {}).get("tasks", ())
         waits = " ".join(task.get("depends", "") for task in tasks)
         awaited = {task["name"] for task in tasks if f"{task['name']}." in waits}
@@ -106,75 +167,64 @@ def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
     spec = loaded.get(template).value["spec"]
     for name in (spec.get("entrypoint"), spec.get("onExit")):
         visit(template, name or "")
-    for place in [] if found else list(elsewhere):
-        visit(*place)
-    return list(found)
+    for reference in [] if steps else list(elsewhere):
+        visit(*reference)
+    return list(steps)
 
 
 def on_cluster(
-    given: Namespace, template: str, arguments: Mapping[str, str]
+    options: RunOptions, template: str, arguments: Mapping[str, str]
 ) -> tuple[RunResult | None, Mapping[str, str]]:
-    """Run an installed template on the cluster; return how it ended, or None where it is left running, and the settings."""
+    """Run an installed template on the cluster; return its result, or None if it is left running, and the settings."""
     from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
 
-    cluster = Cluster(given)
-    outcome = cluster.attend(cluster.submit(template, arguments))
-    return outcome, cluster.settings if outcome else {}
+    cluster = Cluster(options.namespace, options.settings)
+    result = cluster.attend(cluster.submit(template, arguments, jobs=options.jobs), options.follow)
+    return result, cluster.settings if result else {}
 
 
-def show(given: Namespace, outcome: RunResult) -> None:
-    """Print how a run ended and what it put out."""
-    if given.json:
-        sys.stdout.write(json.dumps(outcome.to_json()) + "\n")
-        return
-    width = max(map(len, outcome.outputs), default=0)
-    sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in outcome.outputs.items())
-    sys.stderr.write(f"{outcome.name}: {outcome.phase}{f': {outcome.reason}' if outcome.reason else ''}\n")
-    failed = failures.last(outcome.root) if outcome.phase.is_bad else None
-    if failed is not None and failed.log is not None:
-        sys.stderr.write(f"{textwrap.indent(failures.error(failed.log), '  ')}\n  log   {failed.log}\n")
+def local_address(repo: str) -> str:
+    """Return the address for a run on this machine; its pods work in folders of their own, where a relative path leads elsewhere."""
+    return repo if "://" in repo or not Path(repo).is_dir() else str(Path(repo).resolve())
 
 
-def new_folder(state: Path, name: str) -> Path:
-    """Return a new folder for a run's logs; the oldest runs' folders go."""
-    runs = state / "runs"
-    _prune(runs)
-    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def cluster_address(repo: str) -> str:
+    """Return the address for a run on a cluster; raises Misuse if a cluster cannot reach it."""
+    if not repo or RepositoryUrl(repo).local_path:
+        raise Misuse(
+            "a cluster cannot read a folder of this machine",
+            seen=repo or "no repository, which means the examples",
+            todo="give an address that its pods reach: REPO=https://git.example.com/team/shop.git",
+        )
+    return repo
 
 
-def exit_code(outcome: RunResult) -> int:
-    """Return the command's exit code, 130 after a stop.
+def examples(state: Path, settings: Mapping[str, str]) -> str:
+    """Bring the example repository up to date, and its base into this machine's registry; return its address."""
+    from pipelines.engines.embedded import deployment  # noqa: PLC0415 - only for the examples
 
-    It is that of the first container that failed with 2, 3 or 78; 75 where every one failed for the other side's sake; else 1.
+    if f"{deployment.BASE_HOST}=" in settings.get("mirrors", ""):
+        deployment.publish_base(settings["registry"])
+    return deployment.publish_examples(state, EXAMPLES)
+
+
+def preflight(settings: Mapping[str, str], name: str) -> None:
+    """Ask the registry for an image before anything is built for it; raises Transient if it does not answer.
+
+    The step push reports whatever else the registry answers.
     """
-    if outcome.stopped:
-        return 130
-    if not outcome.phase.is_bad:
-        return 0
-    codes = [
-        node.exit_code
-        for root in filter(None, (outcome.root, outcome.on_exit))
-        for node in failures.causes(root)
-        if node.exit_code
-    ]
-    own = next((code for code in codes if code in {2, 3, 78}), 1)
-    # 143: it was ended because another one had failed.
-    return 75 if set(codes) - {143} == {75} else own
+    from pipelines.tools.registry import client as registry_client  # noqa: PLC0415 - only a local build asks
+    from pipelines.tools.registry.connection import Timing  # noqa: PLC0415
 
-
-def reporter(*, quiet: bool) -> Reporter:
-    """Return who tells of a run: a tree for a terminal, lines for everything else."""
-    if sys.stderr.isatty():
-        from pipelines.engines.local.tree_reporter import TreeReporter  # noqa: PLC0415 - rich is for terminals only
-
-        return TreeReporter()
-    return PlainReporter(with_output=not quiet)
-
-
-def _prune(runs: Path) -> None:
-    """Keep the newest runs only; their names begin with the time."""
-    old = sorted(runs.iterdir())[: -KEPT_RUNS + 1] if runs.is_dir() else []
-    for folder in old:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        registry = registry_client.connect(
+            cli_options.secret(settings, "shipway-push"),
+            plain_http=settings.get("plain-http", ""),
+            ca_file=settings.get("ca-file", ""),
+            timing=Timing(attempts=_ATTEMPTS),
+        )
+        registry.resolve(Reference.under(settings["registry"], settings.get("project", ""), name, tag="latest"))
+    except Transient:
+        raise
+    except ShipwayError:
+        return

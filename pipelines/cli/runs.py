@@ -1,35 +1,71 @@
-"""`shipway runs`: the runs of an installation on a cluster, the newest first."""
+"""`shipway runs`, `logs RUN`, `stop RUN` and `retry RUN`: the runs of an installation on a cluster."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pipelines.cli import options
+from pipelines.cli import options as cli_options
+from pipelines.cli import results, run_folder, running
+from pipelines.cli.command import flag, flags, group, positional, switch
+from pipelines.cli.on_cluster import Cluster
+from pipelines.cli.options import FollowOptions, SettingsOptions
 from pipelines.engines.cluster import api as cluster_api
-from pipelines.engines.cluster import runs, status
+from pipelines.engines.cluster import arguments as cluster_arguments
+from pipelines.engines.cluster import names as cluster_names
+from pipelines.engines.cluster import runs as cluster_runs
+from pipelines.engines.cluster import status
+from pipelines.engines.local.reporter import PlainReporter
+from pipelines.errors import Misuse
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = "List the runs in the namespace of an installation on the cluster that KUBECONFIG names."
-    parser.epilog = "example: shipway runs --namespace ci --json"
-    options.namespace(parser)
-    parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="show so many (default: %(default)s; 0: all)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON list")
+@flags
+class RunsOptions:
+    """Which runs to list."""
+
+    namespace: str = cli_options.namespace()
+    limit: int = flag("show so many (default: %(default)s; 0: all)", type=int, default=20, metavar="N")
+    json: bool = switch("print one JSON list")
 
 
-def run(given: argparse.Namespace) -> int:
-    """Print the list."""
-    cluster = cluster_api.connect(given.namespace)
-    rows = [_row(one) for one in runs.Runs(cluster).newest(max(given.limit, 0))]
-    if given.json:
+@flags
+class StopOptions:
+    """Which run to stop."""
+
+    name: str = positional("the run's name, as `shipway runs` lists it", metavar="RUN")
+    namespace: str = cli_options.namespace()
+
+
+@flags
+class LogsOptions(StopOptions):
+    """Which run to follow."""
+
+    state: Path = cli_options.state()
+
+    def cluster(self) -> Cluster:
+        """Return the cluster of the run, without settings of this machine."""
+        return Cluster(self.namespace, SettingsOptions(settings=None, registry="", state=self.state))
+
+
+@flags
+class RetryOptions(LogsOptions):
+    """Which run to submit once more, and what to show of it."""
+
+    follow: FollowOptions = group(FollowOptions)
+
+
+def list_runs(options: RunsOptions) -> int:
+    """List the runs in the namespace of an installation on the cluster that KUBECONFIG names.
+
+    example: shipway runs --namespace ci --json
+    """
+    cluster = cluster_api.connect(options.namespace)
+    rows = [_row(run) for run in cluster_runs.Runs(cluster).newest(max(options.limit, 0))]
+    if options.json:
         sys.stdout.write(json.dumps(rows) + "\n")
         return 0
     if not rows:
@@ -42,15 +78,68 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _row(one: Mapping[str, Any]) -> dict[str, Any]:
-    told = one.get("status", {})
-    started = status.seconds(told.get("startedAt"))
-    ended = status.seconds(told.get("finishedAt")) or time.time()
+def _row(run: Mapping[str, Any]) -> dict[str, Any]:
+    run_status = run.get("status", {})
+    started = status.seconds(run_status.get("startedAt"))
+    ended = status.seconds(run_status.get("finishedAt")) or time.time()
     return {
-        "name": str(one["metadata"]["name"]),
-        "template": runs.template_of(one),
-        "phase": runs.phase(one),
-        "created": str(one["metadata"]["creationTimestamp"]),
+        "name": str(run["metadata"]["name"]),
+        "template": cluster_runs.template_of(run),
+        "phase": cluster_runs.phase(run),
+        "created": str(run["metadata"]["creationTimestamp"]),
         "seconds": round(max(0.0, ended - started), 1) if started else None,
-        "message": " ".join(str(told.get("message") or "").split())[:120],
+        "message": " ".join(str(run_status.get("message") or "").split())[:120],
     }
+
+
+def logs(options: LogsOptions) -> int:
+    """Follow a run on the cluster, a line for each thing that happens, and exit as the run ends.
+
+    Of a run that has ended, the logs are shown whose pods are still there.
+
+    example: shipway logs clone-build-push-1a2b3c --namespace ci
+    """
+    cluster = options.cluster()
+    cluster.runs.get(options.name)
+    folder = run_folder.new_folder(options.state, options.name) / "run"
+    result = cluster.follow(options.name, PlainReporter(sys.stdout), folder)
+    sys.stderr.write(f"{result.name}: {result.phase}{f': {result.reason}' if result.reason else ''}\n")
+    return results.exit_code(result)
+
+
+def stop(options: StopOptions) -> int:
+    """Ask Argo to stop a run.
+
+    What it runs is ended; its exit handler is run.
+
+    example: shipway stop clone-build-push-1a2b3c --namespace ci
+    """
+    runs = cluster_runs.Runs(cluster_api.connect(options.namespace))
+    phase = cluster_runs.phase(runs.get(options.name))
+    if phase in cluster_runs.FINAL:
+        sys.stderr.write(f"shipway: {options.name} has ended already: {phase}\n")
+        return 0
+    runs.stop(options.name)
+    sys.stderr.write(f"shipway: {options.name} is stopping; shipway logs {options.name} follows it to its end\n")
+    return 0
+
+
+def retry(options: RetryOptions) -> int:
+    """Submit a run that has ended once more, with the same arguments, as a run of its own.
+
+    example: shipway retry clone-build-push-1a2b3c --namespace ci
+    """
+    cluster = options.cluster()
+    old = cluster.runs.get(options.name)
+    if cluster_runs.phase(old) not in cluster_runs.FINAL:
+        raise Misuse(
+            f"{options.name} has not ended",
+            seen=f"its phase is {cluster_runs.phase(old)}",
+            todo=f"follow it with shipway logs {options.name}, or stop it first",
+        )
+    template, spec = cluster_runs.again(old)
+    if "workflowTemplateRef" in spec:
+        arguments = {p["name"]: p["value"] for p in spec.get("arguments", {}).get("parameters", ()) if "value" in p}
+        cluster_arguments.check(cluster.runs.template(template), arguments)
+    name = cluster.runs.submit(template, spec, {cluster_names.RETRY_OF: options.name})
+    return running.report_outputs(options.follow, cluster.attend(name, options.follow))

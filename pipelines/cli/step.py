@@ -9,33 +9,37 @@ import sys
 from pathlib import Path
 from typing import Any, get_origin
 
-from pipelines.cli.parser import CommandParser
+from pipelines.cli.command import CommandParser, flags, positional
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.step import signature
 from pipelines.step.signature import Argument, Step
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare a subcommand for each step."""
-    parser.description = "Run one step in this folder, exactly as a pod of the compiled workflow does."
-    parser.epilog = "Each step has its own help: shipway step clone --help"
-    parser.add_argument("step", choices=list(signature.STEPS), help="the step's name")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="its flags")
+@flags
+class StepOptions:
+    """Which step to run, and its own flags."""
+
+    step: str = positional("the step's name", choices=list(signature.STEPS))
+    rest: tuple[str, ...] = positional("its flags", nargs=argparse.REMAINDER)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Call the step; its result goes into the files of --outputs or, without that, to stdout as JSON."""
+def run(options: StepOptions) -> int:
+    """Run one step in this folder, exactly as a pod of the compiled workflow does.
+
+    Each step has its own help: shipway step clone --help
+    """
     step = signature.describe(options.step)
-    given = parser(options.step).parse_args(options.rest)
-    values = {a.field: _value(step, a, getattr(given, a.field)) for a in step.arguments}
+    texts: dict[str, str | None] = vars(parser(options.step).parse_args(options.rest))
+    outputs = texts["outputs"]
+    values = {argument.field: _value(step, argument, texts[argument.field]) for argument in step.arguments}
     try:
         result = step.function(**values)
     except ShipwayError as error:
-        if error.result is not None and given.outputs:
-            signature.store(error.result, Path(given.outputs))
+        if error.result is not None and outputs:
+            signature.store(error.result, Path(outputs))
         raise
-    if given.outputs:
-        signature.store(result, Path(given.outputs))
+    if outputs:
+        signature.store(result, Path(outputs))
     else:
         sys.stdout.write(signature.text_of(result) + "\n")
     return 0
@@ -43,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 @functools.cache
 def parser(name: str) -> argparse.ArgumentParser:
-    """Return what reads a step's flags; raises as signature.describe does."""
+    """Return the parser of a step's flags; raises as signature.describe does."""
     step = signature.describe(name)
     parser = CommandParser(
         prog=f"shipway step {step.name}",
@@ -84,11 +88,11 @@ def _help(argument: Argument) -> str:
     return text.replace("%", "%%")
 
 
-def _value(step: Step, argument: Argument, given: str | None) -> Any:
-    if given is None and argument.variable:
-        given = os.environ.get(argument.variable) or None
-    if given is not None:
-        return argument.parse(given)
+def _value(step: Step, argument: Argument, text: str | None) -> Any:
+    if text is None and argument.variable:
+        text = os.environ.get(argument.variable) or None
+    if text is not None:
+        return argument.parse(text)
     if argument.required:
         raise Misuse(
             f"step {step.name} lacks --{argument.name}",

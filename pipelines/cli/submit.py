@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import argparse
-
-from pipelines.cli import options, repository, running
+from pipelines.cli import options as cli_options
+from pipelines.cli import running
+from pipelines.cli.command import flags, group, positional, repeated
+from pipelines.cli.options import RunOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = (
-        "Run a compiled WorkflowTemplate on this machine, as Argo would run it on a cluster; or, with --engine argo, the "
-        "installed WorkflowTemplate of that name on the cluster that KUBECONFIG names."
-    )
-    parser.epilog = "example: shipway submit clone-build-push -p repo=. -p revision=main -p path=apps/web"
-    parser.add_argument("template", help="the WorkflowTemplate's name, as in charts/shipway/files")
-    parser.add_argument(
-        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="an argument; may be repeated"
-    )
-    options.settings(parser)
-    options.running(parser)
+@flags
+class SubmitOptions:
+    """What to run, and how."""
+
+    template: str = positional("the WorkflowTemplate's name, as in charts/shipway/files")
+    parameter: tuple[str, ...] = repeated("an argument; may be repeated", "-p", "--parameter", metavar="NAME=VALUE")
+    run: RunOptions = group(RunOptions)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Run it and print what it put out."""
+def run(options: SubmitOptions) -> int:
+    """Run a compiled WorkflowTemplate on this machine, as Argo would run it on a cluster; or, with --engine argo, the
+    installed WorkflowTemplate of that name on the cluster that KUBECONFIG names.
+
+    example: shipway submit clone-build-push -p repo=. -p revision=main -p path=apps/web
+    """
     arguments: dict[str, str] = {}
-    for text in given.parameter:
+    for text in options.parameter:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise Misuse("a parameter cannot be read", seen=repr(text), todo="write -p name=value")
         if name in arguments:
             raise Misuse("a parameter is given twice", seen=name, todo="give it once")
         arguments[name] = value
-    options.check_engine(given)
-    outcome = (
-        running.on_cluster(given, given.template, arguments)[0] if given.engine == "argo" else _here(given, arguments)
-    )
-    if outcome is None:
-        return 0 if given.detach else running.LEFT
-    running.show(given, outcome)
-    return running.exit_code(outcome)
-
-
-def _here(given: argparse.Namespace, arguments: dict[str, str]) -> RunResult:
-    if "repo" in arguments:
-        arguments["repo"] = repository.here(arguments["repo"])
-    return running.run(given, options.read_settings(given, embedded=True), given.template, arguments)
+    options.run.check()
+    result: RunResult | None
+    if options.run.on_cluster:
+        result, _ = running.on_cluster(options.run, options.template, arguments)
+    else:
+        if "repo" in arguments:
+            arguments["repo"] = running.local_address(arguments["repo"])
+        settings = cli_options.read_settings(options.run.settings, embedded=True)
+        result = running.run(options.run, settings, options.template, arguments)
+    return running.report_outputs(options.run.follow, result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.charts.registry_state import ChartSettings
-from pipelines.cli import options
+from pipelines.cli import options as cli_options
+from pipelines.cli.command import flag, flags, group, positional, switch
+from pipelines.cli.options import SettingsOptions
 from pipelines.deploy import argo_cd
 from pipelines.deploy.inventory import Finder
 from pipelines.deploy.status_model import Whereabouts
@@ -23,63 +24,57 @@ from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 
 NOWHERE = 10
-"""Exit code where no application has what is asked for; none of the errors' codes."""
+"""Exit code if no application has what is asked for; no error has it."""
 _MOST_NAMES = 20
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.description = (
-        "Say which applications run a commit, an image or a chart, and how they are: source commit, image digest, chart version, "
-        "commit of the environments repository, Argo CD's application, its sync and health. Everything is asked of the systems "
-        "themselves: labels and annotations in the registry, the environments repository, the Application objects of the cluster "
-        "that KUBECONFIG names. A whole commit id is also found where a later commit that has it in its history is deployed."
+@flags
+class WhereOptions:
+    """What to look for, and where."""
+
+    what: str = positional("what is asked for (default: every application)", default="", metavar="COMMIT|DIGEST|APP")
+    environments: str = cli_options.environments()
+    argo_cd_namespace: str = flag(
+        "where Argo CD's applications are (default: the settings', or argocd)", metavar="NAME"
     )
-    parser.epilog = (
-        "examples:\n  shipway where 1a2b3c4d\n  shipway where sha256:0123456789ab\n  shipway where dev/web --json\n  shipway where\n\n"
-        "RUNS says whether the application's objects name the image.\n"
-        "exit codes: 0 found, 10 found nowhere"
-    )
-    parser.add_argument(
-        "what",
-        nargs="?",
-        default="",
-        metavar="COMMIT|DIGEST|APP",
-        help="what is asked for (default: every application)",
-    )
-    parser.add_argument(
-        "--environments", default="", metavar="REPO", help="the environments repository, in place of the settings'"
-    )
-    parser.add_argument(
-        "--argo-cd-namespace",
-        default="",
-        metavar="NAME",
-        help="where Argo CD's applications are (default: the settings', or argocd)",
-    )
-    parser.add_argument("--no-cluster", action="store_true", help="ask no cluster: what is declared, not what runs")
-    options.settings(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    no_cluster: bool = switch("ask no cluster: what is declared, not what runs")
+    settings: SettingsOptions = group(SettingsOptions)
+    json: bool = switch("print one JSON list")
 
 
-def run(given: argparse.Namespace) -> int:
-    """Print what was found."""
-    settings = options.read_settings(given, embedded=True)
-    repository = given.environments or settings.get("environments", "")
+def run(options: WhereOptions) -> int:
+    """Say which applications run a commit, an image or a chart, and how they are: source commit, image digest, chart
+    version, commit of the environments repository, Argo CD's application, its sync and health. Everything is asked of
+    the systems themselves: labels and annotations in the registry, the environments repository, the Application objects
+    of the cluster that KUBECONFIG names. A whole commit id is also found where a later commit that has it in its
+    history is deployed.
+
+    examples:
+      shipway where 1a2b3c4d
+      shipway where sha256:0123456789ab
+      shipway where dev/web --json
+      shipway where
+
+    RUNS says whether the application's objects name the image.
+    exit codes: 0 found, 10 found nowhere
+    """
+    settings = cli_options.read_settings(options.settings, embedded=True)
+    repository = options.environments or settings.get("environments", "")
     if not repository:
         raise Misconfigured(
             "no environments repository",
             seen="the setting `environments` is empty",
             todo="set it, or give --environments",
         )
-    namespace = given.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
-    live = None if given.no_cluster else _applications(namespace)
-    ca_file = options.ca_file(settings)
-    docker_config = options.secret(settings, "shipway-pull")
+    namespace = options.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
+    live = None if options.no_cluster else _applications(namespace)
+    ca_file = cli_options.ca_file(settings)
+    docker_config = cli_options.secret(settings, "shipway-pull")
     with (
         tempfile.TemporaryDirectory(prefix="shipway-where-") as work,
-        Git(GitCredentials.read(options.secret(settings, "shipway-git")), ca_file=ca_file) as git,
+        Git(GitCredentials.read(cli_options.secret(settings, "shipway-git")), ca_file=ca_file) as git,
     ):
-        places = ChartSettings(
+        chart_settings = ChartSettings(
             registry=settings.get("registry", ""),
             project=settings.get("project", ""),
             chart_registry=settings.get("chart-registry", ""),
@@ -87,7 +82,7 @@ def run(given: argparse.Namespace) -> int:
             plain_http=settings.get("plain-http", ""),
             ca_file=settings.get("ca-file", ""),
         )
-        charts, _ = places.connect(Layout.create(Path(work) / "layout"), docker_config)
+        charts, _ = chart_settings.connect(Layout.create(Path(work) / "layout"), docker_config)
         finder = Finder(
             git=git,
             client=registry_client.connect(
@@ -96,29 +91,29 @@ def run(given: argparse.Namespace) -> int:
             charts=charts,
             under="/".join(filter(None, (settings.get("registry", ""), settings.get("project", "").strip("/")))) + "/",
         )
-        branch = "" if given.environments else settings.get("environments-branch", "")
-        found = finder.find(finder.declared(repository, branch), live)
-        rows = found.rows
-        if given.what:
-            rows = argo_cd.about(found.rows, given.what)
-            if not rows and argo_cd.is_commit(given.what):
-                rows = argo_cd.about(found.rows, given.what, finder.contained(found.rows, given.what))
-    sys.stderr.writelines(f"{finding}\n" for finding in found.findings)
-    if given.json:
+        branch = "" if options.environments else settings.get("environments-branch", "")
+        status = finder.find(finder.declared(repository, branch), live)
+        rows = status.rows
+        if options.what:
+            rows = argo_cd.about(status.rows, options.what)
+            if not rows and argo_cd.is_commit(options.what):
+                rows = argo_cd.about(status.rows, options.what, finder.contained(status.rows, options.what))
+    sys.stderr.writelines(f"{finding}\n" for finding in status.findings)
+    if options.json:
         sys.stdout.write(json.dumps([_json(row) for row in rows]) + "\n")
     elif rows:
         sys.stdout.write(argo_cd.table(rows))
     else:
-        names = ", ".join(f"{row.environment}/{row.application}" for row in found.rows[:_MOST_NAMES])
-        more = f" and {len(found.rows) - _MOST_NAMES} more" if len(found.rows) > _MOST_NAMES else ""
+        names = ", ".join(f"{row.environment}/{row.application}" for row in status.rows[:_MOST_NAMES])
+        more = f" and {len(status.rows) - _MOST_NAMES} more" if len(status.rows) > _MOST_NAMES else ""
         sys.stderr.write(
-            f"{repr(given.what) if given.what else 'anything'} is in none of: {names or 'no application'}{more}\n"
+            f"{repr(options.what) if options.what else 'anything'} is in none of: {names or 'no application'}{more}\n"
         )
     return 0 if rows else NOWHERE
 
 
 def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return Argo CD's applications by name; raises ShipwayError with how to do without them."""
+    """Return Argo CD's applications by name; raises ShipwayError, which names the flag --no-cluster, if they cannot be read."""
     from pipelines.engines.cluster import api as cluster_api  # noqa: PLC0415 - the client takes longer to load than the rest
 
     try:
@@ -128,14 +123,14 @@ def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
             "no cluster to ask for Argo CD's applications", seen=error.seen, todo=f"{error.todo}, or give --no-cluster"
         ) from error
     try:
-        found = cluster.call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
+        answer = cluster.call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
     except (cluster_api.Lost, cluster_api.Denied) as error:
         raise ShipwayError(
             f"Argo CD's applications in {namespace} cannot be read",
             seen=str(error)[:300],
             todo="see to the cluster and to the right to list applications there, or give --no-cluster",
         ) from error
-    return {str(item["metadata"]["name"]): item for item in found.get("items", ())}
+    return {str(item["metadata"]["name"]): item for item in answer.get("items", ())}
 
 
 def _json(row: Whereabouts) -> dict[str, Any]:

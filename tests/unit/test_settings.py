@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
 from pipelines import settings
 from pipelines.cli import options
+from pipelines.cli.options import SettingsOptions
 
 FILE = """
 registry: registry.example.com
@@ -20,12 +20,11 @@ kubernetes-schemas: ""
 """
 
 
-def read(folder: Path, *words: str) -> dict[str, str]:
-    """Return the settings of FILE and some flags, read in a folder."""
+def read(folder: Path, *, registry: str = "") -> dict[str, str]:
+    """Return the settings of FILE and of the flag --registry, read in a folder."""
     (folder / "settings.yaml").write_text(FILE)
-    parser = argparse.ArgumentParser()
-    options.settings(parser)
-    return options.read_settings(parser.parse_args(["--settings", "settings.yaml", *words]), embedded=True)
+    flags = SettingsOptions(settings=Path("settings.yaml"), registry=registry, state=options.STATE)
+    return options.read_settings(flags, embedded=True)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_registry_that_is_given_is_that_of_charts_as_well(folder: Path) -> None:
     """A trial in another registry leaves the deployment's charts alone."""
     assert read(folder)["chart-registry"] == "charts.example.com/team"
-    found = read(folder, "--registry", "scratch.example.com/trial")
+    found = read(folder, registry="scratch.example.com/trial")
     assert (found["registry"], found["project"], found.get("chart-registry")) == ("scratch.example.com", "trial", None)
 
 

@@ -83,7 +83,7 @@ def test_what_is_said_of_many_places_is_printed_a_few_times() -> None:
         Finding(path=f"{n}/Chart.yaml", line=n, level=ERROR, rule="dependency", text="not allowed") for n in range(9)
     ]
     other = Finding(path="z/Chart.yaml", line=1, level=ERROR, rule="dependency", text="another")
-    assert list(command.told([*hosts, other])) == [
+    assert list(command.finding_lines([*hosts, other])) == [
         *map(str, hosts[:3]),
         "… and 6 more places: not allowed [dependency]",
         str(other),

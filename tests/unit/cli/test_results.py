@@ -1,4 +1,4 @@
-"""What a run's failures come to: the exit code, and the program whose words are shown."""
+"""The exit code of a run that failed, and the program whose error is shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import failures, running
+from pipelines.cli import results
 from pipelines.engines.local.nodes import RunResult
 from pipelines.engines.local.reporter import PlainReporter
 from tests import flow
@@ -31,15 +31,15 @@ spec:
 """
 
 
-def outcome(folder: Path, *tasks: str) -> RunResult:
+def run(folder: Path, *tasks: str) -> RunResult:
     """Run a workflow of tasks that end with a code, or well at a second attempt."""
-    given = [
+    calls = [
         f"{{name: t{number}, template: mended}}"
         if task == "mended"
         else f'{{name: t{number}, template: ends, arguments: {{parameters: [{{name: code, value: "{task}"}}]}}}}'
         for number, task in enumerate(tasks)
     ]
-    return flow.run(WORKFLOW.replace("TASKS", ", ".join(given)), folder, PlainReporter(io.StringIO()))
+    return flow.run(WORKFLOW.replace("TASKS", ", ".join(calls)), folder, PlainReporter(io.StringIO()))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,12 @@ def outcome(folder: Path, *tasks: str) -> RunResult:
 )
 def test_to_try_again_is_said_where_nothing_else_is_wrong(tasks: tuple[str, ...], code: int, tmp_path: Path) -> None:
     """Whoever starts a run again for 75 would do so for ever where the commit is at fault."""
-    assert running.exit_code(outcome(tmp_path, *tasks)) == code
+    assert results.exit_code(run(tmp_path, *tasks)) == code
 
 
 def test_what_another_attempt_made_good_is_no_reason(tmp_path: Path) -> None:
     """Neither of a run that ended well, nor of one that failed for something else."""
-    assert failures.last(outcome(tmp_path / "good", "mended").root) is None
-    last = failures.last(outcome(tmp_path / "bad", "1", "mended").root)
-    assert last is not None
-    assert last.log is not None
-    assert failures.error(last.log) == "ends with 1"
+    assert results.failed_log(run(tmp_path / "good", "mended").root) is None
+    log = results.failed_log(run(tmp_path / "bad", "1", "mended").root)
+    assert log is not None
+    assert results.error(log) == "ends with 1"
