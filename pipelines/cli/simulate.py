@@ -22,6 +22,7 @@ from pipelines.events.simulation import sensor, webhook
 from pipelines.events.simulation.sensor import TriggerResult
 from pipelines.step import signature
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
 
 
@@ -79,7 +80,7 @@ def _payload(name: str) -> bytes:
 
 def _sensor(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Misuse(
             f"the Sensor {path} cannot be read",

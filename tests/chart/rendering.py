@@ -23,7 +23,12 @@ def render(values: str, namespace: str = "ci") -> list[Document]:
     """Return every document that a values file of these tests gives, test pod included."""
     done = helm("template", "shipway", str(CHART), "--namespace", namespace, "--values", str(VALUES[values]))
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return documents_in(done.stdout)
+
+
+def documents_in(text: str) -> list[Document]:
+    """Return the documents of a rendered chart, by the C parser: they are long, and the tests read hundreds."""
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
 
 
 def refusal(values: object) -> str:

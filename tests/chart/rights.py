@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.chart.rendering import CHART, VALUES, Document, helm
+from tests.chart.rendering import CHART, VALUES, Document, documents_in, helm
 
 Rights = dict[str, set[str]]
 GOLDEN = Path(__file__).with_name("rights.yaml")
@@ -42,4 +42,4 @@ def with_events(namespace: str) -> list[Document]:
     values = ("--values", str(VALUES["everything"]), "--values", "-")
     done = helm("template", "shipway", str(CHART), "-n", namespace, *values, given=yaml.safe_dump({"events": EVENTS}))
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return documents_in(done.stdout)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from tests.chart import crds
-from tests.chart.rendering import CHART, VALUES, Document, helm, render
+from tests.chart.rendering import CHART, VALUES, Document, documents_in, helm, render
 from tests.chart.test_environments import EVERYTHING
 from tests.chart.test_environments import render as environments
 from tests.chart.test_events import ALL, rendered
@@ -47,6 +46,6 @@ def test_environments() -> None:
 def test_a_field_that_no_crd_knows_is_found() -> None:
     """Deep inside, where a document's kind leaves much open elsewhere."""
     done = helm("template", "shipway", str(CHART), "--values", str(VALUES["smallest"]))
-    document = next(d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "WorkflowTemplate")
+    document = next(d for d in documents_in(done.stdout) if d["kind"] == "WorkflowTemplate")
     document["spec"]["templates"][0]["containerSet"]["containers"][0]["enviroment"] = []
     assert [fault for fault in crds.errors(document) if "enviroment" in fault]

@@ -13,7 +13,7 @@ from pipelines.environments import config_yaml
 from pipelines.environments.model import STAGES
 from pipelines.tools.git.tree import File, GitTree
 from tests.chart.reference import ENVIRONMENTS, page
-from tests.chart.rendering import Document, helm, of_kind
+from tests.chart.rendering import Document, documents_in, helm, of_kind
 from tests.chart.test_values import described
 
 TOP = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def render(values: object) -> list[Document]:
         "template", "release", str(CHART), "--namespace", "argocd", "--values", "-", given=yaml.safe_dump(values)
     )
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return documents_in(done.stdout)
 
 
 @pytest.mark.helm

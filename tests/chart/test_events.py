@@ -14,7 +14,7 @@ from pipelines.events.simulation import webhook as simulated_webhook
 from sensors import checks
 from sensors.target import CONTRACT
 from tests.chart.kubernetes_fields import MODELS, unknown
-from tests.chart.rendering import CHART, Document, helm, of_kind, refusal, render
+from tests.chart.rendering import CHART, Document, documents_in, helm, of_kind, refusal, render
 from tests.unit.cli.test_simulate import PAYLOADS
 
 pytestmark = pytest.mark.helm
@@ -35,7 +35,7 @@ def rendered(beside: Any = None, **events: Any) -> list[Document]:
     values = {"settings": {"registry": "registry.example.com"}, "events": events, **(beside or {})}
     done = helm("template", "shipway", str(CHART), "-n", "ci", "--values", "-", given=yaml.safe_dump(values))
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return documents_in(done.stdout)
 
 
 def test_every_value_of_events_is_described_and_has_a_default() -> None:

@@ -77,10 +77,11 @@ def cases() -> list[Case]:
     for file in sorted([*FOLDER.glob("*.yaml"), *compiled.SCENARIOS.glob("*.yaml")]):
         if file.name.endswith(".expected.yaml"):
             continue
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
         if file.parent == compiled.SCENARIOS:
             documents = compiled.documents(file.stem, *documents)
-        expected = yaml.safe_load(file.with_name(f"{file.stem}.expected.yaml").read_text(encoding="utf-8"))
+        text = file.with_name(f"{file.stem}.expected.yaml").read_text(encoding="utf-8")
+        expected = yaml.load(text, Loader=yaml.CSafeLoader)
         assert expected.keys() <= KEYS, f"{file.stem}: unknown keys {expected.keys() - KEYS}"
         found.append(Case(name=file.stem, documents=documents, expected=expected))
     return found

@@ -13,6 +13,7 @@ import copy
 import posixpath
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ _LEFT_OUT = {"spec": local_fields.PASSED_OVER["spec"], "template": local_fields.
 
 def documents(name: str, scenario: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a scenario's documents under names of its own; the first is the one that runs."""
-    compiled = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(FILES.glob("*.yaml"))}
+    compiled = _compiled()
     pods = dict(scenario["pods"])
     reached = _reached(scenario["run"], compiled)
     found = [_document(name, compiled[one], pods) for one in reached]
@@ -38,12 +39,20 @@ def documents(name: str, scenario: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def pod_templates() -> set[str]:
     """Return every template of the compiled documents that makes pods, as document/template."""
-    found = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FILES.glob("*.yaml")}
     return {
         f"{name}/{template['name']}"
-        for name, document in found.items()
+        for name, document in _compiled().items()
         for template in document["spec"]["templates"]
         if "containerSet" in template
+    }
+
+
+@cache
+def _compiled() -> dict[str, Any]:
+    """Read each compiled file once: every scenario asks for them."""
+    return {
+        path.stem: yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        for path in sorted(FILES.glob("*.yaml"))
     }
 
 
@@ -60,7 +69,8 @@ def _reached(name: str, compiled: Mapping[str, Any]) -> list[str]:
 
 def _document(name: str, compiled: Mapping[str, Any], pods: dict[str, Any]) -> dict[str, Any]:
     own = compiled["metadata"]["name"]
-    spec = {key: value for key, value in compiled["spec"].items() if key not in _LEFT_OUT["spec"]}
+    left_out = {*_LEFT_OUT["spec"], "templates"}
+    spec = {key: copy.deepcopy(value) for key, value in compiled["spec"].items() if key not in left_out}
     spec["templates"] = [_template(name, own, template, pods) for template in compiled["spec"]["templates"]]
     return {
         "apiVersion": compiled["apiVersion"],

@@ -32,16 +32,16 @@ def test_committed_files_are_compiled_from_this_code() -> None:
 def test_the_same_bytes_in_every_process() -> None:
     """No hash seed, folder or locale reaches the output."""
     program = "import sys, pipelines.compile as c; sys.stdout.write(repr(c.compile_all()))"
-    texts = {
-        subprocess.run(
+    processes = [
+        subprocess.Popen(
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": seed, "LANG": language},
-            capture_output=True,
-            check=True,
+            stdout=subprocess.PIPE,
             text=True,
-        ).stdout
+        )
         for seed, language in (("1", "C.UTF-8"), ("2", "C"))
-    }
+    ]
+    texts = {process.communicate()[0] for process in processes}
     assert texts == {repr(compiling.compile_all())}
 
 

@@ -21,7 +21,7 @@ from tests.laws.documents import Document
 from tests.laws.fields import unknown_fields
 
 FILES = sorted(Path(__file__).parents[2].joinpath("charts/shipway/files").glob("*.yaml"))
-DOCUMENTS = [document for file in FILES for document in yaml.safe_load_all(file.read_text())]
+DOCUMENTS = [document for file in FILES for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)]
 TEMPLATES = [document for document in DOCUMENTS if document["kind"] == "WorkflowTemplate"]
 
 

@@ -21,7 +21,7 @@ from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation.go_template import TemplateError
 
 PAYLOADS = Path(__file__).parents[3] / "examples" / "payloads"
-DOCUMENT = yaml.safe_load(SENSOR.read_text())
+DOCUMENT = yaml.load(SENSOR.read_text(), Loader=yaml.CSafeLoader)
 
 
 def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import pytest
 from pipelines.cli.main import main
 from pipelines.step import signature
 from tests.git_repositories import simple
+from tests.lying_registry import lying_registry
 
 
 @pytest.mark.parametrize("name", signature.STEPS)
@@ -70,15 +71,26 @@ def test_a_name_that_is_no_text_is_shown_and_stored_escaped(tmp_path: Path) -> N
     Path(os.fsdecode(odd), "Dockerfile").write_text("FROM scratch\n")
     repository.git("add", "--all")
     repository.git("commit", "-qm", "an odd name")
-    where = ["--registry=127.0.0.1:9", f"--outputs={tmp_path / 'out'}", f"--repo={repository.path}"]
-    for words in (["plan", str(repository.path), "--registry=127.0.0.1:9"], ["step", "plan", *where]):
-        ended = subprocess.run(
-            [sys.executable, "-m", "pipelines", *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(Path(__file__).parents[3])},
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
+    with lying_registry() as registry:
+        addresses = {
+            "SHIPWAY_REGISTRY": registry.address,
+            "SHIPWAY_PLAIN_HTTP": registry.address,
+            "SHIPWAY_SETTINGS": str(tmp_path / "settings.yaml"),
+        }
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(f"registry: {registry.address}\nplain-http: {registry.address}\n")
+        to = [f"--repo={repository.path}", f"--outputs={tmp_path / 'out'}"]
+        all_ended = [
+            subprocess.run(
+                [sys.executable, "-m", "pipelines", *words],
+                cwd=tmp_path,
+                env={**os.environ, **addresses, "PYTHONUTF8": "1", "PYTHONPATH": str(Path(__file__).parents[3])},
+                capture_output=True,
+                check=False,
+                timeout=120,
+            )
+            for words in (["plan", str(repository.path)], ["step", "plan", *to])
+        ]
+    for ended in all_ended:
         assert b"Traceback" not in ended.stderr
         assert b"im\\udce9/Dockerfile:1: error" in ended.stdout + ended.stderr

@@ -25,9 +25,14 @@ from tests.laws.documents import Document
 from tests.laws.fields import unknown_fields
 
 FILES = Path(__file__).parents[3] / "charts/shipway/files"
-DOCUMENTS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FILES.glob("sensors/*.yaml"))}
+DOCUMENTS = {
+    file.stem: yaml.load(file.read_text(), Loader=yaml.CSafeLoader) for file in sorted(FILES.glob("sensors/*.yaml"))
+}
 SENSOR, WEBHOOKS = DOCUMENTS["sensor"], DOCUMENTS["event-source-webhooks"]
-TARGETS = tuple(TriggerTarget.of(yaml.safe_load((FILES / f"{known.name}.yaml").read_text())) for known in CONTRACT)
+TARGETS = tuple(
+    TriggerTarget.of(yaml.load((FILES / f"{known.name}.yaml").read_text(), Loader=yaml.CSafeLoader))
+    for known in CONTRACT
+)
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
