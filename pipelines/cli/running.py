@@ -21,7 +21,7 @@ from pipelines.cli.options import FollowOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.processes.fork_server import ForkServer
+from pipelines.tools.processes.fork_client import ForkClient
 from pipelines.tools.registry.reference import Reference
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def run(
 ) -> RunResult:
     """Run a compiled template, or `workflow` over the compiled ones, on this machine and return its result."""
     program = Path(sys.executable).with_name("shipway")
-    with contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server:
+    with contextlib.closing(ForkClient(program, "pipelines.cli.main")) as server:
         # Loaded while the server starts.
         from pipelines.engines.local import documents as local_documents  # noqa: PLC0415
         from pipelines.engines.local import engine as local_engine  # noqa: PLC0415

@@ -10,7 +10,7 @@ import pytest
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import fields as local_fields
 from pipelines.engines.local import reader as local_reader
-from pipelines.engines.local.place import DocumentPath
+from pipelines.engines.local.document_path import DocumentPath
 from tests.conformance import compiled, local
 from tests.conformance.cases import Case, cases
 

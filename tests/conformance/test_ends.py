@@ -15,21 +15,20 @@ from typing import Any
 
 import pytest
 
-from pipelines.tools.processes import child as process_child
-from pipelines.tools.processes import reaper
+from pipelines.tools.processes import child_process, reaper
 
 PATIENCE_SECONDS = 60.0
 PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
-from pipelines.tools.processes import child
+from pipelines.tools.processes import child_process
 from pipelines.engines.local import documents, engine
 from pipelines.engines.local.reporter import PlainReporter
 # Whoever started the tests in the background had these ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if "UNTOLD" in os.environ:
-    child.Keeper.add = lambda keeper, group: None
+    child_process.Reaper.add = lambda reaper, group: None
 folder = Path(sys.argv[1])
 outcome = engine.run(
     documents.load([folder / "workflow.yaml"]), "endless", {}, config_maps={}, secrets=None,
@@ -134,8 +133,8 @@ def test_commands_that_nobody_was_told_of_end_with_their_engine(tmp_path: Path) 
 
 
 def test_an_engine_inside_a_command_of_another_ends_its_own(tmp_path: Path) -> None:
-    """The keeper of an engine that was killed ends the inner engine, and the inner one's keeper its commands."""
-    variable = "=".join([*process_child.mark(), "outer"])
+    """The reaper of an engine that was killed ends the inner engine, and the inner one's reaper its commands."""
+    variable = "=".join([*child_process.mark(), "outer"])
     with (
         subprocess.Popen([sys.executable, reaper.__file__, "1", variable], stdin=subprocess.PIPE) as outer,
         running(tmp_path, variables=dict([variable.split("=")])) as engine,

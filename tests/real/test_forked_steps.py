@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipelines.cli.main import COMMANDS
 from pipelines.step import signature
-from pipelines.tools.processes.child import Child, Keeper
-from pipelines.tools.processes.fork_server import ForkServer
+from pipelines.tools.processes.child_process import ChildProcess, Reaper
+from pipelines.tools.processes.fork_client import ForkClient
 from tests.git_repositories import Repository
 from tests.registry_process import registry
 
@@ -47,11 +47,11 @@ def test_the_first_steps_of_a_release_of_many_dockerfiles_end(tmp_path: Path) ->
     repository.git("add", "--all")
     commit = repository.commit()
     program = Path(sys.executable).with_name("shipway")
-    keeper = Keeper(grace_seconds=1)
+    reaper = Reaper(grace_seconds=1)
     with (
         registry(tmp_path) as address,
-        contextlib.closing(keeper),
-        contextlib.closing(ForkServer(program, "pipelines.cli.main")) as server,
+        contextlib.closing(reaper),
+        contextlib.closing(ForkClient(program, "pipelines.cli.main")) as server,
     ):
         env = {
             **os.environ,
@@ -59,11 +59,11 @@ def test_the_first_steps_of_a_release_of_many_dockerfiles_end(tmp_path: Path) ->
             "SHIPWAY_REGISTRY": address,
             "SHIPWAY_PLAIN_HTTP": address,
         }
-        for step, *flags in (["arrive"], ["plan"], ["clone", "--path=apps/a0"]):
+        for step, *flags in (["start"], ["plan"], ["clone", "--path=apps/a0"]):
             argv = ["shipway", "step", step, f"--repo={repository.path}", f"--outputs=out/{step}", *flags]
-            child = Child(argv, cwd=tmp_path, env=env, keeper=keeper, start=server.start)
+            child = ChildProcess(argv, cwd=tmp_path, env=env, reaper=reaper, start=server.start)
             written: list[bytes] = []
             ended = child.attend(written.append, timeout_seconds=LIMIT_SECONDS, grace_seconds=1)
             assert ended.code == 0, (step, ended, b"".join(written).decode()[-2000:])
-    assert [(tmp_path / "out" / step / "commit").read_text() for step in ("arrive", "plan", "clone")] == [commit] * 3
+    assert [(tmp_path / "out" / step / "commit").read_text() for step in ("start", "plan", "clone")] == [commit] * 3
     assert (tmp_path / "out" / "plan" / "to-do").read_text() == str(DOCKERFILES)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.engines.local.place import DocumentPath
+from pipelines.engines.local.document_path import DocumentPath
 from pipelines.errors import Misconfigured, Misuse, Refused
 
 KINDS = ("WorkflowTemplate", "Workflow")

@@ -1,12 +1,11 @@
-"""Runs a workflow on this machine: checks everything, runs the entrypoint, then the exit handler, and says how it ended.
+"""Runs a workflow on this machine: checks everything, runs the entrypoint, then the exit handler, and returns the result.
 
-The order of things is that of Argo's controller (operator.go, operate): the exit handler runs after success, failure, a deadline
-and a stop, and its own failure fails a workflow that had succeeded.
+The order is that of Argo's controller (operator.go, operate): the exit handler runs after success, failure, a deadline and a
+stop, and its failure fails a workflow that had succeeded.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets as randomness
 import sys
@@ -18,24 +17,24 @@ from pathlib import Path
 from pipelines.engines.local import plan as local_plan
 from pipelines.engines.local.definition import TemplateName
 from pipelines.engines.local.documents import Documents
-from pipelines.engines.local.mutexes import EXPIRED, STOPPED, Mutexes, RunControl
+from pipelines.engines.local.node_recorder import NodeRecorder
 from pipelines.engines.local.nodes import Node, Phase, RunResult, Spot
-from pipelines.engines.local.plan import WorkflowPlan
-from pipelines.engines.local.pods import Setting
 from pipelines.engines.local.reporter import Reporter
-from pipelines.engines.local.runner import Runner, Shared
+from pipelines.engines.local.run_context import RunContext
+from pipelines.engines.local.run_control import EXPIRED, STOPPED, RunControl
+from pipelines.engines.local.runner import Runner
 from pipelines.errors import Refused
-from pipelines.tools.processes import child as process_child
-from pipelines.tools.processes.child import Keeper, Start
+from pipelines.tools.processes import child_process
+from pipelines.tools.processes.child_process import Reaper, StartProgram
 
 NOTES = (
     "commands run on this machine as this user, in its environment and not in the image",
     "containers of a pod share their folders: nothing here keeps one from another's Secrets",
 )
 GRACE_SECONDS = 30.0
-"""Between SIGTERM and SIGKILL; a pod has as long by default."""
+"""The time between SIGTERM and SIGKILL, the default of a pod."""
 NAMESPACE = "local"
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 def run(
@@ -51,87 +50,64 @@ def run(
     name: str = "",
     keep: bool = False,
     grace_seconds: float = GRACE_SECONDS,
-    start: Start = process_child.start,
+    start: StartProgram = child_process.start,
 ) -> RunResult:
-    """Run a workflow to its end and return its outcome, which says whether it succeeded.
+    """Run a workflow to its end and return its result, which says whether it succeeded.
 
-    `folder` is new and receives the logs; with `keep` also the pods' folders. `jobs` pods run at the same time;
-    `start` starts what their containers run.
-    A KeyboardInterrupt stops the run and lets the exit handler run; a second one ends that too.
+    `folder` is new or empty and receives the logs; with `keep` also the pods' folders. Up to `jobs` pods run at the same time;
+    `start` starts the programs of their containers.
+    A KeyboardInterrupt stops the run and lets the exit handler run; a second one ends the exit handler too.
     Raises Misuse, Refused or Misconfigured before anything has started.
     """
     checked = local_plan.make(documents, template_name, arguments, config_maps=config_maps, secrets=secrets)
     if folder.exists() and any(folder.iterdir()):
         raise Refused(f"{folder} already holds a run", todo="give another folder")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    keeper = Keeper(grace_seconds=grace_seconds)
+    reaper = Reaper(grace_seconds=grace_seconds)
     try:
-        engine = _Engine(
-            checked,
-            folder=folder.resolve(),
-            jobs=jobs,
-            reporter=reporter,
-            keeper=keeper,
-            name=name or f"{template_name}-{randomness.token_hex(3)}",
+        context = RunContext(
+            plan=checked,
+            nodes=NodeRecorder(reporter, folder.resolve()),
+            # In Argo, too, `parallelism` bounds the pods of a workflow that are active at the same time.
+            slots=threading.Semaphore(min(filter(None, (jobs, checked.workflow.parallelism)))),
             keep=keep,
-            grace_seconds=grace_seconds,
+            reaper=reaper,
             start=start,
+            environment=_environment(),
+            grace_seconds=grace_seconds,
         )
-        return engine.run()
+        return _Engine(context, name or f"{template_name}-{randomness.token_hex(3)}").run()
     finally:
         reporter.run_ended()
-        keeper.close()
+        reaper.close()
 
 
 class _Engine:
     """One run."""
 
-    def __init__(
-        self,
-        plan: WorkflowPlan,
-        *,
-        folder: Path,
-        jobs: int,
-        reporter: Reporter,
-        keeper: Keeper,
-        name: str,
-        keep: bool,
-        grace_seconds: float,
-        start: Start,
-    ) -> None:
-        self.plan = plan
+    def __init__(self, context: RunContext, name: str) -> None:
+        self.context = context
+        self.plan = context.plan
+        self.reporter = context.nodes.reporter
+        self.folder = context.nodes.folder
         self.name = name
-        self.reporter = reporter
-        self.keeper = keeper
-        self.start = start
-        self.grace_seconds = grace_seconds
-        # At most `parallelism` pods of a workflow are active at a time, in Argo as well.
-        slots = min(filter(None, (jobs, plan.workflow.parallelism)))
-        self.shared = Shared(
-            plan=plan,
-            folder=folder,
-            keep=keep,
-            slots=threading.Semaphore(slots),
-            counter=itertools.count(1),
-            mutexes=Mutexes(),
-        )
         self.stages = [RunControl(), RunControl()]
         self.names = {
             "workflow.name": name,
             "workflow.uid": str(uuid.uuid4()),
             "workflow.namespace": NAMESPACE,
-            **{f"workflow.parameters.{key}": value for key, value in plan.parameters.items()},
+            **{f"workflow.parameters.{key}": value for key, value in self.plan.parameters.items()},
         }
 
     def run(self) -> RunResult:
-        self.reporter.run_started(self.name, [*NOTES, f"logs: {self.shared.folder / 'logs'}"])
+        self.reporter.run_started(self.name, [*NOTES, f"logs: {self.folder / 'logs'}"])
         result: list[RunResult | BaseException] = []
         done = threading.Event()
 
         def work() -> None:
             try:
                 result.append(self._run())
-            except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that can be interrupted
+            except BaseException as error:  # noqa: BLE001  # raised again in the thread that can be interrupted
                 result.append(error)
             finally:
                 done.set()
@@ -140,8 +116,8 @@ class _Engine:
         ended = False
         while not ended:
             try:
-                # Not for ever: the system may hand a signal to another thread, which does not wake this one.
-                ended = done.wait(_LOOK_SECONDS)
+                # With a time limit: the system may deliver a signal to another thread, which does not wake this one.
+                ended = done.wait(_POLL_SECONDS)
             except KeyboardInterrupt:
                 self._interrupted()
         if isinstance(result[0], BaseException):
@@ -185,22 +161,14 @@ class _Engine:
             stopped=main.is_stopped,
             root=root,
             on_exit=on_exit,
-            folder=self.shared.folder,
+            folder=self.folder,
         )
 
     def _execute(self, name: TemplateName, stage: RunControl, names: Mapping[str, str], node_name: str) -> Node:
-        setting = Setting(
-            keeper=self.keeper,
-            start=self.start,
-            stage=stage,
-            reporter=self.reporter,
-            environment=_environment(),
-            grace_seconds=self.grace_seconds,
-        )
-        return Runner(self.shared, setting, names).execute(name, self.plan.parameters, Spot(node_name, node_name))
+        return Runner(self.context, stage, names).execute(name, self.plan.parameters, Spot(node_name, node_name))
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment, the programs beside the running Python first on PATH."""
+    """Return this process's environment, with the folder of the running Python first on PATH."""
     programs = str(Path(sys.executable).parent)
     return {**os.environ, "PATH": os.pathsep.join(filter(None, (programs, os.environ.get("PATH", os.defpath))))}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipelines.engines.local import definition
 from pipelines.engines.local.definition import Container, EnvVar, KeyRef, Pod, Volume
-from pipelines.engines.local.place import DocumentPath
+from pipelines.engines.local.document_path import DocumentPath
 
 MAIN = "main"
 _RESERVED = frozenset({"wait", "init", "supervisor"})

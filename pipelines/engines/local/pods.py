@@ -1,77 +1,51 @@
 """Runs a pod: its containers as processes on this machine, with the phases, exit codes and messages that Argo gives them.
 
-Sources: Argo's cmd/argoexec/commands/emissary.go for what a container waits for and exits with, and workflow/controller/operator.go
-(assessNodeStatus, inferFailedReason) for what that makes of the pod.
+Sources: Argo's cmd/argoexec/commands/emissary.go for the containers' dependencies and exit codes, and
+workflow/controller/operator.go (assessNodeStatus, inferFailedReason) for the pod's phase.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from pipelines.engines.local.definition import Container, OutputParameter, Pod
-from pipelines.engines.local.mutexes import RunControl
 from pipelines.engines.local.nodes import Node, Phase
 from pipelines.engines.local.pod_folder import NoOutput, PodFolder, expanded
 from pipelines.engines.local.pod_reader import MAIN
-from pipelines.engines.local.reporter import Reporter
+from pipelines.engines.local.run_context import RunContext
+from pipelines.engines.local.run_control import RunControl
 from pipelines.engines.local.threads import run_all
 from pipelines.errors import Misconfigured
-from pipelines.tools.processes.child import Child, Ended, Keeper, Start
+from pipelines.tools.processes.child_process import ChildProcess, ExitStatus
 
 NEVER_RAN = 64
-"""What Argo's executor exits with when a container's command never ran."""
+"""The exit code of Argo's executor if a container's command never ran."""
 _DEADLINE = "Pod was active on the node longer than the specified deadline"
 _MAX_LINE = 65536
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What every pod of a run shares."""
-
-    keeper: Keeper
-    start: Start
-    stage: RunControl
-    reporter: Reporter
-    environment: Mapping[str, str]
-    grace_seconds: float
-
-
-class Nodes(Protocol):
-    """What a pod asks of those who keep the run's nodes."""
-
-    def begin(self, node: Node) -> None:
-        """Let a node run."""
-
-    def finish(self, node: Node, phase: Phase, message: str = "") -> None:
-        """Give a node its last phase."""
-
-    def log(self, node: Node) -> Path:
-        """Return a new file for what a node writes."""
 
 
 class PodRun:
     """One pod, from its first container to its outputs."""
 
     def __init__(
-        self, pod: Pod, folder: PodFolder, containers: Mapping[str, Node], nodes: Nodes, setting: Setting
+        self, pod: Pod, folder: PodFolder, containers: Mapping[str, Node], context: RunContext, stage: RunControl
     ) -> None:
-        """Prepare a run; `containers` holds the node of each container, which for a plain container is the pod's own."""
+        """Prepare a run; `containers` holds the node of each container, the pod's own node for a single container."""
         self.pod = pod
         self.folder = folder
         self.containers = containers
-        self.nodes = nodes
-        self.setting = setting
+        self.nodes = context.nodes
+        self.context = context
+        self.stage = stage
         self.lock = threading.Condition()
         self.codes: dict[str, int] = {}
-        """Exit code of each container that ended, as the containers behind it see it."""
+        """The exit code of each container that ended, as the containers that depend on it see it."""
         self.shown: dict[str, tuple[int, str]] = {}
-        """Exit code and message of each container that ended, as the cluster sees it."""
-        self.children: set[Child] = set()
+        """The exit code and message of each container that ended, as a cluster shows them."""
+        self.children: set[ChildProcess] = set()
         self.has_failed = self.timed_out = False
 
     def run(self, node: Node, outputs: tuple[OutputParameter, ...], limit_seconds: float | None) -> None:
@@ -87,7 +61,7 @@ class PodRun:
             self.lock.wait_for(lambda: any(map(self._failed, container.dependencies)) or self._is_free(container))
             failed = next(filter(self._failed, container.dependencies), None)
         if failed is not None:
-            # It passes the code on to the containers behind it, and exits with Argo's own.
+            # The containers that depend on it see the code of the failed one; it exits with Argo's own code itself.
             code = self.codes[failed]
             self._ended(container, code, NEVER_RAN, f'dependency "{failed}" exited with non-zero code: {code}')
             return
@@ -101,12 +75,12 @@ class PodRun:
 
     def _contain(self, container: Container, limit_seconds: float | None) -> None:
         node = self.containers[container.name]
-        if self.has_failed or self.setting.stage.is_ended:
+        if self.has_failed or self.stage.is_ended:
             self._ended(container, 143, 143, "")
             return
         try:
             if self.pod.is_set:
-                self.nodes.begin(node)
+                self.nodes.start(node)
             ended = self._attend(container, node, limit_seconds)
         except Misconfigured as error:
             self._ended(container, NEVER_RAN, NEVER_RAN, f"{error.what}: {error.seen}")
@@ -117,21 +91,21 @@ class PodRun:
         self.timed_out = self.timed_out or ended.timed_out
         self._ended(container, ended.code, ended.code, "")
 
-    def _attend(self, container: Container, node: Node, limit_seconds: float | None) -> Ended:
+    def _attend(self, container: Container, node: Node, limit_seconds: float | None) -> ExitStatus:
         own = self.folder.variables(container)
-        environment = {**self.setting.environment, **own}
+        environment = {**self.context.environment, **own}
         argv = [expanded(word, own) for word in container.command]
-        node.log = self.nodes.log(node)
+        node.log = self.nodes.new_log(node)
         with node.log.open("wb") as log:
-            lines = _Lines(log, lambda text: self.setting.reporter.line(node, text))
-            folder, shared = self.folder.working_folder(container), self.setting
-            child = Child(argv, cwd=folder, env=environment, keeper=shared.keeper, start=shared.start)
-            with self.setting.stage.running(child):
+            lines = _Lines(log, lambda text: self.nodes.reporter.line(node, text))
+            folder, context = self.folder.working_folder(container), self.context
+            child = ChildProcess(argv, cwd=folder, env=environment, reaper=context.reaper, start=context.start)
+            with self.stage.running(child):
                 with self.lock:
                     self.children.add(child)
                     if self.has_failed:
                         child.stop()
-                ended = child.attend(lines.add, timeout_seconds=limit_seconds, grace_seconds=self.setting.grace_seconds)
+                ended = child.attend(lines.add, timeout_seconds=limit_seconds, grace_seconds=context.grace_seconds)
             lines.end()
         return ended
 
@@ -164,8 +138,8 @@ class PodRun:
         self.nodes.finish(node, phase, message)
 
     def _verdict(self) -> tuple[Phase, str]:
-        if self.setting.stage.is_ended and self.has_failed:
-            return Phase.FAILED, self.setting.stage.message
+        if self.stage.is_ended and self.has_failed:
+            return Phase.FAILED, self.stage.message
         if self.timed_out:
             return Phase.FAILED, _DEADLINE
         # The kubelet lists containers by name, and Argo reports the first that failed.
@@ -183,11 +157,11 @@ class PodRun:
 
 
 class _Lines:
-    """Writes output to a log as it is, and hands it on line by line."""
+    """Writes output to a log unchanged, and passes it on line by line."""
 
-    def __init__(self, log: BinaryIO, tell: Callable[[str], None]) -> None:
+    def __init__(self, log: BinaryIO, line: Callable[[str], None]) -> None:
         self.log = log
-        self.tell = tell
+        self.line = line
         self.rest = b""
 
     def add(self, data: bytes) -> None:
@@ -195,13 +169,13 @@ class _Lines:
         self.log.flush()
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
-            self.tell(line.decode(errors="replace").rstrip("\r"))
+            self.line(line.decode(errors="replace").rstrip("\r"))
         if len(self.rest) > _MAX_LINE:
             self.end()
 
     def end(self) -> None:
         if self.rest:
-            self.tell(self.rest.decode(errors="replace"))
+            self.line(self.rest.decode(errors="replace"))
         self.rest = b""
 
 

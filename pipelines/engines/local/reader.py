@@ -18,8 +18,8 @@ from pipelines.engines.local.definition import (
     Volume,
     Workflow,
 )
+from pipelines.engines.local.document_path import DocumentPath
 from pipelines.engines.local.expressions import Dialect, Expression, Unfit
-from pipelines.engines.local.place import DocumentPath
 from pipelines.errors import Misuse, Refused
 
 _POLICIES = ("Always", "OnFailure", "OnError")

@@ -1,8 +1,7 @@
-"""The one place where processes start.
+"""The one place where programs start.
 
-Commands are argv lists, never a shell line, and every one has a time limit. What is echoed for
-people is quoted as a shell would need it. Secrets do not belong in argv: callers pass them by
-file or by environment, so nothing here has anything to mask.
+A command is a list of words, never a shell line, and has a time limit. A command that is echoed for people is quoted as a
+shell needs it. Callers pass secrets in files or in the environment, never in a command, so nothing here masks any.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ PIPE = subprocess.PIPE
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """What a finished process left: its exit code (negative: the signal), its output and the last lines of stderr."""
+    """A process that has ended: its exit code (a signal's number below zero), its output and the last lines of stderr."""
 
     argv: tuple[str, ...]
     code: int
@@ -60,22 +59,22 @@ def run(
     into: Path | None = None,
     memory_bytes: int = 0,
 ) -> Completed:
-    """Run a command to its end and return what it left; a non-zero exit code is the caller's to judge.
+    """Run a command to its end and return how it ended; the caller judges an exit code other than 0.
 
-    With `stream`, both outputs go to this process's stderr line by line while the command runs, and
-    the result's `stdout` and `stderr` hold their last lines. `env` replaces the environment as a whole. With `into`, standard
-    output goes into that file byte for byte, and the result's is empty. `memory_bytes` bounds what the command may map, 0 does
-    not; only Linux can.
-    The command does not outlive this process, however that ends.
-    Raises Misconfigured when the program does not exist, Transient when the time limit passes.
+    With `stream`, both outputs go to this process's stderr line by line while the command runs, and the result's `stdout`
+    and `stderr` hold their last lines. With `into`, standard output goes into that file byte for byte, and the result's
+    `stdout` is empty. `env` replaces the whole environment. On Linux, `memory_bytes` bounds the memory that the command may
+    map; 0 sets no bound. The command does not outlive this process, however that ends.
+
+    Raises Misconfigured if the program does not exist, Transient if the time limit passes.
     """
     words = tuple(str(word) for word in argv)
     if echo:
         sys.stderr.write(f"$ {shlex.join(words)}\n")
         sys.stderr.flush()
     starting, call = _ending_with_parent(words, env)
-    output = into.open("wb") if into else None
-    try:
+    # The child has its own descriptor of the file.
+    with into.open("wb") if into else contextlib.nullcontext() as output, _starting(words):
         child = subprocess.Popen(
             starting,
             cwd=cwd,
@@ -89,13 +88,6 @@ def run(
             start_new_session=True,
             preexec_fn=call,  # noqa: PLW1509 - one system call, on a function looked up before the fork
         )
-    except FileNotFoundError as error:
-        raise Misconfigured(
-            f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
-        ) from error
-    finally:
-        if output:
-            output.close()  # the child has its own
     with _ended(child):
         if memory_bytes:
             _bound_memory(child.pid, memory_bytes)
@@ -114,27 +106,22 @@ def run(
 def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None) -> int:
     """Start a command that outlives this process, its output appended to `log`, and return its process id."""
     words = tuple(str(word) for word in argv)
-    with log.open("ab") as output:
-        try:
-            child = subprocess.Popen(
-                words,
-                env=None if env is None else dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise Misconfigured(
-                f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
-            ) from error
+    with log.open("ab") as output, _starting(words):
+        child = subprocess.Popen(
+            words,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     # It is meant to go on: without this, Python would warn that nobody waited for it.
     child.returncode = 0
     return child.pid
 
 
 Running: TypeAlias = "subprocess.Popen[bytes]"
-"""A process that its starter attends to: see pipelines.tools.processes.child."""
+"""A process whose starter reads its output and waits for it: see pipelines.tools.processes.child_process."""
 
 
 def start(
@@ -146,10 +133,10 @@ def start(
 ) -> Running:
     """Start a command in a session of its own, both outputs in one pipe, and return it at once.
 
-    `stdin` is a descriptor, or PIPE. Raises Misconfigured when the program cannot be started.
+    `stdin` is a descriptor, or PIPE. Raises Misconfigured if the program cannot be started.
     """
     words = tuple(str(word) for word in argv)
-    try:
+    with _starting(words, OSError):
         return subprocess.Popen(
             words,
             cwd=cwd,
@@ -159,14 +146,10 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    except OSError as error:
-        raise Misconfigured(
-            f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
-        ) from error
 
 
 def until_ended(pid: int) -> None:
-    """Wait until a child has ended; its number stays its own until somebody reaps it."""
+    """Wait until a child process has ended; no other process gets its id until somebody reaps it."""
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
@@ -175,39 +158,45 @@ def until_ended(pid: int) -> None:
 def background(
     argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str], holding: int
 ) -> Iterator[Callable[[], bool]]:
-    """Run a command beside the block, its output in `log`, and end it with the block; give what tells whether it runs.
+    """Run a command beside the block, its output in `log`, and end it with the block; yield a function that says whether it runs.
 
-    It inherits the file descriptor `holding`, so a lock on that file lasts as long as the command does. Where the
-    system has setpriv, the command ends with this process even if nobody gets to end it.
+    It inherits the file descriptor `holding`, so a lock on that file lasts as long as the command. Where the system has
+    setpriv, the command also ends when this process is killed.
     """
-    words = [*_setpriv("TERM", os.environ.get("PATH", os.defpath)), *(str(word) for word in argv)]
-    with log.open("wb") as output:
-        try:
-            child = subprocess.Popen(
-                words,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(holding,),
-                umask=0o022,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise Misconfigured(
-                f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
-            ) from error
+    words = (*_setpriv("TERM", os.environ.get("PATH", os.defpath)), *(str(word) for word in argv))
+    with log.open("wb") as output, _starting(words):
+        child = subprocess.Popen(
+            words,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(holding,),
+            umask=0o022,
+            start_new_session=True,
+        )
     with _ended(child):
         yield lambda: child.poll() is None
+
+
+@contextlib.contextmanager
+def _starting(words: tuple[str, ...], errors: type[OSError] = FileNotFoundError) -> Iterator[None]:
+    """Raise Misconfigured, naming the program, where the block cannot start it."""
+    try:
+        yield
+    except errors as error:
+        raise Misconfigured(
+            f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
+        ) from error
 
 
 def _ending_with_parent(
     words: tuple[str, ...], env: Mapping[str, str] | None
 ) -> tuple[tuple[str, ...], Callable[[], None] | None]:
-    """Return a command, and what its process calls first, so that it is killed when this process is, even by kill -9.
+    """Return the command to start, and the function its process calls first, so that it is killed when this process is.
 
-    setpriv asks for that without a call between fork and exec, which lets Python fork without copying its page tables: 3 instead
-    of 7 ms a command. Without it a call does the same, and where no system call does it, nothing is asked for.
+    With setpriv there is no call between fork and exec, so Python forks without copying its page tables: 3 ms a command instead
+    of 7 ms. Without setpriv, a function makes the system call; on a system without that call, nothing does.
     """
     path = (os.environ if env is None else env).get("PATH", os.defpath)
     program, setpriv = shutil.which(words[0], path=path), _setpriv("KILL", os.environ.get("PATH", os.defpath))
@@ -218,7 +207,7 @@ def _ending_with_parent(
 
 @functools.cache
 def _setpriv(name: str, path: str) -> tuple[str, ...]:
-    """Return the words that send the command after them a signal when its parent dies; none where PATH has no setpriv."""
+    """Return the words that make the command after them get a signal when its parent dies; empty if PATH has no setpriv."""
     program = shutil.which("setpriv", path=path)
     return (program, "--pdeathsig", name, "--") if program else ()
 
@@ -237,7 +226,7 @@ def _death_signal() -> Callable[[], None] | None:
 
 
 def _bound_memory(pid: int, memory_bytes: int) -> None:
-    # From outside and right after the start: a program that sets the bound and then becomes the command costs another 2 ms.
+    # Set from outside, right after the start: a program that sets it and then runs the command costs another 2 ms.
     if sys.platform == "linux":
         with contextlib.suppress(ProcessLookupError):  # it has ended already
             resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -289,7 +278,7 @@ def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, 
         threading.Thread(target=pump, args=(source, tail), daemon=True)
         for source, tail in zip((child.stdout, child.stderr), tails, strict=True)
     ]
-    # Popen.wait with a time limit looks every 50 ms whether the child has ended; this is told.
+    # Popen.wait with a time limit polls every 50 ms; waitid returns at once.
     ended = threading.Thread(target=until_ended, args=(child.pid,), daemon=True)
     for thread in (*pumps, ended):
         thread.start()

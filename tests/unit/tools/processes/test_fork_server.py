@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured
-from pipelines.tools.processes.child import Child, Keeper, Program, Started
-from pipelines.tools.processes.fork_server import ForkServer
+from pipelines.tools.processes.child_process import ChildProcess, Program, Reaper, StartedProgram
+from pipelines.tools.processes.fork_client import ForkClient
 from tests.shipway_process import until
 
 COMMANDS = """
@@ -60,21 +60,21 @@ def main(words):
 """
 
 
-class Place:
+class ServedTool:
     """A server of a program `tool`, and what its commands get."""
 
-    def __init__(self, server: ForkServer, folder: Path) -> None:
+    def __init__(self, server: ForkClient, folder: Path) -> None:
         """Take a server whose program lies in `folder`/bin."""
         self.server = server
         self.folder = folder
         self.environment = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-        self.keeper = Keeper(grace_seconds=1)
+        self.reaper = Reaper(grace_seconds=1)
         self.started: list[Program] = []
 
-    def child(self, *words: str, **variables: str) -> Child:
+    def child(self, *words: str, **variables: str) -> ChildProcess:
         """Start a command."""
         env = {**self.environment, **variables}
-        return Child(["tool", *words], cwd=self.folder, env=env, keeper=self.keeper, start=self.start)
+        return ChildProcess(["tool", *words], cwd=self.folder, env=env, reaper=self.reaper, start=self.start)
 
     def start(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
         """Start a command, and keep what it is."""
@@ -89,11 +89,11 @@ class Place:
 
     def was_forked(self) -> bool:
         """Whether the last command was."""
-        return not isinstance(self.started[-1], Started)
+        return not isinstance(self.started[-1], StartedProgram)
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedTool]:
     """Serve forks of `tool`."""
     (tmp_path / "commands.py").write_text(COMMANDS)
     (tmp_path / "loaded.py").write_text("")
@@ -103,84 +103,84 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     tool.write_text(f"#!{sys.executable}\nimport sys\nfrom commands import main\nsys.exit(main(sys.argv[1:]))\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with contextlib.closing(ForkServer(tool, "commands")) as server:
-        found = Place(server, tmp_path)
+    with contextlib.closing(ForkClient(tool, "commands")) as server:
+        found = ServedTool(server, tmp_path)
         yield found
-        found.keeper.close()
+        found.reaper.close()
 
 
-def test_a_fork_is_what_a_new_process_would_be(place: Place) -> None:
+def test_a_fork_is_what_a_new_process_would_be(tool: ServedTool) -> None:
     """Folder, environment, words, an empty input, both outputs, a session of its own, the exit code; no descriptor is left over."""
-    expected = f"{place.folder} two True ['tool', 'tell', 'a b']"
-    forked, new = place.run("tell", "a b", ONE="two"), place.run("tell", "a b", ONE="two", LC_TIME="C")
+    expected = f"{tool.folder} two True ['tool', 'tell', 'a b']"
+    forked, new = tool.run("tell", "a b", ONE="two"), tool.run("tell", "a b", ONE="two", LC_TIME="C")
     assert [sorted(text.splitlines()) for text, _ in (forked,)] == [[f"{expected} True", "err True"]]
     assert (forked[1], new[1]) == (7, 7)
-    assert sorted(new[0].replace(str(place.folder / "bin" / "tool"), "tool").splitlines()) == sorted(
+    assert sorted(new[0].replace(str(tool.folder / "bin" / "tool"), "tool").splitlines()) == sorted(
         forked[0].splitlines()
     )
-    told = next(line for line in place.run("tell")[0].splitlines() if line.startswith(str(place.folder)))
+    told = next(line for line in tool.run("tell")[0].splitlines() if line.startswith(str(tool.folder)))
     assert told.split()[1:3] == ["None", "True"], "a variable of the command before is gone"
     # One is that of the folder that is listed.
-    assert len(place.run("descriptors")[0].split()) == 1
+    assert len(tool.run("descriptors")[0].split()) == 1
 
 
-def test_what_starts_otherwise_is_not_forked(place: Place) -> None:
+def test_what_starts_otherwise_is_not_forked(tool: ServedTool) -> None:
     """A variable that Python reads as it starts, another program of that name, another name."""
-    place.run("tell")
-    assert place.was_forked()
-    place.run("tell", PYTHONOPTIMIZE="1")
-    assert not place.was_forked()
-    place.run("tell", PYTHONPATH=f"{place.folder}:/nowhere")
-    assert not place.was_forked()
-    other = place.folder / "other" / "tool"
+    tool.run("tell")
+    assert tool.was_forked()
+    tool.run("tell", PYTHONOPTIMIZE="1")
+    assert not tool.was_forked()
+    tool.run("tell", PYTHONPATH=f"{tool.folder}:/nowhere")
+    assert not tool.was_forked()
+    other = tool.folder / "other" / "tool"
     other.parent.mkdir()
     other.write_text("#!/bin/sh\necho other\n")
     other.chmod(0o755)
-    assert place.run("tell", PATH=f"{other.parent}:{os.environ['PATH']}") == ("other\n", 0)
+    assert tool.run("tell", PATH=f"{other.parent}:{os.environ['PATH']}") == ("other\n", 0)
     with pytest.raises(Misconfigured, match="no-such-program"):
-        place.server.start(["no-such-program"], cwd=place.folder, env=place.environment)
+        tool.server.start(["no-such-program"], cwd=tool.folder, env=tool.environment)
 
 
-def test_ends_are_told_as_they_are(place: Place) -> None:
+def test_ends_are_told_as_they_are(tool: ServedTool) -> None:
     """A signal, an exception, a module that cannot be loaded; and many at once."""
-    assert place.run("kill") == ("", 137)
-    text, code = place.run("raise")
+    assert tool.run("kill") == ("", 137)
+    text, code = tool.run("raise")
     assert (code, text.splitlines()[-1]) == (1, "RuntimeError: no way")
-    assert place.run("broken") == ("", 0)
-    assert [place.run("exit", word) for word in ("none", "true")] == [("at last\n", 0), ("at last\n", 1)]
-    assert sorted(place.run("exit", "text")[0].splitlines()) == ["at last", "no way"]
-    assert place.run("exit", "text")[1] == 1
-    assert len(place.run("write")[0]) == 1_000_001
+    assert tool.run("broken") == ("", 0)
+    assert [tool.run("exit", word) for word in ("none", "true")] == [("at last\n", 0), ("at last\n", 1)]
+    assert sorted(tool.run("exit", "text")[0].splitlines()) == ["at last", "no way"]
+    assert tool.run("exit", "text")[1] == 1
+    assert len(tool.run("write")[0]) == 1_000_001
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: place.run("tell")[1], range(40))) == {7}
-    assert place.was_forked()
+        assert set(pool.map(lambda _: tool.run("tell")[1], range(40))) == {7}
+    assert tool.was_forked()
 
 
-def test_modules_are_loaded_before_a_fork(place: Place) -> None:
+def test_modules_are_loaded_before_a_fork(tool: ServedTool) -> None:
     """Those that a command needs, and those of commands that were to be prepared."""
-    assert place.run("modules", "loaded") == ("True\n", 0)
-    assert place.run("modules", "wave") == ("False\n", 0)
-    place.server.prepare([["broken"], ["wave"]])
-    until(lambda: place.run("modules", "wave")[0] == "True\n")
+    assert tool.run("modules", "loaded") == ("True\n", 0)
+    assert tool.run("modules", "wave") == ("False\n", 0)
+    tool.server.prepare([["broken"], ["wave"]])
+    until(lambda: tool.run("modules", "wave")[0] == "True\n")
 
 
-def test_an_end_is_told_while_others_are_prepared(place: Place) -> None:
+def test_an_end_is_told_while_others_are_prepared(tool: ServedTool) -> None:
     """What takes long to prepare holds up no command that runs."""
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(place.run, "until", str(place.folder / "end"))
-        until(lambda: bool(place.started))
-        place.server.prepare([["hold", str(place.folder)]])
-        until((place.folder / "holding").exists)
-        (place.folder / "end").touch()
+        running = pool.submit(tool.run, "until", str(tool.folder / "end"))
+        until(lambda: bool(tool.started))
+        tool.server.prepare([["hold", str(tool.folder)]])
+        until((tool.folder / "holding").exists)
+        (tool.folder / "end").touch()
         try:
             assert running.result(timeout=60) == ("", 0)
         finally:
-            (place.folder / "go").touch()
+            (tool.folder / "go").touch()
 
 
-def test_a_stop_ends_the_whole_group(place: Place) -> None:
+def test_a_stop_ends_the_whole_group(tool: ServedTool) -> None:
     """What a forked command started ends with it."""
-    child = place.child("wait")
+    child = tool.child("wait")
     other: list[int] = []
 
     def take(data: bytes) -> None:
@@ -192,37 +192,37 @@ def test_a_stop_ends_the_whole_group(place: Place) -> None:
     until(lambda: not is_running(other[0]))
 
 
-def test_without_its_server_a_command_counts_as_killed_and_the_next_starts_anew(place: Place) -> None:
+def test_without_its_server_a_command_counts_as_killed_and_the_next_starts_anew(tool: ServedTool) -> None:
     """The server is killed while a command runs."""
-    child = place.child("wait")
+    child = tool.child("wait")
     other: list[int] = []
 
     def take(data: bytes) -> None:
         other.append(int(data))
         os.kill(
-            int(Path(f"/proc/{place.started[-1].pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL
+            int(Path(f"/proc/{tool.started[-1].pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL
         )
 
     assert child.attend(take, timeout_seconds=None, grace_seconds=1).code == 137
     until(lambda: not is_running(other[0]))
-    assert place.run("tell")[1] == 7
-    assert not place.was_forked()
+    assert tool.run("tell")[1] == 7
+    assert not tool.was_forked()
 
 
-def test_a_fork_that_nobody_was_told_of_ends_with_whoever_asked_for_it(place: Place) -> None:
-    """The process that asked is killed before its keeper hears of the command."""
+def test_a_fork_that_nobody_was_told_of_ends_with_whoever_asked_for_it(tool: ServedTool) -> None:
+    """The process that asked is killed before its reaper hears of the command."""
     program = f"""
 import os, signal
 from pathlib import Path
-from pipelines.tools.processes.child import Keeper
-from pipelines.tools.processes.fork_server import ForkServer
-keeper, server = Keeper(grace_seconds=1), ForkServer(Path({str(place.folder / "bin" / "tool")!r}), "commands")
+from pipelines.tools.processes.child_process import Reaper
+from pipelines.tools.processes.fork_client import ForkClient
+reaper, server = Reaper(grace_seconds=1), ForkClient(Path({str(tool.folder / "bin" / "tool")!r}), "commands")
 started = server.start(["tool", "wait"], cwd=Path("/"), env=os.environ)
 print(started.pid, os.read(started.output, 100).decode(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     ended = subprocess.run(
-        [sys.executable, "-c", program], env=place.environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program], env=tool.environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert ended.returncode == -signal.SIGKILL
     command, child = map(int, ended.stdout.split())

@@ -1,8 +1,7 @@
-"""Processes that are attended to while they run: output as it comes, a time limit, a stop from another thread.
+"""Child processes: output as it comes, a time limit, a stop from another thread.
 
-A child is a session of its own, like a container: when its first process ends, the rest of its group is killed. A Keeper sees to it
-that no group outlives this process, even when it is killed with -9: it is told of each, and finds by a variable in their
-environment those that this process could not tell of any more.
+A child process has a session of its own, like a container: when its first process ends, the rest of its group is killed.
+A Reaper ends the groups that are left when this process is killed.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from pipelines.tools.processes import process
 
 _CHUNK = 65536
 _REST = 64
-"""Chunks read after the end: more than a pipe holds, and not for ever when a process that escaped goes on writing."""
+"""Chunks read after the end: more than a pipe holds, but not for ever if a process that left the group goes on writing."""
 _STOP, _ENDED = b"s", b"e"
 _NEVER = float("inf")
 _MARK = "SHIPWAY_STARTED_BY"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a child ended: its exit code, 128 and the signal's number where a signal ended it."""
+class ExitStatus:
+    """How a child process ended: its exit code, or 128 plus the number of the signal that ended it."""
 
     code: int
     timed_out: bool
@@ -42,48 +41,41 @@ class Ended:
 
 @functools.cache
 def mark() -> Mapping[str, str]:
-    """Return the environment variable by which a Keeper finds what this process started; another process has another."""
+    """Return the environment variable by which a Reaper finds what this process started; each process has its own."""
     return {_MARK: secrets.token_hex(16)}
 
 
-class Keeper:
-    """A program that ends this process's children when this process is gone."""
+class Reaper:
+    """The program `reaper.py`, which ends this process's children once this process is gone."""
 
     def __init__(self, *, grace_seconds: float) -> None:
-        """Start it; `grace_seconds` lie between its SIGTERM and its SIGKILL."""
-        program = Path(__file__).with_name("reaper.py")
-        argv: list[str | Path] = [
-            sys.executable,
-            "-I",
-            "-S",
-            program,
-            f"{grace_seconds:g}",
-            *map("=".join, mark().items()),
-        ]
-        # A keeper is nobody's child to end, not even where this process is one.
+        """Start it; `grace_seconds` is the time between its SIGTERM and its SIGKILL."""
+        program = str(Path(__file__).with_name("reaper.py"))
+        argv = [sys.executable, "-I", "-S", program, f"{grace_seconds:g}", *map("=".join, mark().items())]
+        # Without the mark of a process that started this one: no other reaper may end this one.
         env = {name: value for name, value in os.environ.items() if name != _MARK}
         self._process = process.start(argv, cwd=Path("/"), env=env, stdin=process.PIPE)
         self._lock = threading.Lock()
 
     def add(self, group: int) -> None:
-        """Answer for a process group."""
-        self._tell(f"+{group}\n")
+        """Report a process group that has started."""
+        self._send(f"+{group}\n")
 
     def remove(self, group: int) -> None:
-        """Forget a process group that has ended."""
-        self._tell(f"-{group}\n")
+        """Report a process group that has ended."""
+        self._send(f"-{group}\n")
 
     def close(self) -> None:
-        """End it."""
+        """End it and wait until it has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._tell(".\n")
+        self._send(".\n")
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         with self._lock, contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode())
@@ -91,41 +83,41 @@ class Keeper:
 
 
 class Program(Protocol):
-    """A process in a session of its own, as something started it."""
+    """A program that runs in a session of its own, however it was started."""
 
     pid: int
     output: int
-    """Descriptor of the pipe that both its outputs go into."""
+    """Descriptor of the pipe for both its outputs."""
 
     def until_ended(self) -> None:
-        """Wait until it has ended; its number stays its own."""
+        """Wait until it has ended; no other process gets its id yet."""
 
     def reap(self) -> int:
-        """Wait until it has ended, give its number away, and return its exit code, a signal's number below zero."""
+        """Wait until it has ended, free its id, and return its exit code, a signal's number below zero."""
 
     def close(self) -> None:
         """Close the pipe."""
 
 
-class Start(Protocol):
-    """How programs are started; raises Misconfigured when one cannot be."""
+class StartProgram(Protocol):
+    """Starts programs; raises Misconfigured if one cannot be started."""
 
     def __call__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
         """Start one."""
 
 
-class Started:
+class StartedProgram:
     """A program that this process started itself."""
 
     def __init__(self, running: process.Running) -> None:
-        """Take over a process whose output is a pipe."""
+        """Wrap a process whose output is a pipe."""
         assert running.stdout is not None
         self._running = running
         self.pid = running.pid
         self.output = running.stdout.fileno()
 
     def until_ended(self) -> None:
-        """Wait until it has ended; its number stays its own."""
+        """Wait until it has ended; no other process gets its id yet."""
         process.until_ended(self.pid)
 
     def reap(self) -> int:
@@ -139,41 +131,43 @@ class Started:
 
 
 def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
-    """Start a program; raises Misconfigured when it cannot be started."""
-    return Started(process.start(argv, cwd=cwd, env=env))
+    """Start a program; raises Misconfigured if it cannot be started."""
+    return StartedProgram(process.start(argv, cwd=cwd, env=env))
 
 
-class Child:
+class ChildProcess:
     """A running process and everything it started."""
 
     def __init__(
-        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], keeper: Keeper, start: Start = start
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], reaper: Reaper, start: StartProgram = start
     ) -> None:
-        """Start it; raises Misconfigured when the program cannot be started."""
+        """Start it; raises Misconfigured if the program cannot be started."""
         self._program = start(argv, cwd=cwd, env={**env, **mark()})
         self._code: int | None = None
-        self._keeper = keeper
-        keeper.add(self._program.pid)
+        self._reaper = reaper
+        reaper.add(self._program.pid)
         self._events, self._wake = os.pipe()
         self._lock = threading.Lock()
 
     def stop(self) -> None:
-        """Ask it to end; may be called from any thread, at any time."""
+        """Ask it to end; any thread may call this at any time."""
         self._notify(_STOP)
 
-    def attend(self, output: Callable[[bytes], None], *, timeout_seconds: float | None, grace_seconds: float) -> Ended:
-        """Pass its output on until it has ended.
+    def attend(
+        self, output: Callable[[bytes], None], *, timeout_seconds: float | None, grace_seconds: float
+    ) -> ExitStatus:
+        """Pass its output to a function until it has ended, and return how it ended.
 
-        When the time is up, or on `stop`, it gets SIGTERM and, `grace_seconds` later, SIGKILL.
+        When the time is up, or after `stop`, it gets SIGTERM and, `grace_seconds` later, SIGKILL.
         """
-        threading.Thread(target=self._await, daemon=True).start()
+        threading.Thread(target=self._wait, daemon=True).start()
         try:
             timed_out, stopped = self._follow(output, timeout_seconds, grace_seconds)
         finally:
             self._close()
         assert self._code is not None
         code = self._code
-        return Ended(code=code if code >= 0 else 128 - code, timed_out=timed_out, stopped=stopped)
+        return ExitStatus(code=code if code >= 0 else 128 - code, timed_out=timed_out, stopped=stopped)
 
     def _follow(
         self, output: Callable[[bytes], None], timeout_seconds: float | None, grace_seconds: float
@@ -210,8 +204,8 @@ class Child:
                 self._signal(signal.SIGKILL)
                 kill_at = _NEVER
 
-    def _await(self) -> None:
-        # Not reaped yet: until the group is killed, nobody else may get its number.
+    def _wait(self) -> None:
+        # Not reaped yet: until the group is killed, no other process may get its id.
         self._program.until_ended()
         self._notify(_ENDED)
 
@@ -231,7 +225,7 @@ class Child:
         if self._code is None:
             self._signal(signal.SIGKILL)
             self._reap()
-        self._keeper.remove(self._program.pid)
+        self._reaper.remove(self._program.pid)
         with self._lock:
             os.close(self._wake)
             os.close(self._events)
@@ -240,7 +234,7 @@ class Child:
 
 
 def _pass_on(descriptor: int, output: Callable[[bytes], None], *, chunks: int) -> bool:
-    """Hand over what is there, up to so many chunks; return whether more may come."""
+    """Pass on what can be read, up to so many chunks; return whether more may come."""
     for _ in range(chunks):
         try:
             data = os.read(descriptor, _CHUNK)
