@@ -15,11 +15,13 @@ import pytest
 
 from pipelines.engines.embedded import base_image
 from pipelines.images import platforms
-from pipelines.images.build import build
 from pipelines.images.model import Base, Built, Checkout
 from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest, Reference
 from tests.left_out import is_left_out
+from tests.steps import step
+
+build = step("build", Built)
 
 BUILDERS = ("buildah",) if is_left_out("buildkit") else ("buildah", "buildkit")
 """The builders that results are compared between."""
@@ -94,7 +96,7 @@ class Workspace:
         """Run the step."""
         folders = {"source": self.source, "bases": self.root / "bases", "into": self.root / "image"}
         arguments: dict[str, object] = {"secrets": self.root / "secrets", **folders, **options}
-        return build(checkout=checkout or self.checkout(), builder=builder, cache=cache, **arguments)  # type: ignore[arg-type]
+        return build(checkout=checkout or self.checkout(), builder=builder, cache=cache, **arguments)
 
 
 def busybox(layout: Layout) -> Descriptor:

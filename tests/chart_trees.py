@@ -11,10 +11,12 @@ from pathlib import Path
 import yaml
 
 from pipelines.charts import chart_lock
-from pipelines.charts.clone import chart_clone
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, PlannedChart
-from pipelines.charts.publish import chart_publish
 from tests.git_repositories import Repository
+from tests.steps import step
+
+chart_clone = step("chart-clone", ChartCheckout)
+chart_publish = step("chart-publish", ChartRelease)
 
 TEMPLATE = """\
 apiVersion: v1
@@ -91,7 +93,7 @@ def index(*charts: tuple[str, str, str, bytes]) -> bytes:
 def clone(repository: Repository, place: str, *, also_plain: str = "", **more: object) -> ChartCheckout:
     """Run the step chart-clone in this folder, against a registry's path, without TLS there and in `also_plain`."""
     arguments: dict[str, object] = {"repo": str(repository.path), "chart_registry": place, **more}
-    return chart_clone(plain_http=f"{place.partition('/')[0]},{also_plain}", **arguments)  # type: ignore[arg-type]
+    return chart_clone(plain_http=f"{place.partition('/')[0]},{also_plain}", **arguments)
 
 
 def publish(checkout: ChartCheckout, place: str, archives: str = "archives") -> ChartRelease:

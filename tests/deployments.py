@@ -9,20 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.charts.clone import chart_clone
-from pipelines.charts.publish import chart_publish
-from pipelines.charts.registry_state import ChartSettings
-from pipelines.deploy.deploy import deploy
+from pipelines.charts.model import ChartCheckout, ChartRelease
 from pipelines.deploy.model import Deployed
 from pipelines.images import tag_names
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_reader import RegistryReader
 from pipelines.images.tag_moves import TagMover
 from pipelines.release import planning
 from pipelines.release.model import Plan
 from pipelines.release.planning import Destination, PlanRequest
+from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved
@@ -33,6 +30,11 @@ from pipelines.tools.registry.reference import Reference, key_tag
 from tests import chart_trees
 from tests.git_repositories import Repository
 from tests.oci_images import image
+from tests.steps import step
+
+chart_clone = step("chart-clone", ChartCheckout)
+chart_publish = step("chart-publish", ChartRelease)
+deploy = step("deploy", Deployed)
 
 OCI = "org.opencontainers.image."
 SOURCE = "https://git.example.org/team/shop.git"
@@ -116,12 +118,8 @@ class World:
 
     def plan(self, *, max_age: str = "", now: int = 0) -> Plan:
         """Plan the head of main."""
-        keys = {"chart_registry": "", "chart_hosts": "", "plain_http": self.registry, "ca_file": ""}
-        place = Destination(
-            reader=RegistryReader(client=self.client, registry=self.registry, project="team"),
-            charts=ChartSettings(registry=self.registry, project="team", **keys),
-            docker_config=self.folder / "none",
-        )
+        settings = ChartSettings(registry=self.registry, project="team", plain_http=self.registry)
+        place = Destination.connect(settings, self.folder / "none")
         target = BuildTarget(
             platform="linux/amd64",
             builder="buildah",
@@ -166,7 +164,7 @@ class World:
             archives=where / "archives",
             credentials=where / "git",
             docker_config=where / "pull",
-            **place,  # type: ignore[arg-type]
+            **place,
         )
         report = chart_trees.report(checkout)
         done = chart_publish(

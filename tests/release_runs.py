@@ -14,20 +14,22 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.charts.clone import chart_clone
-from pipelines.charts.model import ChartReport
-from pipelines.charts.publish import chart_publish
+from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport
 from pipelines.errors import ShipwayError
-from pipelines.images.clone import clone
-from pipelines.images.model import Built, Checkout, ImageJob
-from pipelines.images.push import push
+from pipelines.images.model import Built, Checkout, ImageJob, Published, Retagged
 from pipelines.images.tag_moves import REVISION, VERSION
 from pipelines.release.model import Planned
-from pipelines.release.plan import plan
-from pipelines.release.retag import retag
 from pipelines.release.verdict import verdict
 from tests import oci_images
 from tests.shipway_process import Images
+from tests.steps import step
+
+chart_clone = step("chart-clone", ChartCheckout)
+chart_publish = step("chart-publish", ChartRelease)
+clone = step("clone", Checkout)
+push = step("push", Published)
+plan = step("plan", Planned)
+retag = step("retag", Retagged)
 
 Build = Callable[[Checkout, Path, ImageJob], Built]
 """Makes the image of a checkout in the folder `image` of a workspace."""

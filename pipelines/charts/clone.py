@@ -8,32 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts import chart_yaml, compare, metadata, version_moves
+from pipelines.charts import chart_yaml, compare, metadata, registry_state, version_moves
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.compare import Packed
 from pipelines.charts.dependencies import CONFIG, CONTENT
 from pipelines.charts.model import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.charts.tree import Tree
 from pipelines.charts.version_range import loose
 from pipelines.errors import Misuse
 from pipelines.images.tag_names import parse_version
-from pipelines.step.parameters import (
-    CaFile,
-    ChartHosts,
-    ChartsUnder,
-    GitLogin,
-    PlainHttp,
-    Project,
-    PullLogins,
-    Ref,
-    RegistryHost,
-    Repo,
-    RevisionName,
-    Source,
-)
-from pipelines.step.signature import Arg
+from pipelines.step.groups import ChartSettings
+from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName, Source
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
 from pipelines.tools.git.checkout import check_out, configuration, make_room, warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
@@ -56,12 +43,7 @@ def chart_clone(
     source: Source = Path("source"),
     archives: Annotated[Path, Arg("folder of the layout that charts to publish are written into")] = Path("archives"),
     unpacked: Annotated[Path, Arg("folder that charts to check are unpacked into")] = Path("unpacked"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    chart_hosts: ChartHosts = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[ChartSettings, Group(without=("mirrors",))],
 ) -> ChartCheckout:
     """Check out one commit, pack each of its charts and ask the registry which are published.
 
@@ -76,16 +58,8 @@ def chart_clone(
     make_room(archives)
     make_room(unpacked)
     layout = Layout.create(archives)
-    place = ChartSettings(
-        registry=registry,
-        project=project,
-        chart_registry=chart_registry,
-        chart_hosts=chart_hosts,
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
-    published, repositories = place.connect(layout, docker_config)
-    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+    published, repositories = registry_state.connect(settings, layout, docker_config)
+    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
@@ -93,11 +67,11 @@ def chart_clone(
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     said = configuration(source)
     ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)
-    tree = chart_tree.read(source, files, own=place.address, ignore=ignore)
+    tree = chart_tree.read(source, files, own=settings.address, ignore=ignore)
     if version or app_version:
         versions = dict.fromkeys(tree.charts, version) if version else {}
-        changed = version_moves.moved(tree.charts, versions, own=place.address, app_version=app_version)
-        tree = chart_tree.read(source, files, own=place.address, ignore=ignore, changed=changed)
+        changed = version_moves.moved(tree.charts, versions, own=settings.address, app_version=app_version)
+        tree = chart_tree.read(source, files, own=settings.address, ignore=ignore, changed=changed)
     plan = compare.plan(tree, published, repositories, libraries=libraries)
     planned = tuple(
         _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=commit, repo=repo)

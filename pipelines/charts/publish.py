@@ -21,10 +21,11 @@ from pipelines.charts.model import (
     PlannedChart,
     ReleasedChart,
 )
-from pipelines.charts.registry_state import ChartRegistry, ChartSettings
+from pipelines.charts.registry_state import ChartRegistry
 from pipelines.errors import Refused
-from pipelines.step.parameters import CaFile, ChartsUnder, PlainHttp, Project, PushLogins, RegistryHost
-from pipelines.step.signature import Arg
+from pipelines.step.groups import ChartSettings
+from pipelines.step.parameters import PushLogins
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
 from pipelines.tools.registry.layout import Layout
@@ -42,11 +43,7 @@ def chart_publish(
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     archives: Annotated[Path, Arg("folder of the layout with the charts to publish")] = Path("archives"),
     docker_config: PushLogins = Path("../push"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[ChartSettings, Group(without=("chart_hosts", "mirrors"))],
 ) -> ChartRelease:
     """Publish every chart of a checkout that the registry does not have, parents first; none is ever overwritten.
 
@@ -64,15 +61,7 @@ def chart_publish(
         )
     _require_sound(checkout, report)
     layout = Layout(archives)
-    place = ChartSettings(
-        registry=registry,
-        project=project,
-        chart_registry=chart_registry,
-        chart_hosts="",
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
-    registry_of_charts, _ = place.connect(layout, docker_config)
+    registry_of_charts, _ = registry_state.connect(settings, layout, docker_config)
     publisher = _Publisher(registry_of_charts, layout)
     wanted = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
     done: list[tuple[ReleasedChart, int]] = []

@@ -8,15 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts import compare, version_moves
+from pipelines.charts import compare, registry_state, version_moves
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.model import BROKEN, DIFFERENT, VersionChange, VersionChanges
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.charts.version_moves import BUMPS
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.step.parameters import CaFile, ChartHosts, ChartsUnder, PlainHttp, Project, PullLogins, RegistryHost
-from pipelines.step.signature import Arg
+from pipelines.step.groups import ChartSettings
+from pipelines.step.parameters import PullLogins
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.checkout import configuration
 from pipelines.tools.registry.layout import Layout
 
@@ -30,12 +30,7 @@ def chart_version(
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
     libraries: Annotated[tuple[str, ...], Arg('library charts that are published, as a JSON list, or ["*"]')] = (),
     docker_config: PullLogins = Path("../pull"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    chart_hosts: ChartHosts = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[ChartSettings, Group(without=("mirrors",))],
 ) -> VersionChanges:
     """Name the charts whose content is not what their version published, with the next version of each.
 
@@ -47,29 +42,21 @@ def chart_version(
     """
     if bump not in BUMPS:
         raise Misuse("no such bump", seen=repr(bump[:50]), todo=f"use {', '.join(BUMPS)}")
-    place = ChartSettings(
-        registry=registry,
-        project=project,
-        chart_registry=chart_registry,
-        chart_hosts=chart_hosts,
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
     said = configuration(source)
     ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)
     files = chart_files.every_chart_file(source)
-    before = chart_tree.read(source, files, own=place.address, ignore=ignore)
+    before = chart_tree.read(source, files, own=settings.address, ignore=ignore)
     # Ranges and locks that did not follow an earlier change would keep charts from being packed.
-    follows = version_moves.moved(before.charts, {}, own=place.address)
-    tree = chart_tree.read(source, files, own=place.address, ignore=ignore, changed=follows)
+    follows = version_moves.moved(before.charts, {}, own=settings.address)
+    tree = chart_tree.read(source, files, own=settings.address, ignore=ignore, changed=follows)
     with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
-        published, repositories = place.connect(Layout.create(Path(folder)), docker_config)
+        published, repositories = registry_state.connect(settings, Layout.create(Path(folder)), docker_config)
         plan = compare.plan(tree, published, repositories, libraries=libraries, bump=bump)
     different = [chart for chart in plan.charts if chart.state == DIFFERENT]
     for chart in different:
         _say(f"{chart.path}: {chart.name} {chart.version} is published otherwise ({', '.join(chart.differs[:10])})")
     _refuse_broken([str(f) for f in plan.findings], [chart.path for chart in plan.charts if chart.state == BROKEN])
-    changed = version_moves.moved(before.charts, {c.path: c.next_version for c in different}, own=place.address)
+    changed = version_moves.moved(before.charts, {c.path: c.next_version for c in different}, own=settings.address)
     written = tuple(sorted(changed)) if write else ()
     for path in written:
         _write(source / path, changed[path])

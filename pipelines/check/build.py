@@ -16,8 +16,9 @@ from pipelines.images.build import build
 from pipelines.images.model import Base, Built
 from pipelines.release import summary as release_summary
 from pipelines.release.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, ImageTrial, Part, Tried
-from pipelines.step.parameters import BuilderName, Compression, Source
-from pipelines.step.signature import Arg
+from pipelines.step.groups import BuilderSettings, BuildSettings
+from pipelines.step.parameters import Source
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -27,8 +28,7 @@ def check_build(
     trial: Annotated[ImageTrial, Arg("what the step check-clone fetched")],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("image layout with the bases; each image that is built joins them")] = Path("bases"),
-    builder: BuilderName = "buildah",
-    compression: Compression = "zstd",
+    builder: Annotated[BuilderSettings, Group(without=("buildkit_host",))],
     cache: Annotated[Path, Arg("folder that the builder keeps layers in")] = Path("../cache"),
     work: Annotated[Path, Arg("folder for one image at a time")] = Path("work"),
 ) -> Tried:
@@ -40,9 +40,8 @@ def check_build(
     Example:
         shipway step check-build --trial=out/clone --outputs=out/main
     """
-    workshop = _Workshop(
-        source=source, bases=Layout.create(bases), builder=builder, compression=compression, cache=cache, work=work
-    )
+    settings = BuildSettings(builder=builder.builder, compression=builder.compression, cache=cache)
+    workshop = _Workshop(source=source, bases=Layout.create(bases), builder=settings, work=work)
     parts: dict[str, Part] = {}
     built: dict[str, Digest] = {}
     for attempt in trial.attempts:
@@ -78,9 +77,7 @@ class _Workshop:
 
     source: Path
     bases: Layout
-    builder: str
-    compression: str
-    cache: Path
+    builder: BuildSettings
     work: Path
 
     def part(self, attempt: Attempt, built: dict[str, Digest]) -> Part:
@@ -117,8 +114,6 @@ class _Workshop:
             name=attempt.name,
             version=attempt.version,
             builder=self.builder,
-            compression=self.compression,
-            cache=self.cache,
             into=image,
         )
         self._keep(Layout(image), found.digest)

@@ -19,18 +19,9 @@ from pipelines.release import summary as release_summary
 from pipelines.release.model import Plan, Planned
 from pipelines.release.outcome import FAILED, LEFT_OUT, Attempt, ImageTrial
 from pipelines.step import signature
-from pipelines.step.parameters import (
-    CaFile,
-    GitLogin,
-    Mirrors,
-    PlainHttp,
-    Project,
-    PullLogins,
-    RegistryHost,
-    Repo,
-    Source,
-)
-from pipelines.step.signature import Arg
+from pipelines.step.groups import RegistryAddress, RegistrySettings
+from pipelines.step.parameters import GitLogin, PullLogins, Repo, Source
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, with_ref
@@ -50,11 +41,7 @@ def check_clone(
     docker_config: PullLogins = Path("../pull"),
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    plain_http: PlainHttp = "",
-    mirrors: Mirrors = "",
-    ca_file: CaFile = "",
+    settings: Annotated[RegistrySettings, Group()],
 ) -> ImageTrial:
     """Check out a plan's commit and fetch, by digest, what some of its images stand on and no other of them is.
 
@@ -69,12 +56,12 @@ def check_clone(
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
     jobs = batches.closed([job for wave in plan.waves for job in wave], images)
     url = RepositoryUrl(repo)
-    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
-    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+    client = registry_client.connect(docker_config, settings)
+    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, Revision(planned.commit)), planned.ref)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     Layout.create(bases)
-    fetcher = _Fetcher(source=source, files=files, client=client, bases=bases, registry=registry, project=project)
+    fetcher = _Fetcher(source=source, files=files, client=client, bases=bases, address=settings)
     empty = Checkout(
         repo=repo,
         revision=planned.commit,
@@ -101,8 +88,7 @@ class _Fetcher:
     files: Collection[str]
     client: Registry
     bases: Path
-    registry: str
-    project: str
+    address: RegistryAddress
 
     def attempt(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> Attempt:
         """Return an image, ready to be built once its parents among `names` are; raises Transient."""
@@ -142,8 +128,8 @@ class _Fetcher:
             (),
             Image(name=job.name, path=job.path, dockerfile=job.dockerfile),
             commit=commit.commit,
-            registry=self.registry,
-            project=self.project,
+            registry=self.address.registry,
+            project=self.address.project,
             pins=image_bases.read_pins(job.pins),
         )
         parents = {item.external.name: item.parent.name for item in items if item.parent and item.parent.name in names}

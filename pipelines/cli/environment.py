@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict
 from pathlib import Path
 
-from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts import registry_state
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
@@ -22,6 +22,8 @@ from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.move import Moving, Registries
 from pipelines.deploy.pull_requests import Proposing
 from pipelines.errors import Misconfigured, Misuse
+from pipelines.step import signature
+from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -106,22 +108,11 @@ def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
     for name, text in (("environments", address), ("registry", settings.get("registry", ""))):
         if not text:
             raise Misconfigured(f"no {name} to work with", seen=f"the setting `{name}` is empty", todo="set it")
-    ca_file, plain_http = settings.get("ca-file", ""), settings.get("plain-http", "")
+    place = signature.from_settings(ChartSettings, settings)
     docker_config = cli_options.secret(settings, "shipway-pull")
-    charts = ChartSettings(
-        registry=settings["registry"],
-        project=settings.get("project", ""),
-        chart_registry=settings.get("chart-registry", ""),
-        chart_hosts="",
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
     with (
         tempfile.TemporaryDirectory(prefix="shipway-environments-") as work,
-        Git(
-            GitCredentials.read(cli_options.secret(settings, "shipway-git-write")),
-            ca_file=Path(ca_file) if ca_file else None,
-        ) as git,
+        Git(GitCredentials.read(cli_options.secret(settings, "shipway-git-write")), ca_file=place.authorities) as git,
     ):
         yield Moving(
             git=git,
@@ -131,13 +122,12 @@ def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
             proposing=Proposing(
                 folder=cli_options.secret(settings, "shipway-forge"),
                 forges=settings.get("forges", ""),
-                plain_http=plain_http,
-                ca_file=ca_file,
+                network=place,
             ),
             registries=Registries(
-                client=registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
-                charts=charts.connect(Layout.create(Path(work) / "layout"), docker_config)[0],
-                under="/".join(filter(None, (settings["registry"], settings.get("project", "").strip("/")))) + "/",
+                client=registry_client.connect(docker_config, place),
+                charts=registry_state.connect(place, Layout.create(Path(work) / "layout"), docker_config)[0],
+                under=place.under,
             ),
         )
 

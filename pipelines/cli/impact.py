@@ -15,6 +15,7 @@ from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
 from pipelines.impact.model import Gathered, Impact
 from pipelines.step import signature
+from pipelines.step.groups import ChartSettings
 
 
 @flags
@@ -55,12 +56,7 @@ def run(options: ImpactOptions) -> int:
             shown_to=EVERYBODY,
             environments_repository=options.environments or settings.get("environments", ""),
             environments_branch="" if options.environments else settings.get("environments-branch", ""),
-            registry=settings.get("registry", ""),
-            project=settings.get("project", ""),
-            chart_registry=settings.get("chart-registry", ""),
-            chart_hosts=settings.get("chart-hosts", ""),
-            plain_http=settings.get("plain-http", ""),
-            ca_file=settings.get("ca-file", ""),
+            settings=signature.from_settings(ChartSettings, settings),
         )
         if gathered.commit == gathered.base:
             sys.stderr.write(

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, repeated, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
@@ -22,14 +21,14 @@ from pipelines.images.key import RebuildPolicy
 from pipelines.images.layers import layer as layer_layer
 from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_reader import RegistryReader
 from pipelines.release import mermaid, planning
 from pipelines.release.model import STUCK, Plan, PlannedChart
 from pipelines.release.planning import Destination, PlanRequest
+from pipelines.step import signature
+from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.connection import Timing
 
 TO_DO = 10
@@ -68,13 +67,13 @@ def run(options: PlanOptions) -> int:
     cli_options.require_registry(settings, "compare with", "give --registry")
     repo, revision = source(options.repo, options.revision)
     url = RepositoryUrl(repo or _examples(options.settings.state, settings))
-    builder = settings.get("builder", "buildah")
-    cache = Path(settings["cache"]) / builder
+    builder = signature.from_settings(BuilderSettings, settings)
+    cache = Path(settings["cache"]) / builder.builder
     target = BuildTarget(
         platform=platforms.read_platform(options.platform),
-        builder=builder,
-        builder_version=image_build.choose_builder(builder, settings.get("buildkit-host", ""), cache).version(),
-        compression=layer_layer.check(settings.get("compression", "zstd")),
+        builder=builder.builder,
+        builder_version=image_build.choose_builder(builder, cache).version(),
+        compression=layer_layer.check(builder.compression),
         build_args=planning.arguments(options.build_arg),
     )
     now = int(time.time())
@@ -104,20 +103,8 @@ def run(options: PlanOptions) -> int:
 
 def destination(settings: dict[str, str]) -> Destination:
     """Return the registries that the settings publish to; raises Misconfigured."""
-    docker_config = cli_options.secret(settings, "shipway-pull")
-    client = registry_client.connect(
-        docker_config,
-        plain_http=settings.get("plain-http", ""),
-        mirrors=settings.get("mirrors", ""),
-        ca_file=settings.get("ca-file", ""),
-        timing=Timing(attempts=_ATTEMPTS),
-    )
-    keys = ("registry", "project", "chart-registry", "chart-hosts", "plain-http", "ca-file")
-    return Destination(
-        reader=RegistryReader(client=client, registry=settings["registry"], project=settings.get("project", "")),
-        charts=ChartSettings(**{key.replace("-", "_"): settings.get(key, "") for key in keys}),
-        docker_config=docker_config,
-    )
+    place = signature.from_settings(ChartSettings, settings)
+    return Destination.connect(place, cli_options.secret(settings, "shipway-pull"), timing=Timing(attempts=_ATTEMPTS))
 
 
 def exit_code(plan: Plan) -> int:

@@ -20,6 +20,8 @@ from pipelines.cli import results, run_folder
 from pipelines.cli.options import FollowOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse, ShipwayError, Transient
+from pipelines.step import signature
+from pipelines.step.groups import RegistrySettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.processes.fork_client import ForkClient
 from pipelines.tools.registry.reference import Reference
@@ -217,13 +219,10 @@ def preflight(settings: Mapping[str, str], name: str) -> None:
     from pipelines.tools.registry.connection import Timing  # noqa: PLC0415
 
     try:
-        registry = registry_client.connect(
-            cli_options.secret(settings, "shipway-push"),
-            plain_http=settings.get("plain-http", ""),
-            ca_file=settings.get("ca-file", ""),
-            timing=Timing(attempts=_ATTEMPTS),
-        )
-        registry.resolve(Reference.under(settings["registry"], settings.get("project", ""), name, tag="latest"))
+        place = signature.from_settings(RegistrySettings, settings)
+        docker_config = cli_options.secret(settings, "shipway-push")
+        registry = registry_client.connect(docker_config, place, timing=Timing(attempts=_ATTEMPTS))
+        registry.resolve(Reference.under(place.registry, place.project, name, tag="latest"))
     except Transient:
         raise
     except ShipwayError:

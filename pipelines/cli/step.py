@@ -33,7 +33,7 @@ def run(options: StepOptions) -> int:
     outputs = texts["outputs"]
     values = {argument.field: _value(step, argument, texts[argument.field]) for argument in step.arguments}
     try:
-        result = step.function(**values)
+        result = step.call(values)
     except ShipwayError as error:
         if error.result is not None and outputs:
             signature.store(error.result, Path(outputs))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts import registry_state
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
@@ -18,6 +18,8 @@ from pipelines.deploy import argo_cd
 from pipelines.deploy.inventory import Finder
 from pipelines.deploy.status_model import Whereabouts
 from pipelines.errors import Misconfigured, ShipwayError
+from pipelines.step import signature
+from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
@@ -68,28 +70,18 @@ def run(options: WhereOptions) -> int:
         )
     namespace = options.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
     live = None if options.no_cluster else _applications(namespace)
-    ca_file = cli_options.ca_file(settings)
+    place = signature.from_settings(ChartSettings, settings)
     docker_config = cli_options.secret(settings, "shipway-pull")
     with (
         tempfile.TemporaryDirectory(prefix="shipway-where-") as work,
-        Git(GitCredentials.read(cli_options.secret(settings, "shipway-git")), ca_file=ca_file) as git,
+        Git(GitCredentials.read(cli_options.secret(settings, "shipway-git")), ca_file=place.authorities) as git,
     ):
-        chart_settings = ChartSettings(
-            registry=settings.get("registry", ""),
-            project=settings.get("project", ""),
-            chart_registry=settings.get("chart-registry", ""),
-            chart_hosts=settings.get("chart-hosts", ""),
-            plain_http=settings.get("plain-http", ""),
-            ca_file=settings.get("ca-file", ""),
-        )
-        charts, _ = chart_settings.connect(Layout.create(Path(work) / "layout"), docker_config)
+        charts, _ = registry_state.connect(place, Layout.create(Path(work) / "layout"), docker_config)
         finder = Finder(
             git=git,
-            client=registry_client.connect(
-                docker_config, plain_http=settings.get("plain-http", ""), ca_file=settings.get("ca-file", "")
-            ),
+            client=registry_client.connect(docker_config, place),
             charts=charts,
-            under="/".join(filter(None, (settings.get("registry", ""), settings.get("project", "").strip("/")))) + "/",
+            under=place.under,
         )
         branch = "" if options.environments else settings.get("environments-branch", "")
         status = finder.find(finder.declared(repository, branch), live)

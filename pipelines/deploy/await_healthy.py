@@ -9,28 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts import registry_state
 from pipelines.deploy import argo_cd
 from pipelines.deploy.argo_cd import BROKEN, SETTLED, WAITING
 from pipelines.deploy.health_status import Teller
 from pipelines.deploy.inventory import Finder
 from pipelines.deploy.status_model import Waited, Whereabouts
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.step.groups import ChartSettings
 from pipelines.step.parameters import (
-    CaFile,
-    ChartsUnder,
     EnvironmentsBranch,
     EnvironmentsRepository,
     ForgeLogins,
     Forges,
     GitLogin,
-    PlainHttp,
-    Project,
     PullLogins,
-    RegistryHost,
     Repo,
 )
-from pipelines.step.signature import Arg
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.address import Revision
 from pipelines.tools.git.credentials import GitCredentials
@@ -61,11 +57,7 @@ def await_healthy(
     environments_branch: EnvironmentsBranch = "",
     argo_cd_namespace: Annotated[str, Arg("namespace of Argo CD's applications", setting="argo-cd-namespace")] = "",
     forges: Forges = "",
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[ChartSettings, Group(without=("chart_hosts", "mirrors"))],
 ) -> Waited:
     """Wait until every application that runs what was built or released from a commit is Synced and Healthy.
 
@@ -83,27 +75,18 @@ def await_healthy(
     if not (account / "token").exists():
         return _unasked("this run has no account that may ask the cluster")
     cluster = Kubernetes(account)
-    place = ChartSettings(
-        registry=registry,
-        project=project,
-        chart_registry=chart_registry,
-        chart_hosts="",
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
-    teller = Teller.connect(repo, commit, forge, forges=forges, plain_http=plain_http, ca_file=ca_file)
-    authorities = Path(ca_file) if ca_file else None
+    teller = Teller.connect(repo, commit, forge, forges=forges, network=settings)
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{argo_cd_namespace or NAMESPACE}/applications"
     with (
         tempfile.TemporaryDirectory(prefix="shipway-await-") as work,
-        Git(GitCredentials.read(credentials), ca_file=authorities) as git,
+        Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
     ):
-        charts, _ = place.connect(Layout.create(Path(work) / "layout"), docker_config)
+        charts, _ = registry_state.connect(settings, Layout.create(Path(work) / "layout"), docker_config)
         finder = Finder(
             git=git,
-            client=registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file),
+            client=registry_client.connect(docker_config, settings),
             charts=charts,
-            under="/".join(filter(None, (registry, project.strip("/")))) + "/",
+            under=settings.under,
         )
 
         def look() -> tuple[Whereabouts, ...]:

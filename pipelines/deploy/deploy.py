@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared.finding import ERROR
 from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.deploy import edits, message, model, pull_requests
@@ -22,16 +21,10 @@ from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
 from pipelines.images import platforms
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_reader import RegistryReader
 from pipelines.release import planning
 from pipelines.release.planning import Destination
+from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.step.parameters import (
-    BuilderName,
-    BuildkitHost,
-    CaFile,
-    ChartHosts,
-    ChartsUnder,
-    Compression,
     DeployAuthor,
     EnvironmentsBranch,
     EnvironmentsRepository,
@@ -39,19 +32,14 @@ from pipelines.step.parameters import (
     Forges,
     GitLogin,
     GitWriteLogin,
-    Mirrors,
-    PlainHttp,
-    Project,
     PullLogins,
-    RegistryHost,
     Repo,
 )
-from pipelines.step.signature import Arg
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Author, Head, Proposal, WriteBack
-from pipelines.tools.registry import client as registry_client
 
 CHARTS = "charts"
 
@@ -77,16 +65,8 @@ def deploy(
     environments_branch: EnvironmentsBranch = "",
     deploy_author: DeployAuthor = "",
     forges: Forges = "",
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    chart_hosts: ChartHosts = "",
-    plain_http: PlainHttp = "",
-    mirrors: Mirrors = "",
-    ca_file: CaFile = "",
-    builder: BuilderName = "buildah",
-    buildkit_host: BuildkitHost = "",
-    compression: Compression = "zstd",
+    settings: Annotated[ChartSettings, Group()],
+    builder: Annotated[BuilderSettings, Group()],
 ) -> Deployed:
     """Write what a branch's head has in the registry to where shipway.yaml says: its own charts, environments, or both.
 
@@ -96,34 +76,20 @@ def deploy(
     Example:
         shipway step deploy --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/deploy
     """
-    if not registry:
-        raise Misconfigured("no registry to ask", seen="the setting `registry` is empty", todo="set it")
-    authorities = Path(ca_file) if ca_file else None
-    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
-    place = Destination(
-        reader=RegistryReader(client=client, registry=registry, project=project),
-        charts=ChartSettings(
-            registry=registry,
-            project=project,
-            chart_registry=chart_registry,
-            chart_hosts=chart_hosts,
-            plain_http=plain_http,
-            ca_file=ca_file,
-        ),
-        docker_config=docker_config,
-    )
+    settings.require_registry("ask")
+    place = Destination.connect(settings, docker_config)
     target = BuildTarget(
         platform=platforms.read_platform(platform),
-        builder=builder,
-        builder_version=builder_version or image_build.choose_builder(builder, buildkit_host, Path("cache")).version(),
-        compression=compression,
+        builder=builder.builder,
+        builder_version=builder_version or image_build.choose_builder(builder, Path("cache")).version(),
+        compression=builder.compression,
         build_args=planning.arguments(build_args),
     )
     url = RepositoryUrl(repo)
-    proposing = Proposing(folder=forge, forges=forges, plain_http=plain_http, ca_file=ca_file)
+    proposing = Proposing(folder=forge, forges=forges, network=settings)
     with (
-        Git(GitCredentials.read(credentials), ca_file=authorities) as git,
-        Git(GitCredentials.read(write_credentials), ca_file=authorities) as writing,
+        Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
+        Git(GitCredentials.read(write_credentials), ca_file=settings.authorities) as writing,
     ):
         found = ref or git.refs(url).default
         with StateReader(

@@ -14,8 +14,8 @@ from pathlib import Path
 import semver
 
 from pipelines.charts import compare as chart_compare
+from pipelines.charts import registry_state, version_moves
 from pipelines.charts import tree as chart_tree
-from pipelines.charts import version_moves
 from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.charts.model import BROKEN, DIFFERENT
 from pipelines.deploy.message import Moved
@@ -125,7 +125,7 @@ def _versions(state: DeployState, head: Head, files: Mapping[str, bytes]) -> tup
     while more := {path for path, above in parents.items() if path not in touched and touched & {*above}}:
         touched |= more
     with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
-        registry, repositories = place.charts.connect(Layout.create(Path(folder)), place.docker_config)
+        registry, repositories = registry_state.connect(place.charts, Layout.create(Path(folder)), place.docker_config)
         plan = chart_compare.plan(tree, registry, repositories, libraries=configuration.libraries)
     told = [str(finding) for finding in plan.findings if finding.chart in touched and finding.level != "warning"]
     if broken := [chart.path for chart in plan.charts if chart.path in touched and chart.state == BROKEN]:

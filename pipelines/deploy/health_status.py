@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipelines.deploy.status_model import Whereabouts
 from pipelines.errors import Misuse
+from pipelines.step.groups import NetworkSettings
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Forge, Status, StatusState
@@ -30,12 +31,12 @@ class Teller:
     """By commit and environment."""
 
     @classmethod
-    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, plain_http: str, ca_file: str) -> Teller:
+    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, network: NetworkSettings) -> Teller:
         """Return one that speaks to the repository's forge, or to people alone where there is none."""
         url = RepositoryUrl(repo)
         forge: Forge | None = None
         try:
-            forge = forge_connect.connect(url, folder, forges=forges, plain_http=plain_http, ca_file=ca_file)
+            forge = forge_connect.connect(url, folder, forges=forges, network=network)
         except NoForge as error:
             _say(f"no status is written: {error.what}")
         return cls(commit=commit, repo=url.host_and_path, forge=forge, told={})

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipelines.deploy.message import Origin
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images.tag_moves import REVISION
+from pipelines.step.groups import NetworkSettings
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Forge
@@ -33,18 +34,12 @@ class Proposing:
     folder: Path
     """Of the logins."""
     forges: str
-    plain_http: str
-    ca_file: str
+    network: NetworkSettings
 
     def connect(self, url: RepositoryUrl) -> Forge:
         """Return the forge of a repository; raises Misconfigured where nobody says which, or how to log in."""
         return forge_connect.connect(
-            url,
-            self.folder,
-            forges=self.forges,
-            plain_http=self.plain_http,
-            ca_file=self.ca_file,
-            rights=forge_connect.PROPOSING,
+            url, self.folder, forges=self.forges, network=self.network, rights=forge_connect.PROPOSING
         )
 
     def known(self, url: RepositoryUrl) -> Forge | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pipelines.errors import ShipwayError
 from pipelines.events.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS
@@ -16,31 +17,23 @@ from pipelines.events.event import Decoded, Lane
 from pipelines.events.locate import PATIENCE_SECONDS, locate
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
+from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.step.parameters import (
     AskedRef,
     AskedRepo,
     AskedRevision,
-    BuilderName,
-    BuildkitHost,
-    CaFile,
-    ChartHosts,
-    ChartsUnder,
-    Compression,
     EventText,
     GitLogin,
     Maintainers,
-    Mirrors,
     NightlyAge,
     Patience,
-    PlainHttp,
-    Project,
     ProtectedBranches,
     ProtectedTags,
     PullLogins,
     Rebuild,
-    RegistryHost,
     Repositories,
 )
+from pipelines.step.signature import Group
 
 
 def start(
@@ -57,16 +50,8 @@ def start(
     max_age: NightlyAge = MAX_AGE,
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    chart_hosts: ChartHosts = "",
-    plain_http: PlainHttp = "",
-    mirrors: Mirrors = "",
-    ca_file: CaFile = "",
-    builder: BuilderName = "buildah",
-    buildkit_host: BuildkitHost = "",
-    compression: Compression = "zstd",
+    settings: Annotated[ChartSettings, Group()],
+    builder: Annotated[BuilderSettings, Group()],
     patience: Patience = PATIENCE_SECONDS,
 ) -> Started:
     """Do what the step locate does and, in the trusted lane, what the step plan does; raises what they raise.
@@ -87,7 +72,7 @@ def start(
         repositories=repositories,
         max_age=max_age,
         credentials=credentials,
-        ca_file=ca_file,
+        ca_file=settings.ca_file,
         patience=patience,
     )
     if found.lane is not Lane.TRUSTED:
@@ -101,16 +86,8 @@ def start(
             max_age=found.max_age,
             credentials=credentials,
             docker_config=docker_config,
-            registry=registry,
-            project=project,
-            chart_registry=chart_registry,
-            chart_hosts=chart_hosts,
-            plain_http=plain_http,
-            mirrors=mirrors,
-            ca_file=ca_file,
+            settings=settings,
             builder=builder,
-            buildkit_host=buildkit_host,
-            compression=compression,
         )
     except ShipwayError as error:
         error.result = Started(**vars(found))

@@ -26,8 +26,8 @@ from pipelines.images.finalize import ImageFacts, finalize
 from pipelines.images.layers import layer as layer_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
-from pipelines.step.parameters import BuilderName, Compression
-from pipelines.step.signature import Arg
+from pipelines.step.groups import BuilderSettings, BuildSettings
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
@@ -54,12 +54,7 @@ def build(
     ] = ANY,
     name: Annotated[str, Arg("the image's name; without it, that of its folder")] = "",
     version: Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")] = "",
-    builder: BuilderName = "buildah",
-    buildkit_host: Annotated[
-        str, Arg("address of a running buildkitd; without it, one is started", "buildkit-host")
-    ] = "",
-    compression: Compression = "zstd",
-    cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
+    builder: Annotated[BuildSettings, Group()],
     into: Annotated[Path, Arg("image layout to write")] = Path("image"),
 ) -> Built:
     """Build the image of a checkout, reproducibly, and write it as an OCI image layout.
@@ -70,7 +65,7 @@ def build(
     Example:
         shipway step build --checkout=out/clone --outputs=out/build
     """
-    layer_layer.check(compression)
+    layer_layer.check(builder.compression)
     read = build_inputs.read(
         checkout,
         source=source,
@@ -83,14 +78,14 @@ def build(
     )
     check_secrets(read.secrets, checkout.repo, allowed_secrets)
     facts = _facts(read, name=name, version=version, labels=_labels(labels))
-    program = choose_builder(builder, buildkit_host, cache.resolve() / builder)
+    program = choose_builder(builder, builder.cache.resolve() / builder.builder)
     if program.kind == Buildah.kind:
         dockerfile_checks.check_buildah(read.dockerfile, program.version())
     # A standing daemon has met other people's files: a part of a second that nobody can foresee tells ours from theirs.
     build_context.settle(read.context, randbelow(10**9) if program.tells_files_by_time else 0)
     manifests = [image.digest for image in read.images]
     same = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
-    store = LayerStore(cache, compression, read.bases, manifests, image=same)
+    store = LayerStore(builder.cache, builder.compression, read.bases, manifests, image=same)
     work = _empty(into.resolve())
     try:
         output = _run(program, read, store, work)
@@ -215,10 +210,10 @@ def check_secrets(ids: Iterable[str], repository: str, allowed: str) -> None:
             )
 
 
-def choose_builder(kind: str, host: str, cache: Path) -> Builder:
-    """Return the builder of a kind, `host` the running one's address where there is one; raises Misconfigured."""
-    if kind == Buildah.kind:
+def choose_builder(settings: BuilderSettings, cache: Path) -> Builder:
+    """Return the builder that the settings name, which keeps its layers in a folder; raises Misconfigured."""
+    if settings.builder == Buildah.kind:
         return Buildah(cache)
-    if kind == BuildKit.kind:
-        return BuildKit(cache, host)
-    raise Misconfigured("the setting builder is not known", seen=repr(kind), todo="use buildah or buildkit")
+    if settings.builder == BuildKit.kind:
+        return BuildKit(cache, settings.buildkit_host)
+    raise Misconfigured("the setting builder is not known", seen=repr(settings.builder), todo="use buildah or buildkit")

@@ -15,20 +15,9 @@ from pipelines.images import names, platforms
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Base, Checkout
 from pipelines.images.names import Image
-from pipelines.step.parameters import (
-    CaFile,
-    GitLogin,
-    Mirrors,
-    PlainHttp,
-    Project,
-    PullLogins,
-    Ref,
-    RegistryHost,
-    Repo,
-    RevisionName,
-    Source,
-)
-from pipelines.step.signature import Arg
+from pipelines.step.groups import RegistrySettings
+from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName, Source
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, configuration, warn_of_changes, with_ref
@@ -59,11 +48,7 @@ def clone(
     docker_config: PullLogins = Path("../pull"),
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    plain_http: PlainHttp = "",
-    mirrors: Mirrors = "",
-    ca_file: CaFile = "",
+    settings: Annotated[RegistrySettings, Group()],
     cache: Annotated[
         Path,
         Arg("folder that builders keep their layers in, and bases are kept in, where there is one", setting="cache"),
@@ -83,28 +68,27 @@ def clone(
         if not _ARGUMENT.fullmatch(argument):
             raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
     pinned = image_bases.read_pins(pins)
-    authorities = Path(ca_file) if ca_file else None
     platform = platforms.read_platform(platform)
-    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
+    client = registry_client.connect(docker_config, settings)
     if lfs:
         require_lfs()
-    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
         warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     git_checkout.check(source, folder, file, files)
-    settings = configuration(source)
-    name = settings.image(folder).name or PurePosixPath(folder).name or url.name
+    declared = configuration(source)
+    name = declared.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
     externals = image_dockerfile.read(text, str(file)).externals(build_args, target=target, platform=platform)
-    siblings = image_bases.siblings(externals, files, settings, root_name=url.name)
+    siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
     for warning in names.shadowed(user, externals, siblings):
         _say(warning)
     items = image_bases.wanted(
-        externals, siblings, user, commit=commit.id, registry=registry, project=project, pins=pinned
+        externals, siblings, user, commit=commit.id, registry=settings.registry, project=settings.project, pins=pinned
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
     fetched = image_bases.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)

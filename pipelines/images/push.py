@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.errors import Misconfigured, Refused, ShipwayError
+from pipelines.errors import Refused, ShipwayError
 from pipelines.images import tag_names
 from pipelines.images.model import Built, Checkout, Published
 from pipelines.images.tag_moves import TagMover
 from pipelines.images.tag_names import TagPlan
-from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost
-from pipelines.step.signature import Arg
+from pipelines.step.groups import RegistrySettings
+from pipelines.step.parameters import GitLogin, PushLogins
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -48,10 +49,7 @@ def push(
     bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
     docker_config: PushLogins = Path("../push"),
     credentials: GitLogin = Path("../git"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[RegistrySettings, Group(without=("mirrors",))],
 ) -> Published:
     """Publish an image by its digest, read it back, then set its tags.
 
@@ -61,13 +59,8 @@ def push(
     Example:
         shipway step push --checkout=out/clone --built=out/build --registry=registry.example.org --outputs=out/push
     """
-    if not registry:
-        raise Misconfigured(
-            "no registry to publish to",
-            seen="the setting `registry` is empty",
-            todo="set `registry` in the settings, or give --registry",
-        )
-    to = Reference.under(registry, project, name or built.name)
+    settings.require_registry("publish to", "set `registry` in the settings, or give --registry")
+    to = Reference.under(settings.registry, settings.project, name or built.name)
     if repo and repo != checkout.repo:
         # The checkout lay beside the build of a stranger's Dockerfile; the Git credential goes where the caller says.
         raise Refused(
@@ -77,10 +70,9 @@ def push(
         )
     plan = tag_names.tag_plan(checkout.ref, checkout.commit)
     layout, descriptor = _image(image, built)
-    authorities = Path(ca_file) if ca_file else None
-    client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
+    client = registry_client.connect(docker_config, settings)
     url = RepositoryUrl(checkout.repo)
-    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         named = publish(
             client,
             layout,
@@ -88,7 +80,7 @@ def push(
             to,
             plan=plan,
             checkout=checkout,
-            mounts=_mounts(checkout, bases, registry),
+            mounts=_mounts(checkout, bases, settings.registry),
             head=lambda ref: git.head(url, ref),
             key=key,
             renewal=(renews, moment),

@@ -14,28 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts.registry_state import ChartSettings
+from pipelines.charts import registry_state
 from pipelines.environments import repository as environment_repository
 from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact.charts import CommitCharts, ImpactCharts
 from pipelines.impact.model import Gathered, Rendering, Touched
+from pipelines.step.groups import ChartSettings
 from pipelines.step.parameters import (
-    CaFile,
-    ChartHosts,
-    ChartsUnder,
     EnvironmentsBranch,
     EnvironmentsRepository,
     GitLogin,
-    PlainHttp,
-    Project,
     PullLogins,
-    RegistryHost,
     Repo,
     RevisionName,
 )
-from pipelines.step.signature import Arg
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import make_room
@@ -60,12 +55,7 @@ def impact_gather(
     ] = "none",
     environments_repository: EnvironmentsRepository = "",
     environments_branch: EnvironmentsBranch = "",
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    chart_hosts: ChartHosts = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[ChartSettings, Group(without=("mirrors",))],
 ) -> Gathered:
     """Find the applications that a commit touches, and bring the charts and values that they had and would have.
 
@@ -83,20 +73,12 @@ def impact_gather(
         return Gathered(repo=repo, commit="", base="", environments="", untouched=0, touched=(), findings=())
     make_room(folder)
     (folder / "values").mkdir(parents=True)
-    settings = ChartSettings(
-        registry=registry,
-        project=project,
-        chart_registry=chart_registry,
-        chart_hosts=chart_hosts,
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
     with (
         tempfile.TemporaryDirectory(prefix="shipway-impact-") as work,
-        Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git,
+        Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
         ThreadPoolExecutor() as beside,  # what is fetched waits for hosts most of the time
     ):
-        published, repositories = settings.connect(Layout.create(Path(work) / "layout"), docker_config)
+        published, repositories = registry_state.connect(settings, Layout.create(Path(work) / "layout"), docker_config)
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
         own = not environments_repository or url.host_and_path == RepositoryUrl(environments_repository).host_and_path
         there = RepositoryUrl(environments_repository or repo)

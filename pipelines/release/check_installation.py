@@ -17,17 +17,9 @@ from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.build import build
 from pipelines.images.model import Checkout
-from pipelines.step.parameters import (
-    BuilderName,
-    CaFile,
-    Compression,
-    Mirrors,
-    PlainHttp,
-    Project,
-    PushLogins,
-    RegistryHost,
-)
-from pipelines.step.signature import Arg
+from pipelines.step.groups import BuildSettings, RegistrySettings
+from pipelines.step.parameters import PushLogins
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 from pipelines.tools.registry.reference import Reference
@@ -39,17 +31,8 @@ _NO_COMMIT = "0" * 40
 def check_installation(
     *,
     docker_config: PushLogins = Path("../push"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    plain_http: PlainHttp = "",
-    mirrors: Mirrors = "",
-    ca_file: CaFile = "",
-    builder: BuilderName = "buildah",
-    buildkit_host: Annotated[
-        str, Arg("address of a running buildkitd; without it, one is started", "buildkit-host")
-    ] = "",
-    compression: Compression = "zstd",
-    cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache"),
+    settings: Annotated[RegistrySettings, Group()],
+    builder: Annotated[BuildSettings, Group()],
     program: Annotated[str, Arg("a statically linked program, for the image that is built")] = "buildctl",
 ) -> InstallationCheck:
     """Ask the registry with the login for pushing, and build an image of one file with one RUN step; publish nothing.
@@ -57,12 +40,10 @@ def check_installation(
     Example:
         shipway step check-installation --registry=registry.example.org
     """
-    if not registry:
-        raise Misconfigured("no registry to publish to", seen="the setting `registry` is empty", todo="set `registry`")
-    to = Reference.under(registry, project, NAME, tag="none")
-    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
-    client.resolve(to)
-    _say(f"{registry} answers")
+    settings.require_registry("publish to", "set `registry`")
+    to = Reference.under(settings.registry, settings.project, NAME, tag="none")
+    registry_client.connect(docker_config, settings).resolve(to)
+    _say(f"{settings.registry} answers")
     # In the workspace, as every build: overlays do not stand on the overlay that a container's own root is.
     with tempfile.TemporaryDirectory(prefix="shipway-", dir=Path.cwd()) as folder:
         made = build(
@@ -72,12 +53,9 @@ def check_installation(
             secrets=Path(folder) / "secrets",
             name=NAME,
             builder=builder,
-            buildkit_host=buildkit_host,
-            compression=compression,
-            cache=cache,
             into=Path(folder) / "image",
         )
-    found = f"{made.builder} {image_build.choose_builder(builder, buildkit_host, cache).version()}"
+    found = f"{made.builder} {image_build.choose_builder(builder, builder.cache).version()}"
     _say(f"{found} builds")
     return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
 

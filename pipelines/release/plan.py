@@ -15,43 +15,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.charts.registry_state import ChartSettings
-from pipelines.errors import Misconfigured, Misuse
+from pipelines.errors import Misuse
 from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import RELEASE, RetagJob
 from pipelines.images.model import TAG as RETAG
 from pipelines.images.node import MOST_WAVES, BuildTarget
-from pipelines.images.registry_reader import RegistryReader
 from pipelines.release import batches, planning
 from pipelines.release.model import Plan, Planned
 from pipelines.release.planning import Destination, PlanRequest
 from pipelines.step import signature
-from pipelines.step.parameters import (
-    BuilderName,
-    BuildkitHost,
-    CaFile,
-    ChartHosts,
-    ChartsUnder,
-    Compression,
-    GitLogin,
-    Mirrors,
-    PlainHttp,
-    Project,
-    PullLogins,
-    Rebuild,
-    Ref,
-    RegistryHost,
-    Repo,
-    RevisionName,
-)
-from pipelines.step.signature import Arg
+from pipelines.step.groups import BuilderSettings, ChartSettings
+from pipelines.step.parameters import GitLogin, PullLogins, Rebuild, Ref, Repo, RevisionName
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.registry import client as registry_client
 
 MOST_CHARACTERS = 24_000
 """Of a packed text, which is the plan of some hundred images; a Workflow has 1 MB for everything, and holds an argument several times."""
@@ -73,16 +54,8 @@ def plan(
     now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    chart_registry: ChartsUnder = "",
-    chart_hosts: ChartHosts = "",
-    plain_http: PlainHttp = "",
-    mirrors: Mirrors = "",
-    ca_file: CaFile = "",
-    builder: BuilderName = "buildah",
-    buildkit_host: BuildkitHost = "",
-    compression: Compression = "zstd",
+    settings: Annotated[ChartSettings, Group()],
+    builder: Annotated[BuilderSettings, Group()],
 ) -> Planned:
     """Say what is to be built, tagged and released for a commit, and why; change nothing.
 
@@ -94,32 +67,20 @@ def plan(
     if settled:
         return _planned(signature.typed(Plan, json.loads(unpack(settled))), builder_version, now)
     url, wanted, planning_age = RepositoryUrl(repo), Revision(revision), planning.age(max_age)
-    if not registry:
-        raise Misconfigured("no registry to compare with", seen="the setting `registry` is empty", todo="set it")
-    authorities = Path(ca_file) if ca_file else None
-    client = registry_client.connect(docker_config, plain_http=plain_http, mirrors=mirrors, ca_file=ca_file)
-    charts = ChartSettings(
-        registry=registry,
-        project=project,
-        chart_registry=chart_registry,
-        chart_hosts=chart_hosts,
-        plain_http=plain_http,
-        ca_file=ca_file,
-    )
+    settings.require_registry("compare with")
+    place = Destination.connect(settings, docker_config)
     args, machine = planning.arguments(build_args), platforms.read_platform(platform)
     now = now or int(time.time())
-    with Git(GitCredentials.read(credentials), ca_file=authorities) as git, ThreadPoolExecutor(2) as beside:
-        version = beside.submit(
-            lambda: builder_version or image_build.choose_builder(builder, buildkit_host, Path("cache")).version()
-        )
+    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git, ThreadPoolExecutor(2) as beside:
+        version = beside.submit(lambda: builder_version or image_build.choose_builder(builder, Path("cache")).version())
         warned = beside.submit(warn_of_changes, git, url, wanted)
         resolved = with_ref(git.resolve(url, wanted), ref)
         warned.result()
         target = BuildTarget(
             platform=machine,
-            builder=builder,
+            builder=builder.builder,
             builder_version=version.result(),
-            compression=compression,
+            compression=builder.compression,
             build_args=args,
         )
         request = PlanRequest(
@@ -129,8 +90,7 @@ def plan(
             rebuilds=RebuildPolicy(now=now, max_age=planning_age),
             rebuild=rebuild,
         )
-        reader = RegistryReader(client=client, registry=registry, project=project)
-        found = planning.plan(git, request, Destination(reader=reader, charts=charts, docker_config=docker_config))
+        found = planning.plan(git, request, place)
     planning.require_named(rebuild, found)
     for item in found.everything:
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")

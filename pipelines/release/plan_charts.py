@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipelines.charts import compare as chart_compare
 from pipelines.charts import model as states
+from pipelines.charts import registry_state
 from pipelines.charts import tree as chart_tree
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.charts.tree import Tree
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments.image_uses import Values
@@ -15,6 +15,7 @@ from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
 from pipelines.release.model import PlannedChart
 from pipelines.release.tree import RepositorySnapshot
+from pipelines.step.groups import ChartSettings
 from pipelines.tools.registry.layout import Layout
 
 
@@ -24,7 +25,7 @@ def plan(
     """Return every chart with its state, parents first, and what is wrong with charts."""
     if not declared.charts:
         return (), ()
-    registry, repositories = place.connect(Layout.create(work / "layout"), docker_config)
+    registry, repositories = registry_state.connect(place, Layout.create(work / "layout"), docker_config)
     paths = [path for folder in declared.charts for path in declared.tree.below(folder)]
     tree = chart_tree.read(declared.root, paths, own=place.address, ignore=declared.configuration.no_charts)
     try:

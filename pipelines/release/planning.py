@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments import image_uses
@@ -31,10 +30,13 @@ from pipelines.images.registry_state import PreviousImage, SourceChanges
 from pipelines.release import plan_charts, tree
 from pipelines.release.model import Plan
 from pipelines.release.tree import RepositorySnapshot
+from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.tree import File, GitTree
+from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.connection import Timing
 from pipelines.tools.registry.reference import Reference
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -53,6 +55,13 @@ class Destination:
     charts: ChartSettings
     docker_config: Path
     """Folder of the logins for reading."""
+
+    @classmethod
+    def connect(cls, settings: ChartSettings, docker_config: Path, *, timing: Timing | None = None) -> Destination:
+        """Return the destination of some settings; nothing is asked yet. Raises Misconfigured for what cannot be read."""
+        client = registry_client.connect(docker_config, settings, timing=timing)
+        reader = RegistryReader(client=client, registry=settings.registry, project=settings.project)
+        return cls(reader=reader, charts=settings, docker_config=docker_config)
 
 
 @dataclass(frozen=True, kw_only=True)

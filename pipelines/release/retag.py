@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.errors import Misconfigured
 from pipelines.images import push as image_push
 from pipelines.images import tag_names
 from pipelines.images.model import Retagged
 from pipelines.images.tag_moves import TagMover
 from pipelines.release.model import Planned
-from pipelines.step.parameters import CaFile, GitLogin, PlainHttp, Project, PushLogins, RegistryHost, Repo
-from pipelines.step.signature import Arg
+from pipelines.step.groups import RegistrySettings
+from pipelines.step.parameters import GitLogin, PushLogins, Repo
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -26,10 +26,7 @@ def retag(
     repo: Repo,
     docker_config: PushLogins = Path("../push"),
     credentials: GitLogin = Path("../git"),
-    registry: RegistryHost = "",
-    project: Project = "",
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    settings: Annotated[RegistrySettings, Group(without=("mirrors",))],
 ) -> Retagged:
     """Let the tags of a plan's commit name the images that it found published and without them.
 
@@ -38,18 +35,16 @@ def retag(
     Example:
         shipway step retag --planned=out/plan --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/main
     """
-    if not registry:
-        raise Misconfigured("no registry to tag in", seen="the setting `registry` is empty", todo="set it")
+    settings.require_registry("tag in")
     wanted, url = tag_names.tag_plan(planned.ref, planned.commit), RepositoryUrl(repo)
-    authorities = Path(ca_file) if ca_file else None
-    client = registry_client.connect(docker_config, plain_http=plain_http, ca_file=ca_file)
+    client = registry_client.connect(docker_config, settings)
     of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tag_names.LATEST}
     done = 0
-    with Git(GitCredentials.read(credentials), ca_file=authorities) as git:
+    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         if wanted.version and planned.retag:
             image_push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
-            to = Reference.under(registry, project, job.name)
+            to = Reference.under(settings.registry, settings.project, job.name)
             mover = TagMover(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
             if job.renews:
                 mover.renew(key_tag(job.renews), job.moment)

@@ -23,17 +23,9 @@ from pipelines.report import text as report_text
 from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.report.run import FailedPod
 from pipelines.step import signature
-from pipelines.step.parameters import (
-    CaFile,
-    ForgeLogins,
-    Forges,
-    Maintainers,
-    PlainHttp,
-    ProtectedBranches,
-    ProtectedTags,
-    Repositories,
-)
-from pipelines.step.signature import Arg
+from pipelines.step.groups import NetworkSettings
+from pipelines.step.parameters import ForgeLogins, Forges, Maintainers, ProtectedBranches, ProtectedTags, Repositories
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
 from pipelines.tools.forge.forge import Forge, Status, StatusState
@@ -65,8 +57,7 @@ def report(
     ),
     logins: ForgeLogins = Path("../forge"),
     forges: Forges = FORGES,
-    plain_http: PlainHttp = "",
-    ca_file: CaFile = "",
+    network: Annotated[NetworkSettings, Group(without=("mirrors",))],
     argo_ui: Annotated[str, Arg("address of the Argo UI", setting="argo-ui")] = "",
     protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
     protected_tags: ProtectedTags = PROTECTED_TAGS,
@@ -104,9 +95,7 @@ def report(
     if subject is None:
         return _nobody("the run is about no commit that is told of")
     try:
-        forge = forge_connect.connect(
-            RepositoryUrl(subject.repo), logins, forges=forges, plain_http=plain_http, ca_file=ca_file
-        )
+        forge = forge_connect.connect(RepositoryUrl(subject.repo), logins, forges=forges, network=network)
     except NoForge as error:
         return _nobody(f"{error.what}: {error.seen}")
     link = f"{argo_ui.rstrip('/')}/workflows/{quote(cluster.namespace)}/{quote(run)}" if argo_ui else ""

@@ -7,6 +7,10 @@ A parameter is `Annotated[T, Arg(...)]` and keyword-only. T is one of
 str, int, bool, Path; tuple[str, ...] (written as a JSON list); or a frozen dataclass that another step
 returns, given as the folder of that step's outputs. The result is a frozen dataclass; each field becomes a file named
 after it in kebab case: strings and numbers as they are, booleans as true/false, everything else as JSON.
+
+Arguments that belong together are the fields of a frozen dataclass, annotated like parameters. A parameter
+`Annotated[ThatClass, Group()]` stands for all of them: each field is an argument of the step under its own name, in the
+place of the parameter, and the function receives the object.
 """
 
 from __future__ import annotations
@@ -19,13 +23,15 @@ import json
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pipelines.errors import Misuse
 
+T = TypeVar("T")
 STEPS: dict[str, str] = {
     "decode": "pipelines.events.decode:decode",
     "locate": "pipelines.events.locate:locate",
@@ -67,6 +73,17 @@ class Arg:
 
     help: str
     setting: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Marks a parameter whose fields are the step's arguments.
+
+    `without` names fields that are no arguments of this step and keep their defaults: a step takes no setting that it does
+    not use.
+    """
+
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +139,21 @@ class Step:
     summary: str
     description: str
     arguments: tuple[Argument, ...]
+    groups: Mapping[str, tuple[type[Any], tuple[str, ...]]]
+    """By parameter: the class of a group, and the fields that are arguments."""
     result: type[Any]
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the results, each also the name of its file."""
         return tuple(_kebab(field.name) for field in dataclasses.fields(self.result))
+
+    def call(self, values: Mapping[str, Any]) -> Any:
+        """Call the function with arguments by their Python names, and return its result; those left out have their defaults."""
+        given = dict(values)
+        for parameter, (group, fields) in self.groups.items():
+            given[parameter] = group(**{field: given.pop(field) for field in fields if field in given})
+        return self.function(**given)
 
     def argument(self, name: str) -> Argument:
         """Return the argument of that name; raises KeyError naming those there are."""
@@ -157,25 +183,27 @@ def read(name: str, function: Callable[..., Any]) -> Step:
     result = hints.pop("return", None)
     if not (isinstance(result, type) and dataclasses.is_dataclass(result)):
         raise TypeError(f"step {name} must return a dataclass")
-    arguments = []
+    arguments: list[Argument] = []
+    groups: dict[str, tuple[type[Any], tuple[str, ...]]] = {}
     for parameter in inspect.signature(function).parameters.values():
         hint = hints[parameter.name]
         if parameter.kind is not parameter.KEYWORD_ONLY or get_origin(hint) is not typing.Annotated:
-            raise TypeError(f"step {name}: {parameter.name} must be keyword-only and Annotated with Arg")
+            raise TypeError(f"step {name}: {parameter.name} must be keyword-only and Annotated with Arg or Group")
         kind, note = get_args(hint)[:2]
-        if not (kind in {str, int, bool, Path} or kind == tuple[str, ...] or dataclasses.is_dataclass(kind)):
-            raise TypeError(f"step {name}: {parameter.name} has a type that no command line carries: {kind}")
-        required = parameter.default is parameter.empty
-        arguments.append(
-            Argument(
-                name=_kebab(parameter.name),
-                type=kind,
-                help=note.help,
-                setting=note.setting,
-                default=None if required else parameter.default,
-                required=required,
-            )
-        )
+        if isinstance(note, Group):
+            members = [item for item in group(kind) if item.field not in note.without]
+            left_out = [item for item in group(kind) if item.field in note.without]
+            if unknown := set(note.without) - {item.field for item in left_out}:
+                raise TypeError(f"step {name}: {kind.__name__} has no field {', '.join(sorted(unknown))}")
+            if needed := [item.field for item in left_out if item.required]:
+                raise TypeError(f"step {name} cannot go without {', '.join(needed)}")
+            groups[parameter.name] = kind, tuple(item.field for item in members)
+            arguments += members
+        else:
+            arguments.append(_argument(f"step {name}", parameter.name, hint, parameter.default))
+    names = Counter(item.name for item in arguments)
+    if twice := [flag for flag, count in names.items() if count > 1]:
+        raise TypeError(f"step {name} has the argument {', '.join(twice)} twice")
     doc = inspect.getdoc(function) or ""
     summary, _, description = doc.partition("\n")
     return Step(
@@ -184,7 +212,43 @@ def read(name: str, function: Callable[..., Any]) -> Step:
         summary=summary,
         description=description.strip(),
         arguments=tuple(arguments),
+        groups=groups,
         result=result,
+    )
+
+
+@functools.cache
+def group(kind: Any) -> tuple[Argument, ...]:
+    """Return the fields of a group as arguments; raises TypeError for a class that cannot be one."""
+    if not (dataclasses.is_dataclass(kind) and getattr(kind, "__dataclass_params__").frozen):  # noqa: B009 - typeshed hides it
+        raise TypeError(f"{kind} is no frozen dataclass and cannot be a group")
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        _argument(str(kind), field.name, hints[field.name], field.default) for field in dataclasses.fields(kind)
+    )
+
+
+def from_settings(kind: Callable[..., T], settings: Mapping[str, str]) -> T:
+    """Return a group with a deployment's settings, those that are empty with their defaults; raises Misuse."""
+    values = ((item, settings.get(item.setting, "")) for item in group(kind))
+    return kind(**{item.field: item.parse(text) for item, text in values if text})
+
+
+def _argument(owner: str, name: str, hint: Any, default: Any) -> Argument:
+    """Return one argument of a step or a group; raises TypeError for a hint that says none."""
+    kind, note = get_args(hint)[:2] if get_origin(hint) is typing.Annotated else (hint, None)
+    if not isinstance(note, Arg):
+        raise TypeError(f"{owner}: {name} must be Annotated with Arg")
+    if not (kind in {str, int, bool, Path} or kind == tuple[str, ...] or dataclasses.is_dataclass(kind)):
+        raise TypeError(f"{owner}: {name} has a type that no command line carries: {kind}")
+    required = default is inspect.Parameter.empty or default is dataclasses.MISSING
+    return Argument(
+        name=_kebab(name),
+        type=kind,
+        help=note.help,
+        setting=note.setting,
+        default=None if required else default,
+        required=required,
     )
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pipelines import settings
 from pipelines.errors import Misconfigured
+from pipelines.step.groups import NetworkSettings
 from pipelines.tools.forge.forge import GITHUB_HEADERS, Forge, Gitea, GitHub
 from pipelines.tools.forge.http import TIMING, ForgeApi
 from pipelines.tools.git.address import RepositoryUrl
@@ -50,26 +51,26 @@ def connect(
     folder: Path,
     *,
     forges: str,
-    plain_http: str = "",
-    ca_file: str = "",
+    network: NetworkSettings,
     rights: Mapping[str, str] = REPORTING,
     timing: Timing = TIMING,
 ) -> Forge:
     """Return the forge of a repository with the login in a folder; no request is sent yet.
 
-    `forges`, `plain_http` and `ca_file` are the settings of these names. Raises NoForge if the settings do not name
-    the repository's host or the folder has no login for it, Misconfigured if either cannot be read.
+    `forges` is the setting of this name. Raises NoForge if it does not name the repository's host or the folder has no
+    login for it, Misconfigured if either cannot be read.
     """
-    network = Network(plain_http=settings.names(plain_http), ca_file=Path(ca_file) if ca_file else None, timing=timing)
+    plain_http = settings.names(network.plain_http)
+    connections = Network(plain_http=plain_http, ca_file=network.authorities, timing=timing)
     address = _address(repo, forges)
-    network.check(address.base, f"the API of {address.web}")
+    connections.check(address.base, f"the API of {address.web}")
     login = _LoginFolder(folder=folder, host=_host(repo))
     token = login.read("token")
     if token:
         is_github = address.kind == "github"
         scheme = "Bearer" if is_github else "token"
         api = ForgeApi(
-            network,
+            connections,
             base=address.base,
             repository=address.repository,
             authorization=lambda: f"{scheme} {token}",
@@ -79,7 +80,7 @@ def connect(
         return GitHub(api, web=address.web) if is_github else Gitea(api, web=address.web)
     identity = login.read("app-id")
     if address.kind == "github" and identity:
-        return _as_app(network, address, login, identity, rights)
+        return _as_app(connections, address, login, identity, rights)
     raise NoForge(
         f"no login for {_host(repo)}",
         seen=f"{folder} has no {login.path('token').name}",

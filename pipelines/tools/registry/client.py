@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pipelines import settings
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.step.groups import NetworkSettings
 from pipelines.tools.registry import images, transfer
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.auth import Authorization
@@ -236,17 +237,15 @@ def _tags(place: Repository, url: str, what: str) -> RegistryResponse:
     return answer
 
 
-def connect(
-    docker_config: Path, *, plain_http: str, ca_file: str, mirrors: str = "", timing: Timing | None = None
-) -> Registry:
+def connect(docker_config: Path, network: NetworkSettings, *, timing: Timing | None = None) -> Registry:
     """Return a client that uses the logins of a folder; nothing is asked yet.
 
-    The texts are the settings of these names. Raises Misconfigured for a login or a list that cannot be read.
+    Raises Misconfigured for a login or a setting that cannot be read.
     """
     return Registry(
         Credentials.read(docker_config),
-        plain_http=settings.names(plain_http),
-        mirrors=settings.pairs(mirrors),
-        ca_file=Path(ca_file) if ca_file else None,
+        plain_http=settings.names(network.plain_http),
+        mirrors=settings.pairs(network.mirrors),
+        ca_file=network.authorities,
         timing=timing,
     )

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.charts.model import VersionChanges
-from pipelines.charts.version import chart_version
 from pipelines.errors import Misuse, Refused, ShipwayError
 from tests.chart_trees import add, clone, family, publish, states
 from tests.git_repositories import Repository
 from tests.registry_process import registry
+from tests.steps import step
+
+chart_version = step("chart-version", VersionChanges)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def repository(tmp_path: Path, place: str) -> Repository:
 def run(repository: Repository, place: str, **more: object) -> VersionChanges:
     """Run the step on a working tree."""
     arguments: dict[str, object] = {"source": repository.path, "chart_registry": place, **more}
-    return chart_version(plain_http=place.partition("/")[0], **arguments)  # type: ignore[arg-type]
+    return chart_version(plain_http=place.partition("/")[0], **arguments)
 
 
 def test_what_did_not_change_needs_nothing(repository: Repository, place: str) -> None:

@@ -10,12 +10,15 @@ import pytest
 from pipelines.errors import Misconfigured
 from pipelines.events import event as events
 from pipelines.events.event import EventKind, Lane, PullRequest, Push
-from pipelines.events.start import Started, start
+from pipelines.events.start import Started
 from pipelines.release.model import Planned
-from pipelines.release.plan import plan
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 from tests.registry_process import registry
+from tests.steps import step
+
+start = step("start", Started)
+plan = step("plan", Planned)
 
 PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
 NOWHERE = "127.0.0.1:1"
@@ -47,10 +50,10 @@ def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: R
             "refs/heads/main",
         )
         given = {"credentials": Path("none"), "docker_config": Path("none"), "registry": address, "plain_http": address}
-        planned = plan(repo=found.repo, revision=head, ref=found.ref, now=found.now, **given)  # type: ignore[arg-type]
+        planned = plan(repo=found.repo, revision=head, ref=found.ref, now=found.now, **given)
         assert planned.to_do == len(planned.builds) == 1
         assert vars(planned) == {name: getattr(found, name) for name in vars(planned)}
-        by_hand = start(repo=found.repo, **given)  # type: ignore[arg-type]
+        by_hand = start(repo=found.repo, **given)
         assert (by_hand.kind, by_hand.revision, by_hand.ref) == (EventKind.MANUAL, "HEAD", "refs/heads/main")
         assert (by_hand.commit, by_hand.builds) == (head, planned.builds)
 

@@ -19,7 +19,6 @@ import pytest
 from pipelines.engines.embedded import base_image
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.images import platforms
-from pipelines.images.clone import clone
 from pipelines.images.model import Checkout
 from pipelines.step import signature
 from pipelines.tools.registry.client import Registry
@@ -29,6 +28,9 @@ from pipelines.tools.registry.reference import Digest, Reference
 from tests.git_repositories import Repository, simple
 from tests.git_server import serving
 from tests.registry_process import registry
+from tests.steps import step
+
+clone = step("clone", Checkout)
 
 
 @pytest.fixture
@@ -194,13 +196,13 @@ def test_what_a_plan_found_is_taken(app: Repository, workspace: Path, shared: tu
     publish(shared, "moved:2")
     pins = (f"{address}/moved:1={digest}", f"tools=key-{key}")
     settings = {"registry": address, "project": "team", "plain_http": address}
-    got = clone(repo=str(app.path), path="web", pins=pins, **settings)  # type: ignore[arg-type]
+    got = clone(repo=str(app.path), path="web", pins=pins, **settings)
     assert [(b.name, b.reference, b.digest, b.sibling) for b in got.bases] == [
         (f"{address}/moved:1", f"{address}/moved:1", digest, False),
         ("tools", f"{address}/team/tools:key-{key}", digest, True),
     ]
     with pytest.raises(ShipwayError, match="the parent tools is not published"):
-        clone(repo=str(app.path), path="web", pins=(pins[0], f"tools=key-{'b' * 64}"), **settings)  # type: ignore[arg-type]
+        clone(repo=str(app.path), path="web", pins=(pins[0], f"tools=key-{'b' * 64}"), **settings)
 
 
 def test_a_parent_that_hides_a_public_image_is_reported(
@@ -294,7 +296,7 @@ def test_a_link_that_would_be_followed_out_is_refused(
     (workspace / "secret").write_text("FROM scratch\n")
     app.link(link, target).commit()
     with pytest.raises(Refused) as caught:
-        clone(repo=str(app.path), **arguments)  # type: ignore[arg-type]
+        clone(repo=str(app.path), **arguments)
     assert link.partition("/")[0] in str(caught.value)
 
 
@@ -344,7 +346,7 @@ def test_what_cannot_be_meant_changes_nothing(
 ) -> None:
     """Bad input of each kind ends with exit code 2 before anything is touched."""
     with pytest.raises(Misuse):
-        clone(**{"repo": str(app.path)} | arguments)  # type: ignore[arg-type]
+        clone(**{"repo": str(app.path)} | arguments)
     assert not list(workspace.iterdir())
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.images import tag_names
 from pipelines.images.model import Base, Built, Checkout, Published
-from pipelines.images.push import publish, push
+from pipelines.images.push import publish
 from pipelines.images.tag_moves import REVISION, VERSION
 from pipelines.step import signature
 from pipelines.tools.registry.client import Registry
@@ -26,6 +26,9 @@ from tests.git_repositories import Repository
 from tests.lying_registry import SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
 from tests.oci_images import image
 from tests.registry_process import registry
+from tests.steps import step
+
+push = step("push", Published)
 
 NAME = "team/web"
 QUICK = Timing(backoff_seconds=0.001)
@@ -86,7 +89,7 @@ class Run:
             "project": "team",
             "plain_http": address,
         }
-        return push(**{**arguments, **changes})  # type: ignore[arg-type]
+        return push(**{**arguments, **changes})
 
     def start(self, address: str) -> subprocess.Popen[bytes]:
         """Run the step as a process, as a pod does."""

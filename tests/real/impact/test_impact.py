@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import main
-from pipelines.impact.gather import EVERYBODY, impact_gather
+from pipelines.impact.gather import EVERYBODY
 from pipelines.impact.impact import bounded, impact, impact_of
 from pipelines.impact.model import Gathered, Impact
 from tests import git_server
 from tests.chart_trees import lock
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
+from tests.steps import step
+
+impact_gather = step("impact-gather", Gathered)
 
 pytestmark = pytest.mark.helm
 TEMPLATE = """\

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured
-from pipelines.release.check_installation import check_installation
+from pipelines.release.check_installation import InstallationCheck
 from tests.build_workspace import each_builder
 from tests.registry_process import registry
+from tests.steps import step
+
+check_installation = step("check-installation", InstallationCheck)
 
 BUSYBOX = "busybox"
 

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.charts.registry_state import ChartSettings
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
 from pipelines.images import tag_names
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.images.registry_reader import RegistryReader
 from pipelines.images.tag_moves import TagMover
 from pipelines.release import planning
 from pipelines.release.model import Plan
 from pipelines.release.planning import Destination, PlanRequest
+from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -62,14 +61,8 @@ class World:
     def plan(self, revision: str = "main", *, rebuild: str = "", max_age: str = "", now: int = 0) -> Plan:
         """Plan a revision."""
         address = self.registry.address
-        charts = ChartSettings(
-            registry=address, project="team", chart_registry="", chart_hosts="", plain_http=address, ca_file=""
-        )
-        place = Destination(
-            reader=RegistryReader(client=self.client, registry=address, project="team"),
-            charts=charts,
-            docker_config=self.folder / "none",
-        )
+        settings = ChartSettings(registry=address, project="team", plain_http=address)
+        place = Destination.connect(settings, self.folder / "none", timing=QUICK)
         url = RepositoryUrl(str(self.repository.path))
         with Git(GitCredentials.read(self.folder / "none")) as git:
             request = PlanRequest(

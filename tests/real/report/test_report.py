@@ -14,7 +14,6 @@ from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
 from pipelines.events.event import BY_ANNOTATION, PullRequest
 from pipelines.release.outcome import FAILED, IMAGE, Part, ReleaseResult
-from pipelines.report import report as report_report
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
 from pipelines.step import signature
@@ -24,6 +23,7 @@ from pipelines.tools.registry.connection import Timing
 from tests.forge_server import TOKEN as FORGE_TOKEN
 from tests.forge_server import ForgeServer, forge_server, said
 from tests.kubernetes_api import NAMESPACE, TOKEN, Cluster, Log, cluster
+from tests.steps import step
 
 COMMIT = "c" * 40
 REPO = "https://git.example.com/team/shop.git"
@@ -109,7 +109,7 @@ def put(
 
 def report(place: Path, forge: ForgeServer, phase: str = "final", run: str = "push-1", ui: str = UI) -> Reported:
     """Run the step."""
-    return report_report.report(
+    return step("report", Reported)(
         run=run,
         phase=phase,
         account=place / "account",

@@ -13,8 +13,10 @@ import pytest
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.images.model import PlannedImage
 from pipelines.release import plan as release_plan
-from pipelines.release.model import Plan
-from pipelines.release.plan import plan
+from pipelines.release.model import Plan, Planned
+from tests.steps import step
+
+plan = step("plan", Planned)
 
 IMAGE = PlannedImage(
     name="shop", path=".", state="published", action="nothing", reasons=(), key="k", digest="sha256:d", parents=(), externals=(),

@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import Misuse
 from pipelines.images.model import Base, Checkout
 from pipelines.step import signature
-from pipelines.step.signature import Arg
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry.reference import Digest
 
 
@@ -135,3 +135,100 @@ def test_positional_parameters_are_refused() -> None:
 
     with pytest.raises(TypeError, match="keyword-only and Annotated"):
         signature.read("bad", bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A group of the steps of these tests."""
+
+    registry: Annotated[str, Arg("where to", setting="registry")]
+    depth: Annotated[int, Arg("how far")] = 1
+    plain_http: Annotated[str, Arg("without TLS", setting="plain-http")] = "localhost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """Another one, which has an argument of the first."""
+
+    registry: Annotated[str, Arg("where to", setting="registry")] = ""
+
+
+def grouped(
+    *,
+    repo: Annotated[str, Arg("the address")],
+    place: Annotated[Place, Group()],
+    deep: Annotated[bool, Arg("whether")] = False,
+) -> Result:
+    """Return what it was called with."""
+    return Result(commit_id=f"{repo} {place}", count=place.depth, done=deep)
+
+
+def test_a_group_is_spelled_out_in_its_place() -> None:
+    """Its fields are arguments like those that the signature writes itself: name, text, setting, default, and whether it is required."""
+    assert [(a.name, a.help, a.variable, a.default, a.required) for a in signature.read("s", grouped).arguments] == [
+        ("repo", "the address", "", None, True),
+        ("registry", "where to", "SHIPWAY_REGISTRY", None, True),
+        ("depth", "how far", "", 1, False),
+        ("plain-http", "without TLS", "SHIPWAY_PLAIN_HTTP", "localhost", False),
+        ("deep", "whether", "", False, False),
+    ]
+
+
+def test_a_step_receives_its_group_as_one_object() -> None:
+    """Built from the values of its fields; those left out keep their defaults."""
+    step = signature.read("s", grouped)
+    called = step.call({"repo": "r", "registry": "example.org", "depth": 3})
+    assert called == Result(commit_id=f"r {Place(registry='example.org', depth=3)}", count=3, done=False)
+    with pytest.raises(TypeError, match="registry"):
+        step.call({"repo": "r"})
+
+
+def test_a_step_takes_no_field_that_it_goes_without() -> None:
+    """There is no flag and no variable for it, and it has its default."""
+
+    def less(*, place: Annotated[Place, Group(without=("plain_http", "depth"))]) -> Result:
+        """Return what it was called with."""
+        return Result(commit_id=place.plain_http, count=place.depth, done=False)
+
+    step = signature.read("less", less)
+    assert [argument.name for argument in step.arguments] == ["registry"]
+    assert step.call({"registry": "example.org"}) == Result(commit_id="localhost", count=1, done=False)
+
+
+def test_a_group_is_read_from_settings() -> None:
+    """By the keys of its fields; an empty setting is none, and other keys are for others."""
+    settings = {"registry": "example.org", "plain-http": "", "builder": "buildkit"}
+    assert signature.from_settings(Place, settings) == Place(registry="example.org")
+
+
+def test_groups_that_cannot_be_spelled_out_are_refused() -> None:
+    """Two arguments of one name, a field that is not there or has no text, and a class that can change."""
+
+    def twice(*, place: Annotated[Place, Group()], host: Annotated[Host, Group()]) -> Result:
+        raise NotImplementedError(place, host)
+
+    def again(*, registry: Annotated[str, Arg("where to")], host: Annotated[Host, Group()]) -> Result:
+        raise NotImplementedError(registry, host)
+
+    def unknown(*, place: Annotated[Place, Group(without=("mirrors",))]) -> Result:
+        raise NotImplementedError(place)
+
+    def needed(*, place: Annotated[Place, Group(without=("registry",))]) -> Result:
+        raise NotImplementedError(place)
+
+    def bare(*, place: Annotated[Result, Group()]) -> Result:
+        raise NotImplementedError(place)
+
+    def loose(*, place: Annotated[str, Group()]) -> Result:
+        raise NotImplementedError(place)
+
+    for function, told in (
+        (twice, "has the argument registry twice"),
+        (again, "has the argument registry twice"),
+        (unknown, "Place has no field mirrors"),
+        (needed, "cannot go without registry"),
+        (bare, "commit_id must be Annotated with Arg"),
+        (loose, "no frozen dataclass"),
+    ):
+        with pytest.raises(TypeError, match=told):
+            signature.read("bad", function)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pipelines.errors import Misconfigured, Refused, Transient
+from pipelines.step.groups import NetworkSettings
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Branch, Forge, Status, StatusState
@@ -55,7 +56,9 @@ def app(tmp_path: Path, key: rsa.RSAPrivateKey) -> Path:
 
 def connect(server: ForgeServer, secret: Path, repo: str = "https://git.example.com/team/shop.git") -> Forge:
     forges = f"git.example.com={server.kind}+{server.base}"
-    return forge_connect.connect(RepositoryUrl(repo), secret, forges=forges, plain_http=server.address, timing=FAST)
+    return forge_connect.connect(
+        RepositoryUrl(repo), secret, forges=forges, network=NetworkSettings(plain_http=server.address), timing=FAST
+    )
 
 
 def test_the_newest_status_of_a_context_is_the_one_that_is_read(server: ForgeServer, secret: Path) -> None:
@@ -231,9 +234,13 @@ def test_a_login_goes_to_its_own_host_alone(server: ForgeServer, secret: Path) -
     forges = f"git.example.com={server.kind}+{server.base},other.example.com=gitea+http://{server.address}"
     for repo in ("https://other.example.com/team/shop", "https://git.example.com.evil.example/team/shop", "/srv/shop"):
         with pytest.raises(NoForge):
-            forge_connect.connect(RepositoryUrl(repo), secret, forges=forges, plain_http=server.address)
+            forge_connect.connect(
+                RepositoryUrl(repo), secret, forges=forges, network=NetworkSettings(plain_http=server.address)
+            )
     with pytest.raises(Misconfigured, match="leaves TLS"):
-        forge_connect.connect(RepositoryUrl("https://git.example.com/team/shop"), secret, forges=forges)
+        forge_connect.connect(
+            RepositoryUrl("https://git.example.com/team/shop"), secret, forges=forges, network=NetworkSettings()
+        )
     assert not server.asked
 
 
@@ -246,7 +253,7 @@ def test_a_login_goes_to_its_own_host_alone(server: ForgeServer, secret: Path) -
     ],
 )
 def test_links_lead_to_the_pages_of_the_repository(secret: Path, repo: str, forges: str, commit: str) -> None:
-    forge = forge_connect.connect(RepositoryUrl(repo), secret, forges=forges)
+    forge = forge_connect.connect(RepositoryUrl(repo), secret, forges=forges, network=NetworkSettings())
     assert forge.commit_link(COMMIT) == f"{commit}/commit/{COMMIT}"
     assert forge.compare_link("v1.0.0", "a b") == f"{commit}/compare/v1.0.0...a%20b"
 
@@ -274,7 +281,9 @@ def test_an_app_signs_in_with_a_token_for_one_repository_and_few_rights(app: Pat
 def test_a_key_that_cannot_sign_is_named_without_a_word_of_it(tmp_path: Path, pem: str) -> None:
     (tmp_path / "github.com.app-id").write_text("123")
     (tmp_path / "github.com.private-key").write_text(pem)
-    forge = forge_connect.connect(RepositoryUrl("https://github.com/team/shop"), tmp_path, forges="")
+    forge = forge_connect.connect(
+        RepositoryUrl("https://github.com/team/shop"), tmp_path, forges="", network=NetworkSettings()
+    )
     with pytest.raises(Misconfigured, match="private key cannot be used") as caught:
         forge.default_branch()
     assert "AAAA" not in str(caught.value)
