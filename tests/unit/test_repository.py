@@ -1,0 +1,49 @@
+"""What holds for the files of this repository: their length, the names of classes, and the links of its documents."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted([*ROOT.glob("pipelines/**/*.py"), *ROOT.glob("sensors/*.py")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
+MOST_LINES = 350
+
+
+def test_no_module_is_long() -> None:
+    """Whoever opens a file can read it to its end."""
+    assert MODULES
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+@cache
+def anchors(page: Path) -> list[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file of this repository, and to a heading where it names one."""
+    broken = []
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_each_decision_is_in_the_index_once() -> None:
+    """DESIGN.md is read by subject, and grows by date."""
+    page = ROOT / "DESIGN.md"
+    decisions = [anchor for anchor in anchors(page) if re.match(r"\d{4}-\d\d-\d\d--", anchor)]
+    assert decisions == sorted(decisions, key=lambda anchor: anchor[:10])
+    linked = re.findall(r"^- \d{4}-\d\d-\d\d \[.+\]\(#(.+)\)$", page.read_text(), re.MULTILINE)
+    assert sorted(linked) == sorted(decisions)
