@@ -16,9 +16,9 @@ from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget
 from pipelines.images.tag_moves import TagMover
-from pipelines.release import planning
+from pipelines.release import plan_commit
 from pipelines.release.model import Plan
-from pipelines.release.planning import Destination, PlanRequest
+from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
@@ -130,7 +130,9 @@ class World:
         with Git(GitCredentials.read(self.folder / "none")) as git:
             resolved = Resolved(commit=self.shop.head(), ref="refs/heads/main")
             rebuilds = RebuildPolicy(now=now, max_age=max_age)
-            return planning.plan(git, PlanRequest(url=url, resolved=resolved, target=target, rebuilds=rebuilds), place)
+            return plan_commit.plan(
+                git, PlanRequest(url=url, resolved=resolved, target=target, rebuilds=rebuilds), place
+            )
 
     def build(self, plan: Plan | None = None) -> int:
         """Publish the images that a plan asks for, by default one of main; return how many."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.check.model import BuildReport, ImageTrials, Trial
 from pipelines.errors import ShipwayError, Transient
 from pipelines.images import build as image_build
 from pipelines.images.build import build
 from pipelines.images.model import Base, Built
-from pipelines.release import summary as release_summary
-from pipelines.release.outcome import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Attempt, ImageTrial, Part, Tried
+from pipelines.release import result as release_result
+from pipelines.release.result import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, PartResult
 from pipelines.step.groups import BuilderSettings, BuildSettings
 from pipelines.step.parameters import Source
 from pipelines.step.signature import Arg, Group
@@ -25,16 +26,16 @@ from pipelines.tools.registry.reference import Digest
 
 def check_build(
     *,
-    trial: Annotated[ImageTrial, Arg("what the step check-clone fetched")],
+    trial: Annotated[ImageTrials, Arg("what the step check-clone fetched")],
     source: Source = Path("source"),
-    bases: Annotated[Path, Arg("image layout with the bases; each image that is built joins them")] = Path("bases"),
+    bases: Annotated[Path, Arg("image layout with the bases; each built image is added to it")] = Path("bases"),
     builder: Annotated[BuilderSettings, Group(without=("buildkit_host",))],
     cache: Annotated[Path, Arg("folder that the builder keeps layers in")] = Path("../cache"),
     work: Annotated[Path, Arg("folder for one image at a time")] = Path("work"),
-) -> Tried:
-    """Build images without a secret, a standing builder or a cache of anybody else, and say what became of each.
+) -> BuildReport:
+    """Build images without a secret, a shared builder or anybody else's cache, and report the result of each.
 
-    A failed build fails nothing but the images that stand on it: the verdict does the rest. Each image has the digest that its
+    A failed build fails the images that depend on it, and not this step: the verdict judges. Each image has the digest that its
     release would publish.
 
     Example:
@@ -42,28 +43,27 @@ def check_build(
     """
     settings = BuildSettings(builder=builder.builder, compression=builder.compression, cache=cache)
     workshop = _Workshop(source=source, bases=Layout.create(bases), builder=settings, work=work)
-    parts: dict[str, Part] = {}
+    parts: dict[str, PartResult] = {}
     built: dict[str, Digest] = {}
-    for attempt in trial.attempts:
-        part = _hindered(attempt, parts)
+    for one in trial.trials:
+        part = _untried(one, parts)
         if part is None:
-            part = workshop.part(attempt, built)
-        parts[attempt.name] = part
-        told = part.why or built[attempt.name]
-        sys.stderr.write(f"{part.name}: {part.result}, {told}\n")
-    return Tried(
-        report=release_summary.report(tuple(parts.values()), BUILT),
+            part = workshop.part(one, built)
+        parts[one.name] = part
+        sys.stderr.write(f"{part.name}: {part.result}, {part.why or built[one.name]}\n")
+    return BuildReport(
+        report=release_result.write_report(tuple(parts.values()), BUILT),
         built=sum(part.result == BUILT for part in parts.values()),
         failed=sum(not part.is_good for part in parts.values()),
     )
 
 
-def _hindered(attempt: Attempt, parts: Mapping[str, Part]) -> Part | None:
-    """Return what becomes of an image that cannot be tried, or None."""
-    known = Part(kind=IMAGE, name=attempt.name, path=attempt.path, result=attempt.result, why=attempt.why)
-    if attempt.result:
-        return replace(known, lines=attempt.lines)
-    for name in attempt.parents.values():
+def _untried(trial: Trial, parts: Mapping[str, PartResult]) -> PartResult | None:
+    """Return the result of an image that cannot be tried, or None."""
+    known = PartResult(kind=IMAGE, name=trial.name, path=trial.path, result=trial.result, why=trial.why)
+    if trial.result:
+        return replace(known, lines=trial.lines)
+    for name in trial.parents.values():
         if not parts[name].is_good:
             return replace(known, result=SKIPPED, why=f"parent {name} failed")
         if parts[name].result == LEFT_OUT:
@@ -73,46 +73,46 @@ def _hindered(attempt: Attempt, parts: Mapping[str, Part]) -> Part | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Workshop:
-    """Builds one image after the other, each from a copy of the checkout, since a build lays shared folders into its context."""
+    """Builds one image after the other, each from a copy of the checkout, because a build puts shared folders into its context."""
 
     source: Path
     bases: Layout
     builder: BuildSettings
     work: Path
 
-    def part(self, attempt: Attempt, built: dict[str, Digest]) -> Part:
-        """Build an image and return what became of it; raises Transient where the builder itself failed."""
-        known = Part(kind=IMAGE, name=attempt.name, path=attempt.path, result=BUILT, why="")
+    def part(self, trial: Trial, built: dict[str, Digest]) -> PartResult:
+        """Build an image and return its result. Raises Transient if the builder itself failed."""
+        known = PartResult(kind=IMAGE, name=trial.name, path=trial.path, result=BUILT, why="")
         try:
-            found = self._build(attempt, built)
+            found = self._build(trial, built)
         except Transient:
             raise
         except ShipwayError as error:
             sys.stderr.write(f"{error}\n")
-            return replace(known, result=FAILED, why=error.what, lines=release_summary.lines(error))
+            return replace(known, result=FAILED, why=error.what, lines=release_result.error_lines(error))
         finally:
             shutil.rmtree(self.work, ignore_errors=True)
-        built[attempt.name] = found.digest
+        built[trial.name] = found.digest
         return known
 
-    def _build(self, attempt: Attempt, built: Mapping[str, Digest]) -> Built:
-        assert attempt.checkout is not None
+    def _build(self, trial: Trial, built: Mapping[str, Digest]) -> Built:
+        assert trial.checkout is not None
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.copytree(self.source, self.work / "source", symlinks=True, copy_function=_link)
         parents = [
             Base(name=name, reference=parent, resolved=built[parent], digest=built[parent], sibling=True)
-            for name, parent in attempt.parents.items()
+            for name, parent in trial.parents.items()
         ]
         image = self.work / "image"
         found = build(
-            checkout=replace(attempt.checkout, bases=(*attempt.checkout.bases, *parents)),
+            checkout=replace(trial.checkout, bases=(*trial.checkout.bases, *parents)),
             source=self.work / "source",
             bases=self.bases.path,
-            shared=attempt.shared,
-            exclude=attempt.exclude,
+            shared=trial.shared,
+            exclude=trial.exclude,
             allowed_secrets=image_build.NONE,
-            name=attempt.name,
-            version=attempt.version,
+            name=trial.name,
+            version=trial.version,
             builder=self.builder,
             into=image,
         )
@@ -120,17 +120,17 @@ class _Workshop:
         return found
 
     def _keep(self, image: Layout, digest: Digest) -> None:
-        """Let an image that was built be one that others stand on."""
+        """Add a built image to the bases."""
         manifest = image.json(digest)
         contents = [Digest(part["digest"]) for part in (manifest["config"], *manifest["layers"])]
         for content in (*contents, digest):
-            # Layers of a base stay with the base, where they are already.
+            # The layers of its own base are there already.
             if not self.bases.has(content):
                 self.bases.link(image.blob(content), content)
 
 
 def _link(source: str, target: str) -> str:
-    """Take a file over without a copy; no build writes into its checkout."""
+    """Link a file instead of copying it: no build writes into its checkout."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:

@@ -23,9 +23,8 @@ from pipelines.charts.model import (
     Finding,
     PlannedChart,
 )
-from pipelines.release import outcome as outcomes
-from pipelines.release import summary as release_summary
-from pipelines.release.outcome import CHART, CHECKED, FAILED, Part
+from pipelines.release import result as release_result
+from pipelines.release.result import CHART, CHECKED, FAILED, PartResult
 from pipelines.step.signature import Arg
 
 
@@ -38,48 +37,48 @@ def chart_check(
     """Lint and render each chart that is not yet published, with its default values and with each of its `ci/*.yaml`.
 
     Every finding of every chart is in the report, those of chart-clone first; none of them fails this step. No cluster is
-    asked and no credential is needed. Where a chart asks for values by itself, and its `ci/*.yaml` give them, the default
-    values need not do.
+    asked and no credential is needed. If a chart requires values and its `ci/*.yaml` give them, the default values need not
+    suffice.
 
     Example:
         shipway step chart-check --checkout=out/clone --outputs=out/check
     """
-    wanted = [chart for chart in checkout.charts if chart.folder]
+    charts = [chart for chart in checkout.charts if chart.folder]
     findings = list(checkout.findings)
-    if wanted:
+    if charts:
         with tempfile.TemporaryDirectory(prefix="shipway-") as home:
             helm = Helm(Path(home))
             schemas = KubernetesSchemas(Path(kubernetes_schemas)) if kubernetes_schemas else None
             inspection = Inspection(helm, Path(home), source, checkout.charts, schemas)
-            findings += inspection.inspect(wanted)
+            findings += inspection.inspect(charts)
             for note in inspection.notes():
                 _say(note)
     report = ChartReport(
-        checked=tuple(chart.path for chart in wanted),
+        checked=tuple(chart.path for chart in charts),
         findings=tuple(findings),
         errors=sum(finding.level in {ERROR, REFUSED} for finding in findings),
         warnings=sum(finding.level == WARNING for finding in findings),
-        report=release_summary.report([_part(chart, findings) for chart in checkout.charts], CHECKED),
+        report=release_result.write_report([_part(chart, findings) for chart in checkout.charts], CHECKED),
     )
     for finding in report.findings[len(checkout.findings) :]:
         _say(str(finding))
     _say(
-        f"{_count(len(wanted), 'chart')} checked: {_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
+        f"{_count(len(charts), 'chart')} checked: {_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
     )
     return report
 
 
-def _part(chart: PlannedChart, findings: Sequence[Finding]) -> Part:
-    """Return what the checks say of a chart."""
-    known = Part(kind=CHART, name=chart.name, path=chart.path, result=CHECKED, why="")
+def _part(chart: PlannedChart, findings: Sequence[Finding]) -> PartResult:
+    """Return the result of a chart's checks."""
+    result = PartResult(kind=CHART, name=chart.name, path=chart.path, result=CHECKED, why="")
     errors = [finding for finding in findings if finding.chart == chart.path and finding.level in {ERROR, REFUSED}]
     if chart.state == DIFFERENT:
         why = f"version {chart.version} is published with another content; the next version is {chart.next_version}"
-        return replace(known, result=outcomes.DIFFERENT, why=why, lines=release_summary.cut(chart.differs))
+        return replace(result, result=DIFFERENT, why=why, lines=release_result.cut(chart.differs))
     if errors or chart.state == BROKEN:
         why = errors[0].text if errors else "no archive can be made of it"
-        return replace(known, result=FAILED, why=why, lines=release_summary.cut(list(map(str, errors))))
-    return known
+        return replace(result, result=FAILED, why=why, lines=release_result.cut(list(map(str, errors))))
+    return result
 
 
 def _count(number: int, what: str) -> str:

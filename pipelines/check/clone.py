@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.check.model import ImageTrials, Trial
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile
 from pipelines.images.model import Checkout, ImageJob
 from pipelines.images.names import Image
 from pipelines.release import batches
-from pipelines.release import summary as release_summary
+from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned
-from pipelines.release.outcome import FAILED, LEFT_OUT, Attempt, ImageTrial
+from pipelines.release.result import FAILED, LEFT_OUT
 from pipelines.step import signature
 from pipelines.step.groups import RegistryAddress, RegistrySettings
 from pipelines.step.parameters import GitLogin, PullLogins, Repo, Source
@@ -35,18 +36,18 @@ from pipelines.tools.registry.layout import Layout
 def check_clone(
     *,
     planned: Annotated[Planned, Arg("what the step plan says")],
-    images: Annotated[tuple[str, ...], Arg("names of images to try, as a JSON list; those they stand on come along")],
+    images: Annotated[tuple[str, ...], Arg("names of images to try, as a JSON list; with those that they depend on")],
     repo: Repo,
     credentials: GitLogin = Path("../git"),
     docker_config: PullLogins = Path("../pull"),
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
     settings: Annotated[RegistrySettings, Group()],
-) -> ImageTrial:
-    """Check out a plan's commit and fetch, by digest, what some of its images stand on and no other of them is.
+) -> ImageTrials:
+    """Check out a plan's commit and fetch, by digest, the bases of some of its images that are not built beside them.
 
-    An image whose bases cannot be had is told of and fails nothing; images that need a build secret are left out, with those on them.
-    What the plan finds published by now is not among the result.
+    An image whose bases cannot be fetched is reported and fails nothing. Images that need a build secret are left out, and so are
+    those that depend on them. What the plan finds published by now is not in the result.
 
     Example:
         shipway step check-clone --planned=out/again --images='["base","web"]' --repo=https://example.org/team/shop.git --outputs=out/clone
@@ -54,7 +55,7 @@ def check_clone(
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
     if plan.repo != repo:
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
-    jobs = batches.closed([job for wave in plan.waves for job in wave], images)
+    jobs = batches.with_parents([job for wave in plan.waves for job in wave], images)
     url = RepositoryUrl(repo)
     client = registry_client.connect(docker_config, settings)
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
@@ -77,12 +78,12 @@ def check_clone(
         bases=(),
     )
     names = {job.name for job in jobs}
-    return ImageTrial(commit=commit.id, attempts=tuple(fetcher.attempt(job, empty, names) for job in jobs))
+    return ImageTrials(commit=commit.id, trials=tuple(fetcher.trial(job, empty, names) for job in jobs))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Fetcher:
-    """Reads Dockerfiles of a checkout and fetches what they stand on."""
+    """Reads the Dockerfiles of a checkout and fetches their bases."""
 
     source: Path
     files: Collection[str]
@@ -90,8 +91,8 @@ class _Fetcher:
     bases: Path
     address: RegistryAddress
 
-    def attempt(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> Attempt:
-        """Return an image, ready to be built once its parents among `names` are; raises Transient."""
+    def trial(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> Trial:
+        """Return an image, ready to build once its parents among `names` are built. Raises Transient."""
         result, why, checkout = "", "", None
         lines: tuple[str, ...] = ()
         parents: dict[str, str] = {}
@@ -103,9 +104,9 @@ class _Fetcher:
             except Transient:
                 raise
             except ShipwayError as error:
-                result, why, lines = FAILED, error.what, release_summary.lines(error)
+                result, why, lines = FAILED, error.what, release_result.error_lines(error)
                 _say(f"{job.name}: {error}")
-        return Attempt(
+        return Trial(
             name=job.name,
             path=job.path,
             checkout=checkout,

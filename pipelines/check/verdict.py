@@ -9,16 +9,16 @@ from dataclasses import replace
 from typing import Annotated
 
 from pipelines.charts.model import UNPUBLISHED
+from pipelines.check.model import CheckResult
 from pipelines.errors import ShipwayError, Transient
 from pipelines.images.model import ABSENT, PUBLISHED, UNKNOWN, PlannedImage
-from pipelines.release import outcome as outcomes
-from pipelines.release import summary as release_summary
+from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned, PlannedChart
-from pipelines.release.outcome import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, CheckResult, Part
+from pipelines.release.result import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, PartResult
 from pipelines.step import signature
 from pipelines.step.signature import Arg
 
-_REPORT = "what the step check-build put out as its report; empty: nothing"
+_REPORT = "what the step check-build reports; empty: nothing"
 
 
 def check_verdict(
@@ -30,58 +30,63 @@ def check_verdict(
     batch_4: Annotated[str, Arg(_REPORT)] = "",
     charts: Annotated[str, Arg("what the step chart-check put out as its report; empty: nothing")] = "",
 ) -> CheckResult:
-    """Fail unless every image was built or is published and every chart is in order, and say what became of each.
+    """Fail unless every image was built or is published and every chart is in order, and report the result of each.
 
-    What was left out for want of a build secret fails nothing. The outputs are written whether it fails or not.
+    An image that was left out because it needs a build secret fails nothing. The outputs are written whether the step fails or not.
 
     Example:
         shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main
     """
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
-    tried: dict[str, Part] = {}
+    tried: dict[str, PartResult] = {}
     for text in (batch_1, batch_2, batch_3, batch_4):
-        tried |= release_summary.read_report(text, IMAGE, BUILT)
-    found = release_summary.read_report(charts, CHART, CHECKED)
+        tried |= release_result.read_report(text, IMAGE, BUILT)
+    checked = release_result.read_report(charts, CHART, CHECKED)
     parts = [
         *(_image(image, tried) for image in plan.images),
-        *(_chart(chart, found) for chart in plan.charts),
-        *release_summary.findings(plan.findings),
+        *(_chart(chart, checked) for chart in plan.charts),
+        *release_result.of_findings(plan.findings),
     ]
     bad = [part for part in parts if not part.is_good]
     words = f"{len(parts) - len(bad)} of {len(parts)} in order at {plan.commit}"
-    told = release_summary.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
-    release_summary.tell(parts)
-    result = CheckResult(verdict=words, commit=plan.commit, summary=signature.text_of(told))
+    sys.stderr.write(release_result.text(parts))
+    outputs = CheckResult(
+        verdict=words, commit=plan.commit, summary=signature.text_of(release_result.of_release(parts, plan, words))
+    )
     if bad:
         what = f"{plan.repo} at {plan.commit} is not in order"
-        seen = "\n".join(release_summary.words(part) for part in bad)
-        is_unknown = all(part.result == UNKNOWN for part in bad)
+        seen = "\n".join(release_result.words(part) for part in bad)
+        is_unresult = all(part.result == UNKNOWN for part in bad)
         error = (
             Transient(what, seen=seen, todo="run it again when the registry answers")
-            if is_unknown
+            if is_unresult
             else ShipwayError(what, seen=seen, todo="correct what failed, and push again")
         )
-        error.result = result
+        error.result = outputs
         raise error
     sys.stderr.write(f"{words}\n")
-    return result
+    return outputs
 
 
-def _image(image: PlannedImage, tried: Mapping[str, Part]) -> Part:
-    known = Part(kind=IMAGE, name=image.name, path=image.path, result=image.state, why="; ".join(image.reasons))
+def _image(image: PlannedImage, tried: Mapping[str, PartResult]) -> PartResult:
+    result = PartResult(kind=IMAGE, name=image.name, path=image.path, result=image.state, why="; ".join(image.reasons))
     if image.name in tried:
         return replace(tried[image.name], path=image.path)
     if image.state == PUBLISHED:
-        return replace(known, result=outcomes.PUBLISHED, why="")
-    return replace(known, result=UNTRIED, why="its pod ended without a word of it") if image.state == ABSENT else known
+        return replace(result, result=PUBLISHED, why="")
+    return (
+        replace(result, result=UNTRIED, why="its pod ended without a word of it") if image.state == ABSENT else result
+    )
 
 
-def _chart(chart: PlannedChart, found: Mapping[str, Part]) -> Part:
-    known = Part(kind=CHART, name=chart.name, path=chart.path, result=chart.state, why="; ".join(chart.reasons))
-    if chart.name in found:
-        return replace(found[chart.name], path=chart.path)
+def _chart(chart: PlannedChart, checked: Mapping[str, PartResult]) -> PartResult:
+    result = PartResult(kind=CHART, name=chart.name, path=chart.path, result=chart.state, why="; ".join(chart.reasons))
+    if chart.name in checked:
+        return replace(checked[chart.name], path=chart.path)
     if chart.state == PUBLISHED:
-        return replace(known, result=outcomes.PUBLISHED, why="")
+        return replace(result, result=PUBLISHED, why="")
     if chart.state == UNPUBLISHED:
-        return replace(known, result=LEFT_OUT)
-    return replace(known, result=UNTRIED, why="its pod ended without a word of it") if chart.state == ABSENT else known
+        return replace(result, result=LEFT_OUT)
+    return (
+        replace(result, result=UNTRIED, why="its pod ended without a word of it") if chart.state == ABSENT else result
+    )

@@ -21,9 +21,9 @@ from pipelines.images.key import RebuildPolicy
 from pipelines.images.layers import layer as layer_layer
 from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.release import mermaid, planning
+from pipelines.release import mermaid, plan_commit
 from pipelines.release.model import STUCK, Plan, PlannedChart
-from pipelines.release.planning import Destination, PlanRequest
+from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
 from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -74,7 +74,7 @@ def run(options: PlanOptions) -> int:
         builder=builder.builder,
         builder_version=image_build.choose_builder(builder, cache).version(),
         compression=layer_layer.check(builder.compression),
-        build_args=planning.arguments(options.build_arg),
+        build_args=plan_commit.arguments(options.build_arg),
     )
     now = int(time.time())
     with Git(
@@ -84,13 +84,13 @@ def run(options: PlanOptions) -> int:
             url=url,
             resolved=git.resolve(url, Revision(revision)),
             target=target,
-            rebuilds=RebuildPolicy(now=now, max_age=planning.age(options.max_age)),
+            rebuilds=RebuildPolicy(now=now, max_age=plan_commit.age(options.max_age)),
             rebuild=tuple(options.rebuild),
         )
         if dirty := git.uncommitted(url):
             sys.stderr.write(f"shipway: {dirty} uncommitted files of {url} are not part of the plan\n")
-        plan = planning.plan(git, request, destination(settings))
-    planning.require_named(options.rebuild, plan)
+        plan = plan_commit.plan(git, request, destination(settings))
+    plan_commit.require_named(options.rebuild, plan)
     if options.json:
         sys.stdout.write(json.dumps({"verdict": _verdict(plan), **vars(plan)}, default=vars) + "\n")
     elif options.graph:

@@ -128,16 +128,13 @@ def verdict(result: RunResult) -> dict[str, Any]:
 
 def show_parts(summary: Mapping[str, Any]) -> None:
     """Print a line for each part, and what failed."""
-    from pipelines.release import summary as release_summary  # noqa: PLC0415 - only releases and checks have parts
-    from pipelines.release.outcome import Part  # noqa: PLC0415
+    from pipelines.release import result as release_result  # noqa: PLC0415 - only releases and checks have parts
+    from pipelines.release.result import PartResult  # noqa: PLC0415
     from pipelines.step import signature  # noqa: PLC0415
 
-    parts: tuple[Part, ...] = signature.typed(tuple[Part, ...], summary["parts"])
+    parts: tuple[PartResult, ...] = signature.typed(tuple[PartResult, ...], summary["parts"])
     if parts:
-        sys.stdout.write(release_summary.table(parts))
-    for part in parts:
-        if part.lines and not part.is_good:
-            sys.stdout.write(f"\n{part.name}:\n" + "".join(f"  {line}\n" for line in part.lines))
+        sys.stdout.write(release_result.text(parts))
     if summary["left_out"]:
         sys.stdout.write(f"… and {summary['left_out']} more\n")
 

@@ -21,8 +21,8 @@ from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
 from pipelines.images import platforms
 from pipelines.images.node import BuildTarget
-from pipelines.release import planning
-from pipelines.release.planning import Destination
+from pipelines.release import plan_commit
+from pipelines.release.plan_commit import Destination
 from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.step.parameters import (
     DeployAuthor,
@@ -83,7 +83,7 @@ def deploy(
         builder=builder.builder,
         builder_version=builder_version or image_build.choose_builder(builder, Path("cache")).version(),
         compression=builder.compression,
-        build_args=planning.arguments(build_args),
+        build_args=plan_commit.arguments(build_args),
     )
     url = RepositoryUrl(repo)
     proposing = Proposing(folder=forge, forges=forges, network=settings)
@@ -99,7 +99,7 @@ def deploy(
             target=target,
             place=place,
             rebuild=rebuild,
-            max_age=planning.age(max_age),
+            max_age=plan_commit.age(max_age),
             now=now,
         ) as reader:
             run = _Run(

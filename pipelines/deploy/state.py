@@ -20,11 +20,11 @@ from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PUBLISHED, PlannedImage
 from pipelines.images.node import BuildTarget
 from pipelines.images.tag_moves import REVISION
-from pipelines.release import planning
-from pipelines.release import tree as release_tree
+from pipelines.release import plan_commit
+from pipelines.release import snapshot as release_snapshot
 from pipelines.release.model import Plan
-from pipelines.release.planning import Destination, PlanRequest
-from pipelines.release.tree import RepositorySnapshot
+from pipelines.release.plan_commit import Destination, PlanRequest
+from pipelines.release.snapshot import RepositorySnapshot
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -121,7 +121,7 @@ class StateReader(AbstractContextManager["StateReader"]):
             resolved = Resolved(commit=commit, ref=self.ref)
             work = Path(self._folder.name) / commit
             work.mkdir()
-            declared = release_tree.read(self.git, self.url, resolved, work)
+            declared = release_snapshot.read(self.git, self.url, resolved, work)
             now = self.now or int(time.time())
             request = PlanRequest(
                 url=self.url,
@@ -130,7 +130,7 @@ class StateReader(AbstractContextManager["StateReader"]):
                 rebuilds=RebuildPolicy(now=now, max_age=self.max_age),
                 rebuild=self.rebuild,
             )
-            plan = planning.of(declared, request, self.place, work)
+            plan = plan_commit.of_snapshot(declared, request, self.place, work)
             self._states[commit] = DeployState(url=self.url, declared=declared, plan=plan, place=self.place)
         return self._states[commit]
 

@@ -40,10 +40,10 @@ def decode(
     repositories: Repositories = "",
     max_age: NightlyAge = MAX_AGE,
 ) -> Decoded:
-    """Read an event, check every text of it, and say in which lane it runs and why.
+    """Read an event, check each of its texts, and decide in which lane it runs.
 
-    Without one, repo, revision and ref say what a person asks for: who may submit runs may publish. Raises Misuse for both, and for neither.
-    Nothing is run that the event names. Names that Git or Argo would take for something else are refused, exit code 3.
+    Without an event, repo, revision and ref are a person's request: who may submit runs may publish. Raises Misuse for both and
+    for neither. Nothing that the event names is run. Names that Git or Argo would misread are refused with exit code 3.
 
     A Sensor passes on all fields of one kind of event, such as {"source": "webhook", "repo": "https://git.example.com/team/shop.git",
     "ref": "refs/heads/main", "head": "", "id": "1"}.
@@ -60,33 +60,33 @@ def decode(
         )
     if not event:
         return _by_hand(repo, revision or "HEAD", ref)
-    found = event_event.read(event)
-    about = lanes.target(found)
-    verdict = lanes.decide(found, rules)
-    kind = _kind(found)
-    repo = lanes.watched(about.repo, rules)
+    read = event_event.read(event)
+    target = lanes.target(read)
+    decision = lanes.decide(read, rules)
+    kind = _kind(read)
+    repo = lanes.watched(target.repo, rules)
     mutex = lanes.key(repo.host_and_path)
-    sys.stderr.write(f"{kind} of {repo}, {about.ref}: {verdict.lane}, {verdict.reason}\n")
+    sys.stderr.write(f"{kind} of {repo}, {target.ref}: {decision.lane}, {decision.reason}\n")
     return Decoded(
         kind=kind,
-        source=Sender(found.source),
-        lane=verdict.lane,
-        reason=verdict.reason,
+        source=Sender(read.source),
+        lane=decision.lane,
+        reason=decision.reason,
         repo=repo,
-        repo_id=0 if isinstance(found, Nightly | Manual) else found.repo_id,
-        ref=about.ref,
-        head=about.head,
-        revision=about.ref if kind is EventKind.TAG or not about.head else about.head,
-        number=about.number,
-        base=about.base,
+        repo_id=0 if isinstance(read, Nightly | Manual) else read.repo_id,
+        ref=target.ref,
+        head=target.head,
+        revision=target.ref if kind is EventKind.TAG or not target.head else target.head,
+        number=target.number,
+        base=target.base,
         mutex=mutex,
-        group=lanes.key(mutex, verdict.lane, about.ref),
+        group=lanes.key(mutex, decision.lane, target.ref),
         max_age=max_age if kind is EventKind.NIGHTLY else "",
     )
 
 
 def read_rules(protected_branches: str, protected_tags: str, maintainers: str, repositories: str) -> LaneRules:
-    """Return the rules that settings write; raises Misconfigured."""
+    """Return the rules of the settings. Raises Misconfigured."""
     return LaneRules(
         protected_branches=lanes.patterns(protected_branches),
         protected_tags=lanes.patterns(protected_tags),
@@ -96,10 +96,10 @@ def read_rules(protected_branches: str, protected_tags: str, maintainers: str, r
 
 
 def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
-    url, wanted = lanes.plain(RepositoryUrl(repo)), lanes.plain(Revision(revision))
+    url, asked = lanes.plain(RepositoryUrl(repo)), lanes.plain(Revision(revision))
     full = lanes.plain(Revision(ref)) if ref else ""
     mutex = lanes.key(RepositoryUrl(url).host_and_path)
-    sys.stderr.write(f"{url}, {wanted}: asked for by hand\n")
+    sys.stderr.write(f"{url}, {asked}: asked for by hand\n")
     return Decoded(
         kind=EventKind.MANUAL,
         source=Sender.HAND,
@@ -109,11 +109,11 @@ def _by_hand(repo: str, revision: str, ref: str) -> Decoded:
         repo_id=0,
         ref=full,
         head="",
-        revision=wanted,
+        revision=asked,
         number=0,
         base="",
         mutex=mutex,
-        group=lanes.key(mutex, Lane.TRUSTED, full or wanted),
+        group=lanes.key(mutex, Lane.TRUSTED, full or asked),
         max_age="",
     )
 

@@ -1,10 +1,10 @@
-"""What a Sensor hands to a run about the event that started it, and what the step `decode` makes of it.
+"""Events as Sensors pass them to runs, and what the steps that read them return.
 
-A Sensor passes on a fixed list of fields and nothing else, as base64 of a JSON object. Each class below is one list; which
-one an object is follows from its fields alone. So the body of a webhook, which is signed, decides of what kind an event
-is: its headers, which are not, have no part in it.
+A Sensor passes on a fixed list of fields and nothing else, as base64 of a JSON object. Each of the first five classes is one
+such list, and an object's fields alone say which. So the kind of an event depends on a webhook's body, which is signed, and
+not on its headers, which are not.
 
-What a run knows of others: by labels that are hashes, so that nothing from outside stands in them.
+Runs find each other by labels that are hashes, so that no text from outside is in them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from typing import TypeAlias, get_type_hints
 from pipelines.errors import Refused
 
 REF_LABEL = "shipway-ref"
-"""Written by the Sensor when it makes a run: a hash over forge, repository and ref, so that runs that have not begun are found."""
+"""Set by the Sensor: a hash of forge, repository and ref, by which runs that have not begun yet are found."""
 GROUP_LABEL = "shipway-group"
-"""Written once a run's event was found to be true: the hash over repository, lane and ref that `decode` gives."""
+"""Set once the repository confirms a run's event: the `group` of `Decoded`."""
 BY_ANNOTATION = "shipway/superseded-by"
-"""The run for whose sake one was stopped."""
-
-
+"""The newer run that a run was stopped for."""
 LONGEST_NAME = 1000
 LONGEST: Mapping[str, int] = {
     "before": 65,
@@ -37,16 +35,16 @@ LONGEST: Mapping[str, int] = {
     "association": 32,
     "id": 256,
 }
-"""Sensors cut texts to so many bytes of UTF-8, by the field's name, others to LONGEST_NAME: one that long may have been cut, and is not used."""
+"""Bytes of UTF-8 that Sensors cut a text to, by the field's name; others to LONGEST_NAME. A text that long may be cut, and is refused."""
 CUT: Mapping[str, int] = {"text": 200, "time": 16}
-"""What is cut for good: a comment to its beginning, a time to the minute."""
+"""Texts whose beginning is enough: a comment, and a time to the minute."""
 MOST_BYTES = 16 * 1024
-"""Of a whole event, before base64; more than a Sensor writes, even where each byte is escaped as six."""
+"""Of a whole event, before base64: more than a Sensor writes, even if each byte is escaped as six."""
 _TODO = "start runs through the installed Sensors, or see `shipway simulate --help`"
 
 
 class Sender(StrEnum):
-    """Who sent it: written into the Sensor, per event source, and never taken from the event."""
+    """Who sent an event, the value of its `source`: the Sensor writes it for each event source, and never takes it from the event."""
 
     GITHUB = "github"
     GITEA = "gitea"
@@ -54,7 +52,7 @@ class Sender(StrEnum):
     CALENDAR = "calendar"
     WEBHOOK = "webhook"
     HAND = "hand"
-    """A person who submits a run; no event comes from there."""
+    """A person who submits a run, without an event."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ class Push:
 
     source: str
     repo_id: int
-    """The forge's own number of the repository, which a renaming leaves alone."""
+    """The forge's number of the repository, which stays when it is renamed."""
     repo: str
     ref: str
     before: str
@@ -71,33 +69,33 @@ class Push:
     head: str
     """The commit now, the tag object for an annotated tag, or zeros for a deleted ref."""
     pushed: str
-    """When, as the forge writes it, or empty: a branch that goes back and comes again to a commit is told of anew."""
+    """When, as the forge writes it, or empty. It makes an event new if a branch comes back to a commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullRequest:
-    """A pull request was opened, reopened or made ready, or has a new commit."""
+    """A pull request was opened, reopened or made ready for review, or has a new commit."""
 
     source: str
     repo_id: int
-    """Of the repository that it is made to."""
+    """Of the repository that it would be merged into."""
     repo: str
     number: int
     base: str
-    """The branch that it is made to, without refs/heads/."""
+    """The branch that it would be merged into, without refs/heads/."""
     head: str
     head_repo_id: int
-    """Of the repository that it comes from; 0 for one that is gone."""
+    """Of the repository that it comes from; 0 if that is deleted."""
     draft: str
     """`true`, or empty."""
     author: str
     association: str
-    """Of its author with the repository, in GitHub's words; empty where the forge does not say."""
+    """What its author is to the repository, in GitHub's words; empty if the forge does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comment:
-    """Somebody wrote under a pull request."""
+    """A comment was written under a pull request."""
 
     source: str
     repo_id: int
@@ -113,7 +111,7 @@ class Comment:
 
 @dataclass(frozen=True, kw_only=True)
 class Nightly:
-    """The calendar's time came, for one repository."""
+    """It is time for the nightly run of one repository."""
 
     source: str
     repo: str
@@ -123,15 +121,15 @@ class Nightly:
 
 @dataclass(frozen=True, kw_only=True)
 class Manual:
-    """Somebody with the bearer token asks for a run."""
+    """Somebody with the bearer token requests a run."""
 
     source: str
     repo: str
     ref: str
     head: str
-    """A commit, or empty for the ref's own."""
+    """A commit, or empty for the head of the ref."""
     id: str
-    """Chosen by the caller: the same request with the same id starts nothing more."""
+    """Chosen by the caller: a second request with the same id starts nothing."""
 
 
 Event: TypeAlias = Push | PullRequest | Comment | Nightly | Manual
@@ -157,56 +155,56 @@ class Lane(StrEnum):
     UNTRUSTED = "untrusted"
     """It builds and checks, with no secret but a read-only Git login, and publishes nothing."""
     WAITING = "waiting"
-    """It does nothing until a maintainer approves of its commit."""
+    """It does nothing until a maintainer approves its commit."""
     IGNORED = "ignored"
     """It does nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """An event, read, checked and judged; each text is safe as an argument of a further step."""
+    """An event, checked, with its lane. Each text is safe as an argument of another step."""
 
     kind: EventKind
     source: Sender
     lane: Lane
     reason: str
-    """Why this lane, in words that hold nothing from outside but a commit id."""
+    """Why it runs in this lane; the only text from outside in it is a commit id."""
     repo: str
     repo_id: int
-    """0 where the event does not say."""
+    """0 if the event does not say."""
     ref: str
     """In full: refs/heads/main, refs/tags/v1.0.0, refs/pull/7/head."""
     head: str
-    """The object that the ref named when the event was sent, or empty where the event does not say."""
+    """The object that the ref named when the event was sent, or empty if the event does not say."""
     revision: str
-    """What to check out: the commit, or the ref where only that is known, and always for a tag."""
+    """What to check out: the commit; the ref for a tag, and if no commit is known."""
     number: int
     """The pull request's, or 0."""
     base: str
-    """The branch in full that a pull request is made to, or empty."""
+    """The full ref of the branch that a pull request would be merged into, or empty."""
     mutex: str
-    """A key that all runs of one repository share, however the event spells its address."""
+    """A key of the repository, whichever way the event spells its address."""
     group: str
-    """A key that runs of one repository, lane and full ref share: of these the newest wins."""
+    """A key of repository, lane and full ref; the newest run of a group wins."""
     max_age: str
-    """Age of images that are built again, where shipway.yaml gives none; empty but for the nightly run."""
+    """Age at which a nightly run builds an image again, if shipway.yaml gives none; empty for other runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NightlyRef:
-    """A branch or tag that is looked at tonight."""
+    """A branch or tag that gets a run tonight."""
 
     repo: str
     ref: str
     group: str
-    """As `Decoded` has it."""
+    """As in `Decoded`."""
     event: str
-    """The event of its run, as `read` takes it."""
+    """The event of its run, encoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tonight:
-    """What a night is about."""
+    """The branches and tags of one night."""
 
     time: str
     refs: tuple[NightlyRef, ...]
@@ -221,18 +219,28 @@ class Reconciled:
     """Runs that an earlier attempt had started."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Superseded:
+    """Which run of a branch or pull request continues."""
+
+    newest: str
+    """Its name."""
+    stopped: tuple[str, ...]
+    """Runs that were stopped for it."""
+
+
 def longest(field: str) -> int:
-    """Return the bytes to which a Sensor cuts a text, by its field's name."""
+    """Return how many bytes a Sensor cuts a text to, by its field's name."""
     return CUT.get(field) or LONGEST.get(field, LONGEST_NAME)
 
 
 def write(event: Event) -> str:
-    """Return an event as `read` takes it, and as an argument may carry it."""
+    """Return an event, encoded for an argument as Sensors do it."""
     return base64.b64encode(json.dumps(dataclasses.asdict(event), sort_keys=True).encode()).decode()
 
 
 def read(text: str) -> Event:
-    """Return the event that a Sensor encoded; raises Refused for anything that no Sensor of ours writes."""
+    """Return the event that a Sensor encoded. Raises Refused for anything that our Sensors do not write."""
     if len(text) > MOST_BYTES * 4 // 3 + 4:
         raise Refused("the event is too large", seen=f"{len(text)} characters of base64", todo=_TODO)
     try:
@@ -255,17 +263,7 @@ def _typed(shape: type[Event], value: dict[str, object]) -> Event:
             raise Refused(f"the event's {name} is no {kind.__name__}", seen=type(item).__name__, todo=_TODO)
         if isinstance(item, str) and name not in CUT and len(item.encode(errors="replace")) >= longest(name):
             raise Refused(f"the event's {name} is too long", seen=f"{item[:100]!r}…", todo="give it a shorter name")
-    found: Event = shape(**value)  # type: ignore[arg-type]  # the loop above has compared every field's type
-    if found.source not in set(Sender) - {Sender.HAND}:
-        raise Refused("the event comes from nowhere known", seen=repr(found.source[:100]), todo=_TODO)
-    return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Superseded:
-    """Which run of a branch or pull request goes on."""
-
-    newest: str
-    """Its name."""
-    stopped: tuple[str, ...]
-    """Runs that were asked to stop for it."""
+    event: Event = shape(**value)  # type: ignore[arg-type]  # the loop above has compared every field's type
+    if event.source not in set(Sender) - {Sender.HAND}:
+        raise Refused("the event comes from nowhere known", seen=repr(event.source[:100]), todo=_TODO)
+    return event

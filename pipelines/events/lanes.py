@@ -1,4 +1,4 @@
-"""Which lane an event runs in: decided from the event and the deployment's rules, never by what a repository holds."""
+"""Which lane an event runs in. That depends on the event and the deployment's rules, never on the repository's content."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipelines.events.event import Comment, Event, Lane, Manual, Nightly, PullRe
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
 COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
-"""A comment's first line that asks for something; whatever follows it is for people."""
+"""The first line of a comment that asks for a run; the rest is for people."""
 _COMMAND = re.compile(COMMAND)
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF = re.compile(r"refs/(heads|tags)/(.+)")
 _ZEROS = re.compile(r"0+")
-# GitHub's words for people whom the repository's owner chose; CONTRIBUTOR is anybody who once had a commit merged.
+# GitHub's words for people whom the repository's owner chose. CONTRIBUTOR is anybody who once had a commit merged.
 _MAINTAINING = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f,~^:?\[\\{}]+")
 _PULL_REFS = {Sender.GITLAB: "refs/merge-requests/{}/head"}
@@ -25,15 +25,15 @@ _PULL_REFS = {Sender.GITLAB: "refs/merge-requests/{}/head"}
 
 @dataclass(frozen=True, kw_only=True)
 class LaneRules:
-    """What a deployment decides."""
+    """The deployment's rules for lanes."""
 
     protected_branches: tuple[str, ...]
     """Whole names, in which * stands for anything but a slash, and ** for anything."""
     protected_tags: tuple[str, ...]
     maintainers: frozenset[str]
-    """Login names, for forges that do not say who is one."""
+    """Login names, for forges that do not say who is a maintainer."""
     repositories: tuple[RepositoryUrl, ...]
-    """Those that are watched; none means every one whose webhooks are signed with our secret."""
+    """The watched repositories; none means every one whose webhooks are signed with our secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class EventTarget:
 
 
 def target(event: Event) -> EventTarget:
-    """Return what an event is about; raises Refused for addresses, refs and commits that are none."""
+    """Return what an event is about. Raises Refused if an address, ref or commit is invalid."""
     repo = _repository(event.repo)
     match event:
         case Push():
@@ -81,10 +81,9 @@ def target(event: Event) -> EventTarget:
 
 
 def decide(event: Event, rules: LaneRules) -> LaneDecision:
-    """Return the lane of an event whose target was accepted."""
-    place = RepositoryUrl(event.repo).host_and_path
-    known = [watched for watched in rules.repositories if watched.host_and_path == place]
-    if rules.repositories and not known:
+    """Return the lane of an event that has a target."""
+    is_watched = any(one.host_and_path == RepositoryUrl(event.repo).host_and_path for one in rules.repositories)
+    if rules.repositories and not is_watched:
         return _ignored("the repository is not watched")
     match event:
         case Push():
@@ -94,7 +93,7 @@ def decide(event: Event, rules: LaneRules) -> LaneDecision:
         case Nightly():
             return _by_ref(event.ref, rules)
         case Manual():
-            if not known:
+            if not is_watched:
                 return _ignored("a manual run is for watched repositories, and the setting `repositories` names none")
             return _by_ref(event.ref, rules)
         case PullRequest():
@@ -104,17 +103,17 @@ def decide(event: Event, rules: LaneRules) -> LaneDecision:
 
 
 def watched(repo: RepositoryUrl, rules: LaneRules) -> RepositoryUrl:
-    """Return the address that the deployment gives a repository, or the event's own where it gives none."""
+    """Return the address of a repository in the settings, or else the event's own."""
     return next((known for known in rules.repositories if known.host_and_path == repo.host_and_path), repo)
 
 
 def key(*parts: str) -> str:
-    """Return 32 hexadecimal digits that stand for the parts, and for no others that look like them."""
+    """Return a hash of the parts, 32 hexadecimal digits; different lists of parts have different hashes."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def plain(text: str) -> str:
-    """Return a text that Argo takes for no template; raises Refused for one that it would."""
+    """Return the text. Raises Refused if Argo would take it for a template."""
     if _is_template(text):
         raise Refused(
             "a name that Argo takes for a template", seen=repr(text[:200]), todo="use names without {{ and }}"
@@ -123,7 +122,7 @@ def plain(text: str) -> str:
 
 
 def patterns(text: str) -> tuple[str, ...]:
-    """Return the patterns of a setting, separated by commas; raises Misconfigured for one that no ref could match."""
+    """Return the patterns of a setting, separated by commas. Raises Misconfigured if no ref could match one."""
     found = tuple(filter(None, (part.strip() for part in text.split(","))))
     for pattern in found:
         if not _PATTERN.fullmatch(pattern):
@@ -134,12 +133,12 @@ def patterns(text: str) -> tuple[str, ...]:
 
 
 def waiting(commit: str) -> str:
-    """Return why a pull request's commit is not run."""
+    """Return why a pull request's commit waits."""
     return f"a pull request from a fork: a maintainer must write /ok-to-test {commit}"
 
 
 def pull_ref(source: str, number: int) -> str:
-    """Return the ref under which a forge keeps a pull request's commits; raises Refused for a number that is none."""
+    """Return the ref under which a forge keeps a pull request's commits. Raises Refused if the number is not positive."""
     if number < 1:
         raise Refused("a pull request without a number", seen=str(number), todo="see the forge's delivery log")
     return _PULL_REFS.get(Sender(source), "refs/pull/{}/head").format(number)
@@ -179,7 +178,7 @@ def _comment(event: Comment, rules: LaneRules) -> LaneDecision:
 
 
 def _maintains(event: PullRequest | Comment, rules: LaneRules) -> str:
-    """Return how an author is a maintainer, or nothing."""
+    """Return what makes the author a maintainer, or an empty text."""
     if event.source == Sender.GITHUB and event.association in _MAINTAINING:
         return f"a maintainer: {event.association}"
     return "a maintainer whom the setting names" if event.author in rules.maintainers else ""
@@ -204,10 +203,10 @@ def _repository(text: str) -> RepositoryUrl:
 
 
 def _ref(text: str) -> str:
-    """Return a branch's or a tag's full name as it is.
+    """Return the full name of a branch or a tag. Raises Refused if it is anything else.
 
-    `{{` is refused although Git allows it: Argo takes the values of arguments for templates, so that another name than
-    the branch's own would arrive.
+    `{{` is refused although Git allows it: Argo expands templates in the values of arguments, so another name would reach the
+    next step.
     """
     try:
         found = Revision(text)

@@ -1,4 +1,4 @@
-"""The step `list-refs`: which branches and tags of a repository the night is about."""
+"""The step `list-refs`: which branches and tags of a repository get a run tonight."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 
 MOST = 200
-"""Runs of one night for one repository."""
+"""How many runs one night starts for one repository."""
 DAY_SECONDS = 24 * 3600
 
 
 def list_refs(
     *,
-    event: Annotated[str, Arg("what the Sensor passed on of the calendar, as base64")],
+    event: Annotated[str, Arg("the calendar's event as the Sensor encodes it, as base64")],
     pause: Annotated[int, Arg("seconds to wait before, at most 600")] = 0,
     credentials: GitLogin = Path("../git"),
     protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
     protected_tags: ProtectedTags = PROTECTED_TAGS,
     repositories: Repositories = "",
-    reconcile_days: Annotated[str, Arg("age up to which tags are looked at", setting="reconcile-days")] = "7",
+    reconcile_days: Annotated[str, Arg("age in days up to which tags are listed", setting="reconcile-days")] = "7",
     ca_file: CaFile = "",
 ) -> Tonight:
-    """List the branch that the calendar names, every protected branch, and the protected tags of the last days.
+    """List the branch that the calendar's event names, every protected branch, and the protected tags of the last days.
 
-    Names that no run takes are left out and told. An annotated tag is as old as itself, a light one as its commit. Raises Misuse
-    for another event, and what asking the repository raises.
+    Names that a run would refuse are left out and reported. The age of a lightweight tag is its commit's. Raises Misuse for
+    another event, and what Git raises.
 
     Example:
         shipway step list-refs --event="$(base64 -w0 event.json)" --outputs=out/list-refs
@@ -57,13 +57,13 @@ def list_refs(
     time.sleep(max(0, min(pause, 600)))
     since = int(time.time()) - int(reconcile_days) * DAY_SECONDS
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
-        found = list(_wanted(git, night, rules, since))
-    if len(found) > MOST:
-        sys.stderr.write(f"{len(found)} branches and tags, of which the first {MOST} are looked at\n")
-    return Tonight(time=night.time, refs=tuple(found[:MOST]))
+        refs = list(_refs(git, night, rules, since))
+    if len(refs) > MOST:
+        sys.stderr.write(f"{len(refs)} branches and tags, of which the first {MOST} are looked at\n")
+    return Tonight(time=night.time, refs=tuple(refs[:MOST]))
 
 
-def _wanted(git: Git, night: Nightly, rules: LaneRules, since: int) -> Iterator[NightlyRef]:
+def _refs(git: Git, night: Nightly, rules: LaneRules, since: int) -> Iterator[NightlyRef]:
     repo = lanes.watched(lanes.target(night).repo, rules)
     refs = git.refs(repo, "heads", "tags").commits
     trusted = [name for name in refs if _lane(night, name, rules) is Lane.TRUSTED]

@@ -1,4 +1,4 @@
-"""The step `locate`: what the repository itself says of an event, before anything is done for it."""
+"""The step `locate`: compares an event with the repository itself, before anything is done for it."""
 
 from __future__ import annotations
 
@@ -50,13 +50,12 @@ def locate(
     ca_file: CaFile = "",
     patience: Patience = PATIENCE_SECONDS,
 ) -> Decoded:
-    """Decode an event, as the step decode does, and compare it with what its ref names now; raises what decode raises.
+    """Decode an event as the step decode does, and compare it with what its ref names now. Raises what decode raises.
 
-    It is given on as it is, or ignored where the ref has gone on without it.
-    An event is late as often as it is early. One whose commit the ref has in its history, and names no longer, is ignored:
-    the newer commit has an event of its own. One whose commit was never on a protected ref raises Refused: a host also gives,
-    by id, what only a fork has. `/retest` names no commit, so it approves of none: what is on no branch of the repository
-    waits. What a person asked for is not held against the ref's head.
+    An event may be late or early. If its commit is in the ref's history but no longer its head, it is ignored: the newer commit
+    has an event of its own. If its commit was never on a protected ref, Refused is raised: a forge also serves, by id, commits
+    that only a fork has. `/retest` names no commit, so it approves none: a commit that is on no branch of the repository waits.
+    A person's request is not compared with the ref's head.
 
     Example:
         shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main
@@ -76,31 +75,31 @@ def locate(
 
 
 def compare(decoded: Decoded, *, credentials: Path, ca_file: str = "", patience: int = PATIENCE_SECONDS) -> Decoded:
-    """Return what `locate` makes of a decoded event; raises Refused, and what asking the repository raises."""
+    """Return a decoded event, compared with the repository. Raises Refused, and what Git raises."""
     if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Sender.HAND:
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
-        found = _against(git, decoded, patience)
-    sys.stderr.write(f"{found.ref}: {found.lane}, {found.reason}\n")
-    return found
+        located = _located(git, decoded, patience)
+    sys.stderr.write(f"{located.ref}: {located.lane}, {located.reason}\n")
+    return located
 
 
-def _against(git: Git, decoded: Decoded, patience: int) -> Decoded:
+def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
     url = RepositoryUrl(decoded.repo)
     deadline = time.monotonic() + patience
     tag = decoded.ref.startswith(TAGS)
     while True:
         now = git.target(url, decoded.ref)
         if now is not None and decoded.head in {"", now.object, now.commit}:
-            found = _named(decoded, now.commit)
+            event = _at(decoded, now.commit)
             if decoded.kind is EventKind.COMMENT and not decoded.head and not _is_own(git, url, now.commit):
-                return dataclasses.replace(found, lane=Lane.WAITING, reason=lanes.waiting(now.commit))
-            return found
+                return dataclasses.replace(event, lane=Lane.WAITING, reason=lanes.waiting(now.commit))
+            return event
         if now is not None and not tag and _has(git, decoded):
             if decoded.kind is EventKind.MANUAL:
                 return decoded
             return _ignored(decoded, f"it is late: {decoded.ref} is at {now.commit} by now")
-        # A host may tell of a push before all of its servers know of it.
+        # A forge may send the event of a push before all of its servers know of it.
         if time.monotonic() >= deadline:
             break
         time.sleep(min(3.0, max(0.0, deadline - time.monotonic())))
@@ -123,12 +122,12 @@ def _has(git: Git, decoded: Decoded) -> bool:
 
 
 def _is_own(git: Git, url: RepositoryUrl, commit: str) -> bool:
-    """Whether a branch of the repository is at a commit, so that somebody put it there who may push."""
+    """Whether a branch of the repository is at a commit, so that somebody who may push put it there."""
     return commit in git.refs(url, "heads").commits.values()
 
 
-def _named(decoded: Decoded, commit: str) -> Decoded:
-    """Return an event with the commit that is built for it, also where it only named a ref."""
+def _at(decoded: Decoded, commit: str) -> Decoded:
+    """Return an event with the commit to build."""
     return dataclasses.replace(decoded, head=commit, revision=decoded.ref if decoded.ref.startswith(TAGS) else commit)
 
 

@@ -1,4 +1,4 @@
-"""The step `reconcile`: a run for each branch and tag of the night, once, whatever webhooks told or did not tell."""
+"""The step `reconcile`: starts one run for each branch and tag of the night, whether or not a webhook came for it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ def reconcile(
     tonight: Annotated[Tonight, Arg("what the step list-refs found")],
     account: Annotated[Path, Arg("folder of the account that may start runs")] = Path("../account"),
 ) -> Reconciled:
-    """Start a run of `release` for each, named after repository, ref and night: a second attempt finds the first one's runs.
+    """Start a run of `release` for each ref, named after repository, ref and night: a second attempt finds the first one's runs.
 
-    Whatever the repository says is in the run as base64 alone. Such a run plans, does what is lacking, and reports to the commit;
-    mostly nothing is.
+    Names from the repository are in the run as base64 only. Mostly, such a run finds nothing to do.
 
     Example:
         shipway step reconcile --tonight=out/list-refs

@@ -1,8 +1,6 @@
-"""The step `start`: what a run is about and, where it may publish, what is to be done, in one pod.
+"""The step `start`: what a run is about and, if it may publish, what is to be done.
 
-A pod of its own for each of the two would be six seconds more before anything is built.
-
-What the first pod of a run puts out: what the run is about and, where it may publish, what is to be done.
+It is `locate` and `plan` in one pod: a second pod would take six seconds more before anything is built.
 """
 
 from __future__ import annotations
@@ -54,9 +52,9 @@ def start(
     builder: Annotated[BuilderSettings, Group()],
     patience: Patience = PATIENCE_SECONDS,
 ) -> Started:
-    """Do what the step locate does and, in the trusted lane, what the step plan does; raises what they raise.
+    """Do what the step locate does and, in the trusted lane, what the step plan does. Raises what they raise.
 
-    A plan that cannot be made leaves what the event is about, for the report.
+    If the plan fails, the outputs still say what the event is about, for the report.
 
     Example:
         shipway step start --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/main
@@ -97,7 +95,7 @@ def start(
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Decoded, Planned):
-    """An event with the plan of its commit; of another lane than the trusted one, without.
+    """An event with the plan of its commit; outside the trusted lane, the plan is empty.
 
-    `ref` is the one that the plan found, where there is a plan: a person may ask for HEAD.
+    `ref` is the plan's, if there is one: a person may ask for HEAD.
     """

@@ -1,6 +1,6 @@
-"""The step `supersede`: of the runs of one branch or pull request the newest goes on, the others are stopped.
+"""The step `supersede`: stops all runs of one branch or pull request but the newest.
 
-It sees names, labels and times of runs, and nothing from outside: labels are hashes, and no specification is asked for.
+It reads names, labels and times of runs, and no text from outside: labels are hashes, and it asks for no specification.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def supersede(
     group: Annotated[str, Arg("the hash that runs of one repository, lane and ref share")],
     account: Annotated[Path, Arg("folder of the account that may list and stop runs")] = Path("../account"),
 ) -> Superseded:
-    """Stop every older run of the group, also those that have not begun; or this one, where a newer one has come so far.
+    """Stop every older run of the group, also those that have not begun; or this run, if a newer one has got this far.
 
-    Newer is what was created later, by name within one second. A run comes here only after its commit was found to be what
-    the ref names; a newer run that has not is not yielded to, for its event may be an old one that came late.
+    The newer run is the one that was created later, by name within one second. A run gets here only if its ref names its
+    commit. This run does not yield to a newer one that has not got here, because that one's event may be old and late.
 
     Example:
         shipway step supersede --run=push-1 --group=0123456789abcdef0123456789abcdef
@@ -37,22 +37,22 @@ def supersede(
         raise Misuse("not a run and its group", seen=f"{run[:80]!r}, {group[:80]!r}", todo="give what decode puts out")
     cluster = Kubernetes(account)
     own = cluster.metadata(run)
-    # The label comes before the list: of two runs at once each then sees the other.
+    # The label is set before the list is read, so that two runs at once see each other.
     cluster.patch(run, {"metadata": {"labels": {GROUP_LABEL: group}}})
     begun = cluster.unfinished(f"{GROUP_LABEL}={group}")
     newest = max([own, *begun], key=_age)["name"]
     if newest != run:
         _stop(cluster, run, newest)
         return Superseded(newest=newest, stopped=(run,))
-    found = {other["name"]: other for other in begun}
+    group_runs = {other["name"]: other for other in begun}
     if ref := own.get("labels", {}).get(REF_LABEL, ""):
-        found |= {
+        group_runs |= {
             other["name"]: other
             for other in cluster.unfinished(f"{REF_LABEL}={ref}")
-            # One of another lane stays: the rules have changed since it began.
+            # A run of another lane stays: the rules have changed since it began.
             if other.get("labels", {}).get(GROUP_LABEL, group) == group
         }
-    older = sorted(name for name, other in found.items() if _age(other) < _age(own))
+    older = sorted(name for name, other in group_runs.items() if _age(other) < _age(own))
     return Superseded(newest=run, stopped=tuple(name for name in older if _stop(cluster, name, run)))
 
 
@@ -61,7 +61,7 @@ def _age(run: Document) -> tuple[str, str]:
 
 
 def _stop(cluster: Kubernetes, run: str, newest: str) -> bool:
-    """Stop a run and return True, or False where it is gone; its exit handler still runs."""
+    """Stop a run, whose exit handler still runs. Return False if it is gone."""
     try:
         cluster.patch(run, {"metadata": {"annotations": {BY_ANNOTATION: newest}}, "spec": {"shutdown": "Stop"}})
     except Denied as error:

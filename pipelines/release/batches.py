@@ -1,4 +1,4 @@
-"""Images to build in a few pods that publish nothing: what stands on each other stays together."""
+"""Batches of images that a check builds in a few pods: an image is in one batch with those that it depends on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MOST_BATCHES = 4
 """Pods that one check builds in, whatever a stranger's commit asks for."""
 
 
-def batches(waves: Iterable[Sequence[ImageJob]], most: int = MOST_BATCHES) -> tuple[tuple[str, ...], ...]:
-    """Return the names of a plan's builds in at most so many batches of about the same size, parents first in each.
+def split(waves: Iterable[Sequence[ImageJob]], most: int = MOST_BATCHES) -> tuple[tuple[str, ...], ...]:
+    """Return the names of a plan's builds in at most `most` batches of about the same size, parents first in each.
 
-    No image has a parent to build in another batch, so that a batch needs nothing that is not published.
+    No image has a parent in another batch, so each batch can be built alone.
     """
     jobs = [job for wave in waves for job in wave]
     chains: dict[str, list[str]] = {}
@@ -30,14 +30,14 @@ def batches(waves: Iterable[Sequence[ImageJob]], most: int = MOST_BATCHES) -> tu
     packed: list[list[str]] = [[] for _ in range(min(most, len(distinct)))]
     for chain in sorted(distinct, key=len, reverse=True):
         min(packed, key=len).extend(chain)
-    place = {job.name: number for number, job in enumerate(jobs)}
-    return tuple(tuple(sorted(batch, key=place.__getitem__)) for batch in packed)
+    order = {job.name: number for number, job in enumerate(jobs)}
+    return tuple(tuple(sorted(batch, key=order.__getitem__)) for batch in packed)
 
 
-def closed(jobs: Sequence[ImageJob], names: Iterable[str]) -> tuple[ImageJob, ...]:
-    """Return the jobs of some names and of whatever of the jobs these stand on, parents first."""
-    wanted = set(names)
+def with_parents(jobs: Sequence[ImageJob], names: Iterable[str]) -> tuple[ImageJob, ...]:
+    """Return the jobs of some names and those that they depend on, parents first."""
+    chosen = set(names)
     for job in reversed(jobs):
-        if job.name in wanted:
-            wanted.update(job.parents)
-    return tuple(job for job in jobs if job.name in wanted)
+        if job.name in chosen:
+            chosen.update(job.parents)
+    return tuple(job for job in jobs if job.name in chosen)

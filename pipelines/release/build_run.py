@@ -1,6 +1,6 @@
-"""The Workflow that builds several images of one commit: a task each, parents before children.
+"""The Workflow that builds several images of one commit, parents before children.
 
-It is a plain Argo Workflow over the compiled `clone-build-push`, so the local engine and a cluster run the same one.
+Each image is a task that refers to the compiled `clone-build-push`, so the local engine and a cluster run the same one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ILLEGAL = re.compile(r"[^A-Za-z0-9-]")
 
 
 def task_names(images: Iterable[Image]) -> dict[str, str]:
-    """Return a task's name for each image's name; Argo takes letters, digits and dashes only."""
+    """Return the name of each image's task, by the image's name: Argo takes letters, digits and dashes only."""
     names: dict[str, str] = {}
     for image in images:
         base = name = _ILLEGAL.sub("-", image.name)
@@ -36,7 +36,7 @@ def workflow(
 ) -> dict[str, Any]:
     """Return the Workflow document; `parents` names, for each image, the siblings that are built before it.
 
-    `arguments` are for every image, `inputs` for some, by name. A sibling that is not among `images` is not waited for: it is expected in the registry.
+    `arguments` are for every image, `inputs` for some, by name. A parent that is not among `images` is expected in the registry.
     """
     names = task_names(images)
     tasks = []

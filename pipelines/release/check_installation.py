@@ -1,7 +1,4 @@
-"""The step `check-installation`: what `helm test` runs, with the settings and in the kind of pod that builds have.
-
-What is known of an installation that was tried.
-"""
+"""The step `check-installation`, which `helm test` runs with the settings of builds and in a pod like theirs."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def check_installation(
     builder: Annotated[BuildSettings, Group()],
     program: Annotated[str, Arg("a statically linked program, for the image that is built")] = "buildctl",
 ) -> InstallationCheck:
-    """Ask the registry with the login for pushing, and build an image of one file with one RUN step; publish nothing.
+    """Ask the registry with the login for pushing, and build an image with one RUN step. Nothing is published.
 
     Example:
         shipway step check-installation --registry=registry.example.org
@@ -44,9 +41,9 @@ def check_installation(
     to = Reference.under(settings.registry, settings.project, NAME, tag="none")
     registry_client.connect(docker_config, settings).resolve(to)
     _say(f"{settings.registry} answers")
-    # In the workspace, as every build: overlays do not stand on the overlay that a container's own root is.
+    # In the workspace, like every build: an overlay cannot lie on the overlay of a container's root.
     with tempfile.TemporaryDirectory(prefix="shipway-", dir=Path.cwd()) as folder:
-        made = build(
+        image = build(
             checkout=_checkout(Path(folder) / "source", program),
             source=Path(folder) / "source",
             bases=Layout.create(Path(folder) / "bases").path,
@@ -55,21 +52,21 @@ def check_installation(
             builder=builder,
             into=Path(folder) / "image",
         )
-    found = f"{made.builder} {image_build.choose_builder(builder, builder.cache).version()}"
-    _say(f"{found} builds")
-    return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=found)
+    version = f"{image.builder} {image_build.choose_builder(builder, builder.cache).version()}"
+    _say(f"{version} builds")
+    return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=version)
 
 
 def _checkout(source: Path, program: str) -> Checkout:
-    """Write a Dockerfile whose RUN step needs no base, and return it as the step clone would."""
-    found = shutil.which(program)
-    if not found:
+    """Write a Dockerfile whose RUN step needs no base, and return it like the step clone."""
+    path = shutil.which(program)
+    if not path:
         raise Misconfigured(
             f"{program} is not on PATH", seen="nothing for a RUN step to run", todo="name a static --program"
         )
     source.mkdir()
-    name = Path(found).name
-    shutil.copyfile(found, source / name)
+    name = Path(path).name
+    shutil.copyfile(path, source / name)
     (source / name).chmod(0o755)
     (source / "Dockerfile").write_text(f'FROM scratch\nCOPY {name} /{name}\nRUN ["/{name}", "--help"]\n')
     return Checkout(
@@ -94,9 +91,9 @@ def _say(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class InstallationCheck:
-    """An installation whose parts all answered."""
+    """An installation whose registry and builder both work."""
 
     registry: str
     """Where its images go: registry and project."""
     builder: str
-    """The builder's kind and version, after it ran a Dockerfile."""
+    """Kind and version of the builder, which has run a Dockerfile."""

@@ -1,4 +1,4 @@
-"""A plan as a Mermaid flowchart, which hosts of Git repositories draw in their pages."""
+"""A plan as a Mermaid flowchart, which forges draw in their pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STYLES = {
 
 
 def flowchart(plan: Plan) -> str:
-    """Return the chart's text: images, what they stand on, shared folders, charts, and the values that name images."""
+    """Return the flowchart's text: images, their bases and shared folders, charts, and the values that name images."""
     return "\n".join(_lines(plan)) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What is to be done to bring a registry to what a commit declares, and why: the result of planning, ready for JSON."""
+"""A plan: what is to be done to bring a registry to what a commit declares, and why. Ready for JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipelines.environments.model import ImageFollower
 from pipelines.images.model import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, ImageJob, PlannedImage, RetagJob
 
 STUCK = frozenset({BLOCKED, DIFFERENT})
-"""States that people have to change something about."""
+"""States that only a new commit changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class Plan:
     """Parents first."""
     charts: tuple[PlannedChart, ...]
     waves: tuple[tuple[ImageJob, ...], ...]
-    """Images to build: those of one wave stand on earlier waves alone."""
+    """Images to build; those of one wave depend on earlier waves alone."""
     findings: tuple[Finding, ...]
     followers: tuple[ImageFollower, ...] = ()
     deploys: tuple[str, ...] = ()
-    """Where a run of this ref would write: `charts`, where they do not name the images as they are, and environments."""
+    """Where a run of this ref would write: `charts`, if their values do not name the images as they are, and environments."""
 
     @property
     def everything(self) -> tuple[PlannedImage | PlannedChart, ...]:
@@ -55,31 +55,31 @@ class Plan:
 
     @property
     def blocked(self) -> int:
-        """How many images, charts and findings keep the whole from being done, before people change something."""
+        """How many images, charts and findings block the release until a new commit changes them."""
         stuck = sum(item.state in STUCK for item in self.everything)
         return stuck + sum(finding.level == ERROR for finding in self.findings)
 
     @property
     def unknown(self) -> int:
-        """How many images and charts a registry left a question open about."""
+        """How many images and charts no registry answered about."""
         return sum(item.state == UNKNOWN for item in self.everything)
 
     @property
     def to_do(self) -> int:
-        """How many images and charts something is to be done for."""
+        """How many images and charts are to be built, tagged or released."""
         return sum(item.action != NOTHING for item in self.everything)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by; without any, nothing was planned."""
+    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by. All are empty if nothing was planned."""
 
     commit: str = ""
     ref: str = ""
     now: int = 0
-    """When it was made, in seconds since 1970: the same plan can be made again with it."""
+    """When it was made, in seconds since 1970. With it, the same plan can be made again."""
     wave_1: tuple[ImageJob, ...] = ()
-    """Builds side by side."""
+    """Builds that run side by side."""
     wave_2: tuple[ImageJob, ...] = ()
     wave_3: tuple[ImageJob, ...] = ()
     wave_4: tuple[ImageJob, ...] = ()
@@ -92,11 +92,11 @@ class Planned:
     releases: tuple[str, ...] = ()
     """Names of the charts to release."""
     builder_version: str = ""
-    """Which is in every key."""
+    """A part of every key."""
     batches: int = 0
-    """How many of the following are not empty."""
+    """How many of the batches are not empty."""
     batch_1: tuple[str, ...] = ()
-    """Names of images that one pod can build without publishing them: with each, those to build that it stands on."""
+    """Names of images that one pod can build without publishing them: each with those to build that it depends on."""
     batch_2: tuple[str, ...] = ()
     batch_3: tuple[str, ...] = ()
     batch_4: tuple[str, ...] = ()
@@ -109,17 +109,17 @@ class Planned:
     """How many places a deployment would write to, as far as a plan can know."""
     to_do: int = 0
     blocked: int = 0
-    """How many images, charts and findings keep the whole from being done."""
+    """As in the plan."""
     unknown: int = 0
     plan: str = ""
-    """All of it, as JSON, for people."""
+    """The whole plan, as JSON."""
     settled: str = ""
-    """The same, packed, where nothing is to be done and it is short enough for an argument; else empty."""
+    """The same, packed, if nothing is to be done and it is short enough for an argument; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How a run left what it planned."""
+    """What a run's plan came to."""
 
     verdict: str
     """One line for people."""
@@ -127,6 +127,6 @@ class Verdict:
     published: int
     """Images and charts that the registry has as the commit declares them."""
     untagged: int
-    """Images of those that still lack tags."""
+    """How many of those images still lack tags."""
     summary: str
-    """What became of each image and chart: an Outcome, as JSON."""
+    """The result of each image and chart: a ReleaseResult, as JSON."""

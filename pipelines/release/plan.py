@@ -1,7 +1,4 @@
-"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over.
-
-A text as an argument: packed and short enough for one, or not at all.
-"""
+"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over. `plan_commit` makes the plan."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import RELEASE, RetagJob
 from pipelines.images.model import TAG as RETAG
 from pipelines.images.node import MOST_WAVES, BuildTarget
-from pipelines.release import batches, planning
+from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned
-from pipelines.release.planning import Destination, PlanRequest
+from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
 from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.step.parameters import GitLogin, PullLogins, Rebuild, Ref, Repo, RevisionName
@@ -35,7 +32,7 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 
 MOST_CHARACTERS = 24_000
-"""Of a packed text, which is the plan of some hundred images; a Workflow has 1 MB for everything, and holds an argument several times."""
+"""Of a packed plan, enough for some hundred images. A Workflow has 1 MB for everything, and holds an argument several times."""
 
 
 def plan(
@@ -59,22 +56,22 @@ def plan(
 ) -> Planned:
     """Say what is to be built, tagged and released for a commit, and why; change nothing.
 
-    Findings do not fail the step: whoever gives the verdict does, after everything else was done.
+    Findings do not fail this step; they fail the verdict, once everything else is done.
 
     Example:
         shipway step plan --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/plan
     """
     if settled:
         return _planned(signature.typed(Plan, json.loads(unpack(settled))), builder_version, now)
-    url, wanted, planning_age = RepositoryUrl(repo), Revision(revision), planning.age(max_age)
+    url, asked = RepositoryUrl(repo), Revision(revision)
+    rebuilds = RebuildPolicy(now=now or int(time.time()), max_age=plan_commit.age(max_age))
     settings.require_registry("compare with")
-    place = Destination.connect(settings, docker_config)
-    args, machine = planning.arguments(build_args), platforms.read_platform(platform)
-    now = now or int(time.time())
+    destination = Destination.connect(settings, docker_config)
+    args, machine = plan_commit.arguments(build_args), platforms.read_platform(platform)
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git, ThreadPoolExecutor(2) as beside:
         version = beside.submit(lambda: builder_version or image_build.choose_builder(builder, Path("cache")).version())
-        warned = beside.submit(warn_of_changes, git, url, wanted)
-        resolved = with_ref(git.resolve(url, wanted), ref)
+        warned = beside.submit(warn_of_changes, git, url, asked)
+        resolved = with_ref(git.resolve(url, asked), ref)
         warned.result()
         target = BuildTarget(
             platform=machine,
@@ -83,23 +80,17 @@ def plan(
             compression=builder.compression,
             build_args=args,
         )
-        request = PlanRequest(
-            url=url,
-            resolved=resolved,
-            target=target,
-            rebuilds=RebuildPolicy(now=now, max_age=planning_age),
-            rebuild=rebuild,
-        )
-        found = planning.plan(git, request, place)
-    planning.require_named(rebuild, found)
-    for item in found.everything:
+        request = PlanRequest(url=url, resolved=resolved, target=target, rebuilds=rebuilds, rebuild=rebuild)
+        result = plan_commit.plan(git, request, destination)
+    plan_commit.require_named(rebuild, result)
+    for item in result.everything:
         _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
-    for finding in found.findings:
+    for finding in result.findings:
         _say(str(finding))
-    return _planned(found, target.builder_version, now)
+    return _planned(result, target.builder_version, rebuilds.now)
 
 
-def _planned(found: Plan, builder_version: str, now: int) -> Planned:
+def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
     retags = tuple(
         RetagJob(
             name=item.name,
@@ -108,16 +99,16 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
             renews=next((tag.removeprefix("key-") for tag in item.tags if tag.startswith("key-")), ""),
             moment=item.moment,
         )
-        for item in found.images
+        for item in plan.images
         if item.action == RETAG
     )
-    waves = [*found.waves, *[()] * (MOST_WAVES - len(found.waves))]
-    in_batches = [*batches.batches(found.waves), *[()] * batches.MOST_BATCHES]
-    text = json.dumps(found, default=vars, separators=(",", ":"))
-    is_settled = not (found.to_do or found.blocked or found.unknown)
+    waves = [*plan.waves, *[()] * (MOST_WAVES - len(plan.waves))]
+    in_batches = [*batches.split(plan.waves), *[()] * batches.MOST_BATCHES]
+    text = json.dumps(plan, default=vars, separators=(",", ":"))
+    is_settled = not (plan.to_do or plan.blocked or plan.unknown)
     return Planned(
-        commit=found.commit,
-        ref=found.ref,
+        commit=plan.commit,
+        ref=plan.ref,
         now=now,
         wave_1=waves[0],
         wave_2=waves[1],
@@ -127,8 +118,8 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
         wave_6=waves[5],
         wave_7=waves[6],
         wave_8=waves[7],
-        builds=tuple(job.name for wave in found.waves for job in wave),
-        releases=tuple(chart.name for chart in found.charts if chart.action == RELEASE),
+        builds=tuple(job.name for wave in plan.waves for job in wave),
+        releases=tuple(chart.name for chart in plan.charts if chart.action == RELEASE),
         builder_version=builder_version,
         batches=sum(map(bool, in_batches)),
         batch_1=in_batches[0],
@@ -137,11 +128,11 @@ def _planned(found: Plan, builder_version: str, now: int) -> Planned:
         batch_4=in_batches[3],
         retag=retags,
         untagged=len(retags),
-        charts=sum(item.action == RELEASE for item in found.charts),
-        deploys=len(found.deploys),
-        to_do=found.to_do,
-        blocked=found.blocked,
-        unknown=found.unknown,
+        charts=sum(item.action == RELEASE for item in plan.charts),
+        deploys=len(plan.deploys),
+        to_do=plan.to_do,
+        blocked=plan.blocked,
+        unknown=plan.unknown,
         plan=text,
         settled=pack(text) if is_settled else "",
     )
@@ -152,13 +143,13 @@ def _say(text: str) -> None:
 
 
 def pack(text: str) -> str:
-    """Return a text packed, or an empty one where it does not get short enough."""
+    """Return a text, packed for an argument, or an empty one if it is still too long."""
     packed = base64.b64encode(zlib.compress(text.encode())).decode()
     return packed if len(packed) <= MOST_CHARACTERS else ""
 
 
 def unpack(packed: str) -> str:
-    """Return what was packed; raises Misuse for anything else."""
+    """Return what `pack` packed. Raises Misuse if the text is anything else."""
     try:
         return zlib.decompress(base64.b64decode(packed, validate=True)).decode()
     except (binascii.Error, zlib.error, ValueError) as error:

@@ -14,7 +14,7 @@ from pipelines.environments.image_uses import Values
 from pipelines.errors import Refused, Transient
 from pipelines.images.model import BLOCKED, NOTHING, RELEASE, UNKNOWN
 from pipelines.release.model import PlannedChart
-from pipelines.release.tree import RepositorySnapshot
+from pipelines.release.snapshot import RepositorySnapshot
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.registry.layout import Layout
 

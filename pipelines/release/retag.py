@@ -1,4 +1,4 @@
-"""The step `retag`: tags for images that are published already, since nothing that decides them has changed."""
+"""The step `retag`: tags for images that are published already, because none of their inputs has changed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def retag(
     credentials: GitLogin = Path("../git"),
     settings: Annotated[RegistrySettings, Group(without=("mirrors",))],
 ) -> Retagged:
-    """Let the tags of a plan's commit name the images that it found published and without them.
+    """Set the tags of a plan's commit on the images that are published without them.
 
-    The rules are those of the step push: a version is never overwritten, a branch's tag names the image of its head.
+    The rules are those of the step push: a version is never overwritten, and a branch's tag names the image of its head.
 
     Example:
         shipway step retag --planned=out/plan --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/main

@@ -1,4 +1,4 @@
-"""The step `verdict`: whether everything that a commit declares is in the registry, once a run has done what it could."""
+"""The step `verdict`: whether the registry has everything that a commit declares, once a run has done what it could."""
 
 from __future__ import annotations
 
@@ -9,29 +9,26 @@ from typing import Annotated
 
 from pipelines.charts.model import UNPUBLISHED
 from pipelines.errors import Refused, ShipwayError, Transient
-from pipelines.images.model import ABSENT, PUBLISHED, TAG, UNKNOWN, PlannedImage
-from pipelines.release import outcome as release_outcome
-from pipelines.release import summary
+from pipelines.images.model import ABSENT, BLOCKED, DIFFERENT, PUBLISHED, TAG, UNKNOWN, PlannedImage
+from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned, PlannedChart, Verdict
-from pipelines.release.outcome import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, Part
+from pipelines.release.result import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, PartResult
 from pipelines.step import signature
 from pipelines.step.signature import Arg
 
-_STUCK = frozenset({release_outcome.BLOCKED, release_outcome.DIFFERENT})
+_STUCK = frozenset({BLOCKED, DIFFERENT})
 
 
 def verdict(
     *,
-    planned: Annotated[Planned, Arg("what the step plan says after everything was done")],
-    builds: Annotated[
-        tuple[str, ...], Arg("images that the run was to build, as the step plan named them before")
-    ] = (),
+    planned: Annotated[Planned, Arg("what the step plan says once everything was done")],
+    builds: Annotated[tuple[str, ...], Arg("images that the run was to build, as its plan named them")] = (),
     releases: Annotated[tuple[str, ...], Arg("charts that it was to release, likewise")] = (),
 ) -> Verdict:
-    """Fail unless nothing is left to build or to release, name what is, and say what became of every part.
+    """Fail unless nothing is left to build or to release, and report the result of every image and chart.
 
-    Lacking tags are told and fail nothing. Where a registry did not answer, exit code 75 asks for another attempt. The outputs
-    are written whether it fails or not.
+    Missing tags are reported and fail nothing. Exit code 75 asks for another attempt, if a registry did not answer. The outputs
+    are written whether the step fails or not.
 
     Example:
         shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main
@@ -41,41 +38,40 @@ def verdict(
     parts = [
         *(_image(plan, image, builds) for image in plan.images),
         *(_chart(chart, releases) for chart in plan.charts),
-        *summary.findings(plan.findings),
+        *release_result.of_findings(plan.findings),
     ]
     published = sum(item.state == PUBLISHED for item in plan.everything)
     words = f"{published} of {len(plan.everything)} published at {plan.commit}"
-    told = summary.outcome(parts, repo=plan.repo, commit=plan.commit, ref=plan.ref, verdict=words)
-    summary.tell(parts)
-    found = Verdict(
+    sys.stderr.write(release_result.text(parts))
+    result = Verdict(
         verdict=words,
         commit=plan.commit,
         published=published,
         untagged=len(untagged),
-        summary=signature.text_of(told),
+        summary=signature.text_of(release_result.of_release(parts, plan, words)),
     )
     if bad := [part for part in parts if not part.is_good]:
         failure = _failure(plan, bad)
-        failure.result = found
+        failure.result = result
         raise failure
     sys.stderr.write(f"{words}\n")
-    return found
+    return result
 
 
-def _failure(plan: Plan, bad: Collection[Part]) -> ShipwayError:
+def _failure(plan: Plan, bad: Collection[PartResult]) -> ShipwayError:
     what = f"{plan.repo} at {plan.commit} is not released as a whole"
-    seen = "\n".join(map(summary.words, bad))
-    if all(part.result == release_outcome.UNKNOWN for part in bad):
+    seen = "\n".join(map(release_result.words, bad))
+    if all(part.result == UNKNOWN for part in bad):
         return Transient(what, seen=seen, todo="run it again when the registry answers")
     if any(part.result in _STUCK for part in bad):
         return Refused(what, seen=seen, todo="mend what is blocked or different, and push a new commit")
     return ShipwayError(what, seen=seen, todo="see the logs of what failed, then submit the same run again")
 
 
-def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> Part:
+def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> PartResult:
     result, why = image.state, _why(image)
     if image.state == PUBLISHED:
-        result = BUILT if image.name in builds else release_outcome.PUBLISHED
+        result = BUILT if image.name in builds else PUBLISHED
         why = f"lacks the tags {', '.join(image.tags)}" if image.action == TAG else ""
     elif image.state == ABSENT:
         siblings = {one.name: one for one in plan.images}
@@ -86,20 +82,20 @@ def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> Part:
             result, why = FAILED, "its build failed"
         else:
             result, why = UNTRIED, f"not built, {why}"
-    return Part(kind=IMAGE, name=image.name, path=image.path, result=result, why=why)
+    return PartResult(kind=IMAGE, name=image.name, path=image.path, result=result, why=why)
 
 
-def _chart(chart: PlannedChart, releases: Collection[str]) -> Part:
+def _chart(chart: PlannedChart, releases: Collection[str]) -> PartResult:
     result, why = chart.state, _why(chart)
     if chart.state == PUBLISHED:
-        result, why = RELEASED if chart.name in releases else release_outcome.PUBLISHED, ""
+        result, why = RELEASED if chart.name in releases else PUBLISHED, ""
     elif chart.state == ABSENT and chart.name in releases:
         result, why = FAILED, "its release failed"
     elif chart.state == ABSENT:
         result, why = UNTRIED, f"not released, {why}"
     elif chart.state == UNPUBLISHED:
         result = LEFT_OUT
-    return Part(kind=CHART, name=chart.name, path=chart.path, result=result, why=why)
+    return PartResult(kind=CHART, name=chart.name, path=chart.path, result=result, why=why)
 
 
 def _why(item: PlannedImage | PlannedChart) -> str:

@@ -1,4 +1,4 @@
-"""What is told of a run to the forge that its commit came from."""
+"""What a report says about a run to the forge that has its commit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 RELEASE = "shipway/release"
 CHECK = "shipway/check"
-"""Contexts of statuses: what a trusted run published, and what an untrusted one tried. Rules of a forge may ask for either."""
+"""Contexts of statuses: of a run that publishes, and of one that only checks. A forge's rules may require either."""
 MARKER = "shipway: report"
-"""Stands, hidden, at the head of the one comment under a pull request."""
+"""Hidden first line of the one comment under a pull request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a run is about, as far as it must be known to be told."""
+    """What a run is about, as far as a report needs it."""
 
     repo: str
     commit: str
@@ -21,14 +21,14 @@ class Subject:
     number: int
     """The pull request's, or 0."""
     quiet: bool
-    """Whether nobody waits for it: a nightly run that found everything well changes no status that says so."""
+    """Whether nobody waits for it: a nightly run that found everything in order changes no status that says so."""
     waiting: bool
-    """Whether nothing was done, since no maintainer has approved of the commit."""
+    """Whether nothing was done, because no maintainer has approved the commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A pod that failed, for people."""
+    """A pod that failed, as a person reads it."""
 
     title: str
     message: str
@@ -37,11 +37,11 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """What came of a report."""
+    """The result of a report."""
 
     state: str
     """The status's; empty where none was set."""
     reason: str
-    """Why none was, or what it says."""
+    """Why none was set, or its description."""
     comment: str
     """The comment's address, or empty."""

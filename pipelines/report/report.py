@@ -1,7 +1,7 @@
-"""The step `report`: tells the forge what became of a run, from the run's name alone.
+"""The step `report`: reports to the forge what became of a run, from the run's name alone.
 
-Everything else is read through the Kubernetes API, so that no text of a commit, a log or an error travels by arguments.
-What a forge is told last stays; so a report first asks whether a newer run has told of the same commit.
+Everything else is read through the Kubernetes API, so that no text of a commit, a log or an error is passed as an argument.
+The last status wins on a forge, so a report first asks whether a newer run has reported about the same commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
 from pipelines.events.event import BY_ANNOTATION, Decoded, EventKind, Lane
-from pipelines.release.outcome import ReleaseResult
+from pipelines.release.result import ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report import text as report_text
 from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
@@ -35,9 +35,9 @@ from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 PENDING, FINAL = "pending", "final"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _AT_FAULT = frozenset({1, 2, 3})
-"""Exit codes that say that the commit is at fault; any other, and none, is the run's own trouble."""
+"""Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
 _JUDGES = frozenset({"verdict"})
-"""Templates that fail because others did."""
+"""Templates that fail because others failed."""
 _ASIDE = frozenset({"supersede", "report-begin-pod", "impact"})
 """Templates whose failure fails no run."""
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
@@ -64,10 +64,10 @@ def report(
     maintainers: Maintainers = "",
     repositories: Repositories = "",
 ) -> Reported:
-    """Set the status of a run's commit, and once it has ended write the one comment under its pull request.
+    """Set the status of a run's commit and, once the run has ended, write the one comment under its pull request.
 
-    Away from a cluster, and for a repository whose forge nobody named, there is nobody to tell. Raises Transient while the
-    forge does not answer.
+    Without a cluster, and for a repository whose forge no setting names, nothing is reported. Raises Transient if the forge does
+    not answer.
 
     Example:
         shipway step report --run=push-1 --phase=final
@@ -75,7 +75,7 @@ def report(
     if not _NAME.fullmatch(run) or phase not in {PENDING, FINAL}:
         raise Misuse("not a run's name and its phase", seen=f"{run[:80]!r}, {phase[:20]!r}", todo="pending or final")
     if not (account / "token").exists():
-        return _nobody("not on a cluster: there is nobody to tell")
+        return _not_reported("not on a cluster: there is nobody to tell")
     cluster = Kubernetes(account)
     workflow = cluster.workflow(run)
 
@@ -93,11 +93,11 @@ def report(
 
     subject = _subject(workflow) or _by_event(decoded)
     if subject is None:
-        return _nobody("the run is about no commit that is told of")
+        return _not_reported("the run is about no commit that is told of")
     try:
         forge = forge_connect.connect(RepositoryUrl(subject.repo), logins, forges=forges, network=network)
     except NoForge as error:
-        return _nobody(f"{error.what}: {error.seen}")
+        return _not_reported(f"{error.what}: {error.seen}")
     link = f"{argo_ui.rstrip('/')}/workflows/{quote(cluster.namespace)}/{quote(run)}" if argo_ui else ""
     return _Report(cluster=cluster, workflow=workflow, subject=subject, forge=forge, link=link).write(phase)
 
@@ -116,32 +116,32 @@ class _Report:
         self.age = (str(metadata["creationTimestamp"]), self.run)
 
     def write(self, phase: str) -> Reported:
-        """Tell the forge, unless a newer run has done so."""
+        """Report to the forge, unless a newer run has done so."""
         commit, context = self.subject.commit, self.subject.context
         state, reason = (StatusState.PENDING, "it has begun") if phase == PENDING else self._end()
         if self.subject.waiting:
             state, reason = StatusState.PENDING, _WAITS
         if newer := self._superseded():
-            return _nobody(f"{newer} tells of this commit")
-        outcome = _outcome(self.workflow)
-        failed = [] if state in {StatusState.PENDING, StatusState.SUCCESS} else self._failures(outcome)
-        words = report_text.told(outcome, failed) if failed or outcome else ""
+            return _not_reported(f"{newer} tells of this commit")
+        result = _release_result(self.workflow)
+        failed = [] if state in {StatusState.PENDING, StatusState.SUCCESS} else self._failures(result)
+        words = report_text.headline(result, failed) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         description = report_text.line(reason or words or "done")
-        there = self.forge.status(commit, context)
-        if why := self._stays(there, state):
-            return _nobody(why)
+        current = self.forge.status(commit, context)
+        if why := self._kept(current, state):
+            return _not_reported(why)
         address = ""
-        # The comment first: who comes because of the status finds it.
+        # The comment first, so that it is there for whoever follows the status.
         if phase == FINAL and self.subject.number and not self.subject.waiting:
-            address = self._comment(state, reason, outcome, failed)
-        told = description if self.link else f"{description[:60]} [{self.run}]"
-        self.forge.set_status(commit, Status(context=context, state=state, description=told, url=self.link))
-        sys.stderr.write(f"{commit} {context}: {state}, {told}\n")
-        return Reported(state=str(state), reason=told, comment=address)
+            address = self._comment(state, reason, result, failed)
+        description = description if self.link else f"{description[:60]} [{self.run}]"
+        self.forge.set_status(commit, Status(context=context, state=state, description=description, url=self.link))
+        sys.stderr.write(f"{commit} {context}: {state}, {description}\n")
+        return Reported(state=str(state), reason=description, comment=address)
 
     def _end(self) -> tuple[StatusState, str]:
-        """Return how the run ended, and why where that is no matter of its parts."""
+        """Return how the run ended, and why if its parts do not say it."""
         if (self.workflow.get("spec") or {}).get("shutdown"):
             return StatusState.ERROR, "stopped: a newer run goes on" if self._newer() else "stopped"
         root = report_run.root(self.workflow)
@@ -149,9 +149,7 @@ class _Report:
             return StatusState.ERROR, "it never began"
         if root.get("phase") == "Succeeded":
             return StatusState.SUCCESS, ""
-        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
-        causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
-        if any(pod.code in _AT_FAULT for pod in causes):
+        if any(pod.code in _AT_FAULT for pod in self._causes()):
             return StatusState.FAILURE, ""
         late = any("deadline" in str(node.get("message")) for node in report_run.nodes_of(self.workflow).values())
         return StatusState.ERROR, "it took too long" if late else ""
@@ -160,7 +158,7 @@ class _Report:
         return str((self.workflow["metadata"].get("annotations") or {}).get(BY_ANNOTATION) or "")
 
     def _superseded(self) -> str:
-        """Return the newer run that this one was stopped for, where it is about the same commit."""
+        """Return the newer run that this one was stopped for, if it is about the same commit."""
         name = self._newer()
         if not _NAME.fullmatch(name):
             return ""
@@ -170,35 +168,35 @@ class _Report:
             return ""
         return name if other and (other.commit, other.context) == (self.subject.commit, self.subject.context) else ""
 
-    def _stays(self, there: Status | None, state: StatusState) -> str:
-        """Return why the status that is there stays, or an empty text."""
-        if there is None:
+    def _kept(self, current: Status | None, state: StatusState) -> str:
+        """Return why the current status is kept, or an empty text."""
+        if current is None:
             return ""
         if self.subject.waiting:
-            # A stranger may open a pull request of a commit that another one has: its status is not his to change.
-            return f"it says {there.state} already"
-        teller = _teller(there)
-        if teller == self.run:
-            # A pending report that was held up comes after the final one.
-            return "this run's end is told already" if state is StatusState.PENDING and there.state is not state else ""
-        if self.subject.quiet and state in {there.state, StatusState.PENDING}:
-            return f"it says {there.state} already"
-        if not _NAME.fullmatch(teller):
+            # A stranger may open a pull request with a commit of another one, whose status they must not change.
+            return f"it says {current.state} already"
+        reporter = _reporter(current)
+        if reporter == self.run:
+            # A pending report that was delayed comes after the final one.
+            return (
+                "this run's end is told already" if state is StatusState.PENDING and current.state is not state else ""
+            )
+        if self.subject.quiet and state in {current.state, StatusState.PENDING}:
+            return f"it says {current.state} already"
+        if not _NAME.fullmatch(reporter):
             return ""
         try:
-            metadata = self.cluster.metadata(teller)
+            metadata = self.cluster.metadata(reporter)
         except Denied:
             return ""  # gone, so older: runs are kept for a day at least
-        if (str(metadata["creationTimestamp"]), teller) > self.age:
-            return f"the newer run {teller} tells of this commit"
+        if (str(metadata["creationTimestamp"]), reporter) > self.age:
+            return f"the newer run {reporter} tells of this commit"
         return ""
 
-    def _comment(
-        self, state: StatusState, reason: str, outcome: ReleaseResult | None, failed: Sequence[Failure]
-    ) -> str:
+    def _comment(self, state: StatusState, reason: str, result: ReleaseResult | None, failed: Sequence[Failure]) -> str:
         created, name = self.age
         text = report_text.comment(
-            state=state, reason=reason, commit=self.subject.commit, link=self.link, outcome=outcome, failures=failed
+            state=state, reason=reason, commit=self.subject.commit, link=self.link, result=result, failures=failed
         )
         impact = report_run.outputs(self.workflow, "impact").get("markdown", "")
         text = "\n\n".join(filter(None, (text, report_text.impact(impact, room=_MOST_CHARACTERS - len(text)))))
@@ -211,13 +209,16 @@ class _Report:
             self.subject.number, MARKER, f"<!-- run {created} {name} -->\n{text}", unless=is_newer
         )
 
-    def _failures(self, outcome: ReleaseResult | None) -> list[Failure]:
-        """Return the pods that failed, with the ends of their logs where nothing else says what was wrong."""
-        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
-        causes = [pod for pod in pods if pod.template not in _JUDGES] or pods
-        if outcome is not None and any(not part.is_good for part in outcome.parts):
+    def _failures(self, result: ReleaseResult | None) -> list[Failure]:
+        """Return the pods that failed, with the ends of their logs; none if the result already says what failed."""
+        if result is not None and any(not part.is_good for part in result.parts):
             return []
-        return [self._failure(pod, read=number < _MOST_LOGS) for number, pod in enumerate(causes)]
+        return [self._failure(pod, read=number < _MOST_LOGS) for number, pod in enumerate(self._causes())]
+
+    def _causes(self) -> list[FailedPod]:
+        """Return the pods that failed by themselves; all that count, if none did."""
+        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
+        return [pod for pod in pods if pod.template not in _JUDGES] or pods
 
     def _failure(self, pod: FailedPod, *, read: bool) -> Failure:
         lines: tuple[str, ...] = ()
@@ -236,7 +237,7 @@ def _subject(workflow: Document) -> Subject | None:
     if "lane" not in found:
         return None
     planned = report_run.outputs(workflow, "plan").get("commit", "") or found.get("commit", "")
-    return _told(
+    return _subject_of(
         repo=found["repo"],
         commits=(planned, found.get("head", ""), found.get("revision", "")),
         lane=found["lane"],
@@ -246,13 +247,13 @@ def _subject(workflow: Document) -> Subject | None:
 
 
 def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
-    """Return what a run is about from its own arguments, which is not yet compared with the repository."""
+    """Return what a run is about from its arguments alone, not yet compared with the repository."""
     try:
         found = decoded()
     except ShipwayError as error:
         sys.stderr.write(f"{error.what}\n")
         return None
-    return _told(
+    return _subject_of(
         repo=found.repo,
         commits=(found.head, found.revision),
         lane=found.lane,
@@ -261,7 +262,7 @@ def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
     )
 
 
-def _told(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: str) -> Subject | None:
+def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: str) -> Subject | None:
     commit = next((text for text in commits if text and Revision(text).is_commit), "")
     if not commit or lane == Lane.IGNORED:
         return None
@@ -275,8 +276,8 @@ def _told(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: st
     )
 
 
-def _outcome(workflow: Document) -> ReleaseResult | None:
-    """Return what the verdict of a release or a check put out, or None."""
+def _release_result(workflow: Document) -> ReleaseResult | None:
+    """Return the result that the verdict of a release or a check put out, or None."""
     text = report_run.outputs(workflow, "verdict").get("summary", "")
     try:
         found: ReleaseResult | None = signature.typed(ReleaseResult, json.loads(text)) if text else None
@@ -286,12 +287,12 @@ def _outcome(workflow: Document) -> ReleaseResult | None:
     return found
 
 
-def _teller(status: Status) -> str:
-    """Return the run that a status was set by, or an empty text: its link's last part, or its description's."""
+def _reporter(status: Status) -> str:
+    """Return the run that set a status, from its description or its link, or an empty text."""
     match = _RUN.search(status.description)
     return match[1] if match else urlsplit(status.url).path.rpartition("/")[2]
 
 
-def _nobody(why: str) -> Reported:
+def _not_reported(why: str) -> Reported:
     sys.stderr.write(f"{why}\n")
     return Reported(state="", reason=why, comment="")

@@ -1,4 +1,4 @@
-"""What a Workflow's document says of a run: which nodes failed and with which exit codes, and what they put out."""
+"""Reads a Workflow's document: which pods of the run failed, with which exit codes, and what its templates put out."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class FailedPod:
     """The task's."""
     template: str
     subject: str
-    """What it was about, from its inputs; empty where they do not say."""
+    """The image or chart of its inputs, or empty."""
     pod: str
     container: str
     """The one that failed first, as far as Argo says."""
     code: int | None
-    """Its exit code; None where Argo gives none: killed, never started, lost."""
+    """Its exit code; None if Argo has none: killed, never started, lost."""
     message: str
 
 
 def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
-    """Return a Workflow's nodes by their id; Argo compresses them when the document grows too large."""
+    """Return a Workflow's nodes by their id, also where Argo has compressed them."""
     status = workflow.get("status") or {}
     if packed := status.get("compressedNodes"):
         try:
@@ -46,29 +46,29 @@ def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
 
 
 def root(workflow: Raw) -> Raw | None:
-    """Return the node of the entrypoint, or None while there is none."""
+    """Return the node of the entrypoint, or None if there is none yet."""
     name = workflow["metadata"]["name"]
     return next((node for node in nodes_of(workflow).values() if node.get("name") == name), None)
 
 
 def outputs(workflow: Raw, template: str) -> dict[str, str]:
-    """Return the output parameters of the last node that a template of this name made; empty where there are none."""
+    """Return the output parameters of the last node of a template; empty if there are none."""
     found: dict[str, str] = {}
     for node in sorted(nodes_of(workflow).values(), key=lambda one: str(one.get("startedAt") or "")):
-        given = (node.get("outputs") or {}).get("parameters") or ()
-        if _template(node) == template and given:
-            found = {str(p["name"]): str(p["value"]) for p in given if "value" in p}
+        parameters = (node.get("outputs") or {}).get("parameters") or ()
+        if _template(node) == template and parameters:
+            found = {str(p["name"]): str(p["value"]) for p in parameters if "value" in p}
     return found
 
 
 def argument(workflow: Raw, name: str) -> str:
     """Return an argument that a run was started with, or an empty text."""
-    given = ((workflow.get("spec") or {}).get("arguments") or {}).get("parameters") or ()
-    return next((str(p.get("value") or "") for p in given if p.get("name") == name), "")
+    parameters = ((workflow.get("spec") or {}).get("arguments") or {}).get("parameters") or ()
+    return next((str(p.get("value") or "") for p in parameters if p.get("name") == name), "")
 
 
 def failed_pods(workflow: Raw) -> list[FailedPod]:
-    """Return the pods that failed and were not tried again with better luck, in the order in which they failed."""
+    """Return the pods whose last attempt failed, in the order in which they failed."""
     nodes = nodes_of(workflow)
     name = str(workflow["metadata"]["name"])
     attempts = {str(child) for node in nodes.values() if node.get("type") == "Retry" for child in _children(node)}
@@ -79,7 +79,7 @@ def failed_pods(workflow: Raw) -> list[FailedPod]:
         if node.get("type") == "Pod"
         and node.get("phase") in _BAD
         and (identity not in attempts or identity in last)
-        # What the exit handler does is not what the run did.
+        # The exit handler is no part of what the run did.
         and not str(node.get("name")).startswith(f"{name}.onExit")
     ]
     return [pod for _, pod in sorted(found, key=lambda one: (one[0], one[1].name))]
@@ -101,15 +101,15 @@ def _failed(run: str, node: Raw, nodes: Mapping[str, Raw]) -> FailedPod:
         for one in nodes.values()
         if one.get("type") == "Container" and one.get("boundaryID") == node.get("id") and one.get("phase") in _BAD
     ]
-    # Those that waited for one that failed fail, too; that one's own message has no other's name.
+    # Containers that waited for one that failed fail, too, with its name in their message.
     first = [one for one in containers if "dependency" not in str(one.get("message"))] or containers
-    given = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or ()}
+    inputs = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or ()}
     # A task, then its item in brackets, then the attempt.
     display = str(node.get("displayName") or node["name"]).partition("(")[0]
     return FailedPod(
         name=display,
         template=_template(node),
-        subject=given.get("name") or given.get("path") or "",
+        subject=inputs.get("name") or inputs.get("path") or "",
         pod=pod_name(run, node),
         container=str(first[0].get("displayName")) if first else "main",
         code=int(code[1]) if code else None,

@@ -1,13 +1,11 @@
-"""The words of a report: one line for a status, and one comment in Markdown that text from outside cannot break out of.
+"""The words of a report: one line for a status, and one comment in Markdown.
 
-Text from outside in a forge's Markdown: shown as it is, and never heeded, whatever stands in it.
+Text from outside is shown as it is and changes nothing around it: inside code neither GitHub nor Gitea makes links, images,
+headings or HTML, and a name after an @ notifies nobody.
 
-Inside code neither GitHub nor Gitea makes links, images, headings or HTML, and nobody who is named there with an @ is told.
-
-Takes what looks like a secret out of text that goes where more people read than a run's own log.
-
-It is the last net and not the first: steps give secrets to programs by files, and no step prints one. What is matched are the
-published beginnings of tokens, the forms in which programs print a login, and keys in PEM.
+What looks like a secret is masked, since more people read a forge than a run's log. This is the last net and not the first:
+steps pass secrets to programs in files, and no step prints one. The patterns are the published beginnings of tokens, the forms
+in which programs print a login, and keys in PEM.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pipelines.release.outcome import Part, ReleaseResult
+from pipelines.release.result import PartResult, ReleaseResult
 from pipelines.report.model import Failure
 
 MASK = "***"
@@ -50,9 +48,7 @@ _AFTER = re.compile(
 )
 _LOGIN = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@:]{0,200}:[^\s/@]{0,500}@", re.IGNORECASE)
 _LONGEST_MASKED_LINE = 1000
-"""What a line has more is dropped before anything is looked for: searching takes the square of a line's length."""
-
-
+"""The rest of a line is dropped before the search, which takes the square of a line's length."""
 # Colours and cursor movements of terminals (ECMA-48), the controls, and what turns the direction of writing.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -60,8 +56,6 @@ _FENCE = re.compile(r" {0,3}(`{3,})([a-z]*)[ \t]*")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)[^`]*(?<!`)\1(?!`)")
 _DETAILS = re.compile(r"</?(?:details|summary)>")
 _MEANING = re.compile(r"[@<>\[\]`\\]|://|^ {0,3}~~~|^(?: {4}|\t)|www\.", re.IGNORECASE)
-
-
 _WORDS = {"success": "done", "failure": "failed", "error": "did not come to an end", "pending": "running"}
 _MOST_ROWS = 40
 _MOST_BLOCKS = 8
@@ -71,36 +65,36 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._/:+-]+")
 
 
 def line(text: str) -> str:
-    """Return a status's description: one line, masked, in letters that no forge makes more of."""
+    """Return a status's description: one line, masked and without control characters."""
     return " ".join(plain(masked(text)).split())
 
 
-def told(outcome: ReleaseResult | None, failures: Sequence[Failure]) -> str:
-    """Return in one line what became of a run that failed."""
-    names = [part.name for part in outcome.parts if not part.is_good] if outcome else []
+def headline(result: ReleaseResult | None, failures: Sequence[Failure]) -> str:
+    """Return in one line what failed in a run, or its verdict."""
+    names = [part.name for part in result.parts if not part.is_good] if result else []
     if names:
         shown = ", ".join(_NOT_IN_A_NAME.sub("?", name)[:60] for name in names[:4])
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        return f"{shown}{more}: {outcome.parts[0].result if outcome else ''}"
+        return f"{shown}{more}: {result.parts[0].result if result else ''}"
     if failures:
         return f"{_NOT_IN_A_NAME.sub('?', failures[0].title)} failed"
-    return outcome.verdict if outcome else ""
+    return result.verdict if result else ""
 
 
 def comment(
-    *, state: str, reason: str, commit: str, link: str, outcome: ReleaseResult | None, failures: Sequence[Failure]
+    *, state: str, reason: str, commit: str, link: str, result: ReleaseResult | None, failures: Sequence[Failure]
 ) -> str:
-    """Return the comment's text; `link` leads to the run, and may be empty."""
+    """Return the comment's text. `link` is the run's address, or empty."""
     head = f"**Shipway: {_WORDS[state]}** at {code(commit[:12])}" + (f" · [the run]({link})" if link else "")
     parts = [head]
-    verdict = outcome.verdict if outcome else ""
+    verdict = result.verdict if result else ""
     parts += [code(masked(text), most=300) for text in dict.fromkeys((reason, verdict)) if text]
-    if outcome and outcome.parts:
-        rows = [_row(part) for part in outcome.parts[:_MOST_ROWS]]
+    if result and result.parts:
+        rows = [_row(part) for part in result.parts[:_MOST_ROWS]]
         parts.append(table(("", "what", "result", "why"), rows))
-        left = outcome.left_out + max(0, len(outcome.parts) - _MOST_ROWS)
+        left = result.left_out + max(0, len(result.parts) - _MOST_ROWS)
         parts += [f"and {left} more, which are to be seen in the run"] if left else []
-    blocks = [(part.name, part.lines) for part in (outcome.parts if outcome else ()) if part.lines and not part.is_good]
+    blocks = [(part.name, part.lines) for part in (result.parts if result else ()) if part.lines and not part.is_good]
     blocks += [(f.title, f.lines or (f.message,)) for f in failures if f.lines or f.message]
     parts += [_block(name, lines) for name, lines in blocks[:_MOST_BLOCKS]]
     if len(blocks) > _MOST_BLOCKS:
@@ -109,9 +103,9 @@ def comment(
 
 
 def impact(page: str, *, room: int) -> str:
-    """Return what the step `impact` tells, which is Markdown without secrets, or its first line where there is no room for all.
+    """Return the Markdown of the step `impact`, or its first line if there is no room for all.
 
-    The pod that wrote it rendered what a stranger may have written, so it is looked at once more.
+    It is masked and checked here, because the pod that wrote it rendered what a stranger may have written.
     """
     text = masked(page.strip())
     if not text:
@@ -121,12 +115,12 @@ def impact(page: str, *, room: int) -> str:
     return whole if len(whole) <= room else first
 
 
-def _row(part: Part) -> tuple[str, str, str, str]:
+def _row(part: PartResult) -> tuple[str, str, str, str]:
     return part.kind, code(part.name, most=80), part.result, code(masked(part.why))
 
 
 def _block(name: str, lines: Sequence[str]) -> str:
-    # Masked as a whole: a private key goes over several lines.
+    # Masked as a whole: a private key has several lines.
     text = plain(masked("\n".join(lines)))
     shown = [one if len(one) <= _LONGEST_LINE else one[: _LONGEST_LINE - 1] + "…" for one in text.split("\n")]
     return f"{code(name, most=80)}\n\n{fenced(shown[-_MOST_LINES:])}"
@@ -138,17 +132,17 @@ def plain(text: str) -> str:
 
 
 def code(text: str, *, most: int = 200) -> str:
-    """Return one line of text as code, also for a table's cell; empty text stays empty."""
+    """Return text as code in one line, also for a table's cell. Empty text stays empty."""
     line = " ".join(plain(text).split())
     line = line if len(line) <= most else line[: most - 1] + "…"
     # A backtick would end the code, and no escape helps inside it; a bar would end the cell.
     line = line.replace("`", "'").replace("|", r"\|")
-    # The backslash before a bar is taken away by the table; one that was there before would take its place.
+    # The table removes the backslash before a bar.
     return f"`{line}`" if line else ""
 
 
 def fenced(lines: Iterable[str]) -> str:
-    """Return lines as a block of code behind a fence that is longer than any they have."""
+    """Return lines as a block of code behind a fence longer than any of theirs."""
     text = plain("\n".join(lines)).strip("\n")
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -156,9 +150,9 @@ def fenced(lines: Iterable[str]) -> str:
 
 
 def tame(text: str) -> str:
-    """Return Markdown that a pod of an untrusted run made, as code as a whole where it means more than it should.
+    """Return the Markdown of an untrusted run's pod, all of it as code if it has more than it may.
 
-    Outside of code it may have emphasis, lists, headings and details, and neither links, images, other HTML nor names to tell.
+    Outside of code it may have emphasis, lists, headings and details, but no links, images, other HTML or names after an @.
     """
     outside, fence = [], ""
     for line in text.split("\n"):
@@ -176,13 +170,13 @@ def tame(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; cells are Markdown of ours, texts from outside made by `code`."""
+    """Return a table. Its cells are Markdown of ours, or text from outside that `code` returned."""
     written = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in written)
 
 
 def masked(text: str) -> str:
-    """Return text with `***` in place of what looks like a password, a token or a private key; very long lines are cut."""
+    """Return text with `***` in place of what looks like a password, a token or a private key. Very long lines are cut."""
     text = "\n".join(line[:_LONGEST_MASKED_LINE] for line in text.split("\n"))
     text = _KEY.sub(MASK, text)
     text = _KEY_LINE.sub(MASK, text)

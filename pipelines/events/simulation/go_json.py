@@ -1,6 +1,6 @@
-"""JSON as Go writes and reads it: the name of a run is a hash of it, so each byte counts.
+"""JSON as Go writes and reads it: a run's name is a hash of it, so each byte counts.
 
-A text of Go is bytes. Here it is a `str` in which a byte that is no UTF-8 stands as a lone surrogate (PEP 383).
+A string of Go is bytes. Here it is a `str` in which a byte that is not UTF-8 is a lone surrogate (PEP 383).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 from pipelines.errors import Misuse
 
 GREATEST = 2**53
-"""Up to here a number of JSON's is the same to Go, which reads each as a float."""
-# encoding/json escapes what HTML or JavaScript could take for something else, and bytes that are no UTF-8.
+"""Up to here Go, which reads numbers of JSON as floats, keeps integers exact."""
+# encoding/json escapes what HTML or JavaScript could misread, and bytes that are not UTF-8.
 _ESCAPED = re.compile("[<>&\u2028\u2029\udc80-\udcff]")
 
 
 def dumps(value: Any) -> str:
-    """Return a value as json.Marshal writes it: keys in order, nothing between the signs."""
+    """Return a value as json.Marshal writes it: keys sorted, no spaces."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return _ESCAPED.sub(lambda found: _escape(found[0]), text)
 
 
 def loads(data: bytes) -> Any:
-    """Return what json.Unmarshal reads from a body: what is no UTF-8, and half a surrogate pair, is U+FFFD; raises Misuse."""
+    """Return what json.Unmarshal reads from a body: invalid UTF-8 and lone surrogates become U+FFFD. Raises Misuse."""
     try:
         return _replaced(json.loads(data.decode("utf-8", "replace")))
     except (json.JSONDecodeError, RecursionError) as error:

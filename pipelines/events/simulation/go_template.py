@@ -1,4 +1,4 @@
-"""The part of Go's templates, with sprig's functions, that compiled Sensors use; anything else is refused by name."""
+"""The part of Go's templates and sprig's functions that compiled Sensors use. Anything else is refused by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACTION = re.compile(r"\{\{ (?P<body>.*) \}\}", re.DOTALL)
 
 
 class TemplateError(Exception):
-    """A template that Go would give up on."""
+    """A template that fails in Go."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Call:
-    """A function and what it is given."""
+    """A function with its arguments."""
 
     name: str
     arguments: tuple[Operand, ...]
@@ -47,40 +47,40 @@ class Call:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Commands, each of which gets the result of the one before as its last argument."""
+    """Commands; each gets the result of the one before as its last argument."""
 
     commands: tuple[Call | Constant | Field | Pipeline, ...]
 
 
 class Int64(int):
-    """A whole number that `int64` made; the payload's own numbers are floats to Go, which it writes in another way."""
+    """An integer that `int64` returned. The payload's own numbers are floats to Go, which formats them differently."""
 
 
 Operand: TypeAlias = Constant | Field | Call | Pipeline
 
 
 def parse(template: str) -> Pipeline:
-    """Return the one action that a template is; raises Refused for all that no compiled Sensor has."""
+    """Return the one action of a template. Raises Refused for anything that no compiled Sensor has."""
     found = _ACTION.fullmatch(template)
     if not found:
-        raise _unknown("a template that is more than one action", template)
+        raise not_simulated("a template that is more than one action", template)
     tokens = []
     body, at = found["body"].strip(), 0
     while at < len(body):
         match = _TOKEN.match(body, at)
         if not match:
-            raise _unknown("a sign in a template", body[at : at + 20])
+            raise not_simulated("a sign in a template", body[at : at + 20])
         assert match.lastgroup
         tokens.append((match.lastgroup, match[match.lastgroup]))
         at = match.end()
     pipeline, rest = _pipeline(tokens)
     if rest:
-        raise _unknown("a template", template)
+        raise not_simulated("a template", template)
     return pipeline
 
 
 def evaluate(operand: Operand, data: Mapping[str, Any]) -> Any:
-    """Return the value of an expression; raises TemplateError where Go would fail, Refused for what is not imitated."""
+    """Return the value of an expression. Raises TemplateError where Go would fail, Refused for anything that is not simulated."""
     match operand:
         case Constant():
             return operand.value
@@ -92,16 +92,16 @@ def evaluate(operand: Operand, data: Mapping[str, Any]) -> Any:
             value = evaluate(operand.commands[0], data)
             for command in operand.commands[1:]:
                 if not isinstance(command, Call):
-                    raise _unknown("a pipe into something that is no function", str(command))
+                    raise not_simulated("a pipe into something that is no function", str(command))
                 value = _call(command, [*(evaluate(argument, data) for argument in command.arguments), value])
             return value
 
 
 def render(template: str, data: Mapping[str, Any]) -> str:
-    """Return the text that a template makes of data."""
+    """Return the text that a template makes of data. Raises what `parse` and `evaluate` raise."""
     value = evaluate(parse(template), data)
     if not isinstance(value, str):
-        raise _unknown("a template whose result is no text", template)
+        raise not_simulated("a template whose result is no text", template)
     if not value:
         raise TemplateError("the template makes an empty text")
     return value
@@ -120,7 +120,7 @@ def _pipeline(tokens: Tokens) -> tuple[Pipeline, Tokens]:
         elif len(operands) == 1:
             commands.append(first)
         else:
-            raise _unknown("a call of something that is no function", str(first))
+            raise not_simulated("a call of something that is no function", str(first))
         if not tokens or tokens[0] != ("sign", "|"):
             return Pipeline(tuple(commands)), tokens
         tokens = tokens[1:]
@@ -139,21 +139,21 @@ def _operands(tokens: Tokens) -> tuple[list[Operand], Tokens]:
                 found.append(Field(tuple(text[1:].split("."))))
             case "name":
                 if text not in _FUNCTIONS:
-                    raise _unknown("a function of templates", text)
+                    raise not_simulated("a function of templates", text)
                 found.append(Call(text, ()))
             case _:
                 inner, tokens = _pipeline(tokens)
                 if not tokens or tokens[0] != ("sign", ")"):
-                    raise _unknown("a template", "a parenthesis that stays open")
+                    raise not_simulated("a template", "a parenthesis that stays open")
                 tokens = tokens[1:]
                 found.append(inner)
     if not found:
-        raise _unknown("a template", "a command without words")
+        raise not_simulated("a template", "a command without words")
     return found, tokens
 
 
 def _field(path: tuple[str, ...], data: Any) -> Any:
-    """Return the value of a path; a missing leaf is nil, and so is what a null leads to no further."""
+    """Return the value of a path, None if the last key is missing."""
     value = data
     for key in path:
         if not isinstance(value, dict):
@@ -165,31 +165,31 @@ def _field(path: tuple[str, ...], data: Any) -> Any:
 def _call(call: Call, arguments: list[Any]) -> Any:
     function, count = _FUNCTIONS[call.name]
     if count is not None and len(arguments) != count:
-        raise _unknown(f"{call.name} with {len(arguments)} arguments", "")
+        raise not_simulated(f"{call.name} with {len(arguments)} arguments", "")
     return function(*arguments)
 
 
 def _dict(*items: Any) -> dict[str, Any]:
     if len(items) % 2:
-        raise _unknown("dict with a key that has no value", "")
+        raise not_simulated("dict with a key that has no value", "")
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-def _text(value: Any) -> str:
+def _to_string(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Int64):
         return str(int(value))
-    raise _unknown(f"{type(value).__name__} where the payload should have a text", "")
+    raise not_simulated(f"{type(value).__name__} where the payload should have a text", "")
 
 
 def _int64(value: Any) -> Int64:
     if isinstance(value, str) and value:
-        raise _unknown("a text where the payload should have a number", value)
+        raise not_simulated("a text where the payload should have a number", value)
     if isinstance(value, int | float) and abs(value) > go_json.GREATEST:
-        raise _unknown("a number that Go reads as another one", str(value))
+        raise not_simulated("a number that Go reads as another one", str(value))
     return Int64(value if isinstance(value, int | float) else 0)
 
 
@@ -212,7 +212,7 @@ def _string(value: Any) -> str:
 _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
     "dict": (_dict, None),
     "default": (lambda other, value: value or other, 2),
-    "toString": (_text, 1),
+    "toString": (_to_string, 1),
     "int64": (_int64, 1),
     "get": (_get, 2),
     "trunc": (_trunc, 2),
@@ -222,7 +222,8 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
 }
 
 
-def _unknown(what: str, seen: str) -> Refused:
+def not_simulated(what: str, seen: str) -> Refused:
+    """Return the error that names what no compiled Sensor has."""
     return Refused(
         f"this is not simulated: {what}", seen=seen[:200], todo="simulate the Sensor that `shipway compile` writes"
     )

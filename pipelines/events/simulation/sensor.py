@@ -1,4 +1,4 @@
-"""A Sensor over one event: which dependencies take it, and what their triggers create."""
+"""A Sensor with one event: which dependencies accept it, and what their triggers create."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.errors import Refused
 from pipelines.events.simulation import go_json, go_template
-from pipelines.events.simulation.go_template import TemplateError
+from pipelines.events.simulation.go_template import TemplateError, not_simulated
 
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
 _LABEL = re.compile(r"metadata\.labels\.([a-z-]+)")
-# What means another thing in Python than in RE2, in which Argo's patterns are written.
+# Syntax that means something else in Python than in RE2, which Argo uses.
 _OTHER = re.compile(r"\(\?|\\(?![.\\+*?()|\[\]{}^$\-rnt/sS])|[*+?}]\+|\\s(?!\\S)")
 _KNOWN: Mapping[str, frozenset[str]] = {
     "dependency": frozenset({"name", "eventName", "eventSourceName", "filters"}),
@@ -32,42 +31,39 @@ _KNOWN: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TriggerResult:
-    """What one trigger does with an event."""
+    """The result of one trigger for an event."""
 
     trigger: str
     workflow: dict[str, Any] | None
-    """What it creates, or nothing."""
+    """The Workflow that it creates, or None."""
     said_no: str
-    """The filter that kept it from firing, or why it failed."""
+    """Why its filter rejected the event, or why it failed."""
     failed: bool = False
-    """Whether it fired and could not make its Workflow; then the event is tried again, and kept."""
+    """Whether it fired and could not create its Workflow; the event is then retried, and kept."""
 
 
 def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str, Any]) -> list[TriggerResult]:
-    """Return what each trigger for an event of a source does; raises Refused for what no compiled Sensor has."""
+    """Return the results of the triggers for an event of a source. Raises Refused for anything that no compiled Sensor has."""
     dependencies = {dependency["name"]: dependency for dependency in sensor["spec"]["dependencies"]}
-    outcomes = []
+    results = []
     for trigger in sensor["spec"]["triggers"]:
         _only("trigger", trigger)
         _only("template", trigger["template"])
         name = trigger["template"]["name"]
         condition = trigger["template"].get("conditions", "")
         if condition not in dependencies:
-            raise _unknown(f"the condition of {name}", condition)
+            raise not_simulated(f"the condition of {name}", condition)
         dependency = dependencies[condition]
         _only("dependency", dependency)
         if (dependency["eventSourceName"], dependency["eventName"]) != (source, event):
             continue
-        outcomes.append(_outcome(name, dependency, trigger["template"]["k8s"], data))
-    return outcomes
+        results.append(_result(name, dependency, trigger["template"]["k8s"], data))
+    return results
 
 
-def _outcome(
-    name: str, dependency: Mapping[str, Any], k8s: Mapping[str, Any], data: Mapping[str, Any]
-) -> TriggerResult:
-    no = refusal(dependency.get("filters", {}), data)
-    if no:
-        return TriggerResult(trigger=name, workflow=None, said_no=no)
+def _result(name: str, dependency: Mapping[str, Any], k8s: Mapping[str, Any], data: Mapping[str, Any]) -> TriggerResult:
+    if why := refusal(dependency.get("filters", {}), data):
+        return TriggerResult(trigger=name, workflow=None, said_no=why)
     try:
         workflow = _created(k8s, dependency["name"], data)
     except TemplateError as error:
@@ -76,15 +72,15 @@ def _outcome(
 
 
 def refusal(filters: Mapping[str, Any], data: Mapping[str, Any]) -> str:
-    """Return which filter discards an event and why, or nothing."""
+    """Return which filter rejects an event and why, or an empty text."""
     _only("filters", filters)
     for entry in filters.get("data", []):
         _only("filter", entry)
         path, patterns = entry["path"], entry["value"]
         if entry.get("type") != "string" or not _PATH.fullmatch(path):
-            raise _unknown("a filter", f"{path} of type {entry.get('type')}")
-        there, text = _look(path, data)
-        if not there:
+            raise not_simulated("a filter", f"{path} of type {entry.get('type')}")
+        is_present, text = _value(path, data)
+        if not is_present:
             return f"{path} is not in the payload"
         if not any(_expression(pattern).fullmatch(text) for pattern in patterns):
             return f"{path} is {_short(text)} and does not match {' or '.join(patterns)}"
@@ -95,31 +91,31 @@ def _created(k8s: Mapping[str, Any], dependency: str, data: Mapping[str, Any]) -
     _only("k8s", k8s)
     _only("source", k8s["source"])
     if k8s["operation"] != "patch":
-        raise _unknown("an operation", k8s["operation"])
-    made: dict[str, Any] = copy.deepcopy(k8s["source"]["resource"])
+        raise not_simulated("an operation", k8s["operation"])
+    workflow: dict[str, Any] = copy.deepcopy(k8s["source"]["resource"])
     for parameter in k8s["parameters"]:
         _only("parameter", parameter)
         _only("src", parameter["src"])
         if parameter["src"]["dependencyName"] != dependency:
-            raise _unknown("a value of another dependency", parameter["src"]["dependencyName"])
+            raise not_simulated("a value of another dependency", parameter["src"]["dependencyName"])
         value = go_template.render(parameter["src"]["dataTemplate"], {"Input": data})
-        operation, place = parameter.get("operation", ""), parameter["dest"]
+        operation, target = parameter.get("operation", ""), parameter["dest"]
         if operation not in {"", "append"}:
-            raise _unknown("an operation on a value", operation)
-        found, label = _ARGUMENT.fullmatch(place), _LABEL.fullmatch(place)
-        holder, key = (made["metadata"], "name") if place == "metadata.name" else (None, "value")
+            raise not_simulated("an operation on a value", operation)
+        argument, label = _ARGUMENT.fullmatch(target), _LABEL.fullmatch(target)
+        holder, key = (workflow["metadata"], "name") if target == "metadata.name" else (None, "value")
         if label:
-            holder, key = made["metadata"]["labels"], label[1]
-        if found:
-            holder = made["spec"]["arguments"]["parameters"][int(found[1])]
+            holder, key = workflow["metadata"]["labels"], label[1]
+        if argument:
+            holder = workflow["spec"]["arguments"]["parameters"][int(argument[1])]
         if holder is None:
-            raise _unknown("a place for a value", place)
+            raise not_simulated("a place for a value", target)
         holder[key] = (holder.get(key, "") if operation == "append" else "") + value
-    return made
+    return workflow
 
 
-def _look(path: str, data: Any) -> tuple[bool, str]:
-    """Return whether a path leads somewhere, and the text there as Argo's patterns see it."""
+def _value(path: str, data: Any) -> tuple[bool, str]:
+    """Return whether a path exists, and its value as the text that Argo matches."""
     value = data
     for key in path.split("."):
         if not isinstance(value, dict) or key not in value:
@@ -128,9 +124,9 @@ def _look(path: str, data: Any) -> tuple[bool, str]:
     if value is None:
         return True, ""
     if isinstance(value, float) and not value.is_integer():
-        raise _unknown("a fraction in the payload", path)
+        raise not_simulated("a fraction in the payload", path)
     if isinstance(value, int | float) and abs(value) > go_json.GREATEST:
-        raise _unknown("a number that Go writes in another way", path)
+        raise not_simulated("a number that Go writes in another way", path)
     if isinstance(value, str):
         return True, value
     return True, go_json.dumps(int(value) if isinstance(value, float) else value)
@@ -138,7 +134,7 @@ def _look(path: str, data: Any) -> tuple[bool, str]:
 
 def _expression(pattern: str) -> re.Pattern[str]:
     if not (pattern.startswith("^") and pattern.endswith("$")) or _OTHER.search(pattern.replace(r"[\s\S]", ".")):
-        raise _unknown("a pattern", pattern)
+        raise not_simulated("a pattern", pattern)
     return re.compile(pattern[1:-1])
 
 
@@ -148,10 +144,4 @@ def _short(text: str) -> str:
 
 def _only(kind: str, value: Mapping[str, Any]) -> None:
     if unknown := sorted(value.keys() - _KNOWN[kind]):
-        raise _unknown(f"the field {unknown[0]} of a {kind}", str(value.get("name", "")))
-
-
-def _unknown(what: str, seen: str) -> Refused:
-    return Refused(
-        f"this is not simulated: {what}", seen=seen, todo="simulate the Sensor that `shipway compile` writes"
-    )
+        raise not_simulated(f"the field {unknown[0]} of a {kind}", str(value.get("name", "")))

@@ -1,4 +1,4 @@
-"""From the body of a webhook to the event that Argo's source puts on the bus."""
+"""The event that Argo's EventSource puts on the bus for a webhook's body."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipelines.events.event import Sender
 from pipelines.events.simulation import go_json
 
 MOST_BYTES = 1048576
-"""Of a body, unless a source is told otherwise (argo-events: v1alpha1/webhook_context.go)."""
+"""Of a body, unless the EventSource sets another limit (argo-events: v1alpha1/webhook_context.go)."""
 MOST_BYTES_BY_HAND = 65536
 SOURCES = {
     Sender.GITHUB: ("shipway-webhooks", "github"),
@@ -18,14 +18,14 @@ SOURCES = {
     Sender.WEBHOOK: ("shipway-webhooks", "manual"),
     Sender.CALENDAR: ("shipway-calendar", "nightly"),
 }
-"""For each source its EventSource, and the event's name there."""
+"""For each sender its EventSource, and the event's name there."""
 
 
 def event(source: Sender, payload: bytes, header: str) -> dict[str, Any]:
-    """Return what a Sensor gets of a payload; raises Refused where the source would answer with an error.
+    """Return a payload as the Sensor gets it. Raises Refused if the EventSource would answer with an error.
 
-    `header` is what `X-GitHub-Event` said: Argo writes it into the body, where no filter and no field looks at it. The
-    payload of the calendar is the whole event.
+    `header` is the value of `X-GitHub-Event`: Argo adds it to the body, where no filter reads it. The payload of the calendar is
+    the whole event.
     """
     most = MOST_BYTES_BY_HAND if source is Sender.WEBHOOK else MOST_BYTES
     if len(payload) > most:

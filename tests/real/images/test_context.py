@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.images import context as image_context
 from pipelines.images.dockerignore import DockerIgnore
-from pipelines.release import tree as release_tree
+from pipelines.release import snapshot as release_snapshot
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import check_out
 from pipelines.tools.git.credentials import GitCredentials
@@ -50,7 +50,7 @@ def read(repository: Repository, work: Path) -> tuple[str, bytes]:
     with Git(GitCredentials.read(work / "none")) as git:
         resolved = git.resolve(url, Revision("main"))
         (work / "declared").mkdir(parents=True)
-        tree = release_tree.read(git, url, resolved, work / "declared").tree
+        tree = release_snapshot.read(git, url, resolved, work / "declared").tree
         check_out(git, url, resolved, work / "source", submodules=False, lfs=False)
     found = image_context.of(tree, folder="apps/web", dockerfile="apps/web/Dockerfile")
     return found.digest, (work / "source/apps/web/page.txt").read_bytes()

@@ -13,7 +13,7 @@ import pytest
 from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
 from pipelines.events.event import BY_ANNOTATION, PullRequest
-from pipelines.release.outcome import FAILED, IMAGE, Part, ReleaseResult
+from pipelines.release.result import FAILED, IMAGE, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
 from pipelines.step import signature
@@ -123,7 +123,7 @@ def report(place: Path, forge: ForgeServer, phase: str = "final", run: str = "pu
 
 def summary() -> str:
     """Return what a verdict puts out for an image that failed."""
-    part = Part(
+    part = PartResult(
         kind=IMAGE, name="web", path="web", result=FAILED, why="RUN false", lines=("$ RUN false", "@all exit 1")
     )
     found = ReleaseResult(

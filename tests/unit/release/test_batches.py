@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.images.model import ImageJob
-from pipelines.release.batches import MOST_BATCHES, batches, closed
+from pipelines.release.batches import MOST_BATCHES, split, with_parents
 
 
 def job(name: str, parents: tuple[str, ...]) -> ImageJob:
@@ -31,13 +31,13 @@ def jobs(draw: st.DrawFn) -> list[ImageJob]:
 @given(jobs())
 def test_a_batch_needs_no_other_batch(found: list[ImageJob]) -> None:
     """Every image is in one batch, after its parents; there are no more batches than pods, and none is empty."""
-    made = batches([found])
+    made = split([found])
     assert sorted(name for batch in made for name in batch) == sorted(one.name for one in found)
     assert len(made) <= MOST_BATCHES
     assert all(made)
     place = {name: (number, index) for number, batch in enumerate(made) for index, name in enumerate(batch)}
     for batch in made:
-        assert {one.name for one in closed(found, batch)} == set(batch)
+        assert {one.name for one in with_parents(found, batch)} == set(batch)
     for one in found:
         for parent in one.parents:
             assert place[parent] < place[one.name]
@@ -48,10 +48,10 @@ def test_independent_images_are_spread() -> None:
     """Whatever stands alone goes where the least is."""
     chain = [job("a", ()), job("b", ("a",)), job("c", ("b",))]
     alone = [job(f"x{number}", ()) for number in range(9)]
-    assert sorted(map(len, batches([chain, alone]))) == [3, 3, 3, 3]
+    assert sorted(map(len, split([chain, alone]))) == [3, 3, 3, 3]
 
 
 def test_what_an_image_stands_on_comes_along() -> None:
     """Also what the batch was not said to hold, because it came up since."""
     found = [job("a", ()), job("b", ("a",)), job("c", ("b",)), job("d", ("a",))]
-    assert [one.name for one in closed(found, ["c"])] == ["a", "b", "c"]
+    assert [one.name for one in with_parents(found, ["c"])] == ["a", "b", "c"]

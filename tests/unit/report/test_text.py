@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.release.outcome import BUILT, FAILED, IMAGE, Part, ReleaseResult
+from pipelines.release.result import BUILT, FAILED, IMAGE, PartResult, ReleaseResult
 from pipelines.report import text as report_text
 from pipelines.report.model import Failure
 from pipelines.report.text import masked
@@ -16,13 +16,13 @@ from pipelines.report.text import masked
 COMMIT = "c" * 40
 
 
-def part(name: str, result: str = BUILT, why: str = "", lines: tuple[str, ...] = ()) -> Part:
-    """Return an image's part of an outcome."""
-    return Part(kind=IMAGE, name=name, path=name, result=result, why=why, lines=lines)
+def part(name: str, result: str = BUILT, why: str = "", lines: tuple[str, ...] = ()) -> PartResult:
+    """Return the result of an image."""
+    return PartResult(kind=IMAGE, name=name, path=name, result=result, why=why, lines=lines)
 
 
-def outcome(*parts: Part, left_out: int = 0) -> ReleaseResult:
-    """Return an outcome of these parts."""
+def result(*parts: PartResult, left_out: int = 0) -> ReleaseResult:
+    """Return the result of a run with these parts."""
     good = all(one.is_good for one in parts)
     return ReleaseResult(
         repo="r", commit=COMMIT, ref="", is_good=good, verdict="1 of 2 published", parts=parts, left_out=left_out
@@ -32,7 +32,7 @@ def outcome(*parts: Part, left_out: int = 0) -> ReleaseResult:
 def comment(found: ReleaseResult | None, *failures: Failure) -> str:
     """Return the comment of a failed run."""
     link = "https://argo.example.com/workflows/ci/run-1"
-    return report_text.comment(state="failure", reason="", commit=COMMIT, link=link, outcome=found, failures=failures)
+    return report_text.comment(state="failure", reason="", commit=COMMIT, link=link, result=found, failures=failures)
 
 
 def outside_code(text: str) -> str:
@@ -62,7 +62,7 @@ AWKWARD = st.lists(
 @given(name=AWKWARD, why=AWKWARD, lines=st.lists(AWKWARD, max_size=4), message=AWKWARD)
 def test_nothing_from_outside_is_read_as_markdown(name: str, why: str, lines: list[str], message: str) -> None:
     """No mention, link, image, HTML, heading or cell: what remains outside of code is ours."""
-    found = outcome(part(name, FAILED, why, tuple(lines)), part("web"))
+    found = result(part(name, FAILED, why, tuple(lines)), part("web"))
     read = outside_code(comment(found, Failure(title=name, message=message, lines=())))
     ours = read.replace("[the run](https://argo.example.com/workflows/ci/run-1)", "").replace("**Shipway: failed**", "")
     assert not re.search(r"[@<>\[\]*#\x00\x1b\u202e~_]", ours)
@@ -71,16 +71,16 @@ def test_nothing_from_outside_is_read_as_markdown(name: str, why: str, lines: li
 
 def test_a_comment_is_bounded() -> None:
     many = tuple(part(f"image-{number}", FAILED, "x " * 500, ("y " * 5000,) * 99) for number in range(200))
-    text = comment(outcome(*many, left_out=7))
+    text = comment(result(*many, left_out=7))
     assert 40_000 < len(text) < 61_000
     outside_code(text)
     assert "and 167 more, which are to be seen in the run" in text
 
 
 def test_a_failed_run_is_told_in_a_line() -> None:
-    found = outcome(*(part(f"image-{n}", FAILED) for n in range(6)))
-    assert report_text.told(found, []) == "image-0, image-1, image-2, image-3 and 2 more: failed"
-    assert report_text.told(None, [Failure(title="plan", message="", lines=())]) == "plan failed"
+    found = result(*(part(f"image-{n}", FAILED) for n in range(6)))
+    assert report_text.headline(found, []) == "image-0, image-1, image-2, image-3 and 2 more: failed"
+    assert report_text.headline(None, [Failure(title="plan", message="", lines=())]) == "plan failed"
     assert report_text.line("a\x1b[31m\n@b token=abcdefgh") == "a @b token=***"
 
 

@@ -16,9 +16,9 @@ from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget
 from pipelines.images.tag_moves import TagMover
-from pipelines.release import planning
+from pipelines.release import plan_commit
 from pipelines.release.model import Plan
-from pipelines.release.planning import Destination, PlanRequest
+from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
@@ -74,7 +74,7 @@ class World:
                 rebuilds=RebuildPolicy(now=now, max_age=max_age),
                 rebuild=(rebuild,) if rebuild else (),
             )
-            return planning.plan(git, request, place)
+            return plan_commit.plan(git, request, place)
 
     def base(self, name: str, content: str) -> str:
         """Publish an image from outside and return its digest."""
@@ -253,12 +253,12 @@ def test_an_image_of_another_branch_is_not_called_unpublished(world: World) -> N
 
 def test_what_is_to_be_built_again_must_be_there(world: World) -> None:
     """A typing error would look like a rebuild; a folder is as good as a name."""
-    planning.require_named(("web", "./web/", "web/Dockerfile", "*"), world.plan())
+    plan_commit.require_named(("web", "./web/", "web/Dockerfile", "*"), world.plan())
     with pytest.raises(Misuse, match=r"^there is no image wbe to build again\n  seen: images: alone, base, web, shop"):
-        planning.require_named(("web", "wbe"), world.plan())
+        plan_commit.require_named(("web", "wbe"), world.plan())
     world.repository.write("shipway.yaml", "x")
     world.repository.commit()
-    planning.require_named(("wbe",), world.plan())
+    plan_commit.require_named(("wbe",), world.plan())
 
 
 def test_a_base_that_moved_is_the_reason(world: World) -> None:

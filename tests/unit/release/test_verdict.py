@@ -10,9 +10,9 @@ import pytest
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.model import BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN, PlannedImage
-from pipelines.release import summary as release_summary
+from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned, PlannedChart, Verdict
-from pipelines.release.outcome import Part
+from pipelines.release.result import PartResult
 from pipelines.release.verdict import verdict
 from pipelines.step import signature
 
@@ -43,7 +43,7 @@ def planned(*images: PlannedImage, chart: PlannedChart = CHART) -> Planned:
 
 
 def parts(text: str) -> dict[str, tuple[str, str]]:
-    """Return what an outcome says of each part, by name."""
+    """Return the result of each part, by name."""
     return {part["name"]: (part["result"], part["why"]) for part in json.loads(text)["parts"]}
 
 
@@ -85,25 +85,28 @@ def test_a_finding_is_told_with_its_place() -> None:
     """The name of its rule does not say where to look."""
     found = Finding(path="shipway.yaml", line=3, level=ERROR, rule="shipway.yaml", text="no", todo="write yes")
     warning = dataclasses.replace(found, level="warning")
-    lines = release_summary.table(release_summary.findings([found, warning])).splitlines()
+    lines = release_result.table(release_result.of_findings([found, warning])).splitlines()
     assert lines[1:] == ["finding  shipway.yaml:3  blocked  no; write yes"]
 
 
-def test_an_outcome_has_a_greatest_size() -> None:
+def test_a_result_has_a_greatest_size() -> None:
     """Of what there is no room for, lines go first and good parts next; what failed stands first and is never left out before."""
-    told = '"quoted" and \\ and more\n' * 3
-    failed = [Part(kind="image", name=f"f{n}", path="", result="failed", why="", lines=(told,) * 50) for n in range(30)]
-    good = [Part(kind="image", name=f"g{n}", path="", result="published", why="") for n in range(3000)]
-    found = release_summary.outcome([*good, *failed], repo="", commit="", ref="", verdict="")
+    line = '"quoted" and \\ and more\n' * 3
+    failed = [
+        PartResult(kind="image", name=f"f{n}", path="", result="failed", why="", lines=(line,) * 50) for n in range(30)
+    ]
+    good = [PartResult(kind="image", name=f"g{n}", path="", result="published", why="") for n in range(3000)]
+    plan: Plan = signature.typed(Plan, json.loads(planned().plan))
+    found = release_result.of_release([*good, *failed], plan, "")
     text = signature.text_of(found)
-    assert len(json.dumps(text)) <= release_summary.MOST_BYTES + 1000
+    assert len(json.dumps(text)) <= release_result.MOST_BYTES + 1000
     assert [part.name for part in found.parts[:30]] == [part.name for part in failed]
     assert found.parts[0].lines
     assert found.left_out == 3030 - len(found.parts)
-    handed = release_summary.report(
+    report = release_result.write_report(
         [*failed, *(dataclasses.replace(part, result="built") for part in good[:500])], "built"
     )
-    assert len(json.dumps(handed)) <= release_summary.PART_BYTES + 10_000
-    assert [part.result for part in release_summary.read_report(handed, "image", "built").values()] == [
+    assert len(json.dumps(report)) <= release_result.PART_BYTES + 10_000
+    assert [part.result for part in release_result.read_report(report, "image", "built").values()] == [
         "built"
     ] * 500 + ["failed"] * 30

@@ -10,8 +10,8 @@ import pytest
 from pipelines.charts import files as chart_files
 from pipelines.charts.files import Root
 from pipelines.errors import ShipwayError
-from pipelines.release import tree as release_tree
-from pipelines.release.tree import RepositorySnapshot
+from pipelines.release import snapshot as release_snapshot
+from pipelines.release.snapshot import RepositorySnapshot
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import check_out
 from pipelines.tools.git.credentials import GitCredentials
@@ -40,7 +40,7 @@ def read(url: str, work: Path) -> RepositorySnapshot:
     work.mkdir(parents=True)
     address = RepositoryUrl(url)
     with Git(GitCredentials.read(work / "none")) as git:
-        return release_tree.read(git, address, git.resolve(address, Revision("main")), work)
+        return release_snapshot.read(git, address, git.resolve(address, Revision("main")), work)
 
 
 def check(found: RepositorySnapshot, shop: Repository) -> None:

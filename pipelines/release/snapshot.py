@@ -1,4 +1,4 @@
-"""What a commit declares, read from any repository: its whole tree as a list, and the content of the few files that matter."""
+"""The snapshot of a repository at one commit: its whole tree as a list, and the content of the few files that a plan needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipelines.tools.git.tree import LINK, File, GitTree
 
 DOCKERFILE = "Dockerfile"
 _MOST_BYTES = 1 << 20
-"""Of a file that is read for planning; the builder takes no larger Dockerfile either."""
+"""Of a file that is read for a plan; the builder takes no larger Dockerfile either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +45,13 @@ class RepositorySnapshot:
     charts: tuple[str, ...]
     """Folders of charts."""
     root: Root
-    """What holds the charts' files."""
+    """Where the charts' files are."""
     repository: GitRepository = field(repr=False)
-    """What was fetched."""
+    """The repository that was fetched."""
 
 
 def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> RepositorySnapshot:
-    """Return what a commit declares; `work` is an empty folder to keep its files in. Raises what `Git.fetch` raises."""
+    """Return the snapshot of a commit; `work` is an empty folder for its files. Raises what `Git.fetch` raises."""
     repository = git.fetch(url, resolved, work / "git", with_files=False)
     commit = repository.commit(resolved.commit)
     files = {entry.path: File(entry.mode, entry.id) for entry in repository.tree(commit.id)}
@@ -74,7 +74,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
     reader.read(read)
     root: Root = reader.root
     if image_context.conversions(GitTree(files=files, contents=reader.contents), folders):
-        reader.write(in_charts)  # Git itself knows what it makes of them.
+        reader.write(in_charts)  # Only Git knows what its filters make of them.
     else:
         root = reader.charts(folders)
     return RepositorySnapshot(
@@ -114,32 +114,32 @@ class _SnapshotReader:
     files: dict[str, File]
     root: Path
     contents: dict[str, bytes] = field(default_factory=dict)
-    """Of what was read; of a link, where it leads."""
+    """By path, of what was read; of a link, its target."""
 
     def fetch(self, paths: Iterable[str]) -> None:
-        """Bring files from the remote, in one request."""
+        """Fetch files from the remote, in one request."""
         self.git.fetch_files(self.repository, [self.files[path].id for path in self._known(paths)])
 
     def read(self, paths: Iterable[str]) -> None:
-        """Read files, but for those that are too large, and what links among them lead to."""
-        while wanted := [path for path in self._known(paths) if path not in self.contents]:
-            self.fetch(wanted)
-            found = self.repository.contents(self._entries(wanted), most_bytes=_MOST_BYTES)
-            self.contents.update(found)
-            paths = self._targets(found)
+        """Read files and the targets of links among them; files that are too large are left out."""
+        while missing := [path for path in self._known(paths) if path not in self.contents]:
+            self.fetch(missing)
+            contents = self.repository.contents(self._entries(missing), most_bytes=_MOST_BYTES)
+            self.contents.update(contents)
+            paths = self._targets(contents)
 
     def charts(self, folders: Sequence[str]) -> GitTree:
-        """Return the tree with the files of charts, no more of each chart than Helm would read."""
+        """Return the tree with the files of charts, of each no more than Helm would read."""
         contents = {**self.contents, **self._bytes(_named(folders, (helmignore.NAME,)))}
         tree = GitTree(files=self.files, contents=contents)
-        wanted: dict[str, list[str]] = {}
+        by_chart: dict[str, list[str]] = {}
         for folder in folders:
-            wanted[folder] = _named([folder], (CHART, LOCK, chart_files.REQUIREMENTS))
-            with contextlib.suppress(ShipwayError):  # Malformed rules are the chart's fault, and told as that.
-                wanted[folder] += _named([folder], [*chart_files.kept(tree, folder)])
-        sizes = self.repository.sizes(self._entries(path for paths in wanted.values() for path in paths))
+            by_chart[folder] = _named([folder], (CHART, LOCK, chart_files.REQUIREMENTS))
+            with contextlib.suppress(ShipwayError):  # Malformed rules are a finding about the chart, later.
+                by_chart[folder] += _named([folder], [*chart_files.kept(tree, folder)])
+        sizes = self.repository.sizes(self._entries(path for paths in by_chart.values() for path in paths))
         chosen: list[str] = []
-        for paths in wanted.values():
+        for paths in by_chart.values():
             left = chart_archive.MOST_BYTES
             for path in self._known(path for path in paths if path in self.files):
                 size = sizes[self.files[path].id]
@@ -157,11 +157,11 @@ class _SnapshotReader:
         return [TreeEntry(mode=self.files[path].mode, id=self.files[path].id, path=path) for path in known]
 
     def write(self, paths: Iterable[str]) -> None:
-        """Write files into the folder, and what links among them lead to."""
-        while wanted := [path for path in self._known(paths) if not os.path.lexists(f"{self.root}/{path}")]:
-            self.fetch(wanted)
-            self.repository.write(self.commit, wanted, self.root)
-            links = [path for path in wanted if self.files[path].mode == LINK]
+        """Write files and the targets of links among them into the folder."""
+        while missing := [path for path in self._known(paths) if not os.path.lexists(f"{self.root}/{path}")]:
+            self.fetch(missing)
+            self.repository.write(self.commit, missing, self.root)
+            links = [path for path in missing if self.files[path].mode == LINK]
             self.contents.update({path: os.fsencode(os.readlink(f"{self.root}/{path}")) for path in links})  # noqa: PTH115
             paths = self._targets(links)
 
