@@ -20,9 +20,18 @@ def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     return set(selector.get("matchLabels", {}).items()) <= set(labels.items())
 
 
-def reaches(policy: dict[str, Any], target: str, port: int, labels: dict[str, str] | None = None) -> bool:
-    """Whether the policy's pods may connect to an address; `labels` are those of the pod of this namespace that has it."""
-    return any(_passes(rule, "to", target, port, labels) for rule in policy["spec"].get("egress", ()))
+def reaches(
+    policy: dict[str, Any],
+    target: str,
+    port: int,
+    labels: dict[str, str] | None = None,
+    namespace: dict[str, str] | None = None,
+) -> bool:
+    """Whether the policy's pods may connect to an address.
+
+    `labels` are those of the pod that has it, `namespace` those of its namespace where that is another one.
+    """
+    return any(_passes(rule, "to", target, port, labels, namespace) for rule in policy["spec"].get("egress", ()))
 
 
 def admits(policy: dict[str, Any], labels: dict[str, str], port: int) -> bool:
@@ -30,15 +39,26 @@ def admits(policy: dict[str, Any], labels: dict[str, str], port: int) -> bool:
     return any(_passes(rule, "from", "10.0.0.7", port, labels) for rule in policy["spec"].get("ingress", ()))
 
 
-def _passes(rule: dict[str, Any], peers: str, target: str, port: int, labels: dict[str, str] | None) -> bool:
+def _passes(
+    rule: dict[str, Any],
+    peers: str,
+    target: str,
+    port: int,
+    labels: dict[str, str] | None,
+    namespace: dict[str, str] | None = None,
+) -> bool:
     if "ports" in rule and port not in {item["port"] for item in rule["ports"]}:
         return False
-    return peers not in rule or any(_is(peer, target, labels) for peer in rule[peers])
+    return peers not in rule or any(_is(peer, target, labels, namespace) for peer in rule[peers])
 
 
-def _is(peer: dict[str, Any], target: str, labels: dict[str, str] | None) -> bool:
+def _is(peer: dict[str, Any], target: str, labels: dict[str, str] | None, namespace: dict[str, str] | None) -> bool:
     if "ipBlock" not in peer:
-        return "namespaceSelector" not in peer and labels is not None and selects(peer["podSelector"], labels)
+        where = peer.get("namespaceSelector")
+        if where is None if namespace is not None else where is not None:
+            return False
+        is_there = namespace is None or selects(where, namespace)
+        return is_there and labels is not None and selects(peer.get("podSelector", {}), labels)
     address, block = ipaddress.ip_address(target), peer["ipBlock"]
     return address in ipaddress.ip_network(block["cidr"]) and not any(
         address in ipaddress.ip_network(left_out) for left_out in block.get("except", ())
