@@ -54,10 +54,9 @@ def _passes(
 
 def _is(peer: dict[str, Any], target: str, labels: dict[str, str] | None, namespace: dict[str, str] | None) -> bool:
     if "ipBlock" not in peer:
-        where = peer.get("namespaceSelector")
-        if where is None if namespace is not None else where is not None:
+        if ("namespaceSelector" in peer) is not (namespace is not None):
             return False
-        is_there = namespace is None or selects(where, namespace)
+        is_there = namespace is None or selects(peer["namespaceSelector"], namespace)
         return is_there and labels is not None and selects(peer.get("podSelector", {}), labels)
     address, block = ipaddress.ip_address(target), peer["ipBlock"]
     return address in ipaddress.ip_network(block["cidr"]) and not any(
