@@ -46,16 +46,8 @@ def run(options: BuildOptions) -> int:
         if "=" not in argument.lstrip("="):
             raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
     repo = options.repo or running.examples(options.run.settings.state, settings)
-    repository = declared.read(
-        repo,
-        options.revision,
-        credentials=cli_options.secret(settings, "shipway-git"),
-        registry=settings["registry"],
-        project=settings.get("project", ""),
-        build_args=options.build_arg,
-        ca_file=cli_options.ca_file(settings),
-        platform=platforms.read_platform(options.platform),
-    )
+    platform = platforms.read_platform(options.platform)
+    repository = declared.read(settings, repo, options.revision, build_args=options.build_arg, platform=platform)
     for warning in repository.warnings:
         sys.stderr.write(f"shipway: {warning}\n")
     images = repository.choose(options.image)
@@ -90,7 +82,7 @@ def run(options: BuildOptions) -> int:
             "logs": str(ended.folder / "logs"),
         }
 
-    return running.report(options.run.follow, result, describe, lambda build: _print(build, settings))
+    return running.report(options.run.follow, result, settings, describe, _print)
 
 
 def _cluster(options: BuildOptions) -> Cluster:

@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.cli import options as cli_options
 from pipelines.cli import results, running
 from pipelines.cli.command import flag, flags, group, repeated
 from pipelines.cli.options import RepositoryOptions, RunOptions
@@ -48,18 +47,8 @@ def run(options: ChartsOptions) -> int:
     charts = options.charts
     arguments = {"revision": options.revision, "version": charts.version, "app-version": charts.app_version}
     arguments |= {"ignore": json.dumps(charts.ignore), "libraries": json.dumps(charts.library)}
-    result, settings = running.run_template(
-        options.run,
-        "chart-release",
-        options.repo,
-        arguments,
-        needs=lambda settings: cli_options.require_registry(
-            settings, "publish to", "set `registry`, or give --registry", also="chart-registry"
-        ),
-    )
-    return running.report(
-        options.run.follow, result, lambda ended: _object(options, ended), lambda charts: _print(charts, settings)
-    )
+    needs = (*running.PUBLISH, "chart-registry")
+    return running.run_template(options, "chart-release", arguments, _describe, _print, needs=needs)
 
 
 def of(outputs: Mapping[str, str]) -> dict[str, Any]:
@@ -100,7 +89,7 @@ def show_problem(release: Mapping[str, Any]) -> None:
         sys.stdout.write("\n" + textwrap.indent(problem, "  ") + "\n")
 
 
-def _object(options: ChartsOptions, result: RunResult) -> dict[str, Any]:
+def _describe(options: ChartsOptions, result: RunResult) -> dict[str, Any]:
     return {
         "repo": options.repo or str(running.EXAMPLES),
         "revision": options.revision,

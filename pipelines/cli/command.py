@@ -33,11 +33,11 @@ def declare(parser: argparse.ArgumentParser, run: Callable[[Any], int]) -> None:
 
     Its docstring is the help. From the first paragraph on that does not end with a full stop, such as examples, lines are kept.
     """
-    kind = get_type_hints(run)["options"]
     paragraphs = inspect.cleandoc(run.__doc__ or "").split("\n\n")
     prose = list(itertools.takewhile(lambda paragraph: paragraph.endswith("."), paragraphs))
     parser.description = " ".join(" ".join(prose).split())
     parser.epilog = "\n\n".join(paragraphs[len(prose) :])
+    kind = get_type_hints(run)["options"]
     _declare(parser, kind)
     parser.set_defaults(execute=lambda namespace: run(_read(kind, namespace)))
 
@@ -57,16 +57,14 @@ def flag(text: str, *names: str, default: Any = "", exclusive: bool = False, **s
     return field(default=default, metadata={"declare": declare, "exclusive": exclusive})
 
 
-def switch(text: str, *, exclusive: bool = False) -> bool:
-    """Return a field for a flag without a value."""
-    value: bool = flag(text, default=False, exclusive=exclusive, action="store_true")
-    return value
+def switch(text: str, *, exclusive: bool = False) -> Any:
+    """Return a field for a flag without a value, which is True if the flag is given."""
+    return flag(text, default=False, exclusive=exclusive, action="store_true")
 
 
-def repeated(text: str, *names: str, metavar: str) -> tuple[str, ...]:
-    """Return a field for a flag that may be given several times."""
-    value: tuple[str, ...] = flag(text, *names, default=(), action="append", metavar=metavar)
-    return value
+def repeated(text: str, *names: str, metavar: str) -> Any:
+    """Return a field for a flag that may be given several times, a tuple of its values."""
+    return flag(text, *names, default=(), action="append", metavar=metavar)
 
 
 def positional(text: str, *, default: Any = MISSING, **settings: Any) -> Any:
@@ -79,14 +77,13 @@ def positional(text: str, *, default: Any = MISSING, **settings: Any) -> Any:
     return field(default=default, metadata={"declare": declare})
 
 
-def group(kind: type[T], title: str = "", description: str = "") -> T:
+def group(kind: type[Any], title: str = "", description: str = "") -> Any:
     """Return a field for the flags of another class, which have a heading of their own if there is a title."""
 
     def declare(parser: argparse._ActionsContainer, _item: Field[Any]) -> None:
         _declare(parser.add_argument_group(title, description) if title else parser, kind)
 
-    value: T = field(metadata={"declare": declare, "group": kind})
-    return value
+    return field(metadata={"declare": declare, "group": kind})
 
 
 @dataclass_transform(

@@ -20,8 +20,6 @@ from pipelines.images import dockerfile, platforms
 from pipelines.images import names as image_names
 from pipelines.images.names import Image
 from pipelines.tools.git.address import RepositoryUrl, Revision
-from pipelines.tools.git.credentials import GitCredentials
-from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import GitRepository, TreeEntry
 
 _MAX_LINKS = 40
@@ -58,51 +56,41 @@ class DeclaredImages:
 
 
 def read(
-    repo: str,
-    revision: str,
-    *,
-    credentials: Path,
-    registry: str,
-    project: str,
-    build_args: Sequence[str],
-    platform: str,
-    ca_file: Path | None = None,
+    settings: Mapping[str, str], repo: str, revision: str, *, build_args: Sequence[str], platform: str
 ) -> DeclaredImages:
     """Return what `repo` declares at `revision`; one shallow fetch into a private folder that is removed again."""
-    url, wanted = RepositoryUrl(repo), Revision(revision)
-    with (
-        tempfile.TemporaryDirectory(prefix="shipway-") as folder,
-        Git(GitCredentials.read(credentials), ca_file=ca_file) as git,
-    ):
-        resolved = git.resolve(url, wanted)
+    url, parsed = RepositoryUrl(repo), Revision(revision)
+    registry, project = settings.get("registry", ""), settings.get("project", "")
+    with tempfile.TemporaryDirectory(prefix="shipway-") as folder, cli_options.git(settings) as git:
+        resolved = git.resolve(url, parsed)
         dirty = git.uncommitted(url)
         repository = git.fetch(url, resolved, Path(folder) / "git")
         tree = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
         configuration = _configuration(repository, resolved.commit, tree)
-        found = image_names.discover(tree, root_name=url.name, configuration=configuration)
-        texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in found}
+        images = image_names.discover(tree, root_name=url.name, configuration=configuration)
+        texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in images}
     parents: dict[str, tuple[str, ...]] = {}
     warnings = [f"{dirty} uncommitted files of {repo} are not part of the build"] if dirty else []
-    for image in found:
+    for image in images:
         file = dockerfile.read(texts[image.name], image.dockerfile)
-        settings = configuration.image(image.path)
-        given = [*(f"{name}={value}" for name, value in settings.build_args.items()), *build_args]
-        externals = file.externals(given, target=settings.target, platform=platform)
+        image_settings = configuration.image(image.path)
+        arguments = [*(f"{name}={value}" for name, value in image_settings.build_args.items()), *build_args]
+        externals = file.externals(arguments, target=image_settings.target, platform=platform)
         siblings = (
-            image_names.sibling(external.name, found, registry=registry, project=project, user=image.name)
+            image_names.sibling(external.name, images, registry=registry, project=project, user=image.name)
             for external in externals
         )
         parents[image.name] = tuple(dict.fromkeys(sibling.name for sibling in siblings if sibling))
-        warnings += image_names.shadowed(image, externals, found)
+        warnings += image_names.shadowed(image, externals, images)
     order = {name: index for index, name in enumerate(name for wave in image_names.waves(parents) for name in wave)}
     return DeclaredImages(
         repo=repo,
         commit=resolved.commit,
         ref=resolved.ref,
-        images=tuple(sorted(found, key=lambda image: order[image.name])),
+        images=tuple(sorted(images, key=lambda image: order[image.name])),
         parents=parents,
         warnings=tuple(warnings),
-        inputs={image.name: shipway_yaml.inputs(configuration.image(image.path), build_args) for image in found},
+        inputs={image.name: shipway_yaml.inputs(configuration.image(image.path), build_args) for image in images},
     )
 
 
@@ -146,16 +134,8 @@ def list_images(options: ImagesOptions) -> int:
     example: shipway images https://git.example.com/team/shop.git --revision main --json
     """
     settings = cli_options.read_settings(options.settings, embedded=False)
-    repository = read(
-        options.repo or ".",
-        options.revision,
-        credentials=cli_options.secret(settings, "shipway-git"),
-        registry=settings.get("registry", ""),
-        project=settings.get("project", ""),
-        build_args=options.build_arg,
-        ca_file=cli_options.ca_file(settings),
-        platform=platforms.this_platform(),
-    )
+    platform = platforms.this_platform()
+    repository = read(settings, options.repo or ".", options.revision, build_args=options.build_arg, platform=platform)
     for warning in repository.warnings:
         sys.stderr.write(f"shipway: {warning}\n")
     rows = [

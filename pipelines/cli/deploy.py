@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.cli import options as cli_options
 from pipelines.cli import results, running
 from pipelines.cli.command import flag, flags, group, positional
 from pipelines.cli.options import RunOptions
@@ -32,17 +32,12 @@ def run(options: DeployOptions) -> int:
     example: shipway deploy https://git.example.com/team/shop.git --environment dev
     """
     ref = f"refs/heads/{options.branch}" if options.branch else ""
-    result, _ = running.run_template(
-        options.run,
-        "deploy",
-        options.repo or ".",
-        {"ref": ref, "environment": options.environment},
-        needs=lambda settings: cli_options.require_registry(settings, "ask", "set `registry`"),
-    )
-    return running.report(options.run.follow, result, lambda ended: _object(options, ended), _print)
+    arguments = {"ref": ref, "environment": options.environment}
+    options = dataclasses.replace(options, repo=options.repo or ".")
+    return running.run_template(options, "deploy", arguments, _describe, _print, needs=("ask", "set `registry`"))
 
 
-def _object(options: DeployOptions, result: RunResult) -> dict[str, Any]:
+def _describe(options: DeployOptions, result: RunResult) -> dict[str, Any]:
     return {
         "repo": options.repo,
         "commit": result.outputs.get("commit", ""),
@@ -63,7 +58,7 @@ def show(targets: Sequence[Mapping[str, Any]]) -> None:
             write(f"  {line}\n")
 
 
-def _print(deployment: Mapping[str, Any]) -> None:
+def _print(deployment: Mapping[str, Any], _settings: Mapping[str, str]) -> None:
     show(deployment["targets"])
     if not deployment["targets"]:
         sys.stdout.write(f"\n{deployment.get('error') or deployment['summary'] or deployment['message']}\n")

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines.cli.command import flag, flags, positional, switch
-from pipelines.cli.options import STATE
+from pipelines.cli import options as cli_options
+from pipelines.cli.command import flags, positional, switch
 from pipelines.engines.embedded import deployment
 
 
@@ -18,7 +18,7 @@ class EmbeddedOptions:
     action: str = positional(
         "clean also forgets its images, and what runs left: logs and caches", choices=["up", "status", "down", "clean"]
     )
-    state: Path = flag("default: %(default)s", type=Path, default=STATE, metavar="FOLDER")
+    state: Path = cli_options.state("default: %(default)s")
     json: bool = switch("print one JSON object")
 
 

@@ -25,8 +25,6 @@ from pipelines.errors import Misconfigured, Misuse
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.git.credentials import GitCredentials
-from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Author
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
@@ -108,11 +106,11 @@ def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
     for name, text in (("environments", address), ("registry", settings.get("registry", ""))):
         if not text:
             raise Misconfigured(f"no {name} to work with", seen=f"the setting `{name}` is empty", todo="set it")
-    place = signature.from_settings(ChartSettings, settings)
+    chart_settings = signature.from_settings(ChartSettings, settings)
     docker_config = cli_options.secret(settings, "shipway-pull")
     with (
         tempfile.TemporaryDirectory(prefix="shipway-environments-") as work,
-        Git(GitCredentials.read(cli_options.secret(settings, "shipway-git-write")), ca_file=place.authorities) as git,
+        cli_options.git(settings, "shipway-git-write") as git,
     ):
         yield Moving(
             git=git,
@@ -122,12 +120,12 @@ def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
             proposing=Proposing(
                 folder=cli_options.secret(settings, "shipway-forge"),
                 forges=settings.get("forges", ""),
-                network=place,
+                network=chart_settings,
             ),
             registries=Registries(
-                client=registry_client.connect(docker_config, place),
-                charts=registry_state.connect(place, Layout.create(Path(work) / "layout"), docker_config)[0],
-                under=place.under,
+                client=registry_client.connect(docker_config, chart_settings),
+                charts=registry_state.connect(chart_settings, Layout.create(Path(work) / "layout"), docker_config)[0],
+                under=chart_settings.under,
             ),
         )
 

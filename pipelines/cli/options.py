@@ -5,33 +5,39 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines import settings as setting
 from pipelines.cli.command import flag, flags, group, positional, repeated, switch
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.tools.registry.reference import Reference
 
+if TYPE_CHECKING:
+    from pipelines.tools.git.remote import Git
+
 STATE = Path(".shipway")
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
 
 
-def namespace() -> str:
-    """Return the flag for the place on the cluster."""
-    value: str = flag("of the installation on the cluster (default: the kubeconfig context's)")
-    return value
+def namespace() -> Any:
+    """Return the flag for the namespace of the installation."""
+    return flag("of the installation on the cluster (default: the kubeconfig context's)")
 
 
-def state() -> Path:
+def state(text: str = "logs, caches and the embedded registry (default: %(default)s)") -> Any:
     """Return the flag for the folder in which this machine keeps logs and caches."""
-    help_text = "logs, caches and the embedded registry (default: %(default)s)"
-    value: Path = flag(help_text, type=Path, default=STATE, metavar="FOLDER")
-    return value
+    return flag(text, type=Path, default=STATE, metavar="FOLDER")
 
 
-def environments() -> str:
+def environments() -> Any:
     """Return the flag for the environments repository."""
-    value: str = flag("the environments repository, in place of the settings'", metavar="REPO")
-    return value
+    return flag("the environments repository, in place of the settings'", metavar="REPO")
+
+
+def rebuild() -> Any:
+    """Return the flag for the images to build again."""
+    text = "build this image again though nothing changed, or '*' for all; may be repeated"
+    return repeated(text, metavar="NAME|FOLDER")
 
 
 @flags
@@ -133,7 +139,7 @@ def read_settings(options: SettingsOptions, *, embedded: bool) -> dict[str, str]
     return settings | {key: str(Path(settings[key]).absolute()) for key in setting.PATHS if settings.get(key)}
 
 
-def require_registry(settings: Mapping[str, str], purpose: str, todo: str, *, also: str = "") -> None:
+def require_registry(settings: Mapping[str, str], purpose: str, todo: str, also: str = "") -> None:
     """Raise Misconfigured if the settings name no registry, in the setting `registry` or in `also`."""
     if not settings.get("registry") and not settings.get(also):
         raise Misconfigured(f"no registry to {purpose}", seen="settings without one", todo=todo)
@@ -144,6 +150,10 @@ def secret(settings: Mapping[str, str], name: str) -> Path:
     return Path(settings["secrets"]) / name
 
 
-def ca_file(settings: Mapping[str, str]) -> Path | None:
-    """Return the file of further certificate authorities; None if the settings name none."""
-    return Path(settings["ca-file"]) if settings.get("ca-file") else None
+def git(settings: Mapping[str, str], name: str = "shipway-git") -> Git:
+    """Return a Git client with the logins of a Secret; raises as GitCredentials.read does."""
+    from pipelines.tools.git.credentials import GitCredentials  # noqa: PLC0415 - many commands need no Git
+    from pipelines.tools.git.remote import Git  # noqa: PLC0415
+
+    authorities = Path(settings["ca-file"]) if settings.get("ca-file") else None
+    return Git(GitCredentials.read(secret(settings, name)), ca_file=authorities)

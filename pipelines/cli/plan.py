@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.cli import options as cli_options
-from pipelines.cli.command import flag, flags, group, repeated, switch
+from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.errors import Misuse, Refused, Transient
@@ -27,8 +27,6 @@ from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
 from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.tools.git.address import RepositoryUrl, Revision
-from pipelines.tools.git.credentials import GitCredentials
-from pipelines.tools.git.remote import Git
 from pipelines.tools.registry.connection import Timing
 
 TO_DO = 10
@@ -46,9 +44,7 @@ class PlanOptions(SourceOptions):
 
     platform: str = flag("platform to build for (default: this machine's)")
     max_age: str = flag("age of images that shipway.yaml gives none: 12h, 7d, 4w", metavar="AGE")
-    rebuild: tuple[str, ...] = repeated(
-        "build this image again though nothing changed, or '*' for all; may be repeated", metavar="NAME|FOLDER"
-    )
+    rebuild: tuple[str, ...] = cli_options.rebuild()
     settings: SettingsOptions = group(SettingsOptions)
     json: bool = switch("print the plan as one JSON object", exclusive=True)
     graph: bool = switch("print the graph as a Mermaid flowchart", exclusive=True)
@@ -77,9 +73,7 @@ def run(options: PlanOptions) -> int:
         build_args=plan_commit.arguments(options.build_arg),
     )
     now = int(time.time())
-    with Git(
-        GitCredentials.read(cli_options.secret(settings, "shipway-git")), ca_file=cli_options.ca_file(settings)
-    ) as git:
+    with cli_options.git(settings) as git:
         request = PlanRequest(
             url=url,
             resolved=git.resolve(url, Revision(revision)),
@@ -103,8 +97,10 @@ def run(options: PlanOptions) -> int:
 
 def destination(settings: dict[str, str]) -> Destination:
     """Return the registries that the settings publish to; raises Misconfigured."""
-    place = signature.from_settings(ChartSettings, settings)
-    return Destination.connect(place, cli_options.secret(settings, "shipway-pull"), timing=Timing(attempts=_ATTEMPTS))
+    chart_settings = signature.from_settings(ChartSettings, settings)
+    return Destination.connect(
+        chart_settings, cli_options.secret(settings, "shipway-pull"), timing=Timing(attempts=_ATTEMPTS)
+    )
 
 
 def exit_code(plan: Plan) -> int:

@@ -1,4 +1,4 @@
-"""`shipway release`: images, charts and deployments of one commit, whatever of them is not there yet."""
+"""`shipway release` and `shipway check`: images, charts and deployments of one commit, published or tried."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.cli import charts, deploy, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.charts import ChartsOptions, OnlyChartsOptions
-from pipelines.cli.command import flags, group, repeated
+from pipelines.cli.command import flags, group, positional
 from pipelines.cli.options import RepositoryOptions, RunOptions
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
@@ -24,9 +24,7 @@ _TASKS = ("charts", "retag", "deploy")
 class ReleaseOptions(RepositoryOptions):
     """What to release, and how."""
 
-    rebuild: tuple[str, ...] = repeated(
-        "build this image again though nothing changed, or '*' for all; may be repeated", metavar="NAME|FOLDER"
-    )
+    rebuild: tuple[str, ...] = cli_options.rebuild()
     run: RunOptions = group(RunOptions)
     charts: OnlyChartsOptions = group(
         OnlyChartsOptions,
@@ -35,7 +33,7 @@ class ReleaseOptions(RepositoryOptions):
     )
 
 
-def run(options: ReleaseOptions) -> int:
+def release(options: ReleaseOptions) -> int:
     """Bring what a commit declares into the registry and the environments: images are built in waves, charts released,
     tags and deployments moved, and what is there already is left alone, so that a second run does nothing. Without a
     repository, the examples are released; without settings, into a registry of this machine.
@@ -48,21 +46,30 @@ def run(options: ReleaseOptions) -> int:
         return charts.run(
             ChartsOptions(repo=options.repo, revision=options.revision, charts=options.charts, run=options.run)
         )
-    result, settings = running.run_template(
-        options.run,
-        "release",
-        options.repo,
-        {"revision": options.revision, "rebuild": json.dumps(options.rebuild)},
-        needs=lambda settings: cli_options.require_registry(
-            settings, "publish to", "set `registry`, or give --registry"
-        ),
-    )
-    return running.report(
-        options.run.follow, result, lambda ended: _object(options, ended), lambda release: _print(release, settings)
-    )
+    arguments = {"revision": options.revision, "rebuild": json.dumps(options.rebuild)}
+    return running.run_template(options, "release", arguments, _describe, _print, needs=running.PUBLISH)
 
 
-def _object(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
+@flags
+class CheckOptions(RepositoryOptions):
+    """What to check, and how."""
+
+    repo: str = positional("address or folder of a Git repository; default: examples", default="")
+    run: RunOptions = group(RunOptions)
+
+
+def check(options: CheckOptions) -> int:
+    """Try what a commit declares, as for a pull request: images that are not published are built, children on their
+    parents, and charts are linted and rendered. Nothing is published, and no secret but a login for reading is used.
+
+    example: shipway check https://git.example.com/team/shop.git --revision refs/pull/12/head
+    """
+    needs = ("compare with", "give --registry")
+    arguments = {"revision": options.revision}
+    return running.run_template(options, "check", arguments, _describe_check, _print_check, needs=needs)
+
+
+def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
     nodes = {node.display_name: node for node in result.root.walk()}
     summary = results.verdict(result)
     return {
@@ -85,6 +92,20 @@ def _object(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
     }
 
 
+def _describe_check(options: CheckOptions, result: RunResult) -> dict[str, Any]:
+    summary = results.verdict(result)
+    return {
+        "repo": options.repo or str(running.EXAMPLES),
+        "revision": options.revision,
+        **results.ending(result),
+        "commit": summary.get("commit", ""),
+        "verdict": summary.get("verdict", ""),
+        "parts": summary.get("parts", []),
+        "left_out": summary.get("left_out", 0),
+        "logs": str(result.folder / "logs"),
+    }
+
+
 def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
     """Return the outputs of the plan that was carried out, or of the first one, or nothing."""
     outputs = (nodes[name].outputs for name in ("plan", "start") if name in nodes)
@@ -99,17 +120,24 @@ def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
                 yield job["name"], node
 
 
-def _print(release: Mapping[str, Any], settings: Mapping[str, str]) -> None:
-    charts.show_head(release)
-    results.show_images(release["images"], settings)
-    charts.show(release, settings)
-    deploy.show(release["targets"])
-    results.show_images(release["failed"], settings)
-    if release["parts"]:
+def _print(described: Mapping[str, Any], settings: Mapping[str, str]) -> None:
+    charts.show_head(described)
+    results.show_images(described["images"], settings)
+    charts.show(described, settings)
+    deploy.show(described["targets"])
+    results.show_images(described["failed"], settings)
+    if described["parts"]:
         sys.stdout.write("\n")
-    results.show_parts(release)
-    charts.show_problem(release)
-    built = sum("reference" in image for image in release["images"].values())
-    parts = [f"{built} of {len(release['images'])} images built", f"{charts.counted(release)} pushed"]
-    done = ", ".join(filter(None, [*parts, release["verdict"]]))
-    sys.stdout.write(f"\n{release['phase']} in {release['seconds']:.1f} s: {done}; logs: {release['logs']}\n")
+    results.show_parts(described)
+    charts.show_problem(described)
+    built = sum("reference" in image for image in described["images"].values())
+    parts = [f"{built} of {len(described['images'])} images built", f"{charts.counted(described)} pushed"]
+    done = ", ".join(filter(None, [*parts, described["verdict"]]))
+    sys.stdout.write(f"\n{described['phase']} in {described['seconds']:.1f} s: {done}; logs: {described['logs']}\n")
+
+
+def _print_check(described: Mapping[str, Any], _settings: Mapping[str, str]) -> None:
+    sys.stdout.write(f"\n{described['repo']} {described['revision']}\n\n")
+    results.show_parts(described)
+    ending = f"{described['phase']} in {described['seconds']:.1f} s"
+    sys.stdout.write(f"\n{ending}: {described['verdict'] or described['message']}; logs: {described['logs']}\n")

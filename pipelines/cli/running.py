@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import yaml
 
@@ -29,50 +30,70 @@ from pipelines.tools.registry.reference import Reference
 if TYPE_CHECKING:
     from pipelines.engines.local import documents as local_documents
 
+Options = TypeVar("Options", bound="TemplateOptions")
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 EXAMPLES = TEMPLATES.parents[2] / "examples"
 CONFIG_MAP = "shipway"
+PUBLISH = ("publish to", "set `registry`, or give --registry")
+"""What a run needs that publishes, as arguments of `options.require_registry`."""
 _LEFT = 130
 """Exit code of a command that was interrupted while its run goes on."""
 _ATTEMPTS = 3
 """The step push waits for a registry that restarts; this is for one that does not exist."""
 
 
-def run_template(
-    options: RunOptions,
-    template: str,
-    repo: str,
-    arguments: Mapping[str, str],
-    *,
-    needs: Callable[[Mapping[str, str]], None],
-) -> tuple[RunResult | None, Mapping[str, str]]:
-    """Run a template for a repository where the options say; return its result, or None if it is left running, and the settings.
+class TemplateOptions(Protocol):
+    """The options of a command that runs a template for a repository."""
 
-    Without a repository, a local run gets the examples. `needs` raises Misconfigured if a local run's settings lack something.
+    @property
+    def repo(self) -> str:
+        """The address or folder; empty for the examples."""
+
+    @property
+    def run(self) -> RunOptions:
+        """Where and how to run."""
+
+
+def run_template(
+    command: Options,
+    template: str,
+    arguments: Mapping[str, str],
+    describe: Callable[[Options, RunResult], dict[str, Any]],
+    show: Callable[[Mapping[str, Any], Mapping[str, str]], None],
+    *,
+    needs: Sequence[str],
+) -> int:
+    """Run a template for a repository, here or on a cluster, print its result as `report` does, and return the exit code.
+
+    Without a repository, a local run gets the examples; `needs` are arguments of `options.require_registry` for its settings.
     """
+    options = command.run
     options.check()
+    result: RunResult | None
     if options.on_cluster:
-        return on_cluster(options, template, {"repo": cluster_address(repo), **arguments})
-    settings = cli_options.read_settings(options.settings, embedded=True)
-    needs(settings)
-    repo = local_address(repo or examples(options.settings.state, settings))
-    return run(options, settings, template, {"repo": repo, **arguments}), settings
+        result, settings = on_cluster(options, template, {"repo": cluster_address(command.repo), **arguments})
+    else:
+        settings = cli_options.read_settings(options.settings, embedded=True)
+        cli_options.require_registry(settings, *needs)
+        repo = local_address(command.repo or examples(options.settings.state, settings))
+        result = run(options, settings, template, {"repo": repo, **arguments})
+    return report(options.follow, result, settings, functools.partial(describe, command), show)
 
 
 def report(
     follow: FollowOptions,
     result: RunResult | None,
+    settings: Mapping[str, str],
     describe: Callable[[RunResult], dict[str, Any]],
-    show: Callable[[dict[str, Any]], None],
+    show: Callable[[Mapping[str, Any], Mapping[str, str]], None],
 ) -> int:
     """Print a run's result as `describe` returns it: as JSON if that is asked for, else with `show`. Return the exit code."""
     if result is None:
         return left(follow)
-    described = describe(result)
     if follow.json:
-        sys.stdout.write(json.dumps(described, indent=2) + "\n")
+        sys.stdout.write(json.dumps(describe(result), indent=2) + "\n")
     else:
-        show(described)
+        show(describe(result), settings)
     return results.exit_code(result)
 
 
@@ -176,7 +197,7 @@ def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
 
 def on_cluster(
     options: RunOptions, template: str, arguments: Mapping[str, str]
-) -> tuple[RunResult | None, Mapping[str, str]]:
+) -> tuple[RunResult | None, dict[str, str]]:
     """Run an installed template on the cluster; return its result, or None if it is left running, and the settings."""
     from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
 
@@ -219,10 +240,10 @@ def preflight(settings: Mapping[str, str], name: str) -> None:
     from pipelines.tools.registry.connection import Timing  # noqa: PLC0415
 
     try:
-        place = signature.from_settings(RegistrySettings, settings)
+        registry_settings = signature.from_settings(RegistrySettings, settings)
         docker_config = cli_options.secret(settings, "shipway-push")
-        registry = registry_client.connect(docker_config, place, timing=Timing(attempts=_ATTEMPTS))
-        registry.resolve(Reference.under(place.registry, place.project, name, tag="latest"))
+        registry = registry_client.connect(docker_config, registry_settings, timing=Timing(attempts=_ATTEMPTS))
+        registry.resolve(Reference.under(registry_settings.registry, registry_settings.project, name, tag="latest"))
     except Transient:
         raise
     except ShipwayError:

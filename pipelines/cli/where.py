@@ -20,8 +20,6 @@ from pipelines.deploy.status_model import Whereabouts
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
-from pipelines.tools.git.credentials import GitCredentials
-from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 
@@ -70,18 +68,18 @@ def run(options: WhereOptions) -> int:
         )
     namespace = options.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
     live = None if options.no_cluster else _applications(namespace)
-    place = signature.from_settings(ChartSettings, settings)
+    chart_settings = signature.from_settings(ChartSettings, settings)
     docker_config = cli_options.secret(settings, "shipway-pull")
     with (
         tempfile.TemporaryDirectory(prefix="shipway-where-") as work,
-        Git(GitCredentials.read(cli_options.secret(settings, "shipway-git")), ca_file=place.authorities) as git,
+        cli_options.git(settings) as git,
     ):
-        charts, _ = registry_state.connect(place, Layout.create(Path(work) / "layout"), docker_config)
+        charts, _ = registry_state.connect(chart_settings, Layout.create(Path(work) / "layout"), docker_config)
         finder = Finder(
             git=git,
-            client=registry_client.connect(docker_config, place),
+            client=registry_client.connect(docker_config, chart_settings),
             charts=charts,
-            under=place.under,
+            under=chart_settings.under,
         )
         branch = "" if options.environments else settings.get("environments-branch", "")
         status = finder.find(finder.declared(repository, branch), live)
