@@ -14,7 +14,7 @@ from pipelines.check.model import BuildReport, ImageTrials, Trial
 from pipelines.errors import ShipwayError, Transient
 from pipelines.images import build as image_build
 from pipelines.images.build import build
-from pipelines.images.model import Base, Built
+from pipelines.images.model import Base
 from pipelines.release import result as release_result
 from pipelines.release.result import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, PartResult
 from pipelines.step.groups import BuilderSettings, BuildSettings
@@ -60,14 +60,14 @@ def check_build(
 
 def _untried(trial: Trial, parts: Mapping[str, PartResult]) -> PartResult | None:
     """Return the result of an image that cannot be tried, or None."""
-    known = PartResult(kind=IMAGE, name=trial.name, path=trial.path, result=trial.result, why=trial.why)
+    part = PartResult(kind=IMAGE, name=trial.name, path=trial.path, result=trial.result, why=trial.why)
     if trial.result:
-        return replace(known, lines=trial.lines)
+        return replace(part, lines=trial.lines)
     for name in trial.parents.values():
         if not parts[name].is_good:
-            return replace(known, result=SKIPPED, why=f"parent {name} failed")
+            return replace(part, result=SKIPPED, why=f"parent {name} failed")
         if parts[name].result == LEFT_OUT:
-            return replace(known, result=LEFT_OUT, why=f"parent {name} was left out")
+            return replace(part, result=LEFT_OUT, why=f"parent {name} was left out")
     return None
 
 
@@ -82,20 +82,19 @@ class _Workshop:
 
     def part(self, trial: Trial, built: dict[str, Digest]) -> PartResult:
         """Build an image and return its result. Raises Transient if the builder itself failed."""
-        known = PartResult(kind=IMAGE, name=trial.name, path=trial.path, result=BUILT, why="")
+        part = PartResult(kind=IMAGE, name=trial.name, path=trial.path, result=BUILT, why="")
         try:
-            found = self._build(trial, built)
+            built[trial.name] = self._build(trial, built)
         except Transient:
             raise
         except ShipwayError as error:
             sys.stderr.write(f"{error}\n")
-            return replace(known, result=FAILED, why=error.what, lines=release_result.error_lines(error))
+            return replace(part, result=FAILED, why=error.what, lines=release_result.error_lines(error))
         finally:
             shutil.rmtree(self.work, ignore_errors=True)
-        built[trial.name] = found.digest
-        return known
+        return part
 
-    def _build(self, trial: Trial, built: Mapping[str, Digest]) -> Built:
+    def _build(self, trial: Trial, built: Mapping[str, Digest]) -> Digest:
         assert trial.checkout is not None
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.copytree(self.source, self.work / "source", symlinks=True, copy_function=_link)
@@ -104,7 +103,7 @@ class _Workshop:
             for name, parent in trial.parents.items()
         ]
         image = self.work / "image"
-        found = build(
+        digest = build(
             checkout=replace(trial.checkout, bases=(*trial.checkout.bases, *parents)),
             source=self.work / "source",
             bases=self.bases.path,
@@ -115,9 +114,9 @@ class _Workshop:
             version=trial.version,
             builder=self.builder,
             into=image,
-        )
-        self._keep(Layout(image), found.digest)
-        return found
+        ).digest
+        self._keep(Layout(image), digest)
+        return digest
 
     def _keep(self, image: Layout, digest: Digest) -> None:
         """Add a built image to the bases."""

@@ -1,4 +1,4 @@
-"""The step `check-verdict`: whether everything that a commit declares could be built and released, as far as nothing was published."""
+"""The step `check-verdict`: whether everything that a commit declares can be built and released, tried without publishing."""
 
 from __future__ import annotations
 
@@ -38,55 +38,41 @@ def check_verdict(
         shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main
     """
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
-    tried: dict[str, PartResult] = {}
+    built: dict[str, PartResult] = {}
     for text in (batch_1, batch_2, batch_3, batch_4):
-        tried |= release_result.read_report(text, IMAGE, BUILT)
+        built |= release_result.read_report(text, IMAGE, BUILT)
     checked = release_result.read_report(charts, CHART, CHECKED)
     parts = [
-        *(_image(image, tried) for image in plan.images),
-        *(_chart(chart, checked) for chart in plan.charts),
+        *(_part(IMAGE, image, built) for image in plan.images),
+        *(_part(CHART, chart, checked) for chart in plan.charts),
         *release_result.of_findings(plan.findings),
     ]
     bad = [part for part in parts if not part.is_good]
     words = f"{len(parts) - len(bad)} of {len(parts)} in order at {plan.commit}"
     sys.stderr.write(release_result.text(parts))
-    outputs = CheckResult(
-        verdict=words, commit=plan.commit, summary=signature.text_of(release_result.of_release(parts, plan, words))
-    )
+    summary = signature.text_of(release_result.of_release(parts, plan, words))
+    result = CheckResult(verdict=words, commit=plan.commit, summary=summary)
     if bad:
         what = f"{plan.repo} at {plan.commit} is not in order"
-        seen = "\n".join(release_result.words(part) for part in bad)
-        is_unresult = all(part.result == UNKNOWN for part in bad)
-        error = (
-            Transient(what, seen=seen, todo="run it again when the registry answers")
-            if is_unresult
-            else ShipwayError(what, seen=seen, todo="correct what failed, and push again")
-        )
-        error.result = outputs
+        seen = "\n".join(map(release_result.words, bad))
+        if all(part.result == UNKNOWN for part in bad):
+            error: ShipwayError = Transient(what, seen=seen, todo="run it again when the registry answers")
+        else:
+            error = ShipwayError(what, seen=seen, todo="correct what failed, and push again")
+        error.result = result
         raise error
     sys.stderr.write(f"{words}\n")
-    return outputs
+    return result
 
 
-def _image(image: PlannedImage, tried: Mapping[str, PartResult]) -> PartResult:
-    result = PartResult(kind=IMAGE, name=image.name, path=image.path, result=image.state, why="; ".join(image.reasons))
-    if image.name in tried:
-        return replace(tried[image.name], path=image.path)
-    if image.state == PUBLISHED:
-        return replace(result, result=PUBLISHED, why="")
-    return (
-        replace(result, result=UNTRIED, why="its pod ended without a word of it") if image.state == ABSENT else result
-    )
-
-
-def _chart(chart: PlannedChart, checked: Mapping[str, PartResult]) -> PartResult:
-    result = PartResult(kind=CHART, name=chart.name, path=chart.path, result=chart.state, why="; ".join(chart.reasons))
-    if chart.name in checked:
-        return replace(checked[chart.name], path=chart.path)
-    if chart.state == PUBLISHED:
-        return replace(result, result=PUBLISHED, why="")
-    if chart.state == UNPUBLISHED:
-        return replace(result, result=LEFT_OUT)
-    return (
-        replace(result, result=UNTRIED, why="its pod ended without a word of it") if chart.state == ABSENT else result
-    )
+def _part(kind: str, item: PlannedImage | PlannedChart, reported: Mapping[str, PartResult]) -> PartResult:
+    if item.name in reported:
+        return replace(reported[item.name], path=item.path)
+    result, why = item.state, "; ".join(item.reasons)
+    if item.state == PUBLISHED:
+        why = ""
+    elif item.state == UNPUBLISHED:
+        result = LEFT_OUT
+    elif item.state == ABSENT:
+        result, why = UNTRIED, "its pod ended without a word of it"
+    return PartResult(kind=kind, name=item.name, path=item.path, result=result, why=why)

@@ -123,13 +123,13 @@ def plain(text: str) -> str:
 
 def patterns(text: str) -> tuple[str, ...]:
     """Return the patterns of a setting, separated by commas. Raises Misconfigured if no ref could match one."""
-    found = tuple(filter(None, (part.strip() for part in text.split(","))))
-    for pattern in found:
+    names = tuple(filter(None, (part.strip() for part in text.split(","))))
+    for pattern in names:
         if not _PATTERN.fullmatch(pattern):
             raise Misconfigured(
                 "a pattern of protected refs is none", seen=repr(pattern), todo="write whole names, with * and **"
             )
-    return found
+    return names
 
 
 def waiting(commit: str) -> str:
@@ -145,8 +145,8 @@ def pull_ref(source: str, number: int) -> str:
 
 
 def _by_ref(ref: str, rules: LaneRules) -> LaneDecision:
-    found = _REF.fullmatch(ref)
-    kind, name = (found[1], found[2]) if found else ("", "")
+    match = _REF.fullmatch(ref)
+    kind, name = (match[1], match[2]) if match else ("", "")
     word, setting = ("tag", rules.protected_tags) if kind == "tags" else ("branch", rules.protected_branches)
     for pattern in setting:
         if _glob(pattern).fullmatch(name):
@@ -194,12 +194,12 @@ def _deleted(event: Push) -> bool:
 
 def _repository(text: str) -> RepositoryUrl:
     try:
-        found = RepositoryUrl(text)
+        url = RepositoryUrl(text)
     except Misuse as error:
         raise Refused("the event's repository is none", seen=error.seen, todo="see the forge's settings") from error
-    if found.scheme == "file" or _is_template(text):
+    if url.scheme == "file" or _is_template(text):
         raise Refused("the event's repository is none", seen=repr(text[:200]), todo="see the forge's settings")
-    return found
+    return url
 
 
 def _ref(text: str) -> str:
@@ -209,12 +209,12 @@ def _ref(text: str) -> str:
     next step.
     """
     try:
-        found = Revision(text)
+        ref = Revision(text)
     except Misuse as error:
         raise Refused("the event's ref is none", seen=error.seen, todo="give the branch or tag another name") from error
-    if not _REF.fullmatch(found) or _is_template(found):
+    if not _REF.fullmatch(ref) or _is_template(ref):
         raise Refused("a ref that is never built", seen=repr(text[:200]), todo="give the branch or tag another name")
-    return str(found)
+    return str(ref)
 
 
 def _object(text: str) -> str:

@@ -36,12 +36,12 @@ def retag(
         shipway step retag --planned=out/plan --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/main
     """
     settings.require_registry("tag in")
-    wanted, url = tag_names.tag_plan(planned.ref, planned.commit), RepositoryUrl(repo)
+    tags, url = tag_names.tag_plan(planned.ref, planned.commit), RepositoryUrl(repo)
     client = registry_client.connect(docker_config, settings)
-    of_the_ref = {wanted.commit, wanted.branch, wanted.version, wanted.pull_request, tag_names.LATEST}
+    of_the_ref = {tags.commit, tags.branch, tags.version, tags.pull_request, tag_names.LATEST}
     done = 0
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
-        if wanted.version and planned.retag:
+        if tags.version and planned.retag:
             image_push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
             to = Reference.under(settings.registry, settings.project, job.name)
@@ -51,8 +51,6 @@ def retag(
             of_the_image = [tag for tag in job.tags if tag not in {*of_the_ref, f"key-{job.renews}"}]
             own = next(map(tag_names.own_version_tag, of_the_image), "")
             done += len(
-                image_push.set_tags(
-                    mover, wanted, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own
-                )
+                image_push.set_tags(mover, tags, ref=planned.ref, head=lambda ref: git.head(url, ref), own_version=own)
             )
     return Retagged(images=len(planned.retag), tags=done)

@@ -91,11 +91,11 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
 
 def _for_images(files: Collection[str], configuration: Configuration) -> list[str]:
     """Return the files that decide which images there are and what they are built from."""
-    found = []
+    paths = []
     for path in (path for path in files if path.endswith(DOCKERFILE)):
         if posixpath.basename(path) == DOCKERFILE and not configuration.is_ignored(posixpath.dirname(path) or "."):
-            found += [path, *image_context.ignore_files(posixpath.dirname(path) or ".", path)]
-    return [path for path in dict.fromkeys(found) if path in files]
+            paths += [path, *image_context.ignore_files(posixpath.dirname(path) or ".", path)]
+    return [path for path in dict.fromkeys(paths) if path in files]
 
 
 def _values_files(folders: Iterable[str], files: Collection[str]) -> list[str]:

@@ -202,8 +202,8 @@ class _Report:
         text = "\n\n".join(filter(None, (text, report_text.impact(impact, room=_MOST_CHARACTERS - len(text)))))
 
         def is_newer(body: str) -> bool:
-            found = _COMMENTED.search(body)
-            return found is not None and (found[1], found[2]) > self.age
+            match = _COMMENTED.search(body)
+            return match is not None and (match[1], match[2]) > self.age
 
         return self.forge.comment(
             self.subject.number, MARKER, f"<!-- run {created} {name} -->\n{text}", unless=is_newer
@@ -233,32 +233,32 @@ class _Report:
 
 def _subject(workflow: Document) -> Subject | None:
     """Return what the first pod found the run to be about, or None if it did not get that far."""
-    found = report_run.outputs(workflow, "start")
-    if "lane" not in found:
+    outputs = report_run.outputs(workflow, "start")
+    if "lane" not in outputs:
         return None
-    planned = report_run.outputs(workflow, "plan").get("commit", "") or found.get("commit", "")
+    planned = report_run.outputs(workflow, "plan").get("commit", "") or outputs.get("commit", "")
     return _subject_of(
-        repo=found["repo"],
-        commits=(planned, found.get("head", ""), found.get("revision", "")),
-        lane=found["lane"],
-        number=int(found.get("number") or 0),
-        kind=found.get("kind", ""),
+        repo=outputs["repo"],
+        commits=(planned, outputs.get("head", ""), outputs.get("revision", "")),
+        lane=outputs["lane"],
+        number=int(outputs.get("number") or 0),
+        kind=outputs.get("kind", ""),
     )
 
 
 def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
     """Return what a run is about from its arguments alone, not yet compared with the repository."""
     try:
-        found = decoded()
+        event = decoded()
     except ShipwayError as error:
         sys.stderr.write(f"{error.what}\n")
         return None
     return _subject_of(
-        repo=found.repo,
-        commits=(found.head, found.revision),
-        lane=found.lane,
-        number=found.number,
-        kind=found.kind,
+        repo=event.repo,
+        commits=(event.head, event.revision),
+        lane=event.lane,
+        number=event.number,
+        kind=event.kind,
     )
 
 
@@ -280,11 +280,11 @@ def _release_result(workflow: Document) -> ReleaseResult | None:
     """Return the result that the verdict of a release or a check put out, or None."""
     text = report_run.outputs(workflow, "verdict").get("summary", "")
     try:
-        found: ReleaseResult | None = signature.typed(ReleaseResult, json.loads(text)) if text else None
+        result: ReleaseResult | None = signature.typed(ReleaseResult, json.loads(text)) if text else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"the run's summary cannot be read: {error}\n")
         return None
-    return found
+    return result
 
 
 def _reporter(status: Status) -> str:

@@ -53,12 +53,12 @@ def root(workflow: Raw) -> Raw | None:
 
 def outputs(workflow: Raw, template: str) -> dict[str, str]:
     """Return the output parameters of the last node of a template; empty if there are none."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for node in sorted(nodes_of(workflow).values(), key=lambda one: str(one.get("startedAt") or "")):
         parameters = (node.get("outputs") or {}).get("parameters") or ()
         if _template(node) == template and parameters:
-            found = {str(p["name"]): str(p["value"]) for p in parameters if "value" in p}
-    return found
+            values = {str(p["name"]): str(p["value"]) for p in parameters if "value" in p}
+    return values
 
 
 def argument(workflow: Raw, name: str) -> str:
@@ -73,7 +73,7 @@ def failed_pods(workflow: Raw) -> list[FailedPod]:
     name = str(workflow["metadata"]["name"])
     attempts = {str(child) for node in nodes.values() if node.get("type") == "Retry" for child in _children(node)}
     last = {_children(node)[-1] for node in nodes.values() if node.get("type") == "Retry" and _children(node)}
-    found = [
+    failed = [
         (str(node.get("finishedAt") or ""), _failed(name, node, nodes))
         for identity, node in nodes.items()
         if node.get("type") == "Pod"
@@ -82,7 +82,7 @@ def failed_pods(workflow: Raw) -> list[FailedPod]:
         # The exit handler is no part of what the run did.
         and not str(node.get("name")).startswith(f"{name}.onExit")
     ]
-    return [pod for _, pod in sorted(found, key=lambda one: (one[0], one[1].name))]
+    return [pod for _, pod in sorted(failed, key=lambda one: (one[0], one[1].name))]
 
 
 def pod_name(run: str, node: Raw) -> str:

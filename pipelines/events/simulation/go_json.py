@@ -20,7 +20,7 @@ _ESCAPED = re.compile("[<>&\u2028\u2029\udc80-\udcff]")
 def dumps(value: Any) -> str:
     """Return a value as json.Marshal writes it: keys sorted, no spaces."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return _ESCAPED.sub(lambda found: _escape(found[0]), text)
+    return _ESCAPED.sub(lambda match: _escape(match[0]), text)
 
 
 def loads(data: bytes) -> Any:

@@ -61,11 +61,11 @@ Operand: TypeAlias = Constant | Field | Call | Pipeline
 
 def parse(template: str) -> Pipeline:
     """Return the one action of a template. Raises Refused for anything that no compiled Sensor has."""
-    found = _ACTION.fullmatch(template)
-    if not found:
+    action = _ACTION.fullmatch(template)
+    if not action:
         raise not_simulated("a template that is more than one action", template)
     tokens = []
-    body, at = found["body"].strip(), 0
+    body, at = action["body"].strip(), 0
     while at < len(body):
         match = _TOKEN.match(body, at)
         if not match:
@@ -127,29 +127,29 @@ def _pipeline(tokens: Tokens) -> tuple[Pipeline, Tokens]:
 
 
 def _operands(tokens: Tokens) -> tuple[list[Operand], Tokens]:
-    found: list[Operand] = []
+    operands: list[Operand] = []
     while tokens and tokens[0] not in {("sign", "|"), ("sign", ")")}:
         (kind, text), tokens = tokens[0], tokens[1:]
         match kind:
             case "text":
-                found.append(Constant(text[1:-1].replace('\\"', '"').replace("\\\\", "\\")))
+                operands.append(Constant(text[1:-1].replace('\\"', '"').replace("\\\\", "\\")))
             case "number":
-                found.append(Constant(int(text)))
+                operands.append(Constant(int(text)))
             case "field":
-                found.append(Field(tuple(text[1:].split("."))))
+                operands.append(Field(tuple(text[1:].split("."))))
             case "name":
                 if text not in _FUNCTIONS:
                     raise not_simulated("a function of templates", text)
-                found.append(Call(text, ()))
+                operands.append(Call(text, ()))
             case _:
                 inner, tokens = _pipeline(tokens)
                 if not tokens or tokens[0] != ("sign", ")"):
                     raise not_simulated("a template", "a parenthesis that stays open")
                 tokens = tokens[1:]
-                found.append(inner)
-    if not found:
+                operands.append(inner)
+    if not operands:
         raise not_simulated("a template", "a command without words")
-    return found, tokens
+    return operands, tokens
 
 
 def _field(path: tuple[str, ...], data: Any) -> Any:
@@ -197,10 +197,10 @@ def _trunc(longest: Any, text: Any) -> str:
     return go_json.cut(_string(text), longest)
 
 
-def _get(found: Any, key: str) -> Any:
-    if not isinstance(found, dict):
+def _get(data: Any, key: str) -> Any:
+    if not isinstance(data, dict):
         raise TemplateError("get: no map")
-    return found.get(key, "")
+    return data.get(key, "")
 
 
 def _string(value: Any) -> str:
