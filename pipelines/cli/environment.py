@@ -18,9 +18,9 @@ from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.deploy import promote as deploy_promote
 from pipelines.deploy import rollback as deploy_rollback
 from pipelines.deploy.deploy import AUTHOR
+from pipelines.deploy.environment_writer import EnvironmentWriter, Registries
 from pipelines.deploy.model import DeployTarget
-from pipelines.deploy.move import Moving, Registries
-from pipelines.deploy.pull_requests import Proposing
+from pipelines.deploy.writer import ForgeAccess
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
@@ -68,9 +68,9 @@ def promote(options: PromoteOptions) -> int:
     example: shipway promote web --from dev --to prod
     """
     way = COMMIT if options.commit else PULL_REQUEST
-    with _moving(options.environments, options.settings) as moving:
+    with _writer(options.environments, options.settings) as writer:
         target = deploy_promote.promote(
-            moving, options.application, source=options.source, target=options.target, way=way
+            writer, options.application, source=options.source, target=options.target, way=way
         )
     return _show(target, as_json=options.json)
 
@@ -92,14 +92,14 @@ def rollback(options: RollbackOptions) -> int:
             todo="name one",
         )
     way = PULL_REQUEST if options.pull_request else COMMIT
-    with _moving(options.environments, options.settings) as moving:
-        environment = environment or options.environment or moving.environment_of(name)
-        target = deploy_rollback.rollback(moving, name, environment=environment, to=options.to, way=way)
+    with _writer(options.environments, options.settings) as writer:
+        environment = environment or options.environment or writer.environment_of(name)
+        target = deploy_rollback.rollback(writer, name, environment=environment, to=options.to, way=way)
     return _show(target, as_json=options.json)
 
 
 @contextmanager
-def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
+def _writer(environments: str, given: SettingsOptions) -> Iterator[EnvironmentWriter]:
     """Yield the environments repository and the registries of the settings; raises Misconfigured if one is not set."""
     settings = cli_options.read_settings(given, embedded=True)
     address = environments or settings.get("environments", "")
@@ -112,12 +112,12 @@ def _moving(environments: str, given: SettingsOptions) -> Iterator[Moving]:
         tempfile.TemporaryDirectory(prefix="shipway-environments-") as work,
         cli_options.git(settings, "shipway-git-write") as git,
     ):
-        yield Moving(
+        yield EnvironmentWriter(
             git=git,
             url=RepositoryUrl(address),
             branch="" if environments else settings.get("environments-branch", ""),
             author=Author.parse(settings.get("deploy-author") or AUTHOR),
-            proposing=Proposing(
+            forges=ForgeAccess(
                 folder=cli_options.secret(settings, "shipway-forge"),
                 forges=settings.get("forges", ""),
                 network=chart_settings,

@@ -14,9 +14,8 @@ from pipelines.charts import registry_state
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
-from pipelines.deploy import argo_cd
-from pipelines.deploy.inventory import Finder
-from pipelines.deploy.status_model import Whereabouts
+from pipelines.deploy.inventory import Inventory
+from pipelines.deploy.status import ApplicationStatus, is_commit, matching, rollout, table
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
@@ -75,31 +74,30 @@ def run(options: WhereOptions) -> int:
         cli_options.git(settings) as git,
     ):
         charts, _ = registry_state.connect(chart_settings, Layout.create(Path(work) / "layout"), docker_config)
-        finder = Finder(
+        inventory = Inventory(
             git=git,
             client=registry_client.connect(docker_config, chart_settings),
             charts=charts,
             under=chart_settings.under,
         )
         branch = "" if options.environments else settings.get("environments-branch", "")
-        status = finder.find(finder.declared(repository, branch), live)
-        rows = status.rows
-        if options.what:
-            rows = argo_cd.about(status.rows, options.what)
-            if not rows and argo_cd.is_commit(options.what):
-                rows = argo_cd.about(status.rows, options.what, finder.contained(status.rows, options.what))
-    sys.stderr.writelines(f"{finding}\n" for finding in status.findings)
+        declared = inventory.declared(repository, branch)
+        every = inventory.statuses(declared, live)
+        statuses = matching(every, options.what) if options.what else every
+        if not statuses and is_commit(options.what):
+            statuses = matching(every, options.what, inventory.descendants(every, options.what))
+    sys.stderr.writelines(f"{finding}\n" for finding in declared.found.findings)
     if options.json:
-        sys.stdout.write(json.dumps([_json(row) for row in rows]) + "\n")
-    elif rows:
-        sys.stdout.write(argo_cd.table(rows))
+        sys.stdout.write(json.dumps([_json(status) for status in statuses]) + "\n")
+    elif statuses:
+        sys.stdout.write(table(statuses))
     else:
-        names = ", ".join(f"{row.environment}/{row.application}" for row in status.rows[:_MOST_NAMES])
-        more = f" and {len(status.rows) - _MOST_NAMES} more" if len(status.rows) > _MOST_NAMES else ""
+        names = ", ".join(status.path for status in every[:_MOST_NAMES])
+        more = f" and {len(every) - _MOST_NAMES} more" if len(every) > _MOST_NAMES else ""
         sys.stderr.write(
             f"{repr(options.what) if options.what else 'anything'} is in none of: {names or 'no application'}{more}\n"
         )
-    return 0 if rows else NOWHERE
+    return 0 if statuses else NOWHERE
 
 
 def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
@@ -123,9 +121,9 @@ def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
     return {str(item["metadata"]["name"]): item for item in answer.get("items", ())}
 
 
-def _json(row: Whereabouts) -> dict[str, Any]:
+def _json(status: ApplicationStatus) -> dict[str, Any]:
     return {
-        **asdict(row),
-        "application_of_argo_cd": row.full_name,
-        "standing": argo_cd.standing(row) if row.state else "",
+        **asdict(status),
+        "application_of_argo_cd": status.full_name,
+        "standing": rollout(status) if status.state else "",
     }

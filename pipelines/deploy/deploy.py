@@ -1,4 +1,4 @@
-"""The step `deploy`: digests and tags of published images where charts and environments name them."""
+"""The step `deploy`: writes the digests and tags of published images to charts and environments."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.declared.finding import ERROR
-from pipelines.declared.shipway_yaml import PULL_REQUEST
-from pipelines.deploy import edits, message, model, pull_requests
+from pipelines.deploy import edits
 from pipelines.deploy.edits import Edited
-from pipelines.deploy.model import Deployed
-from pipelines.deploy.pull_requests import Proposing
+from pipelines.deploy.model import Deployed, DeployTarget
 from pipelines.deploy.state import DeployState, StateReader
+from pipelines.deploy.writer import Draft, ForgeAccess, TargetWriter
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
@@ -39,9 +38,11 @@ from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.write_back import Author, Head, Proposal, WriteBack
+from pipelines.tools.git.write_back import Author, Head, WriteBack
 
 CHARTS = "charts"
+AUTHOR = "Shipway <shipway@noreply.invalid>"
+"""Of commits, unless the setting `deploy-author` names another."""
 
 
 def deploy(
@@ -68,16 +69,16 @@ def deploy(
     settings: Annotated[ChartSettings, Group()],
     builder: Annotated[BuilderSettings, Group()],
 ) -> Deployed:
-    """Write what a branch's head has in the registry to where shipway.yaml says: its own charts, environments, or both.
+    """Write what a branch's head has in the registry to the targets in shipway.yaml: its own charts, environments.
 
-    Only scalars change, a chart gets its next version, and what is as it should be is not written again. Each place is written by a
-    commit onto its branch or by a pull request, which is updated while it is open.
+    Only scalars change, a chart gets its next version, and what is up to date is not written again. Each target is
+    written by a commit onto its branch, or by a pull request, which is updated while it is open.
 
     Example:
-        shipway step deploy --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/deploy
+        shipway step deploy --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/deploy
     """
     settings.require_registry("ask")
-    place = Destination.connect(settings, docker_config)
+    destination = Destination.connect(settings, docker_config)
     target = BuildTarget(
         platform=platforms.read_platform(platform),
         builder=builder.builder,
@@ -86,66 +87,61 @@ def deploy(
         build_args=plan_commit.arguments(build_args),
     )
     url = RepositoryUrl(repo)
-    proposing = Proposing(folder=forge, forges=forges, network=settings)
+    forge_access = ForgeAccess(folder=forge, forges=forges, network=settings)
     with (
         Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
         Git(GitCredentials.read(write_credentials), ca_file=settings.authorities) as writing,
-    ):
-        found = ref or git.refs(url).default
-        with StateReader(
+        StateReader(
             git=git,
             url=url,
-            ref=found,
+            ref=ref or git.refs(url).default,
             target=target,
-            place=place,
+            destination=destination,
             rebuild=rebuild,
             max_age=plan_commit.age(max_age),
             now=now,
-        ) as reader:
-            run = _Run(
-                reader=reader,
-                git=writing,
-                author=Author.parse(deploy_author or AUTHOR),
-                environments=environments,
-                environments_branch=environments_branch,
-                proposing=proposing,
-            )
-            return run.all(environment)
-
-
-AUTHOR = "Shipway <shipway@noreply.invalid>"
-"""Of commits, where the setting `deploy-author` names nobody."""
+        ) as reader,
+    ):
+        deployment = _Deployment(
+            reader=reader,
+            git=writing,
+            author=Author.parse(deploy_author or AUTHOR),
+            environments=environments,
+            environments_branch=environments_branch,
+            forges=forge_access,
+        )
+        return deployment.run(environment)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
+class _Deployment:
     reader: StateReader
     git: Git
     author: Author
     environments: str
     environments_branch: str
-    proposing: Proposing
+    forges: ForgeAccess
 
-    def all(self, only: str) -> Deployed:
-        """Write to every place that follows this branch; what fails in one keeps no other from being written."""
+    def run(self, only: str) -> Deployed:
+        """Write to every target of this branch; a fault in one does not keep the others from being written."""
         state = self.reader.head()
-        if told := [finding for finding in state.declared.findings if finding.level == ERROR]:
+        if errors := [finding for finding in state.snapshot.findings if finding.level == ERROR]:
             raise ShipwayError(
-                f"what {state.url} deploys to cannot be read", seen="\n".join(map(str, told)), todo=told[0].todo
+                f"what {state.url} deploys to cannot be read", seen="\n".join(map(str, errors)), todo=errors[0].todo
             )
-        wanted = state.declared.configuration.deploy
-        branch = f"refs/heads/{wanted.branch}" if wanted.branch else self.reader.git.refs(self.reader.url).default
-        if not wanted or self.reader.ref != branch:
-            why = (
-                f"{branch} is deployed, not {self.reader.ref}" if wanted else "shipway.yaml names nothing to deploy to"
-            )
-            return _deployed("", why, ())
-        ways = ({CHARTS: wanted.charts} if wanted.charts else {}) | dict(wanted.environments)
+        configured = state.snapshot.configuration.deploy
+        if not configured:
+            return _deployed("", "shipway.yaml names nothing to deploy to", ())
+        named = configured.branch
+        branch = f"refs/heads/{named}" if named else self.reader.git.refs(self.reader.url).default
+        if self.reader.ref != branch:
+            return _deployed("", f"{branch} is deployed, not {self.reader.ref}", ())
+        ways = ({CHARTS: configured.charts} if configured.charts else {}) | dict(configured.environments)
         if only and only not in ways:
             raise Misconfigured(
                 f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo="add it there"
             )
-        targets: list[model.DeployTarget] = []
+        targets: list[DeployTarget] = []
         faults: list[ShipwayError] = []
         for name, way in ways.items():
             if only in {"", name}:
@@ -158,91 +154,59 @@ class _Run:
         summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'as it should be'}" for t in targets)
         return _deployed(state.commit, summary, tuple(targets))
 
-    def _charts(self, way: str) -> model.DeployTarget:
-        def work(head: Head) -> tuple[DeployState, Edited]:
+    def _charts(self, way: str) -> DeployTarget:
+        def draft(head: Head) -> Draft:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
-            return state, edits.edited(state, head)
+            return _draft(state, edits.edit_charts(state, head))
 
-        return self._target(CHARTS, str(self.reader.url), self.reader.ref, way, work)
+        return self._write(CHARTS, self.reader.url, self.reader.ref, draft, way)
 
-    def _environment(self, name: str, way: str) -> model.DeployTarget:
+    def _environment(self, name: str, way: str) -> DeployTarget:
         if not self.environments:
             raise Misconfigured(
                 f"nothing says where the environment {name} is",
                 seen="the setting `environments` is empty",
                 todo="let it name the environments repository",
             )
-
         url = RepositoryUrl(self.environments)
 
-        def work(head: Head) -> tuple[DeployState, Edited]:
-            # Asked after the head that is written onto: whoever deploys a newer commit meanwhile moves that head.
+        def draft(head: Head) -> Draft:
+            # Read after the head that is written onto: a newer deployment moves that head meanwhile.
             state = self.reader.head()
             if url.host_and_path == self.reader.url.host_and_path:
                 _refuse_loops(state)
-            return state, edits.environment_edited(state, head, name)
+            return _draft(state, edits.edit_environment(state, head, name), name)
 
         branch = self.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
-        return self._target(name, str(url), ref, way, work)
+        return self._write(name, url, ref, draft, way)
 
-    def _target(
-        self, name: str, repo: str, ref: str, way: str, work: Callable[[Head], tuple[DeployState, Edited]]
-    ) -> model.DeployTarget:
-        url = RepositoryUrl(repo)
-        last: list[Edited] = []
-        where = "" if name == CHARTS else name
-
-        def make(head: Head) -> Proposal:
-            state, edited = work(head)
-            last[:] = [edited]
-            return self._proposal(state, edited, where)
-
-        back = WriteBack(git=self.git, url=url, author=self.author)
-        link = ""
-        if way == PULL_REQUEST:
-            branch = f"shipway/{name}/{self.reader.url.name}-{hashlib.sha256(self.reader.url.encode()).hexdigest()[:8]}"
-            written, link = self.proposing.propose(back, ref, branch, make)
-        else:
-            written = back.commit(ref, make)
-        edited = last[-1]
-        for line in edited.kept:
-            sys.stderr.write(f"{name}: {line}\n")
-        changes = message.lines(edited.changes, edited.moves) if written.commit else ()
-        for line in changes:
-            sys.stderr.write(f"{name}: {line}\n")
-        return model.DeployTarget(
-            name=name,
-            repo=repo,
-            way=way,
-            commit=written.commit,
-            pull_request=link,
-            changes=changes,
-            kept=edited.kept,
-            attempts=written.attempts,
+    def _write(self, name: str, url: RepositoryUrl, ref: str, draft: Callable[[Head], Draft], way: str) -> DeployTarget:
+        source = self.reader.url
+        writer = TargetWriter(
+            repository=WriteBack(git=self.git, url=url, author=self.author),
+            forges=self.forges,
+            client=self.reader.destination.reader.client,
         )
+        branch = f"shipway/{name}/{source.name}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+        target = writer.write(name, ref, branch, draft, way=way)
+        sys.stderr.writelines(f"{name}: {line}\n" for line in (*target.kept, *target.changes))
+        return target
 
-    def _proposal(self, state: DeployState, edited: Edited, where: str) -> Proposal:
-        if not edited.files:
-            return Proposal()
-        images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
-        known = pull_requests.of(state.place.reader.client, images, self.proposing)
-        return Proposal(
-            files=edited.files,
-            title=message.title("Deploy", edited.changes, edited.moves, where),
-            body=message.body(edited.changes, edited.moves, known),
-            trailers=message.trailers(f"{state.url}@{state.commit}", edited.changes, edited.moves),
-        )
+
+def _draft(state: DeployState, edited: Edited, environment: str = "") -> Draft:
+    trailers = (f"Shipway-Source: {state.url}@{state.commit}",)
+    return Draft(edited=edited, verb="Deploy", environment=environment, trailers=trailers)
 
 
 def _refuse_loops(state: DeployState) -> None:
-    if told := [finding for finding in state.plan.findings if finding.rule == image_graph.RULE]:
+    if loops := [finding for finding in state.plan.findings if finding.rule == image_graph.RULE]:
         raise Refused(
-            "a deployment would be a reason for the next one", seen="\n".join(map(str, told)), todo=told[0].todo
+            "a deployment would be a reason for the next one", seen="\n".join(map(str, loops)), todo=loops[0].todo
         )
 
 
-def _deployed(commit: str, summary: str, targets: tuple[model.DeployTarget, ...]) -> Deployed:
+def _deployed(commit: str, summary: str, targets: tuple[DeployTarget, ...]) -> Deployed:
     sys.stderr.write(f"{summary}\n")
     return Deployed(commit=commit, written=sum(bool(t.commit) for t in targets), summary=summary, targets=targets)

@@ -1,6 +1,7 @@
-"""A repository's own values files at the digests of its images, and its charts at the versions that this needs.
+"""The edits of a deployment: a repository's own charts, or an environment, at the published images and charts.
 
-One environment at the digests of a branch's images, and at the versions of its charts.
+Values get the digests of images. A repository's charts get the next versions that this requires, and the applications
+of an environment the published ones.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipelines.charts import registry_state, version_moves
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.charts.model import BROKEN, DIFFERENT
-from pipelines.deploy.message import Moved
+from pipelines.deploy.message import ChartMove
 from pipelines.deploy.state import DeployState
 from pipelines.environments import config_yaml, image_places, image_uses
 from pipelines.environments import files as environment_files
@@ -32,34 +33,34 @@ from pipelines.tools.registry.layout import Layout
 
 @dataclass(frozen=True, kw_only=True)
 class Edited:
-    """Files at their new content, and what changed in them."""
+    """The new content of files, and what changed in them."""
 
     files: Mapping[str, bytes]
     changes: tuple[Change, ...] = ()
-    moves: tuple[Moved, ...] = ()
+    moves: tuple[ChartMove, ...] = ()
     kept: tuple[str, ...] = ()
-    """What was left as it is, and why."""
+    """What was not changed, and why."""
 
 
-def edited(state: DeployState, head: Head) -> Edited:
-    """Return the files of a head that do not name its images as they are published; raises ShipwayError for all that is wrong.
+def edit_charts(state: DeployState, head: Head) -> Edited:
+    """Return the edits to the values and charts of a head; raises ShipwayError with every fault.
 
     `state` is that of the head's commit.
     """
     texts = _texts(state, head)
-    wanted = state.wanted(texts)
+    desired = state.desired_images(texts)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
     faults: list[ShipwayError] = []
     for text in texts:
         try:
-            data, found = text.edited(wanted)
+            data, changed = text.edited(desired)
         except ShipwayError as error:
             faults.append(error)
             continue
-        if found:
+        if changed:
             files[text.file] = data
-            changes += found
+            changes += changed
     raise_together(faults, f"the values of {state.url} cannot be written")
     moved, moves = _versions(state, head, files)
     unbuilt = sorted({p.image for t in texts for p in t.places if p.image in state.images} - state.published.keys())
@@ -72,7 +73,7 @@ def edited(state: DeployState, head: Head) -> Edited:
 
 
 def raise_together(faults: list[ShipwayError], what: str) -> None:
-    """Raise one error where there are any: the only one as it is, several as a list under `what`."""
+    """Raise the faults, if there are any: a single one as it is, several as a list under `what`."""
     if len({str(fault) for fault in faults}) == 1:
         raise faults[0]
     if faults:
@@ -81,19 +82,19 @@ def raise_together(faults: list[ShipwayError], what: str) -> None:
 
 
 def _texts(state: DeployState, head: Head) -> list[ValuesText]:
-    """Return the values files that name images: those of charts, and those that shipway.yaml names."""
-    configuration = state.declared.configuration
-    own = {item.values for item in config_yaml.own(state.declared.tree, configuration.deploy.environments)}
+    """Return the values files that name images: those of charts, and those in shipway.yaml."""
+    configuration = state.snapshot.configuration
+    own = {item.values for item in config_yaml.own(state.snapshot.tree, configuration.deploy.environments)}
     named = {file: places for file, places in image_uses.named(configuration, state.under).items() if file not in own}
-    of_charts = [posixpath.normpath(posixpath.join(folder, image_uses.VALUES)) for folder in state.declared.charts]
-    found = head.read([*of_charts, *named])
-    host = state.place.reader.registry.encode()
+    of_charts = [posixpath.normpath(posixpath.join(folder, image_uses.VALUES)) for folder in state.snapshot.charts]
+    contents = head.read([*of_charts, *named])
+    host = state.destination.reader.registry.encode()
     faults = [
         ShipwayError(f"there is no file {path}", seen=named[path][0].where, todo="correct the path, or commit it")
-        for path in sorted(named.keys() - found.keys())
+        for path in sorted(named.keys() - contents.keys())
     ]
     texts: list[ValuesText] = []
-    for path, data in found.items():
+    for path, data in contents.items():
         if path not in named and host not in data:
             continue
         try:
@@ -104,20 +105,22 @@ def _texts(state: DeployState, head: Head) -> list[ValuesText]:
     return texts
 
 
-def _versions(state: DeployState, head: Head, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[Moved, ...]]:
-    """Return Chart.yaml and Chart.lock of the charts that the files move, as chart-version would write them."""
-    touched = {folder for folder in state.declared.charts if any(image_uses.is_in(file, folder) for file in files)}
+def _versions(
+    state: DeployState, head: Head, files: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], tuple[ChartMove, ...]]:
+    """Return Chart.yaml and Chart.lock of the charts that the files change, as chart-version would write them."""
+    touched = {folder for folder in state.snapshot.charts if any(image_uses.is_in(file, folder) for file in files)}
     if not touched:
         return {}, ()
-    declared, place = state.declared, state.place
-    configuration = declared.configuration
-    paths = [path for folder in declared.charts for path in declared.tree.below(folder)]
-    described = [posixpath.normpath(posixpath.join(f, name)) for f in declared.charts for name in (CHART, LOCK)]
-    # The files' own bytes, not what a checkout makes of them.
+    snapshot, destination = state.snapshot, state.destination
+    configuration = snapshot.configuration
+    paths = [path for folder in snapshot.charts for path in snapshot.tree.below(folder)]
+    described = [posixpath.normpath(posixpath.join(f, name)) for f in snapshot.charts for name in (CHART, LOCK)]
+    # The stored bytes, not those of a checkout.
     tree = chart_tree.read(
-        declared.root,
+        snapshot.root,
         paths,
-        own=place.charts.address,
+        own=destination.charts.address,
         ignore=configuration.no_charts,
         changed={**head.read(described), **files},
     )
@@ -125,26 +128,30 @@ def _versions(state: DeployState, head: Head, files: Mapping[str, bytes]) -> tup
     while more := {path for path, above in parents.items() if path not in touched and touched & {*above}}:
         touched |= more
     with tempfile.TemporaryDirectory(prefix="shipway-charts-") as folder:
-        registry, repositories = registry_state.connect(place.charts, Layout.create(Path(folder)), place.docker_config)
+        registry, repositories = registry_state.connect(
+            destination.charts, Layout.create(Path(folder)), destination.docker_config
+        )
         plan = chart_compare.plan(tree, registry, repositories, libraries=configuration.libraries)
-    told = [str(finding) for finding in plan.findings if finding.chart in touched and finding.level != "warning"]
+    messages = [str(finding) for finding in plan.findings if finding.chart in touched and finding.level != "warning"]
     if broken := [chart.path for chart in plan.charts if chart.path in touched and chart.state == BROKEN]:
         raise ShipwayError(
-            f"{', '.join(broken)} cannot be packed", seen="\n".join(told), todo="correct the chart; nothing was written"
+            f"{', '.join(broken)} cannot be packed",
+            seen="\n".join(messages),
+            todo="correct the chart; nothing was written",
         )
     moving = [chart for chart in plan.charts if chart.path in touched and chart.state == DIFFERENT]
     changed = version_moves.moved(
-        tree.charts, {chart.path: chart.next_version for chart in moving}, own=place.charts.address
+        tree.charts, {chart.path: chart.next_version for chart in moving}, own=destination.charts.address
     )
     written = {path: data for path, data in changed.items() if any(image_uses.is_in(path, chart) for chart in touched)}
-    moves = [Moved(name=c.name, where=c.path, old=c.version, new=c.next_version) for c in moving]
+    moves = [ChartMove(name=c.name, folder=c.path, old=c.version, new=c.next_version) for c in moving]
     return written, tuple(moves)
 
 
-def environment_edited(state: DeployState, head: Head, environment: str) -> Edited:
-    """Return the files of an environment that do not name what is published; raises Misuse, and ShipwayError for all that is wrong.
+def edit_environment(state: DeployState, head: Head, environment: str) -> Edited:
+    """Return the edits to an environment; raises Misuse if it does not exist, ShipwayError with every fault.
 
-    What a rollback left is not brought back, and a version that is newer there stays.
+    What a rollback has held back is not restored, and a newer version of a chart stays.
     """
     published = {chart.name: chart for chart in state.plan.charts if chart.state == PUBLISHED}
     images = state.published
@@ -155,20 +162,20 @@ def environment_edited(state: DeployState, head: Head, environment: str) -> Edit
         config=any_of(published),
         values=any_of(item.name for item in images.values()),
     )
-    wanted = state.wanted(folder.values for folder in folders if folder.values)
+    desired = state.desired_images(folder.values for folder in folders if folder.values)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
-    moves: list[Moved] = []
+    moves: list[ChartMove] = []
     kept: list[str] = []
     faults: list[ShipwayError] = []
     for folder in folders:
-        held = [name for name, item in wanted.items() if item.digest in folder.held.images]
-        kept += [f"{folder.path}: {name}@{wanted[name].digest} was rolled back" for name in held]
+        held = [name for name, item in desired.items() if item.digest in folder.held.images]
+        kept += [f"{folder.path}: {name}@{desired[name].digest} was rolled back" for name in held]
         try:
             if folder.values:
-                data, found = folder.values.edited({k: v for k, v in wanted.items() if k not in held})
-                files |= {folder.values.file: data} if found else {}
-                changes += found
+                data, changed = folder.values.edited({k: v for k, v in desired.items() if k not in held})
+                files |= {folder.values.file: data} if changed else {}
+                changes += changed
             if folder.application and folder.application.chart in published:
                 version = published[folder.application.chart].version
                 move, why = _move(folder, version)
@@ -184,8 +191,8 @@ def environment_edited(state: DeployState, head: Head, environment: str) -> Edit
     return Edited(files=files, changes=tuple(changes), moves=tuple(moves), kept=tuple(kept))
 
 
-def _move(folder: ApplicationFolder, version: str) -> tuple[Moved | None, str]:
-    """Return the move of an application to a version, or why there is none though the versions differ."""
+def _move(folder: ApplicationFolder, version: str) -> tuple[ChartMove | None, str]:
+    """Return an application's move to a version, or why there is none although the versions differ."""
     application = folder.application
     assert application is not None
     if application.version == version:
@@ -194,4 +201,4 @@ def _move(folder: ApplicationFolder, version: str) -> tuple[Moved | None, str]:
         return None, f"{folder.path}: {application.chart} {version} was rolled back"
     if semver.Version.parse(application.version) > semver.Version.parse(version):
         return None, f"{folder.path}: {application.chart} {application.version} is newer than {version}"
-    return Moved(name=application.chart, where=folder.path, old=application.version, new=version), ""
+    return ChartMove(name=application.chart, folder=folder.path, old=application.version, new=version), ""

@@ -1,7 +1,7 @@
-"""Every application of every environment with what is behind it, asked of the systems themselves.
+"""The status of every application of every environment, read from the systems themselves.
 
-What an environment declares stands in its Git repository; where an image and a chart come from, in labels and annotations in the
-registry; what runs, in Argo CD's own objects. Nothing is kept anywhere else.
+The environments repository says what is declared, labels and annotations in the registry say where images and charts
+come from, and Argo CD's objects say what runs. Nothing is stored anywhere else.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 
 from pipelines.charts import chart_yaml
 from pipelines.charts.registry_state import ChartRegistry
-from pipelines.declared.finding import Finding
-from pipelines.deploy import argo_cd
-from pipelines.deploy.status_model import DeployedImage, Whereabouts
+from pipelines.deploy import status
+from pipelines.deploy.status import ApplicationStatus, DeployedImage
 from pipelines.environments import image_places, image_uses
 from pipelines.environments import repository as environment_repository
 from pipelines.environments.model import Application
@@ -33,14 +32,6 @@ _OCI = "org.opencontainers.image."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What was found, and what is wrong with files of the environments repository."""
-
-    rows: tuple[Whereabouts, ...]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class _ListedImage:
     digest: str
     revision: str = ""
@@ -48,69 +39,69 @@ class _ListedImage:
 
 
 @dataclass(kw_only=True)
-class Finder:
-    """The systems that are asked; each question once."""
+class Inventory:
+    """Reads the status of applications, each image and chart once."""
 
     git: Git
     client: Registry
     charts: ChartRegistry
     under: str
-    """Address that images of this deployment live under, with a slash at its end."""
+    """The prefix of the images' addresses, with a slash at its end."""
     _images: dict[tuple[str, str, str], _ListedImage] = field(default_factory=dict)
     _charts: dict[tuple[str, str], tuple[str, str, bytes]] = field(default_factory=dict)
 
     def declared(self, repository: str, branch: str) -> DeclaredEnvironments:
-        """Return the head of the environments repository; raises what Git raises."""
+        """Return what the head of the environments repository declares; raises what Git raises."""
         url = RepositoryUrl(repository)
         return environment_repository.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
 
-    def find(self, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None) -> Found:
-        """Return every application; `live` are the Applications of Argo CD by name, None where no cluster is asked.
+    def statuses(
+        self, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None
+    ) -> tuple[ApplicationStatus, ...]:
+        """Return the status of every application; `live` are Argo CD's Applications by name, None without a cluster.
 
-        Raises Transient or Misconfigured where a registry gives no answer; what else is wrong with an application stands in its row.
+        Raises Transient or Misconfigured if a registry cannot be read; other faults are in an application's status.
         """
-        applications = declared.found.applications
-        rows = in_parallel(lambda item: self._row(item, declared, live), applications)
-        return Found(rows=tuple(rows), findings=declared.found.findings)
+        return tuple(in_parallel(lambda item: self._status(item, declared, live), declared.found.applications))
 
-    def contained(self, rows: tuple[Whereabouts, ...], commit: str) -> tuple[str, ...]:
-        """Return those of the images' commits that have another commit in their history, as far as their repositories say."""
-        found = []
-        places = {
-            (image.source, image.revision) for row in rows for image in row.images if image.source and image.revision
-        }
-        for source, revision in sorted(places - {(source, commit) for source, _ in places}):
+    def descendants(self, statuses: tuple[ApplicationStatus, ...], commit: str) -> tuple[str, ...]:
+        """Return those of the images' other commits whose history contains a commit, as far as repositories are readable."""
+        descendants = []
+        images = [image for item in statuses for image in item.images if image.source and image.revision]
+        for source, revision in sorted({(i.source, i.revision) for i in images if i.revision != commit}):
             with tempfile.TemporaryDirectory(prefix="shipway-where-") as folder:
                 try:
                     url = RepositoryUrl(source)
                     if git_history.merge_base(self.git, url, commit, revision, Path(folder) / "git") == commit:
-                        found.append(revision)
+                        descendants.append(revision)
                 except ShipwayError:
-                    continue  # a repository that does not have the commit, or that this machine may not read
-        return tuple(found)
+                    continue  # the repository lacks the commit, or this machine may not read it
+        return tuple(descendants)
 
-    def _row(
+    def _status(
         self, item: Application, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None
-    ) -> Whereabouts:
+    ) -> ApplicationStatus:
         document = (live or {}).get(item.full_name)
-        state = argo_cd.live_state(document) if document else None
-        digest, revision, fault = "", "", ""
-        defaults = b""
+        state = status.live_state(document) if document else None
+        digest, revision, defaults = "", "", b""
+        faults: list[str] = []
         try:
             if item.chart:
                 digest, revision, defaults = self._chart(item.chart, item.version)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:
-            fault = f"{error.what}: {error.seen}"
+            faults.append(f"{error.what}: {error.seen}")
         images: tuple[DeployedImage, ...] = ()
         try:
             images = self._images_of(item, declared, defaults, state.images if state else None)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:
-            fault = "; ".join(filter(None, (fault, f"{error.what}: {error.seen}")))
-        return Whereabouts(
+            faults.append(f"{error.what}: {error.seen}")
+        if live is not None and not document:
+            faults.append("Argo CD has no such application")
+        return ApplicationStatus(
             environment=item.environment,
             application=item.name,
             chart=item.chart or f"{item.repo} {item.path}",
@@ -120,15 +111,13 @@ class Finder:
             commit=declared.commit,
             images=images,
             state=state,
-            fault=fault
-            if live is None or document
-            else "; ".join(filter(None, (fault, "Argo CD has no such application"))),
+            fault="; ".join(faults),
         )
 
     def _images_of(
         self, item: Application, declared: DeclaredEnvironments, defaults: bytes, live: tuple[str, ...] | None
     ) -> tuple[DeployedImage, ...]:
-        """Return the images that an application's values name, and those of its chart's that they leave as they are."""
+        """Return the images in an application's values, and those in its chart's values that they do not override."""
         data = declared.values_of(item)
         named = image_uses.named(declared.configuration, self.under).get(item.values, ())
         places = list(image_places.read(data, item.values, under=self.under, at=named).places) if data.strip() else []
@@ -136,12 +125,12 @@ class Finder:
         if defaults.strip():
             own = image_places.read(defaults, f"{item.chart} values.yaml", under=self.under).places
             places += [place for place in own if place.image not in known]
-        found = {}
+        images = {}
         for place in places:
             image = self._image(place.image, place.tag, place.digest)
             names = {f"{place.image}@{image.digest}", f"{place.image}:{place.tag}"} - {f"{place.image}:"}
             runs = None if live is None else any(text in names or text.endswith(f"@{image.digest}") for text in live)
-            found[place.image, place.tag, place.digest] = DeployedImage(
+            images[place.image, place.tag, place.digest] = DeployedImage(
                 image=place.image,
                 tag=place.tag,
                 digest=image.digest,
@@ -149,15 +138,15 @@ class Finder:
                 source=image.source,
                 runs=runs,
             )
-        return tuple(found.values())
+        return tuple(images.values())
 
     def _image(self, image: str, tag: str, digest: str) -> _ListedImage:
         key = (image, tag, digest)
         if key not in self._images:
-            self._images[key] = self._asked(image, tag, digest)
+            self._images[key] = self._read(image, tag, digest)
         return self._images[key]
 
-    def _asked(self, image: str, tag: str, digest: str) -> _ListedImage:
+    def _read(self, image: str, tag: str, digest: str) -> _ListedImage:
         host, _, repository = image.partition("/")
         try:
             reference = Reference(
@@ -171,12 +160,14 @@ class Finder:
         manifest = self.client.resolve(reference) if tag or digest else None
         if manifest is None:
             return _ListedImage(digest=digest)
-        found = str(manifest.descriptor.digest)
+        resolved = str(manifest.descriptor.digest)
         if manifest.is_index:
-            return _ListedImage(digest=found)
+            return _ListedImage(digest=resolved)
         labels = (self.client.config(reference, manifest).get("config") or {}).get("Labels") or {}
         return _ListedImage(
-            digest=found, revision=str(labels.get(f"{_OCI}revision", "")), source=str(labels.get(f"{_OCI}source", ""))
+            digest=resolved,
+            revision=str(labels.get(f"{_OCI}revision", "")),
+            source=str(labels.get(f"{_OCI}source", "")),
         )
 
     def _chart(self, name: str, version: str) -> tuple[str, str, bytes]:

@@ -1,4 +1,4 @@
-"""What deployments wrote."""
+"""The result of a deployment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class DeployTarget:
-    """One place that follows the images: a repository's own charts, or an environment."""
+    """One target that was written to: a repository's own charts, or an environment."""
 
     name: str
     """The environment's name, or `charts`."""
@@ -15,25 +15,25 @@ class DeployTarget:
     way: str
     """`commit` or `pull-request`."""
     commit: str
-    """That was pushed, or that an open pull request has; empty where there is nothing to write."""
+    """The commit that was pushed, or that an open pull request has; empty if there was nothing to write."""
     pull_request: str
-    """Its address, for people."""
+    """The address of the pull request's page."""
     changes: tuple[str, ...]
     """One line for each image and chart, old and new."""
     kept: tuple[str, ...]
-    """What was left as it is, and why."""
+    """What was not changed, and why."""
     attempts: int
-    """How often somebody else's push was waited out, and one."""
+    """How many attempts the write took, since others pushed meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """What came of one deployment of a branch's head."""
+    """The result of deploying a branch's head."""
 
     commit: str
-    """The head that it was worked out from; empty where the branch does not deploy."""
+    """The head that was deployed; empty if the branch is not deployed."""
     written: int
-    """How many places were written to, or proposed."""
+    """The number of targets that were written to."""
     summary: str
     """One line for people."""
     targets: tuple[DeployTarget, ...]

@@ -1,142 +1,150 @@
-"""Rollback: an application at what it ran before, chosen from the history of the environments repository.
+"""Rollback: an application at versions that it ran before, chosen from the history of the environments repository.
 
-That a state was healthy is what `await-healthy` told the commits that its images and its chart are from.
+Versions count as healthy if `await-healthy` reported so to the commits that their images and their chart come from.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.declared.shipway_yaml import COMMIT
-from pipelines.deploy import pull_requests
-from pipelines.deploy.edits import Edited
+from pipelines.deploy import provenance
+from pipelines.deploy.environment_writer import DesiredVersions, EnvironmentWriter
 from pipelines.deploy.model import DeployTarget
-from pipelines.deploy.move import DesiredVersions, Moving, at
+from pipelines.deploy.writer import Draft
 from pipelines.environments import files as environment_files
 from pipelines.environments.files import Places
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.tools.forge.forge import StatusState
-from pipelines.tools.git.write_back import Head, Proposal
+from pipelines.tools.git.write_back import Head
 from pipelines.tools.registry.reference import Reference
 
 _DEPTH = 500
-"""Commits of the repository that are looked through."""
+"""Commits of the repository that are searched."""
 _MOST = 30
-"""States of one application that are looked at."""
+"""Changes of one application that are read."""
 HEALTHY, UNKNOWN, BROKEN = "healthy", "nobody says whether it was healthy", "it was not healthy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """What an application ran once."""
+class PastVersions:
+    """Versions that an application ran once."""
 
     commit: str
-    """Of the environments repository, the newest that had it."""
-    runs: DesiredVersions
-    why_not: str
-    """Why it cannot be gone back to; empty where it can."""
+    """The newest commit of the environments repository that had them."""
+    versions: DesiredVersions
+    obstacle: str
+    """Why a rollback to them is impossible; empty if it is possible."""
     health: str
 
 
-def rollback(moving: Moving, name: str, *, environment: str, to: str = "", way: str = COMMIT) -> DeployTarget:
-    """Let an application run again what it ran last and was healthy with, and return what came of it.
+def rollback(
+    writer: EnvironmentWriter, name: str, *, environment: str, to: str = "", way: str = COMMIT
+) -> DeployTarget:
+    """Write to an application the last other versions that it ran and was healthy with.
 
-    Where nobody says of any state that it was healthy, the last one that is not known to be broken is taken. `to` chooses a
-    commit of the repository instead. What is left behind is held back from deployments. Raises Refused where there is nothing to go back to.
+    If no status says that any were healthy, the last ones that are not known to be broken are taken. `to` chooses a
+    commit of the repository instead. The versions that it ran until now are held back from deployments. Raises Refused
+    if there is nothing to go back to.
     """
-    last: list[Edited] = []
-    under = moving.registries.under
+    registries = writer.registries
 
-    def make(head: Head) -> Proposal:
-        places = environment_files.named(head, under=under)
-        folder = environment_files.one(head, environment, name, under=under, places=places)
+    def draft(head: Head) -> Draft:
+        named = environment_files.named(head, under=registries.under)
+        folder = environment_files.one(head, environment, name, under=registries.under, places=named)
         assert folder.application is not None
-        now = moving.registries.runs(folder, lacking=True)
-        found = list(_records(moving, head, folder.path, now, places))
-        chosen = _chosen(found, to, folder.path)
-        left = [
-            digest for image, digest in now.images.items() if digest and chosen.runs.images.get(image, digest) != digest
-        ]
+        now = registries.versions(folder, allow_missing=True)
+        past = _chosen(list(_history(writer, head, folder.path, now, named)), to, folder.path)
+        images, version = past.versions.images, past.versions.version
+        left = [digest for image, digest in now.images.items() if digest and images.get(image, digest) != digest]
         chart = folder.application.chart
-        versions = [f"{chart}@{now.version}"] if chart and now.version != chosen.runs.version else []
-        kept = folder.held.without(chosen.runs.images.values(), [f"{chart}@{chosen.runs.version}"])
-        last[:] = [moving.edited(folder, chosen.runs, kept.with_more(left, versions))]
-        sys.stderr.write(f"{folder.path} goes back to {chosen.commit}: {chosen.health}\n")
-        why = f"Back to what it ran at {chosen.commit}: {chosen.health}."
-        trailers = (f"Shipway-Rolled-Back-To: {environment}@{chosen.commit}",)
-        return moving.proposal("Roll back", environment, last[0], why, trailers, back=True)
+        charts = [f"{chart}@{now.version}"] if chart and now.version != version else []
+        held = folder.held.without(images.values(), [f"{chart}@{version}"]).with_more(left, charts)
+        edited = writer.edited(folder, past.versions, held)
+        sys.stderr.write(f"{folder.path} goes back to {past.commit}: {past.health}\n")
+        return Draft(
+            edited=edited,
+            verb="Roll back",
+            environment=environment,
+            reason=f"Back to what it ran at {past.commit}: {past.health}.",
+            trailers=(f"Shipway-Rolled-Back-To: {environment}@{past.commit}",),
+            is_rollback=True,
+        )
 
-    return moving.write(environment, f"shipway/{environment}/rollback-{name}", make, last, way=way)
+    return writer.write(environment, f"shipway/{environment}/rollback-{name}", draft, way=way)
 
 
-def _chosen(found: list[Record], to: str, path: str) -> Record:
+def _chosen(history: list[PastVersions], to: str, path: str) -> PastVersions:
     if to:
-        found = [record for record in found if record.commit.startswith(to)]
-        if not found:
+        history = [past for past in history if past.commit.startswith(to)]
+        if not history:
             raise Misuse(
                 f"{path} was not changed to another state by {to}",
                 seen="its history has no such commit",
                 todo=f"name a commit that changed it: git log -- {path}",
             )
-    usable = [record for record in found if not record.why_not and (to or record.health != BROKEN)]
-    healthy = [record for record in usable if record.health == HEALTHY]
+    usable = [past for past in history if not past.obstacle and (to or past.health != BROKEN)]
+    healthy = [past for past in usable if past.health == HEALTHY]
     if not usable:
-        told = "\n".join(f"{record.commit[:12]}: {record.why_not or record.health}" for record in found[:10])
+        seen = "\n".join(f"{past.commit[:12]}: {past.obstacle or past.health}" for past in history[:10])
         raise Refused(
             f"{path} has nothing to go back to",
-            seen=told or f"it ran nothing else in the last {_DEPTH} commits",
+            seen=seen or f"it ran nothing else in the last {_DEPTH} commits",
             todo="deploy a new version, or name a commit with --to",
         )
     return (healthy or usable)[0]
 
 
-def _records(moving: Moving, head: Head, path: str, now: DesiredVersions, places: Places) -> Iterator[Record]:
-    """Give what an application ran before, the newest first, each state once."""
-    repository = head.repository
-    moving.git.deepen(repository, head.commit, _DEPTH)
+def _history(
+    writer: EnvironmentWriter, head: Head, path: str, now: DesiredVersions, named: Places
+) -> Iterator[PastVersions]:
+    """Yield the versions that an application ran before, newest first, each once."""
+    registries = writer.registries
+    writer.git.deepen(head.repository, head.commit, _DEPTH)
     words = ["log", f"--max-count={_MOST}", "--first-parent", "--no-show-signature", "--format=%H", head.commit]
-    done = repository.call(*words, "--", path)
-    seen = [now]
+    log = head.repository.call(*words, "--", path)
+    known = [now]
     environment, name = path.split("/")
-    for commit in done.stdout.split():
+    for commit in log.stdout.split():
         try:
-            old, under = at(head, commit), moving.registries.under
-            folder = environment_files.one(old, environment, name, under=under, places=places)
-            runs = moving.registries.runs(folder)
+            old = replace(head, commit=commit)
+            folder = environment_files.one(old, environment, name, under=registries.under, places=named)
+            versions = registries.versions(folder)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:
             sys.stderr.write(f"{commit[:12]}: {error.what}\n")
             continue
-        if any(runs.is_like(other) for other in seen):
+        if any(versions.equals(other) for other in known):
             continue
-        seen.append(runs)
+        known.append(versions)
         assert folder.application is not None
-        why_not = ""
+        obstacle = ""
         try:
-            moving.registries.check_chart(folder.application, runs.version)
-            moving.registries.wanted(runs)
+            registries.check_chart(folder.application, versions.version)
+            registries.desired_images(versions)
         except Refused as error:
-            why_not = error.what
-        chart = moving.registries.chart(folder.application, runs.version)
-        yield Record(commit=commit, runs=runs, why_not=why_not, health=_health(moving, runs, chart, environment))
+            obstacle = error.what
+        chart = registries.chart(folder.application, versions.version)
+        health = _health(writer, versions, chart, environment)
+        yield PastVersions(commit=commit, versions=versions, obstacle=obstacle, health=health)
 
 
-def _health(moving: Moving, runs: DesiredVersions, chart: Reference | None, environment: str) -> str:
-    """Return what the commits that a state's images and its chart are from were told of an environment."""
-    parts = [Reference.parse(image).with_digest(digest) for image, digest in runs.images.items()]
-    told = set()
-    # The chart often holds the images' digests itself.
-    for part in (*parts, *([chart] if chart else [])):
-        commit, source = pull_requests.read(moving.registries.client, part)
+def _health(writer: EnvironmentWriter, versions: DesiredVersions, chart: Reference | None, environment: str) -> str:
+    """Return the health in the statuses of the commits that images and chart come from."""
+    artifacts = [Reference.parse(image).with_digest(digest) for image, digest in versions.images.items()]
+    states: set[StatusState] = set()
+    # The digests of images are often in the chart itself.
+    for artifact in (*artifacts, *([chart] if chart else [])):
+        commit, source = provenance.read(writer.registries.client, artifact)
         if commit and source:
             try:
-                status = moving.proposing.connect(source).status(commit, f"shipway/{environment}")
+                status = writer.forges.connect(source).status(commit, f"shipway/{environment}")
             except (Misconfigured, Misuse):
                 continue
-            told |= {status.state} if status else set()
-    if told & {StatusState.FAILURE, StatusState.ERROR}:
+            states |= {status.state} if status else set()
+    if states & {StatusState.FAILURE, StatusState.ERROR}:
         return BROKEN
-    return HEALTHY if StatusState.SUCCESS in told else UNKNOWN
+    return HEALTHY if StatusState.SUCCESS in states else UNKNOWN

@@ -1,6 +1,7 @@
-"""What a branch's head declares and what the registry has of it: all that a deployment writes follows from these two.
+"""The state that a deployment follows from: what a branch's head declares, and what the registry has of it.
 
-Not from the run: one that comes late, or twice, writes what the head is to have by then, and so never brings back what is older.
+Nothing follows from the run itself, so one that is late or repeated writes what the head asks for by then, and never
+restores older versions.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from pipelines.tools.registry.reference import Reference, key_tag
 
 @dataclass(frozen=True, kw_only=True)
 class DeployState:
-    """One commit: what it declares, and what is published of it."""
+    """What one commit declares, and what is published of it."""
 
     url: RepositoryUrl
-    declared: RepositorySnapshot
+    snapshot: RepositorySnapshot
     plan: Plan
-    place: Destination
+    destination: Destination
 
     @property
     def commit(self) -> str:
@@ -48,12 +49,12 @@ class DeployState:
 
     @property
     def images(self) -> Mapping[str, PlannedImage]:
-        """Every image by the address that values name it by."""
+        """Every image by its address in the registry."""
         return {self.address(item.name).name: item for item in self.plan.images}
 
     @property
     def under(self) -> str:
-        """What the addresses of all its images begin with."""
+        """The prefix of its images' addresses."""
         return self.address("x").name.removesuffix("x")
 
     @property
@@ -62,57 +63,54 @@ class DeployState:
         return {name: item for name, item in self.images.items() if item.state == PUBLISHED and item.digest}
 
     def address(self, name: str) -> Reference:
-        """Return where an image is published."""
-        return Reference.under(self.place.reader.registry, self.place.reader.project, name)
+        """Return the reference that an image is published under."""
+        reader = self.destination.reader
+        return Reference.under(reader.registry, reader.project, name)
 
-    def wanted(self, texts: Iterable[ValuesText]) -> dict[str, DesiredImage]:
-        """Return what published images are to be named as, for those that are named otherwise, by address.
+    def desired_images(self, texts: Iterable[ValuesText]) -> dict[str, DesiredImage]:
+        """Return the digest and tag to write, by address, for published images that values name by other digests.
 
-        Raises Refused for a digest that the registry lost, Transient.
+        Raises Refused if the registry has lost a digest, Transient.
         """
-        found = self.published
-        stale = {
-            place.image
-            for text in texts
-            for place in text.places
-            if place.image in found and place.digest != found[place.image].digest
-        }
-        return {address: self._wanted(address) for address in sorted(stale)}
-
-    def _wanted(self, address: str) -> DesiredImage:
-        item = self.published[address]
-        version = self.declared.configuration.image(item.path).version
-        image = Reference.parse(address).with_digest(item.digest)
-        return wanted(self.place.reader.client, image, (version, key_tag(item.key)))
+        published = self.published
+        places = (place for text in texts for place in text.places if place.image in published)
+        stale = {place.image for place in places if place.digest != published[place.image].digest}
+        desired: dict[str, DesiredImage] = {}
+        for address in sorted(stale):
+            item = published[address]
+            version = self.snapshot.configuration.image(item.path).version
+            image = Reference.parse(address).with_digest(item.digest)
+            desired[address] = desired_image(self.destination.reader.client, image, (version, key_tag(item.key)))
+        return desired
 
 
 @dataclass(kw_only=True)
 class StateReader(AbstractContextManager["StateReader"]):
-    """Reads states, one for each commit that it is asked for; what it reads ends with the `with` block."""
+    """Reads the state of commits, each once; its files are removed at the end of the `with` block."""
 
     git: Git
     url: RepositoryUrl
     ref: str
     target: BuildTarget
-    place: Destination
+    destination: Destination
     rebuild: tuple[str, ...] = ()
     max_age: str = ""
     now: int = 0
     _states: dict[str, DeployState] = field(default_factory=dict)
 
     def __enter__(self) -> StateReader:
-        """Make the folder that states are kept in."""
+        """Create the folder for the commits' files."""
         self._folder = TemporaryDirectory(prefix="shipway-deploy-")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove it."""
+        """Remove that folder."""
         self._folder.cleanup()
 
     def head(self) -> DeployState:
-        """Return the state of what the ref names now; raises what planning raises, ShipwayError where it is gone."""
+        """Return the state of the ref's head; raises what planning raises, ShipwayError if the ref does not exist."""
         return self.at(self.git.commit_at(self.url, self.ref))
 
     def at(self, commit: str) -> DeployState:
@@ -121,7 +119,7 @@ class StateReader(AbstractContextManager["StateReader"]):
             resolved = Resolved(commit=commit, ref=self.ref)
             work = Path(self._folder.name) / commit
             work.mkdir()
-            declared = release_snapshot.read(self.git, self.url, resolved, work)
+            snapshot = release_snapshot.read(self.git, self.url, resolved, work)
             now = self.now or int(time.time())
             request = PlanRequest(
                 url=self.url,
@@ -130,16 +128,19 @@ class StateReader(AbstractContextManager["StateReader"]):
                 rebuilds=RebuildPolicy(now=now, max_age=self.max_age),
                 rebuild=self.rebuild,
             )
-            plan = plan_commit.of_snapshot(declared, request, self.place, work)
-            self._states[commit] = DeployState(url=self.url, declared=declared, plan=plan, place=self.place)
+            plan = plan_commit.of_snapshot(snapshot, request, self.destination, work)
+            self._states[commit] = DeployState(url=self.url, snapshot=snapshot, plan=plan, destination=self.destination)
         return self._states[commit]
 
 
-def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, beside: str = "") -> DesiredImage:
-    """Return how an image is named by its digest, and by tags that name it and move no more.
+def desired_image(
+    client: Registry, image: Reference, candidates: Iterable[str] = (), *, beside: str = ""
+) -> DesiredImage:
+    """Return an image's digest with the tags that name it and no longer move, the preferred one first.
 
-    The tag of the commit that it was built from comes before `more`, but a version goes first. `beside` is the tag that stood beside
-    the digest; it may name something else by now. Raises Refused for a digest that is not in the registry, Transient.
+    Versions among `candidates` come first, then the tag of the commit that it was built from, then the key's tag.
+    `beside` is the tag that was written with the digest; it may name something else by now. Raises Refused if the
+    digest is not in the registry, Transient.
     """
     assert image.digest is not None
     manifest = client.resolve(image)
@@ -150,13 +151,9 @@ def wanted(client: Registry, image: Reference, more: Iterable[str] = (), *, besi
             todo="build it, or name one that is published",
         )
     revision = str((manifest.json.get("annotations") or {}).get(REVISION, ""))
-    candidates = [tag for tag in more if tag]
-    own = [tag for tag in candidates if not tag.startswith("key-")]
+    given = [tag for tag in candidates if tag]
+    own = [tag for tag in given if not tag.startswith("key-")]
     built = [tag_names.commit_tag(revision)] if revision else []
-    names = [tag for tag in dict.fromkeys((*own, *built, *candidates)) if _names(client, image, tag)]
-    return DesiredImage(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)
-
-
-def _names(client: Registry, image: Reference, tag: str) -> bool:
-    found = client.resolve(image.with_tag(tag))
-    return found is not None and found.descriptor.digest == image.digest
+    resolved = {tag: client.resolve(image.with_tag(tag)) for tag in dict.fromkeys((*own, *built, *given))}
+    tags = [tag for tag, named in resolved.items() if named and named.descriptor.digest == image.digest]
+    return DesiredImage(digest=str(image.digest), tag=tags[0] if tags else "", also=frozenset(tags), beside=beside)

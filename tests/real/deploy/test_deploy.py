@@ -26,7 +26,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_a_deployment_ends_after_three_runs(tmp_path: Path, address: str) -> None:
-    """Build and write; publish the moved chart, build nothing, write nothing; nothing at all: with a Dockerfile at the root."""
+    """With a Dockerfile at the root: build and write; publish the chart alone; then nothing at all."""
     shop = world(tmp_path, address)
     built, charts, deployed = shop.run()
     assert (built, charts, deployed.written) == (1, ["web@0.1.0"], 1)
@@ -42,7 +42,8 @@ def test_a_deployment_ends_after_three_runs(tmp_path: Path, address: str) -> Non
     assert f"  source   {source}" in message
     assert "chart web: 0.1.0 → 0.1.1 (charts/web)" in message
     assert message.endswith(
-        f"Shipway-Source: {shop.shop.bare}@{source}\nShipway-Image: {shop.web}@{shop.digest()}\nShipway-Chart: web 0.1.1"
+        f"Shipway-Source: {shop.shop.bare}@{source}\n"
+        f"Shipway-Image: {shop.web}@{shop.digest()}\nShipway-Chart: web 0.1.1"
     )
     built, charts, deployed = shop.run()
     assert (built, charts, deployed.written) == (0, ["web@0.1.1"], 0)
@@ -52,7 +53,7 @@ def test_a_deployment_ends_after_three_runs(tmp_path: Path, address: str) -> Non
 
 
 def test_a_repository_may_hold_its_own_environments(tmp_path: Path, address: str) -> None:
-    """What deployments, promotions and rollbacks write there is in no image, and so ends, too, unless a Dockerfile names it."""
+    """No image contains what deployments, promotions and rollbacks write, so they end, unless a Dockerfile names it."""
     ways = {"charts": "commit", "environments": {"dev": "commit"}}
     shop = world(tmp_path, address, deploy=ways, beside={"src/code/config.yaml": "level: info\n"})
     built, charts, deployed = shop.run()
@@ -102,7 +103,7 @@ def test_the_next_commit_is_deployed_and_compared_with_the_last(tmp_path: Path, 
 
 
 def test_environments_follow_images_and_charts(tmp_path: Path, address: str) -> None:
-    """Each in its own form; the chart's version once it is published; what is newer there stays, other applications too."""
+    """Each in its own form, the chart once it is published; newer versions and other applications stay."""
     shop = world(tmp_path, address, deploy={"environments": {"dev": "commit", "prod": "commit"}})
     other = shop.environments.file("dev/other/values.yaml")
     built, charts, deployed = shop.run()
@@ -222,13 +223,28 @@ def test_a_nightly_build_is_not_taken_back(tmp_path: Path, address: str) -> None
     [
         ({"shipway.yaml": '{"deploy": {"environments": {"qa": "commit"}}}'}, "shop", "no environment qa", Misuse),
         ({"shipway.yaml": '{"deploy": {"charts": "push"}}'}, "shop", "deploys to cannot be read", ShipwayError),
-        ({"dev/web/held.yaml": "images: web\n"}, "environments", "dev/web/held.yaml is no list of images", ShipwayError),
-        ({"dev/web/values.yaml": "a: b\n- c: WEB:1\n"}, "environments", "dev/web/values.yaml:2: not YAML", ShipwayError),
+        (
+            {"dev/web/held.yaml": "images: web\n"},
+            "environments",
+            "dev/web/held.yaml is no list of images",
+            ShipwayError,
+        ),
+        (
+            {"dev/web/values.yaml": "a: b\n- c: WEB:1\n"},
+            "environments",
+            "dev/web/values.yaml:2: not YAML",
+            ShipwayError,
+        ),
         (
             {"dev/web/values.yaml": "a: &a WEB:1\nb: *a\n"}, "environments", "dev/web/values.yaml:1: cannot be changed",
             ShipwayError,
         ),
-        ({"dev/web/config.yaml": "chart: web\nversion: 1\n"}, "environments", "files that cannot be read", ShipwayError),
+        (
+            {"dev/web/config.yaml": "chart: web\nversion: 1\n"},
+            "environments",
+            "files that cannot be read",
+            ShipwayError,
+        ),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_and_nothing_pushed(

@@ -159,7 +159,7 @@ MOMENT = 10**9
 def test_a_digest_whose_tag_moved_on_is_still_moved(
     shop: World, capsys: pytest.CaptureFixture[str], now: str, then: str, place: str
 ) -> None:
-    """The commit's tag names what was built again: the digest comes all the same, in each form, unless a tag alone stands there."""
+    """Although the commit's tag names a rebuilt image, the digest is promoted, in each form but a tag alone."""
     old, tag = shop.digest(), f"git-{shop.shop.head()}"
     first = dev(shop)
     shop.build(shop.plan(max_age="7d", now=MOMENT))
@@ -196,7 +196,7 @@ def test_any_tag_of_what_is_promoted_may_stand_alone(shop: World) -> None:
 
 
 def test_places_that_are_named_move_too(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Values that leave the repository to their chart: what the environments repository names is promoted, rolled back, found."""
+    """If values leave the repository to the chart, places named in shipway.yaml are promoted, rolled back, found."""
     places = [{"file": f"{place}/web/values.yaml", "image": "web", "at": "image.digest"} for place in ("dev", "prod")]
     values = f"image: {{digest: '{NONE}'}}\n"
     files = {f"{place}/web/values.yaml": values for place in ("dev", "prod")}

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.deploy import argo_cd, await_healthy
-from pipelines.deploy.argo_cd import BROKEN, SETTLED, WAITING
-from pipelines.deploy.health_status import Teller
-from pipelines.deploy.status_model import DeployedImage, LiveState, Whereabouts
+from pipelines.deploy import await_healthy
+from pipelines.deploy import status as application_status
+from pipelines.deploy.commit_statuses import CommitStatuses
+from pipelines.deploy.status import BROKEN, SETTLED, WAITING, ApplicationStatus, DeployedImage, LiveState
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.tools.forge.forge import StatusState
 
@@ -26,7 +26,7 @@ HEALTHY = LiveState(
     targets=("1.0.0", "main"),
     images=(f"r.example/web@{DIGEST}",),
 )
-ROW = Whereabouts(
+ROW = ApplicationStatus(
     environment="dev",
     application="web",
     chart="web",
@@ -55,14 +55,14 @@ def test_an_application_is_read_as_argo_cd_writes_it() -> None:
             "summary": {"images": ["a", "b"]},
         }
     }
-    found = argo_cd.live_state(document)
+    found = application_status.live_state(document)
     assert found.message == "one object failed no such chart"
     assert (found.revisions, found.targets, found.images) == (("1.0.0", COMMIT), ("1.0.0", "main"), ("a", "b"))
-    single = argo_cd.live_state(
+    single = application_status.live_state(
         {"status": {"sync": {"revision": "x", "comparedTo": {"source": {"targetRevision": "y"}}}}}
     )
     assert (single.revisions, single.targets, single.sync) == (("x",), ("y",), "")
-    assert argo_cd.live_state({}).health == ""
+    assert application_status.live_state({}).health == ""
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,15 @@ def test_an_application_is_read_as_argo_cd_writes_it() -> None:
 )
 def test_an_application_is_settled_only_as_its_files_ask(changes: dict[str, object], expected: str) -> None:
     """Synced and Healthy with an older commit is not what is waited for."""
-    assert argo_cd.standing(replace(ROW, state=replace(HEALTHY, **changes))) == expected  # type: ignore[arg-type]
+    row = replace(ROW, state=replace(HEALTHY, **changes))  # type: ignore[arg-type]
+    assert application_status.rollout(row) == expected
 
 
 def test_an_older_image_is_waited_for() -> None:
     """Also where Argo CD compared the application with another commit."""
     old = replace(ROW, images=(replace(IMAGE, runs=False),), state=replace(HEALTHY, revisions=("1.0.0", OTHER)))
-    assert argo_cd.standing(old) == WAITING
-    assert argo_cd.standing(replace(ROW, state=None)) == WAITING
+    assert application_status.rollout(old) == WAITING
+    assert application_status.rollout(replace(ROW, state=None)) == WAITING
 
 
 def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
@@ -99,18 +100,20 @@ def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
     api = replace(ROW, application="api", images=(), chart_revision="", chart_digest="", state=None)
     rows = (ROW, api)
     for question in (SOURCE, SOURCE[:7], OTHER, DIGEST, DIGEST[:20], ROW.chart_digest, "web", "dev/web"):
-        assert argo_cd.about(rows, question) == (ROW,), question
-    assert argo_cd.about(rows, COMMIT) == rows
-    assert argo_cd.about(rows, "f" * 40) == ()
-    assert argo_cd.about(rows, "f" * 40, [SOURCE]) == (ROW,)
-    assert argo_cd.about(rows, "nothing") == ()
+        assert application_status.matching(rows, question) == (ROW,), question
+    assert application_status.matching(rows, COMMIT) == rows
+    assert application_status.matching(rows, "f" * 40) == ()
+    assert application_status.matching(rows, "f" * 40, [SOURCE]) == (ROW,)
+    assert application_status.matching(rows, "nothing") == ()
     with pytest.raises(Misuse):
-        argo_cd.about(rows, "no such/thing/../x")
+        application_status.matching(rows, "no such/thing/../x")
 
 
 def test_the_table_has_a_line_for_each_image() -> None:
     """From the source's commit to what runs, and what is wrong below."""
-    text = argo_cd.table([ROW, replace(ROW, application="bad", images=(), state=None, fault="no such chart")])
+    text = application_status.table(
+        [ROW, replace(ROW, application="bad", images=(), state=None, fault="no such chart")]
+    )
     lines = text.splitlines()
     assert lines[1].split() == [
         "dev/web",
@@ -127,30 +130,32 @@ def test_the_table_has_a_line_for_each_image() -> None:
     assert lines[-1] == "dev/bad: no such chart"
 
 
-def wait(looks: Sequence[Whereabouts | None], seconds: float = 60.0) -> tuple[list[str], str]:
-    """Wait over a series of looks, the last for ever; return the statuses that were told and what it came to."""
-    left: Iterator[Whereabouts | None] = iter(looks)
-    last: list[Whereabouts | None] = [None]
+def wait(series: Sequence[ApplicationStatus | None], seconds: float = 60.0) -> tuple[list[str], str]:
+    """Wait over a series of statuses, the last of which stays; return the commit statuses and the result."""
+    left: Iterator[ApplicationStatus | None] = iter(series)
+    last: list[ApplicationStatus | None] = [None]
 
-    def look() -> tuple[Whereabouts, ...]:
+    def read() -> tuple[ApplicationStatus, ...]:
         last[0] = next(left, last[0])
         return (last[0],) if last[0] else ()
 
     said: list[str] = []
 
-    class Listening(Teller):
-        def tell(self, environment: str, rows: Sequence[Whereabouts], state: StatusState, text: str) -> None:
-            before = dict(self.told)
-            super().tell(environment, rows, state, text)
+    class Recorder(CommitStatuses):
+        def report(
+            self, environment: str, applications: Sequence[ApplicationStatus], state: StatusState, text: str
+        ) -> None:
+            before = dict(self.reported)
+            super().report(environment, applications, state, text)
             said.extend(
-                f"{commit[0]} {where} {self.told[commit, where][0]}: {self.told[commit, where][1]}"
-                for commit, where in self.told
-                if self.told[commit, where] != before.get((commit, where))
+                f"{commit[0]} {where} {self.reported[commit, where][0]}: {self.reported[commit, where][1]}"
+                for commit, where in self.reported
+                if self.reported[commit, where] != before.get((commit, where))
             )
 
-    teller = Listening(commit=SOURCE, repo="git.example.com/team/shop", forge=None, told={})
+    commit_statuses = Recorder(commit=SOURCE, repo="git.example.com/team/shop", forge=None, reported={})
     try:
-        return said, await_healthy.wait(look, teller, seconds=seconds, pause=0.0, steady=0.0).summary
+        return said, await_healthy.wait(read, commit_statuses, seconds=seconds, pause=0.0, steady=0.0).summary
     except ShipwayError as error:
         return said, error.seen
 

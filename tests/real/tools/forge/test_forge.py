@@ -1,4 +1,4 @@
-"""A forge's client against a forge at the network's edge: what is written, what is never written, and what each no means."""
+"""A forge's client against a fake forge over HTTP: what is written, what never is, and what each refusal means."""
 
 from __future__ import annotations
 

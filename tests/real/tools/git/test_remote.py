@@ -296,7 +296,7 @@ def test_a_credential_that_cannot_work_is_misconfigured(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["password", "ssh-privatekey", "known_hosts"])
 def test_a_credential_that_cannot_be_read_is_misconfigured(tmp_path: Path, name: str) -> None:
-    """It is there, so that doing without it is not what was meant; what Kubernetes adds to a Secret is not looked at."""
+    """An unreadable login is an error, not no login; what Kubernetes adds to a Secret is ignored."""
     (tmp_path / "..data").mkdir()
     GitCredentials.read(tmp_path, {})
     (tmp_path / name).mkdir()

@@ -1,0 +1,51 @@
+"""The provenance of published images and charts, as their annotations say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipelines.errors import Misuse
+from pipelines.images.tag_moves import REVISION
+from pipelines.tools.forge.forge import Forge
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.reference import Reference
+
+_SOURCE = "org.opencontainers.image.source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The commit that an image was built from; empty if its annotations do not say."""
+
+    commit: str = ""
+    repo: str = ""
+    forge: Forge | None = None
+    """The repository's forge, for links."""
+
+
+def read(client: Registry, image: Reference) -> tuple[str, RepositoryUrl | None]:
+    """Return the commit and repository of an image or a chart; empty or None if unknown. Raises Transient."""
+    manifest = client.resolve(image)
+    annotations = (manifest.json.get("annotations") or {}) if manifest else {}
+    try:
+        source = RepositoryUrl(str(annotations.get(_SOURCE, "")))
+    except Misuse:
+        source = None
+    return str(annotations.get(REVISION, "")), source
+
+
+def by_digest(
+    client: Registry, images: Mapping[str, str], forge: Callable[[RepositoryUrl], Forge | None]
+) -> dict[str, Provenance]:
+    """Return the provenance of images by digest; `images` maps digests to addresses. Raises Transient."""
+    provenance: dict[str, Provenance] = {}
+    for digest, address in images.items():
+        try:
+            image = Reference.parse(f"{address}@{digest}")
+        except Misuse:  # an invalid digest that somebody wrote by hand
+            continue
+        commit, source = read(client, image)
+        provenance[digest] = Provenance(commit=commit, repo=str(source or ""), forge=forge(source) if source else None)
+    return provenance
