@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,107 @@ def test_a_project_allows_what_its_environment_needs() -> None:
     # Without a list Argo CD allows every kind (pkg/apis/application/v1alpha1/app_project_types.go).
     assert "namespaceResourceWhitelist" not in bare
     assert bare["namespaceResourceBlacklist"] == [{"group": "*", "kind": "*"}]
+
+
+HOSTILE = [
+    "true\n    automated: {prune: true}\n  destination: {server: 'https://other.example.com'}\nmetadata:\n  finalizers: []",
+    *(
+        '"}, x: {',
+        "'",
+        "{{ .Values }}",
+        "{{ end }}",
+        "- a",
+        "*alias",
+        "&a b",
+        "!!binary x",
+        "a: b",
+        "# c",
+        "%",
+        "\t",
+        "\\n",
+    ),
+    *("\u2028x: y", "\u0085x: y", "\x07", "null", "1e3", "~", "|\n  x", "\ud7ff\ufffd", "x" * 5000),
+]
+WHOLE: dict[str, Any] = {
+    "chart": {"chart": "web", "version": "1.2.3", "namespace": "shop-dev", "stage": "database"},
+    "git": {"repo": "https://git.example.com/a.git", "path": "charts/web", "revision": "main", "namespace": "shop-dev"},
+}
+
+
+def applications(cases: list[dict[str, Any]], chart: Path) -> list[Document]:
+    """Return what the ApplicationSet `dev` makes of config files: its templates run by Go's engine, read by Argo CD's parser."""
+    (found,) = (d for d in render(EVERYTHING) if d["kind"] == "ApplicationSet" and d["metadata"]["name"] == "dev")
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: engine\nversion: 1.0.0\n")
+    (chart / "templates" / "all.yaml").write_text(
+        "{{- range $number, $case := .Values.cases }}\n---\nkind: ConfigMap\napiVersion: v1\n"
+        'metadata: {name: "case-{{ $number }}"}\ndata:\n'
+        '  {{- $with := merge (dict "Template" $.Template "file" $.Values.file) $case }}\n'
+        "  patch: {{ tpl $.Values.patch $with | fromYaml | toJson | b64enc }}\n"
+        "  texts:\n    {{- range $.Values.texts }}\n    - {{ tpl . $with | b64enc }}\n    {{- end }}\n{{- end }}\n"
+    )
+    template = found["spec"]["template"]
+    texts = [template["spec"]["destination"]["namespace"], template["metadata"]["labels"]["shipway/stage"]]
+    file = {"path": {"path": "dev/web", "basename": "web"}}
+    given = {"cases": cases, "texts": texts, "patch": found["spec"]["templatePatch"], "file": file}
+    done = helm("template", "engine", str(chart), "--values", "-", given=json.dumps(given))
+    assert done.returncode == 0, done.stderr
+    documents = of_kind(documents_in(done.stdout), "ConfigMap")
+    return [
+        {
+            "patch": json.loads(base64.b64decode(data["patch"])),
+            "texts": [base64.b64decode(text).decode() for text in data["texts"]],
+        }
+        for data in (documents[f"case-{number}"]["data"] for number in range(len(cases)))
+    ]
+
+
+def shape(value: Any, path: str = "") -> dict[str, Any]:
+    """Return each leaf of a document by its path."""
+    if isinstance(value, dict):
+        return {key: leaf for name, item in value.items() for key, leaf in shape(item, f"{path}.{name}").items()}
+    if isinstance(value, list):
+        return {
+            key: leaf for number, item in enumerate(value) for key, leaf in shape(item, f"{path}[{number}]").items()
+        }
+    return {path: value}
+
+
+@pytest.mark.helm
+def test_no_text_of_a_config_file_becomes_another_field(tmp_path: Path) -> None:
+    """Each field of the schema with each hostile text: one leaf changes, to that very text, or to false."""
+    schema = json.loads((TOP / "pipelines" / "schemas" / "environment.schema.json").read_text())
+    cases = [
+        (field, text, kind, {**WHOLE[kind], field: text})
+        for field in schema["properties"]
+        for kind in WHOLE
+        for text in HOSTILE
+        if field in WHOLE[kind] or field not in {name for whole in WHOLE.values() for name in whole} or field == "stage"
+    ]
+    made = applications([WHOLE["chart"], WHOLE["git"], *(case for *_, case in cases)], tmp_path / "engine")
+    honest = {"chart": made[0], "git": made[1]}
+    for (field, text, kind, _), document in zip(cases, made[2:], strict=True):
+        before, after = shape(honest[kind]), shape(document)
+        changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+        assert before.keys() == after.keys(), (field, text)
+        assert len(changed) <= 1, (field, text, changed)
+        # JSON leaves NEL as it is, and YAML takes it for a line break inside a text, which is a space.
+        assert all(after[path] in {text, text.replace("\x85", " ")} for path in changed), (field, text)
+        assert changed or field in {"skipCrds", "serverSideApply"}, (field, text)
+
+
+@pytest.mark.helm
+def test_what_a_config_file_switches_on(tmp_path: Path) -> None:
+    """True is true, whether the file says it as such or as a text."""
+    cases = [
+        {**WHOLE["chart"], "skipCrds": value, "serverSideApply": value} for value in (True, "true", False, 1, None)
+    ]
+    for value, document in zip(
+        [True, True, False, False, False], applications(cases, tmp_path / "engine"), strict=True
+    ):
+        spec = document["patch"]["spec"]
+        assert spec["sources"][0]["helm"]["skipCrds"] is value
+        assert f"ServerSideApply={str(value).lower()}" in spec["syncPolicy"]["syncOptions"]
 
 
 @pytest.mark.helm
