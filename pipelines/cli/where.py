@@ -19,6 +19,7 @@ from pipelines.deploy.status import ApplicationStatus, is_commit, matching, roll
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
+from pipelines.tools import kubernetes
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 
@@ -112,10 +113,10 @@ def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
         ) from error
     try:
         answer = cluster.call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
-    except (cluster_api.Lost, cluster_api.Denied) as error:
+    except (kubernetes.Lost, kubernetes.Denied) as error:
         raise ShipwayError(
             f"Argo CD's applications in {namespace} cannot be read",
-            seen=str(error)[:300],
+            seen=kubernetes.seen(error)[:300],
             todo="see to the cluster and to the right to list applications there, or give --no-cluster",
         ) from error
     return {str(item["metadata"]["name"]): item for item in answer.get("items", ())}

@@ -1,11 +1,13 @@
-"""The Kubernetes API as a pod speaks to it: with the token of one account, over plain HTTPS.
+"""The Kubernetes API as a pod uses it: with the token of one account, over plain HTTPS.
 
-The account is a folder with `token`, `ca.crt` and `namespace`: a Secret of the type kubernetes.io/service-account-token,
-mounted. Every request here may be sent twice, since names are chosen by the caller; so each is tried again.
+The account is a folder with `token`, `ca.crt` and `namespace`: a mounted Secret of the type
+kubernetes.io/service-account-token. The caller chooses all names, so a request that is sent twice does no harm, and each is
+tried again. pipelines.engines.cluster.api uses the login of a kubeconfig instead, and reads answers by the functions here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,31 +21,64 @@ import urllib3
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 
-WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/{}/workflows"
+ARGO = "/apis/argoproj.io/v1alpha1"
 METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
-"""Asks for names, labels and annotations alone: nothing of a specification or a status comes."""
+"""Asks for names, labels and annotations only, without specification and status."""
 MERGE = "application/merge-patch+json"
+ANSWER_SECONDS = 30.0
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
-_ANSWER_SECONDS = 30.0
 _LOG_LINES = 60
 _LOG_BYTES = 128 * 1024
-_EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b|Error: exit status \d+$')
+# Argo's executor adds lines to what the command writes, and after a command that failed a last one.
+EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
+EXECUTOR_LAST_LINE = re.compile(r"Error: exit status \d+")
 Document = dict[str, Any]
 
 
-class Denied(ShipwayError):
-    """The API answered and said no."""
+class Lost(Exception):
+    """There was no answer, or one after which the same request may succeed."""
 
-    def __init__(self, what: str, *, status: int, seen: str) -> None:
-        super().__init__(what, seen=seen, todo="see the rights of the account in charts/shipway")
+
+class Denied(ShipwayError):
+    """The API refused a request, with a status and a message."""
+
+    def __init__(self, request: str, *, status: int, message: str) -> None:
+        super().__init__(
+            f"the cluster refuses {request}",
+            seen=f"{status}: {message}",
+            todo="see the rights of the account in charts/shipway",
+        )
         self.status = status
+        self.message = message
+
+
+def seen(error: Lost | Denied) -> str:
+    """Return on one line what was seen of an answer."""
+    return error.seen if isinstance(error, Denied) else str(error)
+
+
+def check_answer(request: str, status: int, body: bytes) -> None:
+    """Raise Denied if an answer refuses a request, Lost if the server is busy or broken; the body is a Status document or text."""
+    if status < 300:
+        return
+    message = body.decode(errors="replace").strip()
+    with contextlib.suppress(ValueError, AttributeError):
+        message = str(json.loads(body).get("message") or message)
+    if status in {408, 429} or status >= 500:
+        raise Lost(f"{status}: {message[:500]}")
+    raise Denied(request, status=status, message=message[:500])
+
+
+def no_answer(error: Exception) -> Lost:
+    """Return the error for a connection that failed."""
+    return Lost(f"{type(error).__name__}: {error}"[:300])
 
 
 class Kubernetes:
     """The API server of this pod's cluster, as one account, in one namespace."""
 
     def __init__(self, account: Path, *, server: str = "", pauses: tuple[float, ...] = _PAUSES) -> None:
-        """Read the account; `server` is the API's address, by default the one that every pod is told. Raises Misconfigured."""
+        """Read the account; `server` is the API's address, by default that of the pod's environment. Raises Misconfigured."""
         try:
             self._token = (account / "token").read_text(encoding="ascii").strip()
             self.namespace = (account / "namespace").read_text(encoding="ascii").strip()
@@ -56,14 +91,14 @@ class Kubernetes:
         address = f"[{host}]" if ":" in host else host
         self._server = server or f"https://{address}:{os.environ.get('KUBERNETES_SERVICE_PORT_HTTPS', '443')}"
         self._pool = urllib3.PoolManager(
-            ca_certs=str(authorities) if authorities.exists() else None, retries=False, timeout=_ANSWER_SECONDS
+            ca_certs=str(authorities) if authorities.exists() else None, retries=False, timeout=ANSWER_SECONDS
         )
         self._pauses = pauses
 
     @property
     def workflows(self) -> str:
         """The path of this namespace's Workflows."""
-        return WORKFLOWS.format(self.namespace)
+        return f"{ARGO}/namespaces/{self.namespace}/workflows"
 
     def call(
         self,
@@ -75,11 +110,11 @@ class Kubernetes:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Document:
-        """Return the document that a request is answered with; raises Denied, or Transient where there is no answer."""
-        answer = self._ask(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        """Return the document that answers a request; raises Denied, or Transient if no answer comes."""
+        answer = self._request(method, path, query=query, body=body, content_type=content_type, accept=accept)
         return dict(json.loads(answer))
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -89,7 +124,7 @@ class Kubernetes:
         content_type: str = "",
         accept: str,
     ) -> bytes:
-        last = ""
+        lost: Lost | None = None
         for pause in (*self._pauses, None):
             try:
                 answer = self._pool.request(
@@ -104,39 +139,37 @@ class Kubernetes:
                     },
                     redirect=False,
                 )
-                status, data = answer.status, answer.data
+                check_answer(f"{method} {path}", answer.status, answer.data)
+                return bytes(answer.data)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                last = f"{type(error).__name__}: {error}"[:300]
-            else:
-                if status < 300:
-                    return bytes(data)
-                last = f"{status}: {_message(data)}"
-                if status not in {408, 429} and status < 500:
-                    raise Denied(f"the cluster refuses {method} {path}", status=status, seen=last)
+                lost = no_answer(error)
+            except Lost as error:
+                lost = error
             if pause is not None:
                 time.sleep(pause)
-        raise Transient(f"the cluster's API does not answer {method} {path}", seen=last, todo="try again")
+        raise Transient(f"the cluster's API does not answer {method} {path}", seen=str(lost), todo="try again")
 
     def metadata(self, name: str) -> Document:
         """Return the metadata of a Workflow."""
         return dict(self.call("GET", f"{self.workflows}/{name}", accept=METADATA.format(""))["metadata"])
 
     def workflow(self, name: str) -> Document:
-        """Return a Workflow, all of it."""
+        """Return a whole Workflow."""
         return self.call("GET", f"{self.workflows}/{name}")
 
     def log(self, pod: str, container: str) -> list[str]:
-        """Return the last lines of what a container wrote, without those of Argo's executor; raises Denied where it is gone."""
+        """Return the last lines that a container wrote, without those of Argo's executor; raises Denied if it has gone."""
         query = {"container": container, "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
         path = f"/api/v1/namespaces/{self.namespace}/pods/{quote(pod)}/log"
-        text = self._ask("GET", path, query=query, accept="*/*").decode(errors="replace")
-        return [line for line in text.splitlines() if not _EXECUTOR_LINE.match(line)]
+        text = self._request("GET", path, query=query, accept="*/*").decode(errors="replace")
+        added = (EXECUTOR_LINE, EXECUTOR_LAST_LINE)
+        return [line for line in text.splitlines() if not any(pattern.fullmatch(line) for pattern in added)]
 
     def unfinished(self, selector: str) -> list[Document]:
-        """Return the metadata of the Workflows that labels select and that have not ended; pending ones are among them."""
+        """Return the metadata of the Workflows that a label selector matches and that have not ended, pending ones included."""
         query = {"labelSelector": f"{selector},workflows.argoproj.io/completed!=true"}
-        found = self.call("GET", self.workflows, query=query, accept=METADATA.format("List"))
-        return [dict(item["metadata"]) for item in found.get("items", ())]
+        listed = self.call("GET", self.workflows, query=query, accept=METADATA.format("List"))
+        return [dict(item["metadata"]) for item in listed.get("items", ())]
 
     def patch(self, name: str, change: Document) -> None:
         """Merge a change into a Workflow."""
@@ -144,7 +177,7 @@ class Kubernetes:
         self.call("PATCH", path, body=change, content_type=MERGE, accept=METADATA.format(""))
 
     def create(self, document: Document) -> bool:
-        """Make a Workflow and return True, or False where one of its name is there."""
+        """Create a Workflow and return True, or False if one of its name exists."""
         try:
             self.call("POST", self.workflows, body=document, accept=METADATA.format(""))
         except Denied as error:
@@ -152,10 +185,3 @@ class Kubernetes:
                 raise
             return False
         return True
-
-
-def _message(data: bytes) -> str:
-    try:
-        return str(json.loads(data).get("message", ""))[:500]
-    except (ValueError, AttributeError):
-        return data.decode(errors="replace").strip()[:300]

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines.engines.cluster.api import Lost, connect
+from pipelines.engines.cluster.api import connect
+from pipelines.tools.kubernetes import Lost
 from tests.e2e.place import kubectl
 
 CONTAINERS = ("clone", "build", "main")

@@ -1,7 +1,7 @@
 """The Kubernetes API of the cluster that the kubeconfig names: one request, or one stream of lines.
 
-The generated client brings what kubeconfigs hold (certificates, tokens, plug-ins) and TLS; paths and documents are
-plain, so that Argo's kinds and Kubernetes' own are spoken to alike.
+The generated client reads kubeconfigs (certificates, tokens, plug-ins) and does TLS. Paths and documents are plain, so Argo's
+kinds need no other code than Kubernetes' own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import urllib3
 import yaml
@@ -23,39 +22,19 @@ from kubernetes.client.rest import RESTResponse
 
 from pipelines.engines.cluster import names
 from pipelines.errors import Misconfigured
+from pipelines.tools.kubernetes import ANSWER_SECONDS, Document, Lost, check_answer, no_answer
 
-ANSWER_SECONDS = 30.0
 CONNECTIONS = 64
-"""Kept open at most; each log that is followed takes one."""
+"""The most that are kept open; each log that is followed takes one."""
 ANYTHING = "application/json, */*"
-Document = dict[str, Any]
 Query = Mapping[str, str | int | bool]
 
 
-class Lost(Exception):
-    """The cluster gave no answer, or none that counts: the same request may succeed later."""
-
-
-class Denied(Exception):
-    """The cluster answered and said no."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        """Read the answer's body, a Status document or plain text."""
-        self.status = status
-        self.details: Mapping[str, Any] = {}
-        self.message = body.decode(errors="replace").strip()[:500]
-        with contextlib.suppress(ValueError, AttributeError):
-            document = json.loads(body)
-            self.message = str(document.get("message") or self.message)
-            self.details = document.get("details") or {}
-        super().__init__(f"{status}: {self.message}")
-
-
 class Api:
-    """The API server, and the namespace that is meant."""
+    """The API server, and the namespace of the runs."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
-        """Speak through a client; see `connect`."""
+        """Use a client; see `connect`."""
         self.client = client
         self.namespace = namespace
 
@@ -74,7 +53,7 @@ class Api:
         content_type: str = "application/json",
         accept: str = ANYTHING,
     ) -> Document:
-        """Return the document that a request is answered with; raises Lost, Denied, or Misconfigured for TLS."""
+        """Return the document that answers a request; raises Lost, Denied, or Misconfigured if the certificate is not trusted."""
         with self._open(method, path, query=query, body=body, content_type=content_type, accept=accept) as response:
             try:
                 return dict(json.loads(response.response.data))
@@ -82,7 +61,7 @@ class Api:
                 raise Lost(f"{self.server} answers something that is not JSON") from error
 
     def lines(self, path: str, *, query: Query, silence_seconds: float) -> Iterator[str]:
-        """Give a stream's lines as they come, until its end; raises as `call` does, Lost also after a long silence."""
+        """Yield a stream's lines as they come, until its end; raises as `call` does, Lost also after a long silence."""
         with self._open("GET", path, query=query, silence_seconds=silence_seconds) as response:
             rest = b""
             for chunk in response.response.stream(amt=None, decode_content=True):
@@ -121,23 +100,26 @@ class Api:
                 todo="set certificate-authority in the kubeconfig",
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Lost(_said(error)) from error
+            raise no_answer(error) from error
         try:
             if response.status >= 300:
-                denied = Denied(response.status, response.response.data)
-                if response.status in {408, 429} or response.status >= 500:
-                    raise Lost(f"{self.server} answers {denied}")
-                raise denied
+                self._refuse(f"{method} {path}", response)
             yield response
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise Lost(_said(error)) from error
+            raise no_answer(error) from error
         finally:
-            # A connection whose stream was not read to its end cannot be used again.
+            # A connection cannot be used again unless its stream was read to the end.
             response.response.close()
+
+    def _refuse(self, request: str, response: RESTResponse) -> None:
+        try:
+            check_answer(request, response.status, response.response.data)
+        except Lost as error:
+            raise Lost(f"{self.server} answers {error}") from error
 
 
 def connect(namespace: str = "") -> Api:
-    """Return the API of the kubeconfig's current context, and its namespace unless one is given; raises Misconfigured."""
+    """Return the API of the kubeconfig's current context, with its namespace unless one is given; raises Misconfigured."""
     configuration = Configuration()
     files = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
@@ -150,9 +132,9 @@ def connect(namespace: str = "") -> Api:
             todo="set KUBECONFIG to a file with a current context",
         ) from error
     if not configuration.verify_ssl:
-        # The kubeconfig says insecure-skip-tls-verify; a warning for each request would say it a hundred times more.
+        # The kubeconfig says insecure-skip-tls-verify; no warning for each request.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # Who asks knows whether asking again is right, and tells the user.
+    # The caller decides whether to ask again, and tells the user.
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS
     chosen = namespace or str(context["context"].get("namespace") or "default")
@@ -161,7 +143,3 @@ def connect(namespace: str = "") -> Api:
 
 def _word(value: str | int | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.engines.cluster import problems, runs, status
-from pipelines.engines.cluster.api import Denied, Document, Lost
 from pipelines.engines.cluster.logs import Logs
 from pipelines.engines.cluster.runs import FINAL, Runs
 from pipelines.engines.cluster.status import RunTree
 from pipelines.engines.local.nodes import Node, NodeKind, Phase, RunResult
 from pipelines.engines.local.reporter import Reporter
+from pipelines.tools.kubernetes import Denied, Document, Lost
 
 PATIENCE_SECONDS = 600.0
 UNSEEN_SECONDS = 30.0

@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.engines.cluster import names
-from pipelines.engines.cluster.api import Api, Denied, Lost
+from pipelines.engines.cluster.api import Api
 from pipelines.engines.local.nodes import Node, NodeKind
 from pipelines.errors import ShipwayError
+from pipelines.tools.kubernetes import EXECUTOR_LAST_LINE, EXECUTOR_LINE, Denied, Lost, seen
 
 SILENCE_SECONDS = 60.0
 END_SECONDS = 10.0
 _NODE_ANNOTATION = "workflows.argoproj.io/node-id"
-# Argo's executor writes a line of its own beside what the command wrote.
-_EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
-_LAST_WORDS = re.compile(r"Error: exit status \d+")
-"""What it writes last, after a command that failed; a command may write the same earlier."""
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FILE_NAME = 80
 Line = Callable[[Node, str], None]
@@ -38,7 +35,7 @@ class _Reading:
     last: str = ""
     """The time of the last line that came; each later line has a later one."""
     held: str = ""
-    """A line that is told only if another one follows."""
+    """A line that is reported only if another one follows: the command may have written it, not Argo's executor."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Set once Argo has said that the container has ended."""
     given_up: threading.Event = field(default_factory=threading.Event)
@@ -106,7 +103,7 @@ class Logs:
             try:
                 found = self.api.call("GET", f"/api/v1/namespaces/{self.api.namespace}/pods", query=query)
             except (Denied, Lost) as error:
-                self._tell(f"no logs: the run's pods cannot be listed: {error}")
+                self._tell(f"no logs: the run's pods cannot be listed: {seen(error)}")
                 return ""
             for pod in found.get("items", ()):
                 metadata = pod["metadata"]
@@ -127,7 +124,7 @@ class Logs:
                         self._tell_gone(reading.node)
                         return
                     if error.status != 400:  # 400 says that the container is about to start
-                        self._tell(f"no logs: {error}")
+                        self._tell(f"no logs: {error.seen}")
                         return
                 except (Lost, ShipwayError):
                     is_last = False  # read again, from the last whole line on
@@ -148,11 +145,11 @@ class Logs:
             moment, _, line = text.partition(" ")
             if moment > reading.last:
                 reading.last = moment
-                if _EXECUTOR_LINE.fullmatch(line):
+                if EXECUTOR_LINE.fullmatch(line):
                     continue
                 if reading.held:
                     yield reading.held
-                reading.held = line if _LAST_WORDS.fullmatch(line) else ""
+                reading.held = line if EXECUTOR_LAST_LINE.fullmatch(line) else ""
                 if not reading.held:
                     yield line
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.engines.cluster.api import Api, Denied, Lost
+from pipelines.engines.cluster.api import Api
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-
-GROUP = "argoproj.io"
-ARGO = f"/apis/{GROUP}/v1alpha1"
+from pipelines.tools.kubernetes import ARGO, Denied, Lost
 
 
 def lost(api: Api, error: Lost, *, todo: str = "") -> Transient:
@@ -34,7 +32,7 @@ def denied(api: Api, error: Denied, verb: str, kind: str, name: str = "") -> Shi
     if error.status in {403, 404} and kind.startswith("workflow") and not _has_argo(api):
         return Misconfigured(
             f"the cluster {api.server} has no Argo Workflows",
-            seen=f"its API has no group {GROUP}/v1alpha1",
+            seen=f"its API has no group {ARGO.removeprefix('/apis/')}",
             todo="install Argo Workflows 4.1 with its CRDs, or set KUBECONFIG to another cluster",
         )
     if error.status == 403:
@@ -51,7 +49,7 @@ def denied(api: Api, error: Denied, verb: str, kind: str, name: str = "") -> Shi
             seen=error.message,
             todo="`shipway runs` lists those there are; --namespace names another namespace",
         )
-    return ShipwayError(f"the cluster refuses to {verb} {what}", seen=str(error))
+    return ShipwayError(f"the cluster refuses to {verb} {what}", seen=error.seen)
 
 
 def _no_template(api: Api, name: str) -> ShipwayError:

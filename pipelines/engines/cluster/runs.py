@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pipelines.engines.cluster import names, problems
-from pipelines.engines.cluster.api import ANYTHING, Api, Denied, Document, Lost, Query
-from pipelines.engines.cluster.problems import ARGO
+from pipelines.engines.cluster.api import ANYTHING, Api, Query
 from pipelines.errors import ShipwayError, Transient
-from pipelines.tools.kubernetes import METADATA
+from pipelines.tools.kubernetes import ARGO, MERGE, METADATA, Denied, Document, Lost
 
 FINAL = frozenset({"Succeeded", "Failed", "Error"})
 WATCH_SECONDS = 50
@@ -127,7 +126,7 @@ class Runs:
         patch: Document = {"spec": {"shutdown": "Stop"}}
 
         def call() -> Document:
-            return self.api.call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+            return self.api.call("PATCH", path, body=patch, content_type=MERGE)
 
         self._ask(call, "stop", "workflows", name)
 
