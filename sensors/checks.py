@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pipelines.events.event import REF_LABEL
-from sensors import fields, sizes
+from pipelines.events.event import MOST_BYTES, REF_LABEL
+from sensors import fields
 from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, TriggerTarget
 
 Document: TypeAlias = Mapping[str, Any]
@@ -27,6 +27,14 @@ _SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab
 _FEWEST_STEPS = 2
 _PROPOSALS = ("-pull-request", "-ready", "-comment")
 """How triggers for what strangers may send are named."""
+
+_CUT_TEXT = re.compile(r'\(\.Input\.[A-Za-z0-9_.]+ \| default "" \| toString \| trunc (\d+)\)')
+_NUMBER = re.compile(
+    r'\(\.Input\.[A-Za-z0-9_.]+ \| int64(?: \| toString)?\)|\(get \(\.Input\.[A-Za-z0-9_.]+ \| default \(dict\)\) "[a-z]+" \| int64\)'
+)
+_ESCAPED = 6
+"""The most bytes that JSON writes for one: \\u003c, or \\ufffd for an invalid byte."""
+_DIGITS = 20
 
 
 def refuse(documents: Iterable[Document], targets: Targets) -> None:
@@ -219,8 +227,25 @@ def unbounded_events(document: Document, _targets: Targets) -> list[str]:
     return [
         text
         for trigger in _triggers(document)
-        for text in sizes.oversized(trigger["template"]["name"], trigger["template"].get("k8s", {}))
+        for text in _oversized(trigger["template"]["name"], trigger["template"].get("k8s", {}))
     ]
+
+
+def _oversized(name: str, k8s: Document) -> list[str]:
+    """Return what a trigger passes to a run's argument without a bound, or beyond the bound of `decode`."""
+    broken = []
+    for parameter in k8s.get("parameters", []):
+        template = parameter["src"].get("dataTemplate", "")
+        if not parameter["dest"].startswith("spec.arguments."):
+            continue
+        texts, numbers = _CUT_TEXT.findall(template), _NUMBER.findall(template)
+        rest = _NUMBER.sub("", _CUT_TEXT.sub("", template))
+        most = _ESCAPED * sum(map(int, texts)) + _DIGITS * len(numbers) + len(rest)
+        if ".Input" in rest:
+            broken.append(f"{name}: a value of the event that is not cut")
+        elif most > MOST_BYTES:
+            broken.append(f"{name}: the event may be of {most} bytes, of which {MOST_BYTES} are taken")
+    return broken
 
 
 def unknown_fields(document: Document, _targets: Targets) -> list[str]:

@@ -53,7 +53,7 @@ def _trigger(shape: Shape, target: TriggerTarget) -> m.Trigger:
         m.TriggerParameter(src=_source(shape, f"sha256sum | trunc {HASH}"), dest="metadata.name", operation="append"),
         m.TriggerParameter(src=_source(shape, "b64enc"), dest=target.path(workflow, ARGUMENT)),
     ]
-    if shape.ref:
+    if shape.ref_expression:
         encoded = f"{{{{ {shape.ref_expression} | sha256sum | trunc {HASH} }}}}"
         source = m.TriggerParameterSource(dependency_name=shape.id, data_template=encoded)
         parameters.append(m.TriggerParameter(src=source, dest=f"metadata.labels.{REF_LABEL}"))
