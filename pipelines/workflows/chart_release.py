@@ -5,7 +5,7 @@ from __future__ import annotations
 from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.workflows.pod import Size, StepContainer, arguments, pod
-from pipelines.workflows.secrets import GIT, PULL, PUSH
+from pipelines.workflows.secrets import GIT, PULL, PUSH, READ_LOGINS
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "chart-release"
@@ -16,7 +16,7 @@ CLONE = StepContainer(
     name="clone",
     size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
     inputs=("repo", "revision", "ref", "version", "app-version", "ignore", "libraries"),
-    fixed={"credentials": "../git", "docker-config": "../pull"},
+    fixed=READ_LOGINS,
     secrets=(GIT, PULL),
 )
 CHECK = StepContainer(
@@ -29,7 +29,7 @@ CHECK = StepContainer(
 MAIN = StepContainer(
     step="chart-publish",
     name="main",
-    size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
+    size=CLONE.size,
     inputs=("repo",),
     fixed={"checkout": "out/clone", "report": "out/check", "docker-config": "../push"},
     secrets=(PUSH,),

@@ -1,7 +1,7 @@
-"""`check`: everything that a commit declares, tried for a pull request in circumstances that a stranger may have: nothing is published.
+"""`check`: tries everything that a commit declares, for a pull request, and publishes nothing.
 
-No pod has a token, a login that can write, a build secret, a cache or a builder of anybody else. What pulls and clones never runs
-what strangers wrote, and what runs it holds nothing.
+No pod has a token, a login that can write, a build secret, a shared cache or a shared builder. The containers that pull and
+clone never run what strangers wrote, and the containers that run it have no login.
 """
 
 from __future__ import annotations
@@ -11,34 +11,26 @@ from dataclasses import replace
 from hera.workflows import ContainerSet, Parameter, Task, WorkflowTemplate
 
 from pipelines.release.batches import MOST_BATCHES
-from pipelines.workflows import clone_build_push
+from pipelines.workflows import chart_release, clone_build_push, start, work
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, repeated
-from pipelines.workflows.pod import Size, StepContainer, pod
-from pipelines.workflows.secrets import CHECK_PULL, GIT
-from pipelines.workflows.start import PLANNER, PLANNING_SECONDS, SMALL
+from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, reference, repeated
+from pipelines.workflows.pod import StepContainer, pod
+from pipelines.workflows.secrets import CHECK_PULL, GIT, READ_LOGINS
+from pipelines.workflows.start import PLANNING_SECONDS, SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "check"
 DEADLINE_SECONDS = 4 * 3600
-_LOGINS = {"credentials": "../git", "docker-config": "../pull"}
 _BATCHES = tuple(f"batch-{number}" for number in range(1, MOST_BATCHES + 1))
 
-PLAN = StepContainer(
-    step="plan",
-    name="main",
-    size=PLANNER,
-    inputs=("repo", "revision", "ref"),
-    fixed=_LOGINS,
-    secrets=(GIT, CHECK_PULL),
-)
+PLAN = replace(work.PLAN, inputs=("repo", "revision", "ref"), secrets=(GIT, CHECK_PULL))
 AGAIN = replace(PLAN, name="again", inputs=(*PLAN.inputs, "now", "builder-version"))
 CLONE = StepContainer(
     step="check-clone",
     name="clone",
     size=clone_build_push.CLONE.size,
     inputs=("repo", "images"),
-    fixed={"planned": "out/again", **_LOGINS},
+    fixed={"planned": "out/again", **READ_LOGINS},
     secrets=(GIT, CHECK_PULL),
     after=("again",),
 )
@@ -51,29 +43,9 @@ BUILD = StepContainer(
     after=("clone",),
     user_namespaces=True,
 )
-CHART_CLONE = StepContainer(
-    step="chart-clone",
-    name="clone",
-    size=clone_build_push.CLONE.size,
-    inputs=("repo", "revision", "ref"),
-    fixed=_LOGINS,
-    secrets=(GIT, CHECK_PULL),
-)
-CHARTS = StepContainer(
-    step="chart-check",
-    name="main",
-    size=Size(cpu="200m", memory="256Mi", most_cpu="4", most_memory="2Gi"),
-    fixed={"checkout": "out/clone"},
-    after=("clone",),
-)
-GATHER = StepContainer(
-    step="impact-gather",
-    name="gather",
-    size=clone_build_push.CLONE.size,
-    inputs=("repo", "revision"),
-    fixed=_LOGINS,
-    secrets=(GIT, CHECK_PULL),
-)
+CHART_CLONE = replace(chart_release.CLONE, inputs=PLAN.inputs, secrets=PLAN.secrets)
+CHARTS = replace(chart_release.CHECK, name="main")
+GATHER = replace(CHART_CLONE, step="impact-gather", name="gather", inputs=("repo", "revision"))
 IMPACT = StepContainer(
     step="impact", name="main", size=CHARTS.size, fixed={"gathered": "out/gather"}, after=("gather",)
 )
@@ -88,12 +60,23 @@ VERDICT = StepContainer(
 
 
 def check() -> WorkflowTemplate:
-    """Return the WorkflowTemplate; its first template can be referenced from others."""
+    """Return the WorkflowTemplate; others may refer to its first template."""
     return workflow_template(
         [_check(), *_pods()],
         title="Builds and checks whatever a commit declares and the registry lacks, and publishes nothing",
         arguments=workflow_pod.arguments((PLAN,)),
         deadline_seconds=DEADLINE_SECONDS,
+    )
+
+
+def task(*, depends: str) -> Task:
+    """Return the task of a workflow that checks what its first pod put into the untrusted lane."""
+    return Task(
+        name=NAME,
+        template_ref=reference(NAME),
+        depends=depends,
+        when=start.in_lane("untrusted"),
+        arguments=arguments(outputs(start.NAME, "repo", "revision", "ref")),
     )
 
 
@@ -111,7 +94,7 @@ def _pods() -> list[ContainerSet]:
             "try-images",
             (AGAIN, CLONE, BUILD),
             results=("report", "built", "failed"),
-            # A pod that was killed leaves no files; the verdict says which images nobody heard of.
+            # A pod that was killed leaves no files; the verdict names the images without a report.
             defaults={"report": "", "built": "0", "failed": "0"},
             deadline_seconds=clone_build_push.DEADLINE_SECONDS,
             workspace="50Gi",
@@ -143,17 +126,17 @@ def _pods() -> list[ContainerSet]:
 
 
 def _check() -> Unhurried:
-    """Return what is tried: a few pods build, one looks at the charts, and the verdict waits for all of them."""
-    found = outputs("plan", "commit", "ref", "now", "builder-version", "batches", *_BATCHES, "charts")
-    commit = {**inputs("repo"), "revision": found["commit"], "ref": found["ref"]}
-    again = {**commit, "now": found["now"], "builder-version": found["builder-version"]}
+    """Return the DAG: a few pods build, one checks the charts, one finds the impact, and the verdict waits for all of them."""
+    plan = outputs("plan", "commit", "ref", "now", "builder-version", "batches", *_BATCHES, "charts")
+    commit = {**inputs("repo"), "revision": plan["commit"], "ref": plan["ref"]}
+    again = {**commit, "now": plan["now"], "builder-version": plan["builder-version"]}
     tries = [
         Task(
             name=f"images-{number}",
             template="try-images",
             depends="plan.Succeeded",
-            when=f"{found['batches']} >= {number}",
-            arguments=arguments({**again, "images": found[batch]}),
+            when=f"{plan['batches']} >= {number}",
+            arguments=arguments({**again, "images": plan[batch]}),
         )
         for number, batch in enumerate(_BATCHES, start=1)
     ]
@@ -161,14 +144,14 @@ def _check() -> Unhurried:
         name="charts",
         template="try-charts",
         depends="plan.Succeeded",
-        when=f"{found['charts']} > 0",
+        when=f"{plan['charts']} > 0",
         arguments=arguments(commit),
     )
     impact = Task(
         name="impact",
         template="impact",
         depends="plan.Succeeded",
-        arguments=arguments({**inputs("repo"), "revision": found["commit"]}),
+        arguments=arguments({**inputs("repo"), "revision": plan["commit"]}),
     )
     reports = {batch: outputs(task.name, "report")["report"] for batch, task in zip(_BATCHES, tries, strict=True)}
     verdict = Task(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.workflows.pod import Size, StepContainer, arguments, pod
-from pipelines.workflows.secrets import BUILD_SECRETS, GIT, PULL, PUSH
+from pipelines.workflows.secrets import BUILD_SECRETS, GIT, PULL, PUSH, READ_LOGINS
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "clone-build-push"
@@ -19,7 +19,7 @@ CLONE = StepContainer(
         *("repo", "revision", "ref", "path", "dockerfile", "target", "build-args", "platform", "pins"),
         *("submodules", "lfs"),
     ),
-    fixed={"credentials": "../git", "docker-config": "../pull"},
+    fixed=READ_LOGINS,
     secrets=(GIT, PULL),
 )
 BUILD = StepContainer(
@@ -36,7 +36,7 @@ BUILD = StepContainer(
 MAIN = StepContainer(
     step="push",
     name="main",
-    size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
+    size=CLONE.size,
     inputs=("repo", "key", "renews", "moment", "version-tag"),
     fixed={"checkout": "out/clone", "built": "out/build", "docker-config": "../push", "credentials": "../git"},
     secrets=(GIT, PUSH),

@@ -1,14 +1,14 @@
-"""`review`: what a pull request or a comment under one starts. It never publishes, and sees neither login of a release's.
+"""`review`: started by a pull request or a comment on one. It never publishes, and mounts neither login of a release.
 
-What the check behind it pulls bases with is `shipway-check-pull`, logins for what strangers may read.
+Its check pulls base images with `shipway-check-pull`, logins for what strangers may read.
 """
 
 from __future__ import annotations
 
-from hera.workflows import DAG, Task, WorkflowTemplate
+from hera.workflows import DAG, WorkflowTemplate
 
 from pipelines.workflows import check, pod, reporting, start
-from pipelines.workflows.dag import arguments, inputs, outputs, reference
+from pipelines.workflows.dag import inputs
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "review"
@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 12 * 3600
 
 
 def review() -> WorkflowTemplate:
-    """Return the WorkflowTemplate: an event in, and the check of its commit."""
+    """Return the WorkflowTemplate: it takes an event and checks its commit."""
     return workflow_template(
         [_review(), start.locate(), *start.templates(), *reporting.templates()],
         title="Checks what a pull request brings, and publishes nothing",
@@ -33,12 +33,6 @@ def _review() -> DAG:
         tasks=[
             *start.tasks(inputs(*start.REQUEST)),
             reporting.begun(),
-            Task(
-                name=check.NAME,
-                template_ref=reference(check.NAME),
-                depends=f"{start.NAME}.Succeeded",
-                when=f"{{{{tasks.{start.NAME}.outputs.parameters.lane}}}} == untrusted",
-                arguments=arguments(outputs(start.NAME, "repo", "revision", "ref")),
-            ),
+            check.task(depends=f"{start.NAME}.Succeeded"),
         ],
     )

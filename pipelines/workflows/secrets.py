@@ -1,4 +1,4 @@
-"""The Secrets of an installation: their names are fixed, and which container sees which is written in the workflows."""
+"""The Secrets of an installation. Their names are fixed; the workflows say which container mounts which."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from hera.workflows import models as m
 
 ROOT = "/shipway"
-"""The folder of a pod that the workspace and everything beside it stand in."""
+"""The folder of a pod that holds the workspace and everything beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A Secret with a fixed name, mounted beside the workspace; a missing one is an empty folder."""
+    """A Secret with a fixed name, mounted beside the workspace; its folder is empty if it is missing."""
 
     name: str
     folder: str
@@ -25,7 +25,7 @@ class Secret:
 
     @property
     def mount(self) -> m.VolumeMount:
-        """Where a container finds it."""
+        """The mount of a container that may read it."""
         return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
 
 
@@ -36,7 +36,7 @@ GIT_WRITE = Secret(name="shipway-git-write", folder="git-write")
 PULL = Secret(name="shipway-pull", folder="pull")
 """Read-only logins to registries."""
 CHECK_PULL = Secret(name="shipway-check-pull", folder="pull")
-"""Logins that what strangers wrote may be built with: most installations have none, and checks then see what everybody sees."""
+"""Read-only logins for checks of what strangers wrote. Most installations have none; checks then pull only public images."""
 PUSH = Secret(name="shipway-push", folder="push")
 SUPERSEDE = Secret(name="shipway-supersede", folder="account")
 """The token of the account that may list and stop runs."""
@@ -49,4 +49,6 @@ REPORT = Secret(name="shipway-report", folder="account")
 FORGE = Secret(name="shipway-forge", folder="forge")
 """Logins to the APIs of forges, a token or an App's key for each host."""
 BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")
-"""What Dockerfiles ask for by id."""
+"""The build secrets that Dockerfiles ask for by id."""
+READ_LOGINS = {"credentials": "../git", "docker-config": "../pull"}
+"""The arguments of a step that reads Git and registries, for GIT and one of the two pull Secrets."""

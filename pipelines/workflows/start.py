@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hera.workflows import DAG, ContainerSet, Parameter, Task
 
-from pipelines.workflows.dag import arguments, either_way, inputs
+from pipelines.workflows.dag import arguments, either_way, inputs, outputs
 from pipelines.workflows.pod import Size, StepContainer, pod
 from pipelines.workflows.secrets import GIT, SUPERSEDE
 
@@ -14,7 +14,7 @@ SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
 PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
 PLANNING_SECONDS = 1800
 _ASIDE = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
-"""Of what nobody waits for: where processors are short, the build beside it comes first."""
+"""The size of a pod that nobody waits for: if processors are scarce, a build goes first."""
 REQUEST = ("event", "repo", "revision", "ref")
 STOP = StepContainer(
     step="supersede",
@@ -25,27 +25,26 @@ STOP = StepContainer(
     secrets=(SUPERSEDE,),
 )
 RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "number", "mutex", "group", "max-age")
-"""Of the first pod, whatever else it finds out."""
+"""The outputs that the first pod has in every workflow."""
 NAME = "start"
-"""Template and task of the first pod, in each workflow that events start. The report reads its outputs."""
+"""The template and the task of the first pod in each workflow that events start. The report reads its outputs."""
 LOCATE = StepContainer(
     step="locate", name="main", size=SMALL, inputs=REQUEST, fixed={"credentials": "../git"}, secrets=(GIT,)
 )
 NEWEST = "newest"
-"""The template that lets the newest run of a branch win. That saves work and decides nothing: where it fails, the run goes on."""
+"""The template that lets the newest run of a branch win. It saves work and decides nothing: if it fails, the run goes on."""
 
 
 def locate() -> ContainerSet:
-    """Return the first pod of a run that never publishes: it has no login but the read-only one to Git."""
+    """Return the first pod of a run that never publishes: its only login is the read-only one to Git."""
     return pod(NAME, (LOCATE,), results=RESULTS, deadline_seconds=900, workspace="1Gi")
 
 
 def templates() -> list[ContainerSet | DAG]:
     """Return the template NEWEST, and the pod that it starts."""
-    given = inputs("run", "group")
-    stop = Task(name="supersede", template="supersede", arguments=arguments(given))
+    stop = Task(name="supersede", template="supersede", arguments=arguments(inputs("run", "group")))
     return [
-        either_way(NEWEST, stop, inputs=[Parameter(name=name) for name in given]),
+        either_way(NEWEST, stop, inputs=[Parameter(name="run"), Parameter(name="group")]),
         pod(
             "supersede",
             (STOP,),
@@ -57,20 +56,24 @@ def templates() -> list[ContainerSet | DAG]:
     ]
 
 
-def tasks(given: Mapping[str, str]) -> list[Task]:
-    """Return the tasks NAME and `supersede`; the second is for runs that events started, and nobody waits for it.
+def in_lane(lane: str) -> str:
+    """Return the condition that the first pod put the run into a lane."""
+    return f"{outputs(NAME, 'lane')['lane']} == {lane}"
 
-    A person's run neither stops others nor is stopped. The night's waits for its turn, and a newer push stops it.
+
+def tasks(values: Mapping[str, str]) -> list[Task]:
+    """Return the tasks NAME and `supersede`; the second is for runs that an event started, and nothing waits for it.
+
+    A manual run neither stops others nor is stopped. A nightly run waits for the mutex, and a newer push stops it.
     """
-    told = f"{{{{tasks.{NAME}.outputs.parameters.%s}}}}"
-    lane, kind = told % "lane", told % "kind"
+    lane, kind, group = outputs(NAME, "lane", "kind", "group").values()
     return [
-        Task(name=NAME, template=NAME, arguments=arguments(given)),
+        Task(name=NAME, template=NAME, arguments=arguments(values)),
         Task(
             name="supersede",
             template=NEWEST,
             depends=f"{NAME}.Succeeded",
             when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
-            arguments=arguments({"run": "{{workflow.name}}", "group": told % "group"}),
+            arguments=arguments({"run": "{{workflow.name}}", "group": group}),
         ),
     ]

@@ -1,7 +1,8 @@
-"""`work`: what one repository does at a time: builds in waves, charts, tags, deployments and the verdict. `release` refers to it.
+"""`work`: the part of `release` that one repository does at a time: waves of builds, charts, tags, deployments, the verdict.
 
-It stands apart because Argo's controller checks each new run, and for each template of the WorkflowTemplate that it starts it
-asks the API for that WorkflowTemplate once, as a whole (Argo Workflows 4.1.2, workflow/validate): what starts often is small.
+It is a WorkflowTemplate of its own because Argo's controller checks each new run: for each template of the WorkflowTemplate
+that the run starts, it asks the API for the whole WorkflowTemplate once (Argo Workflows 4.1.2, workflow/validate). So the ones
+that start often are small.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from pipelines.images.node import MOST_WAVES
 from pipelines.workflows import chart_release, clone_build_push, deploy
 from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, repeated
 from pipelines.workflows.pod import StepContainer, pod
-from pipelines.workflows.secrets import GIT, PULL, PUSH
+from pipelines.workflows.secrets import GIT, PULL, PUSH, READ_LOGINS
 from pipelines.workflows.start import PLANNER, PLANNING_SECONDS, SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "work"
 DEADLINE_SECONDS = 12 * 3600
 ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
-"""What a plan is asked."""
+"""The inputs of a plan."""
 
 PLAN = StepContainer(
     step="plan",
     name="main",
     size=PLANNER,
     inputs=ASKED,
-    fixed={"credentials": "../git", "docker-config": "../pull"},
+    fixed=READ_LOGINS,
     secrets=(GIT, PULL),
 )
 AGAIN = replace(PLAN, name="again", inputs=(*ASKED, "now", "settled", "builder-version"))
@@ -59,22 +60,22 @@ _ITEM = {
     **{name: name for name in ("version", "platform", "key", "renews", "moment", "pins")},
     "version-tag": "version",
 }
-"""Inputs of clone-build-push, and which part of an item each takes."""
-FOUND = (
+"""Inputs of clone-build-push, each with the part of an item that it takes."""
+RESULTS = (
     *("commit", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
     *("builds", "releases", "settled", "builder-version"),
 )
-"""What a plan says, beside its ref."""
-USED = tuple(name for name in FOUND if name not in {"to-do", "blocked", "unknown"})
+"""The outputs of a plan, beside its ref."""
+USED = tuple(name for name in RESULTS if name not in {"to-do", "blocked", "unknown"})
 FRESH_SECONDS = 15
-"""How old a plan may be when its turn comes."""
+"""How old a plan may be when the run gets the mutex."""
 
 
 def work() -> WorkflowTemplate:
-    """Return the WorkflowTemplate, which nobody starts by itself: whoever refers to it says what is planned, and by which mutex."""
+    """Return the WorkflowTemplate. It is not started by itself: the workflow that refers to it passes the plan and the mutex."""
     return workflow_template(
-        # Nothing is referred to from here: a reference costs the controller's check two to four requests, of the 20 a second
-        # that it has for everything; a template beside this one costs it none.
+        # No references: each costs the controller's check two to four requests, of the 20 a second that it may make; a template
+        # in the same WorkflowTemplate costs none.
         [_work(), _planned(), clone_build_push.template(), chart_release.template(), deploy.template(), *_pods()],
         title="Builds and releases what a plan lists, one run of a repository at a time",
         arguments=(),
@@ -85,7 +86,7 @@ def work() -> WorkflowTemplate:
 
 def _pods() -> list[ContainerSet]:
     return [
-        pod("plan", (PLAN,), results=("ref", *FOUND), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
+        pod("plan", (PLAN,), results=("ref", *RESULTS), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
         pod(
             "retag",
             (AGAIN, RETAG),
@@ -104,10 +105,10 @@ def _pods() -> list[ContainerSet]:
 
 
 def _work() -> DAG:
-    """Return what one repository does at a time: a wave goes on whatever became of the one before, and the verdict says it all."""
-    found = outputs("plan", "ref", *USED)
-    commit = {"revision": found["commit"], "ref": found["ref"]}
-    settled = {name: found[name] for name in ("now", "settled", "builder-version")}
+    """Return the DAG. A wave starts however the one before ended; the verdict reports on all of them."""
+    plan = outputs("plan", "ref", *USED)
+    commit = {"revision": plan["commit"], "ref": plan["ref"]}
+    settled = {name: plan[name] for name in ("now", "settled", "builder-version")}
     again = {**inputs("repo", "rebuild", "max-age"), **commit, **settled}
     tasks: list[Task | m.DAGTask] = [Task(name="plan", template="planned", arguments=arguments(inputs(*ASKED, *USED)))]
     before = "plan"
@@ -118,7 +119,7 @@ def _work() -> DAG:
                 name=wave,
                 template=clone_build_push.NAME,
                 depends=_after(before),
-                with_param=found[wave],
+                with_param=plan[wave],
                 arguments=arguments({**inputs("repo"), **commit, **item}),
             )
         )
@@ -128,30 +129,30 @@ def _work() -> DAG:
             name="charts",
             template=chart_release.NAME,
             depends=_after(before),
-            when=f"{found['charts']} > 0",
+            when=f"{plan['charts']} > 0",
             arguments=arguments({**inputs("repo"), **commit}),
         ),
         Task(
             name="retag",
             template="retag",
             depends=_after("charts"),
-            when=f"{found['untagged']} > 0",
+            when=f"{plan['untagged']} > 0",
             arguments=arguments(again),
         ),
         Task(
             name=deploy.NAME,
             template=deploy.NAME,
             depends=_after("retag"),
-            when=f"{found['deploys']} > 0",
+            when=f"{plan['deploys']} > 0",
             arguments=arguments(
-                {**inputs("repo", "rebuild", "max-age"), "ref": found["ref"], "now": found["now"], "environment": ""}
+                {**inputs("repo", "rebuild", "max-age"), "ref": plan["ref"], "now": plan["now"], "environment": ""}
             ),
         ),
         Task(
             name="verdict",
             template="verdict",
             depends=_after("retag"),
-            arguments=arguments({**again, "builds": found["builds"], "releases": found["releases"]}),
+            arguments=arguments({**again, "builds": plan["builds"], "releases": plan["releases"]}),
         ),
     ]
     return Unhurried(
@@ -165,9 +166,9 @@ def _work() -> DAG:
 
 
 def _planned() -> DAG:
-    """Return the plan that a run was given or, where it has waited for its turn, one that is made now.
+    """Return the plan that the run was given or, if the run waited for the mutex, a new one.
 
-    Another run may have published meanwhile what the older plan would have built again.
+    Another run may have published in the meantime what the older plan would build again.
     """
     return DAG(
         name="planned",
@@ -185,5 +186,5 @@ def _planned() -> DAG:
 
 
 def _after(task: str) -> str:
-    """Return the condition that a task has ended in whatever way, and that there is a plan."""
+    """Return the condition that a task has ended in any way, and that there is a plan."""
     return "plan.Succeeded" if task == "plan" else f"plan.Succeeded && {ended(task)}"
