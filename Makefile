@@ -23,6 +23,8 @@ JOBS ?=
 ARGS ?=
 # pytest's arguments: make test T=tests/unit/images/test_names.py
 T ?=
+# Processes that share the tests: one for each processor, or none: make test WORKERS=0
+WORKERS ?= auto
 
 .PHONY: help
 help: ## Show this help
@@ -74,7 +76,7 @@ registry-clean: run-ready ## Stop the registry of this machine and forget images
 
 .PHONY: test
 test: dev-ready test-packages tools ## Run every test that needs no cluster: T='pytest arguments'
-	@$(BIN)/pytest $(T)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(T)
 
 .PHONY: lint
 lint: dev-ready ## Style, types, layers, and drift of the compiled files
@@ -177,4 +179,4 @@ requirements: dev-ready ## Pin the newest requirements that pyproject.toml allow
 .PHONY: clean
 clean: ## Remove what was made here: the registry's data, caches, the virtual environment
 	@[ ! -x $(BIN)/shipway ] || $(BIN)/shipway embedded clean
-	@rm -rf $(VENV) .shipway/bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .shipway/bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

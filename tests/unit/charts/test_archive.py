@@ -76,7 +76,7 @@ def test_another_tools_archive_is_told_apart() -> None:
         (made("web/large", data=bytes((5 << 20) + 1)), "5242881 bytes"),
         (gzip.compress(b"no tar" * 200, mtime=0), "not a tar archive"),
         (b"no gzip", "not gzip"),
-        (made()[:-20], "ends in the middle"),
+        pytest.param(made()[:-20], "ends in the middle", id="cut"),  # the bytes hold the time, and an id must not
         (b"", "not a tar archive"),
     ],
 )
