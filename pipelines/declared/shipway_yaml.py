@@ -10,7 +10,7 @@ import fnmatch
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import ShipwayError
 
 NAME = "shipway.yaml"
+_WILD = frozenset("*?[")
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _WRITTEN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
 """Scalars that are taken as they are written: a date is a fine text for `rebuild`."""
@@ -113,21 +114,38 @@ class Configuration:
     def image(self, folder: str) -> ImageSettings:
         """Return what the file says of the image in a folder; later entries win, build arguments add up."""
         found = ImageSettings()
-        for entry in self.entries:
-            if entry.fits(folder):
-                arguments = {**found.build_args, **entry.given.get("build_args", {})}
-                found = replace(found, **{**entry.given, "build_args": arguments})
+        for entry in self.entries_of(folder):
+            arguments = {**found.build_args, **entry.given.get("build_args", {})}
+            found = replace(found, **{**entry.given, "build_args": arguments})
         return found
+
+    def entries_of(self, folder: str) -> list[ImageEntry]:
+        """Return the entries about the image in a folder, in the file's order."""
+        literal, patterns = self._entries
+        numbers = [*literal.get(folder, ()), *(number for number in patterns if self.entries[number].fits(folder))]
+        return [self.entries[number] for number in sorted(numbers)]
+
+    @cached_property
+    def _entries(self) -> tuple[dict[str, list[int]], list[int]]:
+        """The numbers of the entries that name one folder, by it, and of those that are patterns.
+
+        A file with an entry for each of many images is asked about each of them.
+        """
+        literal: dict[str, list[int]] = {}
+        patterns: list[int] = []
+        for number, entry in enumerate(self.entries):
+            (patterns if _WILD & {*entry.pattern} else literal.setdefault(entry.pattern, [])).append(number)
+        return literal, patterns
 
     def line(self, folder: str, what: str) -> int:
         """Return the line that says something of an image, 0 where none does."""
-        lines = [entry.lines[what] for entry in self.entries if entry.fits(folder) and what in entry.lines]
+        lines = [entry.lines[what] for entry in self.entries_of(folder) if what in entry.lines]
         return lines[-1] if lines else 0
 
     def is_ignored(self, folder: str) -> bool:
         """Whether a Dockerfile in a folder counts for nothing, as those in hidden folders do that no entry names."""
         hidden = any(part.startswith(".") for part in folder.split("/") if part != ".")
-        named = hidden and any(entry.fits(folder) for entry in self.entries if f"/{entry.pattern}".find("/.") >= 0)
+        named = hidden and any("/." in f"/{entry.pattern}" for entry in self.entries_of(folder))
         return (hidden and not named) or _is_ignored(folder, self.ignore)
 
 

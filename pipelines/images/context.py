@@ -6,13 +6,14 @@ import fnmatch
 import hashlib
 import posixpath
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.images import dockerignore
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.dockerignore import DockerIgnore
-from pipelines.tools.git.tree import SUBMODULE, File, GitTree
+from pipelines.tools.git.tree import ATTRIBUTES, SUBMODULE, File, GitTree
 
 _CONVERTS = re.compile(rb"\beol=crlf\b|\bident\b|\bworking-tree-encoding=")
 """Attributes that a checkout follows: line ends are those of the commit else, and no filter runs."""
@@ -123,18 +124,35 @@ def names(dockerfile: Dockerfile, path: str) -> bool:
 
 
 def conversions(tree: GitTree, folders: Sequence[str]) -> bytes:
-    """Return what makes Git write the files of folders otherwise than they are stored; empty for nearly every repository.
+    """Return the Git attributes that make a checkout write files of some folders differently from what Git stores.
 
-    It may stand above the context, or be kept from the builder, and still decide what the builder gets.
+    Empty for nearly every repository. The attributes file may be above the context, or be kept from the builder, and
+    still decide what the builder gets.
     """
-    found = []
-    for path in tree.attributes:
-        above = posixpath.dirname(path) or "."
-        if any(_is_below(folder, above) or _is_below(above, folder) for folder in folders):
-            found.append((path, tree.contents.get(path, b"")))
+    paths = {path for folder in folders for path in _attributes(tree, folder)}
+    found = [(path, tree.contents.get(path, b"")) for path in sorted(paths)]
     if not any(_CONVERTS.search(data) for _, data in found):
         return b""
     return b"".join(path.encode("utf-8", "surrogateescape") + b"\0" + data + b"\0" for path, data in found)
+
+
+def _attributes(tree: GitTree, folder: str) -> Iterator[str]:
+    """Give the attributes files in a folder, and those above it that exist."""
+    known = tree.attributes
+    if folder == ".":
+        yield from known
+        return
+    yield from known[bisect_left(known, f"{folder}/") : bisect_left(known, f"{folder}0")]
+    for path in (posixpath.join(above, ATTRIBUTES) for above in _above(folder)):
+        at = bisect_left(known, path)
+        yield from known[at : at + (known[at : at + 1] == [path])]
+
+
+def _above(path: str) -> Iterator[str]:
+    """Give each folder that a path is in, an empty string for the root."""
+    while path:
+        path = posixpath.dirname(path)
+        yield path
 
 
 def _sources(dockerfile: Dockerfile) -> Iterator[str]:

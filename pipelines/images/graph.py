@@ -235,12 +235,8 @@ def _declared(file: Dockerfile) -> frozenset[str]:
 
 
 def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
-    folders = _folders(tree, configuration)
-    said = [
-        (entry.line, f"there is no image in {entry.pattern}")
-        for entry in configuration.entries
-        if not any(map(entry.fits, folders))
-    ]
+    used = {e.pattern for folder in _folders(tree, configuration) for e in configuration.entries_of(folder)}
+    said = [(e.line, f"there is no image in {e.pattern}") for e in configuration.entries if e.pattern not in used]
     ignored = zip(configuration.no_charts, configuration.ignored_lines, strict=True)
     said += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]
     for line, text in said:

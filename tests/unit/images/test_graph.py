@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import ImageEntry
+from pipelines.images import context
 from pipelines.images.node import MOST_WAVES
 from tests.trees import TARGET, read
+
+FILES = {"Dockerfile": "FROM scratch AS one\nCOPY . /\n", ".gitattributes": "* text\n"}
 
 
 def told(files: dict[str, str]) -> list[str]:
@@ -238,3 +243,29 @@ def test_ignored_folders_have_no_images() -> None:
     """Their Dockerfiles may say anything."""
     files = {"tests/x/Dockerfile": "nonsense", "a/Dockerfile": "FROM scratch\n", "shipway.yaml": "ignore: [tests/**]\n"}
     assert list(read(files).nodes) == ["a"]
+
+
+def test_the_work_for_an_image_does_not_grow_with_the_number_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of shipway.yaml and files of Git's attributes that are about one folder are not compared with every other."""
+    compared: list[str] = []
+
+    def counted(call: Callable[..., bool]) -> Callable[..., bool]:
+        def compare(*values: object) -> bool:
+            compared.append(str(values))
+            return call(*values)
+
+        return compare
+
+    monkeypatch.setattr(ImageEntry, "fits", counted(ImageEntry.fits))
+    monkeypatch.setattr(context, "_is_below", counted(context._is_below))
+    counts = []
+    for number in (50, 500):
+        names = [f"i{n}" for n in range(number)]
+        files = {f"apps/{name}/{file}": text for name in names for file, text in FILES.items()}
+        entries = "".join(f"  apps/{name}: {{target: one}}\n" for name in names)
+        compared.clear()
+        found = read({**files, shipway_yaml.NAME: f"images:\n  apps/i*: {{version: 1.0}}\n{entries}"})
+        assert {(node.settings.target, node.settings.version) for node in found.nodes.values()} == {("one", "1.0")}
+        assert (len(found.nodes), found.findings) == (number, ())
+        counts.append(len(compared) / number)
+    assert counts[0] == counts[1] > 0
