@@ -123,7 +123,9 @@ class _Fetcher:
         folder, file = TreePath(job.path), TreePath(job.dockerfile)
         git_checkout.check(self.source, folder, file, self.files)
         text = (self.source / file).read_text(encoding="utf-8", errors="replace")
-        externals = dockerfile.read(text, str(file)).externals(job.build_args, target=job.target, platform=job.platform)
+        externals = (
+            dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform).externals
+        )
         items = image_bases.wanted(
             externals,
             (),

@@ -75,7 +75,7 @@ def read(
         file = dockerfile.read(texts[image.name], image.dockerfile)
         image_settings = configuration.image(image.path)
         arguments = [*(f"{name}={value}" for name, value in image_settings.build_args.items()), *build_args]
-        externals = file.externals(arguments, target=image_settings.target, platform=platform)
+        externals = file.select(arguments, target=image_settings.target, platform=platform).externals
         siblings = (
             image_names.sibling(external.name, images, registry=registry, project=project, user=image.name)
             for external in externals

@@ -201,7 +201,7 @@ def _draft(state: DeployState, edited: Edited, environment: str = "") -> Draft:
 
 
 def _refuse_loops(state: DeployState) -> None:
-    if loops := [finding for finding in state.plan.findings if finding.rule == image_graph.RULE]:
+    if loops := [finding for finding in state.plan.findings if finding.rule == image_graph.LOOP]:
         raise Refused(
             "a deployment would be a reason for the next one", seen="\n".join(map(str, loops)), todo=loops[0].todo
         )

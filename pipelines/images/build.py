@@ -1,8 +1,6 @@
-"""The step `build`: a Dockerfile of the checkout becomes an image in an OCI layout.
+"""The step `build`: builds a Dockerfile of the checkout into an image in an OCI layout.
 
-Which repository's Dockerfiles may read which build secrets: a decision of the deployment, and of no argument.
-
-The builder that the settings name.
+The settings choose the builder, and which repository's Dockerfiles may read which build secrets; no argument does.
 """
 
 from __future__ import annotations
@@ -34,13 +32,14 @@ from pipelines.tools.registry.layout import LAYER_TIME, Layout
 _MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
 
 ANY = "any"
+NONE = "none"
 
 
 def build(
     *,
     checkout: Annotated[Checkout, Arg("what the step clone fetched")],
     source: Annotated[Path, Arg("folder of the checkout")] = Path("source"),
-    bases: Annotated[Path, Arg("image layout with the images that the Dockerfile stands on")] = Path("bases"),
+    bases: Annotated[Path, Arg("image layout with the images that the Dockerfile is based on")] = Path("bases"),
     context: Annotated[str, Arg("folder of the context, from the repository's root; without it, the image's")] = "",
     shared: Annotated[
         tuple[str, ...], Arg("folders to lay into the context under their own path, from the repository's root")
@@ -59,14 +58,14 @@ def build(
 ) -> Built:
     """Build the image of a checkout, reproducibly, and write it as an OCI image layout.
 
-    Nothing is looked up and no credential is used: every image that the Dockerfile names is in BASES, by digest.
+    No name is resolved and no credential is used: every image that the Dockerfile names is in BASES, by digest.
     One commit gives one digest with one builder, whatever the cache holds, as far as the RUN steps allow it.
 
     Example:
         shipway step build --checkout=out/clone --outputs=out/build
     """
     layer_layer.check(builder.compression)
-    read = build_inputs.read(
+    inputs = build_inputs.read(
         checkout,
         source=source,
         bases=bases,
@@ -76,20 +75,20 @@ def build(
         shared=shared,
         exclude=exclude,
     )
-    check_secrets(read.secrets, checkout.repo, allowed_secrets)
-    facts = _facts(read, name=name, version=version, labels=_labels(labels))
+    check_secrets(inputs.secrets, checkout.repo, allowed_secrets)
+    facts = _facts(inputs, name=name, version=version, labels=_labels(labels))
     program = choose_builder(builder, builder.cache.resolve() / builder.builder)
     if program.kind == Buildah.kind:
-        dockerfile_checks.check_buildah(read.dockerfile, program.version())
-    # A standing daemon has met other people's files: a part of a second that nobody can foresee tells ours from theirs.
-    build_context.settle(read.context, randbelow(10**9) if program.tells_files_by_time else 0)
-    manifests = [image.digest for image in read.images]
-    same = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
-    store = LayerStore(builder.cache, builder.compression, read.bases, manifests, image=same)
+        dockerfile_checks.check_buildah(inputs.selected.file, program.version())
+    # A running daemon has seen other people's files: a random part of a second tells ours from theirs.
+    build_context.settle(inputs.context, randbelow(10**9) if program.tells_files_by_time else 0)
+    manifests = [image.digest for image in inputs.images]
+    image = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
+    store = LayerStore(builder.cache, builder.compression, inputs.bases, manifests, image=image)
     work = _empty(into.resolve())
     try:
-        output = _run(program, read, store, work)
-        digest = finalize(output, read.under, facts, store, work / "image")
+        output = _run(program, inputs, store, work)
+        digest = finalize(output, inputs.base_images, facts, store, work / "image")
         shutil.rmtree(into, ignore_errors=True)
         (work / "image").rename(into)
     finally:
@@ -105,17 +104,17 @@ def build(
     )
 
 
-def _run(program: Builder, read: BuildInputs, store: LayerStore, work: Path) -> Output:
-    inserted = read.for_buildah() if program.kind == Buildah.kind else {}
+def _run(program: Builder, inputs: BuildInputs, store: LayerStore, work: Path) -> Output:
+    inserted = inputs.lines_for_buildah() if program.kind == Buildah.kind else {}
     request = BuildRequest(
-        context=read.context,
-        dockerfile=read.pinned(inserted),
-        ignore=read.ignore,
-        bases=read.bases,
-        images={read.aliases[image.name]: image.digest for image in read.images},
-        build_args=read.build_args,
-        secrets=read.secrets,
-        platform=read.checkout.platform,
+        context=inputs.context,
+        dockerfile=inputs.pinned_dockerfile(inserted),
+        ignore=inputs.ignore,
+        bases=inputs.bases,
+        images={inputs.aliases[image.name]: image.digest for image in inputs.images},
+        build_args=inputs.build_args,
+        secrets=inputs.secrets,
+        platform=inputs.checkout.platform,
         layer_time=LAYER_TIME,
         at_hand=store.at_hand(),
         keep=store.keep,
@@ -124,29 +123,29 @@ def _run(program: Builder, read: BuildInputs, store: LayerStore, work: Path) -> 
     try:
         return program.build(request)
     except StepFailed as error:
-        raise _explained(error, read.dockerfile, inserted) from error
+        raise _explained(error, inputs.selected.file, inserted) from error
 
 
 def _explained(error: StepFailed, dockerfile: Dockerfile, inserted: Mapping[int, str]) -> ShipwayError:
-    """Return the error with the line of the Dockerfile that failed, where the builder said enough to tell it."""
+    """Return the error with the line of the Dockerfile that failed, if the builder reported enough to find it."""
     added = sum(text.count("\n") + 1 for number, text in inserted.items() if number <= error.line)
     instructions = [i for stage in dockerfile.stages for i in (stage.base, *stage.instructions)]
-    said = [_words(text) for text in error.instructions]
+    reported = [_words(text) for text in error.instructions]
     for instruction in instructions:
         by_line = error.line and instruction.line <= error.line - added <= instruction.end
-        if by_line or _words(instruction.text) in said:
+        if by_line or _words(instruction.text) in reported:
             where = f"{dockerfile.where}:{instruction.line}: {instruction.text.strip().splitlines()[0]}"
             return ShipwayError(f"the build failed at {where}", seen=error.seen, todo="correct this step")
     return ShipwayError(f"the build of {dockerfile.where} failed", seen=error.seen, todo="see the output above")
 
 
 def _words(text: str) -> list[str]:
-    """Return an instruction's words: buildah says of `RUN ["a", "b"]` that `RUN a b` failed."""
+    """Return an instruction's words: buildah reports a failed `RUN ["a", "b"]` as `RUN a b`."""
     return text.translate(_MARKS).split()
 
 
-def _facts(read: BuildInputs, *, name: str, version: str, labels: Mapping[str, str]) -> ImageFacts:
-    checkout = read.checkout
+def _facts(inputs: BuildInputs, *, name: str, version: str, labels: Mapping[str, str]) -> ImageFacts:
+    checkout = inputs.checkout
     return ImageFacts(
         time=checkout.time,
         revision=checkout.commit,
@@ -155,7 +154,7 @@ def _facts(read: BuildInputs, *, name: str, version: str, labels: Mapping[str, s
         version=version or checkout.commit[:12],
         platform=checkout.platform,
         labels=labels,
-        aliases={alias: written for written, alias in read.aliases.items()},
+        aliases={alias: written for written, alias in inputs.aliases.items()},
     )
 
 
@@ -172,25 +171,22 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _empty(into: Path) -> Path:
-    """Return a new folder beside the result, on the same disk; what a killed run left there goes."""
+    """Return a new folder beside the result, on the same disk; folders that killed runs left there are removed."""
     into.parent.mkdir(parents=True, exist_ok=True)
     for left in into.parent.glob(".build-*"):
         shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(dir=into.parent, prefix=".build-"))
 
 
-NONE = "none"
-
-
 def check_secrets(ids: Iterable[str], repository: str, allowed: str) -> None:
-    """Raise Refused when a secret is not allowed to a repository, Misconfigured when `allowed` is not what it should be.
+    """Raise Refused if a secret is not allowed to a repository, Misconfigured if `allowed` is invalid.
 
-    `allowed` is `any`, `none`, or a list of id=repository, separated by commas. How a repository is reached, by https or
-    by ssh, makes no difference.
+    `allowed` is `any`, `none`, or a list of id=repository, separated by commas. Addresses by https and by ssh are the
+    same repository.
     """
     if allowed == ANY:
         return
-    given: set[tuple[str, str]] = set()
+    pairs: set[tuple[str, str]] = set()
     for item in () if allowed == NONE else allowed.split(","):
         name, _, address = item.strip().partition("=")
         if not name or not public_address(address):
@@ -199,19 +195,19 @@ def check_secrets(ids: Iterable[str], repository: str, allowed: str) -> None:
                 seen=repr(item.strip()[:200]),
                 todo="write id=https://host/path, separated by commas",
             )
-        given.add((name, public_address(address)))
+        pairs.add((name, public_address(address)))
     for name in sorted(ids):
-        if (name, public_address(repository)) not in given:
+        if (name, public_address(repository)) not in pairs:
             raise Refused(
                 f"the secret {name} is not allowed to {public_address(repository) or repository}",
                 seen="the setting build-secrets names "
-                + (", ".join(sorted(address for other, address in given if other == name)) or "no repository for it"),
+                + (", ".join(sorted(address for other, address in pairs if other == name)) or "no repository for it"),
                 todo="allow it in the installation's values, under buildSecrets, if this repository may know it",
             )
 
 
 def choose_builder(settings: BuilderSettings, cache: Path) -> Builder:
-    """Return the builder that the settings name, which keeps its layers in a folder; raises Misconfigured."""
+    """Return the builder that the settings name, with a folder for its layers; raises Misconfigured."""
     if settings.builder == Buildah.kind:
         return Buildah(cache)
     if settings.builder == BuildKit.kind:

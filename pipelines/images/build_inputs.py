@@ -1,4 +1,4 @@
-"""Everything a build needs to know, read from the checkout and judged before a builder starts."""
+"""The inputs of a build: read from the checkout, and checked before a builder starts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.images import build_context, dockerfile_checks, finalize, layer_cache, platforms
 from pipelines.images import dockerfile as image_dockerfile
-from pipelines.images.dockerfile import Dockerfile
-from pipelines.images.dockerfile_pins import pinned
+from pipelines.images.dockerfile import SelectedStages
+from pipelines.images.dockerfile_pins import pin
 from pipelines.images.finalize import BaseImage
 from pipelines.images.model import Base, Checkout
 from pipelines.tools.registry.layout import LAYER_TIME, Json, Layout
@@ -27,64 +27,47 @@ _ALIAS = "shipway.invalid/base:"
 
 @dataclass(frozen=True, kw_only=True)
 class BuildInputs:
-    """One Dockerfile of a checkout, with the images it stands on and the secrets it may read."""
+    """One Dockerfile of a checkout, with the images it is based on and the secrets it may read."""
 
     checkout: Checkout
     text: str
-    dockerfile: Dockerfile
+    selected: SelectedStages
     context: Path
     ignore: str
     bases: Layout
     images: tuple[Base, ...]
     """Those of the checkout's bases that the target needs, in the order of the file."""
-    under: tuple[BaseImage, ...]
-    """The same images, as the finished one may name them."""
+    base_images: tuple[BaseImage, ...]
+    """The same images with their configurations, under the names that labels may give them."""
     secrets: Mapping[str, Path]
 
     @property
     def aliases(self) -> dict[str, str]:
-        """The name that builders know each image by: it holds the digest, and no registry has it."""
+        """The alias of each image for builders: it holds the digest, and no registry has it."""
         return {image.name: _ALIAS + image.digest.hex for image in self.images}
 
     @property
     def build_args(self) -> tuple[str, ...]:
         """The arguments, and the time for Dockerfiles that declare SOURCE_DATE_EPOCH."""
-        stages = (i for stage in self.dockerfile.stages for i in stage.instructions)
-        declared = {
-            word.partition("=")[0] for i in (*self.dockerfile.globals, *stages) if i.name == "ARG" for word in i.words
-        }
-        times = {f"SOURCE_DATE_EPOCH={LAYER_TIME}"} if "SOURCE_DATE_EPOCH" in declared else set()
-        return (*self.checkout.build_args, *times)
+        has_time = "SOURCE_DATE_EPOCH" in self.selected.file.arguments
+        return (*self.checkout.build_args, *([f"SOURCE_DATE_EPOCH={LAYER_TIME}"] if has_time else []))
 
-    def pinned(self, inserted: Mapping[int, str]) -> str:
+    def pinned_dockerfile(self, inserted: Mapping[int, str]) -> str:
         """Return the Dockerfile with each image under its alias and some lines added."""
-        checkout = self.checkout
-        return pinned(
-            self.text,
-            self.dockerfile,
-            aliases=self.aliases,
-            target=checkout.target,
-            build_args=checkout.build_args,
-            platform=checkout.platform,
-            inserted=inserted,
-        )
+        return pin(self.text, self.selected, aliases=self.aliases, inserted=inserted)
 
-    def for_buildah(self) -> dict[int, str]:
-        """Return the lines that make buildah's cache and its reading of bases right, by the line each goes before."""
-        target, build_args, platform = self.checkout.target, self.checkout.build_args, self.checkout.platform
-        configs = {image.name: under.config for image, under in zip(self.images, self.under, strict=True)}
+    def lines_for_buildah(self) -> dict[int, str]:
+        """Return the lines that correct buildah's cache and its reading of bases, by the line that each goes before."""
+        configs = {image.name: base.config for image, base in zip(self.images, self.base_images, strict=True)}
         lines = layer_cache.marks(
             self.text,
-            self.dockerfile,
-            target=target,
-            build_args=build_args,
-            platform=platform,
+            self.selected,
             images={name: _hash(finalize.without_derived_labels(config)) for name, config in configs.items()},
-            context=build_context.digest(self.context) if layer_cache.mounts_files(self.dockerfile) else "",
+            context=build_context.digest(self.context) if layer_cache.mounts_files(self.selected.file) else "",
         )
-        for use in self.dockerfile.uses(build_args, target=target, platform=platform):
+        for use in self.selected.uses:
             if use.label == "FROM" and use.to is None:
-                for line in _forgotten(configs[use.name].get("config") or {}):
+                for line in _lost_instructions(configs[use.name].get("config") or {}):
                     lines[use.instruction.end + 1] += "\n" + line
         return lines
 
@@ -100,27 +83,28 @@ def read(
     shared: Collection[str] = (),
     exclude: Collection[str] = (),
 ) -> BuildInputs:
-    """Return the recipe of a checkout; raises Refused, Misuse or Misconfigured with the line where there is one."""
+    """Return the inputs of a checkout's build; raises Refused, Misuse or Misconfigured, with the line if there is one."""
     _check_platform(checkout.platform)
     _check_arguments(checkout.build_args)
     text = _text(build_context.inside(source, checkout.dockerfile, "Dockerfile"), checkout.dockerfile)
     dockerfile = image_dockerfile.read(text, checkout.dockerfile)
+    selected = dockerfile.select(checkout.build_args, target=checkout.target, platform=checkout.platform)
     dockerfile_checks.check(dockerfile, secrets=secret_ids)
     folder = build_context.inside(source, context or checkout.path, "context")
     if not folder.is_dir():
         raise Misuse("the context is no folder", seen=context or checkout.path, todo="name a folder of the repository")
     build_context.lay_into(source, folder, shared)
     layout = Layout(bases.resolve())
-    images = _images(dockerfile, checkout)
+    images = _images(selected, checkout)
     return BuildInputs(
         checkout=checkout,
         text=text,
-        dockerfile=dockerfile,
+        selected=selected,
         context=folder,
         ignore=build_context.ignore(source, checkout.dockerfile, folder, exclude),
         bases=layout,
         images=images,
-        under=tuple(_under(image, layout) for image in images),
+        base_images=tuple(_base_image(image, layout) for image in images),
         secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile)),
     )
 
@@ -135,21 +119,20 @@ def _text(path: Path, where: str) -> str:
         raise ShipwayError(f"{where} cannot be read", seen=str(error), todo="write it in UTF-8") from error
 
 
-def _images(dockerfile: Dockerfile, checkout: Checkout) -> tuple[Base, ...]:
+def _images(selected: SelectedStages, checkout: Checkout) -> tuple[Base, ...]:
     fetched = {base.name: base for base in checkout.bases}
-    needed = dockerfile.externals(checkout.build_args, target=checkout.target, platform=checkout.platform)
-    for external in needed:
+    for external in selected.externals:
         if external.name not in fetched:
             raise Misuse(
-                f"{dockerfile.where}:{external.line}: the image {external.name} was not fetched",
+                f"{selected.file.where}:{external.line}: the image {external.name} was not fetched",
                 seen=f"fetched: {', '.join(fetched) or 'none'}",
                 todo="run the step clone with the same Dockerfile, target and arguments",
             )
-    return tuple(fetched[external.name] for external in needed)
+    return tuple(fetched[external.name] for external in selected.externals)
 
 
-def _under(image: Base, layout: Layout) -> BaseImage:
-    """Return an image as labels name it: a sibling by the Dockerfile's word, since registries differ by deployment."""
+def _base_image(image: Base, layout: Layout) -> BaseImage:
+    """Return an image as labels name it: a sibling by its name in the Dockerfile, since registries differ by deployment."""
     config = layout.json(Digest(layout.json(image.digest)["config"]["digest"]))
     return BaseImage(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
 
@@ -189,8 +172,8 @@ def _check_arguments(build_args: Sequence[str]) -> None:
             )
 
 
-def _forgotten(config: Json) -> list[str]:
-    """Return as instructions what buildah does not take over from a base whose configuration is OCI's."""
+def _lost_instructions(config: Json) -> list[str]:
+    """Return as instructions what buildah does not inherit from a base whose configuration is OCI's."""
     shell = [f"SHELL {json.dumps(config['Shell'])}"] if config.get("Shell") else []
     return [*shell, *(str(trigger) for trigger in config.get("OnBuild") or ())]
 

@@ -1,10 +1,9 @@
-"""The step `clone`: one commit of a repository and everything its Dockerfile stands on, in the workspace."""
+"""The step `clone`: fetches one commit of a repository, and every image that its Dockerfile is based on."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images import names, platforms
 from pipelines.images.layers.store import LayerStore
-from pipelines.images.model import Base, Checkout
+from pipelines.images.model import Checkout
 from pipelines.images.names import Image
 from pipelines.step.groups import RegistrySettings
 from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName, Source
@@ -54,10 +53,9 @@ def clone(
         Arg("folder that builders keep their layers in, and bases are kept in, where there is one", setting="cache"),
     ] = Path("../cache"),
 ) -> Checkout:
-    """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile stands on.
+    """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile is based on.
 
-    Nothing of the user's or the system's Git configuration, and no hook or filter, has a part in it. Both folders are
-    made anew by each run.
+    No Git configuration of the user or the system is read, and no hook or filter runs. Each run makes both folders anew.
 
     Example:
         shipway step clone --repo=https://example.org/team/app.git --revision=main --path=images/web --outputs=out/clone
@@ -74,8 +72,8 @@ def clone(
         require_lfs()
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, wanted), ref)
-        told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
-        _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
+        names_found = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
+        _say(f"{url} {wanted}{' is ' if names_found else ''}{' at '.join(names_found)}")
         warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     git_checkout.check(source, folder, file, files)
@@ -83,7 +81,7 @@ def clone(
     name = declared.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
-    externals = image_dockerfile.read(text, str(file)).externals(build_args, target=target, platform=platform)
+    externals = image_dockerfile.read(text, str(file)).select(build_args, target=target, platform=platform).externals
     siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
     for warning in names.shadowed(user, externals, siblings):
         _say(warning)
@@ -92,7 +90,8 @@ def clone(
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
     fetched = image_bases.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)
-    _tell(fetched)
+    for base in fetched:
+        _say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
     return Checkout(
         repo=repo,
         revision=revision,
@@ -107,11 +106,6 @@ def clone(
         platform=platform,
         bases=fetched,
     )
-
-
-def _tell(fetched: Sequence[Base]) -> None:
-    for base in fetched:
-        _say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
 
 
 def _say(text: str) -> None:

@@ -1,18 +1,17 @@
-"""What a Dockerfile stands on: its stages, and the images from outside that the wanted stage needs.
+"""Dockerfiles: their stages, and the images from outside that a build of one target needs.
 
-Reading is left to BuildKit's own parser (package `dockerfile`); this module follows the names. The rules are those of
-BuildKit's dockerfile2llb: FROM sees only the ARGs before the first FROM, a stage is named by AS or its number,
-and only stages that the target reaches are built.
-
-Variables of a Dockerfile, as BuildKit expands them.
+BuildKit's own parser (package `dockerfile`) reads them; this module follows the names and expands the variables. The
+rules are those of BuildKit's dockerfile2llb: FROM sees only the ARGs before the first FROM, a stage is named by AS or
+its number, and only stages that the target reaches are built.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pipelines.errors import Misuse, Refused, ShipwayError
@@ -93,59 +92,38 @@ class Dockerfile:
     globals: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
 
-    def externals(
-        self, build_args: Sequence[str] = (), *, target: str = "", platform: str = ""
-    ) -> tuple[ExternalImage, ...]:
-        """Return the images that the target (the last stage, unless given) needs, each name once, in the file's order.
+    def select(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> SelectedStages:
+        """Return what is built for a target (the last stage if it is empty); raises Misuse if it does not exist.
 
-        Raises Misuse where an ARG has no value or the target does not exist.
+        Nothing is expanded yet: see SelectedStages.
         """
-        found: dict[str, ExternalImage] = {}
-        for use in self.uses(build_args, target=target, platform=platform):
-            if use.to is None:
-                external = ExternalImage(name=use.name, line=use.instruction.line, instruction=use.label)
-                found.setdefault(use.name, external)
-        return tuple(found.values())
-
-    def uses(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> tuple[StageUse, ...]:
-        """Return each place where a stage that the target reaches names an image or another stage, in the file's order.
-
-        Raises Misuse as `externals` does.
-        """
-        scope = self.scope(build_args, platform)
-        wanted, found = {self._target(target)}, list[StageUse]()
-        for index in range(len(self.stages) - 1, -1, -1):
-            if index in wanted:
-                uses = self._uses(index, scope)
-                wanted |= {use.to for use in uses if use.to is not None}
-                found = uses + found
-        return tuple(found)
-
-    def reached(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> frozenset[int]:
-        """Return the numbers of the stages that are built for the target."""
-        uses = self.uses(build_args, target=target, platform=platform)
-        return frozenset({self._target(target), *(use.to for use in uses if use.to is not None)})
-
-    def _target(self, target: str) -> int:
-        if not target:
-            return len(self.stages) - 1
-        index = self._stage(target.lower(), len(self.stages))
+        index = self._stage(target.lower(), len(self.stages)) if target else len(self.stages) - 1
         if index is None:
             names = [stage.name for stage in self.stages if stage.name]
             raise Misuse(f"{self.where} has no stage {target!r}", seen=f"stages: {', '.join(names) or 'none named'}")
-        return index
+        return SelectedStages(file=self, target=index, build_args=tuple(build_args), platform=platform)
 
-    def _stage(self, name: str, before: int) -> int | None:
-        for index in range(before - 1, -1, -1):
-            if name and self.stages[index].name == name:
-                return index
-        return int(name) if name.isdigit() and int(name) < before else None
+    @property
+    def instructions(self) -> Iterator[Instruction]:
+        """The instructions of all stages, without their FROM."""
+        return (instruction for stage in self.stages for instruction in stage.instructions)
 
-    def _uses(self, index: int, scope: Mapping[str, str]) -> list[StageUse]:
+    @property
+    def arguments(self) -> frozenset[str]:
+        """The names of all arguments that it declares anywhere."""
+        declared = (i for i in (*self.globals, *self.instructions) if i.name == "ARG")
+        return frozenset(word.partition("=")[0] for instruction in declared for word in instruction.words)
+
+    def at(self, instruction: Instruction) -> str:
+        """Return where an instruction starts, for messages."""
+        return f"{self.where}:{instruction.line}"
+
+    def uses(self, index: int, scope: Mapping[str, str]) -> list[StageUse]:
+        """Return each place where a stage names an image or another stage; raises Misuse if a variable has no value."""
         stage = self.stages[index]
-        base = expand(stage.base.words[0], scope, self._at(stage.base))
+        base = expand(stage.base.words[0], scope, self.at(stage.base))
         earlier = next((i for i in range(index - 1, -1, -1) if self.stages[i].name == base.lower() != ""), None)
-        found = [
+        uses = [
             StageUse(
                 stage=index, instruction=stage.base, written=stage.base.words[0], name=base, label="FROM", to=earlier
             )
@@ -154,39 +132,85 @@ class Dockerfile:
             for name, label in _sources(instruction):
                 if "$" in name:
                     raise Misuse(
-                        f"{self._at(instruction)}: {label} names an image by a variable",
+                        f"{self.at(instruction)}: {label} names an image by a variable",
                         seen=instruction.text.splitlines()[0],
                         todo="name a stage there, and give that stage the variable: ARG before FROM ${…} AS stage",
                     )
                 to = self._stage(name.lower(), index)
-                found.append(
-                    StageUse(stage=index, instruction=instruction, written=name, name=name, label=label, to=to)
-                )
-        return [use for use in found if use.to is not None or use.name != "scratch"]
+                uses.append(StageUse(stage=index, instruction=instruction, written=name, name=name, label=label, to=to))
+        return [use for use in uses if use.to is not None or use.name != "scratch"]
 
-    def scope(self, build_args: Sequence[str], platform: str) -> dict[str, str]:
-        """Return the arguments that FROM lines see: those before the first FROM, and the platform's."""
-        given = dict(arg.partition("=")[::2] for arg in build_args)
-        system, _, machine = platform.partition("/")
+    def _stage(self, name: str, before: int) -> int | None:
+        for index in range(before - 1, -1, -1):
+            if name and self.stages[index].name == name:
+                return index
+        return int(name) if name.isdigit() and int(name) < before else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedStages:
+    """The stages that a build of one target, with some arguments and for one platform, goes through.
+
+    Every property raises Misuse with the line if an ARG has no value.
+    """
+
+    file: Dockerfile
+    target: int
+    build_args: tuple[str, ...]
+    platform: str
+
+    @cached_property
+    def externals(self) -> tuple[ExternalImage, ...]:
+        """The images from outside that are needed, each name once, in the file's order."""
+        first: dict[str, ExternalImage] = {}
+        for use in self.uses:
+            if use.to is None:
+                external = ExternalImage(name=use.name, line=use.instruction.line, instruction=use.label)
+                first.setdefault(use.name, external)
+        return tuple(first.values())
+
+    @cached_property
+    def uses(self) -> tuple[StageUse, ...]:
+        """Each place where one of the stages names an image or another stage, in the file's order."""
+        reached, uses = {self.target}, list[StageUse]()
+        for index in range(len(self.file.stages) - 1, -1, -1):
+            if index in reached:
+                own = self.file.uses(index, self.scope)
+                reached |= {use.to for use in own if use.to is not None}
+                uses = own + uses
+        return tuple(uses)
+
+    @cached_property
+    def reached(self) -> tuple[int, ...]:
+        """The numbers of the stages, sorted."""
+        return tuple(sorted({self.target, *(use.to for use in self.uses if use.to is not None)}))
+
+    @cached_property
+    def scope(self) -> dict[str, str]:
+        """The arguments that FROM lines see: those before the first FROM, and the platform's."""
+        given = self.given
+        system, _, machine = self.platform.partition("/")
         scope: dict[str, str] = {}
-        if platform:
+        if self.platform:
             for side in ("TARGET", "BUILD"):
-                scope |= {f"{side}PLATFORM": platform, f"{side}OS": system, f"{side}ARCH": machine}
-        for instruction in self.globals:
+                scope |= {f"{side}PLATFORM": self.platform, f"{side}OS": system, f"{side}ARCH": machine}
+        for instruction in self.file.globals:
             for word in instruction.words:
                 name, equals, default = word.partition("=")
                 if name in given:
                     scope[name] = given[name]
                 elif equals:
-                    scope[name] = expand(unquoted(default), scope, self._at(instruction))
+                    scope[name] = expand(unquoted(default), scope, self.file.at(instruction))
         return scope
 
-    def _at(self, instruction: Instruction) -> str:
-        return f"{self.where}:{instruction.line}"
+    @property
+    def given(self) -> dict[str, str]:
+        """The build arguments by name."""
+        return dict(argument.partition("=")[::2] for argument in self.build_args)
 
 
 def read(text: str, where: str) -> Dockerfile:
-    """Return the Dockerfile that `text` writes; raises ShipwayError with the line of what cannot be read.
+    """Return the Dockerfile in a text; raises ShipwayError with the line that cannot be read.
 
     A `# syntax=` line other than docker/dockerfile:1 is Refused: it names a program that would run in place of the
     builder's own frontend.
@@ -212,10 +236,8 @@ def read(text: str, where: str) -> Dockerfile:
     ]
     first = next((i for i, instruction in enumerate(instructions) if instruction.name == "FROM"), None)
     if first is None:
-        place = f"{where}:{instructions[0].line}" if instructions else where
-        raise ShipwayError(
-            f"{place}: there is no FROM", seen=f"{len(instructions)} instructions", todo="start with FROM"
-        )
+        at = f"{where}:{instructions[0].line}" if instructions else where
+        raise ShipwayError(f"{at}: there is no FROM", seen=f"{len(instructions)} instructions", todo="start with FROM")
     stages: list[Stage] = []
     for instruction in instructions[first:]:
         if instruction.name == "FROM":
@@ -235,9 +257,9 @@ def _commands(text: str) -> tuple[Any, ...]:
 
 
 def _first_unread(text: str) -> int:
-    """Return the line from which on a text cannot be read, which the parser does not say; 0 where no line helps."""
+    """Return the first line that cannot be read, which the parser does not report; 0 if that cannot be found out."""
     lines = text.splitlines()
-    # Each try reads a whole text again, so a long one is not searched.
+    # Each try parses the text again, so a long text is not searched.
     for count in range(len(lines) - 1, 0, -1) if len(lines) <= _MOST_TRIES else ():
         with contextlib.suppress(ValueError):
             _commands("\n".join(lines[:count]))
@@ -257,6 +279,7 @@ def _stage(instruction: Instruction, where: str) -> Stage:
 
 
 def _sources(instruction: Instruction) -> list[tuple[str, str]]:
+    """Return the images or stages that an instruction copies or mounts from, each with its flag."""
     found = []
     if instruction.name in {"COPY", "ADD"} and (name := instruction.flag("from")):
         found.append((name, f"{instruction.name} --from"))
@@ -284,7 +307,10 @@ _VARIABLE = re.compile(
 
 
 def expand(text: str, scope: Mapping[str, str], where: str) -> str:
-    """Return `text` with $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word} replaced; raises Misuse naming what has no value."""
+    """Return a text with $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word} replaced.
+
+    Raises Misuse if a variable has no value.
+    """
 
     def value(match: re.Match[str]) -> str:
         if match["escaped"] is not None:

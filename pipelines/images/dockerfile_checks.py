@@ -1,20 +1,18 @@
-"""What a Dockerfile may not ask for: of anybody, and of a builder that lacks it.
+"""Checks of a Dockerfile before it is built: what no build may do, what its builder lacks, and what it fetches unchecked.
 
-Refused before the build starts, with the line, because an older buildah takes some of these for something else: it runs
-the lines of a heredoc as instructions.
-
-What a build fetches by itself without saying what it must be, so that no key knows when it changes.
+What a builder lacks is refused with its line, because an older buildah misreads some of it: it runs the lines of a
+heredoc as instructions. A file that is fetched without a checksum is a warning, because no key changes when it does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.errors import Misuse, Refused
-from pipelines.images.dockerfile import Dockerfile, Instruction, expand
+from pipelines.images.dockerfile import Dockerfile, Instruction, SelectedStages, expand
 
 _FILES = {"ADD", "COPY"}
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -31,8 +29,8 @@ _UNKNOWN_TO_BUILDAH = {
 
 
 def check(dockerfile: Dockerfile, *, secrets: Collection[str]) -> None:
-    """Refuse what no build gets: the host's network, its devices, an SSH agent, privileges, a secret not declared."""
-    for instruction in _instructions(dockerfile):
+    """Raise Refused if a RUN asks for the host's network, devices, an SSH agent, privileges or an undeclared secret."""
+    for instruction in dockerfile.instructions:
         if instruction.name != "RUN":
             continue
         for flag, allowed in (("network", {"", "default", "none"}), ("security", {"", "sandbox"}), ("device", {""})):
@@ -51,26 +49,24 @@ def check(dockerfile: Dockerfile, *, secrets: Collection[str]) -> None:
                 )
 
 
-def check_platform(
-    dockerfile: Dockerfile, reached: Collection[int], *, scope: Mapping[str, str], platform: str
-) -> None:
-    """Refuse a stage of another platform among those that are built; `scope` has what FROM lines see."""
-    for stage in (dockerfile.stages[number] for number in sorted(reached)):
-        place = f"{dockerfile.where}:{stage.base.line}"
-        asked = expand(stage.base.flag("platform"), scope, place)
-        if asked not in {"", platform}:
+def check_platform(selected: SelectedStages) -> None:
+    """Raise Refused if a stage that is built is for another platform."""
+    for stage in (selected.file.stages[number] for number in selected.reached):
+        where = selected.file.at(stage.base)
+        asked = expand(stage.base.flag("platform"), selected.scope, where)
+        if asked not in {"", selected.platform}:
             raise Refused(
-                f"{place}: a stage of another platform",
-                seen=f"{asked}, where this build is for {platform}",
+                f"{where}: a stage of another platform",
+                seen=f"{asked}, where this build is for {selected.platform}",
                 todo="leave --platform out; one build makes the image of one platform",
             )
 
 
 def check_buildah(dockerfile: Dockerfile, version: str) -> None:
-    """Refuse what buildah of that version does not have."""
+    """Raise Refused if a Dockerfile needs what this version of buildah does not have."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     builder = f"buildah {version}"
-    for instruction in _instructions(dockerfile):
+    for instruction in dockerfile.instructions:
         if instruction.heredocs and numbers < _HEREDOC_SINCE:
             raise _refused(
                 dockerfile,
@@ -111,13 +107,8 @@ def secret_id(mount: dict[str, str]) -> str:
 
 def secret_ids(dockerfile: Dockerfile) -> frozenset[str]:
     """Return the ids of all secrets that the Dockerfile mounts."""
-    mounts = (mount for instruction in _instructions(dockerfile) for mount in instruction.mounts)
+    mounts = (mount for instruction in dockerfile.instructions for mount in instruction.mounts)
     return frozenset(secret_id(mount) for mount in mounts if mount.get("type") == "secret")
-
-
-def _instructions(dockerfile: Dockerfile) -> Iterator[Instruction]:
-    for stage in dockerfile.stages:
-        yield from stage.instructions
 
 
 def _refused(dockerfile: Dockerfile, instruction: Instruction, what: str, todo: str) -> Refused:
@@ -132,19 +123,16 @@ _CHECKS = {
     "buildkit": "add --checksum=sha256:…",
     "buildah": "fetch it in a RUN that ends with sha256sum -c",
 }
-"""What each builder knows to hold a file against its checksum."""
+"""How to check a file with each builder."""
 
 
-def unpinned_adds(
-    file: Dockerfile, reached: Collection[int], *, scope: Mapping[str, str], build_args: Sequence[str], builder: str
-) -> Iterator[Finding]:
-    """Find each ADD of an address without a checksum, or without a commit; `scope` has what stands before the first FROM."""
-    given = dict(arg.partition("=")[::2] for arg in build_args)
-    for number in sorted(reached):
+def unpinned_adds(selected: SelectedStages, *, builder: str) -> Iterator[Finding]:
+    """Give a finding for each ADD of an address without a checksum, or without a commit."""
+    for number in selected.reached:
         known: dict[str, str] = {}
-        for instruction in file.stages[number].instructions:
+        for instruction in selected.file.stages[number].instructions:
             if instruction.name == "ARG":
-                _declare(instruction, known, given, scope)
+                _declare(instruction, known, selected)
             elif instruction.name == "ENV":
                 known |= {n: _expanded(v, known) for n, v in zip(*[iter(instruction.words)] * 2, strict=False)}
             elif instruction.name == "ADD" and not instruction.flag("checksum"):
@@ -152,7 +140,7 @@ def unpinned_adds(
                     source = _expanded(word, known)
                     if _URL.match(source) and not _PINNED_REPOSITORY.fullmatch(source):
                         yield Finding(
-                            path=file.where,
+                            path=selected.file.where,
                             line=instruction.line,
                             level=WARNING,
                             rule=RULE,
@@ -161,22 +149,20 @@ def unpinned_adds(
                         )
 
 
-def _declare(
-    instruction: Instruction, known: dict[str, str], given: Mapping[str, str], scope: Mapping[str, str]
-) -> None:
-    """Take in an ARG of a stage: what is given goes before its default, and that before the one above the first FROM."""
+def _declare(instruction: Instruction, known: dict[str, str], selected: SelectedStages) -> None:
+    """Add the values of an ARG: a build argument's, else its default, else that of the ARG before the first FROM."""
     for word in instruction.words:
         name, equals, default = word.partition("=")
-        if name in given:
-            known[name] = given[name]
+        if name in selected.given:
+            known[name] = selected.given[name]
         elif equals:
             known[name] = _expanded(default, known)
-        elif name in scope:
-            known[name] = scope[name]
+        elif name in selected.scope:
+            known[name] = selected.scope[name]
 
 
 def _expanded(text: str, known: Mapping[str, str]) -> str:
-    """Return a text with its variables replaced, as it is written where one has a value that only the build knows."""
+    """Return a text with its variables replaced, or unchanged if only the build knows the value of one."""
     with contextlib.suppress(Misuse):
         return expand(text, known, "")
     return text

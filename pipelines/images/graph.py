@@ -1,11 +1,7 @@
-"""The images that a tree declares and what each of them stands on, with everything that is wrong with them.
+"""The graph of images that a tree declares, in dependency order, with a finding for everything that is wrong in it.
 
-Nothing is raised and nothing is asked: what a file says wrongly becomes a finding with its line, and the images that it
-concerns are blocked, with all that stand on them.
-
-Images that their own deployment would build again, and so on without end.
-
-The order in which images stand on each other, and what keeps some of them from having one.
+Nothing is raised and no registry is asked: an error in a file becomes a finding with its line, and the images that it
+concerns are blocked, with all that depend on them.
 """
 
 from __future__ import annotations
@@ -26,6 +22,8 @@ from pipelines.images.names import Image
 from pipelines.images.node import MOST_WAVES, BuildTarget, Edge, Graph, ImageNode
 from pipelines.tools.git.tree import GitTree
 
+LOOP = "loop"
+"""The rule of an image that its own deployment would build again."""
 _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>[0-9]+): (?P<what>.*)", re.DOTALL)
 
 
@@ -40,19 +38,19 @@ def read(
     written: Sequence[str] = (),
 ) -> Graph:
     """Return the images of a tree; `written` are the files that a deployment writes."""
-    found, off, findings = discover(tree, configuration, root_name)
+    images, off, findings = discover(tree, configuration, root_name)
     reader = _GraphReader(
         tree=tree,
         target=target,
         registry=registry,
         project=project,
         written=written,
-        known={image.name: image for image, _ in found},
+        known={image.name: image for image, _ in images},
         off={image.name: image for image in off},
         findings=findings,
     )
-    nodes = {image.name: reader.node(image, configuration) for image, blocked in found if not blocked}
-    nodes |= {image.name: _blocked(image, configuration, why) for image, why in found if why}
+    nodes = {image.name: reader.node(image, configuration) for image, blocked in images if not blocked}
+    nodes |= {image.name: _blocked(image, configuration, why) for image, why in images if why}
     findings += _unused(tree, configuration)
     nodes = without_circles(nodes, findings)
     nodes = without_depth(nodes, findings)
@@ -60,19 +58,19 @@ def read(
 
 
 def finding_of(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
-    """Return the finding that an error about a file makes; its line is the one that the error begins with."""
+    """Return an error about a file as a finding, with the line that the error begins with."""
     match = _PLACE.fullmatch(error.what)
     what = match["what"] if match else error.what.removeprefix(f"{path} ")
     text = f"{what}: {error.seen}" if error.seen else what
-    place, line = (match["path"], int(match["line"])) if match else (path, 0)
-    rule = shipway_yaml.NAME if place == shipway_yaml.NAME else rule
-    return Finding(path=place, line=line, level=level, rule=rule, text=" ".join(text.split()), todo=error.todo)
+    where, line = (match["path"], int(match["line"])) if match else (path, 0)
+    rule = shipway_yaml.NAME if where == shipway_yaml.NAME else rule
+    return Finding(path=where, line=line, level=level, rule=rule, text=" ".join(text.split()), todo=error.todo)
 
 
 def discover(
     tree: GitTree, configuration: Configuration, root_name: str
 ) -> tuple[list[tuple[Image, str]], list[Image], list[Finding]]:
-    """Return each image with what blocks it, those that are off, and the findings."""
+    """Return each image with the reason why it is blocked, if any, those that are switched off, and the findings."""
     found: dict[str, tuple[Image, str]] = {}
     off: list[Image] = []
     findings: list[Finding] = []
@@ -99,7 +97,7 @@ def discover(
 
 
 def _folders(tree: GitTree, configuration: Configuration) -> list[str]:
-    """Return the folders that have a Dockerfile that counts."""
+    """Return the folders with a Dockerfile that is not ignored."""
     likely = [path for path in tree.paths if path.endswith("Dockerfile")]
     folders = [posixpath.dirname(path) or "." for path in likely if posixpath.basename(path) == "Dockerfile"]
     return [folder for folder in folders if not configuration.is_ignored(folder)]
@@ -117,31 +115,26 @@ class _GraphReader:
     findings: list[Finding]
 
     def node(self, image: Image, configuration: Configuration) -> ImageNode:
-        """Return an image with its edges, or blocked where its files say something that cannot be."""
+        """Return an image with its edges, or blocked if there is an error in its files."""
         settings = configuration.image(image.path)
         try:
             return self._read(image, settings, configuration)
         except ShipwayError as error:
             rule = "refused" if isinstance(error, Refused) else "arg" if "no value" in error.what else "dockerfile"
-            finding = finding_of(error, image.dockerfile, rule)
-            self.findings.append(finding)
-            return _blocked(image, configuration, f"{finding.place}: {finding.text}")
+            self.findings.append(found := finding_of(error, image.dockerfile, rule))
+            return _blocked(image, configuration, f"{found.place}: {found.text}")
 
     def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> ImageNode:
         file = self._dockerfile(image)
         given = {**settings.build_args, **dict(arg.partition("=")[::2] for arg in self.target.build_args)}
-        declared = _declared(file)
-        build_args = tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in declared)
+        build_args = tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in file.arguments)
         dockerfile_checks.check(file, secrets=settings.secrets)
         if self.target.builder == "buildah":
             dockerfile_checks.check_buildah(file, self.target.builder_version)
-        platform = self.target.platform
-        scope = file.scope(build_args, platform)
-        reached = file.reached(build_args, target=settings.target, platform=platform)
-        needed = file.externals(build_args, target=settings.target, platform=platform)
+        selected = file.select(build_args, target=settings.target, platform=self.target.platform)
         parents: list[Edge] = []
         externals: list[ExternalImage] = []
-        for external in needed:
+        for external in selected.externals:
             bare = names.bare_name(external.name, registry=self.registry, project=self.project)
             if bare == image.name:
                 externals.append(external)
@@ -156,12 +149,8 @@ class _GraphReader:
             else:
                 externals.append(external)
                 self._warn_of_namesake(image, external)
-        dockerfile_checks.check_platform(file, reached, scope=scope, platform=platform)
-        self.findings.extend(
-            dockerfile_checks.unpinned_adds(
-                file, reached, scope=scope, build_args=build_args, builder=self.target.builder
-            )
-        )
+        dockerfile_checks.check_platform(selected)
+        self.findings.extend(dockerfile_checks.unpinned_adds(selected, builder=self.target.builder))
         self._check_shared(image, settings, configuration)
         return ImageNode(
             image=image,
@@ -200,10 +189,10 @@ class _GraphReader:
             self.findings.append(finding(image.dockerfile, external.line, "shadow", text, level=WARNING))
 
     def _warn_of_namesake(self, image: Image, external: ExternalImage) -> None:
-        """Warn of an image in another registry that is called as one of the repository: its own build, most likely."""
-        place, _, rest = external.name.rpartition("/")
+        """Warn of an image in another registry with the name of one of the repository: most likely its own build."""
+        host, _, rest = external.name.rpartition("/")
         sibling = self.known.get(rest.partition(":")[0])
-        if place and "@" not in rest and sibling and sibling.name not in {image.name, *names.PUBLIC}:
+        if host and "@" not in rest and sibling and sibling.name not in {image.name, *names.PUBLIC}:
             text = f"{external.name} comes from outside, not from this repository's {sibling.path}"
             todo = (
                 f"write {sibling.name}, or set the argument that makes it so in {shipway_yaml.NAME}, if that is meant"
@@ -228,28 +217,22 @@ def _blocked(image: Image, configuration: Configuration, why: str) -> ImageNode:
     return ImageNode(image=image, settings=configuration.image(image.path), build_args=(), blocked=why)
 
 
-def _declared(file: Dockerfile) -> frozenset[str]:
-    """Return the arguments that a Dockerfile declares anywhere; no other has an effect."""
-    instructions = (*file.globals, *(i for stage in file.stages for i in stage.instructions))
-    return frozenset(word.partition("=")[0] for i in instructions if i.name == "ARG" for word in i.words)
-
-
 def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
     used = {e.pattern for folder in _folders(tree, configuration) for e in configuration.entries_of(folder)}
-    said = [(e.line, f"there is no image in {e.pattern}") for e in configuration.entries if e.pattern not in used]
+    unused = [(e.line, f"there is no image in {e.pattern}") for e in configuration.entries if e.pattern not in used]
     ignored = zip(configuration.no_charts, configuration.ignored_lines, strict=True)
-    said += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]
-    for line, text in said:
+    unused += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]
+    for line, text in unused:
         yield finding(shipway_yaml.NAME, line, "unused", text, "correct the folder", level=WARNING)
-
-
-RULE = "loop"
 
 
 def deployment_loops(
     nodes: Mapping[str, ImageNode], deployed: Collection[str], written: Collection[str]
 ) -> Iterator[Finding]:
-    """Give a finding for each image that counts a file which deployments write, where it or a child of it is deployed."""
+    """Give a finding for each image whose own deployment would build it again, without end.
+
+    Such an image has a file in its key that deployments write, and it or a child of it is deployed.
+    """
     matters, waiting = set(), [name for name in deployed if name in nodes]
     while waiting:
         name = waiting.pop()
@@ -264,15 +247,15 @@ def deployment_loops(
                 path=node.image.dockerfile,
                 line=0,
                 level=ERROR,
-                rule=RULE,
+                rule=LOOP,
                 text=f"it names {', '.join(counted)}, which deployments of {name} write: each would build it again",
                 todo="copy other files, or take that values file out of what is deployed",
             )
 
 
 def without_circles(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> dict[str, ImageNode]:
-    """Return the images in an order in which parents come first; those in a circle are blocked, each circle told once."""
-    found: dict[str, ImageNode] = {}
+    """Return the images, parents first; those in a circle are blocked, and each circle is reported once."""
+    ordered: dict[str, ImageNode] = {}
     waiting = {name: {edge.name for edge in node.parents if edge.name in nodes} for name, node in nodes.items()}
     children: dict[str, list[str]] = {}
     for name, parents in waiting.items():
@@ -282,10 +265,10 @@ def without_circles(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> 
     while waiting:
         if not ready:
             chain = order.circle(waiting)
-            told_in = nodes[chain[0]]
-            line = next(edge.line for edge in told_in.parents if edge.name == chain[1])
-            text = f"images stand on each other in a circle: {' → '.join(chain)}"
-            findings.append(finding(told_in.image.dockerfile, line, "cycle", text, "take one of the FROM lines out"))
+            first = nodes[chain[0]]
+            line = next(edge.line for edge in first.parents if edge.name == chain[1])
+            text = f"images depend on each other in a circle: {' → '.join(chain)}"
+            findings.append(finding(first.image.dockerfile, line, "cycle", text, "take one of the FROM lines out"))
             for name in chain[:-1]:
                 nodes = {**nodes, name: replace(nodes[name], blocked=f"in a circle: {' → '.join(chain)}", parents=())}
             ready = sorted(set(chain))
@@ -294,18 +277,18 @@ def without_circles(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> 
             if name not in waiting:
                 continue
             del waiting[name]
-            found[name] = nodes[name]
+            ordered[name] = nodes[name]
             for child in children.get(name, ()):
                 if child in waiting:
                     waiting[child].discard(name)
                     if not waiting[child]:
                         following.append(child)
         ready = sorted(following)
-    return found
+    return ordered
 
 
 def without_depth(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> dict[str, ImageNode]:
-    """Block the images that stand on more images of the repository, one over the other, than there are waves."""
+    """Block the images in a chain of dependencies that is longer than there are waves."""
     chains: dict[str, tuple[str, ...]] = {}
     found = dict(nodes)
     for name, node in nodes.items():
@@ -315,14 +298,14 @@ def without_depth(nodes: Mapping[str, ImageNode], findings: list[Finding]) -> di
             chain = " → ".join(chains[name])
             if len(chains[name]) == MOST_WAVES + 1:
                 line = next(edge.line for edge in node.parents if edge.name == below[-1])
-                text = f"more than {MOST_WAVES} images stand on each other: {chain}"
-                findings.append(finding(node.image.dockerfile, line, "depth", text, "let one stand on an earlier one"))
+                text = f"more than {MOST_WAVES} images depend on each other: {chain}"
+                findings.append(finding(node.image.dockerfile, line, "depth", text, "let one depend on an earlier one"))
             found[name] = replace(node, blocked=f"more than {MOST_WAVES} images deep: {chain}")
     return found
 
 
 def spread(nodes: Mapping[str, ImageNode]) -> dict[str, ImageNode]:
-    """Block every image that stands on a blocked one."""
+    """Block every image that depends on a blocked one."""
     found: dict[str, ImageNode] = {}
     for name, node in nodes.items():
         parent = next((edge.name for edge in node.parents if edge.name in found and found[edge.name].blocked), "")

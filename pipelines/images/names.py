@@ -1,6 +1,6 @@
-"""Which images a tree declares, which stand on which, and the order that follows.
+"""The names of images: which images a tree declares, and which of them a line of a Dockerfile means.
 
-Convention: each file named Dockerfile is an image named after its folder. `FROM name` and
+By convention each file named Dockerfile is an image with the name of its folder. `FROM name` and
 `FROM registry/project/name[:tag]`, with the deployment's own registry and project, mean the image of that name in the
 same repository; `name:tag` without a registry never does.
 """
@@ -27,7 +27,7 @@ PUBLIC = frozenset(
     " openjdk oraclelinux perl php postgres python pypy rabbitmq r-base redis registry rockylinux ros ruby rust scratch"
     " solr sonarqube swift telegraf tomcat traefik ubuntu varnish vault wordpress zookeeper".split()
 )
-"""Names under docker.io/library that people write without a registry, and so may be surprised to find taken."""
+"""Names under docker.io/library that people write without a registry; an image of that name may surprise them."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -41,10 +41,10 @@ class Image:
 
 
 def discover(paths: Iterable[str], *, root_name: str, configuration: Configuration = _CONVENTIONS) -> tuple[Image, ...]:
-    """Return the images of a tree given as its files' paths, sorted by name, without those that shipway.yaml takes out.
+    """Return the images of a tree, sorted by name, without those that shipway.yaml excludes; `paths` are its files.
 
-    An image at the root takes `root_name`. Raises Misuse where a folder's name cannot name an image, or where two folders
-    would give one image.
+    The image at the root is called `root_name`. Raises Misuse if a folder's name cannot name an image, or if two folders
+    declare one name.
     """
     found: dict[str, Image] = {}
     for text in sorted(paths):
@@ -73,12 +73,12 @@ def discover(paths: Iterable[str], *, root_name: str, configuration: Configurati
 
 
 def is_name(name: str) -> bool:
-    """Whether an image can have that name: lower-case letters, digits, and single signs between them."""
+    """Whether an image can have this name: lower-case letters, digits, and single signs between them."""
     return _NAME.fullmatch(name) is not None
 
 
 def bare_name(name: str, *, registry: str, project: str) -> str:
-    """Return what a Dockerfile's `name` would be called if it meant an image of the same repository."""
+    """Return the name that an image of the same repository would need for a Dockerfile's `name` to mean it."""
     own = "/".join(filter(None, (registry, project))) + "/"
     if not registry or not name.startswith(own):
         return name
@@ -107,8 +107,8 @@ def shadowed(user: Image, externals: Iterable[ExternalImage], images: Sequence[I
 
 
 def waves(parents: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Return the names in waves: each wave stands only on the waves before it, and is sorted.
+    """Return the names in waves, each sorted: a wave depends on the waves before it alone.
 
-    `parents` maps every image to the siblings it stands on. Raises Refused naming the chain of a cycle.
+    `parents` maps every image to the siblings that it depends on. Raises Refused with the chain of a circle.
     """
-    return order.waves(parents, what="images stand on each other in a circle", todo="take one of the FROM lines out")
+    return order.waves(parents, what="images depend on each other in a circle", todo="take one of the FROM lines out")

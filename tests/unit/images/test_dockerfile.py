@@ -9,7 +9,10 @@ from pipelines.images import dockerfile
 
 
 def names(text: str, *args: str, target: str = "") -> list[str]:
-    return [e.name for e in dockerfile.read(text, "Dockerfile").externals(args, target=target, platform="linux/amd64")]
+    return [
+        e.name
+        for e in dockerfile.read(text, "Dockerfile").select(args, target=target, platform="linux/amd64").externals
+    ]
 
 
 def test_stages_and_scratch_are_not_external() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Refused
-from pipelines.images import dockerfile, layer_cache
-from pipelines.images.dockerfile_pins import pinned
+from pipelines.images import dockerfile, dockerfile_pins, layer_cache
 
 ALIASES = {"base": "x/base:1", "base:2": "x/base:2", "tools": "x/tools:3", "r.example:5000/p/x": "x/four:4"}
 
@@ -15,16 +14,8 @@ def pin(
     source: str, *, target: str = "", args: tuple[str, ...] = (), inserted: dict[int, str] | None = None
 ) -> list[str]:
     """Return the lines of the pinned text."""
-    read = dockerfile.read(source, "Dockerfile")
-    text = pinned(
-        source,
-        read,
-        aliases=ALIASES,
-        target=target,
-        build_args=args,
-        platform="linux/amd64",
-        inserted=inserted or {},
-    )
+    selected = dockerfile.read(source, "Dockerfile").select(args, target=target, platform="linux/amd64")
+    text = dockerfile_pins.pin(source, selected, aliases=ALIASES, inserted=inserted or {})
     return text.split("\n")
 
 
@@ -108,13 +99,10 @@ def test_inserted_lines() -> None:
 def marks(
     source: str, *, args: tuple[str, ...] = (), image: str = "i", context: str = "c", target: str = ""
 ) -> dict[int, str]:
-    """Return what the layer cache is told."""
+    """Return the labels for the layer cache."""
     return layer_cache.marks(
         source,
-        dockerfile.read(source, "Dockerfile"),
-        target=target,
-        build_args=args,
-        platform="linux/amd64",
+        dockerfile.read(source, "Dockerfile").select(args, target=target, platform="linux/amd64"),
         images={"base": image, "tools": "t"},
         context=context,
     )

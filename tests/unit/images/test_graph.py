@@ -59,7 +59,7 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
     [
         (
             {"a/Dockerfile": "FROM c\n", "b/Dockerfile": "\nFROM a\n", "c/Dockerfile": "FROM b\n"},
-            "a/Dockerfile:1: error: images stand on each other in a circle: a → c → b → a [cycle]",
+            "a/Dockerfile:1: error: images depend on each other in a circle: a → c → b → a [cycle]",
         ),
         (
             {"x/web/Dockerfile": "FROM scratch\n", "y/web/Dockerfile": "FROM scratch\n"},
@@ -220,8 +220,8 @@ def test_more_waves_than_there_are_is_refused_with_the_chain() -> None:
     found = read(files)
     assert [str(finding) for finding in found.findings] == [
         (
-            f"i/Dockerfile:1: error: more than {MOST_WAVES} images stand on each other: "
-            "a → b → c → d → e → f → g → h → i [depth]; let one stand on an earlier one"
+            f"i/Dockerfile:1: error: more than {MOST_WAVES} images depend on each other: "
+            "a → b → c → d → e → f → g → h → i [depth]; let one depend on an earlier one"
         )
     ]
     assert [name for name, node in found.nodes.items() if node.blocked] == ["i", "j"]
