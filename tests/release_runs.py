@@ -17,7 +17,7 @@ from pathlib import Path
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport
 from pipelines.errors import ShipwayError
 from pipelines.images.model import Built, Checkout, ImageJob, Published, Retagged
-from pipelines.images.tag_moves import REVISION, VERSION
+from pipelines.images.registry_state import REVISION, VERSION
 from pipelines.release.model import Planned
 from pipelines.release.verdict import verdict
 from tests import oci_images

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipelines.errors import Misuse
-from pipelines.images.tag_moves import REVISION
+from pipelines.images.registry_state import REVISION
 from pipelines.tools.forge.forge import Forge
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry.client import Registry

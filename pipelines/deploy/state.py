@@ -20,7 +20,7 @@ from pipelines.images import tag_names
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.model import PUBLISHED, PlannedImage
 from pipelines.images.node import BuildTarget
-from pipelines.images.tag_moves import REVISION
+from pipelines.images.registry_state import REVISION
 from pipelines.release import plan_commit
 from pipelines.release import snapshot as release_snapshot
 from pipelines.release.model import Plan

@@ -1,7 +1,4 @@
-"""What is to be done for each image: a pure function of what a commit declares and what registries say.
-
-Why an image is built, in words for people.
-"""
+"""Decides what to do for each image, and why: a pure function of what a commit declares and of the registries' state."""
 
 from __future__ import annotations
 
@@ -25,44 +22,42 @@ from pipelines.images.model import (
     PlannedImage,
 )
 from pipelines.images.node import BuildTarget, Graph, ImageNode
-from pipelines.images.registry_state import NOT_ASKED, PreviousImage, RegistryState, SourceChanges, TagState
-from pipelines.images.tag_names import parse_version
+from pipelines.images.registry_state import NOT_ASKED, VERSION, PreviousImage, RegistryState, SourceChanges, TagState
+from pipelines.images.tag_names import version_of
 from pipelines.tools.registry.reference import Reference, key_tag
-
-VERSION = "org.opencontainers.image.version"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredTags:
-    """The tags that are to name an image of this commit."""
+    """The tags that should name an image of this commit."""
 
     moving: tuple[str, ...] = ()
     """A branch's, a pull request's."""
     version: str = ""
     """Of a Git tag, never overwritten."""
     latest: str = ""
-    """`latest`, where the version may raise it."""
+    """`latest` if the version may raise it, else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDecisions:
-    """The images with their actions, the builds in waves, and what was found."""
+    """The images with their actions, the builds in waves, and the findings."""
 
     images: tuple[PlannedImage, ...]
     waves: tuple[tuple[ImageJob, ...], ...]
     findings: tuple[Finding, ...]
 
 
-def known_bases(graph: Graph, answers: Mapping[str, TagState]) -> tuple[dict[str, str], list[Finding]]:
-    """Return the digest of each image from outside that is known, and a finding for each line that names none."""
-    known = {name: answer.digest for name, answer in answers.items() if answer.digest}
+def known_bases(graph: Graph, bases: Mapping[str, TagState]) -> tuple[dict[str, str], list[Finding]]:
+    """Return the digest of each known image from outside, and a finding for each line that names no image."""
+    known = {name: state.digest for name, state in bases.items() if state.digest}
     findings = []
     for node in graph.nodes.values():
         for external in node.externals:
-            answer = answers.get(external.name, NOT_ASKED)
-            if answer.absent or answer.wrong:
-                text = answer.wrong or f"there is no image {external.name}, here or in its registry"
-                todo = answer.todo or "correct its name or its tag"
+            state = bases.get(external.name, NOT_ASKED)
+            if state.absent or state.wrong:
+                text = state.wrong or f"there is no image {external.name}, here or in its registry"
+                todo = state.todo or "correct its name or its tag"
                 where = node.image.dockerfile
                 findings.append(Finding(path=where, line=external.line, level=ERROR, rule="base", text=text, todo=todo))
     return known, findings
@@ -72,62 +67,63 @@ def decide(
     graph: Graph,
     target: BuildTarget,
     *,
-    made: Mapping[str, KeyInputs],
-    asked: Mapping[str, Freshness],
-    answers: Mapping[str, TagState],
-    observed: RegistryState,
+    inputs: Mapping[str, KeyInputs],
+    required: Mapping[str, Freshness],
+    bases: Mapping[str, TagState],
+    registry: RegistryState,
     changes: Mapping[str, SourceChanges],
-    wanted: DesiredTags,
+    desired: DesiredTags,
     versions: Mapping[str, int],
 ) -> ImageDecisions:
-    """Return what is to be done. `made` has what decides each image whose key is known, `answers` those about bases.
+    """Return what to do.
 
-    `changes` has those of images that were built before, where they are known; `versions` has the line of shipway.yaml that gives an image a version of its own, by name.
+    By image name, `inputs` has the images whose key is known, `changes` the known changes since the last build, and
+    `versions` the line of shipway.yaml with an image's own version; `bases` has the states of images from outside.
     """
     planned: dict[str, PlannedImage] = {}
     findings: list[Finding] = []
     for name, node in graph.nodes.items():
-        state, reasons = _state(node, made, answers, observed, planned)
+        state, reasons = _state(node, inputs, bases, registry, planned)
         tags: tuple[str, ...] = ()
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
-            renewal = asked[name].why if observed.behind.get(name) and name in asked else ""
-            reasons = (renewal,) if renewal else why(node, made[name], planned, observed, changes.get(name))
+            renewal = required[name].why if registry.behind.get(name) and name in required else ""
+            reasons = (renewal,) if renewal else why(node, inputs[name], planned, registry, changes.get(name))
         if state in {PUBLISHED, ABSENT}:
-            tags, refused, unknown = _tags(node, observed, wanted)
-            if state == PUBLISHED and name in observed.behind:
-                tags = (*tags, key_tag(made[name].lasting_key))
+            tags, refused, unknown = _tags(node, registry, desired)
+            if state == PUBLISHED and name in registry.behind:
+                tags = (*tags, key_tag(inputs[name].lasting_key))
             if refused:
                 state, action, reasons = DIFFERENT, NOTHING, (refused,)
             elif unknown:
                 state, action, reasons = UNKNOWN, NOTHING, (unknown,)
             elif tags and action == NOTHING:
                 action, reasons = TAG, (f"{', '.join(tags)} {'does' if len(tags) == 1 else 'do'} not name it",)
-        findings += _own_version(node, observed, versions.get(name, 0))
+        findings += _own_version(node, registry, versions.get(name, 0))
         planned[name] = PlannedImage(
             name=name,
             path=node.image.path,
             state=state,
             action=action,
             reasons=tuple(reasons),
-            key=made[name].key if name in made else "",
-            moment=made[name].moment if name in made else 0,
-            digest=observed.keys.get(name, NOT_ASKED).digest,
+            key=inputs[name].key if name in inputs else "",
+            moment=inputs[name].moment if name in inputs else 0,
+            digest=registry.keys.get(name, NOT_ASKED).digest,
             parents=node.parent_names,
             externals=tuple(external.name for external in node.externals),
             shared=node.settings.shared,
             tags=tags,
         )
     return ImageDecisions(
-        images=tuple(planned.values()), waves=_waves(graph, target, made, planned), findings=tuple(findings)
+        images=tuple(planned.values()), waves=_waves(graph, target, inputs, planned), findings=tuple(findings)
     )
 
 
 def _state(
     node: ImageNode,
-    made: Mapping[str, KeyInputs],
-    answers: Mapping[str, TagState],
-    observed: RegistryState,
+    inputs: Mapping[str, KeyInputs],
+    bases: Mapping[str, TagState],
+    registry: RegistryState,
     planned: Mapping[str, PlannedImage],
 ) -> tuple[str, Sequence[str]]:
     if node.blocked:
@@ -137,49 +133,53 @@ def _state(
         if stuck := [parent.name for parent in above if parent.state == state]:
             return (UNKNOWN if state == UNKNOWN else BLOCKED), [f"parent image {name} is {state}" for name in stuck]
     for external in node.externals:
-        answer = answers.get(external.name, NOT_ASKED)
+        answer = bases.get(external.name, NOT_ASKED)
         if answer.wrong or answer.absent:
             return BLOCKED, (f"base {external.name} exists nowhere" if answer.absent else answer.wrong,)
-    silent = [(e.name, answers.get(e.name, NOT_ASKED).unknown) for e in node.externals]
+    silent = [(e.name, bases.get(e.name, NOT_ASKED).unknown) for e in node.externals]
     if told := [f"base {name}: {why}" for name, why in silent if why]:
         return UNKNOWN, told
-    answer = observed.keys.get(node.name, NOT_ASKED)
-    if answer.unknown or answer.wrong or node.name not in made:
+    answer = registry.keys.get(node.name, NOT_ASKED)
+    if answer.unknown or answer.wrong or node.name not in inputs:
         return UNKNOWN, (answer.unknown or answer.wrong,)
     return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
 
 
-def _tags(node: ImageNode, observed: RegistryState, wanted: DesiredTags) -> tuple[tuple[str, ...], str, str]:
-    """Return the tags that do not name the image, what is never done, and what is not known."""
-    digest = observed.keys[node.name].digest
-    found = []
-    for tag in (*wanted.moving, *filter(None, (wanted.version, wanted.latest))):
-        answer = observed.tags.get((node.name, tag), NOT_ASKED)
+def _tags(node: ImageNode, registry: RegistryState, desired: DesiredTags) -> tuple[tuple[str, ...], str, str]:
+    """Return the tags that do not name the image yet, or else why it is refused, or why that is unknown."""
+    digest = registry.keys[node.name].digest
+    missing = []
+    for tag in (*desired.moving, *filter(None, (desired.version, desired.latest))):
+        answer = registry.tags.get((node.name, tag), NOT_ASKED)
         if answer.unknown:
             return (), "", f"the tag {tag}: {answer.unknown}"
-        if tag == wanted.version and answer.digest and answer.digest != digest:
+        if tag == desired.version and answer.digest and answer.digest != digest:
             text = f"version {tag} is published with another content and is never overwritten"
             return (), text, ""
-        if tag == wanted.latest and answer.digest and not _is_lower(answer.notes.get(VERSION, ""), wanted.version):
+        if (
+            tag == desired.latest
+            and answer.digest
+            and not _is_lower(answer.annotations.get(VERSION, ""), desired.version)
+        ):
             continue
         if answer.digest != digest or not digest:
-            found.append(tag)
-    if node.settings.version and observed.tags.get((node.name, node.settings.version), NOT_ASKED).absent:
-        found.append(node.settings.version)
-    return tuple(found), "", ""
+            missing.append(tag)
+    if node.settings.version and registry.tags.get((node.name, node.settings.version), NOT_ASKED).absent:
+        missing.append(node.settings.version)
+    return tuple(missing), "", ""
 
 
 def _is_lower(version: str, than: str) -> bool:
-    one, other = parse_version(version.replace("_", "+")), parse_version(than.replace("_", "+"))
+    one, other = version_of(version), version_of(than)
     return one is not None and other is not None and one < other
 
 
-def _own_version(node: ImageNode, observed: RegistryState, line: int) -> Iterable[Finding]:
-    """Find a version of an image's own that is published with another content: the new image does not get it."""
+def _own_version(node: ImageNode, registry: RegistryState, line: int) -> Iterable[Finding]:
+    """Give a finding if an image's own version is published with another content: the new image does not get it."""
     version = node.settings.version
-    there = observed.tags.get((node.name, version), NOT_ASKED) if version else NOT_ASKED
-    key = observed.keys.get(node.name, NOT_ASKED)
-    if there.digest and not key.unknown and there.digest != key.digest:
+    published = registry.tags.get((node.name, version), NOT_ASKED) if version else NOT_ASKED
+    key = registry.keys.get(node.name, NOT_ASKED)
+    if published.digest and not key.unknown and published.digest != key.digest:
         yield Finding(
             path=shipway_yaml.NAME,
             line=line,
@@ -191,26 +191,26 @@ def _own_version(node: ImageNode, observed: RegistryState, line: int) -> Iterabl
 
 
 def _waves(
-    graph: Graph, target: BuildTarget, made: Mapping[str, KeyInputs], planned: Mapping[str, PlannedImage]
+    graph: Graph, target: BuildTarget, inputs: Mapping[str, KeyInputs], planned: Mapping[str, PlannedImage]
 ) -> tuple[tuple[ImageJob, ...], ...]:
-    """Return the builds in as few waves as their order allows."""
+    """Return the builds in as few waves as their dependencies allow."""
     number: dict[str, int] = {}
     waves: list[list[ImageJob]] = []
     for name, node in graph.nodes.items():
         if planned[name].action != BUILD:
             continue
-        on = tuple(name for name in node.parent_names if name in number)
-        number[name] = max((number[parent] + 1 for parent in on), default=0)
+        parents = tuple(parent for parent in node.parent_names if parent in number)
+        number[name] = max((number[parent] + 1 for parent in parents), default=0)
         if number[name] == len(waves):
             waves.append([])
-        waves[number[name]].append(_job(node, target, made[name], on))
+        waves[number[name]].append(_job(node, target, inputs[name], parents))
     return tuple(map(tuple, waves))
 
 
-def _job(node: ImageNode, target: BuildTarget, made: KeyInputs, on: tuple[str, ...]) -> ImageJob:
+def _job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple[str, ...]) -> ImageJob:
     assert node.context is not None
-    pins = [f"{name}={digest}" for name, digest in made.images.items()]
-    pins += [f"{edge.written}={key_tag(made.parents[edge.name])}" for edge in node.parents]
+    pins = [f"{name}={digest}" for name, digest in inputs.images.items()]
+    pins += [f"{edge.written}={key_tag(inputs.parents[edge.name])}" for edge in node.parents]
     return ImageJob(
         name=node.name,
         path=node.image.path,
@@ -222,32 +222,32 @@ def _job(node: ImageNode, target: BuildTarget, made: KeyInputs, on: tuple[str, .
         exclude=node.context.excluded,
         version=node.settings.version,
         platform=target.platform,
-        key=made.key,
-        renews=made.lasting_key if made.moment else "",
-        moment=made.moment,
+        key=inputs.key,
+        renews=inputs.lasting_key if inputs.moment else "",
+        moment=inputs.moment,
         pins=tuple(pins),
-        parents=on,
+        parents=parents,
     )
 
 
 _NAMED_FILES = 3
-"""Of those that changed."""
+"""Of the files that changed."""
 
 
 def why(
     node: ImageNode,
-    made: KeyInputs,
+    inputs: KeyInputs,
     planned: Mapping[str, PlannedImage],
-    observed: RegistryState,
+    registry: RegistryState,
     changes: SourceChanges | None,
 ) -> tuple[str, ...]:
-    """Return why an image is built, as far as what was published before tells."""
-    previous = observed.previous.get(node.name)
+    """Return the reasons of a build, as far as the earlier image shows them."""
+    previous = registry.previous.get(node.name)
     if previous is None:
-        return (f"it was never published as {' or '.join(observed.candidates)}",)
-    found = [f"parent image {name} is rebuilt" for name in node.parent_names if planned[name].action == BUILD]
-    found += _moved(made.images, previous)
-    found += [
+        return (f"it was never published as {' or '.join(registry.candidates)}",)
+    reasons = [f"parent image {name} is rebuilt" for name in node.parent_names if planned[name].action == BUILD]
+    reasons += _moved(inputs.images, previous)
+    reasons += [
         f"parent image {edge.name} is another one"
         for edge in node.parents
         if edge.written == previous.base_name and planned[edge.name].digest not in {"", previous.base_digest}
@@ -256,12 +256,12 @@ def why(
     if changes and changes.files:
         more = len(changes.files) - _NAMED_FILES
         shown = ", ".join(changes.files[:_NAMED_FILES])
-        found.append(f"{shown} and {more} more files {since}" if more > 0 else f"{shown} {since}")
-    if changes and changes.settings and "rebuild" in made.salt:
-        found.append(f"{shipway_yaml.NAME} asks for it: {made.salt['rebuild']}")
+        reasons.append(f"{shown} and {more} more files {since}" if more > 0 else f"{shown} {since}")
+    if changes and changes.settings and "rebuild" in inputs.salt:
+        reasons.append(f"{shipway_yaml.NAME} asks for it: {inputs.salt['rebuild']}")
     what = "its files, its Dockerfile" if changes is None else "what it copies from other images"
     what = shipway_yaml.NAME if changes and changes.settings else what
-    return tuple(found) or (f"{what}, its arguments or the builder {since}",)
+    return tuple(reasons) or (f"{what}, its arguments or the builder {since}",)
 
 
 def _moved(images: Mapping[str, str], previous: PreviousImage) -> Iterable[str]:
@@ -271,7 +271,7 @@ def _moved(images: Mapping[str, str], previous: PreviousImage) -> Iterable[str]:
 
 
 def _full(name: str) -> str:
-    """Return the reference that an image's labels give for what a Dockerfile writes."""
+    """Return the reference in an image's labels for a name in a Dockerfile."""
     try:
         reference = Reference.parse(name)
     except ShipwayError:

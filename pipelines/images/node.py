@@ -17,7 +17,7 @@ MOST_WAVES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class BuildTarget:
-    """What is built, for whom and by what; the same for all images of a plan."""
+    """The platform, the builder and the arguments; the same for all images of a plan."""
 
     platform: str
     builder: str
@@ -40,7 +40,7 @@ class Edge:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNode:
-    """One image: what it is made of, and what it stands on."""
+    """One image: its inputs, and the images that it depends on."""
 
     image: Image
     settings: ImageSettings
@@ -61,7 +61,7 @@ class ImageNode:
 
     @property
     def parent_names(self) -> tuple[str, ...]:
-        """The images of the repository that it stands on, each once."""
+        """The images of the repository that it depends on, each once."""
         return tuple(dict.fromkeys(edge.name for edge in self.parents))
 
 

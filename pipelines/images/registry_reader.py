@@ -1,9 +1,8 @@
-"""What the registries say about the images of a plan, asked side by side. No answer is an answer of its own: unknown.
+"""Reads the state of the registries that a plan of images starts from, in parallel; without an answer it is unknown.
 
-Which build of the same ingredients counts: the newest one, whoever asked for it, unless a newer one is asked for now.
-
-What an image's lasting key names is its first build, or leads to its last renewal and says for which moment that was made. An
-image's own key holds the moment, and so do those of the images that stand on it: they are asked for in turn, parents first.
+Of several builds of the same inputs the newest counts, whoever asked for it, unless a newer one is asked for now. The
+lasting key of an image names its first build, or leads to its last renewal and has the moment of that. The moment is part
+of the image's own key, and so of the keys of the images that depend on it: they are read in turn, parents first.
 """
 
 from __future__ import annotations
@@ -18,8 +17,16 @@ from pipelines.images import tag_names
 from pipelines.images.decide import DesiredTags
 from pipelines.images.key import Freshness, KeyInputs
 from pipelines.images.node import BuildTarget, Graph
-from pipelines.images.registry_state import NOT_ASKED, RENEWAL, PreviousImage, RegistryState, TagState
-from pipelines.images.tag_moves import REVISION, VERSION, release_of
+from pipelines.images.registry_state import (
+    NOT_ASKED,
+    RENEWAL,
+    REVISION,
+    VERSION,
+    PreviousImage,
+    RegistryState,
+    TagState,
+)
+from pipelines.images.tag_moves import release_of, state_of
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
@@ -28,13 +35,23 @@ from pipelines.tools.registry.reference import Reference, key_tag
 from pipelines.tools.registry.transfer import in_parallel
 
 _USUAL = frozenset({"main", "master"})
-"""Where an image of another branch was published before, most likely."""
+"""The tags that most likely name an earlier image of another branch."""
 _BASE = "org.opencontainers.image.base."
 
 
 @dataclass(frozen=True, kw_only=True)
+class SettledKeys:
+    """The inputs of each image's key, with the moment of its renewal, and the state of the key."""
+
+    inputs: Mapping[str, KeyInputs]
+    keys: Mapping[str, TagState]
+    behind: Mapping[str, str]
+    """For images that must be fresher: the digest that the lasting key still leads to, or an empty string."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegistryReader:
-    """Asks about images; a registry that once said nothing at all is not asked again."""
+    """Asks registries about images; one that did not answer at all is not asked again."""
 
     client: Registry
     registry: str
@@ -43,49 +60,47 @@ class RegistryReader:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def bases(self, graph: Graph, platform: str) -> dict[str, TagState]:
-        """Return what each image from outside is for a platform, by the name that Dockerfiles write."""
+        """Return the state of each image from outside for a platform, by its name in Dockerfiles."""
         names = sorted({external.name for node in graph.nodes.values() for external in node.externals})
         return dict(
             zip(names, in_parallel(lambda name: self._base(name, platform), names, at_once=QUESTIONS), strict=True)
         )
 
     def keys(self, questions: Sequence[tuple[str, str]]) -> list[TagState]:
-        """Return what keys of images name, each asked for by the image's name and the key; raises Misconfigured."""
+        """Return the state of keys, each a pair of the image's name and the key; raises Misconfigured."""
         return in_parallel(self._tag, [(name, key_tag(key)) for name, key in questions], at_once=QUESTIONS)
 
     def state(
         self,
         graph: Graph,
-        made: Mapping[str, KeyInputs],
-        wanted: DesiredTags,
-        keys: Mapping[str, TagState],
-        behind: Mapping[str, str],
+        settled: SettledKeys,
+        desired: DesiredTags,
     ) -> RegistryState:
-        """Return what there is under tags, and what was published before of what is not there; `keys` has what their keys name.
+        """Return the state of keys and tags, and the earlier images of those that are absent.
 
-        Raises Misconfigured where the deployment's own registry lets nobody in.
+        Raises Misconfigured if the deployment's own registry refuses its login.
         """
+        keys, latest = settled.keys, desired.latest
         questions: list[tuple[str, str]] = []
-        for name in made:
+        for name in settled.inputs:
             own = graph.nodes[name].settings.version
-            questions += [(name, tag) for tag in (*wanted.moving, wanted.version, wanted.latest, own) if tag]
-        found = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
+            questions += [(name, tag) for tag in (*desired.moving, desired.version, latest, own) if tag]
+        tags = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
         others = [
-            name for name in made if wanted.latest and found[name, wanted.latest].digest not in {"", keys[name].digest}
+            name for name in settled.inputs if latest and tags[name, latest].digest not in {"", keys[name].digest}
         ]
-        at = in_parallel(lambda name: self._released(name, found[name, wanted.latest]), others, at_once=QUESTIONS)
-        found |= {(name, wanted.latest): answer for name, answer in zip(others, at, strict=True)}
-        absent = [name for name, answer in keys.items() if answer.absent]
-        candidates = dict.fromkeys(
-            (*wanted.moving, tag_names.LATEST, *(() if {*wanted.moving} & _USUAL else sorted(_USUAL)))
-        )
-        previous = in_parallel(lambda name: self._previous(name, (*candidates,), found), absent, at_once=QUESTIONS)
+        released = in_parallel(lambda name: self._released(name, tags[name, latest]), others, at_once=QUESTIONS)
+        tags |= {(name, latest): state for name, state in zip(others, released, strict=True)}
+        absent = [name for name, state in keys.items() if state.absent]
+        usual = () if {*desired.moving} & _USUAL else sorted(_USUAL)
+        candidates = tuple(dict.fromkeys((*desired.moving, tag_names.LATEST, *usual)))
+        previous = in_parallel(lambda name: self._previous(name, candidates, tags), absent, at_once=QUESTIONS)
         return RegistryState(
             keys=keys,
-            tags=found,
-            previous={name: item for name, item in zip(absent, previous, strict=True) if item},
-            candidates=tuple(candidates),
-            behind=behind,
+            tags=tags,
+            previous={name: image for name, image in zip(absent, previous, strict=True) if image},
+            candidates=candidates,
+            behind=settled.behind,
         )
 
     def _base(self, name: str, platform: str) -> TagState:
@@ -94,28 +109,28 @@ class RegistryReader:
         except ShipwayError as error:
             return TagState(wrong=f"{error.what}: {error.seen}")
         if reference.digest:
-            # Content does not move, so there is nothing to ask, and the key is the same without a network.
+            # A digest never moves, so nothing is asked, and the key is the same without a network.
             return TagState(digest=str(reference.digest))
         reference = reference if reference.tag else reference.with_tag("latest")
         try:
             return self._ask(reference, lambda manifest, at: _of_platform(manifest, at, platform), mirrored=True)
         except Misconfigured as error:
-            # Public registries say so of what does not exist, too.
+            # Public registries answer this for images that do not exist, too.
             return TagState(wrong=f"{name} cannot be read: {error.what} ({error.seen})", todo=error.todo)
         except ShipwayError as error:
             return TagState(wrong=f"{error.what}: {error.seen}", todo=error.todo)
 
     def _tag(self, question: tuple[str, str]) -> TagState:
         name, tag = question
-        return self._ask(self._reference(name, tag), _named)
+        return self._ask(self._reference(name, tag), lambda manifest, _: state_of(manifest))
 
-    def _released(self, name: str, answer: TagState) -> TagState:
-        """Return an answer with the version that the release tags of its image say, where there are any."""
+    def _released(self, name: str, state: TagState) -> TagState:
+        """Return a state with the version in the release tags of its image, if it has any."""
         try:
-            version = release_of(self.client, self._reference(name, tag_names.LATEST), answer.digest)
+            version = release_of(self.client, self._reference(name, tag_names.LATEST), state.digest)
         except Transient as error:
             return TagState(unknown=f"{self.registry} did not answer ({error.seen or error.what})")
-        return replace(answer, notes={**answer.notes, VERSION: str(version)}) if version else answer
+        return replace(state, annotations={**state.annotations, VERSION: str(version)}) if version else state
 
     def _ask(
         self, reference: Reference, read: Callable[[Manifest, Reference], TagState], *, mirrored: bool = False
@@ -135,15 +150,15 @@ class RegistryReader:
     def _previous(
         self, name: str, candidates: Sequence[str], known: Mapping[tuple[str, str], TagState]
     ) -> PreviousImage | None:
-        """Return what a tag that people use names, for a reason; nothing where nobody says."""
+        """Return the image of the first of the candidate tags that exists, or None; it gives the reason of a build."""
         for tag in candidates:
-            answer = known.get((name, tag)) or self._tag((name, tag))
-            if answer.digest:
+            state = known.get((name, tag)) or self._tag((name, tag))
+            if state.digest:
                 return PreviousImage(
                     tag=tag,
-                    revision=answer.notes.get(REVISION, ""),
-                    base_name=answer.notes.get(f"{_BASE}name", ""),
-                    base_digest=answer.notes.get(f"{_BASE}digest", ""),
+                    revision=state.annotations.get(REVISION, ""),
+                    base_name=state.annotations.get(f"{_BASE}name", ""),
+                    base_digest=state.annotations.get(f"{_BASE}digest", ""),
                 )
         return None
 
@@ -152,7 +167,7 @@ class RegistryReader:
 
 
 def desired_tags(ref: str, commit: str) -> DesiredTags:
-    """Return the tags that images of a commit are to have, where it was asked for by a full ref; raises Refused."""
+    """Return the tags that the images of a commit should have, asked for by a full ref; raises Refused."""
     plan = tag_names.tag_plan(ref, commit)
     return DesiredTags(
         moving=tuple(filter(None, (plan.branch, plan.pull_request))),
@@ -162,55 +177,42 @@ def desired_tags(ref: str, commit: str) -> DesiredTags:
 
 
 def _of_platform(manifest: Manifest, reference: Reference, platform: str) -> TagState:
-    """Return the manifest of the platform: an index also moves when another platform's image does."""
+    """Return the state of the platform's manifest: an index also moves when another platform's image does."""
     if manifest.is_index:
         return TagState(digest=str(registry_manifest.choose(manifest, platform, str(reference)).digest))
     return TagState(digest=str(manifest.descriptor.digest))
 
 
-def _named(manifest: Manifest, _: Reference) -> TagState:
-    notes = manifest.json.get("annotations") or {}
-    return TagState(
-        digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()}
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SettledKeys:
-    """What decides each image, and what its key names."""
-
-    made: Mapping[str, KeyInputs]
-    keys: Mapping[str, TagState]
-    behind: Mapping[str, str]
-    """What lasting keys name of images that are wanted fresher, or an empty string."""
-
-
 def settle_keys(
-    graph: Graph, target: BuildTarget, bases: Mapping[str, str], asked: Mapping[str, Freshness], reader: RegistryReader
+    graph: Graph,
+    target: BuildTarget,
+    bases: Mapping[str, str],
+    required: Mapping[str, Freshness],
+    reader: RegistryReader,
 ) -> SettledKeys:
-    """Return each image's ingredients with the moment that it was, or is to be, renewed for; raises Misconfigured."""
-    answers: dict[tuple[str, str], TagState] = {}
+    """Return each image's key with the moment of its last renewal, or of the one to make; raises Misconfigured."""
+    states: dict[tuple[str, str], TagState] = {}
     moments: dict[str, int] = {}
     while True:
-        made = image_key.key_inputs(graph, target, bases, moments)
-        questions = [(name, item.lasting_key) for name, item in made.items()]
-        new = [question for question in questions if question not in answers]
-        answers |= dict(zip(new, reader.keys(new), strict=True))
-        there = {name: answers[name, lasting] for name, lasting in questions}
-        # A renewal changes the keys of what stands on it, so that these have to be asked for again.
-        found = {name: max(there[name].moment, asked[name].at if name in asked else 0) for name in made}
-        if found == {name: moments.get(name, 0) for name in made}:
+        inputs = image_key.key_inputs(graph, target, bases, moments)
+        questions = [(name, item.lasting_key) for name, item in inputs.items()]
+        new = [question for question in questions if question not in states]
+        states |= dict(zip(new, reader.keys(new), strict=True))
+        lasting = {name: states[name, key] for name, key in questions}
+        # A renewal changes the keys of the images that depend on it, so these have to be asked for again.
+        settled = {name: max(lasting[name].moment, required[name].at if name in required else 0) for name in inputs}
+        if settled == {name: moments.get(name, 0) for name in inputs}:
             break
-        moments = found
-    wanted = [name for name, item in made.items() if item.moment > there[name].moment]
-    fresh = dict(zip(wanted, reader.keys([(name, made[name].key) for name in wanted]), strict=True))
+        moments = settled
+    stale = [name for name, item in inputs.items() if item.moment > lasting[name].moment]
+    fresh = dict(zip(stale, reader.keys([(name, inputs[name].key) for name in stale]), strict=True))
     return SettledKeys(
-        made=made,
-        keys={name: fresh.get(name) or _led(there.get(name, NOT_ASKED)) for name in made},
-        behind={name: _led(there[name]).digest for name in wanted},
+        inputs=inputs,
+        keys={name: fresh.get(name) or _led(lasting.get(name, NOT_ASKED)) for name in inputs},
+        behind={name: _led(lasting[name]).digest for name in stale},
     )
 
 
-def _led(answer: TagState) -> TagState:
-    """Return what a lasting key's answer leads to."""
-    return replace(answer, digest=answer.notes[RENEWAL]) if answer.moment else answer
+def _led(state: TagState) -> TagState:
+    """Return the state of the image that a lasting key leads to."""
+    return replace(state, digest=state.annotations[RENEWAL]) if state.moment else state

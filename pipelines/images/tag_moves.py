@@ -1,7 +1,8 @@
-"""Tags moved so that runs in any order, side by side or killed half-way, leave them right.
+"""Moves tags in a registry so that they end up right after runs in any order, in parallel or killed half-way.
 
-Nothing here locks. Each rule compares what a tag names with what it should name by the state of the world, moves it, and
-looks again: whoever wrote last has seen everything that was written before, and puts it right.
+Which tags an image gets is decided in `tag_names`. Nothing here locks: each rule compares what a tag names with what it
+should name by now, moves it, and compares again. Whoever wrote last has seen everything that was written before, and
+corrects it.
 """
 
 from __future__ import annotations
@@ -14,19 +15,17 @@ import semver
 
 from pipelines.errors import Refused, Transient
 from pipelines.images import tag_names
-from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, TagState
+from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, REVISION, VERSION, TagState
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
 
-VERSION = "org.opencontainers.image.version"
-REVISION = "org.opencontainers.image.revision"
 _ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class TagMover:
-    """The tags of one repository, and the image in it that this run published."""
+    """Moves the tags of one repository to the image in it that this run published."""
 
     registry: Registry
     image: Reference
@@ -40,57 +39,54 @@ class TagMover:
         return self.image.digest
 
     def set(self, tag: str) -> bool:
-        """Let a tag name this run's image; return whether it does, which another run may have undone."""
+        """Let a tag name this run's image; return whether it does, since another run may have moved it again."""
         if self._names(tag) == self.digest:
             return True
         self._move(tag, self.digest)
-        found = self.registry.resolve(self.image.with_tag(tag))
-        return found is not None and found.descriptor.digest == self.digest
+        manifest = self.registry.resolve(self.image.with_tag(tag))
+        return manifest is not None and manifest.descriptor.digest == self.digest
 
     def adopted(self, tag: str) -> TagMover:
-        """Return the mover of the image that a key's tag names, this one where there is no such tag; raises Transient.
+        """Return the mover of the image that a key's tag names, or this one if there is no such tag; raises Transient.
 
-        Two builds of one key may differ in what nobody can foresee, a time in a file; whoever published first is right.
+        Two builds of one key may differ by chance, as by a time in a file; the one that was published first counts.
         """
         return self._as_taken(tag, self._led_to(tag))
 
     def renew(self, tag: str, moment: int) -> None:
-        """Let a lasting key's tag lead to this run's image, built for a moment, unless it leads to a later one; raises Transient.
+        """Let a lasting key's tag lead to this run's image, unless it leads to one of a later moment; raises Transient.
 
-        The tag then names the image's own manifest with two annotations more, so that whoever pulls it gets the image, and whoever
-        asks learns which one it is and how fresh.
+        The tag then names the image's manifest with two more annotations: whoever pulls it gets the image, and whoever
+        reads it learns which image it is and how fresh.
         """
         for _ in range(_ROUNDS):
-            found = self.registry.resolve(self.image.with_tag(tag))
-            if found is not None and _answer(found).moment >= moment:
+            manifest = self.registry.resolve(self.image.with_tag(tag))
+            if manifest is not None and state_of(manifest).moment >= moment:
                 return
             self.registry.annotate(self.image, tag, {RENEWED_FOR: str(moment), RENEWAL: str(self.digest)})
             _say(f"{self.image.name}:{tag} leads to {self.digest}")
-        raise Transient(
-            f"the tag {tag} of {self.image.name} does not come to rest",
-            seen=f"it was moved {_ROUNDS} times",
-            todo="run it again when fewer runs move it",
-        )
+        raise self._restless(tag)
 
     def claim(self, tag: str) -> TagMover:
-        """Let a key's tag name this run's image unless it names one; return the mover of what it names. Raises Transient.
+        """Let a key's tag name this run's image unless it names one already, and return the mover of what it names.
 
-        Of two runs that find none in the same moment, the later one's image stays, and the next run's tags follow it.
+        Of two runs that see no such tag at the same time, the later one's image stays, and the tags of the next run follow
+        it. Raises Transient.
         """
-        there = self._led_to(tag)
-        if there is None:
+        digest = self._led_to(tag)
+        if digest is None:
             self._move(tag, self.digest)
-            there = self._led_to(tag)
-        return self._as_taken(tag, there)
+            digest = self._led_to(tag)
+        return self._as_taken(tag, digest)
 
     def is_published(self, version: str) -> bool:
-        """Whether a version's tag names this run's image already, or False where there is no such tag.
+        """Whether a version's tag names this run's image already.
 
-        Raises Refused naming both digests when it names another one, Transient when the registry does not say.
+        Raises Refused with both digests if it names another image, Transient if the registry does not answer.
         """
         found = self.registry.resolve(self.image.with_tag(version))
         if found is None and version in self.registry.tags(self.image):
-            # Another run may have published it in between; a tag whose manifest is lost stays as it is.
+            # Another run may have published it in between; a tag whose manifest is lost is not moved.
             found = self.registry.resolve(self.image.with_tag(version))
             if found is None:
                 raise Transient(
@@ -101,17 +97,17 @@ class TagMover:
         if found is None:
             return False
         if found.descriptor.digest != self.digest:
-            there = self._revision(found)
+            commit = self._revision(found)
             raise Refused(
                 f"version {version} of {self.image.name} is published already, with another content",
-                seen=f"there is {found.descriptor.digest} of commit {there or 'unknown'}, "
+                seen=f"there is {found.descriptor.digest} of commit {commit or 'unknown'}, "
                 f"this run built {self.digest} of commit {self.commit}",
                 todo="give the new content a new version: a published one is never overwritten",
             )
         return True
 
     def publish(self, version: str) -> None:
-        """Let a version's tag name this run's image, once and for all; raises as `is_published` does."""
+        """Let a version's tag name this run's image, for good; raises as `is_published` does."""
         if not self.is_published(version):
             self._move(version, self.digest)
             if not self.is_published(version):
@@ -124,9 +120,9 @@ class TagMover:
     def follow(self, tag: str, ref: str, head: Callable[[str], str | None], *, is_of_commit: bool = False) -> bool:
         """Let a branch's tag name the image of the branch's head; return whether that is this run's image.
 
-        `head` asks the remote what a ref names. Where the head's image is not published (yet), or the branch is gone, the
-        tag stays as it is: the run of that commit moves it. Needs this commit's own tag to be set before; `is_of_commit` says
-        that it was just seen to name this run's image.
+        `head` asks the remote what a ref names. If the head's image is not published yet, or the branch is gone, the tag
+        stays: the run of that commit moves it. This commit's own tag must be set before; `is_of_commit` means that it was
+        just seen to name this run's image.
         """
         for number in range(_ROUNDS):
             commit = head(ref)
@@ -136,22 +132,18 @@ class TagMover:
                 target: Digest | None = self.digest  # Whoever moves that tag afterwards looks at this one after that.
             else:
                 target = self._of_commit(commit) if commit else None
-            there = self._names(tag)
-            if target in {None, there}:
-                return there == self.digest
+            current = self._names(tag)
+            if target in {None, current}:
+                return current == self.digest
             assert target is not None
             self._move(tag, target)
-        raise Transient(
-            f"the tag {tag} of {self.image.name} does not come to rest",
-            seen=f"it was moved {_ROUNDS} times",
-            todo="run it again when fewer runs move it",
-        )
+        raise self._restless(tag)
 
     def raise_latest(self, version: str) -> bool:
-        """Let `latest` name the highest release when that is above what it names; return whether it is this run's image.
+        """Let `latest` name the highest release if that is above its present one; return whether it is this run's image.
 
-        Needs the version's own tag to be set before. Which version `latest` is at, the release tags of its image say, for an
-        image may be older than its version. What has neither such a tag nor a version in its labels is left alone.
+        The version's own tag must be set before. The present version of `latest` is that of its image's release tags, since
+        an image may be older than its version. An image with neither such a tag nor a version in its labels stays.
         """
         ours = tag_names.version_of(version)
         assert ours is not None
@@ -160,35 +152,38 @@ class TagMover:
             highest, target = next(releases(self.registry, self.image), (ours, self.digest))
             highest, target = max((ours, self.digest), (highest, target))
             if current is not None:
-                there = current.descriptor.digest
-                if there == target:
-                    return there == self.digest
-                has = release_of(self.registry, self.image, there) or self._version(current)
-                if has is None:
-                    _say(f"{tag_names.LATEST} names {there}, which has no version: move it by hand once")
+                digest = current.descriptor.digest
+                if digest == target:
+                    return digest == self.digest
+                version_now = release_of(self.registry, self.image, digest) or self._version(current)
+                if version_now is None:
+                    _say(f"{tag_names.LATEST} names {digest}, which has no version: move it by hand once")
                     return False
-                if has >= highest:
-                    return there == self.digest
+                if version_now >= highest:
+                    return digest == self.digest
             self._move(tag_names.LATEST, target)
-        raise Transient(
-            f"the tag {tag_names.LATEST} of {self.image.name} does not come to rest",
+        raise self._restless(tag_names.LATEST)
+
+    def _led_to(self, tag: str) -> str | None:
+        """Return the digest of the image that a key's tag leads to, or None if there is no such tag; raises Transient."""
+        manifest = self.registry.resolve(self.image.with_tag(tag))
+        if manifest is None:
+            return None
+        state = state_of(manifest)
+        return state.annotations[RENEWAL] if state.moment else state.digest
+
+    def _as_taken(self, tag: str, digest: str | None) -> TagMover:
+        if digest is None or digest == self.digest:
+            return self
+        _say(f"{self.image.name}:{tag} names {digest} already: that image is taken, not {self.digest}")
+        return replace(self, image=self.image.with_digest(digest))
+
+    def _restless(self, tag: str) -> Transient:
+        return Transient(
+            f"the tag {tag} of {self.image.name} does not come to rest",
             seen=f"it was moved {_ROUNDS} times",
             todo="run it again when fewer runs move it",
         )
-
-    def _led_to(self, tag: str) -> str | None:
-        """Return the digest of the image that a key's tag leads to, or None where there is no such tag; raises Transient."""
-        found = self.registry.resolve(self.image.with_tag(tag))
-        if found is None:
-            return None
-        told = _answer(found)
-        return told.notes[RENEWAL] if told.moment else told.digest
-
-    def _as_taken(self, tag: str, there: str | None) -> TagMover:
-        if there is None or there == self.digest:
-            return self
-        _say(f"{self.image.name}:{tag} names {there} already: that image is taken, not {self.digest}")
-        return replace(self, image=self.image.with_digest(there))
 
     def _version(self, manifest: Manifest) -> semver.Version | None:
         reference = self.image.with_digest(manifest.descriptor.digest)
@@ -199,17 +194,17 @@ class TagMover:
             reference = self.image.with_digest(manifest.descriptor.digest)
             return _annotation(self.registry, reference, manifest, REVISION)
         except Transient:
-            return ""  # It only helps to say which commit it was.
+            return ""  # It only makes the message better.
 
     def _of_commit(self, commit: str) -> Digest | None:
-        """Return the image that a commit's own tag names; this run's for its own commit, unless another run moved it."""
+        """Return the image that a commit's own tag names, or None; without a tag, this run's image for its own commit."""
         found = self.registry.resolve(self.image.with_tag(tag_names.commit_tag(commit)))
         if found is None:
             return self.digest if commit == self.commit else None
         return found.descriptor.digest
 
     def _names(self, tag: str) -> Digest | None:
-        """Return what a tag that may be moved names; None, too, where the registry cannot give it: a move mends that."""
+        """Return what a movable tag names, or None; also None if the registry cannot read it, since a move repairs it."""
         try:
             found = self.registry.resolve(self.image.with_tag(tag))
         except Transient as error:
@@ -222,16 +217,17 @@ class TagMover:
         _say(f"{self.image.name}:{tag} names {digest}")
 
 
-def _answer(manifest: Manifest) -> TagState:
-    """Return what a manifest says of itself."""
-    notes = manifest.json.get("annotations") or {}
-    return TagState(
-        digest=str(manifest.descriptor.digest), notes={str(key): str(value) for key, value in notes.items()}
-    )
+def state_of(manifest: Manifest) -> TagState:
+    """Return the state of a tag that names a manifest."""
+    annotations = {str(key): str(value) for key, value in (manifest.json.get("annotations") or {}).items()}
+    return TagState(digest=str(manifest.descriptor.digest), annotations=annotations)
 
 
 def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Version, Digest]]:
-    """Give each release of a repository with its digest, the highest first, each asked for when it is wanted; raises Transient."""
+    """Give each release of a repository with its digest, the highest first; raises Transient.
+
+    The registry is asked for a digest when the caller takes it.
+    """
     known = [tag for tag in registry.tags(image) if tag_names.is_release(tag)]
     for found, tag in sorted(((tag_names.version_of(tag), tag) for tag in known), reverse=True):
         if manifest := registry.resolve(image.with_tag(tag)):
@@ -240,12 +236,12 @@ def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Vers
 
 
 def release_of(registry: Registry, image: Reference, digest: str) -> semver.Version | None:
-    """Return the highest release that an image is, or None; raises Transient."""
+    """Return the highest release whose tag names an image, or None; raises Transient."""
     return next((version for version, other in releases(registry, image) if other == digest), None)
 
 
 def _annotation(registry: Registry, reference: Reference, manifest: Manifest, name: str) -> str:
-    """Return an annotation of an image, or its label of that name, or an empty string."""
+    """Return an annotation of an image, else its label of that name, else an empty string."""
     annotations = manifest.json.get("annotations") or {}
     if name in annotations:
         return str(annotations[name])

@@ -1,8 +1,7 @@
-"""Which tags an image gets: decided from the ref and the commit alone.
+"""The names of an image's tags, decided from the ref and the commit alone; `tag_moves` sets them in a registry.
 
-Each kind of tag has names of its own. What a branch is called can reach neither another branch's tag nor another kind's:
-a branch whose name is no legal tag, or looks like one of ours, gets a name with a hash in it, and a name that
-looks as if it had one gets a hash, too.
+Each kind of tag has names of its own, so that no branch can take another branch's tag or another kind of tag: a branch
+whose name is no legal tag, looks like another kind of tag, or looks as if it ended in a hash, gets a tag with a hash.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1
 
 @dataclass(frozen=True, kw_only=True)
 class TagPlan:
-    """The tags of one image; an empty string where there is none of that kind."""
+    """The tags of one image; an empty string if it has none of that kind."""
 
     commit: str
     """`git-<commit>`."""
@@ -43,14 +42,14 @@ class TagPlan:
 
     @property
     def is_release(self) -> bool:
-        """Whether `latest` may come to name the image: it has a version, and no pre-release."""
+        """Whether `latest` may name the image: it has a version that is no pre-release."""
         return is_release(self.version)
 
 
 def tag_plan(ref: str, commit: str) -> TagPlan:
-    """Return the tags for the image of a commit that was asked for by a full ref, which may be empty.
+    """Return the tags for the image of a commit, asked for by a full ref, which may be empty.
 
-    Raises Refused for a version that is too long for a tag.
+    Raises Refused if the version is too long for a tag.
     """
     own = commit_tag(commit)
     if ref.startswith("refs/heads/"):
@@ -68,7 +67,7 @@ def commit_tag(commit: str) -> str:
 
 
 def own_version_tag(version: str) -> str:
-    """Return the tag of a version that shipway.yaml gives an image; raises Misuse for one that could be another kind of tag."""
+    """Return the tag of an image's own version in shipway.yaml; raises Misuse if it could be another kind of tag."""
     if not _OWN_VERSION.fullmatch(version):
         raise Misuse(
             "not a version", seen=repr(version[:100]), todo="begin it with a digit; use letters, digits and . _ -"
@@ -77,7 +76,7 @@ def own_version_tag(version: str) -> str:
 
 
 def branch_tag(branch: str) -> str:
-    """Return the tag that follows a branch: its name where that is a free and legal tag, else a slug with a hash."""
+    """Return the tag that follows a branch: its name if that is a free and legal tag, else a slug with a hash."""
     if _LEGAL.fullmatch(branch) and not _RESERVED.fullmatch(branch) and not _HASHED.fullmatch(branch):
         return branch
     digits = hashlib.sha256(branch.encode()).hexdigest()[:_HASH_DIGITS]
@@ -88,14 +87,14 @@ def branch_tag(branch: str) -> str:
 
 
 def version_tag(version: str) -> str:
-    """Return the tag of a SemVer version, or an empty string when it is none; raises Refused when it is too long.
+    """Return the tag of a SemVer version, or an empty string if it is not one; raises Refused if it is too long.
 
-    A tag cannot hold the + before build metadata; like Helm, _ is written for it, which SemVer does not use itself.
+    A tag cannot contain the + before build metadata; as in Helm, it becomes _, which SemVer does not use itself.
     """
-    try:
-        tag = str(semver.Version.parse(version)).replace("+", "_")
-    except ValueError:
+    parsed = parse_version(version)
+    if parsed is None:
         return ""
+    tag = str(parsed).replace("+", "_")
     if len(tag) > _MOST:
         raise Refused(
             "the version is too long for a tag",
@@ -107,10 +106,7 @@ def version_tag(version: str) -> str:
 
 def version_of(tag: str) -> semver.Version | None:
     """Return the version that a tag or a label names, or None."""
-    try:
-        return semver.Version.parse(tag.replace("_", "+"))
-    except ValueError:
-        return None
+    return parse_version(tag.replace("_", "+"))
 
 
 def is_release(tag: str) -> bool:

@@ -124,23 +124,21 @@ def of_snapshot(
         # Images and charts and their names depend on that file.
         return _empty(snapshot, request)
     graph, values = _graph(snapshot, request, reader)
-    wanted = registry_reader.desired_tags(request.resolved.ref, snapshot.commit.id)
-    answers = reader.bases(graph, target.platform)
-    bases, base_findings = image_decide.known_bases(graph, answers)
-    asked = image_key.freshness(graph, _rebuilds(request, graph))
-    settled = registry_reader.settle_keys(graph, target, bases, asked, reader)
-    made = settled.made
-    observed = reader.state(graph, made, wanted, settled.keys, settled.behind)
-    changed = _changes_since(git, snapshot, graph, observed.previous, target.builder) if git else {}
+    desired = registry_reader.desired_tags(request.resolved.ref, snapshot.commit.id)
+    base_states = reader.bases(graph, target.platform)
+    bases, base_findings = image_decide.known_bases(graph, base_states)
+    required = image_key.freshness(graph, _rebuilds(request, graph))
+    settled = registry_reader.settle_keys(graph, target, bases, required, reader)
+    registry = reader.state(graph, settled, desired)
     decided = image_decide.decide(
         graph,
         target,
-        made=made,
-        asked=asked,
-        answers=answers,
-        observed=observed,
-        changes=changed,
-        wanted=wanted,
+        inputs=settled.inputs,
+        required=required,
+        bases=base_states,
+        registry=registry,
+        changes=_changes_since(git, snapshot, graph, registry.previous, target.builder) if git else {},
+        desired=desired,
         versions=_version_lines(snapshot, graph),
     )
     charts, chart_findings = plan_charts.plan(snapshot, destination.charts, values, destination.docker_config, work)

@@ -15,7 +15,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Trans
 from pipelines.images import tag_names
 from pipelines.images.model import Base, Built, Checkout, Published
 from pipelines.images.push import publish
-from pipelines.images.tag_moves import REVISION, VERSION
+from pipelines.images.registry_state import REVISION, VERSION
 from pipelines.step import signature
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import Timing

@@ -15,8 +15,7 @@ from pipelines.errors import Refused, Transient
 from pipelines.images import tag_names
 from pipelines.images.model import Checkout
 from pipelines.images.push import publish
-from pipelines.images.registry_state import RENEWAL, RENEWED_FOR
-from pipelines.images.tag_moves import REVISION, VERSION
+from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, REVISION, VERSION
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import MANIFEST, Descriptor, Layout
