@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.charts import chart_lock
-from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, PlannedChart
+from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, ComparedChart
 from tests.git_repositories import Repository
 from tests.steps import step
 
@@ -117,7 +117,7 @@ def report(checkout: ChartCheckout) -> ChartReport:
     )
 
 
-def by_name(checkout: ChartCheckout) -> dict[str, PlannedChart]:
+def by_name(checkout: ChartCheckout) -> dict[str, ComparedChart]:
     """Return the charts of a checkout by name."""
     return {chart.name: chart for chart in checkout.charts}
 

@@ -13,9 +13,10 @@ from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.compare import Packed
 from pipelines.charts.dependencies import CONFIG, CONTENT
-from pipelines.charts.model import ABSENT, BROKEN, IDENTICAL, ChartCheckout, PlannedChart
+from pipelines.charts.model import ChartCheckout, ComparedChart
 from pipelines.charts.tree import Tree
 from pipelines.charts.version_range import loose
+from pipelines.declared.state import ABSENT, BROKEN, IDENTICAL
 from pipelines.errors import Misuse
 from pipelines.images.tag_names import parse_version
 from pipelines.step.groups import ChartSettings
@@ -94,8 +95,8 @@ def chart_clone(
 
 
 def _stored(
-    item: PlannedChart, packed: Packed | None, tree: Tree, *, layout: Layout, unpacked: Path, commit: Commit, repo: str
-) -> PlannedChart:
+    item: ComparedChart, packed: Packed | None, tree: Tree, *, layout: Layout, unpacked: Path, commit: Commit, repo: str
+) -> ComparedChart:
     """Return a chart with what was written of it: its files for the checks, and what is to be pushed."""
     if packed is None or item.state in {BROKEN, IDENTICAL}:
         return item

@@ -17,19 +17,11 @@ from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import Chart, ExternalDependency
 from pipelines.charts.dependencies import ChartRepositories
-from pipelines.charts.model import (
-    ABSENT,
-    BROKEN,
-    DIFFERENT,
-    IDENTICAL,
-    UNPUBLISHED,
-    WARNING,
-    Embedded,
-    Finding,
-    PlannedChart,
-)
+from pipelines.charts.model import ChartFinding, ComparedChart, Embedded
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.charts.tree import Tree
+from pipelines.declared.finding import WARNING
+from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, IDENTICAL, UNPUBLISHED
 from pipelines.errors import ShipwayError
 from pipelines.tools.registry.connection import QUESTIONS
 from pipelines.tools.registry.manifest import Manifest
@@ -56,9 +48,9 @@ class Packed:
 class ChartPlan:
     """The charts of a tree, parents first, those that could be packed with their archives, and every finding."""
 
-    charts: tuple[PlannedChart, ...]
+    charts: tuple[ComparedChart, ...]
     packed: Mapping[str, Packed]
-    findings: tuple[Finding, ...]
+    findings: tuple[ChartFinding, ...]
 
 
 def plan(
@@ -92,7 +84,7 @@ def plan(
 
 def pack(
     tree: Tree, registry: ChartRegistry, repositories: ChartRepositories, path: str
-) -> tuple[Packed | None, tuple[Finding, ...]]:
+) -> tuple[Packed | None, tuple[ChartFinding, ...]]:
     """Return one chart of a tree packed, without asking whether it is published; None where findings say what is wrong.
 
     Raises Transient or Misconfigured where a repository gives no answer.
@@ -115,7 +107,7 @@ def pack(
     return planner.packed.get(path), (*tree.findings, *planner.findings)
 
 
-def _told(chart: Chart, item: PlannedChart) -> Finding:
+def _told(chart: Chart, item: ComparedChart) -> ChartFinding:
     """Return the finding that tells a pull request what a release would refuse."""
     files = ", ".join(item.differs[:10]) + " …" * (len(item.differs) > 10)
     return rules.finding(
@@ -143,7 +135,7 @@ class _Planner:
         """Files of published archives whose dependencies may serve."""
         self._fetched: dict[ExternalDependency, tuple[str, bytes] | ShipwayError] = {}
         self.packed: dict[str, Packed] = {}
-        self.findings: list[Finding] = []
+        self.findings: list[ChartFinding] = []
 
     def ask(self, paths: Sequence[str]) -> None:
         """Ask the registry for every chart, and fetch what it takes to pack each."""
@@ -178,7 +170,7 @@ class _Planner:
         if found:
             self.packed[path] = found
 
-    def planned(self, path: str, wave: int, bump: str) -> PlannedChart:
+    def planned(self, path: str, wave: int, bump: str) -> ComparedChart:
         """Return what is to be done with a chart; raises Transient."""
         chart, packed = self._tree.charts[path], self.packed.get(path)
         if packed is None:
@@ -208,7 +200,7 @@ class _Planner:
             next_version=next_version,
         )
 
-    def broken(self, chart: Chart) -> PlannedChart:
+    def broken(self, chart: Chart) -> ComparedChart:
         """Return a chart that cannot be packed."""
         return self._chart(chart, wave=0, state=BROKEN)
 
@@ -223,8 +215,8 @@ class _Planner:
         embedded: tuple[Embedded, ...] = (),
         differs: tuple[str, ...] = (),
         next_version: str = "",
-    ) -> PlannedChart:
-        return PlannedChart(
+    ) -> ComparedChart:
+        return ComparedChart(
             name=chart.name,
             version=chart.version,
             app_version=chart.app_version,
@@ -279,7 +271,7 @@ class _Planner:
     def _pack(self, path: str, theirs: Mapping[str, bytes]) -> Packed | None:
         chart, edges = self._tree.charts[path], self._tree.edges[path]
         dependencies: dict[str, tuple[str, bytes]] = {}
-        faults: list[Finding] = []
+        faults: list[ChartFinding] = []
         for item in edges.externals:
             found = (item.repository, theirs[item.file]) if item.file in theirs else self._fetched[item]
             if isinstance(found, ShipwayError):

@@ -17,9 +17,10 @@ from pipelines.charts import helm_messages, rendered
 from pipelines.charts.helm import Helm
 from pipelines.charts.helm_messages import Message
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
-from pipelines.charts.model import REFUSED, WARNING, Finding, PlannedChart
+from pipelines.charts.model import ChartFinding, ComparedChart
 from pipelines.charts.rendered import RenderedDocument
 from pipelines.charts.source_lines import Places, finding_in
+from pipelines.declared.finding import REFUSED, WARNING
 from pipelines.errors import Transient
 
 _HOOK = "helm.sh/hook"
@@ -35,7 +36,7 @@ _AT_ONCE = 8
 class ChartTrial:
     """One chart with one set of values."""
 
-    chart: PlannedChart
+    chart: ComparedChart
     values: str = ""
     """The path of the file in the repository; empty for the default values."""
     copy: Path | None = None
@@ -51,8 +52,8 @@ class ChartTrial:
 class TrialResult:
     """What one trial showed."""
 
-    findings: tuple[Finding, ...]
-    wants_values: tuple[Finding, ...] = ()
+    findings: tuple[ChartFinding, ...]
+    wants_values: tuple[ChartFinding, ...] = ()
     """Those that only say that the chart wants to be given values."""
     unknown: tuple[str, ...] = ()
     """Kinds of objects that no schema describes."""
@@ -66,7 +67,7 @@ class Inspection:
         helm: Helm,
         work: Path,
         source: Path,
-        charts: Sequence[PlannedChart],
+        charts: Sequence[ComparedChart],
         schemas: KubernetesSchemas | None,
     ) -> None:
         self._helm = helm
@@ -75,9 +76,9 @@ class Inspection:
         self._places = Places(source, {chart.path: chart for chart in charts})
         self._objects = Objects(self._places, schemas)
         self._unknown: set[str] = set()
-        self._refused: list[Finding] = []
+        self._refused: list[ChartFinding] = []
 
-    def inspect(self, charts: Sequence[PlannedChart]) -> list[Finding]:
+    def inspect(self, charts: Sequence[ComparedChart]) -> list[ChartFinding]:
         """Return the findings about charts, in their order and by place; raises Misconfigured as Helm does."""
         trials = [trial for chart in charts for trial in self._trials(chart)]
         with ThreadPoolExecutor(max_workers=min(_AT_ONCE, 1 + len(os.sched_getaffinity(0)))) as pool:
@@ -85,7 +86,7 @@ class Inspection:
             outcomes = dict(zip(trials, pool.map(self._try, trials), strict=True))
             version.result()
         self._unknown |= {kind for outcome in outcomes.values() for kind in outcome.unknown}
-        found: list[Finding] = []
+        found: list[ChartFinding] = []
         for chart in charts:
             own = {trial: outcome for trial, outcome in outcomes.items() if trial.chart is chart}
             found += _merged(own, [finding for finding in self._refused if finding.chart == chart.path])
@@ -101,7 +102,7 @@ class Inspection:
             return [f"no schema describes {', '.join(sorted(self._unknown))}: checked for their form alone"]
         return []
 
-    def _trials(self, chart: PlannedChart) -> Iterator[ChartTrial]:
+    def _trials(self, chart: ComparedChart) -> Iterator[ChartTrial]:
         yield ChartTrial(chart=chart)
         folder = self._source / chart.path / VALUES
         if not folder.is_dir() or folder.is_symlink() or chart.library:
@@ -155,7 +156,7 @@ class Inspection:
         documents: Sequence[RenderedDocument],
         broken: Sequence[RenderedDocument] = (),
     ) -> TrialResult:
-        found: dict[Finding, bool] = {}
+        found: dict[ChartFinding, bool] = {}
         for message in messages:
             finding = self._told(trial, message, broken)
             found[finding] = found.get(finding, False) or message.wants_values
@@ -168,7 +169,7 @@ class Inspection:
             unknown=tuple(unknown),
         )
 
-    def _told(self, trial: ChartTrial, message: Message, broken: Sequence[RenderedDocument]) -> Finding:
+    def _told(self, trial: ChartTrial, message: Message, broken: Sequence[RenderedDocument]) -> ChartFinding:
         chart = trial.chart
         if trial.copy and message.file == str(trial.copy.resolve()):
             return finding_in(chart, trial.values, message.line, message.rule, message.text)
@@ -187,7 +188,7 @@ class Inspection:
             text += "" if line else f" (line {message.rendered_line} of that)"
         return finding_in(chart, path, line, message.rule, text)
 
-    def _fault_line(self, document: RenderedDocument, path: str, chart: PlannedChart) -> int:
+    def _fault_line(self, document: RenderedDocument, path: str, chart: ComparedChart) -> int:
         if self._places.find(chart, document.source).path != path:
             return 0
         lines = document.text.split("\n")
@@ -195,7 +196,7 @@ class Inspection:
         return self._places.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
 
 
-def _merged(outcomes: dict[ChartTrial, TrialResult], refused: Sequence[Finding]) -> list[Finding]:
+def _merged(outcomes: dict[ChartTrial, TrialResult], refused: Sequence[ChartFinding]) -> list[ChartFinding]:
     """Return a chart's findings, each once; one that only some values bring about names them."""
     default = next(outcome for trial, outcome in outcomes.items() if not trial.values)
     given = {trial: outcome for trial, outcome in outcomes.items() if trial.values}
@@ -220,7 +221,7 @@ def _merged(outcomes: dict[ChartTrial, TrialResult], refused: Sequence[Finding])
     return sorted(once.values(), key=lambda finding: (finding.path, finding.line, finding.text))
 
 
-def _essence(finding: Finding) -> tuple[str, int, str]:
+def _essence(finding: ChartFinding) -> tuple[str, int, str]:
     return finding.path, finding.line, finding.text
 
 
@@ -237,8 +238,8 @@ class Objects:
         return self._schemas is not None
 
     def check(
-        self, chart: PlannedChart, documents: Sequence[RenderedDocument], unknown: list[str]
-    ) -> Iterator[Finding]:
+        self, chart: ComparedChart, documents: Sequence[RenderedDocument], unknown: list[str]
+    ) -> Iterator[ChartFinding]:
         """Give what is wrong with the objects that were rendered; kinds without a schema are added to `unknown`."""
         seen: dict[tuple[str, str, str, str], RenderedDocument] = {}
         for document in documents:
@@ -261,7 +262,9 @@ class Objects:
                 yield replace(self._about(chart, document, "", "object", text), level=WARNING)
             seen.setdefault(key_of, document)
 
-    def _against_schema(self, chart: PlannedChart, document: RenderedDocument, unknown: list[str]) -> Iterator[Finding]:
+    def _against_schema(
+        self, chart: ComparedChart, document: RenderedDocument, unknown: list[str]
+    ) -> Iterator[ChartFinding]:
         if self._schemas is None:
             return
         violations = self._schemas.check(document.value)
@@ -272,7 +275,7 @@ class Objects:
             text = f"{document.name}: {where + ': ' if where else ''}{violation.text}"
             yield self._about(chart, document, document.line(*violation.path), "kubernetes", text)
 
-    def _about(self, chart: PlannedChart, document: RenderedDocument, line: str, rule: str, text: str) -> Finding:
+    def _about(self, chart: ComparedChart, document: RenderedDocument, line: str, rule: str, text: str) -> ChartFinding:
         place = self._places.find(chart, document.source)
         if place.within:
             return finding_in(chart, place.path, 0, rule, f"{place.within}: {text}")

@@ -7,40 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ERROR = "error"
-WARNING = "warning"
-REFUSED = "refused"
-"""Levels of findings: an error fails a run, a refusal does so for good, a warning is told."""
-
-ABSENT = "absent"
-IDENTICAL = "identical"
-DIFFERENT = "different"
-UNPUBLISHED = "unpublished"
-BROKEN = "broken"
-"""States of a chart: to be pushed; published as it is; published with another content; not meant for the registry, so never
-asked for; no archive can be made of it, for a reason that is among the findings."""
+from pipelines.declared.finding import Finding
+from pipelines.declared.state import PlanRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something about a chart that a person should know, with its place in the repository."""
+class ChartFinding(Finding):
+    """A finding about a chart; its place may be in a file of another one."""
 
-    level: str
     chart: str
     """The chart's folder."""
-    path: str
-    """A file, relative to the repository's root."""
-    line: int
-    """From 1; 0 where it concerns the file as a whole."""
-    rule: str
-    """Which check found it: version, lock, lint, template, …"""
-    text: str
-    todo: str
-
-    def __str__(self) -> str:
-        """Write it on one line, as compilers do."""
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +32,16 @@ class Embedded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedChart:
+class PlannedChart(PlanRow):
+    """One chart of a commit as a row of a plan."""
+
+    version: str
+    images: tuple[str, ...]
+    """Images of the same repository that its values name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedChart:
     """One chart of a commit, compared with what the registry has."""
 
     name: str
@@ -98,9 +83,9 @@ class ChartCheckout:
     time: int
     """The commit's time, in seconds since 1970."""
     tree: str
-    charts: tuple[PlannedChart, ...]
+    charts: tuple[ComparedChart, ...]
     """Parents before the charts that stand on them."""
-    findings: tuple[Finding, ...]
+    findings: tuple[ChartFinding, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +94,7 @@ class ChartReport:
 
     checked: tuple[str, ...]
     """The charts' folders."""
-    findings: tuple[Finding, ...]
+    findings: tuple[ChartFinding, ...]
     errors: int
     warnings: int
     report: str = ""

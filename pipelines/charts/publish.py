@@ -9,19 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.charts import chart_yaml, registry_state
-from pipelines.charts.model import (
-    ABSENT,
-    BROKEN,
-    DIFFERENT,
-    IDENTICAL,
-    WARNING,
-    ChartCheckout,
-    ChartRelease,
-    ChartReport,
-    PlannedChart,
-    ReleasedChart,
-)
+from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, ComparedChart, ReleasedChart
 from pipelines.charts.registry_state import ChartRegistry
+from pipelines.declared.finding import WARNING
+from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, IDENTICAL
 from pipelines.errors import Refused
 from pipelines.step.groups import ChartSettings
 from pipelines.step.parameters import PushLogins
@@ -97,7 +88,7 @@ def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
     refuse_different([chart for chart in checkout.charts if chart.state == DIFFERENT])
 
 
-def refuse_different(different: Sequence[PlannedChart]) -> None:
+def refuse_different(different: Sequence[ComparedChart]) -> None:
     """Refuse charts whose version is published with another content, naming their files and the next version."""
     if different:
         lines = [
@@ -119,7 +110,7 @@ class _Publisher:
         self._registry = registry
         self._layout = layout
 
-    def publish(self, chart: PlannedChart) -> tuple[ReleasedChart, int]:
+    def publish(self, chart: ComparedChart) -> tuple[ReleasedChart, int]:
         """Return a chart as it stands in the registry, and how many bytes were sent for it.
 
         Raises Refused when somebody published another content meanwhile, Transient when nobody says what is there.
@@ -154,7 +145,7 @@ class _Publisher:
         size = ours.descriptor.size + sum(blob.size for blob in ours.blobs) if sent else 0
         return _released(chart, to, digest, PUSHED), size
 
-    def _ours(self, chart: PlannedChart) -> Manifest:
+    def _ours(self, chart: ComparedChart) -> Manifest:
         """Return the manifest to push; raises Refused where the layout does not hold the one of the checkout."""
         descriptor = self._layout.named(f"{chart.name}:{chart_yaml.tag(chart.version)}")
         found = registry_manifest.read(
@@ -168,7 +159,7 @@ class _Publisher:
             )
         return found
 
-    def _same(self, chart: PlannedChart, to: Reference, ours: Manifest, there: Manifest) -> str:
+    def _same(self, chart: ComparedChart, to: Reference, ours: Manifest, there: Manifest) -> str:
         """Return the digest of what is published; raises Refused where it is not this chart's content."""
         if registry_state.digests(there) == registry_state.digests(ours):
             return str(there.descriptor.digest)
@@ -179,7 +170,7 @@ class _Publisher:
         )
 
 
-def _released(chart: PlannedChart, to: Reference, digest: str, state: str) -> ReleasedChart:
+def _released(chart: ComparedChart, to: Reference, digest: str, state: str) -> ReleasedChart:
     return ReleasedChart(
         name=chart.name,
         version=chart.version,

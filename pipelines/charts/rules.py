@@ -9,17 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.charts import chart_lock
 from pipelines.charts.chart_yaml import Chart, Unusable, is_name
-from pipelines.charts.model import ERROR, REFUSED, WARNING, Finding
+from pipelines.charts.model import ChartFinding
 from pipelines.charts.version_range import loose
+from pipelines.declared.finding import ERROR, REFUSED, WARNING
 from pipelines.images.tag_names import parse_version
 
 
-def check(chart: Chart) -> list[Finding]:
+def check(chart: Chart) -> list[ChartFinding]:
     """Return what is wrong with a chart's own files."""
     return [*_identity(chart), *_versions(chart), *_lock(chart)]
 
 
-def unusable(chart: Chart, faults: Iterable[Unusable]) -> list[Finding]:
+def unusable(chart: Chart, faults: Iterable[Unusable]) -> list[ChartFinding]:
     """Return the findings for dependencies that come from nowhere."""
     return [
         finding(chart, fault.line, "dependency", fault.text, fault.todo, level=REFUSED if fault.refused else ERROR)
@@ -27,7 +28,7 @@ def unusable(chart: Chart, faults: Iterable[Unusable]) -> list[Finding]:
     ]
 
 
-def same_names(charts: Sequence[Chart]) -> list[Finding]:
+def same_names(charts: Sequence[Chart]) -> list[ChartFinding]:
     """Return a finding for each chart whose name another one has taken."""
     taken: dict[str, Chart] = {}
     found = []
@@ -43,12 +44,14 @@ def same_names(charts: Sequence[Chart]) -> list[Finding]:
 
 def finding(
     chart: Chart, line: int, rule: str, text: str, todo: str = "", *, level: str = ERROR, file: str = ""
-) -> Finding:
+) -> ChartFinding:
     """Return a finding in a chart's Chart.yaml, or in another file of it."""
-    return Finding(level=level, chart=chart.path, path=file or chart.file, line=line, rule=rule, text=text, todo=todo)
+    return ChartFinding(
+        level=level, chart=chart.path, path=file or chart.file, line=line, rule=rule, text=text, todo=todo
+    )
 
 
-def _identity(chart: Chart) -> Iterator[Finding]:
+def _identity(chart: Chart) -> Iterator[ChartFinding]:
     line = chart.text.line("name")
     if chart.name in {".", ".."} or "/" in chart.name or "\\" in chart.name:
         yield finding(chart, line, "name", f"{chart.name!r} would leave its folder", "name the chart", level=REFUSED)
@@ -76,7 +79,7 @@ def _identity(chart: Chart) -> Iterator[Finding]:
         yield finding(chart, chart.text.line("type"), "type", "type is neither application nor library")
 
 
-def _versions(chart: Chart) -> Iterator[Finding]:
+def _versions(chart: Chart) -> Iterator[ChartFinding]:
     line = chart.text.line("version")
     if parse_version(chart.version) is None:
         text = f"version {chart.version!r} is no version of the form 1.2.3" if chart.version else "there is no version"
@@ -97,7 +100,7 @@ def _versions(chart: Chart) -> Iterator[Finding]:
             yield finding(chart, item.line, "dependency", text, "write the repository's address")
 
 
-def _lock(chart: Chart) -> Iterator[Finding]:
+def _lock(chart: Chart) -> Iterator[ChartFinding]:
     todo = f"run `helm dependency update {chart.path}` and commit Chart.lock"
     fetched = [item for item in chart.dependencies if not item.is_vendored]
     if chart.lock is None:

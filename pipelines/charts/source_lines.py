@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.charts import chart_yaml, rendered
-from pipelines.charts.model import ERROR, Finding, PlannedChart
+from pipelines.charts.model import ChartFinding, ComparedChart
 from pipelines.declared import yaml_text
+from pipelines.declared.finding import ERROR
 from pipelines.errors import ShipwayError
 
 _LARGEST = 1 << 20
@@ -27,12 +28,12 @@ class SourceFile:
 class Places:
     """The files of one checkout's charts."""
 
-    def __init__(self, source: Path, planned: Mapping[str, PlannedChart]) -> None:
+    def __init__(self, source: Path, planned: Mapping[str, ComparedChart]) -> None:
         self._source = source
         self._charts = planned
         self._texts: dict[str, str | None] = {}
 
-    def find(self, chart: PlannedChart, name: str) -> SourceFile:
+    def find(self, chart: ComparedChart, name: str) -> SourceFile:
         """Return the place of a file by the name that Helm gives it, `web/templates/x.yaml` or `values.yaml`."""
         inside = name.removeprefix(f"{chart.name}/")
         if inside.startswith("charts/"):
@@ -60,7 +61,7 @@ class Places:
         steps: list[str | int] = [int(key) if key.isdigit() else key for key in keys]
         return document.line(*steps) if document.node(*steps[:1]) is not None else 0
 
-    def _of_dependency(self, chart: PlannedChart, inside: str) -> SourceFile:
+    def _of_dependency(self, chart: ComparedChart, inside: str) -> SourceFile:
         """Find a file of a dependency: a folder of the chart, a chart of this repository, or only an archive."""
         if self._file(_join(chart.path, inside)):
             return SourceFile(path=_join(chart.path, inside))
@@ -72,7 +73,7 @@ class Places:
                 return self.find(parent, rest)
         return SourceFile(path=_join(chart.path, chart_yaml.CHART), within=inside)
 
-    def _aliases(self, chart: PlannedChart) -> dict[str, str]:
+    def _aliases(self, chart: ComparedChart) -> dict[str, str]:
         """Return the names of a chart's dependencies by the aliases that it gives them."""
         path = _join(chart.path, chart_yaml.CHART)
         try:
@@ -104,10 +105,10 @@ class Places:
 
 
 def finding_in(
-    chart: PlannedChart, path: str, line: int, rule: str, text: str, *, todo: str = "", level: str = ERROR
-) -> Finding:
+    chart: ComparedChart, path: str, line: int, rule: str, text: str, *, todo: str = "", level: str = ERROR
+) -> ChartFinding:
     """Return a finding about a chart in a file of the repository."""
-    return Finding(level=level, chart=chart.path, path=path, line=line, rule=rule, text=text, todo=todo)
+    return ChartFinding(level=level, chart=chart.path, path=path, line=line, rule=rule, text=text, todo=todo)
 
 
 def _join(folder: str, name: str) -> str:

@@ -11,8 +11,9 @@ from pipelines.charts import chart_lock, chart_yaml, rules
 from pipelines.charts import files as chart_files
 from pipelines.charts.chart_yaml import CHART, LOCK, Chart, Edges
 from pipelines.charts.files import Root
-from pipelines.charts.model import ERROR, REFUSED, Finding
+from pipelines.charts.model import ChartFinding
 from pipelines.declared import yaml_text
+from pipelines.declared.finding import ERROR, REFUSED
 from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 
@@ -26,7 +27,7 @@ class Tree:
     """By folder, relative to the root."""
     edges: Mapping[str, Edges]
     """Where the dependencies of every sound chart come from."""
-    findings: tuple[Finding, ...]
+    findings: tuple[ChartFinding, ...]
     changed: Mapping[str, bytes]
     """Files whose content is another one than on disk, by path."""
 
@@ -49,7 +50,7 @@ def read(
     """
     changed = changed or {}
     found: dict[str, Chart] = {}
-    findings: list[Finding] = []
+    findings: list[ChartFinding] = []
     for folder in chart_yaml.discover(files, ignore=ignore):
         try:
             found[folder] = _chart(root, folder, changed)
@@ -79,7 +80,7 @@ def spread(broken: set[str], edges: Mapping[str, Edges]) -> set[str]:
     return broken
 
 
-def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 0) -> Finding:
+def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 0) -> ChartFinding:
     """Return the finding that an error about a chart makes; raises it again where it says nothing about the chart."""
     if isinstance(error, Transient | Misconfigured):
         raise error
@@ -88,7 +89,7 @@ def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 
         line, what = int(at[1] or line), what[at.end() :]
     text = what + (f" ({error.seen})" if error.seen else "")
     level = REFUSED if isinstance(error, Refused) else ERROR
-    return Finding(level=level, chart=folder, path=path, line=line, rule=rule, text=text, todo=error.todo)
+    return ChartFinding(level=level, chart=folder, path=path, line=line, rule=rule, text=text, todo=error.todo)
 
 
 def _chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> Chart:

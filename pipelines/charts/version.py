@@ -11,8 +11,9 @@ from typing import Annotated
 from pipelines.charts import compare, registry_state, version_moves
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
-from pipelines.charts.model import BROKEN, DIFFERENT, VersionChange, VersionChanges
+from pipelines.charts.model import VersionChange, VersionChanges
 from pipelines.charts.version_moves import BUMPS
+from pipelines.declared.state import BROKEN, DIFFERENT
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.step.groups import ChartSettings
 from pipelines.step.parameters import PullLogins

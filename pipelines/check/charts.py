@@ -12,17 +12,9 @@ from typing import Annotated
 from pipelines.charts.helm import Helm
 from pipelines.charts.inspection import Inspection
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
-from pipelines.charts.model import (
-    BROKEN,
-    DIFFERENT,
-    ERROR,
-    REFUSED,
-    WARNING,
-    ChartCheckout,
-    ChartReport,
-    Finding,
-    PlannedChart,
-)
+from pipelines.charts.model import ChartCheckout, ChartFinding, ChartReport, ComparedChart
+from pipelines.declared.finding import ERROR, REFUSED, WARNING
+from pipelines.declared.state import BROKEN, DIFFERENT
 from pipelines.release import result as release_result
 from pipelines.release.result import CHART, CHECKED, FAILED, PartResult
 from pipelines.step.signature import Arg
@@ -68,7 +60,7 @@ def chart_check(
     return report
 
 
-def _part(chart: PlannedChart, findings: Sequence[Finding]) -> PartResult:
+def _part(chart: ComparedChart, findings: Sequence[ChartFinding]) -> PartResult:
     """Return the result of a chart's checks."""
     result = PartResult(kind=CHART, name=chart.name, path=chart.path, result=CHECKED, why="")
     errors = [finding for finding in findings if finding.chart == chart.path and finding.level in {ERROR, REFUSED}]

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
-from pipelines.charts.model import UNPUBLISHED
 from pipelines.check.model import CheckResult
+from pipelines.declared.state import ABSENT, PUBLISHED, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import ShipwayError, Transient
-from pipelines.images.model import ABSENT, PUBLISHED, UNKNOWN, PlannedImage
 from pipelines.release import result as release_result
-from pipelines.release.model import Plan, Planned, PlannedChart
+from pipelines.release.model import Plan, Planned
 from pipelines.release.result import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, PartResult
 from pipelines.step import signature
 from pipelines.step.signature import Arg
@@ -65,7 +64,7 @@ def check_verdict(
     return result
 
 
-def _part(kind: str, item: PlannedImage | PlannedChart, reported: Mapping[str, PartResult]) -> PartResult:
+def _part(kind: str, item: PlanRow, reported: Mapping[str, PartResult]) -> PartResult:
     if item.name in reported:
         return replace(reported[item.name], path=item.path)
     result, why = item.state, "; ".join(item.reasons)

@@ -10,19 +10,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipelines.charts.model import PlannedChart
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.state import BUILD, NOTHING, RELEASE, TAG, PlanRow
 from pipelines.errors import Misuse, Refused, Transient
 from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.layers import layer as layer_layer
-from pipelines.images.model import BUILD, NOTHING, RELEASE, TAG, PlannedImage
 from pipelines.images.node import BuildTarget
 from pipelines.release import mermaid, plan_commit
-from pipelines.release.model import STUCK, Plan, PlannedChart
+from pipelines.release.model import STUCK, Plan
 from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
 from pipelines.step.groups import BuilderSettings, ChartSettings
@@ -163,12 +164,10 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"… and {alike[same] - _ALIKE} more places: {finding.text} [{finding.rule}]"
 
 
-def _row(item: PlannedImage | PlannedChart) -> tuple[str, str, str, str, str]:
-    reason = "; ".join(item.reasons)
+def _row(item: PlanRow) -> tuple[str, str, str, str, str]:
     action = "" if item.action == NOTHING else item.action
-    if isinstance(item, PlannedImage):
-        return "image", item.name, item.state, action, reason
-    return "chart", f"{item.name} {item.version}", item.state, action, reason
+    kind, name = ("chart", f"{item.name} {item.version}") if isinstance(item, PlannedChart) else ("image", item.name)
+    return kind, name, item.state, action, "; ".join(item.reasons)
 
 
 def _summary(plan: Plan) -> str:

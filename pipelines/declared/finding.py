@@ -8,7 +8,8 @@ from pipelines.errors import ShipwayError
 
 ERROR = "error"
 WARNING = "warning"
-"""Levels of findings: an error blocks what it concerns, a warning is told."""
+REFUSED = "refused"
+"""Levels of findings: an error blocks what it concerns, a refusal does so for good, a warning is only reported."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -18,7 +18,7 @@ from pipelines.charts import compare as chart_compare
 from pipelines.charts import registry_state, version_moves
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import CHART, LOCK
-from pipelines.charts.model import BROKEN, DIFFERENT
+from pipelines.declared.state import BROKEN, DIFFERENT, PUBLISHED
 from pipelines.deploy.message import ChartMove
 from pipelines.deploy.state import DeployState
 from pipelines.environments import config_yaml, image_places, image_uses
@@ -26,7 +26,6 @@ from pipelines.environments import files as environment_files
 from pipelines.environments.files import ApplicationFolder, any_of
 from pipelines.environments.image_places import Change, ValuesText
 from pipelines.errors import ShipwayError
-from pipelines.images.model import PUBLISHED
 from pipelines.tools.git.write_back import Head
 from pipelines.tools.registry.layout import Layout
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
+from pipelines.declared.state import PUBLISHED
 from pipelines.environments.image_places import DesiredImage, ValuesText
 from pipelines.errors import Refused
 from pipelines.images import tag_names
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.model import PUBLISHED, PlannedImage
+from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget
 from pipelines.images.registry_state import REVISION
 from pipelines.release import plan_commit

@@ -7,20 +7,10 @@ from dataclasses import dataclass
 
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
+from pipelines.declared.state import ABSENT, BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import ShipwayError
 from pipelines.images.key import Freshness, KeyInputs
-from pipelines.images.model import (
-    ABSENT,
-    BLOCKED,
-    BUILD,
-    DIFFERENT,
-    NOTHING,
-    PUBLISHED,
-    TAG,
-    UNKNOWN,
-    ImageJob,
-    PlannedImage,
-)
+from pipelines.images.model import ImageJob, PlannedImage
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.registry_state import NOT_ASKED, VERSION, PreviousImage, RegistryState, SourceChanges, TagState
 from pipelines.images.tag_names import version_of

@@ -7,20 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.declared.state import PlanRow
 from pipelines.tools.registry.reference import Digest
-
-BUILD = "build"
-TAG = "tag"
-RELEASE = "release"
-NOTHING = "nothing"
-"""Actions: build and publish an image, only bring its tags in place, publish a chart, or none."""
-PUBLISHED = "published"
-ABSENT = "absent"
-BLOCKED = "blocked"
-UNKNOWN = "unknown"
-DIFFERENT = "different"
-"""States: in the registry as declared; not there; not to be built before a finding is dealt with; nobody knows, for a registry
-did not answer; a version that is published with another content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,19 +108,11 @@ class ImageJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedImage:
-    """One image of a commit, compared with the registry."""
+class PlannedImage(PlanRow):
+    """One image of a commit, compared with the registry; its digest is what the registry has under the key."""
 
-    name: str
-    path: str
-    state: str
-    action: str
-    reasons: tuple[str, ...]
     key: str
     """Empty where it cannot be known."""
-    digest: str
-    """What the registry has under the key, or an empty string."""
-    parents: tuple[str, ...]
     externals: tuple[str, ...]
     shared: tuple[str, ...]
     tags: tuple[str, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipelines.declared.state import NOTHING, UNKNOWN, PlanRow
 from pipelines.environments.image_uses import is_in
-from pipelines.images.model import NOTHING, UNKNOWN, PlannedImage
-from pipelines.release.model import STUCK, Plan, PlannedChart
+from pipelines.release.model import STUCK, Plan
 
 _STYLES = {
     "todo": "fill:#fff3bf,stroke:#f08c00",
@@ -56,7 +56,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from (f"  classDef {name} {style}" for name, style in _STYLES.items())
 
 
-def _style(item: PlannedImage | PlannedChart) -> str:
+def _style(item: PlanRow) -> str:
     if item.state in STUCK:
         return ":::stuck"
     if item.state == UNKNOWN:

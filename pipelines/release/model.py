@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.charts.model import PlannedChart
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.state import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, PlanRow
 from pipelines.environments.model import ImageFollower
-from pipelines.images.model import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, ImageJob, PlannedImage, RetagJob
+from pipelines.images.model import ImageJob, PlannedImage, RetagJob
 
 STUCK = frozenset({BLOCKED, DIFFERENT})
 """States that only a new commit changes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedChart:
-    """One chart of a commit, compared with the registry."""
-
-    name: str
-    version: str
-    path: str
-    state: str
-    action: str
-    reasons: tuple[str, ...]
-    digest: str
-    parents: tuple[str, ...]
-    """Folders of charts that it depends on."""
-    images: tuple[str, ...]
-    """Images of the same repository that its values name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +34,7 @@ class Plan:
     """Where a run of this ref would write: `charts`, if their values do not name the images as they are, and environments."""
 
     @property
-    def everything(self) -> tuple[PlannedImage | PlannedChart, ...]:
+    def everything(self) -> tuple[PlanRow, ...]:
         """Images and charts."""
         return (*self.images, *self.charts)
 

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.declared.state import RELEASE
+from pipelines.declared.state import TAG as RETAG
 from pipelines.errors import Misuse
 from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.model import RELEASE, RetagJob
-from pipelines.images.model import TAG as RETAG
+from pipelines.images.model import RetagJob
 from pipelines.images.node import MOST_WAVES, BuildTarget
 from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned

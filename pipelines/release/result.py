@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.state import BLOCKED, DIFFERENT, PUBLISHED
 from pipelines.errors import ShipwayError
-from pipelines.images.model import BLOCKED, DIFFERENT, PUBLISHED
 from pipelines.release.model import Plan
 from pipelines.step import signature
 

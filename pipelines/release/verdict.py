@@ -7,16 +7,15 @@ import sys
 from collections.abc import Collection
 from typing import Annotated
 
-from pipelines.charts.model import UNPUBLISHED
+from pipelines.charts.model import PlannedChart
+from pipelines.declared.state import ABSENT, PUBLISHED, TAG, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import Refused, ShipwayError, Transient
-from pipelines.images.model import ABSENT, BLOCKED, DIFFERENT, PUBLISHED, TAG, UNKNOWN, PlannedImage
+from pipelines.images.model import PlannedImage
 from pipelines.release import result as release_result
-from pipelines.release.model import Plan, Planned, PlannedChart, Verdict
+from pipelines.release.model import STUCK, Plan, Planned, Verdict
 from pipelines.release.result import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, PartResult
 from pipelines.step import signature
 from pipelines.step.signature import Arg
-
-_STUCK = frozenset({BLOCKED, DIFFERENT})
 
 
 def verdict(
@@ -63,7 +62,7 @@ def _failure(plan: Plan, bad: Collection[PartResult]) -> ShipwayError:
     seen = "\n".join(map(release_result.words, bad))
     if all(part.result == UNKNOWN for part in bad):
         return Transient(what, seen=seen, todo="run it again when the registry answers")
-    if any(part.result in _STUCK for part in bad):
+    if any(part.result in STUCK for part in bad):
         return Refused(what, seen=seen, todo="mend what is blocked or different, and push a new commit")
     return ShipwayError(what, seen=seen, todo="see the logs of what failed, then submit the same run again")
 
@@ -98,6 +97,6 @@ def _chart(chart: PlannedChart, releases: Collection[str]) -> PartResult:
     return PartResult(kind=CHART, name=chart.name, path=chart.path, result=result, why=why)
 
 
-def _why(item: PlannedImage | PlannedChart) -> str:
+def _why(item: PlanRow) -> str:
     known = "; ".join(item.reasons)
     return known or ("a registry did not answer" if item.state == UNKNOWN else "nobody says why")

@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.charts.model import ABSENT, BROKEN, ERROR, REFUSED, Finding
+from pipelines.charts.model import ChartFinding
+from pipelines.declared.finding import ERROR, REFUSED
+from pipelines.declared.state import ABSENT, BROKEN
 from pipelines.errors import Misconfigured, Refused, Transient
 from pipelines.step import signature
 from pipelines.tools.registry.connection import Timing
@@ -69,7 +71,7 @@ def serve(fake: LyingRegistry, data: bytes, name: str = "redis", version: str = 
     return url
 
 
-def finding(repository: Repository, fake: LyingRegistry) -> Finding:
+def finding(repository: Repository, fake: LyingRegistry) -> ChartFinding:
     """Clone a commit with one fault; return its finding, and see that the release is refused with it."""
     repository.commit()
     checkout = clone(repository, f"{fake.address}/charts")

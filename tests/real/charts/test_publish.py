@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.charts.model import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED, ChartCheckout
+from pipelines.charts.model import ChartCheckout
+from pipelines.declared.state import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.step import signature
 from pipelines.tools.registry.client import Registry

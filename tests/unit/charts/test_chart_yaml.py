@@ -8,8 +8,8 @@ from pipelines.charts import chart_lock, chart_yaml
 from pipelines.charts import metadata as chart_metadata
 from pipelines.charts import rules as chart_rules
 from pipelines.charts.chart_yaml import Chart, ExternalDependency
-from pipelines.charts.model import ERROR, REFUSED
 from pipelines.declared import yaml_text
+from pipelines.declared.finding import ERROR, REFUSED
 from pipelines.errors import Refused
 
 OWN = "registry.example.org/charts"

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from pipelines.charts.model import PlannedChart
 from pipelines.cli import plan as command
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments.model import ImageFollower
 from pipelines.errors import Misuse
 from pipelines.images.model import PlannedImage
 from pipelines.release import mermaid
-from pipelines.release.model import Plan, PlannedChart
+from pipelines.release.model import Plan
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import json
 
 import pytest
 
+from pipelines.charts.model import PlannedChart
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.state import BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import Refused, ShipwayError, Transient
-from pipelines.images.model import BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN, PlannedImage
+from pipelines.images.model import PlannedImage
 from pipelines.release import result as release_result
-from pipelines.release.model import Plan, Planned, PlannedChart, Verdict
+from pipelines.release.model import Plan, Planned, Verdict
 from pipelines.release.result import PartResult
 from pipelines.release.verdict import verdict
 from pipelines.step import signature
