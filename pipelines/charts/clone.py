@@ -19,8 +19,8 @@ from pipelines.charts.version_range import loose
 from pipelines.declared.state import ABSENT, BROKEN, IDENTICAL
 from pipelines.errors import Misuse
 from pipelines.images.tag_names import parse_version
-from pipelines.step.groups import ChartSettings
-from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName, Source
+from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.parameters import Ref, Repo, RevisionName, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
 from pipelines.tools.git.checkout import check_out, configuration, make_room, warn_of_changes, with_ref
@@ -39,8 +39,7 @@ def chart_clone(
     app_version: Annotated[str, Arg("appVersion of every chart; empty: as Chart.yaml says")] = "",
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
     libraries: Annotated[tuple[str, ...], Arg('library charts to publish, as a JSON list of names, or ["*"]')] = (),
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     archives: Annotated[Path, Arg("folder of the layout that charts to publish are written into")] = Path("archives"),
     unpacked: Annotated[Path, Arg("folder that charts to check are unpacked into")] = Path("unpacked"),
@@ -59,8 +58,8 @@ def chart_clone(
     make_room(archives)
     make_room(unpacked)
     layout = Layout.create(archives)
-    published, repositories = registry_state.connect(settings, layout, docker_config)
-    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
+    published, repositories = registry_state.connect(settings, layout, logins.docker_config)
+    with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, wanted), ref)
         told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")

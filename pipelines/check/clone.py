@@ -20,8 +20,8 @@ from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned
 from pipelines.release.result import FAILED, LEFT_OUT
 from pipelines.step import signature
-from pipelines.step.groups import RegistryAddress, RegistrySettings
-from pipelines.step.parameters import GitLogin, PullLogins, Repo, Source
+from pipelines.step.groups import ReadLogins, RegistryAddress, RegistrySettings
+from pipelines.step.parameters import Repo, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
@@ -38,8 +38,7 @@ def check_clone(
     planned: Annotated[Planned, Arg("what the step plan says")],
     images: Annotated[tuple[str, ...], Arg("names of images to try, as a JSON list; with those that they depend on")],
     repo: Repo,
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
     settings: Annotated[RegistrySettings, Group()],
@@ -57,8 +56,8 @@ def check_clone(
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
     jobs = batches.with_parents([job for wave in plan.waves for job in wave], images)
     url = RepositoryUrl(repo)
-    client = registry_client.connect(docker_config, settings)
-    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
+    client = registry_client.connect(logins.docker_config, settings)
+    with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, Revision(planned.commit)), planned.ref)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     Layout.create(bases)

@@ -17,7 +17,7 @@ from pipelines.cli.options import SettingsOptions
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
 from pipelines.deploy import promote as deploy_promote
 from pipelines.deploy import rollback as deploy_rollback
-from pipelines.deploy.deploy import AUTHOR
+from pipelines.deploy.deploy import DeploySettings
 from pipelines.deploy.environment_writer import EnvironmentWriter, Registries
 from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.writer import ForgeAccess
@@ -25,7 +25,6 @@ from pipelines.errors import Misconfigured, Misuse
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.git.write_back import Author
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 
@@ -102,7 +101,8 @@ def rollback(options: RollbackOptions) -> int:
 def _writer(environments: str, given: SettingsOptions) -> Iterator[EnvironmentWriter]:
     """Yield the environments repository and the registries of the settings; raises Misconfigured if one is not set."""
     settings = cli_options.read_settings(given, embedded=True)
-    address = environments or settings.get("environments", "")
+    deploys = signature.from_settings(DeploySettings, settings)
+    address = environments or deploys.environments
     for name, text in (("environments", address), ("registry", settings.get("registry", ""))):
         if not text:
             raise Misconfigured(f"no {name} to work with", seen=f"the setting `{name}` is empty", todo="set it")
@@ -115,11 +115,11 @@ def _writer(environments: str, given: SettingsOptions) -> Iterator[EnvironmentWr
         yield EnvironmentWriter(
             git=git,
             url=RepositoryUrl(address),
-            branch="" if environments else settings.get("environments-branch", ""),
-            author=Author.parse(settings.get("deploy-author") or AUTHOR),
+            branch="" if environments else deploys.environments_branch,
+            author=deploys.author,
             forges=ForgeAccess(
                 folder=cli_options.secret(settings, "shipway-forge"),
-                forges=settings.get("forges", ""),
+                forges=deploys.forges,
                 network=chart_settings,
             ),
             registries=Registries(

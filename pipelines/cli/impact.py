@@ -15,7 +15,7 @@ from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
 from pipelines.impact.model import Gathered, Impact
 from pipelines.step import signature
-from pipelines.step.groups import ChartSettings
+from pipelines.step.groups import ChartSettings, ReadLogins
 
 
 @flags
@@ -50,8 +50,10 @@ def run(options: ImpactOptions) -> int:
             repo=options.repo,
             revision=options.revision,
             base=options.base,
-            credentials=cli_options.secret(settings, "shipway-git"),
-            docker_config=cli_options.secret(settings, "shipway-pull"),
+            logins=ReadLogins(
+                credentials=cli_options.secret(settings, "shipway-git"),
+                docker_config=cli_options.secret(settings, "shipway-pull"),
+            ),
             folder=folder,
             shown_to=EVERYBODY,
             environments_repository=options.environments or settings.get("environments", ""),

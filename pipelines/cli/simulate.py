@@ -16,7 +16,7 @@ from pipelines.cli import running
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.errors import Misuse, ShipwayError, reason
-from pipelines.events.decode import decode
+from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import Decoded, Sender
 from pipelines.events.simulation import sensor, webhook
 from pipelines.events.simulation.sensor import TriggerResult
@@ -109,11 +109,10 @@ def _trigger(result: TriggerResult, settings: dict[str, str]) -> dict[str, Any]:
 
 def _decoded(workflow: dict[str, Any], settings: dict[str, str]) -> Decoded:
     """Return the result of the run's first step, with the settings that it would read."""
-    step = signature.describe("decode")
-    chosen = {a.field: a.parse(settings[a.setting]) for a in step.arguments if a.setting and a.setting in settings}
+    rules = signature.from_settings(LaneSettings, settings)
     [event] = [p["value"] for p in workflow["spec"]["arguments"]["parameters"] if p["name"] == "event"]
     with contextlib.redirect_stderr(io.StringIO()):  # the answer has what the step logs
-        return decode(event=event, **chosen)
+        return decode(inputs=RunInputs(event=event), rules=rules)
 
 
 def _print(triggers: list[dict[str, Any]]) -> None:

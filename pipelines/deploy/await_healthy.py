@@ -15,16 +15,8 @@ from pipelines.deploy.commit_statuses import CommitStatuses
 from pipelines.deploy.inventory import Inventory
 from pipelines.deploy.status import BROKEN, SETTLED, WAITING, ApplicationStatus, rollout
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.step.groups import ChartSettings
-from pipelines.step.parameters import (
-    EnvironmentsBranch,
-    EnvironmentsRepository,
-    ForgeLogins,
-    Forges,
-    GitLogin,
-    PullLogins,
-    Repo,
-)
+from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, ForgeLogins, Forges, Repo
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.address import Revision
@@ -62,8 +54,7 @@ def await_healthy(
     commit: Annotated[str, Arg("full id of the source commit")],
     minutes: Annotated[int, Arg("how long to wait at most")] = 15,
     account: Annotated[Path, Arg("folder of the account that may read Argo CD's applications")] = Path("../account"),
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    logins: Annotated[ReadLogins, Group()],
     forge: ForgeLogins = Path("../forge"),
     environments_repository: EnvironmentsRepository = "",
     environments_branch: EnvironmentsBranch = "",
@@ -91,12 +82,12 @@ def await_healthy(
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{argo_cd_namespace or NAMESPACE}/applications"
     with (
         tempfile.TemporaryDirectory(prefix="shipway-await-") as work,
-        Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
+        Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git,
     ):
-        charts, _ = registry_state.connect(settings, Layout.create(Path(work) / "layout"), docker_config)
+        charts, _ = registry_state.connect(settings, Layout.create(Path(work) / "layout"), logins.docker_config)
         inventory = Inventory(
             git=git,
-            client=registry_client.connect(docker_config, settings),
+            client=registry_client.connect(logins.docker_config, settings),
             charts=charts,
             under=settings.under,
         )

@@ -24,7 +24,6 @@ from pipelines.release import plan_commit
 from pipelines.release.plan_commit import Destination
 from pipelines.step.groups import BuilderSettings, ChartSettings
 from pipelines.step.parameters import (
-    DeployAuthor,
     EnvironmentsBranch,
     EnvironmentsRepository,
     ForgeLogins,
@@ -45,6 +44,21 @@ AUTHOR = "Shipway <shipway@noreply.invalid>"
 """Of commits, unless the setting `deploy-author` names another."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeploySettings:
+    """Where deployments are written to, and by whom."""
+
+    environments: EnvironmentsRepository = ""
+    environments_branch: EnvironmentsBranch = ""
+    deploy_author: Annotated[str, Arg("who deployments' commits are by, Name <address>", setting="deploy-author")] = ""
+    forges: Forges = ""
+
+    @property
+    def author(self) -> Author:
+        """Who commits; raises Misconfigured if the setting cannot be read."""
+        return Author.parse(self.deploy_author or AUTHOR)
+
+
 def deploy(
     *,
     repo: Repo,
@@ -62,10 +76,7 @@ def deploy(
     write_credentials: GitWriteLogin = Path("../git-write"),
     forge: ForgeLogins = Path("../forge"),
     docker_config: PullLogins = Path("../pull"),
-    environments: EnvironmentsRepository = "",
-    environments_branch: EnvironmentsBranch = "",
-    deploy_author: DeployAuthor = "",
-    forges: Forges = "",
+    deploys: Annotated[DeploySettings, Group()],
     settings: Annotated[ChartSettings, Group()],
     builder: Annotated[BuilderSettings, Group()],
 ) -> Deployed:
@@ -87,7 +98,7 @@ def deploy(
         build_args=plan_commit.arguments(build_args),
     )
     url = RepositoryUrl(repo)
-    forge_access = ForgeAccess(folder=forge, forges=forges, network=settings)
+    forge_access = ForgeAccess(folder=forge, forges=deploys.forges, network=settings)
     with (
         Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
         Git(GitCredentials.read(write_credentials), ca_file=settings.authorities) as writing,
@@ -103,12 +114,7 @@ def deploy(
         ) as reader,
     ):
         deployment = _Deployment(
-            reader=reader,
-            git=writing,
-            author=Author.parse(deploy_author or AUTHOR),
-            environments=environments,
-            environments_branch=environments_branch,
-            forges=forge_access,
+            reader=reader, git=writing, author=deploys.author, settings=deploys, forges=forge_access
         )
         return deployment.run(environment)
 
@@ -118,8 +124,7 @@ class _Deployment:
     reader: StateReader
     git: Git
     author: Author
-    environments: str
-    environments_branch: str
+    settings: DeploySettings
     forges: ForgeAccess
 
     def run(self, only: str) -> Deployed:
@@ -163,13 +168,13 @@ class _Deployment:
         return self._write(CHARTS, self.reader.url, self.reader.ref, draft, way)
 
     def _environment(self, name: str, way: str) -> DeployTarget:
-        if not self.environments:
+        if not self.settings.environments:
             raise Misconfigured(
                 f"nothing says where the environment {name} is",
                 seen="the setting `environments` is empty",
                 todo="let it name the environments repository",
             )
-        url = RepositoryUrl(self.environments)
+        url = RepositoryUrl(self.settings.environments)
 
         def draft(head: Head) -> Draft:
             # Read after the head that is written onto: a newer deployment moves that head meanwhile.
@@ -178,7 +183,7 @@ class _Deployment:
                 _refuse_loops(state)
             return _draft(state, edits.edit_environment(state, head, name), name)
 
-        branch = self.environments_branch
+        branch = self.settings.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
         return self._write(name, url, ref, draft, way)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse
 from pipelines.events import event as event_event
@@ -10,35 +12,44 @@ from pipelines.events import lanes
 from pipelines.events.event import Comment, Decoded, Event, EventKind, Lane, Manual, Nightly, PullRequest, Push, Sender
 from pipelines.events.lanes import LaneRules
 from pipelines.settings import names
-from pipelines.step.parameters import (
-    AskedRef,
-    AskedRepo,
-    AskedRevision,
-    EventText,
-    Maintainers,
-    NightlyAge,
-    ProtectedBranches,
-    ProtectedTags,
-    Repositories,
-)
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
-PROTECTED_BRANCHES = "main,master"
-PROTECTED_TAGS = "v*"
-MAX_AGE = "7d"
+
+@dataclass(frozen=True, kw_only=True)
+class RunInputs:
+    """What a run is about: an event, or a repository that is asked for by hand."""
+
+    event: Annotated[str, Arg("what the Sensor passed on, as base64; empty: a repository is asked for by hand")] = ""
+    repo: Annotated[str, Arg("address of the Git repository that is asked for by hand, in place of an event")] = ""
+    revision: Annotated[str, Arg("its branch, tag or full commit id; empty: HEAD")] = ""
+    ref: Annotated[str, Arg("full name of the branch or tag, where the revision is a commit id")] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneSettings:
+    """Which events may publish."""
+
+    protected_branches: Annotated[str, Arg("branches that may publish", setting="protected-branches")] = "main,master"
+    protected_tags: Annotated[str, Arg("tags that may publish", setting="protected-tags")] = "v*"
+    maintainers: Annotated[str, Arg("who may approve pull requests of strangers", setting="maintainers")] = ""
+    repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = ""
+    max_age: Annotated[str, Arg("age of images that the nightly run builds again", setting="max-age")] = "7d"
+
+    def read(self) -> LaneRules:
+        """Return the rules that the settings write; raises Misconfigured."""
+        return LaneRules(
+            protected_branches=lanes.patterns(self.protected_branches),
+            protected_tags=lanes.patterns(self.protected_tags),
+            maintainers=names(self.maintainers),
+            repositories=tuple(_address(text) for text in sorted(names(self.repositories))),
+        )
 
 
 def decode(
     *,
-    event: EventText = "",
-    repo: AskedRepo = "",
-    revision: AskedRevision = "",
-    ref: AskedRef = "",
-    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
-    protected_tags: ProtectedTags = PROTECTED_TAGS,
-    maintainers: Maintainers = "",
-    repositories: Repositories = "",
-    max_age: NightlyAge = MAX_AGE,
+    inputs: Annotated[RunInputs, Group()],
+    rules: Annotated[LaneSettings, Group()],
 ) -> Decoded:
     """Read an event, check each of its texts, and decide in which lane it runs.
 
@@ -51,20 +62,20 @@ def decode(
     Example:
         shipway step decode --event="$(base64 -w0 event.json)" --outputs=out/decode
     """
-    rules = read_rules(protected_branches, protected_tags, maintainers, repositories)
-    if bool(event) == bool(repo or revision or ref):
+    lane_rules = rules.read()
+    if bool(inputs.event) == bool(inputs.repo or inputs.revision or inputs.ref):
         raise Misuse(
             "an event or a repository is needed, and not both",
-            seen="both" if event else "neither",
+            seen="both" if inputs.event else "neither",
             todo="give event, or repo with revision and ref",
         )
-    if not event:
-        return _by_hand(repo, revision or "HEAD", ref)
-    read = event_event.read(event)
+    if not inputs.event:
+        return _by_hand(inputs.repo, inputs.revision or "HEAD", inputs.ref)
+    read = event_event.read(inputs.event)
     target = lanes.target(read)
-    decision = lanes.decide(read, rules)
+    decision = lanes.decide(read, lane_rules)
     kind = _kind(read)
-    repo = lanes.watched(target.repo, rules)
+    repo = lanes.watched(target.repo, lane_rules)
     mutex = lanes.key(repo.host_and_path)
     sys.stderr.write(f"{kind} of {repo}, {target.ref}: {decision.lane}, {decision.reason}\n")
     return Decoded(
@@ -81,17 +92,7 @@ def decode(
         base=target.base,
         mutex=mutex,
         group=lanes.key(mutex, decision.lane, target.ref),
-        max_age=max_age if kind is EventKind.NIGHTLY else "",
-    )
-
-
-def read_rules(protected_branches: str, protected_tags: str, maintainers: str, repositories: str) -> LaneRules:
-    """Return the rules of the settings. Raises Misconfigured."""
-    return LaneRules(
-        protected_branches=lanes.patterns(protected_branches),
-        protected_tags=lanes.patterns(protected_tags),
-        maintainers=names(maintainers),
-        repositories=tuple(_address(text) for text in sorted(names(repositories))),
+        max_age=rules.max_age if kind is EventKind.NIGHTLY else "",
     )
 
 

@@ -13,11 +13,12 @@ from typing import Annotated
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.events import event as event_event
 from pipelines.events import lanes
-from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, read_rules
+from pipelines.events.decode import LaneSettings
 from pipelines.events.event import Lane, Nightly, NightlyRef, Tonight
 from pipelines.events.lanes import LaneRules
-from pipelines.step.parameters import CaFile, GitLogin, ProtectedBranches, ProtectedTags, Repositories
-from pipelines.step.signature import Arg
+from pipelines.step.groups import NetworkSettings
+from pipelines.step.parameters import GitLogin
+from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
@@ -32,11 +33,9 @@ def list_refs(
     event: Annotated[str, Arg("the calendar's event as the Sensor encodes it, as base64")],
     pause: Annotated[int, Arg("seconds to wait before, at most 600")] = 0,
     credentials: GitLogin = Path("../git"),
-    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
-    protected_tags: ProtectedTags = PROTECTED_TAGS,
-    repositories: Repositories = "",
+    rules: Annotated[LaneSettings, Group(without=("maintainers", "max_age"))],
     reconcile_days: Annotated[str, Arg("age in days up to which tags are listed", setting="reconcile-days")] = "7",
-    ca_file: CaFile = "",
+    network: Annotated[NetworkSettings, Group(without=("plain_http", "mirrors"))],
 ) -> Tonight:
     """List the branch that the calendar's event names, every protected branch, and the protected tags of the last days.
 
@@ -46,7 +45,7 @@ def list_refs(
     Example:
         shipway step list-refs --event="$(base64 -w0 event.json)" --outputs=out/list-refs
     """
-    rules = read_rules(protected_branches, protected_tags, "", repositories)
+    lane_rules = rules.read()
     night = event_event.read(event)
     if not isinstance(night, Nightly):
         raise Misuse("not the calendar's event", seen=type(night).__name__, todo="start `release` with it")
@@ -56,8 +55,8 @@ def list_refs(
         )
     time.sleep(max(0, min(pause, 600)))
     since = int(time.time()) - int(reconcile_days) * DAY_SECONDS
-    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
-        refs = list(_refs(git, night, rules, since))
+    with Git(GitCredentials.read(credentials), ca_file=network.authorities) as git:
+        refs = list(_refs(git, night, lane_rules, since))
     if len(refs) > MOST:
         sys.stderr.write(f"{len(refs)} branches and tags, of which the first {MOST} are looked at\n")
     return Tonight(time=night.time, refs=tuple(refs[:MOST]))

@@ -7,25 +7,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
 
 from pipelines.errors import Refused
 from pipelines.events import lanes
-from pipelines.events.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS, decode
+from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import Decoded, EventKind, Lane, Sender
-from pipelines.step.parameters import (
-    AskedRef,
-    AskedRepo,
-    AskedRevision,
-    CaFile,
-    EventText,
-    GitLogin,
-    Maintainers,
-    NightlyAge,
-    Patience,
-    ProtectedBranches,
-    ProtectedTags,
-    Repositories,
-)
+from pipelines.step.groups import NetworkSettings
+from pipelines.step.parameters import GitLogin, Patience
+from pipelines.step.signature import Group
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
@@ -37,17 +27,10 @@ PATIENCE_SECONDS = 15
 
 def locate(
     *,
-    event: EventText = "",
-    repo: AskedRepo = "",
-    revision: AskedRevision = "",
-    ref: AskedRef = "",
-    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
-    protected_tags: ProtectedTags = PROTECTED_TAGS,
-    maintainers: Maintainers = "",
-    repositories: Repositories = "",
-    max_age: NightlyAge = MAX_AGE,
+    inputs: Annotated[RunInputs, Group()],
+    rules: Annotated[LaneSettings, Group()],
     credentials: GitLogin = Path("../git"),
-    ca_file: CaFile = "",
+    network: Annotated[NetworkSettings, Group(without=("plain_http", "mirrors"))],
     patience: Patience = PATIENCE_SECONDS,
 ) -> Decoded:
     """Decode an event as the step decode does, and compare it with what its ref names now. Raises what decode raises.
@@ -60,25 +43,15 @@ def locate(
     Example:
         shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main
     """
-    decoded = decode(
-        event=event,
-        repo=repo,
-        revision=revision,
-        ref=ref,
-        protected_branches=protected_branches,
-        protected_tags=protected_tags,
-        maintainers=maintainers,
-        repositories=repositories,
-        max_age=max_age,
-    )
-    return compare(decoded, credentials=credentials, ca_file=ca_file, patience=patience)
+    decoded = decode(inputs=inputs, rules=rules)
+    return compare(decoded, credentials=credentials, network=network, patience=patience)
 
 
-def compare(decoded: Decoded, *, credentials: Path, ca_file: str = "", patience: int = PATIENCE_SECONDS) -> Decoded:
+def compare(decoded: Decoded, *, credentials: Path, network: NetworkSettings, patience: int) -> Decoded:
     """Return a decoded event, compared with the repository. Raises Refused, and what Git raises."""
     if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Sender.HAND:
         return decoded
-    with Git(GitCredentials.read(credentials), ca_file=Path(ca_file) if ca_file else None) as git:
+    with Git(GitCredentials.read(credentials), ca_file=network.authorities) as git:
         located = _located(git, decoded, patience)
     sys.stderr.write(f"{located.ref}: {located.lane}, {located.reason}\n")
     return located

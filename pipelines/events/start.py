@@ -6,48 +6,25 @@ It is `locate` and `plan` in one pod: a second pod would take six seconds more b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import ShipwayError
-from pipelines.events.decode import MAX_AGE, PROTECTED_BRANCHES, PROTECTED_TAGS
+from pipelines.events.decode import LaneSettings, RunInputs
 from pipelines.events.event import Decoded, Lane
 from pipelines.events.locate import PATIENCE_SECONDS, locate
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
-from pipelines.step.groups import BuilderSettings, ChartSettings
-from pipelines.step.parameters import (
-    AskedRef,
-    AskedRepo,
-    AskedRevision,
-    EventText,
-    GitLogin,
-    Maintainers,
-    NightlyAge,
-    Patience,
-    ProtectedBranches,
-    ProtectedTags,
-    PullLogins,
-    Rebuild,
-    Repositories,
-)
+from pipelines.step.groups import BuilderSettings, ChartSettings, ReadLogins
+from pipelines.step.parameters import Patience, Rebuild
 from pipelines.step.signature import Group
 
 
 def start(
     *,
-    event: EventText = "",
-    repo: AskedRepo = "",
-    revision: AskedRevision = "",
-    ref: AskedRef = "",
+    inputs: Annotated[RunInputs, Group()],
     rebuild: Rebuild = (),
-    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
-    protected_tags: ProtectedTags = PROTECTED_TAGS,
-    maintainers: Maintainers = "",
-    repositories: Repositories = "",
-    max_age: NightlyAge = MAX_AGE,
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    rules: Annotated[LaneSettings, Group()],
+    logins: Annotated[ReadLogins, Group()],
     settings: Annotated[ChartSettings, Group()],
     builder: Annotated[BuilderSettings, Group()],
     patience: Patience = PATIENCE_SECONDS,
@@ -59,20 +36,7 @@ def start(
     Example:
         shipway step start --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/main
     """
-    found = locate(
-        event=event,
-        repo=repo,
-        revision=revision,
-        ref=ref,
-        protected_branches=protected_branches,
-        protected_tags=protected_tags,
-        maintainers=maintainers,
-        repositories=repositories,
-        max_age=max_age,
-        credentials=credentials,
-        ca_file=settings.ca_file,
-        patience=patience,
-    )
+    found = locate(inputs=inputs, rules=rules, credentials=logins.credentials, network=settings, patience=patience)
     if found.lane is not Lane.TRUSTED:
         return Started(**vars(found))
     try:
@@ -82,8 +46,7 @@ def start(
             ref=found.ref,
             rebuild=rebuild,
             max_age=found.max_age,
-            credentials=credentials,
-            docker_config=docker_config,
+            logins=logins,
             settings=settings,
             builder=builder,
         )

@@ -14,8 +14,8 @@ from pipelines.images import names, platforms
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
-from pipelines.step.groups import RegistrySettings
-from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName, Source
+from pipelines.step.groups import ReadLogins, RegistrySettings
+from pipelines.step.parameters import Ref, Repo, RevisionName, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
@@ -43,8 +43,7 @@ def clone(
     ] = (),
     submodules: Annotated[bool, Arg("whether submodules are checked out")] = False,
     lfs: Annotated[bool, Arg("whether large files are fetched with Git LFS")] = False,
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
     settings: Annotated[RegistrySettings, Group()],
@@ -67,10 +66,10 @@ def clone(
             raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
     pinned = image_bases.read_pins(pins)
     platform = platforms.read_platform(platform)
-    client = registry_client.connect(docker_config, settings)
+    client = registry_client.connect(logins.docker_config, settings)
     if lfs:
         require_lfs()
-    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
+    with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, wanted), ref)
         names_found = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
         _say(f"{url} {wanted}{' is ' if names_found else ''}{' at '.join(names_found)}")

@@ -21,15 +21,8 @@ from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact.charts import CommitCharts, ImpactCharts
 from pipelines.impact.model import Gathered, Rendering, Touched
-from pipelines.step.groups import ChartSettings
-from pipelines.step.parameters import (
-    EnvironmentsBranch,
-    EnvironmentsRepository,
-    GitLogin,
-    PullLogins,
-    Repo,
-    RevisionName,
-)
+from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, Repo, RevisionName
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -47,8 +40,7 @@ def impact_gather(
     repo: Repo,
     revision: RevisionName = "HEAD",
     base: Annotated[str, Arg("branch, tag or commit to compare with; empty: the default branch")] = "",
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    logins: Annotated[ReadLogins, Group()],
     folder: Annotated[Path, Arg("folder that charts and values are written into")] = Path("impact"),
     shown_to: Annotated[
         str, Arg("who may see values of environments by the way of a template: none or everybody", setting="impact")
@@ -75,10 +67,12 @@ def impact_gather(
     (folder / "values").mkdir(parents=True)
     with (
         tempfile.TemporaryDirectory(prefix="shipway-impact-") as work,
-        Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
+        Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git,
         ThreadPoolExecutor() as beside,  # what is fetched waits for hosts most of the time
     ):
-        published, repositories = registry_state.connect(settings, Layout.create(Path(work) / "layout"), docker_config)
+        published, repositories = registry_state.connect(
+            settings, Layout.create(Path(work) / "layout"), logins.docker_config
+        )
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
         own = not environments_repository or url.host_and_path == RepositoryUrl(environments_repository).host_and_path
         there = RepositoryUrl(environments_repository or repo)

@@ -24,8 +24,8 @@ from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned
 from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
-from pipelines.step.groups import BuilderSettings, ChartSettings
-from pipelines.step.parameters import GitLogin, PullLogins, Rebuild, Ref, Repo, RevisionName
+from pipelines.step.groups import BuilderSettings, ChartSettings, ReadLogins
+from pipelines.step.parameters import Rebuild, Ref, Repo, RevisionName
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import warn_of_changes, with_ref
@@ -50,8 +50,7 @@ def plan(
         str, Arg("what a plan found that found nothing to do, which is then not looked for again; empty: look")
     ] = "",
     now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
-    credentials: GitLogin = Path("../git"),
-    docker_config: PullLogins = Path("../pull"),
+    logins: Annotated[ReadLogins, Group()],
     settings: Annotated[ChartSettings, Group()],
     builder: Annotated[BuilderSettings, Group()],
 ) -> Planned:
@@ -67,9 +66,12 @@ def plan(
     url, asked = RepositoryUrl(repo), Revision(revision)
     rebuilds = RebuildPolicy(now=now or int(time.time()), max_age=plan_commit.age(max_age))
     settings.require_registry("compare with")
-    destination = Destination.connect(settings, docker_config)
+    destination = Destination.connect(settings, logins.docker_config)
     args, machine = plan_commit.arguments(build_args), platforms.read_platform(platform)
-    with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git, ThreadPoolExecutor(2) as beside:
+    with (
+        Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git,
+        ThreadPoolExecutor(2) as beside,
+    ):
         version = beside.submit(lambda: builder_version or image_build.choose_builder(builder, Path("cache")).version())
         warned = beside.submit(warn_of_changes, git, url, asked)
         resolved = with_ref(git.resolve(url, asked), ref)

@@ -6,6 +6,7 @@ The last status wins on a forge, so a report first asks whether a newer run has 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -15,7 +16,7 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from pipelines.errors import Misuse, ShipwayError, Transient
-from pipelines.events.decode import PROTECTED_BRANCHES, PROTECTED_TAGS, decode
+from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import BY_ANNOTATION, Decoded, EventKind, Lane
 from pipelines.release.result import ReleaseResult
 from pipelines.report import run as report_run
@@ -24,7 +25,7 @@ from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Su
 from pipelines.report.run import FailedPod
 from pipelines.step import signature
 from pipelines.step.groups import NetworkSettings
-from pipelines.step.parameters import ForgeLogins, Forges, Maintainers, ProtectedBranches, ProtectedTags, Repositories
+from pipelines.step.parameters import ForgeLogins, Forges
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
@@ -59,10 +60,7 @@ def report(
     forges: Forges = FORGES,
     network: Annotated[NetworkSettings, Group(without=("mirrors",))],
     argo_ui: Annotated[str, Arg("address of the Argo UI", setting="argo-ui")] = "",
-    protected_branches: ProtectedBranches = PROTECTED_BRANCHES,
-    protected_tags: ProtectedTags = PROTECTED_TAGS,
-    maintainers: Maintainers = "",
-    repositories: Repositories = "",
+    rules: Annotated[LaneSettings, Group(without=("max_age",))],
 ) -> Reported:
     """Set the status of a run's commit and, once the run has ended, write the one comment under its pull request.
 
@@ -80,16 +78,8 @@ def report(
     workflow = cluster.workflow(run)
 
     def decoded() -> Decoded:
-        return decode(
-            event=report_run.argument(workflow, "event"),
-            repo=report_run.argument(workflow, "repo"),
-            revision=report_run.argument(workflow, "revision"),
-            ref=report_run.argument(workflow, "ref"),
-            protected_branches=protected_branches,
-            protected_tags=protected_tags,
-            maintainers=maintainers,
-            repositories=repositories,
-        )
+        inputs = {field.name: report_run.argument(workflow, field.name) for field in dataclasses.fields(RunInputs)}
+        return decode(inputs=RunInputs(**inputs), rules=rules)
 
     subject = _subject(workflow) or _by_event(decoded)
     if subject is None:

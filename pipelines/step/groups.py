@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
+from pipelines.step.parameters import GitLogin, PullLogins
 from pipelines.step.signature import Arg
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadLogins:
+    """What may read: repositories, and registries."""
+
+    credentials: GitLogin = Path("../git")
+    docker_config: PullLogins = Path("../pull")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Refused
-from pipelines.events.decode import decode
-from pipelines.events.event import Nightly, Sender, read
+from pipelines.events.event import Decoded, Nightly, Sender, read
 from pipelines.events.simulation import webhook
 from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
 from tests.e2e.installation import CHART
 from tests.e2e.place import kubectl, lacking
+from tests.steps import step
 from tests.unit.cli.test_simulate import PAYLOADS
+
+decode = step("decode", Decoded)
 
 ARGO_EVENTS = "eventbus.argoproj.io"
 FORM = "application/x-www-form-urlencoded"

@@ -9,12 +9,15 @@ import pytest
 
 from pipelines.errors import Refused
 from pipelines.events import event as events
-from pipelines.events.decode import decode
-from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push
-from pipelines.events.list_refs import list_refs
+from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push, Tonight
 from pipelines.events.locate import compare
+from pipelines.step.groups import NetworkSettings
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
+from tests.steps import step
+
+decode = step("decode", Decoded)
+list_refs = step("list-refs", Tonight)
 
 PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
 
@@ -26,7 +29,7 @@ def decoded(server: GitServer, event: Event) -> Decoded:
 
 def locate(server: GitServer, event: Event) -> Decoded:
     """Return what `locate` makes of it, without patience."""
-    return compare(decoded(server, event), credentials=Path("none"), patience=0)
+    return compare(decoded(server, event), credentials=Path("none"), network=NetworkSettings(), patience=0)
 
 
 def address(server: GitServer) -> str:
@@ -138,4 +141,4 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
     for listed in found.refs:
         again = decode(event=listed.event, protected_branches="main,release/*", repositories=address(server))
         assert (again.ref, again.lane, again.group, again.max_age) == (listed.ref, Lane.TRUSTED, listed.group, "7d")
-        assert compare(again, credentials=Path("none"), patience=0).lane is Lane.TRUSTED
+        assert compare(again, credentials=Path("none"), network=NetworkSettings(), patience=0).lane is Lane.TRUSTED

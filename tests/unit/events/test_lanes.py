@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.events import event as events
 from pipelines.events import lanes
-from pipelines.events.decode import decode
 from pipelines.events.event import Decoded, EventKind, Lane
 from pipelines.tools.git.address import RepositoryUrl
+from tests.steps import step
+
+decode = step("decode", Decoded)
 
 A, B = "a" * 40, "b" * 40
 REPO = "https://git.example.com/team/shop.git"
