@@ -13,6 +13,7 @@ from pipelines.check.model import ImageTrials, Trial
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile
+from pipelines.images.checkout_paths import check_paths
 from pipelines.images.model import Checkout, ImageJob
 from pipelines.images.names import Image
 from pipelines.release import batches
@@ -23,7 +24,6 @@ from pipelines.step import signature
 from pipelines.step.groups import ReadLogins, RegistryAddress, RegistrySettings
 from pipelines.step.parameters import Repo, Source
 from pipelines.step.signature import Arg, Group
-from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, with_ref
 from pipelines.tools.git.credentials import GitCredentials
@@ -120,7 +120,7 @@ class _Fetcher:
 
     def _checkout(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> tuple[Checkout, dict[str, str]]:
         folder, file = TreePath(job.path), TreePath(job.dockerfile)
-        git_checkout.check(self.source, folder, file, self.files)
+        check_paths(self.source, folder, file, self.files)
         text = (self.source / file).read_text(encoding="utf-8", errors="replace")
         externals = (
             dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform).externals

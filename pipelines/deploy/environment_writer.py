@@ -79,7 +79,7 @@ class Registries:
         return DesiredVersions(images=images, tags=tags, version=application.version or application.revision)
 
     def desired_images(self, versions: DesiredVersions) -> dict[str, DesiredImage]:
-        """Return the digest and tag to write for each image; raises Refused if the registry lacks a digest, Transient."""
+        """Return the digest and tag to write for each image; raises Refused if a digest is gone, Transient."""
         desired: dict[str, DesiredImage] = {}
         for address, digest in sorted(versions.images.items()):
             tags = versions.tags.get(address, ())

@@ -65,7 +65,7 @@ class Inventory:
         return tuple(in_parallel(lambda item: self._status(item, declared, live), declared.found.applications))
 
     def descendants(self, statuses: tuple[ApplicationStatus, ...], commit: str) -> tuple[str, ...]:
-        """Return those of the images' other commits whose history contains a commit, as far as repositories are readable."""
+        """Return those of the images' other commits whose history contains a commit; skips unreadable repositories."""
         descendants = []
         images = [image for item in statuses for image in item.images if image.source and image.revision]
         for source, revision in sorted({(i.source, i.revision) for i in images if i.revision != commit}):

@@ -152,9 +152,9 @@ def desired_image(
             todo="build it, or name one that is published",
         )
     revision = str((manifest.json.get("annotations") or {}).get(REVISION, ""))
-    given = [tag for tag in candidates if tag]
-    own = [tag for tag in given if not tag.startswith("key-")]
+    tags = [tag for tag in candidates if tag]
+    own = [tag for tag in tags if not tag.startswith("key-")]
     built = [tag_names.commit_tag(revision)] if revision else []
-    resolved = {tag: client.resolve(image.with_tag(tag)) for tag in dict.fromkeys((*own, *built, *given))}
-    tags = [tag for tag, named in resolved.items() if named and named.descriptor.digest == image.digest]
-    return DesiredImage(digest=str(image.digest), tag=tags[0] if tags else "", also=frozenset(tags), beside=beside)
+    resolved = {tag: client.resolve(image.with_tag(tag)) for tag in dict.fromkeys((*own, *built, *tags))}
+    names = [tag for tag, named in resolved.items() if named and named.descriptor.digest == image.digest]
+    return DesiredImage(digest=str(image.digest), tag=names[0] if names else "", also=frozenset(names), beside=beside)

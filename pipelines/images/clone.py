@@ -11,13 +11,13 @@ from pipelines.errors import Misuse
 from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images import names, platforms
+from pipelines.images.checkout_paths import check_paths
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
 from pipelines.step.groups import ReadLogins, RegistrySettings
 from pipelines.step.parameters import Ref, Repo, RevisionName, Source
 from pipelines.step.signature import Arg, Group
-from pipelines.tools.git import checkout as git_checkout
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
 from pipelines.tools.git.checkout import check_out, configuration, warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
@@ -75,7 +75,7 @@ def clone(
         _say(f"{url} {wanted}{' is ' if names_found else ''}{' at '.join(names_found)}")
         warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
-    git_checkout.check(source, folder, file, files)
+    check_paths(source, folder, file, files)
     declared = configuration(source)
     name = declared.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))

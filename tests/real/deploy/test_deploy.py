@@ -1,4 +1,4 @@
-"""Deployments: digests come to charts and environments, once, and nobody's work is lost."""
+"""Deployments write digests to charts and environments, once, and lose nobody's work."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_repository_may_hold_its_own_environments(tmp_path: Path, address: str
 
 
 def test_the_next_commit_is_deployed_and_compared_with_the_last(tmp_path: Path, address: str) -> None:
-    """A tag alone follows, too; another branch's run writes nothing; an author can be set."""
+    """A lone tag is updated, too; a run of another branch writes nothing; the author can be set."""
     shop = world(tmp_path, address)
     shop.run()
     old, first = shop.digest(), shop.shop.git("rev-parse", "main~1")
@@ -133,7 +133,7 @@ def test_environments_follow_images_and_charts(tmp_path: Path, address: str) -> 
 
 
 def test_a_pull_request_is_opened_once_and_kept_up_to_date(tmp_path: Path, address: str) -> None:
-    """One open pull request; the next commit changes it; what people put onto it stays; merged, the branch goes."""
+    """One open pull request, which the next commit updates; others' commits on it stay; merged, its branch goes."""
     shop = world(tmp_path, address, deploy={"environments": {"dev": "pull-request"}})
     with git_server.serving(tmp_path) as server, forge_server("gitea") as forge:
         forge.repository = "team/environments"
@@ -179,7 +179,7 @@ def test_a_pull_request_is_opened_once_and_kept_up_to_date(tmp_path: Path, addre
 
 
 def test_whoever_pushes_in_between_loses_nothing(tmp_path: Path, address: str) -> None:
-    """A second writer of each branch, and two deployments at once: everybody's commit is there, none is empty."""
+    """With a second writer of each branch, and two deployments at once, no commit is lost and none is empty."""
     shop = world(tmp_path, address, deploy={"charts": "commit", "environments": {"dev": "commit"}})
     lost: list[str] = []
     for number in range(2):
@@ -188,7 +188,7 @@ def test_whoever_pushes_in_between_loses_nothing(tmp_path: Path, address: str) -
 
 
 def test_an_older_run_brings_nothing_back(tmp_path: Path, address: str) -> None:
-    """Whenever a run deploys, it writes what the branch's head has: a late one writes the newest, or nothing."""
+    """A run deploys the branch's head, so a late run writes the newest versions, or nothing."""
     shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
     shop.run()
     old = shop.digest()
@@ -200,7 +200,7 @@ def test_an_older_run_brings_nothing_back(tmp_path: Path, address: str) -> None:
 
 
 def test_a_nightly_build_is_not_taken_back(tmp_path: Path, address: str) -> None:
-    """What was built again by its age stays, also for runs that ask for nothing, and comes back with a revert."""
+    """An image that was rebuilt for its age stays, also in runs without a maximum age, and returns with a revert."""
     shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
     shop.run()
     old = shop.digest()
@@ -250,7 +250,7 @@ def test_a_nightly_build_is_not_taken_back(tmp_path: Path, address: str) -> None
 def test_bad_input_is_one_message_and_nothing_pushed(
     tmp_path: Path, address: str, change: dict[str, str], where: str, told: str, kind: type[ShipwayError]
 ) -> None:
-    """An environment that is not there, files that cannot be read or changed in one place."""
+    """An environment that does not exist, files that cannot be read or changed."""
     shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
     shop.build()
     shop.release()
@@ -274,7 +274,7 @@ def test_bad_input_is_one_message_and_nothing_pushed(
 def test_paths_that_lead_nowhere_or_twice_are_told(
     tmp_path: Path, address: str, values: list[dict[str, str]], told: str
 ) -> None:
-    """What shipway.yaml names must be there, and once."""
+    """A path in shipway.yaml must exist, and once."""
     shop = world(tmp_path, address)
     configuration = {"images": {".": {"name": "web"}}, "deploy": {"charts": "commit"}, "values": values}
     shop.shop.commit({"shipway.yaml": json.dumps(configuration), "two.yaml": "a: x\n---\na: y\n"})
@@ -304,12 +304,12 @@ def test_named_places_are_written_too(tmp_path: Path, address: str) -> None:
 
 
 def named(at: str, file: str = "dev/web/values.yaml") -> dict[str, str]:
-    """Return a shipway.yaml of an environments repository, which says where an image is named."""
+    """Return a shipway.yaml of an environments repository that names the path of an image."""
     return {"shipway.yaml": json.dumps({"values": [{"file": file, "image": "web", "at": at}]})}
 
 
 def test_an_environment_s_named_places_are_written_too(tmp_path: Path, address: str) -> None:
-    """Values that leave the repository to the chart; what the environments repository names must be there."""
+    """If values leave the repository to the chart, the paths that the environments repository names must exist."""
     shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
     values = f"web:\n  image: {{tag: old, digest: {NONE}}} # the chart has the repository\n"
     shop.environments.commit({**named("web.image"), "dev/web/values.yaml": values})

@@ -1,4 +1,4 @@
-"""Promotion and rollback by the command: exactly what is proven moves, and what is not in the registry never does."""
+"""Promotion and rollback by the command move exactly what is proven, and nothing that the registry lacks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dev(shop: World) -> str:
 
 
 def test_promotion_moves_exactly_what_is_proven(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Digest, tag and chart version come over in the other's own form; a second time there is nothing to write."""
+    """Digest, tag and chart version are copied in the target's own form; a second time there is nothing to write."""
     shop.environments.commit({"dev/web/config.yaml": "chart: web\nversion: 9.9.9\nnamespace: shop\n"})
     assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 3
     assert "web:9.9.9 is not in the registry" in capsys.readouterr().err
@@ -61,7 +61,7 @@ def test_promotion_moves_exactly_what_is_proven(shop: World, capsys: pytest.Capt
 
 
 def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pull request, whose branch is one commit on main; while it is open it follows what is proven meanwhile."""
+    """A pull request whose branch is one commit on main; while it is open, promoting again updates it."""
     with git_server.serving(tmp_path) as server, forge_server("github") as forge:
         forge.repository = "team/environments"
         host = server.url.removeprefix("http://")
@@ -85,7 +85,7 @@ def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: p
 
 
 def test_what_is_not_set_up_is_told(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """A forge that nobody named leaves the way by a commit; a branch that is not there is told with those that are."""
+    """Without a forge, a commit still works; the error for an unknown branch lists the known ones."""
     assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod") == 78
     assert "or ask for a commit, with --commit" in capsys.readouterr().err
     settings = shop.folder / "settings.yaml"
@@ -115,7 +115,7 @@ def test_what_is_not_set_up_is_told(shop: World, capsys: pytest.CaptureFixture[s
 def test_what_cannot_be_moved_is_told(
     shop: World, capsys: pytest.CaptureFixture[str], words: list[str], code: int, told: str
 ) -> None:
-    """Names that are not there, digests that no registry has, states that never were: one message, nothing written."""
+    """Unknown names, digests that the registry lacks, states that never were: one message, and nothing is written."""
     head = shop.environments.head()
     assert shipway(shop, *words, "--commit") == code
     assert told in capsys.readouterr().err
@@ -123,7 +123,7 @@ def test_what_cannot_be_moved_is_told(
 
 
 def test_rollback_returns_by_digest_and_holds_what_it_left(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """The state before comes back byte for byte, and deployments keep away what was left until it is newer."""
+    """The files return byte for byte, and deployments hold back what was rolled back until there is something newer."""
     good = dev(shop)
     shop.shop.commit({"page": "2"})
     shop.run()
@@ -143,7 +143,7 @@ def test_rollback_returns_by_digest_and_holds_what_it_left(shop: World, capsys: 
 
 
 MOMENT = 10**9
-"""Of a plan that builds again what is a week old."""
+"""The maximum age of a plan that rebuilds images of a week."""
 
 
 @pytest.mark.parametrize("place", ["dev", "prod"])
@@ -181,7 +181,7 @@ def test_a_digest_whose_tag_moved_on_is_still_moved(
 
 
 def test_any_tag_of_what_is_promoted_may_stand_alone(shop: World) -> None:
-    """Of several tags in one environment, that which names the digest comes over, whichever stands last."""
+    """Of several tags in one environment, the one that names the digest is copied, in any order."""
     digest, tag = shop.digest(), f"git-{shop.shop.head()}"
     shop.client.tag(Reference.parse(shop.web).with_digest(digest), "1.0.0")
     shop.build(shop.plan(max_age="7d", now=MOMENT))
@@ -217,7 +217,7 @@ def test_places_that_are_named_move_too(shop: World, capsys: pytest.CaptureFixtu
 def test_rollback_takes_what_was_healthy_and_is_still_there(
     shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the source commits were told decides, and the registry."""
+    """The statuses of the source commits decide, and the registry."""
     states = [(dev(shop), shop.shop.head(), shop.digest())]
     for page in ("2", "3", "4"):
         shop.shop.commit({"page": page})
@@ -243,7 +243,7 @@ def test_rollback_takes_what_was_healthy_and_is_still_there(
 
 
 def test_rollback_asks_for_the_chart_s_commit_too(shop: World, tmp_path: Path) -> None:
-    """Where the chart holds the digests, a state is a version alone, and two that were broken are passed over."""
+    """If the chart has the digests, a state is a version alone, and two broken ones are skipped."""
     configuration = {
         "images": {".": {"name": "web"}},
         "deploy": {"charts": "commit", "environments": {"dev": "commit"}},
@@ -269,7 +269,7 @@ def test_rollback_asks_for_the_chart_s_commit_too(shop: World, tmp_path: Path) -
 
 
 def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """`shipway deploy` runs what is installed on a cluster: a branch, one environment, and what it wrote as JSON."""
+    """`shipway deploy` runs the installed template on a cluster: a branch, one environment, the result as JSON."""
     shop.shop.commit({"page": "2"})
     shop.build()
     state = ["--state", str(shop.folder / "state")]
@@ -291,7 +291,7 @@ def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixtur
 
 
 def let_in(folder: Path, forge: ForgeServer) -> None:
-    """Let the commands reach the forge of the shop's repository, with a login."""
+    """Give the commands a login for the forge of the shop's repository."""
     forge.repository = "team/shop"
     logins = folder / "secrets" / "shipway-forge"
     logins.mkdir(parents=True)

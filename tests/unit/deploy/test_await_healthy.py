@@ -1,4 +1,4 @@
-"""What Argo CD says of an application, measured by what its files ask for; and waiting for it."""
+"""The status of an application, compared with its files, and the wait until it is healthy."""
 
 from __future__ import annotations
 
@@ -83,20 +83,20 @@ def test_an_application_is_read_as_argo_cd_writes_it() -> None:
     ],
 )
 def test_an_application_is_settled_only_as_its_files_ask(changes: dict[str, object], expected: str) -> None:
-    """Synced and Healthy with an older commit is not what is waited for."""
+    """Synced and Healthy with an older commit is not enough."""
     row = replace(ROW, state=replace(HEALTHY, **changes))  # type: ignore[arg-type]
     assert application_status.rollout(row) == expected
 
 
 def test_an_older_image_is_waited_for() -> None:
-    """Also where Argo CD compared the application with another commit."""
+    """Even if Argo CD compared the application with another commit."""
     old = replace(ROW, images=(replace(IMAGE, runs=False),), state=replace(HEALTHY, revisions=("1.0.0", OTHER)))
     assert application_status.rollout(old) == WAITING
     assert application_status.rollout(replace(ROW, state=None)) == WAITING
 
 
 def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
-    """Whole or its beginning; a commit of the image, of the chart, or of the environments repository."""
+    """In full or as a prefix; a commit of the image, of the chart, or of the environments repository."""
     api = replace(ROW, application="api", images=(), chart_revision="", chart_digest="", state=None)
     rows = (ROW, api)
     for question in (SOURCE, SOURCE[:7], OTHER, DIGEST, DIGEST[:20], ROW.chart_digest, "web", "dev/web"):
@@ -110,7 +110,7 @@ def test_a_question_is_a_commit_a_digest_or_a_name() -> None:
 
 
 def test_the_table_has_a_line_for_each_image() -> None:
-    """From the source's commit to what runs, and what is wrong below."""
+    """From the source commit to what runs, with the faults below."""
     text = application_status.table(
         [ROW, replace(ROW, application="bad", images=(), state=None, fault="no such chart")]
     )
@@ -161,7 +161,7 @@ def wait(series: Sequence[ApplicationStatus | None], seconds: float = 60.0) -> t
 
 
 def test_waiting_ends_when_everything_is_settled() -> None:
-    """The commit is told pending, then success, each once; nothing to wait for is no failure."""
+    """The commit's status is pending, then success, each set once; nothing to wait for is no failure."""
     behind = replace(ROW, state=replace(HEALTHY, sync="OutOfSync"))
     said, end = wait([behind, behind, ROW])
     assert said == [
@@ -178,7 +178,7 @@ def test_waiting_ends_when_everything_is_settled() -> None:
 
 
 def test_waiting_ends_with_its_time() -> None:
-    """What is broken or late is told to the commit with Argo CD's words, and fails."""
+    """A broken or late application fails, and the commit's status has Argo CD's message."""
     broken = replace(ROW, state=replace(HEALTHY, health="Degraded", message="image not found"))
     said, end = wait([broken], seconds=0.0)
     assert said[-1] == "c dev failure: web is Synced, Degraded, image not found"

@@ -1,4 +1,4 @@
-"""Git against real repositories and a real server: what is asked, what is fetched, and how it fails."""
+"""Git against real repositories and a real server: listing refs, fetching, and failures."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def git(tmp_path: Path) -> Iterator[Git]:
 
 
 def address(server: GitServer, name: str = "app") -> RepositoryUrl:
-    """Return where a repository is served; http-backend wants its Git folder."""
+    """Return the address of a served repository; http-backend needs its Git folder."""
     return RepositoryUrl(f"{server.url}/{name}/.git")
 
 
 def credential(folder: Path, username: str, password: str, *, end: str = "\n") -> GitCredentials:
-    """Write a login as a mounted Secret has it."""
+    """Write a login as in a mounted Secret."""
     folder.mkdir(parents=True)
     (folder / "username").write_text(username + end)
     (folder / "password").write_text(password + end)
@@ -70,7 +70,7 @@ def check_out(git: Git, url: RepositoryUrl, commit: str, folder: Path) -> None:
 def test_each_form_of_a_revision_is_resolved(
     git: Git, server: GitServer, app: Repository, revision: str, ref: str, same_as: str
 ) -> None:
-    """Branches, tags (peeled), pull requests and HEAD give a commit and the full ref."""
+    """Branches, tags (peeled), pull requests and HEAD resolve to a commit and its full ref."""
     found = git.resolve(address(server), Revision(revision))
     assert found == Resolved(commit=app.git("rev-parse", f"{same_as}^{{commit}}"), ref=ref)
     assert git.head(address(server), ref) == found.commit
@@ -82,7 +82,7 @@ def test_each_form_of_a_revision_is_resolved(
 def test_one_commit_is_fetched_and_no_history(
     git: Git, server: GitServer, app: Repository, tmp_path: Path, revision: str, by_commit: bool
 ) -> None:
-    """A shallow fetch brings one commit where the server lets it; an old server gives tips so, and the rest in full."""
+    """A fetch is shallow if the server allows it; an old server sends heads so, other commits with their history."""
     server.by_commit = by_commit
     wanted = (
         Resolved(commit=app.git("rev-parse", "main~2"), ref="")
@@ -103,7 +103,7 @@ def test_one_commit_is_fetched_and_no_history(
 def test_a_moved_branch_gives_the_resolved_commit_or_fails(
     git: Git, server: GitServer, app: Repository, tmp_path: Path
 ) -> None:
-    """Between asking and fetching the branch moves: never is the newer commit fetched in place of the one resolved."""
+    """If the branch moves after it was resolved, the newer commit is never fetched in place of the resolved one."""
     server.by_commit = False
     wanted = git.resolve(address(server), Revision("main"))
     app.write("hello", "four\n").commit("Four")
@@ -123,7 +123,7 @@ def test_a_moved_branch_gives_the_resolved_commit_or_fails(
 
 
 def test_a_name_of_both_a_tag_and_a_branch_is_not_guessed(git: Git, server: GitServer, app: Repository) -> None:
-    """Git would take the tag in silence; the message names both, and the full names still work."""
+    """Git would silently use the tag; the message names both, and the full names still work."""
     app.git("tag", "both", "main~1")
     app.git("branch", "both", "main")
     with pytest.raises(Misuse) as caught:
@@ -134,7 +134,7 @@ def test_a_name_of_both_a_tag_and_a_branch_is_not_guessed(git: Git, server: GitS
 
 
 def test_an_unknown_revision_names_close_ones(git: Git, server: GitServer, app: Repository) -> None:
-    """A typing error is answered with what there is."""
+    """The message for a typing error suggests what exists."""
     with pytest.raises(ShipwayError, match="feature/y") as caught:
         git.resolve(address(server), Revision("feature/y"))
     assert "did you mean feature/x" in str(caught.value)
@@ -159,7 +159,7 @@ def test_a_commit_that_is_nowhere_is_said_so(git: Git, server: GitServer, app: R
 def test_a_commit_outside_a_branch_is_told_apart(
     git: Git, server: GitServer, app: Repository, tmp_path: Path, by_commit: bool
 ) -> None:
-    """A server gives any commit it stores, those of forks too; whether a ref's own history has it is asked."""
+    """A server serves any commit it stores, forks' too, so the ref's own history is checked."""
     server.by_commit = by_commit
     impostor = app.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
     for commit, expected in (("main", True), ("main~2", True), (impostor, False), ("1" * 40, False)):
@@ -285,7 +285,7 @@ def test_a_redirect_on_the_same_host_is_followed(server: GitServer, app: Reposit
 
 
 def test_a_credential_that_cannot_work_is_misconfigured(tmp_path: Path) -> None:
-    """Half a login, or one with a line break, is said before anything is asked."""
+    """Half a login, or one with a line break, is an error before any request."""
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "username").write_text("ada")
     with pytest.raises(Misconfigured, match="user name alone"):
@@ -306,7 +306,7 @@ def test_a_credential_that_cannot_be_read_is_misconfigured(tmp_path: Path, name:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_busy_server_is_transient(git: Git, server: GitServer, app: Repository, status: int) -> None:
-    """What may pass is told apart, by exit code 75."""
+    """A temporary failure has its own exit code, 75."""
     server.status = status
     with pytest.raises(Transient):
         git.resolve(address(server), Revision("main"))
@@ -326,7 +326,7 @@ def test_half_an_answer_is_transient(git: Git, server: GitServer, app: Repositor
 
 
 def test_no_server_is_transient(git: Git, tmp_path: Path) -> None:
-    """Nobody listening, and a name that does not resolve, may pass."""
+    """A refused connection and a name that does not resolve are temporary."""
     with serving(tmp_path) as server:
         url = address(server)
     for dead in (url, RepositoryUrl("https://git.example.invalid/app"), RepositoryUrl(f"ssh://{url.origin[7:]}/app")):

@@ -1,4 +1,4 @@
-"""Commits without a working tree, and pushes that never take anything away from anybody."""
+"""Commits without a working tree, and pushes that never undo anybody's work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def git(tmp_path: Path) -> Iterator[Git]:
 
 
 def remote(path: Path) -> Repository:
-    """Return a repository that takes pushes, whose attributes would change every file that Git writes out."""
+    """Return a repository that accepts pushes, whose attributes would change every file in a checkout."""
     repository = Repository(path)
     repository.git("config", "receive.denyCurrentBranch", "ignore")
     repository.git("config", "uploadpack.allowFilter", "true")
@@ -60,7 +60,7 @@ def made(repository: GitRepository, onto: str, data: bytes, path: str = "dev/run
 
 @pytest.mark.parametrize("over_http", [False, True])
 def test_one_file_of_a_commit_changes_byte_for_byte(git: Git, tmp_path: Path, over_http: bool) -> None:
-    """Bytes go in and out as they are, the mode stays, and no other file is even fetched."""
+    """Bytes and mode stay as they are, and no other file is fetched."""
     origin = remote(tmp_path / "origin")
     origin.git("config", "http.receivepack", "true")
     with git_server.serving(tmp_path) as server:
@@ -84,7 +84,7 @@ def test_one_file_of_a_commit_changes_byte_for_byte(git: Git, tmp_path: Path, ov
 
 
 def test_a_push_takes_nothing_away(git: Git, tmp_path: Path) -> None:
-    """A branch that moved, that was taken back, or that is there already, stays as it is."""
+    """A branch that has moved, was reset, or exists already stays as it is."""
     origin = remote(tmp_path / "origin")
     url = RepositoryUrl(str(origin.path))
     before = origin.git("rev-parse", "HEAD")
@@ -106,7 +106,7 @@ def test_a_push_takes_nothing_away(git: Git, tmp_path: Path) -> None:
 
 
 def test_refused_pushes_say_what_to_do(git: Git, tmp_path: Path) -> None:
-    """A protected branch, a login that may only read, and somebody's checkout are told apart."""
+    """A protected branch, a read-only login, and somebody's checkout are different errors."""
     origin = remote(tmp_path / "origin")
     repository, head = fetched(git, RepositoryUrl(str(origin.path)), tmp_path / "local")
     origin.git("config", "receive.denyCurrentBranch", "refuse")
@@ -138,7 +138,7 @@ def test_refused_pushes_say_what_to_do(git: Git, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "Shipway", "<a@b>", "A <ab>", "A <a@b> x", "A\n <a@b>", "A <a@b"])
 def test_an_author_is_a_name_and_an_address(text: str) -> None:
-    """Anything else is a setting that is wrong."""
+    """Anything else is an invalid setting."""
     with pytest.raises(Misconfigured):
         Author.parse(text)
     assert Author.parse("Ship Way <a@b>") == Author(name="Ship Way", email="a@b")

@@ -1,4 +1,4 @@
-"""Addresses, revisions and paths: what Git may be given, and what never reaches it."""
+"""Addresses, revisions and paths: which reach Git, and which never do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
     ],
 )
 def test_an_address_says_its_transport_origin_and_name(text: str, scheme: str, origin: str, name: str) -> None:
-    """Each form that Git takes is read as Git reads it."""
+    """Each form that Git accepts is read as Git reads it."""
     url = RepositoryUrl(text)
     assert (url.scheme, url.origin, url.name) == (scheme, origin, name)
     assert bool(url.local_path) is (scheme == "file")
@@ -110,7 +110,7 @@ def test_a_secret_in_an_address_is_refused_and_not_repeated(text: str) -> None:
     ],
 )
 def test_a_submodules_address_is_taken_from_its_parents(parent: str, written: str, meant: str) -> None:
-    """A relative address of .gitmodules stays on the parent's host, a whole one is taken as it is."""
+    """A relative address in .gitmodules stays on the parent's host; a complete one is used as it is."""
     assert RepositoryUrl(parent).submodule(written) == meant
 
 
@@ -131,7 +131,7 @@ def test_a_submodules_address_is_taken_from_its_parents(parent: str, written: st
     ],
 )
 def test_a_submodules_address_never_leaves_its_host_or_names_a_folder(parent: str, written: str) -> None:
-    """What .gitmodules says is a stranger's word."""
+    """Content of .gitmodules is untrusted."""
     with pytest.raises((Refused, Misuse)):
         RepositoryUrl(parent).submodule(written)
 
@@ -181,7 +181,7 @@ def test_a_name_that_git_allows_is_a_revision(text: str) -> None:
     ],
 )
 def test_a_name_that_git_forbids_is_misuse(text: str) -> None:
-    """Refspecs, ranges, options and what check-ref-format forbids are no revisions."""
+    """Refspecs, ranges, options and names that check-ref-format forbids are not revisions."""
     with pytest.raises(Misuse):
         Revision(text)
 
