@@ -35,8 +35,8 @@ def check_build(
 ) -> BuildReport:
     """Build images without a secret, a shared builder or anybody else's cache, and report the result of each.
 
-    A failed build fails the images that depend on it, and not this step: the verdict judges. Each image has the digest that its
-    release would publish.
+    A failed build fails the images that depend on it, and not this step: the verdict judges. Each image has the digest
+    that its release would publish.
 
     Example:
         shipway step check-build --trial=out/clone --outputs=out/main
@@ -73,7 +73,7 @@ def _untried(trial: Trial, parts: Mapping[str, PartResult]) -> PartResult | None
 
 @dataclass(frozen=True, kw_only=True)
 class _Workshop:
-    """Builds one image after the other, each from a copy of the checkout, because a build puts shared folders into its context."""
+    """Builds images one by one, each from a copy of the checkout: a build puts shared folders into its context."""
 
     source: Path
     bases: Layout

@@ -28,9 +28,9 @@ def chart_check(
 ) -> ChartReport:
     """Lint and render each chart that is not yet published, with its default values and with each of its `ci/*.yaml`.
 
-    Every finding of every chart is in the report, those of chart-clone first; none of them fails this step. No cluster is
-    asked and no credential is needed. If a chart requires values and its `ci/*.yaml` give them, the default values need not
-    suffice.
+    Every finding of every chart is in the report, those of chart-clone first; none of them fails this step. No cluster
+    is asked and no credential is needed. If a chart requires values and its `ci/*.yaml` give them, the default values
+    need not suffice.
 
     Example:
         shipway step chart-check --checkout=out/clone --outputs=out/check
@@ -54,9 +54,8 @@ def chart_check(
     )
     for finding in report.findings[len(checkout.findings) :]:
         _say(str(finding))
-    _say(
-        f"{_count(len(charts), 'chart')} checked: {_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
-    )
+    counts = f"{_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
+    _say(f"{_count(len(charts), 'chart')} checked: {counts}")
     return report
 
 

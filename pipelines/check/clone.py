@@ -45,11 +45,11 @@ def check_clone(
 ) -> ImageTrials:
     """Check out a plan's commit and fetch, by digest, the bases of some of its images that are not built beside them.
 
-    An image whose bases cannot be fetched is reported and fails nothing. Images that need a build secret are left out, and so are
-    those that depend on them. What the plan finds published by now is not in the result.
+    An image whose bases cannot be fetched is reported and fails nothing. Images that need a build secret are left out,
+    and so are those that depend on them. What the plan finds published by now is not in the result.
 
     Example:
-        shipway step check-clone --planned=out/again --images='["base","web"]' --repo=https://example.org/team/shop.git --outputs=out/clone
+        shipway step check-clone --planned=out/again --images='["web"]' --repo=https://example.org/shop.git
     """
     plan: Plan = signature.typed(Plan, json.loads(planned.plan))
     if plan.repo != repo:

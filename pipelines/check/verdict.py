@@ -1,4 +1,4 @@
-"""The step `check-verdict`: whether everything that a commit declares can be built and released, tried without publishing."""
+"""The step `check-verdict`: whether what a commit declares can be built and released, without publishing it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def check_verdict(
 ) -> CheckResult:
     """Fail unless every image was built or is published and every chart is in order, and report the result of each.
 
-    An image that was left out because it needs a build secret fails nothing. The outputs are written whether the step fails or not.
+    An image that was left out because it needs a build secret fails nothing. The outputs are written whether the step
+    fails or not.
 
     Example:
         shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main

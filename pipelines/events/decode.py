@@ -53,11 +53,12 @@ def decode(
 ) -> Decoded:
     """Read an event, check each of its texts, and decide in which lane it runs.
 
-    Without an event, repo, revision and ref are a person's request: who may submit runs may publish. Raises Misuse for both and
-    for neither. Nothing that the event names is run. Names that Git or Argo would misread are refused with exit code 3.
+    Without an event, repo, revision and ref are a person's request: who may submit runs may publish. Raises Misuse for
+    both and for neither. Nothing that the event names is run. Names that Git or Argo would misread are refused with
+    exit code 3.
 
-    A Sensor passes on all fields of one kind of event, such as {"source": "webhook", "repo": "https://git.example.com/team/shop.git",
-    "ref": "refs/heads/main", "head": "", "id": "1"}.
+    A Sensor passes on all fields of one kind of event, such as {"source": "webhook", "repo":
+    "https://git.example.com/team/shop.git", "ref": "refs/heads/main", "head": "", "id": "1"}.
 
     Example:
         shipway step decode --event="$(base64 -w0 event.json)" --outputs=out/decode

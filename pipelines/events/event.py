@@ -1,8 +1,8 @@
 """Events as Sensors pass them to runs, and what the steps that read them return.
 
-A Sensor passes on a fixed list of fields and nothing else, as base64 of a JSON object. Each of the first five classes is one
-such list, and an object's fields alone say which. So the kind of an event depends on a webhook's body, which is signed, and
-not on its headers, which are not.
+A Sensor passes on a fixed list of fields and nothing else, as base64 of a JSON object. Each of the first five classes
+is one such list, and an object's fields alone say which. So the kind of an event depends on a webhook's body, which is
+signed, and not on its headers, which are not.
 
 Runs find each other by labels that are hashes, so that no text from outside is in them.
 """
@@ -35,7 +35,8 @@ LONGEST: Mapping[str, int] = {
     "association": 32,
     "id": 256,
 }
-"""Bytes of UTF-8 that Sensors cut a text to, by the field's name; others to LONGEST_NAME. A text that long may be cut, and is refused."""
+"""Bytes of UTF-8 that Sensors cut a text to, by the field's name; others to LONGEST_NAME. A text that long may be cut,
+and is refused."""
 CUT: Mapping[str, int] = {"text": 200, "time": 16}
 """Texts whose beginning is enough: a comment, and a time to the minute."""
 MOST_BYTES = 16 * 1024
@@ -44,7 +45,7 @@ _TODO = "start runs through the installed Sensors, or see `shipway simulate --he
 
 
 class Sender(StrEnum):
-    """Who sent an event, the value of its `source`: the Sensor writes it for each event source, and never takes it from the event."""
+    """Who sent an event, its `source`: the Sensor has it for each event source, and never takes it from the event."""
 
     GITHUB = "github"
     GITEA = "gitea"

@@ -1,4 +1,7 @@
-"""Which lane an event runs in. That depends on the event and the deployment's rules, never on the repository's content."""
+"""Which lane an event runs in.
+
+That depends on the event and the deployment's rules, never on the repository's content.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,10 @@ def waiting(commit: str) -> str:
 
 
 def pull_ref(source: str, number: int) -> str:
-    """Return the ref under which a forge keeps a pull request's commits. Raises Refused if the number is not positive."""
+    """Return the ref under which a forge keeps a pull request's commits.
+
+    Raises Refused if the number is not positive.
+    """
     if number < 1:
         raise Refused("a pull request without a number", seen=str(number), todo="see the forge's delivery log")
     return _PULL_REFS.get(Sender(source), "refs/pull/{}/head").format(number)
@@ -205,8 +211,8 @@ def _repository(text: str) -> RepositoryUrl:
 def _ref(text: str) -> str:
     """Return the full name of a branch or a tag. Raises Refused if it is anything else.
 
-    `{{` is refused although Git allows it: Argo expands templates in the values of arguments, so another name would reach the
-    next step.
+    `{{` is refused although Git allows it: Argo expands templates in the values of arguments, so another name would
+    reach the next step.
     """
     try:
         ref = Revision(text)

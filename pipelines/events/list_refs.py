@@ -39,8 +39,8 @@ def list_refs(
 ) -> Tonight:
     """List the branch that the calendar's event names, every protected branch, and the protected tags of the last days.
 
-    Names that a run would refuse are left out and reported. The age of a lightweight tag is its commit's. Raises Misuse for
-    another event, and what Git raises.
+    Names that a run would refuse are left out and reported. The age of a lightweight tag is its commit's. Raises Misuse
+    for another event, and what Git raises.
 
     Example:
         shipway step list-refs --event="$(base64 -w0 event.json)" --outputs=out/list-refs

@@ -35,10 +35,10 @@ def locate(
 ) -> Decoded:
     """Decode an event as the step decode does, and compare it with what its ref names now. Raises what decode raises.
 
-    An event may be late or early. If its commit is in the ref's history but no longer its head, it is ignored: the newer commit
-    has an event of its own. If its commit was never on a protected ref, Refused is raised: a forge also serves, by id, commits
-    that only a fork has. `/retest` names no commit, so it approves none: a commit that is on no branch of the repository waits.
-    A person's request is not compared with the ref's head.
+    An event may be late or early. If its commit is in the ref's history but no longer its head, it is ignored: the
+    newer commit has an event of its own. If its commit was never on a protected ref, Refused is raised: a forge also
+    serves, by id, commits that only a fork has. `/retest` names no commit, so it approves none: a commit that is on no
+    branch of the repository waits. A person's request is not compared with the ref's head.
 
     Example:
         shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main

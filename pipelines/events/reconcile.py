@@ -19,8 +19,9 @@ def reconcile(
     tonight: Annotated[Tonight, Arg("what the step list-refs found")],
     account: Annotated[Path, Arg("folder of the account that may start runs")] = Path("../account"),
 ) -> Reconciled:
-    """Start a run of `release` for each ref, named after repository, ref and night: a second attempt finds the first one's runs.
+    """Start a run of `release` for each ref.
 
+    It is named after repository, ref and night, so a second attempt finds the first one's runs.
     Names from the repository are in the run as base64 only. Mostly, such a run finds nothing to do.
 
     Example:

@@ -34,7 +34,7 @@ def start(
     If the plan fails, the outputs still say what the event is about, for the report.
 
     Example:
-        shipway step start --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/main
+        shipway step start --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/main
     """
     found = locate(inputs=inputs, rules=rules, credentials=logins.credentials, network=settings, patience=patience)
     if found.lane is not Lane.TRUSTED:

@@ -27,8 +27,9 @@ def supersede(
 ) -> Superseded:
     """Stop every older run of the group, also those that have not begun; or this run, if a newer one has got this far.
 
-    The newer run is the one that was created later, by name within one second. A run gets here only if its ref names its
-    commit. This run does not yield to a newer one that has not got here, because that one's event may be old and late.
+    The newer run is the one that was created later, by name within one second. A run gets here only if its ref names
+    its commit. This run does not yield to a newer one that has not got here, because that one's event may be old and
+    late.
 
     Example:
         shipway step supersede --run=push-1 --group=0123456789abcdef0123456789abcdef

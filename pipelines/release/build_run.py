@@ -36,7 +36,8 @@ def workflow(
 ) -> dict[str, Any]:
     """Return the Workflow document; `parents` names, for each image, the siblings that are built before it.
 
-    `arguments` are for every image, `inputs` for some, by name. A parent that is not among `images` is expected in the registry.
+    `arguments` are for every image, `inputs` for some, by name. A parent that is not among `images` is expected in the
+    registry.
     """
     names = task_names(images)
     tasks = []

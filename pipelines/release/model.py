@@ -31,7 +31,8 @@ class Plan:
     findings: tuple[Finding, ...]
     followers: tuple[ImageFollower, ...] = ()
     deploys: tuple[str, ...] = ()
-    """Where a run of this ref would write: `charts`, if their values do not name the images as they are, and environments."""
+    """Where a run of this ref would write: `charts`, if their values do not name the images as they are, and
+    environments."""
 
     @property
     def everything(self) -> tuple[PlanRow, ...]:
@@ -57,7 +58,10 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by. All are empty if nothing was planned."""
+    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by.
+
+    All are empty if nothing was planned.
+    """
 
     commit: str = ""
     ref: str = ""

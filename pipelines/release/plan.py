@@ -1,4 +1,7 @@
-"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over. `plan_commit` makes the plan."""
+"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over.
+
+`plan_commit` makes the plan.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 
 MOST_CHARACTERS = 24_000
-"""Of a packed plan, enough for some hundred images. A Workflow has 1 MB for everything, and holds an argument several times."""
+"""Of a packed plan, enough for some hundred images. A Workflow has 1 MB for everything, and holds an argument several
+times."""
 
 
 def plan(
@@ -59,7 +63,7 @@ def plan(
     Findings do not fail this step; they fail the verdict, once everything else is done.
 
     Example:
-        shipway step plan --repo=https://example.org/team/shop.git --revision=main --registry=registry.example.org --outputs=out/plan
+        shipway step plan --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/plan
     """
     if settled:
         return _planned(signature.typed(Plan, json.loads(unpack(settled))), builder_version, now)

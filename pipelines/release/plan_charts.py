@@ -1,4 +1,4 @@
-"""The charts of a plan: packed and compared with the registry as a release would do it, in one table with the images."""
+"""The charts of a plan, packed and compared with the registry as a release does it."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def error_lines(error: ShipwayError) -> tuple[str, ...]:
 
 
 def cut(lines: Sequence[str]) -> tuple[str, ...]:
-    """Return lines, cut in length and in number to the first and the last ones: the end of a program's output says most."""
+    """Return lines, cut in length and in number; the last ones stay, because a program's end says most."""
     shown = [line.rstrip()[:_LONGEST] for line in lines if line.strip()]
     if len(shown) > _MOST_LINES:
         left_out = len(shown) - _MOST_LINES + 1
@@ -94,7 +94,7 @@ def cut(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def write_report(parts: Sequence[PartResult], good: str) -> str:
-    """Return one pod's results as JSON that fits into one argument: names of parts with the good result, and the others."""
+    """Return results as JSON that fits into one argument: names of parts with the good result, and the others."""
     names = [part.name for part in parts if part.result == good]
     others = fitted([part for part in parts if part.result != good], PART_BYTES)
     return json.dumps([names, json.loads(signature.text_of(others))], separators=(",", ":"), ensure_ascii=False)
@@ -163,7 +163,7 @@ def text(parts: Sequence[PartResult]) -> str:
 
 
 def fitted(parts: Iterable[PartResult], most: int) -> tuple[PartResult, ...]:
-    """Return the parts whose JSON takes at most so many bytes: bad ones without lines first, then their lines, then good ones."""
+    """Return parts whose JSON takes at most `most` bytes: bad ones first, then their lines, then good ones."""
     every = sorted(parts, key=lambda part: (part.is_good, _ORDER.get(part.result, len(_ORDER))))
     bare = [replace(part, why=part.why[:_LONGEST_WHY], lines=()) for part in every]
     bad = sum(not part.is_good for part in every)

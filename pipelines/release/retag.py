@@ -30,10 +30,11 @@ def retag(
 ) -> Retagged:
     """Set the tags of a plan's commit on the images that are published without them.
 
-    The rules are those of the step push: a version is never overwritten, and a branch's tag names the image of its head.
+    The rules are those of the step push: a version is never overwritten, and a branch's tag names the image of its
+    head.
 
     Example:
-        shipway step retag --planned=out/plan --repo=https://example.org/team/shop.git --registry=registry.example.org --outputs=out/main
+        shipway step retag --planned=out/plan --repo=https://example.org/shop.git --registry=registry.example.org
     """
     settings.require_registry("tag in")
     tags, url = tag_names.tag_plan(planned.ref, planned.commit), RepositoryUrl(repo)

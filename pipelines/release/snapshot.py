@@ -1,4 +1,4 @@
-"""The snapshot of a repository at one commit: its whole tree as a list, and the content of the few files that a plan needs."""
+"""The snapshot of a repository at one commit: its whole tree, and the content of the files that a plan needs."""
 
 from __future__ import annotations
 
@@ -162,7 +162,8 @@ class _SnapshotReader:
             self.fetch(missing)
             self.repository.write(self.commit, missing, self.root)
             links = [path for path in missing if self.files[path].mode == LINK]
-            self.contents.update({path: os.fsencode(os.readlink(f"{self.root}/{path}")) for path in links})  # noqa: PTH115
+            for path in links:
+                self.contents[path] = os.fsencode(os.readlink(f"{self.root}/{path}"))  # noqa: PTH115
             paths = self._targets(links)
 
     def _known(self, paths: Iterable[str]) -> list[str]:

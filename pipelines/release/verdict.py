@@ -26,8 +26,8 @@ def verdict(
 ) -> Verdict:
     """Fail unless nothing is left to build or to release, and report the result of every image and chart.
 
-    Missing tags are reported and fail nothing. Exit code 75 asks for another attempt, if a registry did not answer. The outputs
-    are written whether the step fails or not.
+    Missing tags are reported and fail nothing. Exit code 75 asks for another attempt, if a registry did not answer. The
+    outputs are written whether the step fails or not.
 
     Example:
         shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main

@@ -1,7 +1,8 @@
 """The step `report`: reports to the forge what became of a run, from the run's name alone.
 
-Everything else is read through the Kubernetes API, so that no text of a commit, a log or an error is passed as an argument.
-The last status wins on a forge, so a report first asks whether a newer run has reported about the same commit.
+Everything else is read through the Kubernetes API, so that no text of a commit, a log or an error is passed as an
+argument. The last status wins on a forge, so a report first asks whether a newer run has reported about the same
+commit.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def report(
 ) -> Reported:
     """Set the status of a run's commit and, once the run has ended, write the one comment under its pull request.
 
-    Without a cluster, and for a repository whose forge no setting names, nothing is reported. Raises Transient if the forge does
-    not answer.
+    Without a cluster, and for a repository whose forge no setting names, nothing is reported. Raises Transient if the
+    forge does not answer.
 
     Example:
         shipway step report --run=push-1 --phase=final

@@ -1,11 +1,11 @@
 """The words of a report: one line for a status, and one comment in Markdown.
 
-Text from outside is shown as it is and changes nothing around it: inside code neither GitHub nor Gitea makes links, images,
-headings or HTML, and a name after an @ notifies nobody.
+Text from outside is shown as it is and changes nothing around it: inside code neither GitHub nor Gitea makes links,
+images, headings or HTML, and a name after an @ notifies nobody.
 
-What looks like a secret is masked, since more people read a forge than a run's log. This is the last net and not the first:
-steps pass secrets to programs in files, and no step prints one. The patterns are the published beginnings of tokens, the forms
-in which programs print a login, and keys in PEM.
+What looks like a secret is masked, since more people read a forge than a run's log. This is the last net and not the
+first: steps pass secrets to programs in files, and no step prints one. The patterns are the published beginnings of
+tokens, the forms in which programs print a login, and keys in PEM.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def fenced(lines: Iterable[str]) -> str:
 def tame(text: str) -> str:
     """Return the Markdown of an untrusted run's pod, all of it as code if it has more than it may.
 
-    Outside of code it may have emphasis, lists, headings and details, but no links, images, other HTML or names after an @.
+    Outside of code it may have emphasis, lists, headings and details, but no links, images, other HTML or names after
+    an @.
     """
     outside, fence = [], ""
     for line in text.split("\n"):
@@ -176,7 +177,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def masked(text: str) -> str:
-    """Return text with `***` in place of what looks like a password, a token or a private key. Very long lines are cut."""
+    """Return text with `***` in place of what looks like a password, a token or a private key.
+
+    Very long lines are cut.
+    """
     text = "\n".join(line[:_LONGEST_MASKED_LINE] for line in text.split("\n"))
     text = _KEY.sub(MASK, text)
     text = _KEY_LINE.sub(MASK, text)

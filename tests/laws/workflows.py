@@ -30,7 +30,10 @@ _NEEDED = (
 
 
 def unresolved_names(document: Document) -> list[str]:
-    """Every `{{…}}` names something that its own template has; a template reads inputs and never the workflow's arguments."""
+    """Every `{{…}}` names something that its own template has.
+
+    A template reads inputs and never the workflow's arguments.
+    """
     broken = []
     for template in templates(document):
         known = {f"inputs.parameters.{p['name']}" for p in template.get("inputs", {}).get("parameters", [])} | _WORKFLOW
@@ -81,7 +84,8 @@ def code_from_parameters(document: Document) -> list[str]:
 def choices_by_parameters(document: Document) -> list[str]:
     """No parameter picks a Secret, an image, an account, a registry, a namespace, a template or a path.
 
-    What a template must not run beside may be one, where the document is only referred to; `undecoded_mutexes` looks at who does.
+    What a template must not run beside may be one, where the document is only referred to; `undecoded_mutexes` looks at
+    who does.
     """
     broken = [
         f"{path} = {text}"
@@ -99,7 +103,7 @@ def choices_by_parameters(document: Document) -> list[str]:
 
 
 def _is_given_mutex(document: Document, path: str, text: str) -> bool:
-    """Whether a text is a mutex's whole name, from an input without a value, in a document that only others refer to."""
+    """Whether a text is a mutex's whole name, from an input without a value, in a document that nobody starts."""
     place = re.fullmatch(r"templates\[(\d+)\]\.synchronization\.mutexes\[\d+\]\.name", path)
     name = _INPUT.fullmatch(text)
     if not place or not name or "entrypoint" in document["spec"]:
@@ -108,7 +112,7 @@ def _is_given_mutex(document: Document, path: str, text: str) -> bool:
 
 
 def undecoded_mutexes(documents: Sequence[Document]) -> list[str]:
-    """Every caller of a template that runs beside no other of its mutex feeds the mutex's name with start's output `mutex`.
+    """Every caller of a template with a mutex feeds the mutex's name with start's output `mutex`.
 
     A law for all documents together, since one calls what another has.
     """
@@ -141,7 +145,7 @@ def _calls(documents: Sequence[Document], name: str, template: str) -> Iterator[
 
 
 def _is_decoded(document: Document, dag: Document, value: str) -> bool:
-    """Whether a value is the output `mutex` of a task that runs a step which decodes: locate, or start, which locates."""
+    """Whether a value is the output `mutex` of a task that runs the step locate or start."""
     source = re.fullmatch(r"\{\{tasks\.([a-z-]+)\.outputs\.parameters\.mutex\}\}", value)
     called = {task["name"]: task.get("template") for task in dag["dag"]["tasks"]}
     return source is not None and any(
@@ -153,7 +157,7 @@ def _is_decoded(document: Document, dag: Document, value: str) -> bool:
 
 
 def exit_handlers(document: Document) -> list[str]:
-    """An exit handler passes on the run's name and nothing else: no status, message or output, which hold text from outside."""
+    """An exit handler passes on the run's name alone; status, message and outputs hold text from outside."""
     named = {template["name"]: template for template in templates(document)}
     reached = [name] if (name := document["spec"].get("onExit")) else []
     broken = []
@@ -173,7 +177,7 @@ def exit_handlers(document: Document) -> list[str]:
 
 
 def lacking(document: Document) -> list[str]:
-    """Everything that a referenced template needs stands on it: account, token, deadline, security, retry, limits, volumes."""
+    """A referenced template has what it needs itself: account, token, deadline, security, retry, limits, volumes."""
     broken = []
     for template in templates(document):
         if not containers(template):

@@ -80,7 +80,10 @@ def parse(template: str) -> Pipeline:
 
 
 def evaluate(operand: Operand, data: Mapping[str, Any]) -> Any:
-    """Return the value of an expression. Raises TemplateError where Go would fail, Refused for anything that is not simulated."""
+    """Return the value of an expression.
+
+    Raises TemplateError where Go would fail, Refused for anything that is not simulated.
+    """
     match operand:
         case Constant():
             return operand.value

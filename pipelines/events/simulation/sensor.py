@@ -43,7 +43,10 @@ class TriggerResult:
 
 
 def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str, Any]) -> list[TriggerResult]:
-    """Return the results of the triggers for an event of a source. Raises Refused for anything that no compiled Sensor has."""
+    """Return the results of the triggers for an event of a source.
+
+    Raises Refused for anything that no compiled Sensor has.
+    """
     dependencies = {dependency["name"]: dependency for dependency in sensor["spec"]["dependencies"]}
     results = []
     for trigger in sensor["spec"]["triggers"]:

@@ -24,8 +24,8 @@ SOURCES = {
 def event(source: Sender, payload: bytes, header: str) -> dict[str, Any]:
     """Return a payload as the Sensor gets it. Raises Refused if the EventSource would answer with an error.
 
-    `header` is the value of `X-GitHub-Event`: Argo adds it to the body, where no filter reads it. The payload of the calendar is
-    the whole event.
+    `header` is the value of `X-GitHub-Event`: Argo adds it to the body, where no filter reads it. The payload of the
+    calendar is the whole event.
     """
     most = MOST_BYTES_BY_HAND if source is Sender.WEBHOOK else MOST_BYTES
     if len(payload) > most:

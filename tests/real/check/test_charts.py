@@ -84,7 +84,10 @@ def test_all_findings_of_all_charts(tmp_path: Path) -> None:
 
 
 def test_what_comes_through_dependencies(tmp_path: Path) -> None:
-    """A file of a chart of this repository is named there, whatever the dependant calls it; of a vendored one, where it lies."""
+    """A file of a chart of this repository is named there, whatever the dependant calls it.
+
+    Of a vendored one, where it lies.
+    """
     repository = Repository(tmp_path / "repository")
     add(repository, "dep", ("lib", "1.0.0", "file://../lib", "1.0.0"))
     repository.write("dep/templates/bad.yaml", "\n{{- if .Values.text }}{{ .Values.a.b.c }}{{ end }}\n")
@@ -159,7 +162,10 @@ def test_values_that_nobody_gives(tmp_path: Path) -> None:
 
 
 def test_schemas_of_kubernetes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Every violation is found, with its line; a kind without a schema is told once, and a missing folder is refused."""
+    """Every violation is found, with its line.
+
+    A kind without a schema is told once, and a missing folder is refused.
+    """
     schemas = tmp_path / "schemas"
     schemas.mkdir()
     spec = {"type": "object", "properties": {"replicas": {"type": ["integer", "null"]}}, "required": ["template"]}

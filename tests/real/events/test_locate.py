@@ -77,7 +77,10 @@ def test_a_tag_runs_while_it_names_what_was_tagged(server: GitServer, app: Repos
 
 
 def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repository) -> None:
-    """`/ok-to-test` approves the commit it names, and only while the pull request is there; `/retest` takes the newest, where a branch is at it."""
+    """`/ok-to-test` approves the commit it names, and only while the pull request is there.
+
+    `/retest` takes the newest, where a branch is at it.
+    """
     head, old = app.git("rev-parse", "refs/pull/7/head"), app.git("rev-parse", "refs/pull/7/head~1")
     pull = PullRequest(
         source="gitea",
@@ -118,7 +121,7 @@ def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repos
 
 
 def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, app: Repository) -> None:
-    """Every protected branch and the named one, the protected tags of the last days, each with its own event and group."""
+    """Every protected branch, the named one, and recent protected tags, each with its own event and group."""
     app.git("branch", "release/1", "main")
     app.git("branch", "release/{{x}}", "main")
     app.git("tag", "-m", "Old", "other")

@@ -59,7 +59,7 @@ def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: R
 
 
 def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: Repository) -> None:
-    """A pull request, a branch that is not protected, and an event that is late bring what they are about, and no plan."""
+    """A pull request, an unprotected branch and a late event get no plan, and say what they are about."""
     old, new = app.git("rev-parse", "main"), app.write("more", "x").commit()
     app.git("update-ref", "refs/pull/3/head", new)
     app.git("update-ref", "refs/heads/side", new)

@@ -1,4 +1,4 @@
-"""State decides: whatever happened before, one more run gives what a run from scratch gives, and a second does nothing."""
+"""State decides: after any history, one run gives what a run from scratch gives, and a second does nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-# Seconds each, so there are few of them here and many in `make soak`; a failing one is not shrunk, for that takes minutes.
+# Each takes seconds: a few run here and many in `make soak`. A failing one is not shrunk, which would take minutes.
 @settings(
     max_examples=6,
     deadline=None,
@@ -39,5 +39,5 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
 )
 def test_one_more_run_gives_what_a_run_from_scratch_gives(tmp_path: Path, address: str, moves: list[Move]) -> None:
-    """Pushes of every kind, and events that come late, twice, in another order or not at all, in runs that are killed."""
+    """Pushes of every kind; events that are late, doubled, out of order or lost; runs that are killed."""
     histories.check(tmp_path / str(next(_NUMBER)), address, moves)

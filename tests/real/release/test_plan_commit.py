@@ -199,7 +199,10 @@ def test_a_chart_with_a_name_that_is_not_text_is_blocked(world: World) -> None:
 
 
 def test_the_files_that_changed_are_the_reason(world: World) -> None:
-    """Those that the builder gets, of each image since it was built itself; Git is asked for the commits of both builds."""
+    """Those that the builder gets, of each image since it was built itself.
+
+    Git is asked for the commits of both builds.
+    """
     said = "images:\n  web: {rebuild: then}\n  alone: {shared: [core]}\n"
     world.repository.write("shipway.yaml", said).write("core/x", "x")
     world.commit(web__Dockerfile="FROM base\nCOPY . /\n", web__ignored="1")
@@ -290,7 +293,10 @@ def test_a_revert_reuses_what_was_built(world: World) -> None:
 
 
 def test_what_was_built_again_stays(world: World) -> None:
-    """What is asked for is built though nothing changed, with what stands on it; a run that asks for nothing takes none of it back."""
+    """What is asked for is built though nothing changed, with what stands on it.
+
+    A run that asks for nothing takes none of it back.
+    """
     world.build(world.plan())
     first = {item.name: item.digest for item in world.plan().images}
     plan = world.plan(rebuild="web", now=NOW)
@@ -317,7 +323,7 @@ def test_what_was_built_again_stays(world: World) -> None:
 
 
 def test_a_renewal_that_was_cut_short_is_taken_up(world: World) -> None:
-    """Killed before the lasting key led to it, the build is not lost: the same run again leads there, and builds nothing."""
+    """A build that was killed before its lasting key was set is not lost: the same run sets it, and builds nothing."""
     world.build(world.plan())
     plan = world.plan(rebuild="alone", now=NOW)
     (job,) = plan.waves[0]
@@ -333,7 +339,7 @@ def test_a_renewal_that_was_cut_short_is_taken_up(world: World) -> None:
 
 
 def test_a_version_is_published_once(world: World) -> None:
-    """A Git tag's version that has another content is never overwritten, and the plan says so before anything is built."""
+    """A Git tag's version with other content is never overwritten, and the plan says so beforehand."""
     world.repository.git("tag", "v1.0.0")
     world.build(world.plan("v1.0.0"))
     assert world.plan("v1.0.0").to_do == 4  # `latest`
@@ -432,7 +438,10 @@ def test_charts_stand_in_the_same_plan(world: World) -> None:
 
 
 def test_files_that_deployments_write_are_no_part_of_an_image(world: World) -> None:
-    """Else each deployment would build the image that it deploys; a Dockerfile that names them gets them all the same."""
+    """Else each deployment would build the image that it deploys.
+
+    A Dockerfile that names them gets them all the same.
+    """
     chart = "apiVersion: v2\nname: site\nversion: 1.0.0\n"
     files = {
         "Dockerfile": "FROM scratch\nCOPY . /\n",
@@ -467,7 +476,7 @@ def test_a_file_that_cannot_be_believed_keeps_everything_back(world: World) -> N
 
 
 def test_the_documented_repository_of_many_applications(world: World) -> None:
-    """The example of the documentation says what its words say: shared folders, versions, names, and what is switched off."""
+    """The documentation's example does what its text says: shared folders, versions, names, and what is off."""
     example = Path(__file__).parents[3] / "docs" / "images-repository.shipway.yaml"
     for folder in ("apps/jupyter", "apps/rstudio", "apps/retired", "apps/other", "app-init", "server"):
         world.repository.write(f"{folder}/Dockerfile", "FROM scratch\nARG APP_VERSION\nCOPY . /\n")

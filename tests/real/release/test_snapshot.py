@@ -73,7 +73,7 @@ def packed(root: Root, folder: str) -> dict[str, bytes] | str:
 
 @pytest.mark.parametrize("attributes", ["*.png binary\n", "*.txt eol=crlf\n"])
 def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None:
-    """Read from Git's objects, or by a checkout where Git would write them otherwise: the archives of a release are the same."""
+    """From Git's objects, or from a checkout where Git converts files: the archives are those of a release."""
     repository = Repository(tmp_path / "repository")
     rules = {
         "ignoring": "docs/\n*.md\n[a-c]?.txt\n",

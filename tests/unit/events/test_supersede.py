@@ -56,7 +56,10 @@ def stopped(api: Cluster) -> dict[str, str]:
 
 
 def test_the_newest_stops_the_others(api: Cluster, account: Path) -> None:
-    """Older runs of the group are stopped, begun or pending; newer ones that may be late events, ended and foreign ones are not."""
+    """Older runs of the group are stopped, begun or pending.
+
+    Newer ones that may be late events, ended and foreign ones are not.
+    """
     put(api, "begun", 1, group=GROUP, ref=REF)
     put(api, "pending", 2, ref=REF)
     put(api, "nightly", 3, group=GROUP)
@@ -103,7 +106,10 @@ def test_the_api_is_asked_for_names_and_labels_only(api: Cluster, account: Path)
 
 
 def test_a_night_starts_each_run_once(api: Cluster, account: Path) -> None:
-    """A second attempt finds the runs of the first; another night has its own; nothing of a name stands in a run as it is."""
+    """A second attempt finds the runs of the first.
+
+    Another night has its own; nothing of a name stands in a run as it is.
+    """
     ref = "refs/heads/$(id)"
     event = base64.b64encode(ref.encode()).decode()
     refs = (NightlyRef(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)

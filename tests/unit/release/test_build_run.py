@@ -27,7 +27,10 @@ def tasks(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_task_names_are_legal_and_differ() -> None:
-    """What Argo's names do not allow becomes a dash; images that would then share a name get a number, also a taken one."""
+    """What Argo's names do not allow becomes a dash.
+
+    Images that would then share a name get a number, also a taken one.
+    """
     found = build_run.task_names(images("a.b", "a_b", "a-b", "a-b-2", "web"))
     assert list(found) == ["a.b", "a_b", "a-b", "a-b-2", "web"]
     assert list(found.values()) == ["a-b", "a-b-2", "a-b-3", "a-b-2-2", "web"]

@@ -38,10 +38,7 @@ def planned(*images: PlannedImage, chart: PlannedChart = CHART) -> Planned:
         repo="shop.git", commit="c" * 40, ref="", platform="", builder="", images=images, charts=(chart,), waves=(),
         findings=(),
     )  # fmt: skip
-    return Planned(
-        commit=plan.commit, ref="", now=0, wave_1=(), wave_2=(), wave_3=(), wave_4=(), wave_5=(), wave_6=(), wave_7=(),
-        wave_8=(), builds=(), releases=(), builder_version="", batches=0, batch_1=(), batch_2=(), batch_3=(), batch_4=(), retag=(), untagged=0, charts=0, deploys=0, to_do=0, blocked=0, unknown=0, plan=json.dumps(dataclasses.asdict(plan)), settled="",
-    )  # fmt: skip
+    return Planned(commit=plan.commit, plan=json.dumps(dataclasses.asdict(plan)))
 
 
 def parts(text: str) -> dict[str, tuple[str, str]]:
@@ -75,7 +72,10 @@ def test_tags_alone_fail_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_left_decides_the_end(
     images: tuple[PlannedImage, ...], chart: PlannedChart, error: type[ShipwayError], seen: str
 ) -> None:
-    """Everything is named with its reason, what the run tried and what it did not; only what nobody knows is asked again."""
+    """Everything is named with its reason, what the run tried and what it did not.
+
+    Only what nobody knows is asked again.
+    """
     with pytest.raises(ShipwayError) as caught:
         verdict(planned=planned(*images, chart=chart), builds=("a", "b"), releases=("shop",))
     assert (type(caught.value), caught.value.seen) == (error, seen)
@@ -92,7 +92,10 @@ def test_a_finding_is_told_with_its_place() -> None:
 
 
 def test_a_result_has_a_greatest_size() -> None:
-    """Of what there is no room for, lines go first and good parts next; what failed stands first and is never left out before."""
+    """Of what there is no room for, lines go first and good parts next.
+
+    What failed stands first and is never left out before.
+    """
     line = '"quoted" and \\ and more\n' * 3
     failed = [
         PartResult(kind="image", name=f"f{n}", path="", result="failed", why="", lines=(line,) * 50) for n in range(30)

@@ -36,7 +36,7 @@ def comment(found: ReleaseResult | None, *failures: Failure) -> str:
 
 
 def outside_code(text: str) -> str:
-    """Return what a forge reads as Markdown: no fenced block, by CommonMark's rule for its end, and no code in a line."""
+    """Return what a forge reads as Markdown: all but fenced blocks, by CommonMark's rule, and code in lines."""
     shown, fence = [], ""
     for line in text.split("\n"):
         ticks = re.fullmatch(r" {0,3}(`{3,})(\w*)[ \t]*", line)
