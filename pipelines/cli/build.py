@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import declared, results, running
@@ -12,11 +13,15 @@ from pipelines.cli.command import flag, flags, group, repeated, switch
 from pipelines.cli.options import RunOptions, SourceOptions
 from pipelines.errors import Misuse
 from pipelines.images import platforms
-from pipelines.release import build_run
+from pipelines.images.names import Image
 
 if TYPE_CHECKING:
     from pipelines.cli.on_cluster import Cluster
     from pipelines.engines.local.nodes import RunResult
+
+TEMPLATE = "clone-build-push"
+_NONE: Mapping[str, Mapping[str, str]] = {}
+_ILLEGAL = re.compile(r"[^A-Za-z0-9-]")
 
 
 @flags
@@ -60,13 +65,13 @@ def run(options: BuildOptions) -> int:
         "lfs": "true" if options.lfs else "",
     }
     arguments |= {name: value for name, value in passed.items() if value}
-    workflow = build_run.workflow(images, repository.parents, arguments, repository.inputs)
+    document = workflow(images, repository.parents, arguments, repository.inputs)
     result: RunResult | None
     if cluster is None:
         running.preflight(settings, images[0].name)
-        result = running.run(options.run, settings, "build", {}, workflow=workflow)
+        result = running.run(options.run, settings, "build", {}, workflow=document)
     else:
-        name = cluster.submit_composed(build_run.TEMPLATE, workflow, "build", jobs=options.run.jobs)
+        name = cluster.submit_composed(TEMPLATE, document, "build", jobs=options.run.jobs)
         result = cluster.attend(name, options.run.follow)
 
     def describe(ended: RunResult) -> dict[str, Any]:
@@ -78,11 +83,56 @@ def run(options: BuildOptions) -> int:
             "ref": repository.ref,
             "phase": ending["phase"],
             "seconds": ending["seconds"],
-            "images": {i: results.of_image(nodes.get(task)) for i, task in build_run.task_names(images).items()},
+            "images": {i: results.of_image(nodes.get(task)) for i, task in task_names(images).items()},
             "logs": str(ended.folder / "logs"),
         }
 
     return running.report(options.run.follow, result, settings, describe, _print)
+
+
+def task_names(images: Iterable[Image]) -> dict[str, str]:
+    """Return the name of each image's task, by the image's name: Argo takes letters, digits and dashes only."""
+    names: dict[str, str] = {}
+    for image in images:
+        base = name = _ILLEGAL.sub("-", image.name)
+        number = 2
+        while name in names.values():
+            name, number = f"{base}-{number}", number + 1
+        names[image.name] = name
+    return names
+
+
+def workflow(
+    images: Sequence[Image],
+    parents: Mapping[str, Iterable[str]],
+    arguments: Mapping[str, str],
+    inputs: Mapping[str, Mapping[str, str]] = _NONE,
+) -> dict[str, Any]:
+    """Return the Workflow document: a task over the compiled `clone-build-push` for each image, parents first.
+
+    The local engine and a cluster run the same one. `parents` names, for each image, those that are built before it.
+    `arguments` are for every image, `inputs` for some, by name. A parent that is not among `images` is expected in the
+    registry.
+    """
+    names = task_names(images)
+    tasks = []
+    for image in images:
+        own = {"path": image.path, "dockerfile": image.dockerfile, "name": image.name, **inputs.get(image.name, {})}
+        waits = sorted(names[parent] for parent in parents.get(image.name, ()) if parent in names)
+        task: dict[str, Any] = {
+            "name": names[image.name],
+            "templateRef": {"name": TEMPLATE, "template": TEMPLATE},
+            "arguments": {"parameters": [{"name": key, "value": value} for key, value in {**arguments, **own}.items()]},
+        }
+        if waits:
+            task["depends"] = " && ".join(waits)
+        tasks.append(task)
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": "build-"},
+        "spec": {"entrypoint": "images", "templates": [{"name": "images", "dag": {"failFast": False, "tasks": tasks}}]},
+    }
 
 
 def _cluster(options: BuildOptions) -> Cluster:
@@ -91,7 +141,7 @@ def _cluster(options: BuildOptions) -> Cluster:
     from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
 
     cluster = Cluster(options.run.namespace, options.run.settings)
-    cluster.runs.template(build_run.TEMPLATE)
+    cluster.runs.template(TEMPLATE)
     return cluster
 
 

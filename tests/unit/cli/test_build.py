@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 
-from pipelines.cli import running
+from pipelines.cli import build, running
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import plan as local_plan
 from pipelines.images.names import Image
-from pipelines.release import build_run
 
 
 def images(*names: str) -> list[Image]:
@@ -31,7 +30,7 @@ def test_task_names_are_legal_and_differ() -> None:
 
     Images that would then share a name get a number, also a taken one.
     """
-    found = build_run.task_names(images("a.b", "a_b", "a-b", "a-b-2", "web"))
+    found = build.task_names(images("a.b", "a_b", "a-b", "a-b-2", "web"))
     assert list(found) == ["a.b", "a_b", "a-b", "a-b-2", "web"]
     assert list(found.values()) == ["a-b", "a-b-2", "a-b-3", "a-b-2-2", "web"]
 
@@ -39,7 +38,7 @@ def test_task_names_are_legal_and_differ() -> None:
 def test_children_wait_for_those_parents_that_are_built() -> None:
     """A task depends on the tasks of its parents by their names; a parent outside the run is waited for by nobody."""
     parents = {"base.x": (), "tools": ("base.x",), "web": ("tools", "base.x", "elsewhere"), "alone": ("elsewhere",)}
-    found = tasks(build_run.workflow(images(*parents), parents, {}))
+    found = tasks(build.workflow(images(*parents), parents, {}))
     assert {name: task.get("depends") for name, task in found.items()} == {
         "base-x": None,
         "tools": "base-x",
@@ -51,7 +50,7 @@ def test_children_wait_for_those_parents_that_are_built() -> None:
 def test_each_task_gets_the_runs_arguments_and_its_own() -> None:
     """An image's folder, Dockerfile and name are never overridden by what is common to the run."""
     common = {"repo": "https://x.example/r.git", "revision": "c" * 40, "path": "elsewhere"}
-    [task] = tasks(build_run.workflow(images("web"), {}, common)).values()
+    [task] = tasks(build.workflow(images("web"), {}, common)).values()
     assert {p["name"]: p["value"] for p in task["arguments"]["parameters"]} == {
         **common,
         "path": "apps/web",
@@ -62,7 +61,7 @@ def test_each_task_gets_the_runs_arguments_and_its_own() -> None:
 
 def test_the_engine_takes_it_with_the_compiled_template(tmp_path: Path) -> None:
     """Every argument is one of clone-build-push's, and one failed image does not end the others."""
-    workflow = build_run.workflow(images("base", "web"), {"web": ("base",)}, {"repo": ".", "revision": "main"})
+    workflow = build.workflow(images("base", "web"), {"web": ("base",)}, {"repo": ".", "revision": "main"})
     assert workflow["spec"]["templates"][0]["dag"]["failFast"] is False
     (tmp_path / "build.yaml").write_text(yaml.safe_dump(workflow))
     files = local_documents.load([*sorted(running.TEMPLATES.glob("*.yaml")), tmp_path / "build.yaml"])
