@@ -41,6 +41,8 @@ KEYS: Mapping[str, str] = {
     "secrets": "local runs only: folder with a folder for each Secret, a file for each of its keys",
 }
 """Every key there is, with its meaning."""
+REGISTRY_FLAG = "in place of the settings' registry, project and chart-registry"
+"""What `--registry HOST[/PROJECT]` says, in every command."""
 PATHS = ("kubernetes-schemas", "ca-file", "cache", "secrets")
 """Keys whose values are files or folders."""
 
@@ -67,6 +69,13 @@ def read(path: Path) -> dict[str, str]:
             f"the settings {path} have unknown keys", seen=", ".join(unknown), todo=f"use {', '.join(KEYS)}"
         )
     return {str(key): item for key, item in value.items()}
+
+
+def at_registry(settings: Mapping[str, str], address: str) -> dict[str, str]:
+    """Return settings whose images and charts are where `--registry` says, HOST or HOST/PROJECT."""
+    host, _, project = address.partition("/")
+    others = {key: value for key, value in settings.items() if key != "chart-registry"}
+    return others | {"registry": host, "project": project}
 
 
 def pairs(text: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ class SettingsOptions:
     settings: Path | None = flag(
         f"settings of the deployment, YAML (else ${SETTINGS_VARIABLE})", type=Path, default=None, metavar="FILE"
     )
-    registry: str = flag("in place of the settings' registry, project and chart-registry", metavar="HOST[/PROJECT]")
+    registry: str = flag(setting.REGISTRY_FLAG, metavar="HOST[/PROJECT]")
     state: Path = state()
 
 
@@ -130,8 +130,7 @@ def read_settings(options: SettingsOptions, *, embedded: bool) -> dict[str, str]
 
         settings = deployment.settings(options.state)
     if options.registry:
-        settings["registry"], _, settings["project"] = options.registry.partition("/")
-        settings.pop("chart-registry", None)  # the flag names the registry of images and charts
+        settings = setting.at_registry(settings, options.registry)
     if settings.get("registry"):
         Reference.under(settings["registry"], settings.get("project", ""), "image")
     settings = {"cache": str(options.state / "cache"), "secrets": str(options.state / "secrets")} | settings

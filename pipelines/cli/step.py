@@ -6,11 +6,13 @@ import argparse
 import functools
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
 from pipelines.cli.command import CommandParser, flags, positional
 from pipelines.errors import Misuse, ShipwayError
+from pipelines.settings import at_registry
 from pipelines.step import signature
 from pipelines.step.signature import Argument, Step
 
@@ -31,7 +33,8 @@ def run(options: StepOptions) -> int:
     step = signature.describe(options.step)
     texts: dict[str, str | None] = vars(parser(options.step).parse_args(options.rest))
     outputs = texts["outputs"]
-    values = {argument.field: _value(step, argument, texts[argument.field]) for argument in step.arguments}
+    settings = _settings(step, texts)
+    values = {argument.field: _value(step, argument, texts[argument.field], settings) for argument in step.arguments}
     try:
         result = step.call(values)
     except ShipwayError as error:
@@ -70,6 +73,8 @@ def parser(name: str) -> argparse.ArgumentParser:
 def _metavar(argument: Argument) -> str:
     if argument.is_handover:
         return "FOLDER"
+    if argument.setting == "registry":
+        return "HOST[/PROJECT]"
     if get_origin(argument.type) is tuple:
         return "JSON"
     return {bool: "true|false", Path: "PATH", int: "N"}.get(argument.type, "TEXT")
@@ -88,9 +93,23 @@ def _help(argument: Argument) -> str:
     return text.replace("%", "%%")
 
 
-def _value(step: Step, argument: Argument, text: str | None) -> Any:
-    if text is None and argument.variable:
-        text = os.environ.get(argument.variable) or None
+def _settings(step: Step, texts: Mapping[str, str | None]) -> Mapping[str, str]:
+    """Return the settings of the environment, at the registry of the flag if there is one; raises Misuse for two projects."""
+    settings = {item.setting: os.environ.get(item.variable, "") for item in step.arguments if item.setting}
+    registry = texts.get("registry")
+    if registry is None:
+        return settings
+    settings = at_registry(settings, registry)
+    if settings["project"] and texts["project"]:
+        raise Misuse(
+            "two projects are named", seen=f"--registry={registry} --project={texts['project']}", todo="name one"
+        )
+    return settings
+
+
+def _value(step: Step, argument: Argument, text: str | None, settings: Mapping[str, str]) -> Any:
+    if text is None or argument.setting == "registry":
+        text = settings.get(argument.setting) or None
     if text is not None:
         return argument.parse(text)
     if argument.required:

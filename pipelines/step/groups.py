@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
+from pipelines.settings import REGISTRY_FLAG
 from pipelines.step.parameters import GitLogin, PullLogins
 from pipelines.step.signature import Arg
 
@@ -40,7 +41,7 @@ class NetworkSettings:
 class RegistryAddress:
     """Where the deployment's images are."""
 
-    registry: Annotated[str, Arg("registry of this deployment", setting="registry")] = ""
+    registry: Annotated[str, Arg(REGISTRY_FLAG, setting="registry")] = ""
     project: Annotated[str, Arg("path of its images in the registry", setting="project")] = ""
 
     @property

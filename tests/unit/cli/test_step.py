@@ -8,12 +8,19 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from pipelines.cli.main import main
+from pipelines.cli.step import StepOptions, run
+from pipelines.errors import Misuse
+from pipelines.settings import REGISTRY_FLAG
 from pipelines.step import signature
+from pipelines.step.groups import ChartSettings
+from pipelines.step.signature import Group
 from tests.git_repositories import simple
 from tests.lying_registry import lying_registry
 
@@ -94,3 +101,77 @@ def test_a_name_that_is_no_text_is_shown_and_stored_escaped(tmp_path: Path) -> N
     for ended in all_ended:
         assert b"Traceback" not in ended.stderr
         assert b"im\\udce9/Dockerfile:1: error" in ended.stdout + ended.stderr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a step of these tests would publish."""
+
+    images: str
+    charts: str
+
+
+def places(*, settings: Annotated[ChartSettings, Group()]) -> Places:
+    """Return what the settings say."""
+    return Places(images=settings.under, charts=settings.address)
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that says where its settings lead, and settings in the environment."""
+    monkeypatch.setitem(signature.STEPS, "places", f"{__name__}:places")
+    for name, value in (("REGISTRY", "a.example.org"), ("PROJECT", "team"), ("CHART_REGISTRY", "c.example.org/x")):
+        monkeypatch.setenv(f"SHIPWAY_{name}", value)
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    ("flags", "images", "charts"),
+    [
+        ((), "a.example.org/team/", "c.example.org/x"),
+        (("--registry=b.example.org",), "b.example.org/", "b.example.org/charts"),
+        (("--registry=b.example.org/try/it",), "b.example.org/try/it/", "b.example.org/try/it/charts"),
+        (("--registry=b.example.org", "--project=try"), "b.example.org/try/", "b.example.org/try/charts"),
+        (("--registry=b.example.org/try", "--chart-registry=d.example.org/y"), "b.example.org/try/", "d.example.org/y"),
+        (("--project=other",), "a.example.org/other/", "c.example.org/x"),
+    ],
+)
+def test_a_registry_is_that_of_everything(
+    flags: tuple[str, ...], images: str, charts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in every command, the flag names the place of images and charts, whatever the settings say of either."""
+    assert run(StepOptions(step="places", rest=flags)) == 0
+    assert json.loads(capsys.readouterr().out) == {"images": images, "charts": charts}
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_step_has_one_project() -> None:
+    """Two flags that name one are a mistake."""
+    with pytest.raises(Misuse, match="two projects are named"):
+        run(StepOptions(step="places", rest=("--registry=b.example.org/try", "--project=other")))
+
+
+def test_a_registry_is_described_alike(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands and steps say the same of the flag."""
+    monkeypatch.setenv("COLUMNS", "200")
+    steps = [
+        name for name in signature.STEPS if any(item.name == "registry" for item in signature.describe(name).arguments)
+    ]
+    commands = [
+        "build",
+        "charts",
+        "check",
+        "deploy",
+        "impact",
+        "plan",
+        "promote",
+        "release",
+        "rollback",
+        "submit",
+        "where",
+    ]
+    assert {"push", "chart-publish", "plan"} < {*steps}
+    for words in (*([name] for name in commands), *(["step", name] for name in steps)):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main([*words, "--help"])
+        assert f"--registry HOST[/PROJECT] {REGISTRY_FLAG}" in " ".join(capsys.readouterr().out.split()), words

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import pytest
 
+from pipelines import settings
 from pipelines.errors import Misuse
 from pipelines.images.model import Base, Checkout
 from pipelines.step import signature
@@ -197,8 +198,8 @@ def test_a_step_takes_no_field_that_it_goes_without() -> None:
 
 def test_a_group_is_read_from_settings() -> None:
     """By the keys of its fields; an empty setting is none, and other keys are for others."""
-    settings = {"registry": "example.org", "plain-http": "", "builder": "buildkit"}
-    assert signature.from_settings(Place, settings) == Place(registry="example.org")
+    values = {"registry": "example.org", "plain-http": "", "builder": "buildkit"}
+    assert signature.from_settings(Place, values) == Place(registry="example.org")
 
 
 def test_groups_that_cannot_be_spelled_out_are_refused() -> None:
@@ -232,3 +233,9 @@ def test_groups_that_cannot_be_spelled_out_are_refused() -> None:
     ):
         with pytest.raises(TypeError, match=told):
             signature.read("bad", function)
+
+
+def test_every_setting_of_a_step_is_a_key_of_the_settings() -> None:
+    """A field with a setting that no file of settings may name would never be set."""
+    taken = {item.setting for name in signature.STEPS for item in signature.describe(name).arguments} - {""}
+    assert {"registry", "chart-registry", "builder"} <= taken <= settings.KEYS.keys()
