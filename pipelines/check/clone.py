@@ -125,7 +125,7 @@ class _Fetcher:
         externals = (
             dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform).externals
         )
-        items = image_bases.wanted(
+        items = image_bases.requests(
             externals,
             (),
             Image(name=job.name, path=job.path, dockerfile=job.dockerfile),

@@ -1,4 +1,4 @@
-"""The images that a Dockerfile stands on, fetched by digest before anything is built."""
+"""The images that a Dockerfile is based on: fetched by digest before anything is built."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NONE: Mapping[str, str] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRequest:
-    """One image to fetch, and the place that names it, for messages."""
+    """One image to fetch, and the line that names it, for messages."""
 
     external: ExternalImage
     where: str
@@ -32,26 +32,26 @@ class BaseRequest:
     parent: Image | None
     """The image of the same repository that is meant."""
     digest: str = ""
-    """Of the image to take, whatever the reference names by now; empty: what it names."""
+    """Of the image to fetch, whatever the reference names by now; empty: what it names."""
 
     @property
     def taken(self) -> Reference:
-        """What is fetched."""
+        """The reference to fetch."""
         return self.reference.with_digest(self.digest) if self.digest else self.reference
 
 
 def read_pins(texts: Sequence[str]) -> dict[str, str]:
-    """Return what each name stands for, from texts of the form name=sha256:… or name=key-…; raises Misuse."""
-    found = {}
+    """Return the digest or key of each name, from texts of the form name=sha256:… or name=key-…; raises Misuse."""
+    pins = {}
     for text in texts:
         name, _, value = text.rpartition("=")
         key = value.removeprefix("key-")
         if not name or (value == key and not value.startswith("sha256:")):
             raise Misuse("not a pin", seen=repr(text[:200]), todo="write name=sha256:… or name=key-…")
-        found[name] = key if value != key else Digest(value)
+        pins[name] = key if value != key else Digest(value)
         if value != key:
             key_tag(key)
-    return found
+    return pins
 
 
 def siblings(
@@ -59,12 +59,12 @@ def siblings(
 ) -> tuple[Image, ...]:
     """Return the images of a tree that some of the names could mean.
 
-    The rest of the tree is not asked to be in order: two folders of one name elsewhere are no concern of this build.
+    Errors in the rest of the tree do not matter: this build does not care about two folders of one name elsewhere.
     """
     names = {PurePosixPath(external.name.partition("@")[0]).name.partition(":")[0] for external in externals}
-    wanted = [file for file in files if PurePosixPath(file).name == "Dockerfile"]
+    dockerfiles = [file for file in files if PurePosixPath(file).name == "Dockerfile"]
     return image_names.discover(
-        (file for file in wanted if _name(PurePosixPath(file).parent, configuration, root_name) in names),
+        (file for file in dockerfiles if _name(PurePosixPath(file).parent, configuration, root_name) in names),
         root_name=root_name,
         configuration=configuration,
     )
@@ -74,7 +74,7 @@ def _name(folder: PurePosixPath, configuration: Configuration, root_name: str) -
     return configuration.image(str(folder)).name or folder.name or root_name
 
 
-def wanted(
+def requests(
     externals: Iterable[ExternalImage],
     known: Sequence[Image],
     user: Image,
@@ -84,9 +84,10 @@ def wanted(
     project: str,
     pins: Mapping[str, str] = _NONE,
 ) -> tuple[BaseRequest, ...]:
-    """Return what to fetch for each name: a sibling as this commit's image, anything else as it is written.
+    """Return what to fetch for each name: a sibling as this commit's image, any other image as it is written.
 
-    `pins` maps names to what a plan found them to stand for, a sibling's key or a digest. Raises Misuse naming the line where a name is no image's, Misconfigured where a sibling is meant and no registry is set.
+    `pins` maps names to the sibling's key or the digest of a plan. Raises Misuse with the line if a name is no image's,
+    Misconfigured if a sibling is meant and no registry is set.
     """
     found = []
     for external in externals:
@@ -119,7 +120,7 @@ def wanted(
 def _parent(
     external: ExternalImage, pin: str, known: Sequence[Image], user: Image, *, registry: str, project: str
 ) -> Image | None:
-    """Return the sibling that a name means: as the plan has it, which also knows shipway.yaml, else by the folders' names."""
+    """Return the sibling that a name means: by the plan, which also knows shipway.yaml, else by the folders' names."""
     if not pin:
         return image_names.sibling(external.name, known, registry=registry, project=project, user=user.name)
     if pin.startswith("sha256:"):
@@ -137,10 +138,10 @@ def fetch(
     commit: str,
     kept: Layout | None = None,
 ) -> tuple[Base, ...]:
-    """Fetch the images side by side into one layout, made anew, and return them in the given order.
+    """Fetch the images in parallel into a new layout, and return them in the order of `items`.
 
-    Two names of one image are fetched once, and what `kept` has is not fetched; see Registry.pull. Raises what the registry raises,
-    with the line that names the image; for a sibling that was not published for the commit, ShipwayError that says so.
+    An image with two names is fetched once, and blobs in `kept` are not fetched; see Registry.pull. Raises the errors
+    of the registry with the line that names the image, and ShipwayError if a sibling is not published for the commit.
     """
     (folder / "index.json").unlink(missing_ok=True)
     layout = Layout.create(folder)

@@ -1,7 +1,7 @@
-"""The context of a build: where it is, what of it counts, and the times and modes its files have.
+"""The context of a build: its folder, its .dockerignore, and the times and modes of its files.
 
-A checkout holds what strangers wrote. No path is followed out of it; a link inside the context stays a link, which is
-the builder's to copy.
+A checkout contains what strangers wrote. No path is followed out of it; a link inside the context stays a link for the
+builder to copy.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ _ESCAPED = r"\\\g<0>"
 
 
 def inside(checkout: Path, path: str, what: str) -> Path:
-    """Return the file or folder that `path` names in a checkout, links resolved; raises Refused when they leave it."""
+    """Return the file or folder that `path` names in a checkout, links resolved; raises Refused if they leave it."""
     root = checkout.resolve()
-    wanted = root / TreePath(path)
     try:
-        found = wanted.resolve(strict=True)
+        found = (root / TreePath(path)).resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise ShipwayError(
             f"there is no {what} {path}", seen=str(error), todo="name one that the commit has"
@@ -43,9 +42,9 @@ def inside(checkout: Path, path: str, what: str) -> Path:
 
 
 def lay_into(checkout: Path, context: Path, shared: Iterable[str]) -> None:
-    """Lay folders of a checkout into a context under their own path; one that is in the context anyway stays.
+    """Put folders of a checkout into a context under their own path, unless the context has them anyway.
 
-    Raises Misuse for a file, Refused where something else is there, or a link on the way.
+    Raises Misuse for a file, Refused if the context has something else under that path, or a link on the way to it.
     """
     for folder in shared:
         found = inside(checkout, folder, "shared folder")
@@ -57,24 +56,24 @@ def lay_into(checkout: Path, context: Path, shared: Iterable[str]) -> None:
             )
         if found.is_relative_to(context):
             continue
-        place = context / TreePath(folder)
-        if any(parent.is_symlink() for parent in (place, *place.parents) if parent.is_relative_to(context)):
-            raise Refused(f"a link is where {folder} is to be laid", seen=str(place), todo="take the link out")
-        if place.exists():
-            if digest(place) != digest(found):
+        target = context / TreePath(folder)
+        if any(parent.is_symlink() for parent in (target, *target.parents) if parent.is_relative_to(context)):
+            raise Refused(f"a link is where {folder} is to be laid", seen=str(target), todo="take the link out")
+        if target.exists():
+            if digest(target) != digest(found):
                 raise Refused(f"the context has a {folder} of its own", todo="rename one of them")
             continue
-        partial = checkout.resolve().with_name(f".{place.name}.shared")
+        partial = checkout.resolve().with_name(f".{target.name}.shared")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(found, partial, symlinks=True, copy_function=os.link)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial.rename(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(target)
 
 
 def ignore(checkout: Path, dockerfile: str, context: Path, exclude: Iterable[str] = ()) -> str:
-    """Return the text of the .dockerignore that counts: the Dockerfile's own, else the context's, else an empty one.
+    """Return the text of the .dockerignore that applies: the Dockerfile's own, else the context's, else an empty one.
 
-    `exclude` are further files of the context that no builder sees, by their paths.
+    `exclude` are the paths of more files of the context that no builder sees.
     """
     root = checkout.resolve()
     more = _NOT_GIT + "".join(f"/{_SPECIAL.sub(_ESCAPED, path)}\n" for path in exclude)
@@ -87,7 +86,7 @@ def ignore(checkout: Path, dockerfile: str, context: Path, exclude: Iterable[str
 
 
 def settle(context: Path, nanoseconds: int) -> None:
-    """Give files and folders the modes that Git records and one time, LAYER_TIME and a part of a second."""
+    """Give files and folders the modes that Git records, and one time: LAYER_TIME plus some nanoseconds."""
     time = LAYER_TIME * 10**9 + nanoseconds
     for path, status in _walk(context):
         if stat.S_ISLNK(status.st_mode):

@@ -83,7 +83,10 @@ def read(
     shared: Collection[str] = (),
     exclude: Collection[str] = (),
 ) -> BuildInputs:
-    """Return the inputs of a checkout's build; raises Refused, Misuse or Misconfigured, with the line if there is one."""
+    """Return the inputs of a checkout's build.
+
+    Raises Refused, Misuse or Misconfigured, with the line if there is one.
+    """
     _check_platform(checkout.platform)
     _check_arguments(checkout.build_args)
     text = _text(build_context.inside(source, checkout.dockerfile, "Dockerfile"), checkout.dockerfile)
@@ -132,7 +135,7 @@ def _images(selected: SelectedStages, checkout: Checkout) -> tuple[Base, ...]:
 
 
 def _base_image(image: Base, layout: Layout) -> BaseImage:
-    """Return an image as labels name it: a sibling by its name in the Dockerfile, since registries differ by deployment."""
+    """Return an image as labels name it: a sibling as the Dockerfile does, since registries differ by deployment."""
     config = layout.json(Digest(layout.json(image.digest)["config"]["digest"]))
     return BaseImage(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
 

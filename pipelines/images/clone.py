@@ -54,7 +54,8 @@ def clone(
 ) -> Checkout:
     """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile is based on.
 
-    No Git configuration of the user or the system is read, and no hook or filter runs. Each run makes both folders anew.
+    No Git configuration of the user or the system is read, and no hook or filter runs. Each run makes both folders
+    anew.
 
     Example:
         shipway step clone --repo=https://example.org/team/app.git --revision=main --path=images/web --outputs=out/clone
@@ -84,7 +85,7 @@ def clone(
     siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
     for warning in names.shadowed(user, externals, siblings):
         _say(warning)
-    items = image_bases.wanted(
+    items = image_bases.requests(
         externals, siblings, user, commit=commit.id, registry=settings.registry, project=settings.project, pins=pinned
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None

@@ -1,4 +1,4 @@
-"""What a builder is given of a tree: the files of an image's context, after .dockerignore, with what is laid into it."""
+"""The files of an image's context that its builder gets: after .dockerignore, and with the shared folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.images.dockerignore import DockerIgnore
 from pipelines.tools.git.tree import ATTRIBUTES, SUBMODULE, File, GitTree
 
 _CONVERTS = re.compile(rb"\beol=crlf\b|\bident\b|\bworking-tree-encoding=")
-"""Attributes that a checkout follows: line ends are those of the commit else, and no filter runs."""
+"""Attributes that change a checkout: otherwise line ends are those of the commit, and no filter runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class Context:
     """Over each path, mode and id."""
     files: int
     excluded: tuple[str, ...]
-    """Files of the context that are kept from the builder because `deploy` writes them."""
+    """Files of the context that the builder does not get because `deploy` writes them."""
     counted: tuple[str, ...] = ()
-    """Files of the context that `deploy` writes and the Dockerfile names, so that they count."""
+    """Files of the context that `deploy` writes and that count, because the Dockerfile names them."""
 
 
 def of(
@@ -42,10 +42,10 @@ def of(
     read: Dockerfile | None = None,
     builder: str = "buildkit",
 ) -> Context:
-    """Return the context of an image; raises ShipwayError for a .dockerignore with a malformed line.
+    """Return the context of an image; raises ShipwayError if a line of .dockerignore is malformed.
 
-    `shared` are folders that are laid into it under their own path, `written` the files that a deployment changes: these
-    are left out, unless the Dockerfile (`read`) names them or a folder that they are in.
+    `shared` are folders that it also contains under their own path. `written` are the files that a deployment changes:
+    they are left out unless the Dockerfile (`read`) names them or a folder that they are in.
     """
     found, shared = dict(_relative(tree, folder, tree.below(folder))), tuple(shared)
     for other in shared:
@@ -80,7 +80,7 @@ def seen(
     excluded: Collection[str],
     builder: str,
 ) -> tuple[str, ...]:
-    """Return those of a repository's paths that an image's builder gets, or that say what it gets; `excluded` are kept from it."""
+    """Return those of some paths that an image's builder gets, except `excluded`, or that decide what it gets."""
     within: dict[str, str] = {}
     for path in paths:
         if _is_below(path, folder):
@@ -99,7 +99,7 @@ def digest_of(data: bytes) -> str:
 
 
 def collisions(tree: GitTree, folder: str, shared: Iterable[str]) -> tuple[str, ...]:
-    """Return the shared folders under whose path the context has something of its own."""
+    """Return the shared folders whose path exists in the context already."""
     return tuple(
         other
         for other in shared
@@ -109,15 +109,13 @@ def collisions(tree: GitTree, folder: str, shared: Iterable[str]) -> tuple[str, 
 
 
 def ignore_files(folder: str, dockerfile: str) -> tuple[str, str]:
-    """Return where an image's .dockerignore may be; the first that is there counts, alone."""
+    """Return the possible paths of an image's .dockerignore; the first that exists applies, alone."""
     return f"{dockerfile}{dockerignore.NAME}", posixpath.normpath(posixpath.join(folder, dockerignore.NAME))
 
 
 def names(dockerfile: Dockerfile, path: str) -> bool:
     """Whether a Dockerfile names a file of its context, or a folder that it is in; `COPY . .` names nothing."""
-    around = [path]
-    while "/" in around[-1]:
-        around.append(around[-1].rpartition("/")[0])
+    around = [path, *filter(None, _above(path))]
     return any(
         "$" in source or any(fnmatch.fnmatchcase(part, source) for part in around) for source in _sources(dockerfile)
     )

@@ -1,4 +1,4 @@
-"""Decides what to do for each image, and why: a pure function of what a commit declares and of the registries' state."""
+"""Decides what to do for each image, and why: a pure function of what a commit declares and what is published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Checks of a Dockerfile before it is built: what no build may do, what its builder lacks, and what it fetches unchecked.
+"""Checks of a Dockerfile before it is built: what no build may do, what its builder lacks, and what it fetches
+unchecked.
 
 What a builder lacks is refused with its line, because an older buildah misreads some of it: it runs the lines of a
 heredoc as instructions. A file that is fetched without a checksum is a warning, because no key changes when it does.

@@ -1,8 +1,8 @@
 """The Dockerfile that a builder gets: the same lines, with nothing left for the builder to resolve.
 
-Every image from outside has an alias that stands for its digest, so no builder resolves a tag, a short name or an ARG of
-a FROM by rules of its own. Stages that the target does not reach are emptied, because buildah would build them, and the
-syntax line is removed, because BuildKit would fetch the frontend that it names.
+Every image from outside has an alias that stands for its digest, so no builder resolves a tag, a short name or an ARG
+of a FROM by rules of its own. Stages that the target does not reach are emptied, because buildah would build them, and
+the syntax line is removed, because BuildKit would fetch the frontend that it names.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _rename(lines: list[str], use: StageUse, new: str) -> None:
 
 
 def _settle_directives(lines: list[str]) -> None:
-    """Keep `escape` and move it to the top, since a comment before it ends the directives; the others become comments."""
+    """Move `escape` to the top, since a comment before it ends the directives; make the others comments."""
     count = 0
     while count < len(lines) and _DIRECTIVE.match(lines[count]):
         count += 1

@@ -1,8 +1,9 @@
-"""Which files of a folder a builder is given: .dockerignore with BuildKit's own meaning.
+"""Which files of a context a builder gets: .dockerignore as BuildKit reads it.
 
 The rules are those of github.com/moby/patternmatcher (with its package ignorefile), which BuildKit uses. They look like
-.gitignore's and differ: a pattern is anchored at the context, the last one that fits decides, and what lies in an ignored
-folder can be taken back. Buildah has an older copy (containers/storage: pkg/fileutils), which differs in the corners.
+.gitignore's but differ: a pattern is anchored at the context, the last one that matches decides, and a file in an
+ignored folder can be included again. Buildah has an older copy (containers/storage: pkg/fileutils), which differs in
+rare cases.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _WILD = frozenset("*?[]\\")
 class _Pattern:
     expression: re.Pattern[str]
     older: re.Pattern[str]
-    """What buildah makes of it."""
+    """The same pattern as buildah reads it."""
     depth: int
-    """How many parts it has: buildah compares it with the file, and with the one folder around it that has as many."""
+    """The number of its parts: buildah compares it with the file, and with its parent folder of the same depth."""
     keeps: bool
-    """Whether it takes back what others ignore."""
+    """Whether it includes again what others ignore."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DockerIgnore:
 
     @classmethod
     def parse(cls, text: str, where: str) -> DockerIgnore:
-        """Return the rules of a file's text; raises ShipwayError naming file and line."""
+        """Return the rules of a file's text; raises ShipwayError with file and line."""
         found = []
         for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
             if line.startswith("#") or not line.strip():
@@ -55,7 +56,7 @@ class DockerIgnore:
         return cls(tuple(found))
 
     def kept(self, paths: Iterable[str]) -> Iterator[str]:
-        """Give those of a context's files that the builder gets, in their order; each path is relative to the context."""
+        """Give those of a context's files that the builder gets, in their order, relative to the context."""
         if not self.patterns:
             yield from paths
             return
@@ -66,9 +67,9 @@ class DockerIgnore:
                 yield path
 
     def kept_by_buildah(self, paths: Iterable[str]) -> Iterator[str]:
-        """Give those of a context's files that buildah may be given, in their order: all of them, and sometimes some more.
+        """Give those of a context's files that buildah may get, in their order; sometimes it gets fewer.
 
-        Buildah leaves folders out as a whole where it overlooks that a pattern takes something of them back.
+        Buildah leaves out whole folders if it overlooks that a pattern includes something in them again.
         """
         for path in paths:
             parts, ignored = path.split("/"), False
@@ -80,7 +81,7 @@ class DockerIgnore:
                 yield path
 
     def _ignores(self, path: str, known: dict[str, tuple[bool, ...]], *, keeping: bool) -> bool:
-        """Whether a file is ignored; `known` remembers, for each folder, which patterns fit it or what is around it."""
+        """Whether a file is ignored; `known` caches, for each folder, which patterns match it or a folder around it."""
         folder = path.rpartition("/")[0]
         if folder:
             above = self._folder(folder, known)
@@ -99,12 +100,12 @@ class DockerIgnore:
         return found
 
     def _judged(self, path: str, above: tuple[bool, ...]) -> tuple[bool, tuple[bool, ...]]:
-        """Return whether a path is ignored, and which patterns fit (patternmatcher: MatchesUsingParentResults)."""
+        """Return whether a path is ignored, and which patterns match (patternmatcher: MatchesUsingParentResults)."""
         ignored = False
         fits = []
         for number, pattern in enumerate(self.patterns):
             fit = bool(above) and above[number]
-            # What could not change the verdict is not asked, and counts as no fit below, too.
+            # A pattern that cannot change the result is not matched, and counts as no match in the folder either.
             if not fit and pattern.keeps == ignored:
                 fit = pattern.expression.match(path) is not None
             if fit:
@@ -115,7 +116,7 @@ class DockerIgnore:
 
 @lru_cache(maxsize=4096)
 def _pattern(text: str, *, keeps: bool) -> _Pattern:
-    """Return what a pattern means; raises ValueError or re.error for a malformed one."""
+    """Return a pattern that was read; raises ValueError or re.error if it is malformed."""
     if not text:
         raise ValueError("a ! without a pattern")
     clean = posixpath.normpath(text)
@@ -160,7 +161,7 @@ def _translate(pattern: str) -> str:
 
 
 def _class_end(pattern: str, at: int) -> int:
-    """Return where a bracket expression ends, as Go's filepath.Match reads it; raises ValueError where it does not."""
+    """Return where a bracket expression ends, as in Go's filepath.Match; raises ValueError if it does not end."""
     begin = at + (pattern[at : at + 1] == "^")
     at = begin
     while at < len(pattern) and (pattern[at] != "]" or at == begin):

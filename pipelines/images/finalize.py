@@ -1,10 +1,8 @@
-"""The image's configuration and manifest, written alike for every builder.
+"""Finalizes a builder's output into an image layout: its configuration and manifest are the same for every builder.
 
-A builder decides the layers and what its Dockerfile says of the configuration. The rest (times, history, labels,
-annotations, the order of fields) is decided here, from the commit and the Dockerfile alone, so that neither the state
-of a cache nor the kind of the builder's bookkeeping reaches the digest.
-
-From what a builder left to a finished image layout.
+A builder decides the layers and the parts of the configuration that the Dockerfile sets. The rest (times, history,
+labels, annotations, the order of fields) is decided here, from the commit and the Dockerfile alone, so that neither the
+state of a cache nor a builder's own metadata reaches the digest.
 """
 
 from __future__ import annotations
@@ -28,12 +26,12 @@ _OCI = "org.opencontainers.image."
 _FIELDS = (
     "User ExposedPorts Env Entrypoint Cmd Volumes WorkingDir Labels StopSignal Healthcheck OnBuild Shell StopTimeout"
 ).split()
-"""What a Dockerfile can set; image-spec v1.1, config.md, and Docker's additions to it."""
+"""The fields that a Dockerfile can set; image-spec v1.1, config.md, and Docker's additions to it."""
 _DERIVED = frozenset(
     _OCI + key for key in "created revision source title version ref.name base.name base.digest".split()
 )
 _INHERITED = ("Healthcheck", "Shell")
-"""Docker's additions that a builder may forget when it reads a base."""
+"""Docker's additions that a builder may lose when it reads a base."""
 _DROPPED = ("io.buildah.version", MARK)
 _ARGUMENTS = re.compile(r"(?:RUN )?(?:\|\d+ .*? )?/bin/sh -c (?!#\(nop\))", re.DOTALL)
 _CONTENT = re.compile(r"(ADD|COPY) (?:(?:file|dir|multi):[0-9a-f]+,?)* ?in (.*?) ?", re.DOTALL)
@@ -41,7 +39,7 @@ _CONTENT = re.compile(r"(ADD|COPY) (?:(?:file|dir|multi):[0-9a-f]+,?)* ?in (.*?)
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts:
-    """What is known of an image beside its files."""
+    """The facts about an image that go into its configuration."""
 
     time: int
     """The commit's, in seconds since 1970."""
@@ -52,14 +50,14 @@ class ImageFacts:
     version: str
     platform: str
     labels: Mapping[str, str]
-    """Freshness for by the user; they win over the Dockerfile's."""
+    """Given by the user; they win over the Dockerfile's."""
     aliases: Mapping[str, str]
-    """What each name that the builder was given stood for in the Dockerfile."""
+    """The name in the Dockerfile of each alias that the builder got."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseImage:
-    """An image that another stands on."""
+    """An image that another is based on, with its configuration."""
 
     name: str
     digest: Digest
@@ -72,13 +70,13 @@ class BaseImage:
 
 
 def image_config(built: Json, base: BaseImage | None, facts: ImageFacts) -> Json:
-    """Return the image's configuration, from the one the builder made and that of the image it stands on."""
+    """Return the image's configuration, from the builder's and from that of its base."""
     system, _, machine = facts.platform.partition("/")
     machine, _, variant = machine.partition("/")
     own, inherited = built.get("config") or {}, (base.config if base else {}).get("config") or {}
     fields = {name: own[name] for name in _FIELDS if own.get(name)}
     fields |= {name: inherited[name] for name in _INHERITED if inherited.get(name) and name not in fields}
-    if fields.get("WorkingDir") == "/":  # what a runtime takes where nothing is said; BuildKit says it
+    if fields.get("WorkingDir") == "/":  # the default, which BuildKit writes
         del fields["WorkingDir"]
     fields["Labels"] = _labels(own.get("Labels") or {}, inherited.get("Labels") or {}, base, facts)
     return {
@@ -105,19 +103,19 @@ def manifest(config: Descriptor, layers: Sequence[Descriptor], base: BaseImage |
 
 
 def canonical(value: Json) -> bytes:
-    """Return JSON as it is stored: keys sorted, no spaces, UTF-8."""
+    """Return JSON in the stored form: keys sorted, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def without_derived_labels(config: Json) -> Json:
-    """Return what of a base's configuration can reach an image that stands on it: not the labels written anew here."""
+    """Return the part of a base's configuration that an image inherits: without the labels that are replaced here."""
     fields = dict(config.get("config") or {})
     fields["Labels"] = {key: value for key, value in (fields.get("Labels") or {}).items() if key not in _DERIVED}
     return fields
 
 
 def base_of(diff_ids: Sequence[str], images: Sequence[BaseImage]) -> BaseImage | None:
-    """Return the image whose layers these begin with: the one with the most, the first named among equals."""
+    """Return the image whose layers these begin with: the one with the most layers, the first of equals."""
     fitting = [image for image in images if image.diff_ids and list(diff_ids[: len(image.diff_ids)]) == image.diff_ids]
     return max(fitting, key=lambda image: len(image.diff_ids), default=None)
 
@@ -184,7 +182,7 @@ def _utc(seconds: int) -> str:
 def finalize(output: Output, images: Sequence[BaseImage], facts: ImageFacts, store: LayerStore, folder: Path) -> Digest:
     """Write the image into a new layout at `folder` and return its digest, which is also its name there.
 
-    `images` are those that the Dockerfile names; one of them may be what the image stands on.
+    `images` are those that the Dockerfile names; one of them may be the base.
     """
     layout = Layout.create(folder)
     diff_ids = [Digest(text) for text in output.config["rootfs"]["diff_ids"]]

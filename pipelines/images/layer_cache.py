@@ -1,8 +1,8 @@
 """Labels that show buildah's layer cache what it overlooks.
 
-Buildah finds a cached layer by the layers below it and the words of the instructions. It overlooks (1.28, seen):
-values of arguments (`ENV X=$ARG` hits the entry of another value), a base whose configuration changed while its layers
-did not, and the content of bind mounts. A LABEL with a hash over all of this, put before the instruction, becomes one of
+Buildah finds a cached layer by the layers below it and the words of the instructions. It overlooks (1.28, seen): values
+of arguments (`ENV X=$ARG` hits the entry of another value), a base whose configuration changed while its layers did
+not, and the content of bind mounts. A LABEL with a hash over all of this, put before the instruction, becomes one of
 those words. The label and its line of history are removed from the final image.
 """
 

@@ -1,6 +1,6 @@
-"""What one step hands to the next: the results of `clone`, `build` and `push`.
+"""The results of the steps about images, and the values of a plan of images.
 
-Each is stored as a folder of files by `pipelines.step.signature`, one file a field.
+`pipelines.step.signature` stores a step's result as a folder with one file for each field.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class Base:
     """An image that a Dockerfile names, fetched into the workspace."""
 
     name: str
-    """As the Dockerfile writes it, arguments expanded: `debian:bookworm-slim`, `base`."""
+    """As in the Dockerfile, arguments expanded: `debian:bookworm-slim`, `base`."""
     reference: str
-    """The whole reference it stands for, tag included."""
+    """The whole reference, tag included."""
     resolved: Digest
-    """What the tag named: an index, or the manifest itself."""
+    """The digest that the tag named: of an index, or of the manifest itself."""
     digest: Digest
     """The manifest of the platform, named `digest` in the layout `bases`."""
     sibling: bool
@@ -29,13 +29,13 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """One commit of a repository in the workspace, with the images that one Dockerfile of it stands on."""
+    """One commit of a repository in the workspace, with the images that one of its Dockerfiles is based on."""
 
     repo: str
     revision: str
     """As it was asked for."""
     ref: str
-    """The full ref that the revision named, `refs/heads/main`; empty for a bare commit id."""
+    """The full ref that the revision named, `refs/heads/main`; empty if it was a commit id."""
     commit: str
     time: int
     """The commit's time, in seconds since 1970."""
@@ -61,7 +61,7 @@ class Built:
     """Bytes of the manifest's layers, compressed."""
     layers: int
     builder: str
-    """The builder's kind; which version it was is in the key."""
+    """The builder's kind; its version is in the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +79,9 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageJob:
-    """One build, as an item of a fan-out: every argument that clone-build-push takes beside the commit's.
+    """One build, as an item of a fan-out: every argument of clone-build-push except those of the commit.
 
-    Lists are lists: a text inside an item keeps the backslashes of its JSON when Argo passes it on, a list does not.
+    Lists are not JSON texts: when Argo passes an item on, a text in it keeps the backslashes of its JSON.
     """
 
     name: str
@@ -91,20 +91,20 @@ class ImageJob:
     build_args: tuple[str, ...]
     secret_ids: tuple[str, ...]
     shared: tuple[str, ...]
-    """Folders of the repository to lay into the context."""
+    """Folders of the repository that the context also contains."""
     exclude: tuple[str, ...]
-    """Files of the context that deployments write, so that no build sees them."""
+    """Files of the context that no build sees, because deployments write them."""
     version: str
     platform: str
     key: str
     renews: str
-    """The lasting key, which is to lead to this build; empty where it is the key itself."""
+    """The lasting key, which will lead to this build; empty if it is the key itself."""
     moment: int
-    """What the build renews the image for, in seconds since 1970; 0 where it does not."""
+    """The moment of the renewal, in seconds since 1970; 0 if the build is none."""
     pins: tuple[str, ...]
-    """What the Dockerfile's names for images stand for: each `name=sha256:…`, or `name=key-…` for one of this plan."""
+    """The images that the Dockerfile's names mean: each `name=sha256:…`, or `name=key-…` for an image of this plan."""
     parents: tuple[str, ...]
-    """Images of the same plan's earlier waves that it stands on."""
+    """The images of earlier waves of the same plan that it depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +112,13 @@ class PlannedImage(PlanRow):
     """One image of a commit, compared with the registry; its digest is what the registry has under the key."""
 
     key: str
-    """Empty where it cannot be known."""
+    """Empty if it is unknown."""
     externals: tuple[str, ...]
     shared: tuple[str, ...]
     tags: tuple[str, ...]
-    """Those that are to name it and do not, as far as they are known before a build."""
+    """The tags that should name it and do not yet, as far as they are known before a build."""
     moment: int = 0
-    """What it was, or is to be, renewed for, in seconds since 1970; 0 for an image that never was."""
+    """The moment of its last renewal, or of the one to make, in seconds since 1970; 0 if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +129,13 @@ class RetagJob:
     digest: str
     tags: tuple[str, ...]
     renews: str
-    """The lasting key, where it does not lead to this image yet; else empty."""
+    """The lasting key if it does not lead to this image yet, else empty."""
     moment: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retagged:
-    """What the step retag did."""
+    """The result of the step retag."""
 
     images: int
     tags: int

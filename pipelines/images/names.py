@@ -43,8 +43,8 @@ class Image:
 def discover(paths: Iterable[str], *, root_name: str, configuration: Configuration = _CONVENTIONS) -> tuple[Image, ...]:
     """Return the images of a tree, sorted by name, without those that shipway.yaml excludes; `paths` are its files.
 
-    The image at the root is called `root_name`. Raises Misuse if a folder's name cannot name an image, or if two folders
-    declare one name.
+    The image at the root is called `root_name`. Raises Misuse if a folder's name cannot name an image, or if two
+    folders declare one name.
     """
     found: dict[str, Image] = {}
     for text in sorted(paths):

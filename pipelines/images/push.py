@@ -1,4 +1,4 @@
-"""The step `push`: an image of the workspace, published by digest, and then the tags that name it."""
+"""The step `push`: publishes an image of the workspace by digest, and then sets its tags."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def push(
 ) -> Published:
     """Publish an image by its digest, read it back, then set its tags.
 
-    A version is never overwritten; a branch's tag moves only while the remote still names this commit as the
-    branch's head. A second run sends nothing and gives the same answer.
+    A version is never overwritten; a branch's tag moves only while this commit is still the branch's head on the
+    remote. A second run sends nothing and returns the same.
 
     Example:
         shipway step push --checkout=out/clone --built=out/build --registry=registry.example.org --outputs=out/push
@@ -62,7 +62,7 @@ def push(
     settings.require_registry("publish to", "set `registry` in the settings, or give --registry")
     to = Reference.under(settings.registry, settings.project, name or built.name)
     if repo and repo != checkout.repo:
-        # The checkout lay beside the build of a stranger's Dockerfile; the Git credential goes where the caller says.
+        # A stranger's Dockerfile was built beside the checkout; the Git credential is for the caller's repository.
         raise Refused(
             "the checkout is of another repository than was asked for",
             seen=f"{checkout.repo}, not {repo}",
@@ -110,11 +110,11 @@ def publish(
     renewal: tuple[str, int] = ("", 0),
     version_tag: str = "",
 ) -> NamedImage:
-    """Bring an image and its tags into a registry and return what is there now.
+    """Publish an image with its tags in a registry, and return the result.
 
-    `head` asks the remote what a ref names. Where the registry has another image under the key, that one is taken, and
-    nothing of this run's is sent. Raises Refused, before anything is sent, when the version is there with
-    another content or its Git tag names another commit by now; Transient, likewise, when nobody says so.
+    `head` asks the remote what a ref names. If the registry has another image under the key, that one is taken, and
+    this run sends nothing. Before anything is sent, raises Refused if the version is published with another content or
+    its Git tag names another commit by now, and Transient if that is unknown.
     """
     claimed = key_tag(key) if key else ""
     own_version = tag_names.own_version_tag(version_tag) if version_tag else ""
@@ -140,7 +140,7 @@ def publish(
 def set_tags(
     mover: TagMover, plan: TagPlan, *, ref: str, head: Callable[[str], str | None], own_version: str = ""
 ) -> list[str]:
-    """Let a ref's tags name a published image, and return those that do; raises as TagMover's rules do."""
+    """Let a ref's tags name a published image, and return those that do; raises as TagMover does."""
     is_of_commit = mover.set(plan.commit)
     named = [plan.commit] if is_of_commit else []
     if plan.pull_request and mover.set(plan.pull_request):
@@ -160,7 +160,10 @@ def set_tags(
 
 
 def _publish_once(mover: TagMover, version: str) -> bool:
-    """Publish a version of the image's own, which a rebuild for a moved base leaves where it is; return whether it is ours."""
+    """Publish the image's own version, which a rebuild for a moved base does not move.
+
+    Return whether it names our image.
+    """
     try:
         mover.publish(version)
     except Refused as error:
@@ -170,13 +173,13 @@ def _publish_once(mover: TagMover, version: str) -> bool:
 
 
 def _size(client: Registry, image: Reference) -> int:
-    """Return the bytes of the layers of an image that another run published."""
+    """Return the size in bytes of the layers of an image that another run published."""
     manifest = client.resolve(image)
     return sum(layer.size for layer in manifest.layers) if manifest and not manifest.is_index else 0
 
 
 def check_tag(ref: str, built: str, commit: str | None) -> None:
-    """Refuse a version whose Git tag was moved or deleted since the checkout."""
+    """Raise Refused if the Git tag of a version was moved or deleted since the checkout."""
     if commit != built:
         raise Refused(
             f"{ref} does not name the commit that was built",
@@ -186,7 +189,7 @@ def check_tag(ref: str, built: str, commit: str | None) -> None:
 
 
 def _image(folder: Path, built: Built) -> tuple[Layout, Descriptor]:
-    """Return the one image of a layout; raises Refused when it is not the one that was built."""
+    """Return the only image of a layout; raises Refused if it is not the one that was built."""
     layout = Layout(folder)
     descriptor = layout.named()
     if descriptor.digest != built.digest:
@@ -199,7 +202,7 @@ def _image(folder: Path, built: Built) -> tuple[Layout, Descriptor]:
 
 
 def _mounts(checkout: Checkout, folder: Path, registry: str) -> dict[Digest, str]:
-    """Return, for each layer of a base that lives in the same registry, the repository that has it."""
+    """Return, for each layer of a base in the same registry, the repository that has it."""
     found: dict[Digest, str] = {}
     bases = Layout(folder)
     for base in checkout.bases:

@@ -1,8 +1,8 @@
 """Reads the state of the registries that a plan of images starts from, in parallel; without an answer it is unknown.
 
 Of several builds of the same inputs the newest counts, whoever asked for it, unless a newer one is asked for now. The
-lasting key of an image names its first build, or leads to its last renewal and has the moment of that. The moment is part
-of the image's own key, and so of the keys of the images that depend on it: they are read in turn, parents first.
+lasting key of an image names its first build, or leads to its last renewal and has the moment of that. The moment is
+part of the image's own key, and so of the keys of the images that depend on it: they are read in turn, parents first.
 """
 
 from __future__ import annotations

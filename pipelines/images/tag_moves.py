@@ -70,8 +70,8 @@ class TagMover:
     def claim(self, tag: str) -> TagMover:
         """Let a key's tag name this run's image unless it names one already, and return the mover of what it names.
 
-        Of two runs that see no such tag at the same time, the later one's image stays, and the tags of the next run follow
-        it. Raises Transient.
+        Of two runs that see no such tag at the same time, the later one's image stays, and the tags of the next run
+        follow it. Raises Transient.
         """
         digest = self._led_to(tag)
         if digest is None:
@@ -120,9 +120,9 @@ class TagMover:
     def follow(self, tag: str, ref: str, head: Callable[[str], str | None], *, is_of_commit: bool = False) -> bool:
         """Let a branch's tag name the image of the branch's head; return whether that is this run's image.
 
-        `head` asks the remote what a ref names. If the head's image is not published yet, or the branch is gone, the tag
-        stays: the run of that commit moves it. This commit's own tag must be set before; `is_of_commit` means that it was
-        just seen to name this run's image.
+        `head` asks the remote what a ref names. If the head's image is not published yet, or the branch is gone, the
+        tag stays: the run of that commit moves it. This commit's own tag must be set before; `is_of_commit` means that
+        it was just seen to name this run's image.
         """
         for number in range(_ROUNDS):
             commit = head(ref)
@@ -140,10 +140,12 @@ class TagMover:
         raise self._restless(tag)
 
     def raise_latest(self, version: str) -> bool:
-        """Let `latest` name the highest release if that is above its present one; return whether it is this run's image.
+        """Let `latest` name the highest release if that is above its present one; return whether it is this run's
+        image.
 
-        The version's own tag must be set before. The present version of `latest` is that of its image's release tags, since
-        an image may be older than its version. An image with neither such a tag nor a version in its labels stays.
+        The version's own tag must be set before. The present version of `latest` is that of its image's release tags,
+        since an image may be older than its version. An image with neither such a tag nor a version in its labels
+        stays.
         """
         ours = tag_names.version_of(version)
         assert ours is not None
@@ -165,7 +167,10 @@ class TagMover:
         raise self._restless(tag_names.LATEST)
 
     def _led_to(self, tag: str) -> str | None:
-        """Return the digest of the image that a key's tag leads to, or None if there is no such tag; raises Transient."""
+        """Return the digest of the image that a key's tag leads to, or None if there is no such tag.
+
+        Raises Transient.
+        """
         manifest = self.registry.resolve(self.image.with_tag(tag))
         if manifest is None:
             return None
@@ -197,14 +202,14 @@ class TagMover:
             return ""  # It only makes the message better.
 
     def _of_commit(self, commit: str) -> Digest | None:
-        """Return the image that a commit's own tag names, or None; without a tag, this run's image for its own commit."""
+        """Return the image of a commit's own tag, or None; for this run's commit, its image if there is no tag."""
         found = self.registry.resolve(self.image.with_tag(tag_names.commit_tag(commit)))
         if found is None:
             return self.digest if commit == self.commit else None
         return found.descriptor.digest
 
     def _names(self, tag: str) -> Digest | None:
-        """Return what a movable tag names, or None; also None if the registry cannot read it, since a move repairs it."""
+        """Return what a movable tag names, or None, also if the registry cannot read it: a move repairs that."""
         try:
             found = self.registry.resolve(self.image.with_tag(tag))
         except Transient as error:

@@ -1,11 +1,10 @@
-"""Buildah: no daemon, in every distribution, the builder of a fresh machine.
+"""Buildah: it needs no daemon, every distribution has it, and so it is the builder of a fresh machine.
 
-Its storage is kept between runs and serves several builds at once; nothing in it has a name that could come to mean
-something else, since every base is tagged with its own digest. Version 1.28 is the oldest that is used.
+Its storage is kept between runs and serves several builds at once; no name in it can change its meaning, since every
+base is tagged with its own digest. The oldest supported version is 1.28.
 
-An image's layers, read from the archive that a builder writes into a pipe, while it writes.
-
-The archive is that of `docker save`: each layer is a plain tar, named by its digest. Nothing of it lands on the disk.
+New layers are read from the archive that buildah writes into a pipe, while it writes: in the form of `docker save` each
+layer is a plain tar, named by its digest. Nothing of the archive is written to disk.
 """
 
 from __future__ import annotations
@@ -30,19 +29,17 @@ from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest
 
-_CHUNK = 1 << 16  # what a pipe holds
-
-
+_CHUNK = 1 << 16  # the size of a pipe
 _VERSION = re.compile(r"\bversion (\S+)")
 _FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)
 _AFTER_STEP = '": '
 _KILLED = 137
 _UNSEALED = re.compile(r"^Close_Fd sealing memfd copy: ", re.MULTILINE)
-"""Buildah starts itself anew from a copy in memory, whose seal Linux refuses (EBUSY, fcntl(2)) while another processor has yet
-to let go of a page that was just written: chance, and no matter of the instruction that was about to run."""
+"""Buildah restarts itself from a copy in memory, which Linux refuses to seal (EBUSY, fcntl(2)) while another processor
+still holds a page that was just written. It happens by chance, whatever instruction was about to run."""
 _STARTS = 5
 _READ_ALONG = 32 << 20
-"""Bytes of bases, as they are stored, that are read out sooner than the rest is compressed and unpacked once more."""
+"""The stored size of bases up to which reading them out is faster than having buildah compress the other layers."""
 
 
 class Buildah:
@@ -84,7 +81,7 @@ class Buildah:
         return Output(layout=raw, config=config, layers=tuple(raw.json(raw.named().digest)["layers"]))
 
     def _settings(self, work: Path) -> dict[str, str]:
-        """Return an environment in which no file of the user or of the system has a say."""
+        """Return an environment in which no configuration of the user or the system is read."""
         builder.make_folder(self._storage)
         home, temporary = builder.make_folder(work / "home"), builder.make_folder(self._storage / "tmp")
         (home / "registries.conf").write_text('unqualified-search-registries = []\nshort-name-mode = "disabled"\n')
@@ -104,7 +101,7 @@ class Buildah:
         }
 
     def _load(self, request: BuildRequest, settings: dict[str, str], alias: str, digest: Digest) -> None:
-        """Bring a base into the storage under its alias, unless it is there."""
+        """Add a base to the storage under its alias, unless it is there."""
         if self._run(settings, "images", "--quiet", alias).code == 0:
             return
         plain = _plain(request.bases, digest)
@@ -139,10 +136,10 @@ class Buildah:
             return result.read_text().strip()
         raise _failure(done)
 
-    def _give(self, request: BuildRequest, settings: dict[str, str], image: str, wanted: set[Digest]) -> None:
-        """Have the caller keep the wanted layers while buildah reads all of them out."""
+    def _give(self, request: BuildRequest, settings: dict[str, str], image: str, digests: set[Digest]) -> None:
+        """Pass some layers to the caller while buildah exports all of them."""
         pipe = request.work / "archive"
-        with reading(pipe, wanted, request.keep):
+        with reading(pipe, digests, request.keep):
             self._run(settings, "push", "--quiet", *_policy(settings), image, f"docker-archive:{pipe}").check(
                 "buildah cannot export the image"
             )
@@ -150,8 +147,8 @@ class Buildah:
     def _export(self, request: BuildRequest, settings: dict[str, str], image: str, at_hand: list[Digest]) -> Layout:
         """Write the image's layers into a layout.
 
-        Buildah looks for a layer's plain digest before it writes the layer, so an empty file of that name stands for
-        each one at hand. The others come in the quickest compression there is.
+        Buildah looks for a layer's plain digest before it writes the layer, so an empty file of that name replaces each
+        layer at hand. The others have the fastest compression.
         """
         raw = Layout.create(request.work / "raw")
         for diff_id in at_hand:
@@ -173,9 +170,9 @@ class Buildah:
     def _run(
         self, settings: dict[str, str], command: str, *arguments: str, cwd: Path | None = None, stream: bool = False
     ) -> Completed:
-        """Run a command; one that could not start itself anew is run again, and goes on from the layers that it has.
+        """Run a command; if buildah could not restart itself, run it again, which goes on from the layers so far.
 
-        Raises Transient when it never could.
+        Raises Transient if it never could.
         """
         said = ""
         for _ in range(_STARTS):
@@ -198,7 +195,7 @@ def _policy(settings: dict[str, str]) -> tuple[str, ...]:
 
 
 def _bytes_of_bases(request: BuildRequest, layers: Iterable[Digest]) -> float:
-    """Return the stored size of layers, which is infinite where one is not of a base."""
+    """Return the stored size of layers, which is infinite if one belongs to no base."""
     sizes: dict[Digest, int] = {}
     for digest in request.images.values():
         manifest = request.bases.json(digest)
@@ -211,7 +208,7 @@ def _bytes_of_bases(request: BuildRequest, layers: Iterable[Digest]) -> float:
 def _plain(bases: Layout, digest: Digest) -> str:
     """Return the name, in the layout, of the same image in OCI's own types and without ONBUILD.
 
-    Buildah runs the triggers of some configurations and forgets those of others; the caller writes them out.
+    Buildah runs the triggers of some configurations and loses those of others, so the caller writes them out.
     """
     manifest = bases.json(digest)
     config = bases.json(Digest(manifest["config"]["digest"]))
@@ -230,7 +227,7 @@ def _failure(done: Completed) -> ShipwayError:
         return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
     match = _FAILED.search(done.stderr)
     if match:
-        # Where the instruction ends and the reason begins is not told: both may hold quotes.
+        # The end of the instruction is not marked: instruction and reason may both contain quotes.
         parts = match["rest"].split(_AFTER_STEP)
         texts = [_AFTER_STEP.join(parts[:count]) for count in range(1, len(parts))]
         return StepFailed("the build failed", instructions=texts, seen=said)
@@ -238,15 +235,15 @@ def _failure(done: Completed) -> ShipwayError:
 
 
 @contextlib.contextmanager
-def reading(pipe: Path, wanted: Collection[Digest], keep: Callable[[Digest, IO[bytes]], object]) -> Iterator[None]:
-    """Make a named pipe into which the block has an archive written, and hand each wanted layer to `keep` as it comes.
+def reading(pipe: Path, digests: Collection[Digest], keep: Callable[[Digest, IO[bytes]], object]) -> Iterator[None]:
+    """Make a named pipe for an archive that is written in the block, and pass each of some layers to `keep`.
 
-    When the block has ended, all is read. Raises what `keep` raises, ShipwayError for what is no archive.
+    Everything is read when the block has ended. Raises what `keep` raises, and ShipwayError if the archive is invalid.
     """
     os.mkfifo(pipe, 0o600)
-    read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # else it would wait here for a writer
+    read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # without waiting for a writer
     os.set_blocking(read_end, True)
-    # Held open, the pipe has no end before the block has one, even if nobody ever writes.
+    # Held open, the pipe does not end before the block, even if nobody ever writes.
     write_end = os.open(pipe, os.O_WRONLY)
     errors: list[BaseException] = []
 
@@ -254,7 +251,7 @@ def reading(pipe: Path, wanted: Collection[Digest], keep: Callable[[Digest, IO[b
         # Closed after an error, so that the writer fails instead of waiting.
         with os.fdopen(read_end, "rb", buffering=0) as file:
             try:
-                _read(file, wanted, keep)
+                _read(file, digests, keep)
             except BaseException as error:  # noqa: BLE001  # raised below, in the thread that waits
                 errors.append(error)
 
@@ -269,7 +266,7 @@ def reading(pipe: Path, wanted: Collection[Digest], keep: Callable[[Digest, IO[b
             os.close(write_end)
             thread.join()
     except ShipwayError:
-        # Who stopped reading made the writer fail; an archive cut short is only what the writer's failure leaves.
+        # A reader that failed first made the writer fail; otherwise the writer's failure left the archive incomplete.
         if causes:
             raise causes[0] from None
         raise
@@ -277,8 +274,8 @@ def reading(pipe: Path, wanted: Collection[Digest], keep: Callable[[Digest, IO[b
         raise errors[0]
 
 
-def _read(file: IO[bytes], wanted: Collection[Digest], keep: Callable[[Digest, IO[bytes]], object]) -> None:
-    lacking = set(wanted)
+def _read(file: IO[bytes], digests: Collection[Digest], keep: Callable[[Digest, IO[bytes]], object]) -> None:
+    lacking = set(digests)
     try:
         with tarfile.open(fileobj=file, mode="r|", bufsize=_CHUNK) as archive:
             for member in archive:

@@ -1,7 +1,7 @@
-"""What a builder is asked for and what it gives back: the seam between the `build` step and the programs that build.
+"""The interface between the step `build` and the programs that build: a request and its output.
 
-A builder gets a Dockerfile in which every image has an alias, and the image layout that holds what the aliases mean. It
-resolves nothing, holds no credential, and leaves the image as it made it; `pipelines.images.finalize` does the rest.
+A builder gets a Dockerfile in which every image has an alias, and an image layout with the images of the aliases. It
+resolves no names and has no credential; `pipelines.images.finalize` makes the final image of its output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipelines.tools.registry.layout import Json, Layout
 from pipelines.tools.registry.reference import Digest
 
 TIMEOUT_SECONDS = 4 * 3600.0
-"""A build that takes longer hangs; templates set deadlines of their own below it."""
+"""A build that takes longer hangs; templates have shorter deadlines of their own."""
 _CAP_SYS_ADMIN = 21  # linux/capability.h
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 
@@ -30,28 +30,28 @@ class BuildRequest:
     context: Path
     dockerfile: str
     ignore: str
-    """The text of the .dockerignore that counts."""
+    """The text of the .dockerignore that applies."""
     bases: Layout
     images: Mapping[str, Digest]
-    """What each alias in the Dockerfile means: a manifest of `bases`."""
+    """The manifest in `bases` of each alias in the Dockerfile."""
     build_args: tuple[str, ...]
     secrets: Mapping[str, Path]
     """The file of each secret, by id."""
     platform: str
     layer_time: int
     at_hand: frozenset[Digest]
-    """Blobs that the caller needs no more: layers of bases as they are stored, and plain tars of layers it has."""
+    """Blobs that the caller already has: layers of bases as they are stored, and plain tars of layers."""
     keep: Callable[[Digest, IO[bytes]], object]
-    """Takes a layer's plain tar, by its digest, from a builder that can give it as it reads it; it is then at hand."""
+    """Stores a layer's plain tar by its digest, for a builder that can stream it; the layer is at hand then."""
     work: Path
     """An empty folder for this build alone, on the workspace's disk; removed by the caller."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """An image as the builder made it: one descriptor in `layers` for each of the configuration's diff_ids.
+    """An image in the builder's form: one descriptor in `layers` for each of the configuration's diff_ids.
 
-    The layout lacks the layers that were at hand, or were given to `keep`.
+    The layout lacks the layers that were at hand or went to `keep`.
     """
 
     layout: Layout
@@ -64,28 +64,28 @@ class Builder(Protocol):
 
     kind: str
     tells_files_by_time: bool
-    """Whether it takes a file of the context for one that it got before, from anybody, if path, size and time agree."""
+    """Whether it reuses a file that it got before, from anybody, if path, size and time are the same."""
 
     def version(self) -> str:
-        """Return the program's version; raises Misconfigured when it is not there."""
+        """Return the program's version; raises Misconfigured if it is missing."""
 
     def build(self, request: BuildRequest) -> Output:
-        """Build the image; raises StepFailed when an instruction fails, Transient when the builder itself did."""
+        """Build the image; raises StepFailed if an instruction fails, Transient if the builder itself does."""
 
 
 class StepFailed(ShipwayError):
-    """An instruction of the Dockerfile failed; says which one as far as the builder told."""
+    """An instruction of the Dockerfile failed, identified as far as the builder reported it."""
 
     def __init__(self, what: str, *, line: int = 0, instructions: Sequence[str] = (), seen: str = "") -> None:
         super().__init__(what, seen=seen)
         self.line = line
-        """In the Dockerfile that the builder was given; 0 when it did not say."""
+        """In the Dockerfile that the builder got; 0 if it reported none."""
         self.instructions = tuple(instructions)
-        """Texts of which one is the instruction's."""
+        """Texts, of which one is the instruction."""
 
 
 def environment(home: Path, temporary: Path) -> dict[str, str]:
-    """Return all that a builder sees of this process's environment: the search path and the proxies."""
+    """Return the environment of a builder, with only the search path and the proxies of this process."""
     kept = {name: os.environ[name] for p in _PROXIES for name in (p, p.upper()) if name in os.environ}
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -101,8 +101,8 @@ def environment(home: Path, temporary: Path) -> dict[str, str]:
 def make_folder(path: Path) -> Path:
     """Make a folder for a builder's state and return it.
 
-    A pod's volume has the setgid bit (fsGroup), and everything made below it would, too: new directories of the image
-    among them.
+    A pod's volume has the setgid bit (fsGroup), and so would everything that is made in it, new directories of the
+    image included.
     """
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o755)
@@ -110,14 +110,14 @@ def make_folder(path: Path) -> Path:
 
 
 def name_layers(config: Json) -> None:
-    """Give the configuration of an image without layers an empty list of them; builders write null or nothing there."""
+    """Give the configuration of an image without layers an empty list of them; builders write null or nothing."""
     config["rootfs"]["diff_ids"] = config["rootfs"].get("diff_ids") or []
 
 
 def own_mounts() -> tuple[str, ...]:
-    """Return the prefix that gives a privileged builder mounts of its own, as an unprivileged one has anyway.
+    """Return the command's prefix that gives a privileged builder mounts of its own, as an unprivileged one has anyway.
 
-    They end with the process: a build that was killed leaves none, and its storage can be removed at once.
+    They end with the process: a killed build leaves none, and its storage can be removed at once.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     match = re.search(r"^CapEff:\s*(\w+)$", status, re.MULTILINE)
@@ -126,6 +126,6 @@ def own_mounts() -> tuple[str, ...]:
 
 
 def tail(*outputs: str, lines: int = 12) -> str:
-    """Return the last lines of each output, empty ones left out."""
+    """Return the last lines of each output that are not empty."""
     kept = [[line for line in text.splitlines() if line.strip()][-lines:] for text in outputs]
     return "\n".join(line for part in kept for line in part)

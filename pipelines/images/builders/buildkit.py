@@ -1,7 +1,7 @@
-"""BuildKit: a running buildkitd named by the settings, or one of our own for the length of one build.
+"""BuildKit: a running buildkitd named by the settings, or one that is started for the length of one build.
 
-Our own has no container registry to ask, no configuration of the system's, and a state folder that a lock keeps to
-itself; where another build holds the folder, the next one is taken, with a cache of its own.
+The latter asks no registry, reads no configuration of the system, and locks its state folder; if another build has
+locked the folder, the next one is used, with a cache of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOST = re.compile(
     r"code = Unavailable|connection refused|connection reset|error reading from server|transport is closing|exit code: 137"
 )
 _UNREACHED = "failed to list workers"
-"""What buildctl asks for before it sends anything."""
+"""The error of buildctl's first request, before it sends anything."""
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
@@ -125,16 +125,16 @@ class BuildKit:
 
     @contextlib.contextmanager
     def _daemon(self, home: Path) -> Iterator[str]:
-        """Give the address of a daemon that answers: the one there is, or one that ends with the block."""
+        """Give the address of a daemon that answers: the running one, or one that ends with the block."""
         if self._host:
             yield self._host
             return
         settings = builder.environment(home, home)
-        # A socket's path has at most 107 bytes, so it cannot be in the workspace.
+        # A socket's path may have 107 bytes at most, so it cannot be in the workspace.
         with _slot(self._state) as (root, lock), tempfile.TemporaryDirectory(prefix="shipway-") as private:
             address, log = f"unix://{private}/buildkitd.sock", root.with_suffix(".log")
             config = Path(private) / "buildkitd.toml"
-            # Its trace socket would be in /run, where only root may write.
+            # By default its trace socket is in /run, where only root may write.
             config.write_text(f'[worker.containerd]\nenabled = false\n[otel]\nsocketPath = "{private}/otel.sock"\n')
             argv = [*builder.own_mounts(), "buildkitd", f"--root={root}", f"--addr={address}", f"--config={config}"]
             if os.geteuid() != 0:
@@ -155,7 +155,7 @@ class BuildKit:
 
 
 def _check_proxies() -> None:
-    """Raise Misconfigured for a proxy with a login: buildctl is told proxies on its command line, which anybody can read."""
+    """Raise Misconfigured if a proxy has a login: buildctl gets proxies on its command line, which anybody can read."""
     found = [name for name in _PROXIES if "@" in os.environ.get(name, "")]
     if found:
         raise Misconfigured(
@@ -167,7 +167,7 @@ def _check_proxies() -> None:
 
 @contextlib.contextmanager
 def _slot(state: Path) -> Iterator[tuple[Path, int]]:
-    """Give a state folder that no other daemon uses, and the descriptor of its lock."""
+    """Give a state folder that no other daemon uses, and the file descriptor of its lock."""
     state.mkdir(parents=True, exist_ok=True)
     for number in range(_SLOTS):
         lock = os.open(state / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -185,15 +185,15 @@ def _slot(state: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _has_own_processes() -> bool:
-    """Whether steps can have a process list of their own; in a pod, whose /proc is masked, they see the pod's."""
+    """Whether steps can have a process list of their own; in a pod, whose /proc is masked, they see that of the pod."""
     probe = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]
     return process.run(probe, timeout_seconds=30).code == 0
 
 
 def _forget_contexts(address: str, settings: dict[str, str]) -> bool:
-    """Have the daemon forget the files of earlier contexts; return whether it answers.
+    """Let the daemon forget the files of earlier contexts; return whether it answers.
 
-    It would take a file for the one it got before where path, size and time are the same, and times are constant here.
+    It would reuse a file if path, size and time are the same, and all times are the same here.
     """
     argv = ["buildctl", f"--addr={address}", "prune", "--filter=type==source.local"]
     return process.run(argv, timeout_seconds=60, env=settings).code == 0

@@ -1,8 +1,8 @@
 """One layer: its media type, its plain tar, and its compressed form, which is the same bytes on every machine.
 
-Zstandard comes from the pinned package `zstandard`, in its multi-threaded mode: the output of that mode does not depend on
-the number of workers. Gzip comes from Python's zlib, whose output may differ where a distribution
-replaces zlib; it is for registries and runtimes that know nothing newer.
+The pinned package `zstandard` runs in its multi-threaded mode, whose output does not depend on the number of workers.
+Gzip is Python's zlib, whose output may differ if a distribution replaces zlib; it is for registries and runtimes that
+know nothing newer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipelines.tools.registry.reference import Digest
 
 COMPRESSIONS = ("zstd", "gzip")
 _MOST_WORKERS = 4
-"""Each further one costs memory, and the rest of the work cannot keep up with more."""
+"""More would cost memory, and the rest of the work could not keep up with them."""
 _TYPES = {
     LAYER: LAYER,
     LAYER + "+gzip": LAYER + "+gzip",
@@ -43,7 +43,7 @@ class _Compressor(Protocol):
 
 
 def descriptor(entry: Json) -> Descriptor:
-    """Return a manifest's layer in OCI's own types; raises ShipwayError for one that images must not be made of."""
+    """Return a manifest's layer with OCI's own media type; raises ShipwayError if the type is not supported."""
     read = Descriptor.read(entry)
     if read.media_type not in _TYPES:
         raise ShipwayError(
@@ -55,7 +55,7 @@ def descriptor(entry: Json) -> Descriptor:
 
 
 def check(compression: str) -> str:
-    """Return the compression when there is such; raises Misconfigured."""
+    """Return the compression; raises Misconfigured if it is unknown."""
     if compression not in COMPRESSIONS:
         raise Misconfigured(
             "the setting compression is not known", seen=repr(compression), todo=f"use {' or '.join(COMPRESSIONS)}"
@@ -65,7 +65,7 @@ def check(compression: str) -> str:
 
 @contextmanager
 def plain(path: Path, media_type: str) -> Iterator[IO[bytes]]:
-    """Give the layer's tar, unpacked as it is read."""
+    """Give the layer's tar, decompressed as it is read."""
     with path.open("rb") as file:
         if media_type.endswith("+gzip"):
             with gzip.open(file) as unpacked:
@@ -78,13 +78,13 @@ def plain(path: Path, media_type: str) -> Iterator[IO[bytes]]:
 
 
 def compress(tar: IO[bytes], layout: Layout, compression: str, diff_id: Digest) -> tuple[Descriptor, Digest]:
-    """Store a layer, cleaned, in a layout and return its descriptor and the digest of its plain tar as it is stored.
+    """Store a layer, cleaned, in a layout; return its descriptor and the digest of the cleaned plain tar.
 
-    Raises ShipwayError when the tar is not that of `diff_id`.
+    Raises ShipwayError if the tar does not match `diff_id`.
     """
     worker = _compressor(compression)
     unpacked, packed, size = hashlib.sha256(), hashlib.sha256(), 0
-    # One hash serves for what is read and for what is kept, until they differ: most layers need no cleaning.
+    # One hash serves the tar before and after cleaning until they differ: most layers need no cleaning.
     source = unpacked
     with layout.writer() as file:
 

@@ -1,10 +1,9 @@
-"""Layers whose compressed form is known, found by the digest of their plain tar.
+"""A store of compressed layers, found by the digest of their plain tar.
 
-A layer of a base keeps the blob that its registry has, so the two share it. A layer that this machine compressed before is
-taken from the cache: compression is deterministic, so this saves time and changes nothing.
-
-Of all that are kept, a builder is told of those that the same image had when it was built last: each costs a file, and the others
-are hardly ever met again.
+A layer of a base keeps the blob of its registry, so that the two images share it. A layer that this machine compressed
+before is taken from the cache: compression is deterministic, so this saves time and changes nothing. Of all layers in
+the cache, a builder gets only those of the last build of the same image: each costs a file, and others rarely come
+again.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from pipelines.tools.registry.reference import Digest
 
 @dataclass(frozen=True)
 class Stored:
-    """A layer as images have it: its blob, and the digest of its plain tar, from which what a builder left is gone."""
+    """A layer as images have it: its blob, and the digest of its cleaned plain tar."""
 
     descriptor: Descriptor
     diff_id: Digest
 
 
 class LayerStore:
-    """The layers of some bases, and those kept in a folder of the cache."""
+    """The layers of some bases, and those in a folder of the cache."""
 
     def __init__(
         self, cache: Path, compression: str, bases: Layout, manifests: Sequence[Digest], *, image: str
     ) -> None:
-        """Open the store of a cache; `image` is the same text whenever the same image is built."""
+        """Open the store of a cache; `image` is a text that is the same for every build of the image."""
         self._kept = self.layout(cache)
         self._compression = compression
         self._notes = self._kept.path / compression
@@ -50,11 +49,12 @@ class LayerStore:
 
     @staticmethod
     def layout(cache: Path) -> Layout:
-        """Return the layout whose blobs a folder of the cache keeps: layers, and what else images are made of."""
+        """Return the layout of a cache's folder, which keeps layers and other blobs of images."""
         return Layout.create(cache.resolve() / "layers")
 
     def at_hand(self) -> frozenset[Digest]:
-        """Return the plain digests of layers that `put` finds, the image's last ones, and the stored ones of the bases' layers."""
+        """Return the plain digests of the bases' layers and of the image's last ones, as far as `put` finds them, and
+        the stored digests of the bases' layers."""
         try:
             last = [Digest(line) for line in self._image.read_text(encoding="ascii").split()]
         except (OSError, ValueError, ShipwayError):
@@ -63,11 +63,11 @@ class LayerStore:
         return frozenset(kept | set(self._of_bases) | {found.digest for _, found in self._of_bases.values()})
 
     def remember(self, diff_ids: Sequence[Digest]) -> None:
-        """Note which layers the image has now, by the digests of the builder's plain tars."""
+        """Remember the layers of this build, by the digests of the builder's plain tars."""
         self._write(self._image, "".join(f"{diff_id}\n" for diff_id in diff_ids))
 
     def put(self, diff_id: Digest, layout: Layout) -> Stored | None:
-        """Bring a layer into a layout and return how it is stored, or None when it is not known."""
+        """Add a layer to a layout and return it, or None if it is not in the store."""
         found = self._find(diff_id)
         if found is None:
             return None
@@ -76,14 +76,20 @@ class LayerStore:
         return stored
 
     def compress(self, diff_id: Digest, source: Layout, written: Descriptor, layout: Layout) -> Stored:
-        """Clean and compress a layer that a builder wrote, store it in a layout, and remember it; raises ShipwayError."""
+        """Clean and compress a layer that a builder wrote, and add it to the store and to a layout.
+
+        Raises ShipwayError.
+        """
         with layer.plain(source.blob(written.digest), written.media_type) as tar:
             stored = self.keep(diff_id, tar)
         layout.link(self._kept.blob(stored.descriptor.digest), stored.descriptor.digest)
         return stored
 
     def keep(self, diff_id: Digest, tar: IO[bytes]) -> Stored:
-        """Clean and compress a layer's plain tar, so that `put` finds it; raises ShipwayError for another tar."""
+        """Clean and compress a layer's plain tar, and add it to the store.
+
+        Raises ShipwayError if the digest differs.
+        """
         stored = Stored(*layer.compress(tar, self._kept, self._compression, diff_id))
         self._write(self._notes / diff_id.hex, json.dumps({**stored.descriptor.json(), "diffId": str(stored.diff_id)}))
         return stored

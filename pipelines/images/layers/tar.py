@@ -1,9 +1,8 @@
-"""A layer's tar without what the builder's own storage left in it.
+"""Cleans a layer's tar of the attributes that belong to the builder's own storage.
 
-Without privileges, overlay keeps its notes in attributes of the user's (`user.overlay.origin`, `.impure`), and buildah 1.28
-writes them into layers, where they mean nothing and differ from a build as root. They are taken out of the extended
-headers (pax, POSIX.1-2001); an entry that needs no extended header then gets none, as if the notes had never been.
-Nothing else is touched: the tar is not written anew.
+Without privileges, overlay stores metadata in user attributes (`user.overlay.origin`, `.impure`), and buildah 1.28
+writes them into layers, where they mean nothing and differ from a build as root. They are removed from the extended
+headers (pax, POSIX.1-2001), and so is an extended header that is empty then. All other bytes stay.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ _BLOCK = 512
 _CHUNK = 1 << 20
 _PREFIX = b"SCHILY.xattr.user.overlay."
 _OWN, _GLOBAL = b"x", b"g"
-"""Kinds of extended headers: what one says holds for the next file, or for every one that follows."""
+"""Kinds of extended headers: one applies to the next file, the other to every file that follows."""
 _LONG_NAMES = frozenset({b"K", b"L"})
-"""GNU's headers for the next file, which stand between an extended header and that file."""
+"""GNU's headers for the next file, which come between an extended header and that file."""
 _WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 _NOTES = frozenset({b"impure", b"nlink", b"origin", b"protattr", b"uuid"})
 
 
 class TarSource(Protocol):
-    """What is read, in order."""
+    """A tar that is read in order."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to that many bytes, none at the end."""
+        """Return at most `size` bytes, none at the end."""
 
 
 def cleaned(tar: TarSource) -> Iterator[tuple[bytes, bytes]]:
-    """Give the tar in pieces, each as it was read and as it is kept: the same object where nothing is taken out.
+    """Give the tar in pieces, each before and after cleaning: the same object if nothing is removed.
 
-    Raises ShipwayError for one that is cut short, malformed or holds half an overlay.
+    Raises ShipwayError if it is cut short or malformed, or refers to another layer of an overlay.
     """
-    said: dict[bytes, int] = {}
+    sizes: dict[bytes, int] = {}
     while True:
         header = b"".join(_body(tar, _BLOCK))
         if not header.strip(b"\0"):
@@ -45,7 +44,7 @@ def cleaned(tar: TarSource) -> Iterator[tuple[bytes, bytes]]:
         kind = header[156:157]
         if kind not in {_OWN, _GLOBAL}:
             yield header, header
-            for piece in _body(tar, _padded(_content_size(header, said))):
+            for piece in _body(tar, _padded(_content_size(header, sizes))):
                 yield piece, piece
             continue
         size = _size(header)
@@ -53,7 +52,7 @@ def cleaned(tar: TarSource) -> Iterator[tuple[bytes, bytes]]:
         records = list(_records(body[:size]))
         for key, value in map(_parts, records):
             if key == b"size":
-                said[kind] = _number(value, 10)
+                sizes[kind] = _number(value, 10)
         kept = [record for record in records if kind == _GLOBAL or not _is_note(record)]
         whole = header + body
         if kept == records:
@@ -89,15 +88,15 @@ def _size(header: bytes) -> int:
     return _number(field.strip(b" \0") or b"0", 8)
 
 
-def _content_size(header: bytes, said: dict[bytes, int]) -> int:
-    """Return how much follows a header; what extended headers say of a file's size goes before its own field.
+def _content_size(header: bytes, sizes: dict[bytes, int]) -> int:
+    """Return the size of the content after a header; a size in an extended header wins over the header's own field.
 
-    What holds for this file alone is taken out of `said`.
+    A size for this file alone is removed from `sizes`.
     """
     kind = header[156:157]
     if kind in _LONG_NAMES:
         return _size(header)
-    size = said.pop(_OWN, said.get(_GLOBAL, -1))
+    size = sizes.pop(_OWN, sizes.get(_GLOBAL, -1))
     if kind in _WITHOUT_CONTENT:
         return 0
     return _size(header) if size < 0 else size

@@ -1,8 +1,8 @@
-"""Who we are to a registry: Basic logins, and tokens from the server that the registry names.
+"""Authentication to a registry: Basic logins, and tokens from the server that the registry names.
 
-The challenge is RFC 9110's (section 11.6.1); the token exchange is the one of distribution's spec/auth/token.md and
-spec/auth/oauth.md, which every registry with tokens follows. A login goes to the registry that it belongs to and to the
-token server which that registry itself names, to nobody else.
+Challenges follow RFC 9110, section 11.6.1; the token exchange follows distribution's spec/auth/token.md and
+spec/auth/oauth.md, as every registry with tokens does. A login is sent to its own registry and to the token server that
+this registry names, and to nobody else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipelines.tools.registry.credentials import Credentials, Login
 _SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)(?!=)")
 _PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-# The specification's own default where a token server names no lifetime, and the part of it that is not used.
+# The specification's default if a token server names no lifetime, and the part of a lifetime that is not used.
 _LIFETIME_SECONDS = 60.0
 _MARGIN_SECONDS = 10.0
 
@@ -29,7 +29,7 @@ Scopes = tuple[str, ...]
 
 
 class Authorization:
-    """The headers that open each registry, learnt from its challenges and kept for the next request."""
+    """The Authorization header for each registry, learnt from its challenges and kept for later requests."""
 
     def __init__(self, credentials: Credentials, network: Network) -> None:
         self._credentials = credentials
@@ -39,13 +39,13 @@ class Authorization:
         self._lock = threading.Lock()
 
     def headers(self, registry: str, repository: str, scopes: Scopes) -> dict[str, str]:
-        """Return the header for a request, as far as the registry's wishes are known; none at first."""
+        """Return the header for a request; empty until a challenge has told which one the registry needs."""
         login = self._credentials.login(registry, repository)
         if login and login.registry_token:
             return {"Authorization": f"Bearer {login.registry_token}"}
         if registry in self._basic and login:
             return {"Authorization": login.basic}
-        # A token to push is good for reading, too.
+        # A token to push is also valid for reading.
         for known in (scopes, tuple(f"{scope},push" for scope in scopes)):
             token, until = self._tokens.get((registry, known), ("", 0.0))
             if until > time.monotonic():
@@ -55,29 +55,29 @@ class Authorization:
     def answer(
         self, registry: str, repository: str, scopes: Scopes, *, challenge: str, sent: Mapping[str, str]
     ) -> bool:
-        """Do what a 401 asks for; return whether asking again makes sense.
+        """Do what a 401 asks for; return whether the request should be sent again.
 
-        `sent` are the headers that were turned down. Raises Misconfigured when the login is refused, Unanswered.
+        `sent` are the headers that were rejected. Raises Misconfigured if the login is refused, Unanswered.
         """
-        wanted = challenges(challenge)
+        offered = challenges(challenge)
         login = self._credentials.login(registry, repository)
         with self._lock:
             if self.headers(registry, repository, scopes).get("Authorization", "") not in {
                 "",
                 sent.get("Authorization", ""),
             }:
-                return True  # Another thread has been there meanwhile.
-            if "bearer" in wanted:
-                token = self._token(registry, repository, scopes, wanted["bearer"], login)
+                return True  # Another thread has done it meanwhile.
+            if "bearer" in offered:
+                token = self._token(registry, repository, scopes, offered["bearer"], login)
                 self._tokens[registry, scopes] = token
                 return True
-            if "basic" in wanted and login and login.username and registry not in self._basic:
+            if "basic" in offered and login and login.username and registry not in self._basic:
                 self._basic.add(registry)
                 return True
         return False
 
     def describe(self, registry: str, repository: str) -> str:
-        """Return which login was used, in words for a message."""
+        """Return which login was used, as text for a message."""
         login = self._credentials.login(registry, repository)
         if login is None:
             return f"without a login: {self._credentials.source}" + (
@@ -86,12 +86,12 @@ class Authorization:
         return f"as {login.username or 'the holder of a token'}, from {self._credentials.source}"
 
     def _token(
-        self, registry: str, repository: str, scopes: Scopes, wanted: Mapping[str, str], login: Login | None
+        self, registry: str, repository: str, scopes: Scopes, challenge: Mapping[str, str], login: Login | None
     ) -> tuple[str, float]:
-        """Return a token for the scopes, and the moment when it ends."""
-        realm = self._network.check(wanted.get("realm", ""), f"the token server of {registry}")
-        query = [(key, wanted[key]) for key in ("service",) if wanted.get(key)]
-        query += [("scope", scope) for scope in scopes] or [("scope", s) for s in wanted.get("scope", "").split()]
+        """Return a token for the scopes, and the moment when it expires."""
+        realm = self._network.check(challenge.get("realm", ""), f"the token server of {registry}")
+        query = [("service", challenge["service"])] if challenge.get("service") else []
+        query += [("scope", scope) for scope in scopes] or [("scope", s) for s in challenge.get("scope", "").split()]
         headers: dict[str, str] = {}
         body = None
         if login and login.identity_token:
@@ -127,20 +127,20 @@ class Authorization:
             token, seconds = None, 0.0
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
             raise Unanswered(what, seen=f"{shown(realm)} answered 200 without one")
-        # One that ends at once is still good for the request it was fetched for.
+        # A token that expires at once is still valid for the request that it was fetched for.
         return token, time.monotonic() + max(seconds - _MARGIN_SECONDS, seconds / 2)
 
 
 def challenges(header: str) -> dict[str, dict[str, str]]:
     """Return the challenges of a WWW-Authenticate header: each scheme, in lower case, with its parameters."""
     found: dict[str, dict[str, str]] = {}
-    place = 0
-    while match := _SCHEME.match(header, place):
+    position = 0
+    while match := _SCHEME.match(header, position):
         parameters: dict[str, str] = {}
-        place = match.end()
-        while parameter := _PARAMETER.match(header, place):
+        position = match.end()
+        while parameter := _PARAMETER.match(header, position):
             name, quoted, plain = parameter.groups()
             parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
-            place = parameter.end()
+            position = parameter.end()
         found.setdefault(match[1].lower(), parameters)
     return found

@@ -1,9 +1,7 @@
-"""A container registry over its HTTP API (distribution-spec v1.1): resolve, pull, push, tag.
+"""A client of container registries over their HTTP API (distribution-spec v1.1): resolve, pull, push, tag.
 
-Whoever asks gets one of four kinds of answer: what is there; None for what the registry says it does not have (404);
-Transient when it gave no whole answer, so that nothing is known; Misconfigured or Refused when it says no.
-
-How settings and a folder of logins become a connection to registries.
+A question has one of four results: the content; None if the registry reports that it does not have it (404); Transient
+if there was no complete answer, so that the state is unknown; Misconfigured or Refused if the registry refuses.
 """
 
 from __future__ import annotations
@@ -31,17 +29,17 @@ from pipelines.tools.registry.reference import Digest, Reference
 from pipelines.tools.registry.repository import RegistryResponse, Repository
 
 _MOST_PAGES = 1000
-# A mirror that is down must not hold up what the registry itself can give.
+# A mirror that is down must not delay what the registry itself can give.
 _MIRROR_ATTEMPTS = 2
 _NONE: Mapping[Digest, str] = {}
 
 
 class NoImage(ShipwayError):
-    """The registry says that it has no such image."""
+    """The registry reports that it has no such image."""
 
 
 class Registry:
-    """Every registry that a deployment speaks to, each with its own login."""
+    """Every registry that a deployment uses, each with its own login."""
 
     def __init__(
         self,
@@ -60,16 +58,16 @@ class Registry:
         self._lock = threading.Lock()
 
     def resolve(self, ref: Reference, *, mirrored: bool = False) -> Manifest | None:
-        """Return the manifest or index that a reference names, whole and checked, or None when there is none.
+        """Return the manifest or index that a reference names, complete and verified, or None if there is none.
 
         With `mirrored`, the registry's mirror is asked first. Raises Transient, Misconfigured.
         """
         if mirrored:
-            for place in self._mirrors_of(ref):
+            for repository in self._mirrors_of(ref):
                 try:
-                    found = images.manifest(place, ref)
+                    found = images.manifest(repository, ref)
                 except Unanswered:
-                    self._silent.add(place.registry)
+                    self._silent.add(repository.registry)
                 else:
                     if found:
                         return found
@@ -78,21 +76,22 @@ class Registry:
     def pull(self, ref: Reference, layout: Layout, *, platform: str, kept: Layout | None = None) -> Pulled:
         """Fetch one platform's image into a layout, where it is named by its digest.
 
-        The mirror is asked first, the registry itself where that has nothing or is silent; blobs already in the layout
-        are kept, and those in `kept` are not fetched again. Raises NoImage, Refused when it has none for the platform, Transient.
+        The mirror is asked first, the registry itself if the mirror does not have the image or does not answer. Blobs
+        in the layout or in `kept` are not fetched again. Raises NoImage, Refused if it has none for the platform,
+        Transient.
         """
-        for place in self._mirrors_of(ref):
+        for repository in self._mirrors_of(ref):
             try:
-                if pulled := images.pull(place, ref, layout, platform, kept):
+                if pulled := images.pull(repository, ref, layout, platform, kept):
                     return self._named(pulled, layout)
             except Unanswered:
-                self._silent.add(place.registry)
-        place = self._repository(ref)
-        if pulled := images.pull(place, ref, layout, platform, kept):
+                self._silent.add(repository.registry)
+        repository = self._repository(ref)
+        if pulled := images.pull(repository, ref, layout, platform, kept):
             return self._named(pulled, layout)
         raise NoImage(
             f"there is no image {ref}",
-            seen=f"{place.registry} answered 404",
+            seen=f"{repository.registry} answered 404",
             todo="check its name and its tag; for a sibling, build it first",
         )
 
@@ -101,8 +100,8 @@ class Registry:
     ) -> bool:
         """Publish an image by its digest and read it back; return whether anything had to be sent.
 
-        `mounts` names, for a layer, a repository of the same registry that has it. Raises Transient when the registry
-        does not give back what it took in, else its refusal.
+        `mounts` names, for a layer, a repository of the same registry that has it. Raises Transient if the registry
+        does not return what it accepted, else its refusal.
         """
         manifest = registry_manifest.read(
             layout.read(descriptor.digest), content_type=descriptor.media_type, what=f"cannot push {layout.path}"
@@ -121,17 +120,17 @@ class Registry:
                 seen=f"without {', '.join(lacking)}" if lacking else f"of another size: {', '.join(wrong)}",
                 todo="build it again",
             )
-        place = self._repository(to, write=True)
+        repository = self._repository(to, write=True)
         by_digest = to.with_digest(descriptor.digest)
-        if not images.verify(place, manifest):
+        if not images.verify(repository, manifest):
             self._proven[by_digest] = manifest
             return False
-        images.send(place, layout, manifest, mounts, trusting=True)
-        fault = images.verify(place, manifest)
+        images.send(repository, layout, manifest, mounts, trusting=True)
+        fault = images.verify(repository, manifest)
         if fault:
-            # It said that it had blobs which it cannot give: send them all.
-            images.send(place, layout, manifest, _NONE, trusting=False)
-            fault = images.verify(place, manifest)
+            # It reported blobs that it cannot return: send them all.
+            images.send(repository, layout, manifest, _NONE, trusting=False)
+            fault = images.verify(repository, manifest)
         if fault:
             raise Unanswered(
                 f"{by_digest} was pushed and cannot be read back",
@@ -143,36 +142,29 @@ class Registry:
 
     def tag(self, to: Reference, tag: str) -> None:
         """Let a tag name an image that is in the registry; `to` has its digest. Raises Transient, or the refusal."""
-        # What was read back just now is not read again: whoever tags has looked at the tag, and must not wait in between.
-        manifest = self._proven.get(to) or self.resolve(to)
-        if manifest is None or to.digest is None:
-            raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
-        if not images.put(self._repository(to, write=True), manifest, tag):
-            raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
+        # What was read back just now is not read again: the caller has read the tag, and must not wait before it moves.
+        self._put(to, self._proven.get(to) or self._known(to), tag)
 
     def annotate(self, to: Reference, tag: str, notes: Mapping[str, str]) -> None:
-        """Let a tag name an image's manifest with further annotations, another manifest of the same image; `to` has its digest.
+        """Let a tag name a copy of an image's manifest with more annotations; `to` has the image's digest.
 
         Raises Transient, or the refusal.
         """
-        manifest = self.resolve(to)
-        if manifest is None or to.digest is None:
-            raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
+        manifest = self._known(to)
         value = {**manifest.json, "annotations": {**(manifest.json.get("annotations") or {}), **notes}}
         data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         kind = manifest.descriptor.media_type
         described = Descriptor(media_type=kind, digest=Digest.of(data), size=len(data))
-        if not images.put(self._repository(to, write=True), Manifest(descriptor=described, data=data), tag):
-            raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
+        self._put(to, Manifest(descriptor=described, data=data), tag)
 
     def tags(self, ref: Reference) -> tuple[str, ...]:
-        """Return every tag of a repository, or none where there is no such repository; raises Transient, Misconfigured."""
-        place = self._repository(ref)
+        """Return every tag of a repository, or none if there is no such repository; raises Transient, Misconfigured."""
+        repository = self._repository(ref)
         what = f"cannot list the tags of {ref.name}"
-        url = place.url("tags/list?" + urlencode({"n": 1000}))
+        url = repository.url("tags/list?" + urlencode({"n": 1000}))
         found: list[str] = []
         for _ in range(_MOST_PAGES):
-            answer = place.persist(lambda url=url: _tags(place, url, what))  # type: ignore[misc]
+            answer = repository.persist(lambda url=url: _tags(repository, url, what))  # type: ignore[misc]
             if answer.status == 404:
                 return ()
             found += json.loads(answer.data)["tags"] or ()
@@ -191,11 +183,21 @@ class Registry:
         return value if isinstance(value, dict) else {}
 
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
-        """Fetch one blob of a repository into a layout; raises Transient when what came is not what its digest names."""
+        """Fetch one blob of a repository into a layout; raises Transient if the content does not match its digest."""
         transfer.download(self._repository(ref), blob, layout)
 
+    def _known(self, to: Reference) -> Manifest:
+        manifest = self.resolve(to) if to.digest else None
+        if manifest is None:
+            raise Misuse(f"cannot tag {to}", seen="it is not in the registry", todo="push it first, give its digest")
+        return manifest
+
+    def _put(self, to: Reference, manifest: Manifest, tag: str) -> None:
+        if not images.put(self._repository(to, write=True), manifest, tag):
+            raise Unanswered(f"cannot tag {to}", seen="the registry lost a blob of it", todo="push it again")
+
     def _named(self, pulled: Pulled, layout: Layout) -> Pulled:
-        """Return an image that came, named by its digest in the layout's index, which one thread at a time may write."""
+        """Return a pulled image, named by its digest in the index, which one thread at a time may write."""
         with self._lock:
             layout.name(pulled.descriptor, str(pulled.descriptor.digest))
         return pulled
@@ -215,18 +217,18 @@ class Registry:
             return []
         host, _, prefix = mirror.partition("/")
         try:
-            place = Reference(registry=host, repository=f"{prefix}/{ref.repository}".strip("/"))
+            repository = Reference(registry=host, repository=f"{prefix}/{ref.repository}".strip("/"))
         except Misuse as error:
             raise Misconfigured(
                 f"the mirror of {ref.registry} has no valid address",
                 seen=repr(mirror),
                 todo="write other=host:port or other=host:port/path into the setting `mirrors`",
             ) from error
-        return [] if host in self._silent else [replace(self._repository(place), attempts=_MIRROR_ATTEMPTS)]
+        return [] if host in self._silent else [replace(self._repository(repository), attempts=_MIRROR_ATTEMPTS)]
 
 
-def _tags(place: Repository, url: str, what: str) -> RegistryResponse:
-    answer = place.ask("GET", url, what=what, expect=frozenset({200, 404}))
+def _tags(repository: Repository, url: str, what: str) -> RegistryResponse:
+    answer = repository.ask("GET", url, what=what, expect=frozenset({200, 404}))
     if answer.status == 200:
         try:
             tags = json.loads(answer.data)["tags"] or []

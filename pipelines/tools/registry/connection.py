@@ -1,8 +1,8 @@
-"""One HTTP exchange with a server, bounded in time and size; what it means is not judged here.
+"""One HTTP exchange with a server, bounded in time and size; the caller interprets the answer.
 
-An exchange that came to no whole answer raises Unanswered: the state of the other side is then unknown, which is
-never the same as absent. A whole exchange is what gets retried, since neither an upload nor a half-read body
-can go on in the middle; urllib3's own retries are therefore off.
+An exchange without a complete answer raises Unanswered: the state of the server is then unknown, which is never the
+same as absent. Only whole exchanges are retried, since neither an upload nor a half-read body can be resumed; urllib3's
+own retries are therefore off.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1 << 20
 SMALL = 4 * MEBIBYTE
-"""The most that an answer read into memory may hold; the bound of manifests, too (distribution-spec: at least 4 MiB)."""
+"""The limit of an answer in memory, and of manifests (distribution-spec: at least 4 MiB)."""
 PARALLEL = 4
-"""Transfers at once: more would only share the line."""
+"""Parallel transfers: more would only share the line."""
 QUESTIONS = 16
-"""Small questions at once: each takes a round trip and nothing else."""
+"""Parallel small requests: each is one round trip."""
 _CHUNK = 1 * MEBIBYTE
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How long to wait for a registry, and how often to ask again."""
+    """How long to wait for a registry, and how often to retry."""
 
     connect_seconds: float = 10
     answer_seconds: float = 60
-    """The longest silence, and the longest that a small answer may take as a whole."""
+    """The longest silence, and the longest time for a whole small answer."""
     commit_seconds: float = 600
-    """The longest that a registry may think about a blob it was sent."""
+    """The longest time that a registry may take to store a blob."""
     slowest_bytes_per_second: float = 16 * 1024
-    """A download slower than that, on the whole, is given up."""
+    """A download that is slower on average is given up."""
     attempts: int = 5
     backoff_seconds: float = 0.5
-    """Before the second attempt; each further one waits twice as long."""
+    """The wait before the second attempt; it doubles with each further one."""
     longest_wait_seconds: float = 60
-    """Bounds what a server may ask for by Retry-After."""
+    """The most that a server may ask for by Retry-After."""
 
 
 class Unanswered(Transient):
-    """No whole answer: what the other side has is unknown."""
+    """There was no complete answer: the state of the server is unknown."""
 
     def __init__(
         self, what: str, *, seen: str = "", todo: str = "", silent: bool = False, wait_seconds: float = 0
     ) -> None:
         super().__init__(what, seen=seen, todo=todo or "run it again when the server is well")
         self.silent = silent
-        """Whether nothing came at all, so that asking for something else is of no use."""
+        """Whether the server did not answer at all, so that other requests are pointless."""
         self.wait_seconds = wait_seconds
-        """What the server asked for."""
+        """The wait that the server asked for."""
 
 
 class Network:
-    """The door to every registry: which are spoken to without TLS, and whose certificates are trusted."""
+    """Connections to servers: which of them are used without TLS, and which certificate authorities are trusted."""
 
     def __init__(self, *, plain_http: frozenset[str], ca_file: Path | None, timing: Timing) -> None:
         self.timing = timing
@@ -83,15 +83,18 @@ class Network:
 
     @cached_property
     def _tls(self) -> urllib3.PoolManager:
-        # Reading the system's authorities takes longer than a push to this machine's own registry that has nothing to do.
+        # Reading the system's authorities takes longer than an empty push to this machine's own registry.
         return _pool(_trust(self._ca_file))
 
     def base(self, address: str) -> str:
-        """Return the scheme and address of a registry: https, unless the deployment lists it as plain HTTP."""
+        """Return the scheme and address of a registry: https unless the deployment lists it as plain HTTP."""
         return f"{'http' if address.lower() in self._plain_http else 'https'}://{address}"
 
     def check(self, url: str, why: str) -> str:
-        """Return an address that a server sent us to; raises Misconfigured when it would leave TLS unasked, Unanswered."""
+        """Return an address that a server redirects to.
+
+        Raises Misconfigured if it leaves TLS, Unanswered if it is invalid.
+        """
         parts = urlsplit(joined("", url, why))
         plain = parts.netloc.rpartition("@")[2].lower() in self._plain_http
         if parts.scheme == "https" or (parts.scheme == "http" and plain):
@@ -114,9 +117,9 @@ class Network:
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Give the answer to one request, its body unread; no redirect is followed.
 
-        Raises Unanswered when there is none, also while the block reads the body; Misconfigured when TLS fails for good.
+        Raises Unanswered if there is none, also while the block reads the body; Misconfigured if TLS cannot work.
         """
-        from urllib3 import Timeout, exceptions  # noqa: PLC0415 - a fifth of what most commands load, and many ask no registry
+        from urllib3 import Timeout, exceptions  # noqa: PLC0415 - slow to load, and many commands ask no registry
 
         host = urlsplit(joined("", url, f"a {method}")).netloc.rpartition("@")[2]
         what = f"{host} did not answer"
@@ -147,11 +150,11 @@ class Network:
             raise Unanswered(what, seen=f"{method}: {_said(error)}", silent=True) from error
         finally:
             if response is not None:
-                # A connection whose answer was read whole went back to the pool by itself; any other is of no more use.
+                # A connection whose answer was read to its end is back in the pool by now; any other is useless.
                 response.close()
 
     def pieces(self, response: urllib3.BaseHTTPResponse, *, what: str, seconds: float) -> Iterator[bytes]:
-        """Give a body piece by piece; raises Unanswered when the whole of it takes too long."""
+        """Give a body piece by piece; raises Unanswered if all of it takes too long."""
         deadline = time.monotonic() + seconds
         while piece := response.read1(_CHUNK):
             yield piece
@@ -159,7 +162,7 @@ class Network:
                 raise Unanswered(what, seen=f"the answer was not whole after {seconds:.0f} s")
 
     def body(self, response: urllib3.BaseHTTPResponse, *, what: str, limit: int = SMALL) -> bytes:
-        """Return a small body; raises Unanswered when it is longer than the limit or too slow."""
+        """Return a small body; raises Unanswered if it is longer than the limit or too slow."""
         data = b""
         for piece in self.pieces(response, what=what, seconds=self.timing.answer_seconds):
             data += piece
@@ -168,7 +171,7 @@ class Network:
         return data
 
     def persist(self, call: Callable[[], T], attempts: int = 0) -> T:
-        """Return what a call returns, called again while it comes to no answer, with growing waits in between."""
+        """Return the result of a call, repeated with growing waits while it raises Unanswered."""
         for attempt in range(1, attempts or self.timing.attempts):
             try:
                 return call()
@@ -181,7 +184,7 @@ class Network:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a Retry-After header asks for, 0 where there is none (RFC 9110, section 10.2.3)."""
+    """Return the seconds that a Retry-After header asks for, 0 if there is none (RFC 9110, section 10.2.3)."""
     import email.utils  # noqa: PLC0415 - few answers have it
 
     text = headers.get("Retry-After", "").strip()
@@ -192,7 +195,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
 
 
 def joined(base: str, location: str, why: str) -> str:
-    """Return the address that a server named, which may be relative to `base`; raises Unanswered for one that is none."""
+    """Return an address from a server, which may be relative to `base`; raises Unanswered if it is invalid."""
     try:
         url = urljoin(base, location)
         urlsplit(url)
@@ -202,7 +205,7 @@ def joined(base: str, location: str, why: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return an address without what may be secret in it: a login, and the query that signs it."""
+    """Return an address without its secrets: the login, and the query, which may hold a signature."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
 
@@ -241,6 +244,6 @@ def _tls(host: str, error: Exception) -> Misconfigured | Unanswered:
 
 
 def _said(error: Exception) -> str:
-    """Return an error of urllib3 without the object that its text starts with."""
+    """Return the text of urllib3's error without the object at its beginning."""
     text = str(error)
     return (text.partition("object at 0x")[2].partition(": ")[2] or text)[:300]

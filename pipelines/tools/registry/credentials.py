@@ -1,8 +1,8 @@
-"""Logins for registries, as Docker's configuration file keeps them.
+"""Logins for registries from Docker's configuration file.
 
-Read are `auths`, `credHelpers` and `credsStore`, with the meaning of docs.docker.com/reference/cli/docker/login: a
-helper for one registry goes before the store for all, and either goes before what the file itself holds. Keys of
-`auths` may also name a path in a registry, as containers-auth.json(5) has it; the longest that fits is taken.
+`auths`, `credHelpers` and `credsStore` have the meaning of docs.docker.com/reference/cli/docker/login: a helper for one
+registry goes before the store for all, and either before the logins in the file. Keys of `auths` may also name a path
+in a registry, as in containers-auth.json(5); the longest that matches is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HELPER_SECONDS = 60.0
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
-# What a credential helper answers when it has nothing: docker-credential-helpers, credentials/error.go.
+# A credential helper's answer if it has no login: docker-credential-helpers, credentials/error.go.
 _HELPER_HAS_NONE = re.compile(r"credentials not found|no credentials (?:server|found)", re.IGNORECASE)
 # The user name that marks a secret as an identity token, in helpers' answers.
 _TOKEN_USER = "<token>"  # noqa: S105  a name, no secret
@@ -33,14 +33,14 @@ _TOKEN_USER = "<token>"  # noqa: S105  a name, no secret
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """What one registry knows this deployment by; never printed."""
+    """The login of this deployment at one registry; never printed."""
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
-    """An OAuth2 refresh token, given in place of a password."""
+    """An OAuth2 refresh token instead of a password."""
     registry_token: str = field(default="", repr=False)
-    """A bearer token that is sent as it is."""
+    """A bearer token that is sent unchanged."""
 
     @property
     def basic(self) -> str:
@@ -53,7 +53,7 @@ class Credentials:
     """The logins of one configuration file, looked up by registry and repository."""
 
     source: str = "no credential"
-    """Where they came from, in words for a message."""
+    """Where they are from, as text for a message."""
     logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
@@ -61,9 +61,9 @@ class Credentials:
 
     @classmethod
     def read(cls, folder: Path) -> Credentials:
-        """Return the logins of a folder with a config.json or .dockerconfigjson; none where there is no file.
+        """Return the logins of a folder with a config.json or .dockerconfigjson; none if there is no such file.
 
-        Raises Misconfigured, without a word of the file's content, when it cannot be read.
+        Raises Misconfigured, without any of the file's content, if it cannot be read.
         """
         for name in FILES:
             path = folder / name
@@ -109,7 +109,7 @@ class Credentials:
         )
 
     def login(self, registry: str, repository: str = "") -> Login | None:
-        """Return the login for a repository, or None; raises Misconfigured when a helper fails."""
+        """Return the login for a repository, or None; raises Misconfigured if a helper fails."""
         name = _normal(registry)
         for helper in (self.helpers.get(name, ""), self.store):
             if helper and (found := self._ask(helper, registry)):
@@ -141,7 +141,7 @@ def _login(path: Path, key: str, entry: Mapping[str, Any]) -> Login | None:
         username, colon, password = decoded.partition(":")
         if not colon:
             raise _unreadable(path, f"auth of {key!r} has no colon between user and password")
-        # Docker itself takes zero bytes off the end: cli/config/configfile, decodeAuth.
+        # Docker itself removes zero bytes at the end: cli/config/configfile, decodeAuth.
         password = password.strip("\0")
     login = Login(
         username=username,
@@ -153,7 +153,7 @@ def _login(path: Path, key: str, entry: Mapping[str, Any]) -> Login | None:
 
 
 def _ask(helper: str, registry: str) -> Login | None:
-    """Return what a credential helper knows of a registry: its protocol is JSON out, the server's name in."""
+    """Return a credential helper's login for a registry, or None: it reads the server's name and writes JSON."""
     program = f"docker-credential-{helper}"
     server = _HUB_KEY if registry in _HUB_NAMES else registry
     done = run([program, "get"], timeout_seconds=HELPER_SECONDS, stdin=server + "\n")
@@ -181,7 +181,7 @@ def _ask(helper: str, registry: str) -> Login | None:
 
 
 def _normal(key: str) -> str:
-    """Return the host and path that a key of the file names: `https://` and the API's version are decoration."""
+    """Return the host and path of a key of the file, without `https://` and the API's version."""
     name = key.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
     name = name.removesuffix("/v1").removesuffix("/v2")
     host, slash, path = name.partition("/")

@@ -1,7 +1,7 @@
-"""What a registry's refusals mean, in words a user can act on.
+"""The errors for a registry's refusals, each with what the user can do.
 
-Bodies have the form of distribution-spec, "Error Codes"; the texts of quotas and of immutable tags are those that
-Harbor, GitLab, Quay and the clouds' registries send, which share no status for them.
+Bodies have the form of distribution-spec, "Error Codes"; the texts about quotas and immutable tags are those of Harbor,
+GitLab, Quay and the clouds' registries, which have no common status for them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _READ_ONLY = re.compile(r"read[- ]?only|maintenance", re.IGNORECASE)
 
 
 def codes(data: bytes) -> tuple[str, ...]:
-    """Return the codes of an error body: NAME_UNKNOWN, DENIED, …; none where the body has another form."""
+    """Return the codes of an error body, NAME_UNKNOWN or DENIED; none if the body has another form."""
     return tuple(code for code, _ in _errors(data))
 
 
 def said(data: bytes) -> str:
-    """Return what an error body says, on one line and without control characters."""
+    """Return the text of an error body, on one line and without control characters."""
     errors = _errors(data)
     if errors:
         text = "; ".join(f"{code}: {message}" if message else code for code, message in errors)
@@ -34,7 +34,7 @@ def said(data: bytes) -> str:
 
 
 def refusal(what: str, *, status: int, data: bytes, registry: str, repository: str, login: str) -> ShipwayError:
-    """Return the error for an answer that is whole and says no."""
+    """Return the error for a complete answer that refuses a request."""
     text = said(data)
     seen = f"{registry} answered {status}" + (f": {text}" if text else "")
     if status < 500 and _IMMUTABLE.search(text):

@@ -1,4 +1,4 @@
-"""Manifests and whole images in one repository of a registry: asked for, fetched, sent, and read back."""
+"""Manifests and complete images in one repository of a registry: resolved, fetched, sent and verified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEEPEST_INDEX = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """An image that came into a layout."""
+    """An image that was fetched into a layout."""
 
     resolved: Digest
     """What the reference named: an index, or the manifest itself."""
@@ -27,15 +27,18 @@ class Pulled:
     """The manifest of the platform."""
 
 
-def manifest(place: Repository, ref: Reference) -> Manifest | None:
-    """Return the manifest or index that a reference names, whole and checked, or None where there is none; raises Unanswered, Misconfigured."""
+def manifest(repository: Repository, ref: Reference) -> Manifest | None:
+    """Return the manifest or index that a reference names, complete and verified, or None if there is none.
+
+    Raises Unanswered, Misconfigured.
+    """
     name = ref.digest or ref.tag or "latest"
-    what = f"cannot read {place.registry}/{place.name}{'@' if ref.digest else ':'}{name}"
+    what = f"cannot read {repository.registry}/{repository.name}{'@' if ref.digest else ':'}{name}"
 
     def ask() -> Manifest | None:
-        answer = place.ask(
+        answer = repository.ask(
             "GET",
-            place.url(f"manifests/{name}"),
+            repository.url(f"manifests/{name}"),
             what=what,
             expect=frozenset({200, 404}),
             headers={"Accept": registry_manifest.ACCEPT},
@@ -44,21 +47,23 @@ def manifest(place: Repository, ref: Reference) -> Manifest | None:
             return None
         digest = Digest.of(answer.data)
         said = answer.headers.get("Docker-Content-Digest", "")
-        wanted = ref.digest or (said if said.startswith("sha256:") else digest)
-        if answer.data and wanted != digest:
-            raise Unanswered(what, seen=f"{len(answer.data)} bytes with {digest}, not {wanted}")
+        expected = ref.digest or (said if said.startswith("sha256:") else digest)
+        if answer.data and expected != digest:
+            raise Unanswered(what, seen=f"{len(answer.data)} bytes with {digest}, not {expected}")
         return registry_manifest.read(answer.data, content_type=answer.headers.get("Content-Type", ""), what=what)
 
-    return place.persist(ask)
+    return repository.persist(ask)
 
 
-def pull(place: Repository, ref: Reference, layout: Layout, platform: str, kept: Layout | None = None) -> Pulled | None:
-    """Fetch one platform's image into a layout, and leave it unnamed there; return None where there is no such image.
+def pull(
+    repository: Repository, ref: Reference, layout: Layout, platform: str, kept: Layout | None = None
+) -> Pulled | None:
+    """Fetch one platform's image into a layout without a name there; return None if there is no such image.
 
-    Blobs that are whole in `kept`, another layout of this machine, are taken from there, and the others are left there as well.
-    Raises Unanswered, ShipwayError, and Refused where there is none for the platform.
+    Intact blobs in `kept`, another layout of this machine, are taken from there, and the others are added to it. Raises
+    Unanswered, ShipwayError, and Refused if there is no image for the platform.
     """
-    named = manifest(place, ref)
+    named = manifest(repository, ref)
     if named is None:
         return None
     image = named
@@ -66,11 +71,11 @@ def pull(place: Repository, ref: Reference, layout: Layout, platform: str, kept:
         if not image.is_index:
             break
         chosen = registry_manifest.choose(image, platform, str(ref))
-        found = manifest(place, ref.with_digest(chosen.digest))
+        found = manifest(repository, ref.with_digest(chosen.digest))
         if found is None:
             raise Unanswered(
                 f"cannot fetch {ref}",
-                seen=f"{place.registry} lists {chosen.digest} for {platform} and does not have it",
+                seen=f"{repository.registry} lists {chosen.digest} for {platform} and does not have it",
                 todo="have that image pushed again",
             )
         image = found
@@ -79,10 +84,10 @@ def pull(place: Repository, ref: Reference, layout: Layout, platform: str, kept:
 
     def bring(blob: Descriptor) -> None:
         if kept is None:
-            transfer.download(place, blob, layout)
+            transfer.download(repository, blob, layout)
         elif not layout.take(kept.blob(blob.digest), blob):
-            transfer.download(place, blob, layout)
-            kept.link(layout.blob(blob.digest), blob.digest, anew=True)  # what is there by that name may be damaged
+            transfer.download(repository, blob, layout)
+            kept.link(layout.blob(blob.digest), blob.digest, anew=True)  # the file of that name may be damaged
 
     bring(image.config)
     _check_platform(layout, image, platform, ref)
@@ -91,66 +96,67 @@ def pull(place: Repository, ref: Reference, layout: Layout, platform: str, kept:
     return Pulled(resolved=named.descriptor.digest, descriptor=image.descriptor)
 
 
-def send(place: Repository, layout: Layout, image: Manifest, mounts: Mapping[Digest, str], *, trusting: bool) -> None:
-    """Send the blobs (with `trusting`, those that the registry says it lacks), then the manifest by its digest.
+def send(
+    repository: Repository, layout: Layout, image: Manifest, mounts: Mapping[Digest, str], *, trusting: bool
+) -> None:
+    """Send the blobs (with `trusting`, only those that the registry reports as missing), then the manifest by digest.
 
-    It is not asked for a configuration, which is as new as the manifest, nor for what it can take over from itself.
+    The registry is not asked for the configuration, which is as new as the manifest, nor for blobs that it can mount.
     """
 
     def send_blob(blob: Descriptor) -> None:
         source = mounts.get(blob.digest, "")
-        if trusting and not source and blob != image.config and transfer.has_blob(place, blob):
+        if trusting and not source and blob != image.config and transfer.has_blob(repository, blob):
             return
-        wide = replace(place, scopes=(*place.scopes, f"repository:{source}:pull")) if source else place
+        wide = replace(repository, scopes=(*repository.scopes, f"repository:{source}:pull")) if source else repository
         transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
 
     transfer.in_parallel(send_blob, image.blobs)
-    put(place, image, image.descriptor.digest)
+    put(repository, image, image.descriptor.digest)
 
 
-def put(place: Repository, image: Manifest, name: str) -> bool:
-    """Store a manifest under a tag or its digest; return False when the registry misses one of its blobs."""
-    what = f"cannot push {place.registry}/{place.name}{'@' if name.startswith('sha256:') else ':'}{name}"
+def put(repository: Repository, image: Manifest, name: str) -> bool:
+    """Store a manifest under a tag or its digest; return False if the registry lacks one of its blobs."""
+    what = f"cannot push {repository.registry}/{repository.name}{'@' if name.startswith('sha256:') else ':'}{name}"
 
     def ask() -> bool:
-        with place.open(
+        with repository.open(
             "PUT",
-            place.url(f"manifests/{name}"),
+            repository.url(f"manifests/{name}"),
             what=what,
             headers={"Content-Type": image.descriptor.media_type},
             body=image.data,
         ) as response:
-            data = place.network.body(response, what=what)
+            data = repository.network.body(response, what=what)
             if response.status in {200, 201, 202}:
                 return True
             if response.status in {400, 404} and "MANIFEST_BLOB_UNKNOWN" in errors.codes(data):
                 return False
-            raise place.refusal(what, response.status, data)
+            raise repository.refusal(what, response.status, data)
 
-    return place.persist(ask)
+    return repository.persist(ask)
 
 
-def verify(place: Repository, image: Manifest) -> str:
-    """Return an empty string when the registry gives the whole image back, else what it does instead."""
-    by_digest = Reference(registry=place.registry, repository=place.name, digest=image.descriptor.digest)
+def verify(repository: Repository, image: Manifest) -> str:
+    """Read an image back; return an empty string if the registry returns all of it, else what it answers instead."""
+    by_digest = Reference(registry=repository.registry, repository=repository.name, digest=image.descriptor.digest)
     try:
-        there = manifest(place, by_digest)
-        if there is None:
-            return f"{place.registry} does not have {image.descriptor.digest}"
-        transfer.read_blob(place, image.config)
+        if manifest(repository, by_digest) is None:
+            return f"{repository.registry} does not have {image.descriptor.digest}"
+        transfer.read_blob(repository, image.config)
     except Unanswered as error:
         if error.silent:
             raise
         return f"{error.what} ({error.seen})"
     faults = transfer.in_parallel(
-        lambda blob: transfer.verify_blob(place, blob),
+        lambda blob: transfer.verify_blob(repository, blob),
         [layer for layer in image.blobs if layer != image.config],
     )
     return "; ".join(filter(None, faults))
 
 
 def _check_platform(layout: Layout, manifest: Manifest, platform: str, ref: Reference) -> None:
-    """Refuse an image whose configuration names another platform; one that names none is taken."""
+    """Raise Refused if the configuration of an image names another platform; it may name none."""
     try:
         config = layout.json(manifest.config.digest)
     except ValueError as error:

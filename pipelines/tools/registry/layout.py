@@ -1,7 +1,4 @@
-"""A folder in the OCI image layout (image-spec v1.1, image-layout.md): content by digest, and an index of what is named.
-
-The one moment that is written into everything whose time must not matter.
-"""
+"""A folder in the OCI image layout (image-spec v1.1, image-layout.md): blobs by digest, and an index with names."""
 
 from __future__ import annotations
 
@@ -25,13 +22,16 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 REF_NAME = "org.opencontainers.image.ref.name"
+LAYER_TIME = 315532800
+"""1980-01-01T00:00:00Z in seconds since 1970, the earliest time that every archive format can hold; all files in images
+and charts have it."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptor:
-    """What names a piece of content: its media type, digest and size in bytes."""
+    """The media type, digest and size in bytes of one blob."""
 
     media_type: str
     digest: Digest
@@ -39,14 +39,14 @@ class Descriptor:
 
     @classmethod
     def read(cls, value: Json) -> Descriptor:
-        """Return the descriptor that a manifest or an index holds; raises ShipwayError when it is none."""
+        """Return a descriptor from a manifest or an index; raises ShipwayError if it is invalid."""
         try:
             return cls(media_type=str(value["mediaType"]), digest=Digest(value["digest"]), size=int(value["size"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ShipwayError("a descriptor cannot be read", seen=json.dumps(value)[:200]) from error
 
     def json(self) -> Json:
-        """Return the descriptor as manifests write it."""
+        """Return the descriptor in the form of manifests."""
         return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
 
 
@@ -58,7 +58,7 @@ class Layout:
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """Return the layout at `path`, made when there is none yet."""
+        """Return the layout at `path`; makes it if there is none."""
         layout = cls(path)
         (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         if not (path / "oci-layout").exists():
@@ -68,15 +68,15 @@ class Layout:
         return layout
 
     def blob(self, digest: Digest) -> Path:
-        """Return where the content of that digest is kept, whether it is there or not."""
+        """Return the path of the content with a digest, whether it exists or not."""
         return self.path / "blobs" / "sha256" / digest.hex
 
     def has(self, digest: Digest) -> bool:
-        """Whether the content is there; blobs are only ever moved in whole."""
+        """Whether the layout has the content; blobs appear in it only when complete."""
         return self.blob(digest).exists()
 
     def read(self, digest: Digest) -> bytes:
-        """Return a small blob's content, checked against its digest; raises ShipwayError."""
+        """Return the content of a small blob, verified by its digest; raises ShipwayError."""
         try:
             data = self.blob(digest).read_bytes()
         except FileNotFoundError as error:
@@ -111,15 +111,15 @@ class Layout:
                 raise
 
     def adopt(self, partial: Path, digest: Digest) -> Path:
-        """Move a complete file, whose digest the caller has computed, in among the blobs."""
+        """Make a complete file, whose digest the caller has computed, a blob of the layout."""
         partial.chmod(0o644)
         partial.replace(self.blob(digest))
         return self.blob(digest)
 
     def link(self, source: Path, digest: Digest, *, anew: bool = False) -> None:
-        """Take over a blob from another layout of this machine, without copying where the file system can.
+        """Add a blob from another layout of this machine, by a hard link if possible, else by a copy.
 
-        One that is here stays, or is replaced where it is wanted `anew`.
+        An existing blob stays, unless it is to be replaced (`anew`).
         """
         if self.has(digest) and not anew:
             return
@@ -131,7 +131,7 @@ class Layout:
         partial.replace(self.blob(digest))
 
     def take(self, source: Path, blob: Descriptor) -> bool:
-        """Take over a blob from elsewhere on this machine if it is whole there; return whether it is here now."""
+        """Add a blob from a file on this machine if that is intact; return whether the layout has the blob now."""
         if not self.has(blob.digest):
             try:
                 if source.stat().st_size != blob.size or Digest.of_file(source) != blob.digest:
@@ -142,12 +142,12 @@ class Layout:
         return True
 
     def name(self, descriptor: Descriptor, ref_name: str) -> None:
-        """List a manifest in the index under a name, in place of what had the name before."""
+        """List a manifest in the index under a name, instead of the manifest that had the name before."""
         entries = [e for e in self._entries() if e.get("annotations", {}).get(REF_NAME) != ref_name]
         self._write_index([*entries, {**descriptor.json(), "annotations": {REF_NAME: ref_name}}])
 
     def named(self, ref_name: str = "") -> Descriptor:
-        """Return the manifest listed under a name, or the only one there is; raises ShipwayError."""
+        """Return the manifest listed under a name, or the only one; raises ShipwayError."""
         entries = self._entries()
         found = [e for e in entries if not ref_name or e.get("annotations", {}).get(REF_NAME) == ref_name]
         if len(found) != 1:
@@ -172,7 +172,3 @@ class Layout:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_bytes(data)
         partial.replace(path)
-
-
-LAYER_TIME = 315532800
-"""1980-01-01T00:00:00Z, in seconds since 1970: the earliest time that every archive format can hold."""

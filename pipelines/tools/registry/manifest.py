@@ -1,4 +1,4 @@
-"""What a registry keeps under a name: a manifest or an index, and which image of an index a platform takes."""
+"""Manifests and indexes of a registry, and the choice of a platform's image in an index."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pipelines.tools.registry.reference import Digest
 ACCEPT = ", ".join((MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
 _KNOWN = frozenset({MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX})
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
-# What an architecture's name alone means: platforms.Normalize of github.com/containerd/platforms.
+# The variant that an architecture alone stands for: platforms.Normalize of github.com/containerd/platforms.
 _USUAL_VARIANT = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A manifest or an index, whole, its bytes as the digest counts them."""
+    """A complete manifest or index; `data` are the bytes of its digest."""
 
     descriptor: Descriptor
     data: bytes = field(repr=False)
@@ -54,10 +54,11 @@ class Manifest:
 
 
 def read(data: bytes, *, content_type: str, what: str) -> Manifest:
-    """Return what a registry sent as a manifest; raises Unanswered for half a one, ShipwayError for another kind.
+    """Return what a registry sent as a manifest; raises Unanswered if it is incomplete, ShipwayError if it is another
+    kind.
 
-    A content that its header and its own mediaType call by different names could be read in two ways by two clients
-    (CVE-2021-41190), so it is refused.
+    If the header and the mediaType inside differ, two clients could read the content in two ways (CVE-2021-41190), so
+    it is refused.
     """
     if not data:
         raise Unanswered(what, seen="an empty manifest", todo="delete it in the registry, or push it again")
@@ -86,20 +87,20 @@ def read(data: bytes, *, content_type: str, what: str) -> Manifest:
 
 
 def choose(index: Manifest, platform: str, what: str) -> Descriptor:
-    """Return the entry of an index that runs on a platform (`linux/arm64`); raises Refused naming those there are."""
+    """Return the entry of an index for a platform (`linux/arm64`); raises Refused with the platforms that it has."""
     os, _, rest = platform.partition("/")
     architecture, _, variant = rest.partition("/")
     entries = [item for item in index.json.get("manifests") or () if isinstance(item, dict)]
-    wanted = [variant] if variant else ["", _USUAL_VARIANT.get(architecture, "")]
-    for candidate in wanted:
+    variants = [variant] if variant else ["", _USUAL_VARIANT.get(architecture, "")]
+    for candidate in variants:
         for item in entries:
             has = item.get("platform") or {}
             if (has.get("os"), has.get("architecture"), has.get("variant") or "") == (os, architecture, candidate):
                 return Descriptor.read(item)
-    there = sorted({_platform(item) for item in entries} - {"unknown/unknown"})
+    platforms = sorted({_platform(item) for item in entries} - {"unknown/unknown"})
     raise Refused(
         f"{what} has no image for {platform}",
-        seen=f"it has {', '.join(there) or 'none at all'}",
+        seen=f"it has {', '.join(platforms) or 'none at all'}",
         todo="build for one of these, or name another image",
     )
 

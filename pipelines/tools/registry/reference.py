@@ -1,8 +1,8 @@
 """Names of images in registries.
 
-The grammar is the one of the OCI distribution specification (section "Pulling manifests") and of
-github.com/distribution/reference; short names follow Docker's rule: no registry means docker.io, and a
-single word there lives under `library/`.
+The grammar is that of the OCI distribution specification (section "Pulling manifests") and of
+github.com/distribution/reference. Short names follow Docker's rule: no registry means docker.io, and a single word is
+below `library/` there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Digest(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Digest:
-        """Return `text` as a digest; raises Misuse when it is none."""
+        """Return `text` as a digest; raises Misuse if it is invalid."""
         if not _DIGEST.fullmatch(text):
             raise Misuse("not a digest", seen=repr(text[:100]), todo="give sha256: and 64 hex digits")
         return super().__new__(cls, text)
@@ -55,7 +55,7 @@ class Digest(str):
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """One image: registry, repository, and a tag or a digest or both or neither."""
+    """One image: registry, repository, and optionally a tag and a digest."""
 
     registry: str
     repository: str
@@ -63,7 +63,7 @@ class Reference:
     digest: Digest | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what the grammar does not allow."""
+        """Raise Misuse if the grammar does not allow a part."""
         match = _REGISTRY.fullmatch(self.registry)
         if not match or int(match["port"] or 0) > _MAX_PORT:
             raise Misuse("not a registry's address", seen=repr(self.registry), todo="give host or host:port, no scheme")
@@ -82,7 +82,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Return the reference that `text` writes, short names completed; raises Misuse."""
+        """Return the reference in a text, short names completed; raises Misuse."""
         rest, at, digest = text.partition("@")
         head, slash, tail = rest.partition("/")
         if slash and ("." in head or ":" in head or head == "localhost" or head.startswith("[")):
@@ -101,7 +101,7 @@ class Reference:
 
     @classmethod
     def under(cls, registry: str, project: str, name: str, *, tag: str = "") -> Reference:
-        """Return an image of a deployment, by its name below the project's path, which may be empty; raises Misuse."""
+        """Return an image of a deployment by its name below the project, which may be empty; raises Misuse."""
         return cls(registry=registry, repository="/".join(filter(None, (project.strip("/"), name))), tag=tag)
 
     @property
@@ -118,12 +118,12 @@ class Reference:
         return replace(self, tag="", digest=Digest(digest))
 
     def __str__(self) -> str:
-        """Write the whole reference."""
+        """Return the whole reference."""
         return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
 def key_tag(key: str) -> str:
-    """Return the tag of the image that was built first from what a key stands for; raises Misuse for what is no key."""
+    """Return the tag for the first image that was built with a key; raises Misuse if the key is invalid."""
     if not _KEY.fullmatch(key):
         raise Misuse(
             "not an image's key", seen=repr(key[:100]), todo="give the 64 hex digits that `shipway plan` prints"

@@ -1,4 +1,4 @@
-"""One registry as its clients see it: requests with the right login, redirects, and what counts as an answer."""
+"""Requests to one repository of a registry: its login, its redirects, and which answers count."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryResponse:
-    """A whole answer, its body read."""
+    """A complete answer with its body."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,7 +37,7 @@ class RegistryResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """One repository in one registry, and what we mean to do there."""
+    """One repository in one registry, with the scopes of the requests."""
 
     registry: str
     name: str
@@ -46,10 +46,10 @@ class Repository:
     network: Network
     authorization: Authorization
     attempts: int = 0
-    """How often a request is tried; 0 for as often as the timing says."""
+    """How often a request is tried; 0 for the timing's own number."""
 
     def url(self, path: str) -> str:
-        """Return the address of something in this repository: `manifests/latest`, `blobs/sha256:…`."""
+        """Return the address of a path in this repository: `manifests/latest`, `blobs/sha256:…`."""
         return f"{self.root}/v2/{self.name}/{path}"
 
     @property
@@ -58,7 +58,7 @@ class Repository:
         return self.network.base(_HUB_ADDRESS if self.registry == DOCKER_HUB else self.registry)
 
     def persist(self, call: Callable[[], T]) -> T:
-        """Return what a call returns, called again while the registry gives no answer."""
+        """Return the result of a call, repeated while the registry does not answer."""
         return self.network.persist(call, self.attempts)
 
     @contextlib.contextmanager
@@ -72,21 +72,22 @@ class Repository:
         body: bytes | Path | None = None,
         silence_seconds: float = 0,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Give the answer to a request, its body unread, after logging in and following redirects as needed.
+        """Give the answer to a request, its body unread, after a login and redirects if needed.
 
-        The login goes to this registry alone. Raises Unanswered for no answer, 429 and 5xx; any other status is given.
+        The login is sent to this registry alone. Raises Unanswered without an answer, and for 429 and 5xx; any other
+        status is returned.
         """
         challenged = False
-        place = url
+        address = url
         for _ in range(_MOST_REDIRECTS + 2):
-            ours = _origin(place) == _origin(self.root)
+            ours = _origin(address) == _origin(self.root)
             login = self.authorization.headers(self.registry, self.name, self.scopes) if ours else {}
             with contextlib.ExitStack() as opened:
                 data = opened.enter_context(body.open("rb")) if isinstance(body, Path) else body
                 response = opened.enter_context(
                     self.network.open(
                         method,
-                        place,
+                        address,
                         headers={**(headers or {}), **login},
                         body=data,
                         silence_seconds=silence_seconds,
@@ -103,13 +104,13 @@ class Repository:
                     continue
                 if response.status in _REDIRECTS and method in {"GET", "HEAD"} and "Location" in response.headers:
                     why = f"a redirect of {self.registry}"
-                    place = self.network.check(joined(place, response.headers["Location"], why), why)
+                    address = self.network.check(joined(address, response.headers["Location"], why), why)
                     continue
                 if response.status in _AGAIN or (response.status >= 500 and response.status not in {501, 507}):
                     raise self._busy(what, response)
                 yield response
                 return
-        raise Unanswered(what, seen=f"{self.registry} redirects without end, at last to {shown(place)}")
+        raise Unanswered(what, seen=f"{self.registry} redirects without end, at last to {shown(address)}")
 
     def ask(
         self,
@@ -123,7 +124,10 @@ class Repository:
         limit: int = SMALL,
         silence_seconds: float = 0,
     ) -> RegistryResponse:
-        """Return the whole answer to one request; raises as `open` does, and the refusal for a status not expected."""
+        """Return the complete answer to one request.
+
+        Raises as `open` does, and the refusal for an unexpected status.
+        """
         with self.open(method, url, what=what, headers=headers, body=body, silence_seconds=silence_seconds) as response:
             data = self.network.body(response, what=what, limit=limit)
             if response.status not in expect:
@@ -131,7 +135,7 @@ class Repository:
             return RegistryResponse(status=response.status, headers=response.headers, data=data, url=url)
 
     def refusal(self, what: str, status: int, data: bytes) -> ShipwayError:
-        """Return the error that a status and its body mean here."""
+        """Return the error for a status and its body."""
         return errors.refusal(
             what,
             status=status,
@@ -142,9 +146,9 @@ class Repository:
         )
 
     def follow(self, answer: RegistryResponse, what: str) -> str:
-        """Return the address that an answer's Location names; raises Unanswered, Misconfigured.
+        """Return the address in an answer's Location; raises Unanswered, Misconfigured.
 
-        A registry behind a proxy that ends TLS often names itself with http; its own host is spoken to as ever.
+        A registry behind a proxy that ends TLS often names itself with http; for its own host the scheme stays.
         """
         location = answer.headers.get("Location", "")
         if not location:

@@ -1,4 +1,4 @@
-"""Blobs on their way between a registry and a layout, each checked against its digest."""
+"""Transfers of blobs between a registry and a layout, each verified by its digest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def in_parallel(call: Callable[[T], R], items: Sequence[T], *, at_once: int = PARALLEL) -> list[R]:
-    """Return the results of a call for each item, in their order; the first error ends the rest."""
+    """Return the result of a call for each item, in their order; the first error cancels the rest."""
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         futures = [pool.submit(call, item) for item in items]
         try:
@@ -33,7 +33,7 @@ def in_parallel(call: Callable[[T], R], items: Sequence[T], *, at_once: int = PA
 
 
 def download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
-    """Fetch a blob into a layout; raises Unanswered when what came is not what its digest names."""
+    """Fetch a blob into a layout; raises Unanswered if the content does not match its digest."""
     if not layout.has(blob.digest):
         repository.persist(lambda: _download(repository, blob, layout))
 
@@ -49,7 +49,7 @@ def _download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
         if response.status != 200:
             data = repository.network.body(response, what=what)
             if response.status == 404:
-                # The manifest names it, so this is half an answer, not an absent image.
+                # The manifest names it, so the answer is incomplete; the image is not absent.
                 raise Unanswered(
                     what,
                     seen=f"the registry lacks a blob of its own image: {errors.said(data) or 404}",
@@ -69,7 +69,7 @@ def _download(repository: Repository, blob: Descriptor, layout: Layout) -> None:
 
 
 def has_blob(repository: Repository, blob: Descriptor) -> bool:
-    """Whether the registry says that it has a blob of that size; it may be wrong, see `verify_blob`."""
+    """Whether the registry reports a blob of this size; it may be wrong, see `verify_blob`."""
     what = f"cannot ask {repository.registry} for {blob.digest}"
     answer = repository.persist(
         lambda: repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), what=what, expect=frozenset({200, 404}))
@@ -79,9 +79,9 @@ def has_blob(repository: Repository, blob: Descriptor) -> bool:
 
 
 def verify_blob(repository: Repository, blob: Descriptor) -> str:
-    """Return an empty string when the registry gives the blob's last byte, else what it does instead.
+    """Return an empty string if the registry returns the blob's last byte, else what it answers instead.
 
-    A HEAD is answered from what a registry has noted; only a GET goes to the content (distribution#4489).
+    A registry answers a HEAD from its metadata; only a GET reads the content (distribution#4489).
     """
     what = f"{repository.registry} does not give {blob.digest} back"
     if blob.size == 0:
@@ -111,9 +111,9 @@ def _verify_blob(repository: Repository, blob: Descriptor, what: str, headers: d
 
 
 def upload(repository: Repository, blob: Descriptor, source: Path, *, mount_from: str = "") -> None:
-    """Send a blob, or have the registry take it over from another repository of its own; raises the refusal.
+    """Send a blob, or have the registry mount it from another repository of its own; raises the refusal.
 
-    Where it does not take it over, it may have the blob already: that is asked then.
+    If the registry does not mount it, it may have the blob already, and is asked.
     """
     repository.persist(lambda: _upload(repository, blob, source, mount_from))
 
@@ -126,12 +126,12 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
     session = repository.ask("POST", start, what=what, expect=frozenset({201, 202}), headers={"Content-Length": "0"})
     if session.status == 201 or (mount_from and has_blob(repository, blob)):
         return
-    place = repository.follow(session, what)
-    place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": blob.digest})
+    address = repository.follow(session, what)
+    address += ("&" if urlsplit(address).query else "?") + urlencode({"digest": blob.digest})
     timing = repository.network.timing
     with repository.open(
         "PUT",
-        place,
+        address,
         what=what,
         headers={"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)},
         body=source,
@@ -143,13 +143,16 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
         if response.status in {400, 404, 416} and _BLOB_GONE & set(errors.codes(data)):
             if Digest.of_file(source) != blob.digest:
                 raise ShipwayError(what, seen=f"{source} is damaged", todo="build the image again")
-            # The session was lost, or took in something else than was sent: a new one may do better.
+            # The session was lost, or stored other content than was sent: a new one may succeed.
             raise Unanswered(what, seen=f"the upload was lost: {errors.said(data)}")
         raise repository.refusal(what, response.status, data)
 
 
 def read_blob(repository: Repository, blob: Descriptor) -> bytes:
-    """Return a blob that fits into memory, such as a configuration; raises Unanswered when it is not what it should be."""
+    """Return a blob that fits into memory, such as a configuration.
+
+    Raises Unanswered if it does not match its digest.
+    """
     what = f"cannot fetch {blob.digest} of {repository.registry}/{repository.name}"
     if blob.size > 4 * MEBIBYTE:
         raise ShipwayError(what, seen=f"a configuration of {blob.size} bytes", todo="make an image with a smaller one")
