@@ -36,24 +36,24 @@ def start(
     Example:
         shipway step start --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/main
     """
-    found = locate(inputs=inputs, rules=rules, credentials=logins.credentials, network=settings, patience=patience)
-    if found.lane is not Lane.TRUSTED:
-        return Started(**vars(found))
+    located = locate(inputs=inputs, rules=rules, credentials=logins.credentials, network=settings, patience=patience)
+    if located.lane is not Lane.TRUSTED:
+        return Started(**vars(located))
     try:
         planned = plan(
-            repo=found.repo,
-            revision=found.revision,
-            ref=found.ref,
+            repo=located.repo,
+            revision=located.revision,
+            ref=located.ref,
             rebuild=rebuild,
-            max_age=found.max_age,
+            max_age=located.max_age,
             logins=logins,
             settings=settings,
             builder=builder,
         )
     except ShipwayError as error:
-        error.result = Started(**vars(found))
+        error.result = Started(**vars(located))
         raise
-    return Started(**{**vars(found), **vars(planned), "ref": planned.ref or found.ref})
+    return Started(**{**vars(located), **vars(planned), "ref": planned.ref or located.ref})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,8 +40,10 @@ _KEY = re.compile(
 # A line of a key whose first line is out of sight; a digest has hexadecimal digits alone.
 _KEY_LINE = re.compile(r"^(?![0-9a-f]*$)[A-Za-z0-9+/]{60,76}={0,2}$", re.MULTILINE)
 _AFTER = re.compile(
-    r"(?P<before>\b(?:authorization|proxy-authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:(?:basic|bearer|token)\s{1,4})?"
-    r"|(?:passwo?r?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
+    r"(?P<before>\b(?:authorization|proxy-authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
+    r"(?:(?:basic|bearer|token)\s{1,4})?"
+    r"|(?:passwo?r?d|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)"
+    r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
     r"|\b(?:bearer|basic)\s{1,4})"
     r"(?P<value>[^\s\"',;]{4,})",
     re.IGNORECASE,
