@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.charts.metadata import dependency, go_json
 from pipelines.charts.version_range import Range, loose
+from pipelines.declared import yaml_edit
 from pipelines.declared.yaml_text import YamlText
 
 Place = tuple[int, str]
@@ -123,4 +124,4 @@ def moved(chart: YamlText, lock: Lock, versions: Mapping[str, str], ranges: Mapp
         for item in chart.value.get("dependencies") or []
     ]
     changes["digest",] = digest(requirements, locked)
-    return lock.text.replaced(changes)
+    return yaml_edit.replaced(lock.text, changes)

@@ -35,7 +35,6 @@ CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 """Media types of Helm's artifacts: helm.sh/helm/v4, pkg/registry/constants.go."""
 _LARGEST_INDEX = 64 * MEBIBYTE
 _MOST_REDIRECTS = 5
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 T = TypeVar("T")
 
 
@@ -238,12 +237,12 @@ def _read_index(data: bytes, name: str) -> Any:
     if start:
         end = re.compile(rb"^(?:  )?[^\s#-]", re.MULTILINE).search(data, start.end())
         try:
-            found = yaml.load(data[start.start() : end.start() if end else None], Loader=_LOADER)  # noqa: S506  a safe one
+            found = yaml_text.load(data[start.start() : end.start() if end else None])
         except yaml.YAMLError:
             pass  # written otherwise than Helm writes it
         else:
             return found[name]
-    return yaml.load(data, Loader=_LOADER)["entries"].get(name)  # noqa: S506  a safe one
+    return yaml_text.load(data)["entries"].get(name)
 
 
 def _is_version(entry: dict[str, Any], version: str) -> bool:

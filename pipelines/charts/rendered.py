@@ -9,27 +9,11 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared.yaml_text import KubernetesLoader
+
 _SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (.+)$", re.MULTILINE)
 _ACTION = re.compile(r"\{\{")
-PREFIX = "tag:yaml.org,2002:"
-"""Of the names of YAML's own types."""
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads scalars as Helm and kubectl do: no times, no numbers to the base of sixty, no `=`."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
-
-
-for _kind, _form, _first in (
-    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
-    ("int", r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+0123456789."),
-    ("merge", r"<<", "<"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-):  # fmt: skip
-    _Loader.add_implicit_resolver(PREFIX + _kind, re.compile(rf"^(?:{_form})$"), list(_first))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +107,7 @@ def document(source: str, text: str) -> RenderedDocument:
     """Return a document of a template, which may be empty or no YAML."""
     root, value, fault, line = None, None, "", 0
     try:
-        loader = _Loader(text)
+        loader = KubernetesLoader(text)
         try:
             root = loader.get_single_node()
             value = loader.construct_document(root) if root is not None else None

@@ -13,7 +13,7 @@ import semver
 from pipelines.charts import chart_lock, chart_yaml
 from pipelines.charts.chart_lock import fits
 from pipelines.charts.chart_yaml import Chart
-from pipelines.declared import yaml_text
+from pipelines.declared import yaml_edit, yaml_text
 
 BUMPS = ("patch", "minor", "major")
 _SINGLE = re.compile(r"(?P<operator>\^|~>?|>=|=)?(?P<blank>\s*)v?[0-9]+\.[0-9]+\.[0-9]+[^\s,|]*")
@@ -63,7 +63,7 @@ def moved(
                 ranges[item.name] = changes["dependencies", item.number, "version"] = _following(
                     item.version, pins[item.name]
                 )
-        text = chart.text.replaced(changes)
+        text = yaml_edit.replaced(chart.text, changes)
         if app_version and not chart.app_version:
             text = text.rstrip("\n") + f'\nappVersion: "{app_version}"\n'
         if text != chart.text.mark + chart.text.text:

@@ -15,6 +15,8 @@ from pipelines.cli import options as cli_options
 from pipelines.cli import running
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
+from pipelines.declared import yaml_text
+from pipelines.declared.yaml_text import KubernetesLoader
 from pipelines.errors import Misuse, ShipwayError, reason
 from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import Decoded, Sender
@@ -22,7 +24,6 @@ from pipelines.events.simulation import sensor, webhook
 from pipelines.events.simulation.sensor import TriggerResult
 from pipelines.step import signature
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
 
 
@@ -80,7 +81,7 @@ def _payload(name: str) -> bytes:
 
 def _sensor(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
+        document = yaml_text.load(path.read_text(encoding="utf-8"), KubernetesLoader)
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Misuse(
             f"the Sensor {path} cannot be read",

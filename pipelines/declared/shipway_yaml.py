@@ -18,13 +18,13 @@ import yaml
 
 from pipelines.declared import yaml_schema, yaml_text
 from pipelines.declared.finding import Finding
-from pipelines.declared.yaml_text import YamlText
+from pipelines.declared.yaml_text import TAG, YamlText
 from pipelines.errors import ShipwayError
 
 NAME = "shipway.yaml"
 _WILD = frozenset("*?[")
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
-_WRITTEN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
+_WRITTEN = (f"{TAG}str", f"{TAG}timestamp")
 """Scalars that are taken as they are written: a date is a fine text for `rebuild`."""
 
 
@@ -266,4 +266,4 @@ def _plain(node: yaml.Node | None) -> Any:
         return [_plain(item) for item in node.value]
     if node is None or node.tag in _WRITTEN:
         return node.value if node is not None else None
-    return yaml.safe_load(node.value)
+    return yaml_text.load(node.value)

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
 from pipelines.declared import yaml_text
-from pipelines.errors import Refused, ShipwayError
+from pipelines.declared.yaml_text import YamlText
+from pipelines.errors import ShipwayError
 
-LARGEST = 1 << 20
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_STR = "tag:yaml.org,2002:str"
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*(?:[&!]\S*$)?")
-_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+-]*(?::[A-Za-z0-9_./@+-]+)*")
+_PLAIN = re.compile(r"[A-Za-z0-9~^<=_./][A-Za-z0-9 ~^<>=*_./@+-]*(?::[A-Za-z0-9_./@+-]+)*")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 
 
@@ -53,17 +50,10 @@ def read(data: bytes, file: str) -> tuple[YamlDocument, ...]:
 
     Raises Refused for a file that is too large, ShipwayError, with the line, for one that is no YAML in UTF-8.
     """
-    if len(data) > LARGEST:
-        raise Refused(f"{file} is too large", seen=f"{len(data)} bytes", todo=f"keep it below {LARGEST} bytes")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ShipwayError(f"{file} is not UTF-8 text", seen=str(error)[:200], todo="save it as UTF-8") from None
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    text = text.removeprefix(mark)
+    mark, text = yaml_text.decoded(data, file)
     return tuple(
         YamlDocument(number=number, root=root, text=text, mark=mark, shared=_shared(root))
-        for number, root in enumerate(_roots(text, file))
+        for number, root in enumerate(yaml_text.roots(text, file))
         if root is not None
     )
 
@@ -79,25 +69,22 @@ def applied(documents: Sequence[YamlDocument], edits: Sequence[Edit], file: str)
     return (mark + text).encode()
 
 
-def _roots(text: str, file: str) -> list[yaml.Node | None]:
-    loader = _LOADER(text)
-    try:
-        found: list[yaml.Node | None] = []
-        while loader.check_node():
-            root = loader.get_node()
-            yaml_text.bound(root, file)
-            found.append(root)
-        return found
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark or error.context_mark
-        place = f"{file}:{at.line + 1}" if at else file
-        raise ShipwayError(
-            f"{place}: not YAML", seen=str(error.problem or error)[:200], todo="correct that line"
-        ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ShipwayError(f"{file}: not YAML", seen=str(error)[:200], todo="correct it") from error
-    finally:
-        loader.dispose()
+def replaced(text: YamlText, changes: Mapping[tuple[str | int, ...], str]) -> str:
+    """Return a mapping's text with the scalars under some paths changed and every other character as it was.
+
+    Raises ShipwayError for a scalar that is not there, has an alias or is one, or is written over several lines.
+    """
+    document = YamlDocument(number=0, root=text.root, text=text.text, mark=text.mark, shared=_shared(text.root))
+    edits: list[Edit] = []
+    for path, new in changes.items():
+        node = text.node(*path)
+        what = f"{text.where}:{text.line(*path)}: {'.'.join(map(str, path))} cannot be changed in place"
+        if not isinstance(node, yaml.ScalarNode) or node.style in {"|", ">"}:
+            raise ShipwayError(what, seen="it is not there, or no plain or quoted text", todo="change it by hand")
+        if id(node) in document.shared:
+            raise ShipwayError(what, seen="it is an alias of another place", todo="write it out, or change it by hand")
+        edits.append(Edit(document=0, node=node, text=new))
+    return applied([document], edits, text.where).decode() if edits else text.mark + text.text
 
 
 def _children(node: yaml.Node | None) -> Iterator[yaml.Node]:
@@ -156,7 +143,7 @@ def _written(text: str, start: int, end: int, edit: Edit, file: str) -> str:
     if old[:1] in {'"', "'"}:
         return f"{old[0]}{new}{old[0]}"
     gap = " " if start == end and text[start - 1 : start] not in {" ", "\t"} else ""
-    plain = _PLAIN.fullmatch(new) and yaml.load(new, Loader=_LOADER) == new  # noqa: S506 - a safe loader
+    plain = _PLAIN.fullmatch(new) and yaml_text.load(new) == new
     is_flow = _is_flow(text, start, end)
     return gap + (new if plain and not (is_flow and ":" in new) else f'"{new}"')
 
@@ -170,7 +157,7 @@ def _is_flow(text: str, start: int, end: int) -> bool:
 def _prove(documents: Sequence[YamlDocument], edits: Sequence[Edit], text: str, file: str) -> None:
     """Raise ShipwayError unless the new text says what the old one did, but for the edited scalars."""
     new = {id(edit.node): edit.text for edit in edits}
-    after = _roots(text, file)
+    after = yaml_text.roots(text, file)
     if any(
         document.number >= len(after) or not _same(document.root, after[document.number], new) for document in documents
     ):
@@ -193,7 +180,7 @@ def _same(old: yaml.Node, new: yaml.Node | None, edited: dict[int, str]) -> bool
             continue
         seen.add((id(one), id(other)))
         if isinstance(one, yaml.ScalarNode):
-            tag, value = (_STR, edited[id(one)]) if id(one) in edited else (one.tag, one.value)
+            tag, value = (f"{yaml_text.TAG}str", edited[id(one)]) if id(one) in edited else (one.tag, one.value)
             if (other.tag, other.value) != (tag, value):
                 return False
             continue

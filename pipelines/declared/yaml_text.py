@@ -1,12 +1,10 @@
-"""YAML read with the place of everything in it, and changed without touching anything else.
-
-Only Chart.yaml, Chart.lock and their like are read so: small files whose layout and comments belong to people.
-"""
+"""YAML as everything here reads it: safely, in bounds, and with the place of everything in it."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +12,28 @@ import yaml
 
 from pipelines.errors import Refused, ShipwayError
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_LARGEST = 1 << 20
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads what people write for programs that read YAML 1.1; the C parser where PyYAML has it."""
+TAG = "tag:yaml.org,2002:"
+"""What the names of YAML's own types begin with."""
+LARGEST = 1 << 20
 _MOST_NODES = 100_000
-_PLAIN = re.compile(r"[A-Za-z0-9~^<>=.+*/_-]?[A-Za-z0-9 ~^<>=.+*/_:-]*")
+
+
+class KubernetesLoader(LOADER):  # type: ignore[misc]
+    """Reads scalars as Helm, kubectl and Argo do: no times, no numbers to the base of sixty, no `=`."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+
+for _kind, _form, _first in (
+    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
+    ("int", r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+0123456789."),
+    ("merge", r"<<", "<"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+):  # fmt: skip
+    KubernetesLoader.add_implicit_resolver(TAG + _kind, re.compile(rf"^(?:{_form})$"), list(_first))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,73 +80,34 @@ class YamlText:
     def scalar(self, *path: str | int) -> str:
         """Return a scalar as it is written, without its quotes: 1.10 stays 1.10; an empty text where there is none."""
         node = self.node(*path)
-        if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null":
+        if not isinstance(node, yaml.ScalarNode) or node.tag == f"{TAG}null":
             return ""
         return str(node.value)
 
     def is_text(self, *path: str | int) -> bool:
         """Whether a scalar is a string for YAML, not a number or a truth value that only looks like one."""
         node = self.node(*path)
-        return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
-
-    def replaced(self, changes: Mapping[tuple[str | int, ...], str]) -> str:
-        """Return the text with some scalars changed and every other character as it was.
-
-        Raises ShipwayError for a scalar that is not there, is an alias of another, or is written in a block.
-        """
-        spans = sorted(((*self._span(path), path, new) for path, new in changes.items()), reverse=True)
-        text = self.text
-        for start, end, path, new in spans:
-            old = text[start:end]
-            text = text[:start] + self._written(old, new, path) + text[end:]
-        return self.mark + text
-
-    def _span(self, path: tuple[str | int, ...]) -> tuple[int, int]:
-        """Return where the scalar stands, without an anchor or a tag before it."""
-        node, parent = self.node(*path), self.node(*path[:-1])
-        what = f"{self.where}:{self.line(*path)}: {'.'.join(map(str, path))} cannot be changed in place"
-        if not isinstance(node, yaml.ScalarNode) or node.style in {"|", ">"} or parent is None:
-            raise ShipwayError(what, seen="it is not there, or no plain or quoted text", todo="change it by hand")
-        start, end = node.start_mark.index, node.end_mark.index
-        if not parent.start_mark.index <= start < parent.end_mark.index or self._follows_alias(node, path):
-            raise ShipwayError(what, seen="it is an alias of another place", todo="write it out, or change it by hand")
-        raw = self.text[start:end]
-        match = re.match(r"(?:[&!]\S*\s+)+", raw)
-        return start + (match.end() if match else 0), end
-
-    def _follows_alias(self, node: yaml.Node, path: tuple[str | int, ...]) -> bool:
-        parent = self.node(*path[:-1])
-        if isinstance(parent, yaml.MappingNode):
-            key = next((key for key, value in reversed(parent.value) if value is node), None)
-            same = [key for key, value in parent.value if value is node]
-            return len(same) > 1 or key is None or key.start_mark.index > node.start_mark.index
-        return False
-
-    def _written(self, old: str, new: str, path: tuple[str | int, ...]) -> str:
-        if old[:1] in {'"', "'"}:
-            if old[0] in new or "\\" in new:
-                raise ShipwayError(f"{self.where}: {path} cannot hold {new!r}", todo="change it by hand")
-            return f"{old[0]}{new}{old[0]}"
-        plain = yaml.load(new, Loader=_LOADER) if _PLAIN.fullmatch(new) else None  # noqa: S506 - a safe loader
-        return new if isinstance(plain, str) and plain == new else f'"{new}"'
+        return isinstance(node, yaml.ScalarNode) and node.tag == f"{TAG}str"
 
 
-def read(data: bytes, where: str) -> YamlText:
-    """Return a mapping's text with its tree; raises Refused for what is too large, ShipwayError for what is no YAML."""
-    if len(data) > _LARGEST:
-        raise Refused(f"{where} is too large", seen=f"{len(data)} bytes", todo=f"keep it below {_LARGEST} bytes")
+def decoded(data: bytes, where: str) -> tuple[str, str]:
+    """Return a file's byte order mark, or nothing, and its text; raises Refused if it is too large, ShipwayError if not UTF-8."""
+    if len(data) > LARGEST:
+        raise Refused(f"{where} is too large", seen=f"{len(data)} bytes", todo=f"keep it below {LARGEST} bytes")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ShipwayError(f"{where} is not UTF-8 text", seen=str(error)[:200], todo="save it as UTF-8") from None
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    text = text.removeprefix(mark)
+    return ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
+
+
+@contextlib.contextmanager
+def _parser(text: str, where: str) -> Iterator[Any]:
+    """Give a loader for a text; what it raises becomes a ShipwayError with the line."""
     try:
-        loader = _LOADER(text)
+        loader = LOADER(text)
         try:
-            root = loader.get_single_node()
-            bound(root, where)
-            value = loader.construct_document(root) if root is not None else None
+            yield loader
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -141,9 +118,33 @@ def read(data: bytes, where: str) -> YamlText:
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ShipwayError(f"{where}: not YAML", seen=str(error)[:200], todo="correct it") from error
+
+
+def read(data: bytes, where: str) -> YamlText:
+    """Return a mapping's text with its tree; raises Refused if it is too large, ShipwayError if it is not YAML."""
+    mark, text = decoded(data, where)
+    with _parser(text, where) as loader:
+        root = loader.get_single_node()
+        _bound(root, where)
+        value = loader.construct_document(root) if root is not None else None
     if not isinstance(root, yaml.MappingNode) or not isinstance(value, dict):
         raise ShipwayError(f"{where} is no mapping", seen=type(value).__name__, todo="write `key: value` lines")
     return YamlText(where=where, text=text, value=value, root=root, mark=mark)
+
+
+def roots(text: str, where: str) -> list[yaml.Node | None]:
+    """Return the tree of every document of a text, None for an empty one; raises as `read` does."""
+    found: list[yaml.Node | None] = []
+    with _parser(text, where) as loader:
+        while loader.check_node():
+            found.append(loader.get_node())
+            _bound(found[-1], where)
+    return found
+
+
+def load(text: str | bytes, loader: Any = LOADER) -> Any:
+    """Return what one document says, without places and bounds; raises yaml.YAMLError, ValueError, RecursionError."""
+    return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe ones
 
 
 def says_something(data: bytes) -> bool:
@@ -151,7 +152,7 @@ def says_something(data: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
 
 
-def bound(root: yaml.Node | None, where: str) -> None:
+def _bound(root: yaml.Node | None, where: str) -> None:
     """Refuse a document that its aliases make large beyond reason, before anything walks through it."""
     count, waiting = 0, [root]
     while waiting:

@@ -17,7 +17,6 @@ from pipelines.charts.registry_state import ChartRegistry
 from pipelines.deploy import status
 from pipelines.deploy.status import ApplicationStatus, DeployedImage
 from pipelines.environments import image_places, image_uses
-from pipelines.environments import repository as environment_repository
 from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
@@ -53,7 +52,7 @@ class Inventory:
     def declared(self, repository: str, branch: str) -> DeclaredEnvironments:
         """Return what the head of the environments repository declares; raises what Git raises."""
         url = RepositoryUrl(repository)
-        return environment_repository.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
+        return DeclaredEnvironments.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
 
     def statuses(
         self, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None

@@ -14,13 +14,14 @@ import yaml
 
 from pipelines.declared import yaml_edit
 from pipelines.declared.yaml_edit import Edit, YamlDocument
+from pipelines.declared.yaml_text import TAG
 from pipelines.errors import Refused, ShipwayError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(
     r"(?P<name>[^@\s]+?)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_NULL, _STR = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
+_NULL, _STR = f"{TAG}null", f"{TAG}str"
 _PARTS = ("tag", "digest")
 ADDRESSES = ("repository", "image", "name")
 """Keys of a mapping that may hold an image's address, with its tag or digest beside it."""

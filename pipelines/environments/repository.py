@@ -35,24 +35,24 @@ class DeclaredEnvironments:
         """Return the values of an application, nothing where it has none."""
         return self.values.get(item.values, b"") if item else b""
 
-
-def read(git: Git, url: RepositoryUrl, resolved: Resolved) -> DeclaredEnvironments:
-    """Return what a commit declares; of its files only those that say it are fetched. Raises what Git raises."""
-    with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
-        repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
-        entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-        configs = set(config_yaml.wanted(entries))
-        beside = {f"{path.rpartition('/')[0]}/{config_yaml.VALUES}" for path in configs} & entries.keys()
-        wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
-        git.fetch_files(repository, (entry.id for entry in wanted))
-        contents = repository.contents(wanted)
-    tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
-    found = config_yaml.read(tree)
-    configuration, told = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
-    return DeclaredEnvironments(
-        commit=resolved.commit,
-        found=replace(found, findings=tuple(sorted({*found.findings, *told}))),
-        configuration=configuration,
-        values={path: contents[path] for path in beside},
-        charts=chart_yaml.discover(entries),
-    )
+    @classmethod
+    def read(cls, git: Git, url: RepositoryUrl, resolved: Resolved) -> DeclaredEnvironments:
+        """Return what a commit declares; only the files that say so are fetched. Raises what Git raises."""
+        with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
+            repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
+            entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
+            configs = set(config_yaml.wanted(entries))
+            beside = {f"{path.rpartition('/')[0]}/{config_yaml.VALUES}" for path in configs} & entries.keys()
+            wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
+            git.fetch_files(repository, (entry.id for entry in wanted))
+            contents = repository.contents(wanted)
+        tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
+        found = config_yaml.read(tree)
+        configuration, findings = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
+        return cls(
+            commit=resolved.commit,
+            found=replace(found, findings=tuple(sorted({*found.findings, *findings}))),
+            configuration=configuration,
+            values={path: contents[path] for path in beside},
+            charts=chart_yaml.discover(entries),
+        )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.charts import registry_state
-from pipelines.environments import repository as environment_repository
 from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, ShipwayError, Transient
@@ -92,7 +91,7 @@ def impact_gather(
             new = deployed.result()
             untouched = list(new.found.applications)
         else:
-            old, new = beside.map(lambda side: environment_repository.read(git, url, side), (before, head))
+            old, new = beside.map(lambda side: DeclaredEnvironments.read(git, url, side), (before, head))
             charted = (before, head) if old.charts or new.charts else ()
             sides = list(beside.map(lambda side: charts.of_commit(url, side), charted))
             touched, untouched = gatherer.by_config(old, new, sides)
@@ -115,7 +114,7 @@ def impact_gather(
 
 
 def _newest(git: Git, url: RepositoryUrl, branch: str) -> DeclaredEnvironments:
-    return environment_repository.read(git, url, git.resolve(url, Revision(branch or "HEAD")))
+    return DeclaredEnvironments.read(git, url, git.resolve(url, Revision(branch or "HEAD")))
 
 
 @dataclass(frozen=True, kw_only=True)

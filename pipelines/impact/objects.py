@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from pipelines.charts import rendered
-from pipelines.charts.rendered import PREFIX, RenderedDocument, identity
+from pipelines.charts.rendered import RenderedDocument, identity
+from pipelines.declared.yaml_text import TAG
 from pipelines.errors import ShipwayError
 
 VERSION_LABELS = frozenset({"helm.sh/chart", "chart", "app.kubernetes.io/version"})
@@ -130,15 +131,15 @@ def _without_noise(value: Any, path: str = "") -> tuple[Json, Json]:
 def _ordered(value: Any) -> yaml.Node:
     """Return a value as it is written, keys in order, and lists whose items have names, each another one, in that of these names."""
     if isinstance(value, str):
-        return yaml.ScalarNode(f"{PREFIX}str", value)
+        return yaml.ScalarNode(f"{TAG}str", value)
     if isinstance(value, dict):
         pairs = [(_ordered(str(key)), _ordered(value[key])) for key in sorted(value, key=str)]
-        return yaml.MappingNode(f"{PREFIX}map", pairs, flow_style=False)
+        return yaml.MappingNode(f"{TAG}map", pairs, flow_style=False)
     if isinstance(value, list):
         names = [item.get("name") if isinstance(item, dict) else None for item in value]
         if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
             value = sorted(value, key=lambda item: str(item["name"]))
-        return yaml.SequenceNode(f"{PREFIX}seq", [_ordered(item) for item in value], flow_style=False)
+        return yaml.SequenceNode(f"{TAG}seq", [_ordered(item) for item in value], flow_style=False)
     return yaml.representer.SafeRepresenter().represent_data(value)
 
 

@@ -9,19 +9,11 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared.yaml_text import KubernetesLoader
 from pipelines.engines.local.document_path import DocumentPath
 from pipelines.errors import Misconfigured, Misuse, Refused
 
 KINDS = ("WorkflowTemplate", "Workflow")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C parser where PyYAML has it
-    """Reads YAML as Kubernetes does: a date stays text."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's own attribute
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,6 @@ def load(files: Iterable[Path]) -> Documents:
 def _read(file: Path) -> Iterator[Any]:
     try:
         with file.open(encoding="utf-8") as stream:
-            yield from yaml.load_all(stream, Loader=_Loader)
+            yield from yaml.load_all(stream, Loader=KubernetesLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Misconfigured(f"{file} cannot be read", seen=str(error), todo="run `shipway compile`") from error
