@@ -1,9 +1,9 @@
 """A chart's archive: the same bytes for the same files, and read without trusting them.
 
-Helm 4.2 cannot write such an archive: it stamps file times into it and puts subcharts in a random order (it ranges over a
-map), and its gzip changes with the version of Go. So the tar headers are written here, every field of them, and the
-compressor is the pinned package `deflate`, which carries its own libdeflate. What may be in an archive, and how large it may
-be, follows Helm's own reader (helm.sh/helm/v4: pkg/chart/loader/archive).
+Helm 4.2 cannot write such an archive: it stamps file times into it and puts subcharts in a random order (it ranges over
+a map), and its gzip changes with the version of Go. So the tar headers are written here, every field of them, and the
+compressor is the pinned package `deflate`, which carries its own libdeflate. What may be in an archive, and how large
+it may be, follows Helm's own reader (helm.sh/helm/v4: pkg/chart/loader/archive).
 """
 
 from __future__ import annotations

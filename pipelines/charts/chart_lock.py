@@ -1,7 +1,7 @@
 """Chart.lock: which versions it pins, and whether it still belongs to its Chart.yaml.
 
-Helm keeps a digest over the requirements and the pinned versions in the lock (helm.sh/helm/v4: internal/resolver, HashReq).
-It says only that something differs; here the dependency is named, with the line.
+Helm keeps a digest over the requirements and the pinned versions in the lock (helm.sh/helm/v4: internal/resolver,
+HashReq). It says only that something differs; here the dependency is named, with the line.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pipelines.charts.version_range import Range, loose
 from pipelines.declared import yaml_edit
 from pipelines.declared.yaml_text import YamlText
 
-Place = tuple[int, str]
-"""A line of Chart.lock, 0 for Chart.yaml's own, and what is wrong there."""
+LockFault = tuple[int, str]
+"""A line of Chart.lock, 0 for Chart.yaml's own, and what is wrong with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Lock:
     text: YamlText
 
     def pin(self, name: str, repository: str, allowed: str) -> Pin | None:
-        """Return what is pinned for a dependency; where it is there twice, under two aliases, the one in its range."""
+        """Return what is pinned for a dependency; of two pins, under two aliases, the one in its range."""
         found = [pin for pin in self.pins if pin.name == name and pin.repository.rstrip("/") == repository.rstrip("/")]
         return next((pin for pin in found if fits(pin.version, allowed)), found[0] if found else None)
 
@@ -66,8 +66,8 @@ def digest(requirements: Sequence[Any], locked: Sequence[Any]) -> str:
     return "sha256:" + hashlib.sha256(go_json(both)).hexdigest()
 
 
-def faults(chart: YamlText, lock: Lock) -> list[Place]:
-    """Return what is out of step between a Chart.yaml and its lock, nothing when they fit."""
+def faults(chart: YamlText, lock: Lock) -> list[LockFault]:
+    """Return what is out of step between a Chart.yaml and its lock, an empty list if they fit."""
     requirements = chart.value.get("dependencies") or []
     if digest(requirements, lock.text.value.get("dependencies") or []) == lock.digest:
         return []
@@ -76,16 +76,16 @@ def faults(chart: YamlText, lock: Lock) -> list[Place]:
     ]
 
 
-def misfits(chart: YamlText, lock: Lock) -> list[Place]:
+def misfits(chart: YamlText, lock: Lock) -> list[LockFault]:
     """Return the dependencies whose pin is missing, does not fit, or is one too many."""
     requirements = chart.value.get("dependencies") or []
-    found: list[Place] = []
-    wanted = set()
+    found: list[LockFault] = []
+    required = set()
     for number, _ in enumerate(requirements):
         name, version, repository = (
             chart.scalar("dependencies", number, key) for key in ("name", "version", "repository")
         )
-        wanted.add((name, repository.rstrip("/")))
+        required.add((name, repository.rstrip("/")))
         pin = lock.pin(name, repository, version)
         if pin is None:
             other = next((pin for pin in lock.pins if pin.name == name), None)
@@ -96,13 +96,13 @@ def misfits(chart: YamlText, lock: Lock) -> list[Place]:
     found += [
         (pin.line, f"{pin.name} is locked and no dependency any more")
         for pin in lock.pins
-        if (pin.name, pin.repository.rstrip("/")) not in wanted
+        if (pin.name, pin.repository.rstrip("/")) not in required
     ]
     return found
 
 
 def fits(version: str, allowed: str) -> bool:
-    """Whether a version lies in a range; nothing lies in a range that is none."""
+    """Whether a version lies in a range; no version lies in an invalid range."""
     parsed, span = loose(version), Range.parse(allowed)
     return parsed is not None and span is not None and span.holds(parsed)
 
@@ -110,8 +110,8 @@ def fits(version: str, allowed: str) -> bool:
 def moved(chart: YamlText, lock: Lock, versions: Mapping[str, str], ranges: Mapping[str, str]) -> str:
     """Return the lock's text with some pins at new versions and the digest that goes with them.
 
-    `versions` maps a dependency's name to its version, `ranges` to the range that Chart.yaml allows from now on. The time
-    in the lock stays: it says when ranges were resolved.
+    `versions` maps a dependency's name to its version, `ranges` to the range that Chart.yaml allows from now on. The
+    time in the lock stays: it says when ranges were resolved.
     """
     locked = [dict(item) for item in lock.text.value.get("dependencies") or []]
     changes: dict[tuple[str | int, ...], str] = {}

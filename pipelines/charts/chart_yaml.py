@@ -1,7 +1,7 @@
 """Which charts a tree declares, what each of them says about itself, and the order in which they are published.
 
-Convention: every Chart.yaml outside another chart's `charts/` is a chart. A dependency whose name and version stand in the
-tree, named by `file://` or by the address that this deployment publishes to, is the tree's own chart.
+Convention: every Chart.yaml outside another chart's `charts/` is a chart. A dependency whose name and version are in
+the tree, named by `file://` or by the address that this deployment publishes to, is the tree's own chart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Dependency:
     """Empty for a chart that lies in `charts/` as files."""
     line: int
     number: int
-    """Its place in the list, from 0."""
+    """Its index in the list, from 0."""
 
     @property
     def is_vendored(self) -> bool:
@@ -85,7 +85,7 @@ class ExternalDependency:
 
     @property
     def file(self) -> str:
-        """Where its archive stands inside the chart's."""
+        """Where its archive is inside the chart's."""
         return embedded_file(self.name, self.version)
 
 
@@ -100,7 +100,7 @@ class Edges:
 
 @dataclass(frozen=True, kw_only=True)
 class Unusable:
-    """A dependency that cannot be taken from anywhere."""
+    """A dependency that cannot be had."""
 
     line: int
     text: str
@@ -122,7 +122,7 @@ def discover(paths: Iterable[str], *, ignore: Sequence[str] = ()) -> tuple[str, 
 
 
 def read(folder: str, text: YamlText, lock: Lock | None) -> Chart:
-    """Return the chart of a folder; what is wrong with it is `chart_rules`' to find."""
+    """Return the chart of a folder; `rules` finds what is wrong with it."""
     entries = text.value.get("dependencies")
     dependencies = tuple(
         Dependency(
@@ -153,7 +153,7 @@ def is_name(name: str) -> bool:
 
 
 def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges, list[Unusable]]:
-    """Return where a chart's dependencies come from, and those that come from nowhere.
+    """Return where a chart's dependencies come from, and those that cannot be had.
 
     `charts` are the tree's, by folder; `own` is the address that charts are published under, without a scheme.
     """
@@ -178,7 +178,7 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
                 ExternalDependency(name=item.name, version=pin.version, repository=item.repository, line=item.line)
             )
         elif chart.lock and not chart_lock.faults(chart.text, chart.lock):
-            # Without a lock, or with one out of step, `chart_rules` says so.
+            # Without a lock, or with one out of step, `rules` says so.
             faults.append(
                 Unusable(
                     line=item.line,
@@ -235,9 +235,9 @@ def _unusable(
 
 
 def waves(parents: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Return the number of each chart's wave: it stands on charts of lower numbers alone.
+    """Return the number of each chart's wave: it depends on charts of lower numbers alone.
 
-    `parents` maps each chart's folder to those that it stands on. Raises Refused naming the charts of a circle.
+    `parents` maps each chart's folder to those that it depends on. Raises Refused naming the charts of a circle.
     """
     found = order.waves(
         parents, what="charts depend on each other in a circle", todo="take one of these dependencies out"
@@ -246,7 +246,7 @@ def waves(parents: Mapping[str, Iterable[str]]) -> dict[str, int]:
 
 
 def embedded_file(name: str, version: str) -> str:
-    """Return where a dependency's archive stands inside a chart's, as `helm dependency build` names it."""
+    """Return where a dependency's archive is inside a chart's, as `helm dependency build` names it."""
     return f"charts/{name}-{version}.tgz"
 
 
@@ -256,7 +256,7 @@ def tag(version: str) -> str:
 
 
 def _holds_charts(folders: set[str]) -> Callable[[str], bool]:
-    """Return what tells whether a folder is the `charts/` of a chart."""
+    """Return a test for whether a folder is the `charts/` of a chart."""
     return lambda folder: posixpath.basename(folder) == "charts" and (posixpath.dirname(folder) or ".") in folders
 
 

@@ -1,4 +1,4 @@
-"""The step `chart-clone`: one commit of a repository, its charts compared with the registry, and the archives to publish."""
+"""The step `chart-clone`: one commit, its charts compared with the registry, and the archives to publish."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ def chart_clone(
 ) -> ChartCheckout:
     """Check out one commit, pack each of its charts and ask the registry which are published.
 
-    What is wrong with charts stands among the findings; only a circle of charts is refused at once. What shipway.yaml ignores
-    is left out, and its library charts are published, too. The folders are made anew by each run.
+    What is wrong with charts is among the findings; only a circle of charts is refused at once. What shipway.yaml
+    ignores is left out, and its library charts are published, too. The folders are made anew by each run.
 
     Example:
-        shipway step chart-clone --repo=https://example.org/team/charts.git --registry=registry.example.org --outputs=out/clone
+        shipway step chart-clone --repo=https://example.org/web.git --registry=registry.example.org --outputs=out/clone
     """
-    url, wanted = RepositoryUrl(repo), Revision(revision)
+    url, asked = RepositoryUrl(repo), Revision(revision)
     version, app_version = _version(version), _app_version(app_version)
     make_room(archives)
     make_room(unpacked)
     layout = Layout.create(archives)
     published, repositories = registry_state.connect(settings, layout, logins.docker_config)
     with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
-        resolved = with_ref(git.resolve(url, wanted), ref)
-        told = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
-        _say(f"{url} {wanted}{' is ' if told else ''}{' at '.join(told)}")
-        warn_of_changes(git, url, wanted)
+        resolved = with_ref(git.resolve(url, asked), ref)
+        words = [word for word in (resolved.ref, resolved.commit) if word and word != str(asked)]
+        _say(f"{url} {asked}{' is ' if words else ''}{' at '.join(words)}")
+        warn_of_changes(git, url, asked)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
-    said = configuration(source)
-    ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)
+    declared = configuration(source)
+    ignore, libraries = (*ignore, *declared.no_charts), (*libraries, *declared.libraries)
     tree = chart_tree.read(source, files, own=settings.address, ignore=ignore)
     if version or app_version:
         versions = dict.fromkeys(tree.charts, version) if version else {}

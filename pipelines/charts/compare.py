@@ -1,15 +1,15 @@
 """Every chart of a tree packed and compared with the registry, with as few questions as the answer needs.
 
-The registry is asked for all charts at once. A chart whose published configuration is its own is packed with the dependencies
-that the published archive holds under the locked names; if that gives the very archive, it is proven to be as published and
-nothing is fetched. Otherwise what Chart.lock pins is fetched, each archive once.
+The registry is asked for all charts at once. A chart whose published configuration is its own is packed with the
+dependencies that the published archive holds under the locked names; if that gives the very archive, it is proven to be
+as published and nothing is fetched. Otherwise what Chart.lock pins is fetched, each archive once.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.charts import archive as chart_archive
 from pipelines.charts import chart_yaml, metadata, registry_state, rules
@@ -63,8 +63,8 @@ def plan(
 ) -> ChartPlan:
     """Return what a tree's charts are and what is to be done with each.
 
-    Faults of charts become findings. Raises Refused for a circle of charts, Transient or Misconfigured where a registry or
-    a repository gives no answer.
+    Faults of charts become findings. Raises Refused for a circle of charts, Transient or Misconfigured where a registry
+    or a repository gives no answer.
     """
     waves = chart_yaml.waves(tree.parents())
     order = sorted(waves, key=lambda path: (waves[path], path))
@@ -74,7 +74,7 @@ def plan(
         planner.pack(path)
     planned = in_parallel(lambda path: planner.planned(path, waves[path], bump), order)
     broken = [planner.broken(tree.charts[path]) for path in sorted(tree.charts.keys() - waves.keys())]
-    different = [_told(tree.charts[item.path], item) for item in planned if item.state == DIFFERENT]
+    different = [_different(tree.charts[item.path], item) for item in planned if item.state == DIFFERENT]
     return ChartPlan(
         charts=(*planned, *broken),
         packed=planner.packed,
@@ -107,8 +107,8 @@ def pack(
     return planner.packed.get(path), (*tree.findings, *planner.findings)
 
 
-def _told(chart: Chart, item: ComparedChart) -> ChartFinding:
-    """Return the finding that tells a pull request what a release would refuse."""
+def _different(chart: Chart, item: ComparedChart) -> ChartFinding:
+    """Return the finding that says in a pull request what a release would refuse."""
     files = ", ".join(item.differs[:10]) + " …" * (len(item.differs) > 10)
     return rules.finding(
         chart,
@@ -132,7 +132,7 @@ class _Planner:
         self._libraries = libraries
         self._published: dict[str, Manifest] = {}
         self._theirs: dict[str, Mapping[str, bytes]] = {}
-        """Files of published archives whose dependencies may serve."""
+        """Files of published archives whose dependencies may be taken."""
         self._fetched: dict[ExternalDependency, tuple[str, bytes] | ShipwayError] = {}
         self.packed: dict[str, Packed] = {}
         self.findings: list[ChartFinding] = []
@@ -160,7 +160,7 @@ class _Planner:
         self._fetch([item for path in paths for item in self._tree.edges[path].externals])
 
     def pack(self, path: str) -> None:
-        """Pack one chart whose parents are packed, or find what keeps it from being so."""
+        """Pack one chart whose parents are packed, or record the findings that prevent it."""
         if any(parent not in self.packed for parent in self._tree.edges[path].parents):
             return
         found = self._pack(path, self._theirs.get(path, {}))
@@ -189,10 +189,11 @@ class _Planner:
             differs = self._registry.differences(reference, manifest, packed.files)
             state = DIFFERENT if differs else IDENTICAL
             next_version = self._registry.next_version(reference, chart.version, bump) if differs else ""
-        return self._chart(
-            chart,
+        return replace(
+            self.broken(chart),
             wave=wave,
             state=state,
+            repository=reference.name if state != UNPUBLISHED else "",
             digest=str(manifest.descriptor.digest) if manifest else "",
             archive=str(packed.digest),
             embedded=packed.embedded,
@@ -202,20 +203,6 @@ class _Planner:
 
     def broken(self, chart: Chart) -> ComparedChart:
         """Return a chart that cannot be packed."""
-        return self._chart(chart, wave=0, state=BROKEN)
-
-    def _chart(
-        self,
-        chart: Chart,
-        *,
-        wave: int,
-        state: str,
-        digest: str = "",
-        archive: str = "",
-        embedded: tuple[Embedded, ...] = (),
-        differs: tuple[str, ...] = (),
-        next_version: str = "",
-    ) -> ComparedChart:
         return ComparedChart(
             name=chart.name,
             version=chart.version,
@@ -223,15 +210,8 @@ class _Planner:
             path=chart.path,
             library=chart.library,
             publish=self._publishes(chart),
-            wave=wave,
-            state=state,
-            repository=self._registry.reference(chart.name).name if state not in {BROKEN, UNPUBLISHED} else "",
-            digest=digest,
-            archive=archive,
-            folder="",
-            embedded=embedded,
-            differs=differs,
-            next_version=next_version,
+            wave=0,
+            state=BROKEN,
         )
 
     def _publishes(self, chart: Chart) -> bool:
@@ -254,18 +234,18 @@ class _Planner:
         try:
             return self._registry.archive(reference, self._published[path]).files
         except ShipwayError as error:
-            chart_tree.told(error, path, path, "")  # raises again what says nothing about the archive
+            chart_tree.finding_of(error, path, path, "")  # re-raises what is no fault of the archive
             return {}
 
     def _fetch(self, items: Sequence[ExternalDependency]) -> None:
-        wanted = [item for item in dict.fromkeys(items) if item not in self._fetched]
-        self._fetched |= dict(zip(wanted, in_parallel(self._fetch_one, wanted), strict=True))
+        missing = [item for item in dict.fromkeys(items) if item not in self._fetched]
+        self._fetched |= dict(zip(missing, in_parallel(self._fetch_one, missing), strict=True))
 
     def _fetch_one(self, item: ExternalDependency) -> tuple[str, bytes] | ShipwayError:
         try:
             return self._repositories.fetch(item)
         except ShipwayError as error:
-            chart_tree.told(error, "", "", "")  # raises again what says nothing about the chart
+            chart_tree.finding_of(error, "", "", "")  # re-raises what is no fault of the chart
             return error
 
     def _pack(self, path: str, theirs: Mapping[str, bytes]) -> Packed | None:
@@ -275,7 +255,7 @@ class _Planner:
         for item in edges.externals:
             found = (item.repository, theirs[item.file]) if item.file in theirs else self._fetched[item]
             if isinstance(found, ShipwayError):
-                faults.append(chart_tree.told(found, path, chart.file, "dependency", line=item.line))
+                faults.append(chart_tree.finding_of(found, path, chart.file, "dependency", line=item.line))
             else:
                 dependencies[item.file] = found
         for parent in edges.parents:
@@ -288,7 +268,7 @@ class _Planner:
             files |= {name: data for name, (_, data) in dependencies.items()}
             archive = chart_archive.pack(chart.name, files)
         except ShipwayError as error:
-            faults.append(chart_tree.told(error, path, chart.file, "file"))
+            faults.append(chart_tree.finding_of(error, path, chart.file, "file"))
         else:
             if not faults:
                 return Packed(
@@ -305,5 +285,5 @@ class _Planner:
 
 
 def _archives_of(names: Sequence[str]) -> re.Pattern[str]:
-    """Return what fits committed archives of dependencies: the locked one takes their place, as `helm dependency build` has it."""
+    """Return a pattern of committed archives of dependencies, which the locked ones replace, as Helm does."""
     return re.compile(rf"charts/(?:{'|'.join(map(re.escape, names)) or '(?!)'})-v?[0-9][^/]*\.tgz")

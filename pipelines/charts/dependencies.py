@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class ChartRepositories:
-    """Every place that dependencies come from, within what the deployment allows."""
+    """Every repository that dependencies come from, within what the deployment allows."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class ChartRepositories:
         self._lock = threading.Lock()
 
     def fetch(self, item: ExternalDependency) -> tuple[str, bytes]:
-        """Return the address that a dependency's archive has, and the archive, which is a chart's of that name and version.
+        """Return the address of a dependency's archive, and the archive, which is a chart of that name and version.
 
-        Raises Refused for a place that is not allowed and for an archive that is none, ShipwayError where there is no such
+        Raises Refused if the host is not allowed or the archive is invalid, ShipwayError where there is no such
         chart, Transient, Misconfigured.
         """
         return self._only_once(f"{item.repository} {item.name} {item.version}", lambda: self._fetch(item))
@@ -93,8 +93,8 @@ class ChartRepositories:
 
     def _from_registry(self, item: ExternalDependency) -> tuple[str, bytes]:
         try:
-            place = Reference.parse(f"{item.repository.removeprefix('oci://').rstrip('/')}/{item.name}")
-            reference = place.with_tag(tag(item.version))
+            repository = Reference.parse(f"{item.repository.removeprefix('oci://').rstrip('/')}/{item.name}")
+            reference = repository.with_tag(tag(item.version))
         except Misuse as error:
             raise ShipwayError(
                 f"{item.repository} is no registry's address", seen=error.seen, todo=error.todo
@@ -122,7 +122,7 @@ class ChartRepositories:
         data = self._get(address, archive.MOST_FILE_BYTES)
         expected = str(entry.get("digest") or "").removeprefix("sha256:")
         if expected and Digest.of(data).hex != expected:
-            # Half an answer that came whole, or another file than was listed: asking again may help, taking it never does.
+            # A truncated answer, or another file than was listed: asking again may help, taking it never does.
             raise Unanswered(
                 f"the archive of {item.name} {item.version} is not the one that its repository lists",
                 seen=f"{Digest.of(data)} from {shown(address)}, listed is sha256:{expected}",
@@ -144,17 +144,17 @@ class ChartRepositories:
         return self._network.persist(lambda: self._try(address, limit))
 
     def _try(self, address: str, limit: int) -> bytes:
-        place, what = address, f"cannot fetch {shown(address)}"
+        location, what = address, f"cannot fetch {shown(address)}"
         for _ in range(_MOST_REDIRECTS + 1):
-            host = urlsplit(place).netloc.rpartition("@")[2]
-            self._allow(host, shown(address) if place == address else f"a redirect of {shown(address)}")
-            self._network.check(place, what)
+            host = urlsplit(location).netloc.rpartition("@")[2]
+            self._allow(host, shown(address) if location == address else f"a redirect of {shown(address)}")
+            self._network.check(location, what)
             # A login is for the host that the chart itself names, never for one that a redirect leads to.
             login = self._credentials.login(host) if host == urlsplit(address).netloc else None
             headers = {"Authorization": login.basic} if login and login.username else {}
-            with self._network.open("GET", place, headers=headers) as response:
+            with self._network.open("GET", location, headers=headers) as response:
                 if response.status in {301, 302, 303, 307, 308} and "Location" in response.headers:
-                    place = joined(place, response.headers["Location"], f"a redirect of {shown(address)}")
+                    location = joined(location, response.headers["Location"], f"a redirect of {shown(address)}")
                     continue
                 if response.status == 200:
                     return self._body(response, what, limit)
@@ -169,7 +169,7 @@ class ChartRepositories:
                 raise Unanswered(
                     what, seen=f"{host} answered {response.status}", wait_seconds=retry_after(response.headers)
                 )
-        raise Unanswered(what, seen=f"redirects without end, at last to {shown(place)}")
+        raise Unanswered(what, seen=f"redirects without end, at last to {shown(location)}")
 
     def _body(self, response: Any, what: str, limit: int) -> bytes:
         out = bytearray()
@@ -221,7 +221,7 @@ def content(registry: Registry, reference: Reference, manifest: Manifest, layout
 
 
 def _address(base: str, location: str) -> str:
-    """Return the address of a place in a repository; nothing where it is none."""
+    """Return the address of a file of a repository; an empty text if it is invalid."""
     try:
         return joined(base, location, base)
     except Unanswered:

@@ -39,7 +39,7 @@ def file(root: Root, path: str) -> bytes | None:
     at = str(root)
     for part in path.split("/"):
         at = f"{at}/{part}"
-        if os.path.islink(at):  # noqa: PTH114 - a repository may have thousands, and a Path for each part takes longer than to look
+        if os.path.islink(at):  # noqa: PTH114 - a Path for each part takes longer than the look itself
             raise _link(path, str(Path(at).readlink()))
     place = Path(at)
     if not place.exists():
@@ -57,7 +57,7 @@ def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, by
     """
     found: dict[str, bytes] = {}
     total = 0
-    for path in [*kept(root, folder)]:  # all of them are looked at before one is read
+    for path in [*kept(root, folder)]:  # every path is checked before a file is read
         shown = _join(folder, path)
         data = file(root, shown)
         assert data is not None
@@ -89,9 +89,9 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make a folder hold exactly these files."""
     shutil.rmtree(folder, ignore_errors=True)
     for path, data in files.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
 
 def _walk(folder: Path, under: str, rules: helmignore.HelmIgnore) -> Iterator[str]:

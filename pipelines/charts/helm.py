@@ -1,4 +1,4 @@
-"""The official `helm` program, version 4: what it says about a chart's files, without a cluster and without anybody's settings.
+"""The official `helm` program, version 4: what it says about a chart's files, without a cluster or anybody's settings.
 
 Each call gets a home of its own making: no plugins, no repositories, no logins, no kubeconfig. Nothing here judges what
 Helm says.
@@ -17,7 +17,7 @@ from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 
 TOOLS_VARIABLE = "SHIPWAY_TOOLS"
-"""Names the folder into whose `bin` `make tools` builds Helm where PATH has none; default: shipway/tools below the user's caches."""
+"""Names the folder in whose `bin` `make tools` builds Helm; default: shipway/tools below the user's caches."""
 MAJOR = 4
 _VERSION = re.compile(r'Version:"v(\d+)\.([^"]*)"')
 
@@ -28,8 +28,8 @@ class Helm:
     def __init__(self, home: Path, *, timeout_seconds: float = 120, memory_bytes: int = 4 << 30) -> None:
         """Keep what Helm writes in `home`, and end each call that takes longer or more memory.
 
-        The memory is bounded on Linux, as addresses: Go reserves up to 1.5 GiB of them when it starts, so a bound below 2 GiB
-        lets the start fail by chance. Raises Misconfigured where Helm is missing.
+        The memory is bounded on Linux, as addresses: Go reserves up to 1.5 GiB of them when it starts, so a bound below
+        2 GiB lets the start fail by chance. Raises Misconfigured where Helm is missing.
         """
         self._program = find()
         self._home = home.resolve()
@@ -55,14 +55,14 @@ class Helm:
         return self._run("lint", "--strict", "--quiet", *_values(values), chart.resolve())
 
     def template(self, chart: Path, values: Sequence[Path] = (), *, debug: bool = False) -> Completed:
-        """Render a chart's folder, its definitions and tests with it; with `debug` also what is no YAML is on stdout."""
+        """Render a chart's folder with its definitions and tests; with `debug`, invalid YAML is on stdout, too."""
         flags = ["--include-crds", *(["--debug"] if debug else [])]
         return self._run("template", "release", chart.resolve(), *flags, *_values(values))
 
     def render(
         self, chart: Path, *, release: str, namespace: str, values: Sequence[Path] = (), crds: bool = True
     ) -> Completed:
-        """Render a chart's folder as Argo CD does: under a release's name, for a namespace, with or without its definitions."""
+        """Render a chart's folder as Argo CD does, for a release and a namespace, with or without its definitions."""
         flags = [f"--namespace={namespace}", *(["--include-crds"] if crds else [])]
         return self._run("template", release, chart.resolve(), *flags, *_values(values))
 
@@ -94,8 +94,8 @@ class Helm:
             "HELM_DATA_HOME": str(self._home / "data"),
             "HELM_NO_PLUGINS": "1",
             "KUBECONFIG": str(self._home / "no-kubeconfig"),
-            # Helm lives for milliseconds: collecting garbage takes a quarter of its processor time and gains nothing, nor do
-            # threads, of which it needs one.
+            # Helm lives for milliseconds: garbage collection takes a quarter of its processor time and gains nothing;
+            # it needs one thread.
             "GOGC": "off",
             "GOMEMLIMIT": "1GiB",
             "GOMAXPROCS": "1",
@@ -104,7 +104,7 @@ class Helm:
 
 def find() -> str:
     """Return the program's path; raises Misconfigured where there is none."""
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - a home that is unknown stays ~
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - or ~ stays
     built = Path(os.environ.get(TOOLS_VARIABLE) or Path(caches) / "shipway" / "tools") / "bin"
     found = shutil.which("helm", path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(built)]))
     if found is None:

@@ -1,7 +1,7 @@
-"""What Helm says about a chart, taken apart into places and texts.
+"""What Helm says about a chart, taken apart into files, lines and texts.
 
-The forms are those of Helm 4.2: `helm lint` writes `[ERROR] path: text`, `helm template` one error of several lines; both
-name a template by its chart's name and its path, and a line of it, or a line of what it rendered.
+The forms are those of Helm 4.2: `helm lint` writes `[ERROR] path: text`, `helm template` one error of several lines;
+both name a template by its chart's name and its path, and a line of it, or a line of what it rendered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Message:
     """One thing that Helm says."""
 
     file: str
-    """As Helm names it: `web/templates/x.yaml` with the names of charts in front, or `values.yaml`; empty where it names none."""
+    """As Helm names it: `web/templates/x.yaml`, the charts' names first, or `values.yaml`; empty if it names none."""
     line: int
     """Of that file, from 1; 0 where it says none."""
     rendered_line: int = 0
@@ -109,9 +109,9 @@ def _schema(body: str) -> Iterator[Message]:
 def _yaml(file: str, text: str, *, rendered: bool) -> Message:
     match = _YAML.search(text)
     line = int(match["line"] or 0) if match else 0
-    said = "no object" if "json: cannot unmarshal" in text else _flat(match["text"] if match else text)
-    message = Message(file=file, line=0 if rendered else line, text=f"not YAML: {said}", rule="yaml")
-    return replace(message, rendered_line=line, text=f"what it renders is not YAML: {said}") if rendered else message
+    fault = "no object" if "json: cannot unmarshal" in text else _flat(match["text"] if match else text)
+    message = Message(file=file, line=0 if rendered else line, text=f"not YAML: {fault}", rule="yaml")
+    return replace(message, rendered_line=line, text=f"what it renders is not YAML: {fault}") if rendered else message
 
 
 def _traced(body: str, places: list[re.Match[str]]) -> Message:

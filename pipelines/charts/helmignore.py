@@ -1,7 +1,7 @@
 """Which files of a chart's folder belong to the chart: .helmignore with Helm's own meaning.
 
-It looks like .gitignore and differs: rules are tried from the top and the first that fits decides, `!pattern` leaves out
-whatever does not fit it, `**` is an error, and a pattern with a slash is matched against the whole path.
+It looks like .gitignore and differs: rules are tried from the top and the first that fits decides, `!pattern` leaves
+out whatever does not fit it, `**` is an error, and a pattern with a slash is matched against the whole path.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _class(pattern: str, at: int) -> tuple[int, str]:
 
 
 def _character(pattern: str, at: int) -> tuple[int, str]:
-    """Return one character of a bracket expression and where the next one stands, which there must be."""
+    """Return one character of a bracket expression and the index of the next one, which must exist."""
     character = pattern[at : at + 1]
     if character == "\\":
         at += 1

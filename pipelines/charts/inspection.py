@@ -1,7 +1,4 @@
-"""Charts given to Helm side by side, each with several sets of values, and what is found about each.
-
-The objects that a chart renders: whether Kubernetes can read them, and whether its schemas allow them.
-"""
+"""What is wrong with charts: linted and rendered by Helm with several sets of values, objects checked by schemas."""
 
 from __future__ import annotations
 
@@ -24,8 +21,6 @@ from pipelines.declared.finding import REFUSED, WARNING
 from pipelines.errors import Transient
 
 _HOOK = "helm.sh/hook"
-
-
 VALUES = "ci"
 """The folder of a chart whose YAML files are values to try it with."""
 _LARGEST_VALUES = 1 << 20
@@ -44,7 +39,7 @@ class ChartTrial:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What Helm is given."""
+        """The values files for Helm."""
         return (self.copy,) if self.copy else ()
 
 
@@ -54,7 +49,7 @@ class TrialResult:
 
     findings: tuple[ChartFinding, ...]
     wants_values: tuple[ChartFinding, ...] = ()
-    """Those that only say that the chart wants to be given values."""
+    """Those that only say that the chart needs values."""
     unknown: tuple[str, ...] = ()
     """Kinds of objects that no schema describes."""
 
@@ -79,25 +74,24 @@ class Inspection:
         self._refused: list[ChartFinding] = []
 
     def inspect(self, charts: Sequence[ComparedChart]) -> list[ChartFinding]:
-        """Return the findings about charts, in their order and by place; raises Misconfigured as Helm does."""
+        """Return the findings about charts, in their order and by file and line; raises Misconfigured as Helm does."""
         trials = [trial for chart in charts for trial in self._trials(chart)]
         with ThreadPoolExecutor(max_workers=min(_AT_ONCE, 1 + len(os.sched_getaffinity(0)))) as pool:
             version = pool.submit(self._helm.version)
-            outcomes = dict(zip(trials, pool.map(self._try, trials), strict=True))
+            results = dict(zip(trials, pool.map(self._try, trials), strict=True))
             version.result()
-        self._unknown |= {kind for outcome in outcomes.values() for kind in outcome.unknown}
+        self._unknown |= {kind for result in results.values() for kind in result.unknown}
         found: list[ChartFinding] = []
         for chart in charts:
-            own = {trial: outcome for trial, outcome in outcomes.items() if trial.chart is chart}
+            own = {trial: result for trial, result in results.items() if trial.chart is chart}
             found += _merged(own, [finding for finding in self._refused if finding.chart == chart.path])
         return found
 
     def notes(self) -> list[str]:
         """Return what a reader of the report should know about the checks themselves."""
         if not self._objects.has_schemas:
-            return [
-                "no schemas of Kubernetes are at hand (setting kubernetes-schemas): objects are checked for their form alone"
-            ]
+            missing = "no schemas of Kubernetes are at hand (setting kubernetes-schemas)"
+            return [f"{missing}: objects are checked for their form alone"]
         if self._unknown:
             return [f"no schema describes {', '.join(sorted(self._unknown))}: checked for their form alone"]
         return []
@@ -125,8 +119,8 @@ class Inspection:
             return self._tried(trial)
         except Transient as error:
             # The chart brought Helm to that, and would again: this is no reason to run everything once more.
-            said = Message(file="", line=0, text=f"{error.what}: {error.seen}", rule="template")
-            return self._outcome(trial, [said], [])
+            message = Message(file="", line=0, text=f"{error.what}: {error.seen}", rule="template")
+            return self._result(trial, [message], [])
 
     def _tried(self, trial: ChartTrial) -> TrialResult:
         folder = Path(trial.chart.folder)
@@ -135,21 +129,21 @@ class Inspection:
         if linted.code != 0 and not messages:
             messages = helm_messages.failure(linted.stderr, "lint")
         if trial.chart.library:
-            return self._outcome(trial, messages, [])
+            return self._result(trial, messages, [])
         done = self._helm.template(folder, trial.files)
         if done.code == 0:
-            return self._outcome(trial, messages, rendered.documents(done.stdout))
-        said = helm_messages.failure(done.stderr)
-        if all(message.wants_values for message in said):
+            return self._result(trial, messages, rendered.documents(done.stdout))
+        failures = helm_messages.failure(done.stderr)
+        if all(message.wants_values for message in failures):
             # Lint goes on without the values; what it says of templates then only follows from that.
             messages = [message for message in messages if "templates/" not in message.file or message.wants_values]
-        messages += said
+        messages += failures
         shown: list[RenderedDocument] = []
-        if any(message.rendered_line for message in said):
+        if any(message.rendered_line for message in failures):
             shown = rendered.documents(self._helm.template(folder, trial.files, debug=True).stdout)
-        return self._outcome(trial, messages, [], broken=[document for document in shown if document.fault])
+        return self._result(trial, messages, [], broken=[document for document in shown if document.fault])
 
-    def _outcome(
+    def _result(
         self,
         trial: ChartTrial,
         messages: Sequence[Message],
@@ -158,7 +152,7 @@ class Inspection:
     ) -> TrialResult:
         found: dict[ChartFinding, bool] = {}
         for message in messages:
-            finding = self._told(trial, message, broken)
+            finding = self._finding(trial, message, broken)
             found[finding] = found.get(finding, False) or message.wants_values
         unknown: list[str] = []
         for finding in self._objects.check(trial.chart, documents, unknown):
@@ -169,7 +163,7 @@ class Inspection:
             unknown=tuple(unknown),
         )
 
-    def _told(self, trial: ChartTrial, message: Message, broken: Sequence[RenderedDocument]) -> ChartFinding:
+    def _finding(self, trial: ChartTrial, message: Message, broken: Sequence[RenderedDocument]) -> ChartFinding:
         chart = trial.chart
         if trial.copy and message.file == str(trial.copy.resolve()):
             return finding_in(chart, trial.values, message.line, message.rule, message.text)
@@ -196,13 +190,13 @@ class Inspection:
         return self._places.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
 
 
-def _merged(outcomes: dict[ChartTrial, TrialResult], refused: Sequence[ChartFinding]) -> list[ChartFinding]:
-    """Return a chart's findings, each once; one that only some values bring about names them."""
-    default = next(outcome for trial, outcome in outcomes.items() if not trial.values)
-    given = {trial: outcome for trial, outcome in outcomes.items() if trial.values}
+def _merged(results: dict[ChartTrial, TrialResult], refused: Sequence[ChartFinding]) -> list[ChartFinding]:
+    """Return a chart's findings, each once; one that only some values cause names them."""
+    default = next(result for trial, result in results.items() if not trial.values)
+    with_values = {trial: result for trial, result in results.items() if trial.values}
     found = [*refused, *default.findings]
     for finding in default.wants_values:
-        if given:
+        if with_values:
             text = f"with the default values alone: {finding.text}"
             found.append(replace(finding, level=WARNING, text=text, todo=""))
         else:
@@ -210,13 +204,13 @@ def _merged(outcomes: dict[ChartTrial, TrialResult], refused: Sequence[ChartFind
                 replace(finding, todo=f"set it in values.yaml, or give values for the checks in {VALUES}/*.yaml")
             )
     common = {_essence(finding) for finding in found}
-    for trial, outcome in given.items():
-        for finding in (*outcome.findings, *outcome.wants_values):
+    for trial, result in with_values.items():
+        for finding in (*result.findings, *result.wants_values):
             if _essence(finding) not in common:
                 common.add(_essence(finding))
                 text = finding.text if finding.path == trial.values else f"with {trial.values}: {finding.text}"
                 found.append(replace(finding, text=text))
-    # Lint and template say the same of the same place.
+    # Lint and template say the same of the same line.
     once = {_essence(finding): finding for finding in reversed(found)}
     return sorted(once.values(), key=lambda finding: (finding.path, finding.line, finding.text))
 
@@ -234,7 +228,7 @@ class Objects:
 
     @property
     def has_schemas(self) -> bool:
-        """Whether schemas of Kubernetes are at hand."""
+        """Whether there are schemas of Kubernetes."""
         return self._schemas is not None
 
     def check(

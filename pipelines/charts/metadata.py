@@ -110,7 +110,7 @@ def go_json(value: Any) -> bytes:
 
 
 def _clean(text: str) -> str:
-    """Return a text as Helm cleans it (sanitizeString): blanks for line breaks and tabs, without what cannot be printed."""
+    """Return a text as Helm cleans it (sanitizeString): blanks for line breaks and tabs, nothing unprintable."""
     return "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or sign.isprintable())
 
 

@@ -13,7 +13,7 @@ from pipelines.declared.state import PlanRow
 
 @dataclass(frozen=True, kw_only=True)
 class ChartFinding(Finding):
-    """A finding about a chart; its place may be in a file of another one."""
+    """A finding about a chart; the file may be another chart's."""
 
     chart: str
     """The chart's folder."""
@@ -21,7 +21,7 @@ class ChartFinding(Finding):
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """A dependency's archive as it stands inside a chart's own."""
+    """A dependency's archive inside a chart's own."""
 
     file: str
     """`charts/redis-1.0.0.tgz`."""
@@ -53,21 +53,21 @@ class ComparedChart:
     publish: bool
     """Whether it is to be in the registry: a library chart only where asked."""
     wave: int
-    """Charts of one wave stand on charts of earlier waves alone."""
+    """Charts of one wave depend on charts of earlier waves alone."""
     state: str
-    repository: str
+    repository: str = ""
     """Where it is published, `registry.example.org/charts/web`; its tag is the version, with _ for +."""
-    digest: str
-    """Of the manifest: the published one where the state is identical or different, the one to push where it is absent."""
-    archive: str
+    digest: str = ""
+    """Of the manifest: the published one, or the one to push if the state is absent."""
+    archive: str = ""
     """Digest of the archive that this commit gives; empty for a broken chart."""
-    folder: str
-    """Where its files stand unpacked for the checks, with its dependencies as `charts/*.tgz`; empty for a chart that is
-    published as it is, which was checked then, and for a broken one. Relative to the workspace."""
-    embedded: tuple[Embedded, ...]
-    differs: tuple[str, ...]
+    folder: str = ""
+    """The folder of its files, unpacked for the checks, with its dependencies as `charts/*.tgz`; empty for a chart that
+    is published as it is, which was checked then, and for a broken one. Relative to the workspace."""
+    embedded: tuple[Embedded, ...] = ()
+    differs: tuple[str, ...] = ()
     """The files that are not as published."""
-    next_version: str
+    next_version: str = ""
     """The first version that is free for another content; empty where none is needed."""
 
 
@@ -84,7 +84,7 @@ class ChartCheckout:
     """The commit's time, in seconds since 1970."""
     tree: str
     charts: tuple[ComparedChart, ...]
-    """Parents before the charts that stand on them."""
+    """Parents before the charts that depend on them."""
     findings: tuple[ChartFinding, ...]
 
 
@@ -112,7 +112,7 @@ class ReleasedChart:
     reference: str
     """By digest."""
     state: str
-    """`pushed` by this run, or `identical` with what was there."""
+    """`pushed` by this run, or `identical` with what was published."""
 
 
 @dataclass(frozen=True, kw_only=True)

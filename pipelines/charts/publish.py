@@ -1,4 +1,4 @@
-"""The step `chart-publish`: the charts of a checkout that are not yet in the registry, pushed, read back, then tagged."""
+"""The step `chart-publish`: charts of a checkout that the registry lacks, pushed, read back, then tagged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def chart_publish(
     published with another content. A second run sends nothing; one after a run that was killed sends what is missing.
 
     Example:
-        shipway step chart-publish --checkout=out/clone --report=out/check --registry=registry.example.org --outputs=out/publish
+        shipway step chart-publish --checkout=out/clone --report=out/check --registry=registry.example --outputs=out
     """
     if repo and repo != checkout.repo:
         raise Refused(
@@ -54,9 +54,9 @@ def chart_publish(
     layout = Layout(archives)
     registry_of_charts, _ = registry_state.connect(settings, layout, docker_config)
     publisher = _Publisher(registry_of_charts, layout)
-    wanted = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
+    charts = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
     done: list[tuple[ReleasedChart, int]] = []
-    for _, wave in groupby(sorted(wanted, key=lambda chart: chart.wave), key=lambda chart: chart.wave):
+    for _, wave in groupby(sorted(charts, key=lambda chart: chart.wave), key=lambda chart: chart.wave):
         done += in_parallel(publisher.publish, list(wave), at_once=QUESTIONS)
     released = tuple(chart for chart, _ in done)
     return ChartRelease(
@@ -111,9 +111,9 @@ class _Publisher:
         self._layout = layout
 
     def publish(self, chart: ComparedChart) -> tuple[ReleasedChart, int]:
-        """Return a chart as it stands in the registry, and how many bytes were sent for it.
+        """Return a chart as the registry has it, and how many bytes were sent for it.
 
-        Raises Refused when somebody published another content meanwhile, Transient when nobody says what is there.
+        Raises Refused when somebody published another content meanwhile, Transient when the registry does not answer.
         """
         to = self._registry.reference(chart.name, chart_yaml.tag(chart.version))
         if to.name != chart.repository:
@@ -125,22 +125,22 @@ class _Publisher:
         if chart.state == IDENTICAL:
             return _released(chart, to, chart.digest, IDENTICAL), 0
         ours = self._ours(chart)
-        if there := self._registry.published(to):
-            return _released(chart, to, self._same(chart, to, ours, there), IDENTICAL), 0
+        if published := self._registry.published(to):
+            return _released(chart, to, self._same(chart, to, ours, published), IDENTICAL), 0
         sent = self._registry.client.push(self._layout, ours.descriptor, to)
         by_digest = to.with_digest(ours.descriptor.digest)
         # While it was sent, another run may have come first.
-        if there := self._registry.published(to):
-            return _released(chart, to, self._same(chart, to, ours, there), IDENTICAL), 0
+        if published := self._registry.published(to):
+            return _released(chart, to, self._same(chart, to, ours, published), IDENTICAL), 0
         self._registry.client.tag(by_digest, to.tag)
-        there = self._registry.published(to)
-        if there is None:
+        published = self._registry.published(to)
+        if published is None:
             raise Unanswered(
                 f"{to} was pushed and cannot be read back",
                 seen="the registry has no such tag",
                 todo="look at the registry's storage, then run this again",
             )
-        digest = self._same(chart, to, ours, there)
+        digest = self._same(chart, to, ours, published)
         _say(f"{to} is published as {digest}")
         size = ours.descriptor.size + sum(blob.size for blob in ours.blobs) if sent else 0
         return _released(chart, to, digest, PUSHED), size
@@ -159,13 +159,13 @@ class _Publisher:
             )
         return found
 
-    def _same(self, chart: ComparedChart, to: Reference, ours: Manifest, there: Manifest) -> str:
+    def _same(self, chart: ComparedChart, to: Reference, ours: Manifest, published: Manifest) -> str:
         """Return the digest of what is published; raises Refused where it is not this chart's content."""
-        if registry_state.digests(there) == registry_state.digests(ours):
-            return str(there.descriptor.digest)
+        if registry_state.digests(published) == registry_state.digests(ours):
+            return str(published.descriptor.digest)
         raise Refused(
             "a published version is never overwritten",
-            seen=f"{to} is {there.descriptor.digest} by now, with another content than {chart.path} has",
+            seen=f"{to} is {published.descriptor.digest} by now, with another content than {chart.path} has",
             todo="run the release again; it names the files and the next version",
         )
 

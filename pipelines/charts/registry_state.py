@@ -1,7 +1,4 @@
-"""What the registry has of a chart, and how that differs from what a commit gives.
-
-What the steps about charts make of their settings: the registry that charts live in, and where dependencies come from.
-"""
+"""The registry that charts are published in: what it has of a chart, and how that differs from what a commit gives."""
 
 from __future__ import annotations
 
@@ -50,9 +47,10 @@ class ChartRegistry:
         return chart_archive.unpack(content(self.client, reference, manifest, self.layout), str(reference))
 
     def differences(self, reference: Reference, manifest: Manifest, files: Mapping[str, bytes]) -> tuple[str, ...]:
-        """Return the files that are not as published, none where only the packaging is another tool's; raises Transient.
+        """Return the files that are not as published, none if only the packaging is another tool's; raises Transient.
 
-        Helm writes Chart.yaml and Chart.lock anew and unpacks the dependencies when it packages, so the content is compared.
+        Helm writes Chart.yaml and Chart.lock anew and unpacks the dependencies when it packages, so the content is
+        compared.
         """
         try:
             theirs = self.archive(reference, manifest)
@@ -78,7 +76,7 @@ class ChartRegistry:
 def digests(manifest: Manifest) -> tuple[Digest, ...]:
     """Return configuration and archive of a published chart, nothing for another kind of artifact.
 
-    A provenance file beside the archive is somebody's signature and no part of the chart.
+    A provenance file beside the archive is a signature and no part of the chart.
     """
     if manifest.is_index or manifest.config.media_type != CONFIG:
         return ()
@@ -102,9 +100,9 @@ def _plain(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def connect(settings: ChartSettings, layout: Layout, docker_config: Path) -> tuple[ChartRegistry, ChartRepositories]:
-    """Return the registry that charts live in and the places of their dependencies, with the logins of a folder.
+    """Return the registry of charts and the repositories of their dependencies, with the logins of a folder.
 
-    Raises Misconfigured for settings that cannot be read, or say no place.
+    Raises Misconfigured if settings are invalid or name no registry.
     """
     # Mirrors are for images: a chart comes from the host that it names.
     client = registry_client.connect(docker_config, replace(settings, mirrors=""))

@@ -142,7 +142,7 @@ def source_line(line: str, source: str) -> int:
 
 
 def identity(value: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """Return what tells an object from all others of a release: group, kind, namespace, name."""
+    """Return the identity of an object in a release: group, kind, namespace, name."""
     metadata = value.get("metadata")
     named = metadata if isinstance(metadata, dict) else {}
     group = str(value["apiVersion"]).rpartition("/")[0]

@@ -1,6 +1,6 @@
 """What a chart must be before Helm looks at it: its name, its versions, its lock.
 
-Nothing is raised: every fault of every chart becomes a finding with its place, for one report.
+Nothing is raised: every fault of every chart becomes a finding with its file and line, for one report.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def check(chart: Chart) -> list[ChartFinding]:
 
 
 def unusable(chart: Chart, faults: Iterable[Unusable]) -> list[ChartFinding]:
-    """Return the findings for dependencies that come from nowhere."""
+    """Return the findings for dependencies that cannot be had."""
     return [
         finding(chart, fault.line, "dependency", fault.text, fault.todo, level=REFUSED if fault.refused else ERROR)
         for fault in faults

@@ -34,7 +34,7 @@ class Places:
         self._texts: dict[str, str | None] = {}
 
     def find(self, chart: ComparedChart, name: str) -> SourceFile:
-        """Return the place of a file by the name that Helm gives it, `web/templates/x.yaml` or `values.yaml`."""
+        """Return a file by the name that Helm gives it, `web/templates/x.yaml` or `values.yaml`."""
         inside = name.removeprefix(f"{chart.name}/")
         if inside.startswith("charts/"):
             return self._of_dependency(chart, inside)
@@ -93,15 +93,15 @@ class Places:
         return self._texts[path]
 
     def _read(self, path: str) -> str | None:
-        """Return a file's text; None for one that is not there, is large, or is reached by a link."""
-        place = self._source
+        """Return a file's text; None if it does not exist, is large, or is reached by a link."""
+        file = self._source
         for part in path.split("/"):
-            place = place / part
-            if part == ".." or place.is_symlink():
+            file = file / part
+            if part == ".." or file.is_symlink():
                 return None
-        if not place.is_file() or place.stat().st_size > _LARGEST:
+        if not file.is_file() or file.stat().st_size > _LARGEST:
             return None
-        return place.read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
 
 
 def finding_in(

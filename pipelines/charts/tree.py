@@ -32,7 +32,7 @@ class Tree:
     """Files whose content is another one than on disk, by path."""
 
     def parents(self) -> dict[str, tuple[str, ...]]:
-        """Return the folders that each sound chart stands on."""
+        """Return the folders that each sound chart depends on."""
         return {path: found.parents for path, found in self.edges.items()}
 
 
@@ -56,7 +56,7 @@ def read(
             found[folder] = _chart(root, folder, changed)
         except ShipwayError as error:
             path = posixpath.normpath(posixpath.join(folder, CHART))
-            findings.append(told(error, folder, path, "file"))
+            findings.append(finding_of(error, folder, path, "file"))
     findings += [finding for chart in found.values() for finding in rules.check(chart)]
     findings += rules.same_names(list(found.values()))
     edges: dict[str, Edges] = {}
@@ -74,18 +74,18 @@ def read(
 
 
 def spread(broken: set[str], edges: Mapping[str, Edges]) -> set[str]:
-    """Return the broken charts with every chart that stands on one of them."""
+    """Return the broken charts with every chart that depends on one of them."""
     while more := {path for path, edge in edges.items() if path not in broken and broken & set(edge.parents)}:
         broken = broken | more
     return broken
 
 
-def told(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 0) -> ChartFinding:
-    """Return the finding that an error about a chart makes; raises it again where it says nothing about the chart."""
+def finding_of(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 0) -> ChartFinding:
+    """Return an error about a chart as a finding; raises it again if it is no fault of the chart."""
     if isinstance(error, Transient | Misconfigured):
         raise error
     what = error.what
-    if at := re.match(rf"{re.escape(path)}(?::(\d+))?: ", what):  # the finding has a place of its own
+    if at := re.match(rf"{re.escape(path)}(?::(\d+))?: ", what):  # the finding has a path and a line of its own
         line, what = int(at[1] or line), what[at.end() :]
     text = what + (f" ({error.seen})" if error.seen else "")
     level = REFUSED if isinstance(error, Refused) else ERROR

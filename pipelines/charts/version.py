@@ -43,8 +43,8 @@ def chart_version(
     """
     if bump not in BUMPS:
         raise Misuse("no such bump", seen=repr(bump[:50]), todo=f"use {', '.join(BUMPS)}")
-    said = configuration(source)
-    ignore, libraries = (*ignore, *said.no_charts), (*libraries, *said.libraries)
+    declared = configuration(source)
+    ignore, libraries = (*ignore, *declared.no_charts), (*libraries, *declared.libraries)
     files = chart_files.every_chart_file(source)
     before = chart_tree.read(source, files, own=settings.address, ignore=ignore)
     # Ranges and locks that did not follow an earlier change would keep charts from being packed.

@@ -1,4 +1,4 @@
-"""Charts at new versions: what changes in their files, and in those of the charts that stand on them.
+"""Charts at new versions: what changes in their files, and in those of the charts that depend on them.
 
 Only scalars are replaced, so comments and layout stay as people wrote them.
 """
@@ -20,7 +20,7 @@ _SINGLE = re.compile(r"(?P<operator>\^|~>?|>=|=)?(?P<blank>\s*)v?[0-9]+\.[0-9]+\
 
 
 def next_version(version: str, taken: Collection[str], bump: str = "patch") -> str:
-    """Return the first free version above one, by one of BUMPS; for a patch, a pre-release counts up its own last number.
+    """Return the first free version above one, by one of BUMPS; a patch of a pre-release counts up its last number.
 
     `taken` are tags.
     """
@@ -42,8 +42,9 @@ def moved(
 ) -> dict[str, bytes]:
     """Return the content of every file that changes when the charts of some folders get new versions, by path.
 
-    Ranges of dependants that would shut the new version out follow it, and their locks; so do those that did not follow an
-    earlier change. `own` is the address that charts are published under. Raises ShipwayError for a text that cannot be changed in place.
+    Ranges of dependants that would shut the new version out follow it, and their locks; so do those that did not follow
+    an earlier change. `own` is the address that charts are published under. Raises ShipwayError for a text that cannot
+    be changed in place.
     """
     found: dict[str, bytes] = {}
     for chart in tree.values():

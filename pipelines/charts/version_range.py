@@ -1,7 +1,7 @@
 """Versions and ranges of versions as Helm reads them (github.com/Masterminds/semver v3).
 
-Helm decides with these whether a locked dependency fits its Chart.yaml; asking Helm itself would take a process for each
-question. The tests compare every rule here with Helm's own answers.
+Helm decides with these whether a locked dependency fits its Chart.yaml; asking Helm itself would take a process for
+each question. The tests compare every rule here with Helm's own answers.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ REFUSED = "refused"
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Finding:
-    """Something about a repository that a person should know, with its place."""
+    """Something about a repository that a person should know, with its file and line."""
 
     path: str
     """A file, relative to the repository's root."""
@@ -28,11 +28,11 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """Where a person has to look."""
+        """The path, with the line if there is one."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
     def error(self, data: bytes) -> ShipwayError:
-        """Return the error for a command that cannot go on: the place and the text, the file's line, what to do."""
+        """Return the error for a command that cannot go on: where and what, the file's line, what to do."""
         line = data.decode(errors="replace").splitlines()[self.line - 1 : self.line] if self.line else []
         return ShipwayError(
             f"{self.place}: {self.text}",

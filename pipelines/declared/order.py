@@ -1,4 +1,4 @@
-"""The order of things that stand on each other."""
+"""Dependency order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pipelines.errors import Refused
 
 
 def waves(parents: Mapping[str, Iterable[str]], *, what: str, todo: str) -> tuple[tuple[str, ...], ...]:
-    """Return names in waves, each sorted and standing on earlier ones alone.
+    """Return names in waves, each sorted and dependent on earlier ones alone.
 
-    `parents` maps each name to those that it stands on; others than its own keys do not count. Raises Refused saying
+    `parents` maps each name to its dependencies; those that are no keys do not count. Raises Refused saying
     `what`, with the chain of a circle.
     """
     waiting = {name: set(on) & parents.keys() for name, on in parents.items()}
@@ -26,12 +26,12 @@ def waves(parents: Mapping[str, Iterable[str]], *, what: str, todo: str) -> tupl
 
 
 def circle(waiting: Mapping[str, Collection[str]]) -> list[str]:
-    """Return one circle, its first name last, too; every key stands on at least one other key."""
+    """Return one circle, its first name last, too; every key depends on at least one other key."""
     chain = [min(waiting)]
     while True:
         following = min(name for name in waiting[chain[-1]] if name in waiting)
         if following in chain:
-            found = chain[chain.index(following) :]
-            start = found.index(min(found))
-            return [*found[start:], *found[:start], found[start]]
+            names = chain[chain.index(following) :]
+            start = names.index(min(names))
+            return [*names[start:], *names[:start], names[start]]
         chain.append(following)

@@ -84,12 +84,12 @@ class ImageEntry:
 
     pattern: str
     line: int
-    given: Mapping[str, Any]
+    settings: Mapping[str, Any]
     lines: Mapping[str, int]
     """The line of each thing it says."""
 
     def fits(self, folder: str) -> bool:
-        """Whether it is about the image of a folder."""
+        """Whether it applies to the image of a folder."""
         return folder == self.pattern or fnmatch.fnmatchcase(folder, self.pattern)
 
 
@@ -115,8 +115,8 @@ class Configuration:
         """Return what the file says of the image in a folder; later entries win, build arguments add up."""
         found = ImageSettings()
         for entry in self.entries_of(folder):
-            arguments = {**found.build_args, **entry.given.get("build_args", {})}
-            found = replace(found, **{**entry.given, "build_args": arguments})
+            arguments = {**found.build_args, **entry.settings.get("build_args", {})}
+            found = replace(found, **{**entry.settings, "build_args": arguments})
         return found
 
     def entries_of(self, folder: str) -> list[ImageEntry]:
@@ -214,8 +214,8 @@ def _configuration(text: YamlText) -> Configuration:
             environments=deploy.get("environments", {}),
         ),
         ignored_lines=tuple(
-            text.line(*place, number)
-            for place, patterns in (
+            text.line(*path, number)
+            for path, patterns in (
                 (("ignore",), value.get("ignore", ())),
                 (("charts", "ignore"), charts.get("ignore", ())),
             )
@@ -227,18 +227,18 @@ def _configuration(text: YamlText) -> Configuration:
 def _entry(text: YamlText, pattern: str) -> ImageEntry:
     node = text.node("images", pattern)
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    given: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in pairs:
         if isinstance(value, yaml.ScalarNode):
-            given[_field(key.value)] = _plain(value) if key.value == "build" else value.value
+            settings[_field(key.value)] = _plain(value) if key.value == "build" else value.value
         elif isinstance(value, yaml.SequenceNode):
-            given[_field(key.value)] = tuple(item.value for item in value.value)
+            settings[_field(key.value)] = tuple(item.value for item in value.value)
         else:
-            given[_field(key.value)] = {name.value: item.value for name, item in value.value}
+            settings[_field(key.value)] = {name.value: item.value for name, item in value.value}
     return ImageEntry(
         pattern=pattern,
         line=text.key_line("images", pattern),
-        given=given,
+        settings=settings,
         lines={_field(key.value): key.start_mark.line + 1 for key, _ in pairs},
     )
 

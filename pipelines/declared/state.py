@@ -1,4 +1,4 @@
-"""How the images and charts that a commit declares compare with the registry, and what is to be done: the words of every plan."""
+"""How a commit's images and charts compare with the registry, and what is to be done: the words of every plan."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ ABSENT = "absent"
 DIFFERENT = "different"
 UNKNOWN = "unknown"
 BLOCKED = "blocked"
-"""States: in the registry as declared; not there; a version that is published with another content; a registry did not answer;
-not to be built before a finding is dealt with."""
+"""States: in the registry as declared; not there; a version that is published with another content; a registry did not
+answer; not to be built before a finding is dealt with."""
 UNPUBLISHED = "unpublished"
 """A chart that is not meant for the registry, which is never asked for it."""
 IDENTICAL = "identical"
 BROKEN = "broken"
-"""What chart-clone and chart-publish say of a chart for PUBLISHED and BLOCKED: no archive can be made of a broken one, for a
-reason that is among the findings."""
+"""What chart-clone and chart-publish say of a chart for PUBLISHED and BLOCKED: no archive can be made of a broken one,
+for a reason that is among the findings."""
 
 BUILD = "build"
 TAG = "tag"

@@ -1,7 +1,7 @@
-"""Scalars of YAML files replaced in the text: comments, order, quotes, indentation, anchors and line ends stay as they are.
+"""Scalars of YAML files replaced in the text: comments, order, quotes, indentation, anchors and line ends stay.
 
-The text changes where the scalar stands and nowhere else, which is proven before it is given back: the new text is read
-again, and its tree must be the old one but for those scalars.
+The text changes at the scalars and nowhere else, which is proven before it is returned: the new text is read again, and
+its tree must be the old one but for those scalars.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read(data: bytes, file: str) -> tuple[YamlDocument, ...]:
 
 
 def applied(documents: Sequence[YamlDocument], edits: Sequence[Edit], file: str) -> bytes:
-    """Return a file that says something with some scalars replaced; raises ShipwayError where one cannot be replaced in its place alone."""
+    """Return a file with some scalars replaced; raises ShipwayError if one cannot be replaced alone."""
     text, mark = documents[0].text, documents[0].mark
     by_number = {document.number: document for document in documents}
     spans = sorted(((_span(by_number[edit.document], edit, file), edit) for edit in edits), key=lambda item: item[0][0])
@@ -97,7 +97,7 @@ def _children(node: yaml.Node | None) -> Iterator[yaml.Node]:
 
 
 def _shared(root: yaml.Node | None) -> frozenset[int]:
-    """Return the nodes that stand in more than one place of the tree, with all that is in them."""
+    """Return the nodes that occur more than once in the tree, with all that is in them."""
     count: Counter[int] = Counter()
     waiting = [root] if root is not None else []
     twice: list[yaml.Node] = []
@@ -118,7 +118,7 @@ def _shared(root: yaml.Node | None) -> frozenset[int]:
 
 
 def _span(document: YamlDocument, edit: Edit, file: str) -> tuple[int, int]:
-    """Return where a scalar stands, without an anchor or a tag before it."""
+    """Return the start and end of a scalar, without an anchor or a tag before it."""
     node = edit.node
     what = f"{file}:{node.start_mark.line + 1}: cannot be changed in its place alone"
     if id(node) in document.shared:
@@ -149,7 +149,7 @@ def _written(text: str, start: int, end: int, edit: Edit, file: str) -> str:
 
 
 def _is_flow(text: str, start: int, end: int) -> bool:
-    """Whether a scalar may stand between braces: what comes next on its line says so, and wrongly at worst for a comment."""
+    """Whether a scalar may be between braces: what follows on its line says so, and wrongly at worst for a comment."""
     line = text[max(text.rfind(end, 0, start) for end in "\r\n") + 1 : start]
     return "{" in line or "[" in line or text[end : end + 1] in {",", "}", "]"}
 

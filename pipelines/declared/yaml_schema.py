@@ -19,14 +19,14 @@ def finding(path: str, line: int, text: str, todo: str = "", *, rule: str) -> Fi
 
 def unreadable(path: str, error: ShipwayError, *, rule: str) -> Finding:
     """Return what `yaml_text.read` refused as a finding at the line that it names."""
-    place, _, rest = error.what.partition(": ")
-    number = place.rpartition(":")[2]
+    where, _, rest = error.what.partition(": ")
+    number = where.rpartition(":")[2]
     text = f"{rest or error.what}: {error.seen}".removesuffix(": ")
     return finding(path, int(number) if number.isdigit() else 1, text, error.todo, rule=rule)
 
 
 def repeated(path: str, node: yaml.Node | None, *, rule: str) -> Iterator[Finding]:
-    """Find keys that stand twice in one mapping: YAML lets the last one count without a word."""
+    """Find keys that occur twice in one mapping: for YAML the last one counts."""
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
         for key, value in node.value:
@@ -44,7 +44,7 @@ def repeated(path: str, node: yaml.Node | None, *, rule: str) -> Iterator[Findin
 def violations(
     text: YamlText, value: Any, schema: Mapping[str, Any], *, rule: str, skip: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """Find what a schema forbids of a file's value; `skip` are keywords whose violations the caller tells himself."""
+    """Find what a schema forbids of a file's value; `skip` are keywords whose violations the caller reports."""
     import jsonschema  # noqa: PLC0415 - takes longer to load than most plans, and most repositories have no such file
 
     for error in jsonschema.Draft202012Validator(schema).iter_errors(value):
@@ -61,12 +61,12 @@ def violations(
             known = ", ".join(error.schema["properties"])
             line = text.key_line(*path, key)
             yield finding(text.where, line, f"{where} has no {key!r}", f"it has {known}", rule=rule)
-        told = error.schema.get("description", "") if error.validator != "required" else ""
+        description = error.schema.get("description", "") if error.validator != "required" else ""
         if "propertyNames" in error.absolute_schema_path:
             line = text.key_line(*path, error.instance)
-            yield finding(text.where, line, f"{where}: {error.instance!r} cannot be a key here", told, rule=rule)
+            yield finding(text.where, line, f"{where}: {error.instance!r} cannot be a key here", description, rule=rule)
         elif not unknown:
             # A regular expression says less than the words beside it.
-            is_worded = error.validator == "pattern" and told
+            is_worded = error.validator == "pattern" and description
             words = f"{error.instance!r} is not what is wanted here" if is_worded else error.message
-            yield finding(text.where, text.line(*path), f"{where}: {words}", told, rule=rule)
+            yield finding(text.where, text.line(*path), f"{where}: {words}", description, rule=rule)

@@ -29,7 +29,8 @@ class KubernetesLoader(LOADER):  # type: ignore[misc]
 for _kind, _form, _first in (
     ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
     ("int", r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+0123456789."),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
     ("merge", r"<<", "<"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 ):  # fmt: skip
@@ -91,7 +92,7 @@ class YamlText:
 
 
 def decoded(data: bytes, where: str) -> tuple[str, str]:
-    """Return a file's byte order mark, or nothing, and its text; raises Refused if it is too large, ShipwayError if not UTF-8."""
+    """Return a file's byte order mark, or nothing, and its text; raises Refused, or ShipwayError if it is not UTF-8."""
     if len(data) > LARGEST:
         raise Refused(f"{where} is too large", seen=f"{len(data)} bytes", todo=f"keep it below {LARGEST} bytes")
     try:

@@ -1,7 +1,7 @@
 """What an environments repository declares: `<environment>/<application>/config.yaml`, with values.yaml beside it.
 
-The files are read as Argo CD's ApplicationSet of charts/environments reads them. The JSON Schema in `pipelines/schemas` is
-published for editors and judges them; nothing that it lets pass can change the meaning of a template.
+The files are read as Argo CD's ApplicationSet of charts/environments reads them. The JSON Schema in `pipelines/schemas`
+is published for editors and judges them; nothing that it lets pass can change the meaning of a template.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _SOURCES = (
 )
 
 
-def wanted(paths: Iterable[str]) -> Iterator[str]:
-    """Give the paths that `read` needs the content of."""
+def config_files(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of config files."""
     for path in paths:
         parts = path.split("/")
         if len(parts) == 3 and parts[2] in CONFIGS:
@@ -43,11 +43,11 @@ def wanted(paths: Iterable[str]) -> Iterator[str]:
 
 
 def read(tree: GitTree) -> Environments:
-    """Return what a commit declares; `tree` holds the contents of `wanted`. Nothing is raised: findings say what is wrong."""
+    """Return what a commit declares; `tree` holds its `config_files`. Nothing is raised: findings say what is wrong."""
     applications: list[Application] = []
     findings: list[Finding] = []
     seen: dict[str, str] = {}
-    paths = sorted(wanted(tree.paths))
+    paths = sorted(config_files(tree.paths))
     for path in paths:
         folder = path.rpartition("/")[0]
         if folder in seen:
@@ -69,14 +69,14 @@ def read(tree: GitTree) -> Environments:
 
 def own_files(paths: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
     """Return the paths that `own` needs the content of."""
-    found = [*wanted(paths)]
+    found = [*config_files(paths)]
     if not any(path.split("/")[0] in names for path in found):
         return ()
     return tuple(dict.fromkeys(file for path in found for file in (path, f"{path.rpartition('/')[0]}/{VALUES}")))
 
 
 def own(tree: GitTree, names: Collection[str]) -> tuple[Application, ...]:
-    """Return the applications of a repository that holds the environments of some names itself; none where it holds none of them."""
+    """Return a repository's own applications, if it has an environment of one of these names; else none."""
     found = read(tree).applications if own_files(tree.paths, names) else ()
     return found if any(item.environment in names for item in found) else ()
 
@@ -93,9 +93,9 @@ def _application(tree: GitTree, path: str) -> tuple[Application | None, list[Fin
     environment, name, _ = path.split("/")
     findings = _names(path, environment, name)
     values = f"{environment}/{name}/{VALUES}"
-    for place in (path, values):
-        if place in tree.files and tree.files[place].mode == LINK:
-            findings.append(_finding(place, 0, "it is a link, which Argo CD does not follow", "commit the file itself"))
+    for file in (path, values):
+        if file in tree.files and tree.files[file].mode == LINK:
+            findings.append(_finding(file, 0, "it is a link, which Argo CD does not follow", "commit the file itself"))
     if findings:
         return None, findings
     try:
@@ -111,17 +111,17 @@ def _application(tree: GitTree, path: str) -> tuple[Application | None, list[Fin
     )
     if findings:
         return None, findings
-    given = {**_EMPTY, **text.value}
+    config = {**_EMPTY, **text.value}
     return Application(
         environment=environment,
         name=name,
         config=path,
         values=values if values in tree.files else "",
-        namespace=given["namespace"],
-        stage=given.get("stage", STAGES[-1]),
-        server_side_apply=given.get("serverSideApply", False),
-        skip_crds=given.get("skipCrds", False),
-        **{key: given[key] for key in _EMPTY},
+        namespace=config["namespace"],
+        stage=config.get("stage", STAGES[-1]),
+        server_side_apply=config.get("serverSideApply", False),
+        skip_crds=config.get("skipCrds", False),
+        **{key: config[key] for key in _EMPTY},
     ), []
 
 
@@ -146,18 +146,19 @@ def _names(path: str, environment: str, name: str) -> list[Finding]:
     ]
     if len(name) > _LONGEST_APPLICATION or len(f"{environment}-{name}") > _LONGEST_FULL_NAME:
         text = f"{environment}-{name} is too long"
-        todo = f"an application's name has at most {_LONGEST_APPLICATION} characters, with its environment {_LONGEST_FULL_NAME}"
+        most = f"{_LONGEST_APPLICATION} characters, with its environment {_LONGEST_FULL_NAME}"
+        todo = f"an application's name has at most {most}"
         findings.append(_finding(path, 0, text, todo))
     return findings
 
 
 def _source(text: YamlText) -> Iterator[Finding]:
-    given = [key for key in _EMPTY if key in text.value]
-    if set(given) in ({"chart", "version"}, {"repo", "path", "revision"}):
+    keys = [key for key in _EMPTY if key in text.value]
+    if set(keys) in ({"chart", "version"}, {"repo", "path", "revision"}):
         return
-    line = text.key_line(given[0]) if given else 1
+    line = text.key_line(keys[0]) if keys else 1
     yield _finding(
-        text.where, line, f"{', '.join(given) or 'nothing'} does not say which chart it is", f"name {_SOURCES}"
+        text.where, line, f"{', '.join(keys) or 'nothing'} does not say which chart it is", f"name {_SOURCES}"
     )
 
 

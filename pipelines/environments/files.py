@@ -16,7 +16,7 @@ from pipelines.tools.git.tree import File, GitTree
 from pipelines.tools.git.write_back import Head
 
 Places = Mapping[str, Sequence[At]]
-"""Places in values files that name an image and are not found by themselves, by file."""
+"""Paths in values files, by file, that name an image in a form that is not recognised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +26,10 @@ class ApplicationFolder:
     path: str
     """`dev/web`."""
     application: Application | None
-    """None where its config was not asked for, or is none."""
+    """None if its config does not matter."""
     config: bytes = field(repr=False)
     values: ValuesText | None
-    """None where it has none that matter."""
+    """None if it has none that matter."""
     held: Held
 
 
@@ -40,7 +40,7 @@ def read(
 
     Raises Misuse where there is no such environment, ShipwayError for all files that cannot be read.
     """
-    paths = {path for path in config_yaml.wanted(head.files) if path.startswith(f"{environment}/")}
+    paths = {path for path in config_yaml.config_files(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
     every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (config_yaml.VALUES, hold.NAME)}
     contents = head.read([*paths, *every, shipway_yaml.NAME])
@@ -69,7 +69,7 @@ def read(
 
 def check(head: Head, environment: str) -> None:
     """Raise Misuse, naming those that there are, where a head has no such environment."""
-    names = sorted({path.split("/")[0] for path in config_yaml.wanted(head.files)})
+    names = sorted({path.split("/")[0] for path in config_yaml.config_files(head.files)})
     if environment not in names:
         raise Misuse(
             f"there is no environment {environment} in {head.repository.url}",
@@ -80,7 +80,7 @@ def check(head: Head, environment: str) -> None:
 
 def with_version(config: bytes, application: Application, key: str, text: str) -> bytes:
     """Return a config file with another version of its chart; raises ShipwayError."""
-    # JSON may be indented by tabs, which YAML forbids: blanks take their place while it is read.
+    # JSON may be indented by tabs, which YAML forbids: it is read with blanks instead.
     plain = config.replace(b"\t", b" ") if application.config.endswith(".json") else config
     documents = yaml_edit.read(plain, application.config)
     nodes = [value for document in documents for name, value in document.root.value if name.value == key]
@@ -130,14 +130,14 @@ def _folder(
 
 
 def any_of(words: Iterable[str]) -> Callable[[bytes], bool]:
-    """Return a test for bytes in which one of some words stands: most files need not be read for that."""
+    """Return a test for bytes that hold one of some words: most files need not be parsed then."""
     found = tuple(word.encode() for word in words if word)
     return lambda data: any(word in data for word in found)
 
 
 def environment_of(head: Head, name: str) -> str:
-    """Return the only environment that has an application; raises Misuse, naming them, where several have it or none."""
-    paths = [path.split("/") for path in config_yaml.wanted(head.files)]
+    """Return the only environment that has an application; raises Misuse, naming them, if several or none have it."""
+    paths = [path.split("/") for path in config_yaml.config_files(head.files)]
     found = sorted({environment for environment, application, _ in paths if application == name})
     if len(found) == 1:
         return found[0]
@@ -156,7 +156,7 @@ def environment_of(head: Head, name: str) -> str:
 
 
 def named(head: Head, *, under: str) -> Places:
-    """Return the places that the repository's own shipway.yaml names, by file; raises ShipwayError for one that cannot be read."""
+    """Return the places that shipway.yaml of the repository names, by file; raises ShipwayError if it is invalid."""
     return _named(head, head.read([shipway_yaml.NAME]).get(shipway_yaml.NAME, b""), under)
 
 
@@ -179,14 +179,14 @@ def one(head: Head, environment: str, name: str, *, under: str, places: Places) 
     check(head, environment)
     path = f"{environment}/{name}"
     contents = head.read(f"{path}/{file}" for file in (*config_yaml.CONFIGS, config_yaml.VALUES, hold.NAME))
-    configs = {place: data for place, data in contents.items() if place.rpartition("/")[2] in config_yaml.CONFIGS}
+    configs = {file: data for file, data in contents.items() if file.rpartition("/")[2] in config_yaml.CONFIGS}
     found = _applications(head, configs).get(path)
     if found is None:
-        names = {p.split("/")[1] for p in config_yaml.wanted(head.files) if p.startswith(f"{environment}/")}
+        names = {p.split("/")[1] for p in config_yaml.config_files(head.files) if p.startswith(f"{environment}/")}
         raise Misuse(
             f"{environment} has no application {name}",
             seen=f"applications: {', '.join(sorted(names)[:20])}",
             todo="name one of them, or commit its config.yaml",
         )
-    values = {place: data for place, data in contents.items() if place.endswith(f"/{config_yaml.VALUES}")}
+    values = {file: data for file, data in contents.items() if file.endswith(f"/{config_yaml.VALUES}")}
     return _folder(path, found, contents, values, under=under, places=places)

@@ -1,6 +1,7 @@
 """What a rollback left behind: the file `held.yaml` beside an application's values.
 
-It says in the tree, where people see it and where no squashed merge loses it, what deployments do not bring back by themselves.
+It says in the tree, where people see it and where no squashed merge loses it, what deployments do not bring back by
+themselves.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from pipelines.errors import ShipwayError
 NAME = "held.yaml"
 _HEAD = "# Left by a rollback: deployments do not bring these back. Take a line out to allow it again.\n"
 _MOST = 20
-"""So many are remembered; older ones were replaced by others long ago."""
+"""Older ones are forgotten: others replaced them long ago."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """Digests of images, and versions of charts as NAME@VERSION, in the order that they were left."""
+    """Digests of images, and versions of charts as NAME@VERSION, oldest first."""
 
     images: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class Held:
 
 
 def read(data: bytes | None, file: str) -> Held:
-    """Return what a file says, nothing where there is none or people took all lines out; raises ShipwayError for another content."""
+    """Return what a file says, nothing if there is none or it is empty; raises ShipwayError for any other content."""
     if data is None or not yaml_text.says_something(data):
         return Held()
     value: Any = yaml_text.read(data, file).value

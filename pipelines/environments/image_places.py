@@ -1,4 +1,4 @@
-"""Values files at new digests and tags of images: the scalars change, and not one character beside them.
+"""Values files at new digests and tags of images: only the scalars change, every other character stays.
 
 A place that names an image is a mapping with `repository`, to which `registry` may belong, or one text such as
 `registry.example/team/web:1.2@sha256:…`. Places that say it otherwise are named by a path.
@@ -29,7 +29,7 @@ ADDRESSES = ("repository", "image", "name")
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredImage:
-    """What an image is to be named as."""
+    """The digest and tags that an image is to be named by."""
 
     digest: str
     tag: str
@@ -37,7 +37,7 @@ class DesiredImage:
     also: frozenset[str] = frozenset()
     """Other such tags."""
     beside: str = ""
-    """The tag that stood beside the digest where it comes from, whatever that tag names now; empty where none is known."""
+    """The tag beside the digest at its source, whatever that tag names now; empty if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +67,17 @@ class ImagePlace:
     parts: Mapping[str, yaml.ScalarNode] = field(repr=False)
     """The scalars `tag` and `digest` of a mapping."""
 
-    def names(self, wanted: DesiredImage) -> bool:
-        """Whether it names what is wanted: where a digest stands, that alone decides."""
+    def names(self, desired: DesiredImage) -> bool:
+        """Whether it names the desired image: if there is a digest, that alone decides."""
         if self.digest:
-            return self.digest == wanted.digest
+            return self.digest == desired.digest
         tag = self.parts.get("tag")
-        return self.tag in wanted.also and (tag is None or tag.tag == _STR)
+        return self.tag in desired.also and (tag is None or tag.tag == _STR)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What became of one place."""
+    """One place before and after the edit."""
 
     file: str
     line: int
@@ -97,29 +97,30 @@ class ValuesText:
     documents: tuple[YamlDocument, ...] = field(repr=False)
     places: tuple[ImagePlace, ...]
 
-    def edited(self, wanted: Mapping[str, DesiredImage]) -> tuple[bytes, tuple[Change, ...]]:
-        """Return the file with the places of some images at what is wanted, and what changed.
+    def edited(self, desired: Mapping[str, DesiredImage]) -> tuple[bytes, tuple[Change, ...]]:
+        """Return the file with the places of some images at the desired digests and tags, and what changed.
 
-        A place whose digest is the wanted one stays as it is. Raises ShipwayError, and changes nothing, where a scalar stands in
-        a block or is an alias, or is in one; Refused where a tag alone names the image, and none is known that names the digest.
+        A place whose digest is the desired one stays as it is. Raises ShipwayError, and changes nothing, where a scalar
+        stands in a block or is an alias, or is in one; Refused where a tag alone names the image, and none is known
+        that names the digest.
         """
         edits: list[Edit] = []
         changes: list[Change] = []
         for place in self.places:
-            if place.image not in wanted or place.names(wanted[place.image]):
+            if place.image not in desired or place.names(desired[place.image]):
                 continue
-            found = list(_edits(self.file, place, wanted[place.image]))
+            found = list(_edits(self.file, place, desired[place.image]))
             if found:
                 edits += found
-                changes.append(_change(self.file, place, wanted[place.image]))
+                changes.append(_change(self.file, place, desired[place.image]))
         return yaml_edit.applied(self.documents, edits, self.file) if edits else self.data, tuple(changes)
 
 
 def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> ValuesText:
     """Return a values file with the places that name images under an address such as `registry.example/team/`.
 
-    `at` are places that are named. Raises ShipwayError for what is no YAML, with its line, and for a path that leads nowhere or to two
-    places; Refused for a file too large.
+    `at` are places that are named. Raises ShipwayError for what is no YAML, with its line, and for a path that leads
+    nowhere or to two places; Refused for a file too large.
     """
     documents = yaml_edit.read(data, file)
     named = [_named(documents, file, item) for item in at]
@@ -255,43 +256,44 @@ def _reached(node: yaml.Node, keys: tuple[str, ...]) -> Iterator[yaml.Node]:
         yield from _reached(node.value[int(keys[0])], keys[1:])
 
 
-def _edits(file: str, place: ImagePlace, wanted: DesiredImage) -> Iterator[Edit]:
+def _edits(file: str, place: ImagePlace, desired: DesiredImage) -> Iterator[Edit]:
     if place.whole is not None:
         name = str(place.whole.value).partition("@")[0]
         name = name.removesuffix(f":{place.tag}") if place.tag else name
-        tag = f":{wanted.tag}" if place.tag and wanted.tag else ""
-        yield Edit(document=place.document, node=place.whole, text=f"{name}{tag}@{wanted.digest}")
+        tag = f":{desired.tag}" if place.tag and desired.tag else ""
+        yield Edit(document=place.document, node=place.whole, text=f"{name}{tag}@{desired.digest}")
         return
     if node := place.parts.get("digest"):
-        yield Edit(document=place.document, node=node, text=wanted.digest)
+        yield Edit(document=place.document, node=node, text=desired.digest)
     node = place.parts.get("tag")
     # An empty tag beside a digest was left empty on purpose: many charts would write both.
     if node is None or ("digest" in place.parts and not _text(node)):
         return
     both = "@" in _text(node)
-    tag = wanted.tag
+    tag = desired.tag
     if not tag and (both or "digest" in place.parts):  # the digest is pulled, the tag beside it is for people
-        tag = wanted.beside or place.tag
+        tag = desired.beside or place.tag
     if not tag:
         raise Refused(
-            f"{file}:{place.line}: no tag is known that names {place.image}@{wanted.digest} any more",
+            f"{file}:{place.line}: no tag is known that names {place.image}@{desired.digest} any more",
             seen=f"tag: {_text(node)}",
-            todo="write `digest:` beside the tag, for a chart that reads it, or release the commit it is from again and deploy that",
+            todo="write `digest:` beside the tag, for a chart that reads it, "
+            "or release the commit it is from again and deploy that",
         )
-    text = f"{tag}@{wanted.digest}" if both else tag
+    text = f"{tag}@{desired.digest}" if both else tag
     if _text(node) != text or node.tag != _STR:
         yield Edit(document=place.document, node=node, text=text)
 
 
-def _change(file: str, place: ImagePlace, wanted: DesiredImage) -> Change:
+def _change(file: str, place: ImagePlace, desired: DesiredImage) -> Change:
     return Change(
         file=file,
         line=place.line,
         image=place.image,
         old_tag=place.tag,
         old_digest=place.digest,
-        tag=wanted.tag,
-        digest=wanted.digest,
+        tag=desired.tag,
+        digest=desired.digest,
     )
 
 

@@ -69,7 +69,7 @@ class Values:
 
     @property
     def _of_charts(self) -> set[str]:
-        """The values files, and Chart.yaml and Chart.lock of the charts that they belong to, or that may stand on those."""
+        """The values files, and Chart.yaml and Chart.lock of their charts and of charts that may depend on those."""
         files = {use.file for use in self.uses}
         folders = {folder for folder in self.charts if any(is_in(file, folder) for file in files)}
         folders |= {*self.dependants} if folders else set()
@@ -90,7 +90,7 @@ def read(
     registry: str,
     project: str,
 ) -> Values:
-    """Return what the values of a tree's charts, and of its environments, name; `images` are the names of the repository's images."""
+    """Return where the values of a tree's charts and environments name one of `images`."""
 
     def uses(file: str) -> list[ImageUse]:
         data = tree.contents.get(file, b"")
@@ -100,7 +100,7 @@ def read(
         try:
             documents = yaml_edit.read(data, file)
         except ShipwayError:
-            return []  # The chart's own checks tell it, or the deployment.
+            return []  # The chart's own checks report it, or the deployment.
         named = (use for document in documents for use in _uses(document.root, file, registry, project))
         return [use for use in named if use.image in images]
 
@@ -108,22 +108,22 @@ def read(
     found = [use for folder in charts for use in uses(_file(folder, VALUES))]
     findings: list[Finding] = []
     applications = config_yaml.own(tree, configuration.deploy.environments)
-    there = [use for item in applications if item.values for use in uses(item.values)]
+    in_applications = [use for item in applications if item.values for use in uses(item.values)]
     for item in configuration.values:
         if item.file not in tree.files:
             findings.append(_warning(item.line, f"there is no file {item.file}"))
         elif item.image not in images:
             findings.append(_warning(item.line, f"there is no image {item.image}"))
         else:
-            is_there = any(item.file == application.values for application in applications)
-            (there if is_there else found).append(ImageUse(file=item.file, line=0, image=item.image))
+            is_application = any(item.file == application.values for application in applications)
+            (in_applications if is_application else found).append(ImageUse(file=item.file, line=0, image=item.image))
     dependants = [folder for folder in charts if b"dependencies" in (tree.read(_file(folder, CHART)) or b"")]
     return Values(
         uses=tuple(found),
         findings=tuple(findings),
         charts=tuple(charts),
         dependants=tuple(sorted(dependants)),
-        of_environments=tuple(there),
+        of_environments=tuple(in_applications),
         applications=tuple(
             file
             for item in applications
@@ -136,17 +136,15 @@ def named(configuration: Configuration, under: str) -> dict[str, tuple[At, ...]]
     """Return the places that shipway.yaml names, by file; `under` is what the addresses of images begin with."""
     found: dict[str, tuple[At, ...]] = {}
     for item in configuration.values:
-        place = At(
-            path=image_places.path(item.at), image=f"{under}{item.image}", where=f"asked for in {NAME}:{item.line}"
-        )
-        found[item.file] = (*found.get(item.file, ()), place)
+        at = At(path=image_places.path(item.at), image=f"{under}{item.image}", where=f"asked for in {NAME}:{item.line}")
+        found[item.file] = (*found.get(item.file, ()), at)
     return found
 
 
 def is_stale(data: bytes, file: str, under: str, digests: Mapping[str, str]) -> bool:
-    """Whether a values file may name some image otherwise than by its digest; `digests` are by address, empty where unknown.
+    """Whether a values file may name an image otherwise than by its digest; `digests` are by address, empty if unknown.
 
-    `under` is what addresses begin with. What cannot be read, or stands at a place of its own, may be stale.
+    `under` is what addresses begin with. What cannot be read, or is named by shipway.yaml, may be stale.
     """
     try:
         places = image_places.read(data, file, under=under).places

@@ -41,7 +41,7 @@ class DeclaredEnvironments:
         with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
             repository = git.fetch(url, resolved, Path(folder) / "git", with_files=False)
             entries = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-            configs = set(config_yaml.wanted(entries))
+            configs = set(config_yaml.config_files(entries))
             beside = {f"{path.rpartition('/')[0]}/{config_yaml.VALUES}" for path in configs} & entries.keys()
             wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
             git.fetch_files(repository, (entry.id for entry in wanted))

@@ -1,7 +1,7 @@
 """The charts that an impact needs, packed with their dependencies and unpacked into folders named by their content.
 
-They come from a commit of a Git repository, or from the registry of charts. A chart that is the same on both sides of a change
-is never packed.
+They come from a commit of a Git repository, or from the registry of charts. A chart that is the same on both sides of a
+change is never packed.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class CommitCharts:
     commit: str
     tree: Tree
     signatures: Mapping[str, str]
-    """By folder, a hash of everything in the commit that decides the chart, with the charts that it stands on."""
+    """By folder, a hash of everything in the commit that decides the chart, with the charts that it depends on."""
 
     def named(self, name: str) -> Chart | None:
         """Return the chart of a name below the registry, web or team/web."""
-        wanted = name.rpartition("/")[2]
-        return next((chart for chart in self.tree.charts.values() if chart.name == wanted), None)
+        last = name.rpartition("/")[2]
+        return next((chart for chart in self.tree.charts.values() if chart.name == last), None)
 
 
 @dataclass(kw_only=True)
@@ -70,7 +70,7 @@ class ImpactCharts:
         return self._commits[key]
 
     def from_commit(self, found: CommitCharts, path: str) -> str:
-        """Return the digest of a chart of a commit, which is unpacked under it; raises ShipwayError with what is wrong with it."""
+        """Return the digest of a commit's chart, whose folder it names; raises ShipwayError with its faults."""
         key = (found.commit, path)
         if key not in self._packed:
             packed, findings = chart_compare.pack(found.tree, self.registry, self.repositories, path)
@@ -81,7 +81,7 @@ class ImpactCharts:
         return self._packed[key]
 
     def from_registry(self, name: str, version: str) -> str:
-        """Return the digest of a published chart, which is unpacked under it; raises ShipwayError where there is none."""
+        """Return the digest of a published chart, whose folder it names; raises ShipwayError if there is none."""
         key = (name, version)
         if key not in self._packed:
             reference = self.registry.reference(name, chart_yaml.tag(version))
@@ -103,11 +103,11 @@ class ImpactCharts:
 
     def _read(self, repository: GitRepository, commit: str, entries: list[TreeEntry], folder: Path) -> CommitCharts:
         folders = chart_yaml.discover(entry.path for entry in entries)
-        wanted = [entry for entry in entries if _inside(entry.path, folders)]
-        self.git.fetch_files(repository, (entry.id for entry in wanted))
-        repository.write(commit, (entry.path for entry in wanted), folder)
-        tree = chart_tree.read(folder, [entry.path for entry in wanted], own=self.registry.address)
-        return CommitCharts(commit=commit, tree=tree, signatures=signatures(tree, wanted))
+        inside = [entry for entry in entries if _inside(entry.path, folders)]
+        self.git.fetch_files(repository, (entry.id for entry in inside))
+        repository.write(commit, (entry.path for entry in inside), folder)
+        tree = chart_tree.read(folder, [entry.path for entry in inside], own=self.registry.address)
+        return CommitCharts(commit=commit, tree=tree, signatures=signatures(tree, inside))
 
     def _store(self, archive: bytes, files: Mapping[str, bytes]) -> str:
         digest = Digest.of(archive).hex
@@ -117,7 +117,7 @@ class ImpactCharts:
 
 
 def signatures(tree: Tree, entries: Iterable[TreeEntry]) -> dict[str, str]:
-    """Return a hash of everything in a commit that decides a chart, by its folder; charts in a circle or broken have their own."""
+    """Return, by folder, a hash of everything in a commit that decides a chart, broken charts and circles included."""
     own: dict[str, list[str]] = {path: [] for path in tree.charts}
     for entry in entries:
         for folder in _ancestors(entry.path):
@@ -139,8 +139,8 @@ def _ancestors(path: str) -> list[str]:
 
 
 def _inside(path: str, folders: Iterable[str]) -> bool:
-    wanted = set(folders)
-    return any(folder in wanted for folder in _ancestors(path))
+    charts = set(folders)
+    return any(folder in charts for folder in _ancestors(path))
 
 
 def _hash(lines: Iterable[str]) -> str:

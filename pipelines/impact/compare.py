@@ -24,7 +24,7 @@ WORDS = {ADDED: "added", REMOVED: "removed", CHANGED: "changed", RESTARTED: "sam
 def compare(
     before: Mapping[str, RenderedObject], after: Mapping[str, RenderedObject]
 ) -> tuple[tuple[ObjectChange, ...], int]:
-    """Return what changes between two renderings, by name, and how many objects differ in labels of the version alone."""
+    """Return the changes between two renderings, by name, and how many objects differ in version labels alone."""
     changes: list[ObjectChange] = []
     labels_only = 0
     for key in sorted(before.keys() | after.keys()):
@@ -43,7 +43,7 @@ def compare(
 
 
 def page(gathered: Gathered, impacts: Sequence[ApplicationImpact], unchanged: int) -> str:
-    """Return the differences of all applications as Markdown, alike ones once, and never longer than a comment may be."""
+    """Return the differences of all applications as Markdown, alike ones once, no longer than a comment may be."""
     changed = [impact for impact in impacts if impact.changes or (impact.fault and not impact.was_broken)]
     still = [impact for impact in impacts if impact.fault and impact.was_broken]
     lines = [_summary(gathered, changed, unchanged, len(still))]
@@ -54,13 +54,13 @@ def page(gathered: Gathered, impacts: Sequence[ApplicationImpact], unchanged: in
         section = _section(group)
         if size + len(section) > LARGEST_PAGE - 2000:
             rest = [f"{item.environment}/{item.application}" for later in groups[number:] for item in later]
-            told = ", ".join(rest[:20]) + (f" and {len(rest) - 20} more" if len(rest) > 20 else "")
-            lines.append(f"\nLeft out here, for want of room: {told}. `shipway impact` shows all of it.")
+            names = ", ".join(rest[:20]) + (f" and {len(rest) - 20} more" if len(rest) > 20 else "")
+            lines.append(f"\nLeft out here, for want of room: {names}. `shipway impact` shows all of it.")
             break
         lines.append(section)
         size += len(section)
     if still:
-        lines.append("\nNot to be rendered, before and after: " + ", ".join(_place(item) for item in still[:20]))
+        lines.append("\nNot to be rendered, before and after: " + ", ".join(_full_name(item) for item in still[:20]))
     return "\n".join(lines) + "\n"
 
 
@@ -88,21 +88,29 @@ def _alike(impacts: Iterable[ApplicationImpact]) -> Iterator[list[ApplicationImp
     for impact in impacts:
         # An application's name stands in the names of its objects, its environment and namespace in others.
         own = re.compile(rf"(?<![A-Za-z0-9]){re.escape(impact.application)}(?![A-Za-z0-9])")
-        said = [(c.action, own.sub("\0", c.name), own.sub("\0", c.diff)) for c in impact.changes]
-        key = (impact.chart, impact.before, impact.after, own.sub("\0", impact.fault), tuple(said), impact.labels_only)
+        changes = [(c.action, own.sub("\0", c.name), own.sub("\0", c.diff)) for c in impact.changes]
+        key = (
+            impact.chart,
+            impact.before,
+            impact.after,
+            own.sub("\0", impact.fault),
+            tuple(changes),
+            impact.labels_only,
+        )
         groups.setdefault(key, []).append(impact)
     yield from groups.values()
 
 
 def _section(group: Sequence[ApplicationImpact]) -> str:
     first = group[0]
-    names = ", ".join(_place(item) for item in group[:5]) + (f" and {len(group) - 5} more" if len(group) > 5 else "")
+    names = ", ".join(_full_name(item) for item in group[:5]) + (
+        f" and {len(group) - 5} more" if len(group) > 5 else ""
+    )
     versions = f"{first.before or 'new'} → {first.after or 'gone'}" if first.before != first.after else first.after
-    lines = [
-        f"\n<details><summary><b>{names}</b>: <code>{html.escape(first.chart)}</code> {html.escape(versions)}, {_told(first)}</summary>\n"
-    ]
+    chart = f"<code>{html.escape(first.chart)}</code> {html.escape(versions)}"
+    lines = [f"\n<details><summary><b>{names}</b>: {chart}, {_words(first)}</summary>\n"]
     if len(group) > 1:
-        lines.append(f"Shown is {_place(first)}; the others differ from it in their names alone.\n")
+        lines.append(f"Shown is {_full_name(first)}; the others differ from it in their names alone.\n")
     if first.fault:
         lines += ["It cannot be rendered any more:", *_fenced(first.fault, "")]
     for change in first.changes:
@@ -124,7 +132,7 @@ def _code(text: str) -> str:
     return f"`{' '.join(text.replace('`', ' ').split())[:300]}`"
 
 
-def _told(impact: ApplicationImpact) -> str:
+def _words(impact: ApplicationImpact) -> str:
     actions = [change.action for change in impact.changes]
     words = [
         f"{actions.count(action)} {action}" for action in (ADDED, REMOVED, CHANGED, RESTARTED) if action in actions
@@ -133,7 +141,7 @@ def _told(impact: ApplicationImpact) -> str:
     return ", ".join(["not to be rendered"] if impact.fault else words)
 
 
-def _place(impact: ApplicationImpact) -> str:
+def _full_name(impact: ApplicationImpact) -> str:
     return f"{impact.environment}/{impact.application}"
 
 

@@ -50,13 +50,13 @@ def impact_gather(
 ) -> Gathered:
     """Find the applications that a commit touches, and bring the charts and values that they had and would have.
 
-    For a repository with charts, these are the applications of the environments repository that use a chart which differs; for the
-    environments repository itself, those whose own files differ, and where it has charts, too, those. Compared is with the last
-    commit that both have. Where nobody is to see values of environments, nothing is gathered: whoever writes a template can print
-    every value that it is given.
+    For a repository with charts, these are the applications of the environments repository that use a chart which
+    differs; for the environments repository itself, those whose own files differ, and where it has charts, too, those.
+    Compared is with the last commit that both have. Where nobody is to see values of environments, nothing is gathered:
+    whoever writes a template can print every value that it is given.
 
     Example:
-        shipway step impact-gather --repo=. --environments-repository=https://git.example.com/team/environments.git --outputs=out/gather
+        shipway step impact-gather --repo=. --environments-repository=../environments --outputs=out/gather
     """
     url = RepositoryUrl(repo)
     if shown_to != EVERYBODY:
@@ -67,20 +67,20 @@ def impact_gather(
     with (
         tempfile.TemporaryDirectory(prefix="shipway-impact-") as work,
         Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git,
-        ThreadPoolExecutor() as beside,  # what is fetched waits for hosts most of the time
+        ThreadPoolExecutor() as pool,  # what is fetched waits for hosts most of the time
     ):
         published, repositories = registry_state.connect(
             settings, Layout.create(Path(work) / "layout"), logins.docker_config
         )
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
         own = not environments_repository or url.host_and_path == RepositoryUrl(environments_repository).host_and_path
-        there = RepositoryUrl(environments_repository or repo)
-        deployed = beside.submit(_newest, git, there, environments_branch) if not own else None
+        deployments = RepositoryUrl(environments_repository or repo)
+        deployed = pool.submit(_newest, git, deployments, environments_branch) if not own else None
         head = git.resolve(url, Revision(revision))
         against = git.resolve(url, Revision(base or "HEAD"))
-        ahead = beside.submit(charts.of_commit, url, head) if not own else None
+        ahead = pool.submit(charts.of_commit, url, head) if not own else None
         # Most often the base itself is the last commit that both have, and its charts come while that is found out.
-        behind = beside.submit(charts.of_commit, url, against) if not own and against.commit != head.commit else None
+        behind = pool.submit(charts.of_commit, url, against) if not own and against.commit != head.commit else None
         shared = git_history.merge_base(git, url, head.commit, against.commit, Path(work) / "history") or against.commit
         gatherer = _Gatherer(charts=charts, folder=folder)
         before = Resolved(commit=shared, ref="")
@@ -91,9 +91,9 @@ def impact_gather(
             new = deployed.result()
             untouched = list(new.found.applications)
         else:
-            old, new = beside.map(lambda side: DeclaredEnvironments.read(git, url, side), (before, head))
+            old, new = pool.map(lambda side: DeclaredEnvironments.read(git, url, side), (before, head))
             charted = (before, head) if old.charts or new.charts else ()
-            sides = list(beside.map(lambda side: charts.of_commit(url, side), charted))
+            sides = list(pool.map(lambda side: charts.of_commit(url, side), charted))
             touched, untouched = gatherer.by_config(old, new, sides)
         if sides:
             more, untouched = gatherer.by_charts(new, untouched, url, sides)
@@ -132,8 +132,8 @@ class _Gatherer:
         old, new = ({item.folder: item for item in side.found.applications} for side in (before, after))
         touched: list[Touched] = []
         untouched: list[Application] = []
-        for place in sorted(old.keys() | new.keys()):
-            one, other = old.get(place), new.get(place)
+        for path in sorted(old.keys() | new.keys()):
+            one, other = old.get(path), new.get(path)
             same = one == other and before.values_of(one) == after.values_of(other)
             if same:
                 untouched += [other] if other else []
@@ -156,35 +156,33 @@ class _Gatherer:
         url: RepositoryUrl,
         sides: Sequence[CommitCharts],
     ) -> tuple[list[Touched], list[Application]]:
-        """Return those of some applications whose chart differs between two commits of its repository, and the others."""
+        """Return the applications whose chart differs between two commits of its repository, and the others."""
         touched: list[Touched] = []
         untouched: list[Application] = []
         for item in applications:
-            places = [_place(item, url, commit) for commit in sides]
-            signatures = [commit.signatures.get(place or "") for place, commit in zip(places, sides, strict=True)]
+            paths = [_chart_path(item, url, commit) for commit in sides]
+            signatures = [commit.signatures.get(path or "") for path, commit in zip(paths, sides, strict=True)]
             if signatures[0] == signatures[1]:
                 untouched.append(item)
                 continue
             pair: list[Rendering | None] = []
             faults = []
-            for place, commit in zip(places, sides, strict=True):
+            for path, commit in zip(paths, sides, strict=True):
                 try:
-                    made = (
-                        (self.charts.from_commit(commit, place), commit.tree.charts[place].version) if place else None
-                    )
-                    pair.append(self._rendering(item, declared, made) if made else None)
+                    packed = (self.charts.from_commit(commit, path), commit.tree.charts[path].version) if path else None
+                    pair.append(self._rendering(item, declared, packed) if packed else None)
                 except ShipwayError as error:
                     pair.append(None)
                     faults.append(_fault(error))
             touched.append(_touched(item, pair[0], pair[1], faults))
         return touched, untouched
 
-    def _chart(self, item: Application, beside: CommitCharts | None) -> tuple[str, str]:
+    def _chart(self, item: Application, commit: CommitCharts | None) -> tuple[str, str]:
         if item.repo:
             return self.charts.from_git(item.repo, item.path, item.revision), item.revision
-        chart = beside.named(item.chart) if beside else None
-        if beside and chart and chart.version == item.version:  # it may not be published yet
-            return self.charts.from_commit(beside, chart.path), item.version
+        chart = commit.named(item.chart) if commit else None
+        if commit and chart and chart.version == item.version:  # it may not be published yet
+            return self.charts.from_commit(commit, chart.path), item.version
         return self.charts.from_registry(item.chart, item.version), item.version
 
     def _rendering(self, item: Application, declared: DeclaredEnvironments, chart: tuple[str, str]) -> Rendering:
@@ -215,7 +213,7 @@ def _touched(item: Application | None, before: Rendering | None, after: Renderin
     )
 
 
-def _place(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:
+def _chart_path(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:
     """Return the folder of an application's chart in a commit, or None where it is none of that repository's."""
     if item.repo:
         path = item.path if RepositoryUrl(item.repo).host_and_path == url.host_and_path else ""

@@ -1,4 +1,4 @@
-"""The step `impact`: renders the applications that a commit touches, as they are and as they would be, and tells the difference.
+"""The step `impact`: renders the applications that a commit touches, before and after it, and reports the difference.
 
 It runs strangers' templates, and has neither a credential nor a cluster.
 """
@@ -41,8 +41,8 @@ def impact(
 ) -> Impact:
     """Render every application before and after a commit, and return what differs, with secrets masked.
 
-    A rendering is kept under everything that decides it, so only what changed is rendered again. An application that cannot be
-    rendered any more is part of the result; none of that fails this step.
+    A rendering is kept under everything that decides it, so only what changed is rendered again. An application that
+    cannot be rendered any more is part of the result; none of that fails this step.
 
     Example:
         shipway step impact --gathered=out/gather --outputs=out/impact
@@ -65,28 +65,28 @@ def impact_of(gathered: Gathered, helm: Helm, version: str, *, folder: Path, kep
     """Return what `impact` does, by a Helm that was asked for its version."""
     renderer = _Renderer(helm, version, folder, kept)
     both = (item for touched in gathered.touched for item in (touched.before, touched.after))
-    wanted = list(dict.fromkeys(item for item in both if item))
+    renderings = list(dict.fromkeys(item for item in both if item))
     pool = ThreadPoolExecutor(max_workers=1 + len(os.sched_getaffinity(0)))
     try:
-        results = {item: pool.submit(renderer.render, item) for item in wanted}
-        # Each as soon as both of its sides are there, while others are still rendered.
+        results = {item: pool.submit(renderer.render, item) for item in renderings}
+        # Each as soon as both of its sides are rendered, while others are still rendered.
         impacts = [_compared(item, results) for item in gathered.touched]
     finally:
         pool.shutdown(cancel_futures=True)
-    told = [item for item in impacts if item.changes or item.fault]
-    unchanged = len(impacts) - len(told)
-    markdown = compare.page(gathered, told, unchanged)
+    reported = [item for item in impacts if item.changes or item.fault]
+    unchanged = len(impacts) - len(reported)
+    markdown = compare.page(gathered, reported, unchanged)
     sys.stderr.write(f"{markdown.splitlines()[0]}\n")
     return Impact(
         commit=gathered.commit,
         base=gathered.base,
-        changed=sum(bool(item.changes) or not item.was_broken for item in told),
+        changed=sum(bool(item.changes) or not item.was_broken for item in reported),
         unchanged=unchanged,
-        broken=sum(bool(item.fault) and not item.was_broken for item in told),
+        broken=sum(bool(item.fault) and not item.was_broken for item in reported),
         rendered=renderer.ran,
-        cached=len(wanted) - renderer.ran,
+        cached=len(renderings) - renderer.ran,
         markdown=markdown,
-        impact=tuple(told),
+        impact=tuple(reported),
     )
 
 
@@ -109,19 +109,19 @@ class _Renderer:
         return len(self._ran)
 
     def render(self, item: Rendering) -> dict[str, RenderedObject] | str:
-        """Return the objects of a rendering, or what Helm says in their place; raises Misconfigured, Transient."""
+        """Return the objects of a rendering, or Helm's message; raises Misconfigured, Transient."""
         decided = [_FORM, self._version, item.chart, item.release, item.namespace, item.values, item.skip_crds]
         name = hashlib.sha256(json.dumps(decided).encode() + self._key).hexdigest()
-        place = self._kept / name[:2] / f"{name}.json"
+        path = self._kept / name[:2] / f"{name}.json"
         try:
-            found = [RenderedObject(**value) for value in json.loads(place.read_text(encoding="utf-8"))]
+            found = [RenderedObject(**value) for value in json.loads(path.read_text(encoding="utf-8"))]
             self._reader.know(found)
             return {item.identity: item for item in found}
         except (OSError, ValueError, TypeError):
             pass  # it was never rendered, or half a file is left of it
         self._ran.append(name)
         try:
-            made = self._render(item)
+            objects = self._render(item)
         except Misconfigured:
             raise
         except Transient as error:
@@ -129,11 +129,11 @@ class _Renderer:
             return f"{error.what}: {error.seen}"
         except ShipwayError as error:
             return f"{error.what}: {error.seen}"
-        place.parent.mkdir(exist_ok=True)
-        partial = place.with_name(f"{name}.{secrets.token_hex(4)}")
-        partial.write_text(json.dumps([vars(item) for item in made.values()]), encoding="utf-8")
-        partial.replace(place)
-        return made
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_name(f"{name}.{secrets.token_hex(4)}")
+        partial.write_text(json.dumps([vars(item) for item in objects.values()]), encoding="utf-8")
+        partial.replace(path)
+        return objects
 
     def _render(self, item: Rendering) -> dict[str, RenderedObject]:
         values = [self._folder / "values" / f"{item.values}.yaml"] if item.values else []
@@ -143,32 +143,32 @@ class _Renderer:
         )
         if done.code != 0:
             messages = helm_messages.failure(done.stderr)
-            said = "; ".join(f"{message.file}:{message.line}: {message.text}" for message in messages[:3])
-            raise ShipwayError("helm cannot render it", seen=said.replace(str(chart.resolve()), "").strip()[:1000])
+            text = "; ".join(f"{message.file}:{message.line}: {message.text}" for message in messages[:3])
+            raise ShipwayError("helm cannot render it", seen=text.replace(str(chart.resolve()), "").strip()[:1000])
         return self._reader.objects(done.stdout)
 
 
-def _key(place: Path) -> bytes:
-    """Return the key that secrets are hashed with, one for each folder of renderings; it is there as a whole or not at all."""
-    if key := _kept_key(place):
+def _key(path: Path) -> bytes:
+    """Return the key that secrets of a folder of renderings are hashed with; it is written whole or not at all."""
+    if key := _kept_key(path):
         return key
-    partial = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secrets.token_bytes(_KEY_BYTES))
     try:
-        os.link(partial, place)
+        os.link(partial, path)
     except OSError:
         # Another run was first, whose key is good; or there is half a key, or a file system without links.
-        if not _kept_key(place):
-            partial.replace(place)
+        if not _kept_key(path):
+            partial.replace(path)
     partial.unlink(missing_ok=True)
-    return place.read_bytes()
+    return path.read_bytes()
 
 
-def _kept_key(place: Path) -> bytes:
-    """Return the key in a file; nothing where there is none, or one of another length."""
+def _kept_key(path: Path) -> bytes:
+    """Return the key in a file; empty if there is none, or one of another length."""
     try:
-        key = place.read_bytes()
+        key = path.read_bytes()
     except FileNotFoundError:
         return b""
     return key if len(key) == _KEY_BYTES else b""

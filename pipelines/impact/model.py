@@ -1,4 +1,4 @@
-"""What a change does to the applications of every environment, as it is found, rendered and told."""
+"""What a change does to the applications of every environment, as it is gathered, rendered and reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Rendering:
     """One chart with the values of one application: everything that decides what Helm renders."""
 
     chart: str
-    """SHA-256 of the chart's archive, and the name of the folder that its files stand in."""
+    """SHA-256 of the chart's archive, and the name of the folder of its files."""
     version: str
     """For people: the chart's version, or the Git revision."""
     release: str

@@ -34,7 +34,7 @@ _LINE = re.compile(
     rf"^(?P<name>[ \t]*[\"']?[\w.-]*(?:{_SECRET_NAME.pattern})[\w.-]*[\"']?[ \t]*[:=][ \t]*)(?P<value>\S.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A line of a configuration file that stands in an object as one text."""
+"""A line of a configuration file that an object holds as one text."""
 _OPTION = re.compile(r"^(?P<name>--?[A-Za-z0-9._-]+=)(?P<value>.+)$", re.DOTALL)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 Json = dict[str, Any]
@@ -45,7 +45,7 @@ class RenderedObject:
     """One object, ready to be compared."""
 
     identity: str
-    """What tells it from all others of a release: group, kind, namespace, name."""
+    """Its identity in a release: group, kind, namespace, name."""
     document: str
     """A keyed hash of the text that it was read from."""
     name: str
@@ -71,7 +71,7 @@ class ObjectReader:
         self._known.update((item.document, item) for item in found)
 
     def objects(self, output: str) -> dict[str, RenderedObject]:
-        """Return the objects of a release by what tells one from all others.
+        """Return the objects of a release by their identities.
 
         Raises ShipwayError naming the template for a document that is no object.
         """
@@ -106,18 +106,18 @@ def _read(document: RenderedDocument, name: str, key: bytes) -> RenderedObject:
 
 
 def _without_noise(value: Any, path: str = "") -> tuple[Json, Json]:
-    """Take checksums and labels of the chart's version out of an object, and return them by place."""
+    """Take checksums and labels of the chart's version out of an object, and return them by path."""
     checksums: Json = {}
     labels: Json = {}
     if isinstance(value, dict):
         for key, item in list(value.items()):
-            place = f"{path}.{key}"
+            at = f"{path}.{key}"
             if isinstance(item, dict) and key in {"labels", "annotations", "matchLabels"}:
                 for name in [name for name in item if name in VERSION_LABELS and key != "matchLabels"]:
-                    labels[f"{place}.{name}"] = item.pop(name)
+                    labels[f"{at}.{name}"] = item.pop(name)
                 for name in [name for name in item if key == "annotations" and _CHECKSUM.match(str(name))]:
-                    checksums[f"{place}.{name}"] = item.pop(name)
-            more = _without_noise(item, place)
+                    checksums[f"{at}.{name}"] = item.pop(name)
+            more = _without_noise(item, at)
             checksums |= more[0]
             labels |= more[1]
     elif isinstance(value, list):
@@ -129,7 +129,7 @@ def _without_noise(value: Any, path: str = "") -> tuple[Json, Json]:
 
 
 def _ordered(value: Any) -> yaml.Node:
-    """Return a value as it is written, keys in order, and lists whose items have names, each another one, in that of these names."""
+    """Return a value with its keys in order, and lists whose items have different names in the order of these."""
     if isinstance(value, str):
         return yaml.ScalarNode(f"{TAG}str", value)
     if isinstance(value, dict):
@@ -161,7 +161,7 @@ def _without_secrets(value: Json, kind: str, key: bytes) -> Json:
 
 
 def _masked(value: Any, key: bytes) -> Any:
-    """Return a copy of a value without values of environment variables and options that are named like secrets, logins, private keys."""
+    """Return a copy of a value with secrets of environment variables and options, logins and private keys masked."""
     if isinstance(value, dict):
         fields = {field: _masked(item, key) for field, item in value.items()}
         name = value.get("name")
