@@ -7,7 +7,7 @@ HashReq). It says only that something differs; here the dependency is named, wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,18 +46,16 @@ class Lock:
 
 def read(text: YamlText) -> Lock:
     """Return what a Chart.lock says; entries that are no mappings are left out."""
-    entries = text.value.get("dependencies")
-    pins = tuple(
-        Pin(
-            name=text.scalar("dependencies", number, "name"),
-            version=text.scalar("dependencies", number, "version"),
-            repository=text.scalar("dependencies", number, "repository"),
-            line=text.line("dependencies", number),
-        )
-        for number, entry in enumerate(entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict)
-    )
+    pins = tuple(Pin(**item, line=text.line("dependencies", number)) for number, item in entries(text))
     return Lock(digest=text.scalar("digest"), pins=pins, text=text)
+
+
+def entries(text: YamlText) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield index and name, version and repository of each of a file's `dependencies` that is a mapping."""
+    listed = text.value.get("dependencies")
+    for number, entry in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(entry, dict):
+            yield number, {key: text.scalar("dependencies", number, key) for key in ("name", "version", "repository")}
 
 
 def digest(requirements: Sequence[Any], locked: Sequence[Any]) -> str:

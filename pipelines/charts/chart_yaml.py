@@ -66,12 +66,12 @@ class Chart:
     @property
     def file(self) -> str:
         """The path of its Chart.yaml."""
-        return posixpath.normpath(posixpath.join(self.path, CHART))
+        return join(self.path, CHART)
 
     @property
     def lock_file(self) -> str:
         """The path of its Chart.lock, whether there is one or not."""
-        return posixpath.normpath(posixpath.join(self.path, LOCK))
+        return join(self.path, LOCK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,17 +123,9 @@ def discover(paths: Iterable[str], *, ignore: Sequence[str] = ()) -> tuple[str, 
 
 def read(folder: str, text: YamlText, lock: Lock | None) -> Chart:
     """Return the chart of a folder; `rules` finds what is wrong with it."""
-    entries = text.value.get("dependencies")
     dependencies = tuple(
-        Dependency(
-            name=text.scalar("dependencies", number, "name"),
-            version=text.scalar("dependencies", number, "version"),
-            repository=text.scalar("dependencies", number, "repository"),
-            line=text.line("dependencies", number),
-            number=number,
-        )
-        for number, entry in enumerate(entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict)
+        Dependency(**item, line=text.line("dependencies", number), number=number)
+        for number, item in chart_lock.entries(text)
     )
     return Chart(
         path=folder,
@@ -193,7 +185,7 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
 def parent_of(chart: Chart, item: Dependency, charts: Mapping[str, Chart], *, own: str) -> Chart | None:
     """Return the chart of the tree that a dependency means, whether or not its version fits at present."""
     if item.folder is not None:
-        found = charts.get(posixpath.normpath(posixpath.join(chart.path, item.folder)))
+        found = charts.get(join(chart.path, item.folder))
         return found if found and found.name == item.name and found.path != chart.path else None
     if not own or item.repository.rstrip("/") != f"oci://{own}":
         return None
@@ -214,7 +206,7 @@ def _unusable(
     chart: Chart, item: Dependency, target: str, parent: Chart | None, charts: Mapping[str, Chart]
 ) -> Unusable | None:
     """Return what is wrong with a `file://` dependency, or None."""
-    folder = posixpath.normpath(posixpath.join(chart.path, target))
+    folder = join(chart.path, target)
     if target.startswith("/") or folder == ".." or folder.startswith("../"):
         return Unusable(
             line=item.line,
@@ -248,6 +240,11 @@ def waves(parents: Mapping[str, Iterable[str]]) -> dict[str, int]:
 def embedded_file(name: str, version: str) -> str:
     """Return where a dependency's archive is inside a chart's, as `helm dependency build` names it."""
     return f"charts/{name}-{version}.tgz"
+
+
+def join(folder: str, path: str) -> str:
+    """Return the path of something in a folder, which may be the root."""
+    return posixpath.normpath(posixpath.join(folder, path))
 
 
 def tag(version: str) -> str:

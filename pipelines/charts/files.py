@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipelines.charts import archive, helmignore
-from pipelines.charts.chart_yaml import CHART
+from pipelines.charts.chart_yaml import CHART, join
 from pipelines.errors import Refused
 from pipelines.tools.git.tree import LINK, SUBMODULE, GitTree
 
@@ -25,7 +25,7 @@ def every_chart_file(root: Path) -> list[str]:
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name != ".git"]
         if CHART in files:
-            found.append(posixpath.normpath(posixpath.join(Path(folder).relative_to(root).as_posix(), CHART)))
+            found.append(join(Path(folder).relative_to(root).as_posix(), CHART))
     return found
 
 
@@ -58,7 +58,7 @@ def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, by
     found: dict[str, bytes] = {}
     total = 0
     for path in [*kept(root, folder)]:  # every path is checked before a file is read
-        shown = _join(folder, path)
+        shown = join(folder, path)
         data = file(root, shown)
         assert data is not None
         found[path] = changed.get(shown) or data
@@ -77,11 +77,11 @@ def kept(root: Root, folder: str) -> Iterator[str]:
 
     Raises ShipwayError for malformed rules, Refused for a path that is not UTF-8.
     """
-    where = _join(folder, helmignore.NAME)
+    where = join(folder, helmignore.NAME)
     rules = helmignore.HelmIgnore.parse((file(root, where) or b"").decode("utf-8", "replace"), where)
     found = _kept_of_tree(root, folder, rules) if isinstance(root, GitTree) else _walk(root / folder, "", rules)
     for path in found:
-        _check_text(_join(folder, path))
+        _check_text(join(folder, path))
         yield path
 
 
@@ -142,10 +142,6 @@ def _of_tree(tree: GitTree, path: str) -> bytes | None:
     if entry is not None or tree.below(path):
         raise Refused(f"{path} is no file", todo="take it out of the chart")
     return None
-
-
-def _join(folder: str, path: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, path))
 
 
 def _check_text(path: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.charts import helm_messages, rendered
+from pipelines.charts import chart_yaml, helm_messages, rendered
 from pipelines.charts.helm import Helm
 from pipelines.charts.helm_messages import Message
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
@@ -102,7 +101,7 @@ class Inspection:
         if not folder.is_dir() or folder.is_symlink() or chart.library:
             return
         for place in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            path = posixpath.normpath(posixpath.join(chart.path, VALUES, place.name))
+            path = chart_yaml.join(chart.path, f"{VALUES}/{place.name}")
             if place.is_symlink() or not place.is_file() or place.stat().st_size > _LARGEST_VALUES:
                 text = f"{path} is a link, no file, or too large"
                 self._refused.append(

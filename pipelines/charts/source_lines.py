@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +37,10 @@ class Places:
         inside = name.removeprefix(f"{chart.name}/")
         if inside.startswith("charts/"):
             return self._of_dependency(chart, inside)
-        path = _join(chart.path, inside)
+        path = chart_yaml.join(chart.path, inside)
         if inside and self._file(path):
             return SourceFile(path=path)
-        return SourceFile(path=_join(chart.path, chart_yaml.CHART), within=name.rstrip("/"))
+        return SourceFile(path=chart_yaml.join(chart.path, chart_yaml.CHART), within=name.rstrip("/"))
 
     def line_of(self, path: str, rendered_line: str) -> int:
         """Return the line of a template that rendered a line; 0 where that is not certain."""
@@ -63,19 +62,19 @@ class Places:
 
     def _of_dependency(self, chart: ComparedChart, inside: str) -> SourceFile:
         """Find a file of a dependency: a folder of the chart, a chart of this repository, or only an archive."""
-        if self._file(_join(chart.path, inside)):
-            return SourceFile(path=_join(chart.path, inside))
+        if self._file(chart_yaml.join(chart.path, inside)):
+            return SourceFile(path=chart_yaml.join(chart.path, inside))
         _, name, rest = inside.split("/", 2) if inside.count("/") > 1 else ("", inside, "")
         known_as = self._aliases(chart).get(name, name)
         for embedded in chart.embedded:
             parent = self._charts.get(embedded.source)
             if parent and parent.name == known_as:
                 return self.find(parent, rest)
-        return SourceFile(path=_join(chart.path, chart_yaml.CHART), within=inside)
+        return SourceFile(path=chart_yaml.join(chart.path, chart_yaml.CHART), within=inside)
 
     def _aliases(self, chart: ComparedChart) -> dict[str, str]:
         """Return the names of a chart's dependencies by the aliases that it gives them."""
-        path = _join(chart.path, chart_yaml.CHART)
+        path = chart_yaml.join(chart.path, chart_yaml.CHART)
         try:
             metadata = yaml_text.read((self._text(path) or "").encode(), path)
         except ShipwayError:
@@ -109,7 +108,3 @@ def finding_in(
 ) -> ChartFinding:
     """Return a finding about a chart in a file of the repository."""
     return ChartFinding(level=level, chart=chart.path, path=path, line=line, rule=rule, text=text, todo=todo)
-
-
-def _join(folder: str, name: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, name))

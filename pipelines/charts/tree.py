@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ def read(
         try:
             found[folder] = _chart(root, folder, changed)
         except ShipwayError as error:
-            path = posixpath.normpath(posixpath.join(folder, CHART))
+            path = chart_yaml.join(folder, CHART)
             findings.append(finding_of(error, folder, path, "file"))
     findings += [finding for chart in found.values() for finding in rules.check(chart)]
     findings += rules.same_names(list(found.values()))
@@ -95,14 +94,14 @@ def finding_of(error: ShipwayError, folder: str, path: str, rule: str, *, line: 
 def _chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> Chart:
     texts: list[YamlText | None] = []
     for name in (CHART, LOCK):
-        path = posixpath.normpath(posixpath.join(folder, name))
+        path = chart_yaml.join(folder, name)
         # What is on disk is looked at in any case: a link is refused, whatever it would be replaced by.
         data = chart_files.file(root, path)
         texts.append(None if data is None else yaml_text.read(changed.get(path, data), path))
     text, lock = texts
     if text is None:
         raise Refused(f"{folder}/{CHART} is not there", todo="commit it")
-    old = posixpath.normpath(posixpath.join(folder, chart_files.REQUIREMENTS))
+    old = chart_yaml.join(folder, chart_files.REQUIREMENTS)
     if text.scalar("apiVersion") == "v1" and chart_files.file(root, old) is not None:
         raise ShipwayError(
             f"{old} holds the dependencies, as apiVersion v1 has it",

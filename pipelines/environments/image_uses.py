@@ -6,13 +6,12 @@ Two forms are known, those that charts of the field have: one text, `registry.ex
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
 
-from pipelines.charts.chart_yaml import CHART, LOCK
+from pipelines.charts.chart_yaml import CHART, LOCK, join
 from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
@@ -63,7 +62,7 @@ class Values:
     @property
     def followers(self) -> tuple[ImageFollower, ...]:
         """The files that name an image and are no chart's own values."""
-        own = {_file(folder, VALUES) for folder in self.charts}
+        own = {join(folder, VALUES) for folder in self.charts}
         uses = (*self.uses, *self.of_environments)
         return tuple(sorted({ImageFollower(file=use.file, image=use.image) for use in uses if use.file not in own}))
 
@@ -73,11 +72,11 @@ class Values:
         files = {use.file for use in self.uses}
         folders = {folder for folder in self.charts if any(is_in(file, folder) for file in files)}
         folders |= {*self.dependants} if folders else set()
-        return files | {_file(folder, name) for folder in folders for name in (CHART, LOCK)}
+        return files | {join(folder, name) for folder in folders for name in (CHART, LOCK)}
 
     def of_chart(self, folder: str) -> tuple[str, ...]:
         """Return the images that a chart's own values name."""
-        file = _file(folder, VALUES)
+        file = join(folder, VALUES)
         return tuple(sorted({use.image for use in self.uses if use.file == file}))
 
 
@@ -105,7 +104,7 @@ def read(
         return [use for use in named if use.image in images]
 
     host = registry.encode()
-    found = [use for folder in charts for use in uses(_file(folder, VALUES))]
+    found = [use for folder in charts for use in uses(join(folder, VALUES))]
     findings: list[Finding] = []
     applications = config_yaml.own(tree, configuration.deploy.environments)
     in_applications = [use for item in applications if item.values for use in uses(item.values)]
@@ -117,7 +116,7 @@ def read(
         else:
             is_application = any(item.file == application.values for application in applications)
             (in_applications if is_application else found).append(ImageUse(file=item.file, line=0, image=item.image))
-    dependants = [folder for folder in charts if b"dependencies" in (tree.read(_file(folder, CHART)) or b"")]
+    dependants = [folder for folder in charts if b"dependencies" in (tree.read(join(folder, CHART)) or b"")]
     return Values(
         uses=tuple(found),
         findings=tuple(findings),
@@ -182,10 +181,6 @@ def _own(text: str, registry: str, project: str) -> str:
     text = text.removeprefix("oci://")
     name = bare_name(text, registry=registry, project=project)
     return name if name != text else ""
-
-
-def _file(folder: str, name: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, name))
 
 
 def _warning(line: int, text: str) -> Finding:

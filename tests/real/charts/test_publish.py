@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,22 +21,6 @@ from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Reference
 from tests.chart_trees import add, by_name, clone, family, publish, report, states
 from tests.git_repositories import Repository
-from tests.registry_process import registry
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real registry; each test uses a project of its own in it."""
-    with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def place(running: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A path in the registry that no other test uses; the process stands in an empty workspace."""
-    (tmp_path / "workspace").mkdir()
-    monkeypatch.chdir(tmp_path / "workspace")
-    return f"{running}/{tmp_path.name.replace('_', '-')}"
 
 
 @pytest.fixture

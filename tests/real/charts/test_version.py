@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,25 +10,9 @@ from pipelines.charts.model import VersionChanges
 from pipelines.errors import Misuse, Refused, ShipwayError
 from tests.chart_trees import add, clone, family, publish, states
 from tests.git_repositories import Repository
-from tests.registry_process import registry
 from tests.steps import step
 
 chart_version = step("chart-version", VersionChanges)
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real registry; each test uses a path of its own in it."""
-    with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def place(running: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where this test publishes; the process stands in an empty workspace."""
-    (tmp_path / "workspace").mkdir()
-    monkeypatch.chdir(tmp_path / "workspace")
-    return f"{running}/{tmp_path.name.replace('_', '-')}"
 
 
 @pytest.fixture
