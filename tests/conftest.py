@@ -22,7 +22,9 @@ _ENDING_SECONDS = 20.0
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep every temporary file in pytest's own folder, also those of programs that are killed; at the end, nothing runs there."""
+    """Keep every temporary file in pytest's own folder, also those
+    of programs that are killed; at the end, nothing runs there.
+    """
     folder = tmp_path_factory.mktemp("tmp")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))

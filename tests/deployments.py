@@ -1,4 +1,6 @@
-"""A repository of an application, an environments repository, and a registry: who commits, who publishes, who deploys."""
+"""A repository of an application, an environments repository,
+and a registry: who commits, who publishes, who deploys.
+"""
 
 from __future__ import annotations
 
@@ -216,7 +218,9 @@ def world(
         dockerfile: "FROM scratch\nCOPY . /\n",
         "page": "1",
         "charts/web/Chart.yaml": "apiVersion: v2\nname: web # ours\nversion: 0.1.0\n",
-        "charts/web/values.yaml": f'# values\r\nimage:\r\n  repository: {web}\r\n  tag: ""   # empty\r\n  digest: "{NONE}" # now\r\n',
+        "charts/web/values.yaml": (
+            f'# values\r\nimage:\r\n  repository: {web}\r\n  tag: ""   # empty\r\n  digest: "{NONE}" # now\r\n'
+        ),
         "charts/web/templates/x.yaml": TEMPLATE,
         "shipway.yaml": json.dumps(
             {"images": {".": {"name": "web"}}, "deploy": deploy if deploy is not None else {"charts": "commit"}}
@@ -229,7 +233,9 @@ def world(
         "dev/other/config.yaml": "chart: other\nversion: 1.0.0\nnamespace: shop\n",
         "dev/other/values.yaml": "image: elsewhere/x:1\n",
         "prod/web/config.json": '{\n\t"chart": "web",\n\t"version": "0.1.0",\n\t"namespace": "shop"\n}\n',
-        "prod/web/values.yaml": f"image:\n  registry: {registry}\n  repository: team/web\n  tag: old\n  digest: {NONE}\n",
+        "prod/web/values.yaml": (
+            f"image:\n  registry: {registry}\n  repository: team/web\n  tag: old\n  digest: {NONE}\n"
+        ),
     }
     (folder / "none").mkdir(exist_ok=True)
     if beside is not None:

@@ -1,7 +1,9 @@
-"""A forge at the network's edge: GitHub's and Gitea's shapes over one state, which notes what it was asked and can be told to lie.
+"""A forge at the network's edge: GitHub's and Gitea's shapes over one state, which notes what it was asked and can be
+told to lie.
 
-It holds what these forges hold to: a login for every call, lengths of texts, commits that exist, one open pull request for a
-pair of branches. `python -m tests.forge_server --host H --port P --kind gitea` runs one for a cluster to report to.
+It holds what these forges hold to: a login for every call, lengths of texts, commits that exist, one open pull request
+for a pair of branches. `python -m tests.forge_server --host H --port P --kind gitea` runs one for a cluster to report
+to.
 """
 
 from __future__ import annotations

@@ -248,7 +248,9 @@ def to_do(history: History, releases: Releases) -> dict[str, int]:
 
 
 def state(world: World, releases: Releases) -> dict[str, object]:
-    """Return what people see of what the refs declare: the keys that each tag stands for, and the content of each chart."""
+    """Return what people see of what the refs declare: the keys
+    that each tag stands for, and the content of each chart.
+    """
     found: dict[str, object] = {}
     seen: dict[str, dict[str, str]] = {}
     for ref, commit in world.history.refs().items():
@@ -268,5 +270,7 @@ def state(world: World, releases: Releases) -> dict[str, object]:
 
 
 def _keys(there: Mapping[str, str], tag: str) -> list[str]:
-    """Return the keys whose image a tag names: as good as the digest, which tells the commit of the first build, too."""
+    """Return the keys whose image a tag names: as good as the
+    digest, which tells the commit of the first build, too.
+    """
     return sorted(key for key, digest in there.items() if key.startswith("key-") and digest == there.get(tag))

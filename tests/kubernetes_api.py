@@ -31,7 +31,9 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer in place of the true one: a status, or a reset of the connection before or after the request is heeded."""
+    """An answer in place of the true one: a status, or a reset
+    of the connection before or after the request is heeded.
+    """
 
     status: int
     message: str = ""

@@ -1,4 +1,6 @@
-"""The tools that somebody chose to do without: `make tools` builds none of them, and tests that need one are deselected."""
+"""The tools that somebody chose to do without: `make tools`
+builds none of them, and tests that need one are deselected.
+"""
 
 from __future__ import annotations
 

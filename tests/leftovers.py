@@ -18,8 +18,8 @@ def _above() -> set[int]:
 def processes(folder: Path) -> dict[int, str]:
     """Return the processes that work in or below a folder, by their id, with their command lines.
 
-    They name something below it in their arguments or their first environment, stand in it, or see mounts in it that nobody
-    else sees.
+    They name something below it in their arguments or their first environment, stand in it, or see mounts in it that
+    nobody else sees.
     """
     found = {}
     above = _above()

@@ -30,8 +30,8 @@ def registry(
     """Run a registry whose data lives in `tmp_path`/registry and give its address, HOST:PORT.
 
     With `auth`, a map of users to passwords, it wants one of these by Basic authentication; with a certificate and its
-    key, it speaks TLS, and the certificate must be its own authority. The data stays when the block ends, so a second block over the same folder goes on where the
-    first one stopped.
+    key, it speaks TLS, and the certificate must be its own authority. The data stays when the block ends, so a second
+    block over the same folder goes on where the first one stopped.
     """
     program = shutil.which("docker-registry") or shutil.which("registry")
     assert program, "no registry program: apt-get install docker-registry"

@@ -1,7 +1,8 @@
 """Runs of `release` in one process, a piece at a time, so that they can be held up, interleaved and dropped.
 
-Everything is the steps' own code over a real repository and a real registry, but for two things that take seconds and are tested
-elsewhere: a build makes a small image of the files and the bases that it was given, and charts are not linted.
+Everything is the steps' own code over a real repository and a real registry, but for two things that take seconds and
+are tested elsewhere: a build makes a small image of the files and the bases that it was given, and charts are not
+linted.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def tree(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> Gi
 def read(
     files: Mapping[str, str], *, target: BuildTarget = TARGET, root_name: str = "shop", written: Sequence[str] = ()
 ) -> Graph:
-    """Return the graph of some files; shipway.yaml is among them where there is one, `written` is what deployments write."""
+    """Return the graph of some files; shipway.yaml is among them
+    where there is one, `written` is what deployments write.
+    """
     configuration, findings = shipway_yaml.read(files.get(shipway_yaml.NAME, "").encode())
     assert findings == ()
     names = {"root_name": root_name, "registry": REGISTRY, "project": PROJECT}

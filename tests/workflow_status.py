@@ -43,7 +43,9 @@ def node(
 def image(
     run: str, phase: str, clone: str, build: str, main: str, *, message: str = "", digest: str = ""
 ) -> dict[str, Any]:
-    """Return the status of a clone-build-push whose three containers are in these phases; a phase may end in an exit code."""
+    """Return the status of a clone-build-push whose three
+    containers are in these phases; a phase may end in an exit code.
+    """
     outputs: dict[str, Any] = {"outputs": {"parameters": [{"name": "digest", "value": digest}]}} if digest else {}
     pod = f"{run}(0)"
 

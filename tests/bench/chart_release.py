@@ -1,4 +1,6 @@
-"""`chart-release` on this machine against the loop of Helm's commands, and against chartpress, over the same fifty charts."""
+"""`chart-release` on this machine against the loop of Helm's
+commands, and against chartpress, over the same fifty charts.
+"""
 
 from __future__ import annotations
 

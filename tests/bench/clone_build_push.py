@@ -1,4 +1,6 @@
-"""`clone-build-push` on this machine against the bare tools typed by hand, with the same builder and the same registry."""
+"""`clone-build-push` on this machine against the bare tools
+typed by hand, with the same builder and the same registry.
+"""
 
 from __future__ import annotations
 

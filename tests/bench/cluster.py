@@ -77,7 +77,9 @@ class Bench:
                 return
 
     def settle(self) -> None:
-        """Wait until the command that tells the digest has ended, too; raises RuntimeError with what it said when it failed."""
+        """Wait until the command that tells the digest has ended,
+        too; raises RuntimeError with what it said when it failed.
+        """
         if self.running is None:
             return
         self.said += self.running.communicate()[0].splitlines(keepends=True)

@@ -1,7 +1,7 @@
 """A standing builder's cache against a cache in the registry, over a history of six commits.
 
-Both sides clone and build in the same pod. One asks the buildkitd that stands there; the other starts one of its own each
-time, imports the cache of the run before from the registry, and exports its own in mode=max.
+Both sides clone and build in the same pod. One asks the buildkitd that stands there; the other starts one of its own
+each time, imports the cache of the run before from the registry, and exports its own in mode=max.
 """
 
 from __future__ import annotations

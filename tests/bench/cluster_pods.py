@@ -1,9 +1,10 @@
-"""What stands in the cluster beside Shipway while it is measured: a pod to type in, and the system that Shipway replaces.
+"""What stands in the cluster beside Shipway while it is measured: a pod to type in, and the system that Shipway
+replaces.
 
-That system is written here for the measurement, after its shape: Argo's git artifact into a volume, a pod that builds with
-a builder of its own and a registry cache in mode=max, and a pod that tells of the end. Its volume is one that stands, or, as
-in the system itself, one that each run makes and waits for in a step before the others. It runs the same image on the same
-controller, so what differs is the shape.
+That system is written here for the measurement, after its shape: Argo's git artifact into a volume, a pod that builds
+with a builder of its own and a registry cache in mode=max, and a pod that tells of the end. Its volume is one that
+stands, or, as in the system itself, one that each run makes and waits for in a step before the others. It runs the same
+image on the same controller, so what differs is the shape.
 """
 
 from __future__ import annotations
@@ -51,9 +52,14 @@ kill "$daemon"; wait "$daemon" || true
 
 
 def stand(installation: Installation) -> None:
-    """Make the pod to type in, with a standing buildkitd beside it, and the volume of the replaced system; wait for both."""
+    """Make the pod to type in, with a standing buildkitd beside
+    it, and the volume of the replaced system; wait for both.
+    """
     place, registry = installation.namespace, installation.where.registry
-    toml = f'[otel]\nsocketPath = "/tmp/otel.sock"\n[worker.containerd]\nenabled = false\n[registry."{registry}"]\nhttp = true\n'
+    toml = (
+        '[otel]\nsocketPath = "/tmp/otel.sock"\n[worker.containerd]\nenabled = false\n'
+        f'[registry."{registry}"]\nhttp = true\n'
+    )
     _create(place, "ConfigMap", HAND, data={"buildkitd.toml": toml})
     daemon = ["rootlesskit", "buildkitd", "--rootless", "--root=/work/buildkit", "--addr=unix:///work/buildkitd.sock"]
     options = ["--oci-worker-no-process-sandbox", "--config=/configuration/buildkitd.toml"]
@@ -75,7 +81,9 @@ def type_in(installation: Installation, script: str, *words: str) -> str:
 def replaced(
     installation: Installation, repo: str, image: str, cache: str, claim: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Return the Workflow of the replaced system for the head of a branch: it makes what is claimed, or takes the standing volume."""
+    """Return the Workflow of the replaced system for the head of a
+    branch: it makes what is claimed, or takes the standing volume.
+    """
     source = {"name": "source", "path": "/work/{{workflow.name}}", "git": {"repo": repo, "revision": "main"}}
     shared = [{"name": "source", "persistentVolumeClaim": {"claimName": "{{workflow.name}}" if claim else HAND}}]
     fetch = {**_container(installation, "", ["ls", "/work/{{workflow.name}}"]), "securityContext": {"runAsUser": 0}}

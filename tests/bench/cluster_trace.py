@@ -1,4 +1,5 @@
-"""Where each second of a run on a cluster goes: what the API tells as it happens, and the times of the containers' lines.
+"""Where each second of a run on a cluster goes: what the API tells as it happens, and the times of the containers'
+lines.
 
 A watch tells when each object came to a state, to some milliseconds; of what happens inside the pod, containers' lines
 tell, whose times are the node's. Both clocks are taken for one.
@@ -70,7 +71,10 @@ def steps(run: dict[str, Any]) -> str:
     nodes = sorted(run["status"]["nodes"].values(), key=lambda node: str(node["startedAt"]))
     zero = _seconds(run["metadata"]["creationTimestamp"])
     told = [
-        f"  {_seconds(node['startedAt']) - zero:4.0f} to {_seconds(node['finishedAt']) - zero:4.0f} s  {node['displayName']}"
+        (
+            f"  {_seconds(node['startedAt']) - zero:4.0f} to {_seconds(node['finishedAt']) - zero:4.0f} s  "
+            f"{node['displayName']}"
+        )
         for node in nodes
         if node["type"] == "Pod"
     ]

@@ -30,7 +30,10 @@ def repository(folder: Path, files: int) -> Repository:
         place.mkdir(parents=True)
         (place / "config.yaml").write_text(f"chart: app-{number}\nversion: 1.0.0\nnamespace: shop\n")
         (place / "values.yaml").write_text(
-            f"# of app {number}\nreplicas: 2\nimage:\n  repository: {_UNDER}app-{number}\n  tag: v0 # written by deployments\n"
+            (
+                f"# of app {number}\nreplicas: 2\nimage:\n  repository: {_UNDER}app-{number}\n"
+                "  tag: v0 # written by deployments\n"
+            )
             + "".join(f"setting{line}: some text that stands there\n" for line in range(40))
         )
     made.git("add", "--all")

@@ -78,7 +78,9 @@ class Started:
 
 
 def first_container(shop: Shop, runs: int) -> dict[str, object]:
-    """Compare a webhook with `kubectl create` of the very Workflow that it starts; both runs are of late events, which are ignored."""
+    """Compare a webhook with `kubectl create` of the very Workflow
+    that it starts; both runs are of late events, which are ignored.
+    """
     started = Started(shop.installation.namespace)
     late = shop.repository.git("rev-parse", "main")
     shop.repository.write("page/page", "1").commit()
@@ -105,7 +107,9 @@ def first_container(shop: Shop, runs: int) -> dict[str, object]:
 
 
 def digest(shop: Shop, pairs: int) -> dict[str, object]:
-    """Compare a webhook with `git clone` and `buildctl` typed into a pod that runs, until the image is in the registry."""
+    """Compare a webhook with `git clone` and `buildctl` typed
+    into a pod that runs, until the image is in the registry.
+    """
     url = f"{shop.git.url}/team/shop"
     target = f"{shop.installation.where.registry}/{shop.installation.namespace}"
     registry = shop.installation.where.registry
@@ -149,7 +153,9 @@ def _quiet(shop: Shop) -> None:
 
 
 def burst(shop: Shop, commits: int, webhooks: int) -> dict[str, object]:
-    """Send many webhooks at 20 a second for fewer commits, each on a protected branch of its own; count what was built."""
+    """Send many webhooks at 20 a second for fewer commits, each
+    on a protected branch of its own; count what was built.
+    """
     heads = {}
     for number in range(commits):
         ref = f"refs/heads/burst/{number}"

@@ -31,7 +31,10 @@ class Figure:
     def __str__(self) -> str:
         """Write the median and the spread."""
         spread = f"({min(self.seconds):.2f} to {max(self.seconds):.2f})"
-        return f"{self.name:<28} {self.median:7.2f} s  {spread}, processors {statistics.median(self.processor_seconds):.2f} s"
+        return (
+            f"{self.name:<28} {self.median:7.2f} s  {spread}, processors "
+            f"{statistics.median(self.processor_seconds):.2f} s"
+        )
 
 
 def interleave(

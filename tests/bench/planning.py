@@ -35,14 +35,18 @@ for start, end in sorted(waited):
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 children = resource.getrusage(resource.RUSAGE_CHILDREN)
 processor = time.thread_time() + children.ru_utime + children.ru_stime
-print(json.dumps({"code": code, "seconds": took, "registry": covered, "questions": len(waited), "memory": memory, "processor": processor}), file=sys.stderr)
+told = {"code": code, "seconds": took, "registry": covered, "questions": len(waited)}
+print(json.dumps(told | {"memory": memory, "processor": processor}), file=sys.stderr)
 """
-"""Runs the command and counts the time in which at least one question to a registry was open, and the processor time of the
-main thread and of Git: questions are asked by other threads."""
+"""Runs the command and counts the time in which at least one question to a registry was open, and the processor time of
+the main thread and of Git: questions are asked by other threads.
+"""
 
 
 def repository(folder: Path, images: int) -> Repository:
-    """Return a repository of so many images, most of them on one of ten bases, half as many charts, and values of both."""
+    """Return a repository of so many images, most of them on
+    one of ten bases, half as many charts, and values of both.
+    """
     made = Repository(folder)
     for number in range(images):
         name = f"base-{number}" if number < 10 else f"app-{number}"
@@ -65,7 +69,9 @@ def repository(folder: Path, images: int) -> Repository:
 
 
 def measure(folder: Path, address: str, images: int) -> dict[str, float]:
-    """Return the best of three plans of a repository of so many images: seconds, those of them that the registry took, MB."""
+    """Return the best of three plans of a repository of so many
+    images: seconds, those of them that the registry took, MB.
+    """
     made = repository(folder / str(images), images)
     settings = folder / f"{images}.yaml"
     settings.write_text(f"registry: {address}\nproject: p{images}\nplain-http: {address}\n")
@@ -85,7 +91,8 @@ def tell(images: int, told: dict[str, float]) -> dict[str, object]:
     """Print one size and return it for machines."""
     own = told["seconds"] - told["registry"]
     sys.stdout.write(
-        f"plan, {images} images and {images // 2} charts: {own:.2f} s of its own ({told['processor']:.2f} s of a processor), "
+        f"plan, {images} images and {images // 2} charts: {own:.2f} s of its own ({told['processor']:.2f} s of a "
+        "processor), "
         f"{told['registry']:.2f} s of the registry "
         f"({told['questions']:.0f} questions), {told['memory']:.0f} MB\n"
     )

@@ -147,7 +147,10 @@ class Releasing:
             folder.mkdir(parents=True)
             # Some take longer than others, so that a level waits for its slowest.
             rounds = " ".join(str(one) for one in range(1 + number % 3))
-            lines = f'for (i = 0; i < {int(megabytes * _LINES)}; i++) printf "%010d {name} %d\\n", i * 2654435761 % 4294967296, i'
+            lines = (
+                f'for (i = 0; i < {int(megabytes * _LINES)}; i++) printf "%010d {name} %d\\n", i * 2654435761 '
+                "% 4294967296, i"
+            )
             (folder / "Dockerfile").write_text(
                 f"ARG ON={on}\nFROM ${{ON}}\nCOPY source.txt /srv/{name}.source\n"
                 f"RUN for n in {rounds}; do awk 'BEGIN {{ {lines} }}' > /srv/{name}.$n; done\n"

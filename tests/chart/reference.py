@@ -13,7 +13,8 @@ import yaml
 TOP = Path(__file__).parents[2]
 HEAD = """# Values of the chart{name}
 
-Made of `charts/{chart}/values.schema.json` and `values.yaml` by `python -m tests.chart.reference`; a test compares them.
+Made of `charts/{chart}/values.schema.json` and `values.yaml` by `python -m tests.chart.reference`; \
+a test compares them.
 Unknown values are refused, and so are those of another form.
 
 | value | default | meaning |

@@ -1,4 +1,6 @@
-"""What Helm makes of the chart: each document is one that the cluster takes, in its own namespace, and without privileges."""
+"""What Helm makes of the chart: each document is one that the
+cluster takes, in its own namespace, and without privileges.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def test_every_document_is_valid(values: str) -> None:
 
 @each_values
 def test_two_installations_share_nothing(values: str) -> None:
-    """Every object is in the release's namespace, and no text names another: the same chart fits twice into one cluster."""
+    """Every object is in the release's namespace, and no text
+    names another: the same chart fits twice into one cluster.
+    """
     one, other = render(values, "one"), render(values, "other")
     assert {d["metadata"]["namespace"] for d in one} == {"one"}
     assert yaml.safe_dump(one).replace("namespace: one", "namespace: other") == yaml.safe_dump(other)
@@ -60,14 +64,18 @@ def test_two_installations_share_nothing(values: str) -> None:
 
 @each_values
 def test_rendering_is_stable(values: str) -> None:
-    """The same values give the same text, so that an upgrade without a change changes nothing, and Argo CD is in sync."""
+    """The same values give the same text, so that an upgrade
+    without a change changes nothing, and Argo CD is in sync.
+    """
     words = ("template", "shipway", str(CHART), "--values", str(VALUES[values]))
     assert helm(*words).stdout == helm(*words).stdout
 
 
 @each_values
 def test_containers_have_no_more_rights_than_they_need(values: str) -> None:
-    """What the level "restricted" of Pod Security asks for, but for a rootless builder; none has a token of the cluster."""
+    """What the level "restricted" of Pod Security asks for, but
+    for a rootless builder; none has a token of the cluster.
+    """
     elsewhere = values in {"standing-builder", "builder-elsewhere", "everything"}
     for name, pod, containers in pods(render(values)):
         assert pod["automountServiceAccountToken"] is False, name
@@ -98,7 +106,9 @@ def test_compiled_files_are_printed_unchanged() -> None:
 
 
 def test_values_reach_what_they_decide() -> None:
-    """The image, the pull policy and the place of all pods; resources of one container; authorities where they are read."""
+    """The image, the pull policy and the place of all pods;
+    resources of one container; authorities where they are read.
+    """
     values = yaml.safe_load(VALUES["everything"].read_text())
     documents = render("everything")
     for name, pod, containers in pods(documents):

@@ -120,7 +120,10 @@ def test_a_project_allows_what_its_environment_needs() -> None:
 
 
 HOSTILE = [
-    "true\n    automated: {prune: true}\n  destination: {server: 'https://other.example.com'}\nmetadata:\n  finalizers: []",
+    (
+        "true\n    automated: {prune: true}\n  destination: {server: 'https://other.example.com'}\nmetadata:\n"
+        "  finalizers: []"
+    ),
     *(
         '"}, x: {',
         "'",
@@ -145,7 +148,9 @@ WHOLE: dict[str, Any] = {
 
 
 def applications(cases: list[dict[str, Any]], chart: Path) -> list[Document]:
-    """Return what the ApplicationSet `dev` makes of config files: its templates run by Go's engine, read by Argo CD's parser."""
+    """Return what the ApplicationSet `dev` makes of config files:
+    its templates run by Go's engine, read by Argo CD's parser.
+    """
     (found,) = (d for d in render(EVERYTHING) if d["kind"] == "ApplicationSet" and d["metadata"]["name"] == "dev")
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: engine\nversion: 1.0.0\n")

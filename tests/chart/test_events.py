@@ -1,4 +1,6 @@
-"""Events in the chart: off unless asked for, and what values decide leaves every check of the compiled documents standing."""
+"""Events in the chart: off unless asked for, and what values
+decide leaves every check of the compiled documents standing.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_documents_keep_every_check(events: dict[str, Any]) -> None:
 
 
 def test_what_is_not_used_is_left_out() -> None:
-    """A forge without a repository here has no port to listen at, and a Sensor waits for no source that is not there."""
+    """A forge without a repository here has no port to listen
+    at, and a Sensor waits for no source that is not there.
+    """
     documents = rendered(enabled=True, repositories=[GITHUB])
     sources = of_kind(documents, "EventSource")
     assert sources["shipway-webhooks"]["spec"].keys() == {"eventBusName", "github", "service", "template"}
@@ -230,7 +234,9 @@ def test_a_change_looks_at_every_repository() -> None:
 
 
 def test_a_token_is_seen_by_one_container_alone() -> None:
-    """Who may stop or start runs has no login; who asks the repository may do neither, and for what strangers send, sees no registry."""
+    """Who may stop or start runs has no login; who asks the repository
+    may do neither, and for what strangers send, sees no registry.
+    """
     documents = of_kind(rendered(**ALL), "WorkflowTemplate")
     seen = {
         (name, template["name"], container["name"]): {m["name"] for m in container["volumeMounts"]}

@@ -84,7 +84,9 @@ def test_run_steps_in_the_standing_builder_reach_nothing_private() -> None:
 
 
 def test_builds_alone_use_the_standing_builder() -> None:
-    """And pods that plan, which ask its version; no other pod of the namespace, and what else listens there is nobody's."""
+    """And pods that plan, which ask its version; no other pod
+    of the namespace, and what else listens there is nobody's.
+    """
     documents = render("standing-builder")
     (builder,) = policies_of(documents, "shipway-buildkit")
     target = labels(documents, "shipway-buildkit")

@@ -1,11 +1,12 @@
 """The conformance suite's cases: small workflows, each with what must come of it, for either engine.
 
-A case is `NAME.yaml` in `workflows`, which both engines take as it is, or in `scenarios`, from which `compiled` makes it; and
-`NAME.expected.yaml` beside it, with
+A case is `NAME.yaml` in `workflows`, which both engines take as it is, or in `scenarios`, from which `compiled` makes
+it; and `NAME.expected.yaml` beside it, with
     arguments     of the workflow
     phase         of the workflow
     outputs       of the entrypoint, all of them
-    nodes         phases, by the node's name without that of the run and its dot: `task`, `task(0:item)`, `task.container`, `onExit`
+    nodes         phases, by the node's name without that of the run and its dot: `task`, `task(0:item)`,
+      `task.container`, `onExit`
     attempts      of tasks that retry; "" is the entrypoint itself
     outputs-of    outputs of nodes, all of them
     messages, exit-codes  of nodes

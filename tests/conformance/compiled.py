@@ -1,7 +1,8 @@
 """Cases made of our own compiled templates, so that both engines run every pair of features that these use.
 
-A scenario in `scenarios` says what each container does in place of its command; all that an engine acts on (DAGs, conditions,
-fan-outs, references, retries, deadlines, mutexes, defaults, exit handlers) is that of charts/shipway/files. Its file has
+A scenario in `scenarios` says what each container does in place of its command; all that an engine acts on (DAGs,
+conditions, fan-outs, references, retries, deadlines, mutexes, defaults, exit handlers) is that of charts/shipway/files.
+Its file has
     run       name of the document that runs
     pods      by document/template/container: `outputs`, which the container writes, and `shell`, which it runs before
 An output that nothing writes is empty, or has its default where the template gives one.

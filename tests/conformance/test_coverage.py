@@ -1,4 +1,6 @@
-"""What the local engine claims to do as Argo does it, the cases ask both engines about: each feature, and what ours are made of."""
+"""What the local engine claims to do as Argo does it, the cases
+ask both engines about: each feature, and what ours are made of.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tests.conformance.cases import Case, cases
 
 
 def test_every_field_stands_in_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each field that pipelines/engines/local/fields.py says is done as Argo does it, in a case that the real controller runs, too."""
+    """Each field that pipelines/engines/local/fields.py says is done
+    as Argo does it, in a case that the real controller runs, too.
+    """
     seen: set[tuple[str, str]] = set()
     check = DocumentPath.map
 
@@ -35,7 +39,9 @@ def test_every_field_stands_in_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_every_pod_of_ours_is_in_a_case() -> None:
-    """The scenarios run every pod template of the compiled documents, so that what these are made of is compared as they have it."""
+    """The scenarios run every pod template of the compiled documents,
+    so that what these are made of is compared as they have it.
+    """
     scenarios = {path.stem for path in compiled.SCENARIOS.glob("*.yaml")}
     expected = {node for case in cases() if case.name in scenarios for node in ran(case)}
     assert compiled.pod_templates() - expected == set()

@@ -87,7 +87,9 @@ def running(
 
 
 def test_an_interrupt_stops_the_run_and_the_exit_handler_runs(tmp_path: Path) -> None:
-    """Ctrl-C ends every command, starts no further task or attempt, and the exit handler hears of a failure, as on `argo stop`."""
+    """Ctrl-C ends every command, starts no further task or attempt,
+    and the exit handler hears of a failure, as on `argo stop`.
+    """
     with running(tmp_path) as engine:
         engine.send_signal(signal.SIGINT)
         outcome = ended(engine)
@@ -125,7 +127,9 @@ def test_no_command_outlives_an_engine_that_is_killed(tmp_path: Path, number: si
 
 
 def test_commands_that_nobody_was_told_of_end_with_their_engine(tmp_path: Path) -> None:
-    """An engine that is killed right after it started a command, before it could say so, leaves it no more than any other."""
+    """An engine that is killed right after it started a command,
+    before it could say so, leaves it no more than any other.
+    """
     with running(tmp_path, variables={"UNTOLD": "yes"}) as engine:
         engine.kill()
         engine.wait(PATIENCE_SECONDS)

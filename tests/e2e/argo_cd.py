@@ -31,7 +31,10 @@ spec:
     spec:
       terminationGracePeriodSeconds: 0
       containers:
-        - {name: app, image: {{ .Values.image | quote }}, command: [sleep, "100000"], env: [{name: TEXT, value: {{ .Values.text }}}]}
+        - name: app
+          image: {{ .Values.image | quote }}
+          command: [sleep, "100000"]
+          env: [{name: TEXT, value: {{ .Values.text }}}]
 {{- if .Values.extra }}
 ---
 apiVersion: v1

@@ -39,7 +39,9 @@ def empty(where: Place) -> Iterator[Installation]:
 
 
 def test_argo_cd_installs_upgrades_and_removes(empty: Installation, git: GitServer) -> None:
-    """Each time Synced and Healthy, without a diff that comes back; what a value takes out is pruned; nothing stays behind."""
+    """Each time Synced and Healthy, without a diff that comes
+    back; what a value takes out is pruned; nothing stays behind.
+    """
     repository = published(git)
     values = {"image": empty.where.image, "settings": {**empty.settings, "builder": "buildkit"}, "buildkit": STANDING}
     apply(application(empty, f"{git.url}/charts", values))
@@ -99,7 +101,9 @@ def apply(document: Document) -> None:
 
 
 def settled(found: Document, revision: str) -> bool:
-    """Whether Argo CD has brought the cluster to a commit, with the values of the Application, and all is well there."""
+    """Whether Argo CD has brought the cluster to a commit,
+    with the values of the Application, and all is well there.
+    """
     status = found.get("status", {})
     compared = status.get("sync", {}).get("comparedTo", {}).get("source", {})
     return bool(

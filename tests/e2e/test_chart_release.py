@@ -18,7 +18,9 @@ TOP = Path(__file__).parents[2]
 CHART = {
     "web/Chart.yaml": "apiVersion: v2\nname: e2e-web\nversion: 1.0.0\n",
     "web/values.yaml": "text: hello\n",
-    "web/templates/text.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {text: {{ .Values.text }}}\n",
+    "web/templates/text.yaml": (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {text: {{ .Values.text }}}\n"
+    ),
     "site/Chart.yaml": "apiVersion: v2\nname: e2e-site\nversion: 2.0.0\n"
     "dependencies: [{name: e2e-web, version: 1.0.0, repository: 'file://../web'}]\n",
     "site/templates/text.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site}\n",

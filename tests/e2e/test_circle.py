@@ -1,4 +1,5 @@
-"""The whole circle on a cluster: a commit to an application's source, and at the end a pod that runs it, and the commit knows.
+"""The whole circle on a cluster: a commit to an application's source, and at the end a pod that runs it, and the commit
+knows.
 
 Runs are started as events start them, and Argo CD is told of a push as a webhook tells it.
 """
@@ -65,7 +66,9 @@ class Circle:
         return self.shop.commit(text)
 
     def release(self, *, succeeds: bool = True) -> Run:
-        """Do what a push of the branch starts: build, release, deploy, and wait for Argo CD, which is told of the push."""
+        """Do what a push of the branch starts: build, release,
+        deploy, and wait for Argo CD, which is told of the push.
+        """
         name = self.installation.start("release", repo=self.url, revision="main", ref="refs/heads/main")
         run = self.installation.until(name, lambda run: any(n["displayName"] == "await-healthy" for n in run.nodes))
         self.mark("released and deployed")
@@ -158,14 +161,17 @@ def circle(installation: Installation, where: Place, git: GitServer, tmp_path: P
 
 
 def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
-    """The pod runs the commit's digest and the commit says so; a broken image leaves the last good one, and a rollback mends it."""
+    """The pod runs the commit's digest and the commit says so; a
+    broken image leaves the last good one, and a rollback mends it.
+    """
     context = f"shipway/{circle.argo.name}"
     circle.argo.install(
         sync={"stages": False},
         observers=[{"namespace": circle.installation.namespace, "name": "shipway-await-healthy"}],
     )
     good = circle.write("good")
-    # This commit's run writes its digest into the chart; that commit's run releases the chart, and moves the environment to it.
+    # This commit's run writes its digest into the chart; that commit's run releases the chart, and moves the
+    # environment to it.
     circle.release()
     circle.release()
     (row,) = circle.shipway("where", good)

@@ -97,7 +97,9 @@ def test_what_is_transient_is_retried_in_every_container(
 
 
 def test_what_is_final_is_not_retried(installation: Installation, git: GitServer) -> None:
-    """A revision that does not exist, an instruction that fails, a version that is another image's: one attempt each."""
+    """A revision that does not exist, an instruction that
+    fails, a version that is another image's: one attempt each.
+    """
     installation.configure()
     made = repository(git, f"{BUSYBOX}RUN false\n")
     made.write("good/Dockerfile", f"{BUSYBOX}RUN echo one > /one\n").commit()

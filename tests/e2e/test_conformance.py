@@ -23,7 +23,9 @@ def runs(cluster: Cluster) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, runs: dict[str, dict[str, object]], cluster: Cluster, tmp_path: Path) -> None:
-    """Phases, outputs, order and attempts are those of the case's file, and every node is as the local engine tells it."""
+    """Phases, outputs, order and attempts are those of the
+    case's file, and every node is as the local engine tells it.
+    """
     run = runs[case.name]
     nodes = seen(run, cluster.started())
     status = run.get("status", {})

@@ -45,7 +45,8 @@ def test_an_environment_follows_its_repository(environment: ArgoCd) -> None:
     assert ready[1] <= made[2]
     assert found[2]["spec"]["syncPolicy"]["syncOptions"] == ["CreateNamespace=true", "ServerSideApply=true"]
 
-    # What is no longer declared goes: an object, and a whole application. What was changed by hand comes back with that commit.
+    # What is no longer declared goes: an object, and a whole application. What was changed by hand comes back with that
+    # commit.
     kubectl(environment.namespace, "scale", "deployment", "first", "--replicas=0")
     environment.until("first", lambda item: state(item)[0] == "OutOfSync")
     environment.write("last", {}, {"image": image})

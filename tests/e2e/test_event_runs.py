@@ -71,7 +71,9 @@ def test_a_commit_of_a_fork_alone_is_refused(shop: Shop) -> None:
 
 
 def test_the_newest_run_wins(shop: Shop) -> None:
-    """A run that is held in its work is stopped by the next push of its branch, and so is one that has not begun; others are not."""
+    """A run that is held in its work is stopped by the next push of
+    its branch, and so is one that has not begun; others are not.
+    """
     first = shop.repository.write("page/page", "first").commit()
     shop.repository.git("branch", "--force", "main-1", first)
     beside = shop.tell("refs/heads/main-1", first)
@@ -137,7 +139,9 @@ def pretend_pending(shop: Shop, like: str) -> str:
 
 
 def test_a_strangers_pull_request_waits_for_a_maintainer(shop: Shop) -> None:
-    """A fork's pull request does nothing; `/ok-to-test` for its commit has it checked, and nothing is published; for another, nothing."""
+    """A fork's pull request does nothing; `/ok-to-test` for its commit
+    has it checked, and nothing is published; for another, nothing.
+    """
     fork = shop.repository.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")
     shop.repository.git("update-ref", "refs/pull/5/head", fork)
     pull = json.loads(shop.payload("gitea-fork-pull-request"))["pull_request"]
@@ -154,7 +158,9 @@ def test_a_strangers_pull_request_waits_for_a_maintainer(shop: Shop) -> None:
 
 
 def test_the_night_finds_what_no_webhook_told_of(shop: Shop) -> None:
-    """A branch and a tag that were pushed unheard are published by the night's runs, once; a second attempt starts nothing more."""
+    """A branch and a tag that were pushed unheard are published by
+    the night's runs, once; a second attempt starts nothing more.
+    """
     missed = shop.repository.write("page/page", secrets.token_hex(4)).commit()
     words = f"object {missed}\ntype commit\ntag v3.0.0\ntagger Ada <ada@x> {int(time.time())} +0000\n\nNew\n"
     shop.repository.git("update-ref", "refs/tags/v3.0.0", shop.repository.git("mktag", stdin=words.encode()))
@@ -183,7 +189,9 @@ def test_a_person_is_never_stopped(shop: Shop) -> None:
 
 
 def test_awkward_names_are_built_or_refused(shop: Shop) -> None:
-    """What means something to a shell, to Argo or to a label arrives byte for byte in its own run, or is refused; nothing is executed."""
+    """What means something to a shell, to Argo or to a label arrives
+    byte for byte in its own run, or is refused; nothing is executed.
+    """
     built = ["$(id)", "a/b"]
     names = ["a-b", "`id`", "';x;#", "--upload-pack=x", "feat@1", "ä<&>\u2028", "x" * 200, *built]
     refused = ["{{=1+1}}", "{{workflow.uid}}", '"}],"args":["x', "..", "x" * 999]

@@ -1,4 +1,6 @@
-"""Events on the real EventBus, EventSources and Sensor: what a webhook starts is what `simulate` says, once, and no other."""
+"""Events on the real EventBus, EventSources and Sensor: what
+a webhook starts is what `simulate` says, once, and no other.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def test_awkward_names_arrive_byte_for_byte(events: Events) -> None:
 
 
 def test_what_is_not_signed_starts_nothing(events: Events) -> None:
-    """Unsigned, forged, signed for another, no JSON, too large, asked for: an error and no run; a swapped header: the same run."""
+    """Unsigned, forged, signed for another, no JSON, too large,
+    asked for: an error and no run; a swapped header: the same run.
+    """
     body = changed("github-push", after="f" * 40)
     right = events.headers(Sender.GITHUB, body, "push")
     unsigned = {name: value for name, value in right.items() if "Signature" not in name}
@@ -142,7 +146,9 @@ def test_what_is_not_signed_starts_nothing(events: Events) -> None:
 
 
 def test_what_is_signed_in_another_way_is_the_same_run(events: Events) -> None:
-    """By SHA-1, as old forges do, as a form, by another method: Argo Events takes all, if the key is right; the body says what it is."""
+    """By SHA-1, as old forges do, as a form, by another method: Argo
+    Events takes all, if the key is right; the body says what it is.
+    """
     body = changed("github-push", after="b" * 40)
     before = events.runs().keys()
     by_sha1 = events.headers(Sender.GITHUB, body, "push")
@@ -159,7 +165,9 @@ def test_what_is_signed_in_another_way_is_the_same_run(events: Events) -> None:
 
 
 def test_fields_of_another_type_are_no_event(events: Events) -> None:
-    """A signed body in which a text is a number, a list or an object starts nothing, or a run that refuses it; what comes after is heard."""
+    """A signed body in which a text is a number, a list or an object
+    starts nothing, or a run that refuses it; what comes after is heard.
+    """
     mistyped = [
         placed(name, path, value)
         for name, paths in PLACES.items()

@@ -1,4 +1,6 @@
-"""The image that pods run: every step starts in it, as a user without privileges, and what is in it is what is pinned."""
+"""The image that pods run: every step starts in it, as a
+user without privileges, and what is in it is what is pinned.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ TOP = Path(__file__).parents[2]
 PROGRAMS = "buildah buildctl buildkitd git git-lfs helm newuidmap rootlesskit runc setpriv ssh unshare".split()
 # Runs in the image: steps' helps, programs, versions, and files that would give somebody more rights.
 LOOK = f"""
-import importlib.metadata, json, os, re, shutil, subprocess
+import glob, importlib.metadata, json, os, re, shutil, subprocess
 def run(*argv):
     done = subprocess.run(argv, capture_output=True, text=True)
     return [done.returncode, done.stdout]
@@ -28,7 +30,7 @@ print(json.dumps({{
     "helm": run("helm", "version", "--short"),
     "setuid": run("find", "/", "-xdev", "-type", "f", "-perm", "/6000")[1].split(),
     "packages": {{re.sub("[-_.]+", "-", d.metadata["Name"]).lower(): d.version
-                  for d in importlib.metadata.distributions(path=__import__("glob").glob("/opt/shipway/lib/*/site-packages"))}},
+                  for d in importlib.metadata.distributions(path=glob.glob("/opt/shipway/lib/*/site-packages"))}},
 }}))
 """
 

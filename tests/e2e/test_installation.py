@@ -129,7 +129,9 @@ def allowed(namespace: str, account: str, *, of: str = "") -> Rights:
 
 
 def objects(installation: Installation) -> set[str]:
-    """Return every object of a namespace, but for pods, which end in their own time, and what the cluster writes about others."""
+    """Return every object of a namespace, but for pods, which end
+    in their own time, and what the cluster writes about others.
+    """
     kinds = subprocess.run(
         ["kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name"],
         capture_output=True,

@@ -21,7 +21,9 @@ TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def test_release_and_release_again(installation: Installation, git: GitServer) -> None:
-    """A failing image takes its children with it and nothing else; once it is mended, only these are built; then nothing is."""
+    """A failing image takes its children with it and nothing else;
+    once it is mended, only these are built; then nothing is.
+    """
     made, repo, images = shop(installation, git, "shop", broken=True)
     without_events(installation)
     first = ended(installation, installation.start("release", repo=repo, revision="main"))
@@ -71,7 +73,9 @@ def test_two_releases_of_one_repository_are_never_side_by_side(installation: Ins
 
 
 def test_a_stranger_s_pull_request_is_checked_and_publishes_nothing(installation: Installation, git: GitServer) -> None:
-    """What it declares is built, children on parents that nobody published; the run fails by what fails, and no registry knows of it."""
+    """What it declares is built, children on parents that nobody
+    published; the run fails by what fails, and no registry knows of it.
+    """
     made, repo, images = shop(installation, git, "fork", broken=True)
     without_events(installation)
     made.git("update-ref", "refs/pull/3/head", head(made))
@@ -135,7 +139,9 @@ def shop(
 
 
 def without_events(installation: Installation) -> None:
-    """Give the account of `supersede`, which the chart makes for events alone, and no token: that it fails keeps no run from its work."""
+    """Give the account of `supersede`, which the chart makes for events
+    alone, and no token: that it fails keeps no run from its work.
+    """
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "shipway-supersede"}}
     kubectl(installation.namespace, "apply", "-f", "-", given=account)
 

@@ -1,4 +1,6 @@
-"""Reports of runs on the real controller, to a forge at the network's edge: what it is told, by whom, and what never fails for it."""
+"""Reports of runs on the real controller, to a forge at the network's
+edge: what it is told, by whom, and what never fails for it.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +166,9 @@ def test_a_stopped_run_is_an_error(reported: Reported) -> None:
 
 
 def test_a_forge_that_is_away_delays_the_report_and_nothing_else(reported: Reported) -> None:
-    """The image is published and the verdict given meanwhile; the report comes once the forge is back, and the run is a good one."""
+    """The image is published and the verdict given meanwhile; the
+    report comes once the forge is back, and the run is a good one.
+    """
     reported.forge.lie("GET|POST", "status", said(503, "maintenance"))
     try:
         head = reported.commit("FROM scratch\nCOPY page /away\n")

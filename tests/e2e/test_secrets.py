@@ -1,4 +1,6 @@
-"""Secrets of an installation on the real controller: private repositories, a registry with login and authority, build secrets."""
+"""Secrets of an installation on the real controller: private
+repositories, a registry with login and authority, build secrets.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ DOCKERFILE = "FROM shipway.local/busybox:static\nRUN echo built > /built\n"
 
 
 def test_a_private_repository_by_token(installation: Installation, tmp_path: Path) -> None:
-    """The login reaches the server from `clone` and `main` alone, and no log; without it the run fails, telling of it."""
+    """The login reaches the server from `clone` and `main`
+    alone, and no log; without it the run fails, telling of it.
+    """
     installation.configure()
     with git_server.serving(tmp_path, host=installation.where.host) as git:
         Repository(git.root / "app").write("Dockerfile", DOCKERFILE).commit()
@@ -62,7 +66,9 @@ def test_a_private_repository_by_key(installation: Installation, tmp_path: Path)
 
 
 def test_a_registry_with_login_and_authority(installation: Installation, tmp_path: Path) -> None:
-    """A base is pulled with one login, the image pushed with another; nobody trusts the registry but by `authorities`."""
+    """A base is pulled with one login, the image pushed with
+    another; nobody trusts the registry but by `authorities`.
+    """
     certificate = authority(tmp_path, installation.where.host)
     users = {"puller": "p", PUSHER[0]: PUSHER[1]}
     with (
@@ -93,7 +99,9 @@ def test_a_registry_with_login_and_authority(installation: Installation, tmp_pat
 
 @each_builder
 def test_build_secrets_reach_their_step_alone(builder: str, installation: Installation, tmp_path: Path) -> None:
-    """A key of the Secret is a file of the RUN step that asks for it, of the repositories that values.yaml allows it to."""
+    """A key of the Secret is a file of the RUN step that asks
+    for it, of the repositories that values.yaml allows it to.
+    """
     with (
         git_server.serving(tmp_path, host=installation.where.host) as git,
         secret(installation, "shipway-build-secrets", npm=NPM, other="not asked for"),
@@ -135,7 +143,10 @@ def told(installation: Installation, run: str, secret: str) -> list[str]:
 def authority(folder: Path, host: str) -> tuple[Path, Path]:
     """Return a certificate for an address, which is its own authority, and its key."""
     certificate, key = folder / "registry.crt", folder / "registry.key"
-    words = f"-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=e2e -addext subjectAltName=IP:{host}"
+    words = (
+        "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=e2e -addext "
+        f"subjectAltName=IP:{host}"
+    )
     subprocess.run(
         ["openssl", "req", *words.split(), "-keyout", str(key), "-out", str(certificate)],
         check=True,

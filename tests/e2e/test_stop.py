@@ -13,8 +13,9 @@ from tests.e2e.place import kubectl
 
 
 def test_a_stop_ends_the_run_and_the_exit_handler_runs(cluster: Cluster) -> None:
-    """What tests/conformance/test_ends.py says of an interrupt: every command ends, no further task or attempt begins, and the
-    exit handler hears of a failure."""
+    """What tests/conformance/test_ends.py says of an interrupt: every command ends, no further task or attempt begins,
+    and the exit handler hears of a failure.
+    """
     text = WORKFLOW.replace("$PIDS", "/dev/null").replace('echo "$1" > $BYE; EXIT', 'test "$1" = Failed')
     cluster.apply(with_image([yaml.safe_load(text)], cluster.image))
     workflow = {

@@ -2,9 +2,9 @@
 
     KUBECONFIG=… REGISTRY=… SOAK_CONTROLLER='…' python -m tests.soak --runs 10 > soak.json
 
-Each run is held in `clone`, `build` or `main` by a server that does not answer yet, then a fault strikes, then the server
-answers. Asked for is: the run completes, or fails and the same run started again completes; each time with the digest of an
-undisturbed run, and with the branch's tag naming it.
+Each run is held in `clone`, `build` or `main` by a server that does not answer yet, then a fault strikes, then the
+server answers. Asked for is: the run completes, or fails and the same run started again completes; each time with the
+digest of an undisturbed run, and with the branch's tag naming it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Soak:
         assert self.expected, "the undisturbed run failed"
 
     def strike(self, name: str, fault: Fault, container: str) -> tuple[str, bool, float]:
-        """Hold a run in a container, let the fault strike, and return what came of it, whether the digest was right, and when."""
+        """Hold a run in a container, let the fault strike, and return
+        what came of it, whether the digest was right, and when.
+        """
         fault.before(self.installation.namespace)
         server = self.gate if container == "build" else self.git
         (self.gate if container == "main" else server).close()

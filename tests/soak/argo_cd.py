@@ -2,8 +2,8 @@
 
     KUBECONFIG=… REGISTRY=… SOAK_REPO_SERVER='…' python -m tests.soak.argo_cd --runs 10
 
-SOAK_REPO_SERVER is a command that kills Argo CD's repository server with SIGKILL, and starts it again. Asked for is: at every
-moment a pod of the application is ready, and in the end Argo CD is Synced and Healthy at the commit.
+SOAK_REPO_SERVER is a command that kills Argo CD's repository server with SIGKILL, and starts it again. Asked for is: at
+every moment a pod of the application is ready, and in the end Argo CD is Synced and Healthy at the commit.
 """
 
 from __future__ import annotations

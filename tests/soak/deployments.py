@@ -1,9 +1,10 @@
-"""Races deployments against other writers of the same branches, many times over, and counts what was lost: nothing may be.
+"""Races deployments against other writers of the same branches, many times over, and counts what was lost: nothing may
+be.
 
     python -m tests.soak.deployments --times 100 > soak.json
 
-Each time somebody commits a new version of an application, which is built; then two deployments and two people push at once, to
-the chart's repository and to the environments repository.
+Each time somebody commits a new version of an application, which is built; then two deployments and two people push at
+once, to the chart's repository and to the environments repository.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     KUBECONFIG=… python -m tests.soak.events --runs 10 --events 50 > events.json
 
-The machine must be the cluster's only node: pods are struck from outside. Each run sends a burst of signed pushes, each of another
-commit, breaks something in its midst, and waits for the runs. Asked for is: whatever was answered with 2xx is one run, and
-whatever was not is none, or one.
+The machine must be the cluster's only node: pods are struck from outside. Each run sends a burst of signed pushes, each
+of another commit, breaks something in its midst, and waits for the runs. Asked for is: whatever was answered with 2xx
+is one run, and whatever was not is none, or one.
 """
 
 from __future__ import annotations
@@ -163,7 +163,9 @@ def sensor_changed(events: Events) -> None:
 
 
 def dependency_changed(events: Events) -> None:
-    """Change a filter of the Sensor in mid-burst: Argo deletes the dependency's place in the stream and starts with what is new."""
+    """Change a filter of the Sensor in mid-burst: Argo deletes the
+    dependency's place in the stream and starts with what is new.
+    """
     sensor = json.loads(kubectl(events.namespace, "get", "sensor", "shipway", "-o", "json"))
     for dependency in sensor["spec"]["dependencies"]:
         for entry in dependency.get("filters", {}).get("data", []):
@@ -235,7 +237,9 @@ def _until(events: Events, names: set[str], late_seconds: float) -> dict[str, di
 
 
 def _pings(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Return the runs of the pushes by which it is found out whether anything listens: their commits begin with zeros."""
+    """Return the runs of the pushes by which it is found out
+    whether anything listens: their commits begin with zeros.
+    """
     heads = {name: read(run["spec"]["arguments"]["parameters"][0]["value"]) for name, run in found.items()}
     return {name for name, event in heads.items() if isinstance(event, Push) and event.head.startswith("0" * 20)}
 

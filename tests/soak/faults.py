@@ -49,7 +49,9 @@ ASKED = {"cpu": "20m", "memory": "128Mi"}
 
 
 def asking(**limits: str) -> dict[str, Any]:
-    """Return values with which the pods of a run ask for little, and may use at most what is given; names with _ for -."""
+    """Return values with which the pods of a run ask for little,
+    and may use at most what is given; names with _ for -.
+    """
     most = {name.replace("_", "-"): amount for name, amount in limits.items()}
     return {"resources": {"clone-build-push": {name: {"requests": ASKED, "limits": most} for name in CONTAINERS}}}
 

@@ -2,9 +2,9 @@
 
     python -m tests.soak.local --kills 100 --histories 50
 
-A release of two images and a chart on the local engine is killed with SIGKILL at a random moment: in turns the engine's process
-group, and every process that it started, at once. Asked for is: whatever a tag names is there as a whole; nothing goes on
-running; and a rerun leaves tag by tag the digests of an undisturbed release.
+A release of two images and a chart on the local engine is killed with SIGKILL at a random moment: in turns the engine's
+process group, and every process that it started, at once. Asked for is: whatever a tag names is there as a whole;
+nothing goes on running; and a rerun leaves tag by tag the digests of an undisturbed release.
 """
 
 from __future__ import annotations

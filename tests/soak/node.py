@@ -18,7 +18,9 @@ def pods(namespace: str, selector: str) -> list[dict[str, str]]:
 
 
 def processes(namespace: str, selector: str, program: str = "") -> list[int]:
-    """Return the processes of the pods that a label selects, but for the pause containers; a program's alone where one is named."""
+    """Return the processes of the pods that a label selects, but
+    for the pause containers; a program's alone where one is named.
+    """
     marks = [pod["uid"] for pod in pods(namespace, selector)]
     found = []
     for folder in Path("/proc").glob("[0-9]*"):

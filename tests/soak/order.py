@@ -2,7 +2,8 @@
 
     KUBECONFIG=… REGISTRY=… python -m tests.soak.order --runs 10 > order.json
 
-Asked for is: every branch and tag names the image of the commit that it is at, whatever was told of it, and no commit is built twice.
+Asked for is: every branch and tag names the image of the commit that it is at, whatever was told of it, and no commit
+is built twice.
 """
 
 from __future__ import annotations

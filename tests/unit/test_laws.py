@@ -26,7 +26,9 @@ TEMPLATES = [document for document in DOCUMENTS if document["kind"] == "Workflow
 
 
 def parse_with_sdk(document: Document) -> None:
-    """Convert a document with the Argo SDK, which empties what it reads; raises its TypeError where a value has another type."""
+    """Convert a document with the Argo SDK, which empties what it
+    reads; raises its TypeError where a value has another type.
+    """
     validate_and_convert_types(
         copy.deepcopy(document),
         (IoArgoprojWorkflowV1alpha1WorkflowTemplate,),
@@ -204,7 +206,9 @@ def test_secrets_are_mounted_where_they_are_needed_and_nowhere_else() -> None:
 
 
 def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
-    """Only what clones and plans has a login, for reading; what runs strangers' files has none, and no builder or cache of others."""
+    """Only what clones and plans has a login, for reading; what runs
+    strangers' files has none, and no builder or cache of others.
+    """
     document = next(d for d in TEMPLATES if d["metadata"]["name"] == "check")
     seen: dict[str, list[str]] = {}
     settings: dict[str, set[str]] = {}

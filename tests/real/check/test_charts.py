@@ -210,7 +210,10 @@ def test_templates_that_read_the_cluster(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "kubeconfig").write_text("clusters: [\n")
     repository = Repository(tmp_path / "repository")
     add(repository, "web")
-    template = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\ndata:\n  found: {{ lookup "v1" "Secret" "a" "b" | toJson | quote }}\n'
+    template = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\ndata:\n"
+        '  found: {{ lookup "v1" "Secret" "a" "b" | toJson | quote }}\n'
+    )
     repository.write("web/templates/lookup.yaml", template)
     assert _check(tmp_path, repository).findings == ()
     assert not (tmp_path / "users").exists()

@@ -101,7 +101,9 @@ def test_from_a_commit_to_charts(address: str, tmp_path: Path) -> None:
 
 
 def test_a_release_that_was_killed_is_finished_by_the_next(address: str, tmp_path: Path) -> None:
-    """What is visible after kill -9 is whole; the rerun pushes the rest, and all digests are those of a run in peace."""
+    """What is visible after kill -9 is whole; the rerun pushes
+    the rest, and all digests are those of a run in peace.
+    """
     repository = Repository(tmp_path / "repository")
     add(repository, "c0")
     for number in range(1, CHAIN):

@@ -12,7 +12,9 @@ from tests.git_repositories import simple
 
 
 def test_sigterm_is_told_from_failure(tmp_path: Path) -> None:
-    """A step that gets SIGTERM, as when a node is drained, ends its programs and exits with 143, which is tried again."""
+    """A step that gets SIGTERM, as when a node is drained,
+    ends its programs and exits with 143, which is tried again.
+    """
     simple(tmp_path / "git" / "app")
     with git_server.serving(tmp_path / "git") as server:
         server.hold = threading.Event()

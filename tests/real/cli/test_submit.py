@@ -76,7 +76,9 @@ def test_images_hold_what_the_dockerfiles_say(pulled: dict[str, Layout]) -> None
 
 
 def test_another_machine_gives_the_same_digests(embedded: Embedded, tmp_path: Path) -> None:
-    """From an empty cache into another registry as from a warm one into the same: digests depend on the commit alone."""
+    """From an empty cache into another registry as from a warm
+    one into the same: digests depend on the commit alone.
+    """
     shipway, result = embedded
     digests = {name: image["digest"] for name, image in result["images"].items()}
     other = Shipway(tmp_path)

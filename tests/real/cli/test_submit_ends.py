@@ -1,4 +1,6 @@
-"""A run that is killed or interrupted: nothing of it goes on, no tag is half moved, and a rerun gives the same digest."""
+"""A run that is killed or interrupted: nothing of it goes
+on, no tag is half moved, and a rerun gives the same digest.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bad input of every kind, as it comes back to a user: one error in three parts, its exit code, and an untouched registry."""
+"""Bad input of every kind, as it comes back to a user: one
+error in three parts, its exit code, and an untouched registry.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from tests.git_server import serving
 from tests.shipway_process import Shipway
 
 ERROR = re.compile(
-    r"^(?P<in> *)(?:shipway: )?(?P<what>\S.*)\n(?P=in)  seen: (?P<seen>.+)\n(?:(?P=in) {8}.*\n)*(?P=in)  do:   (?P<do>.+)$",
+    (
+        r"^(?P<in> *)(?:shipway: )?(?P<what>\S.*)\n(?P=in)  seen: (?P<seen>.+)\n(?:(?P=in) {8}.*\n)*(?P=in)  do:   "
+        r"(?P<do>.+)$"
+    ),
     re.MULTILINE,
 )
 

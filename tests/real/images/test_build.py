@@ -105,7 +105,9 @@ def test_mounts_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> N
 def test_shared_folders_are_in_the_context_and_excluded_files_are_not(
     builder: str, tmp_path: Path, cache: Path
 ) -> None:
-    """A shared folder lies under its own path, .dockerignore holds for it, and a second run finds it as the first left it."""
+    """A shared folder lies under its own path, .dockerignore
+    holds for it, and a second run finds it as the first left it.
+    """
     made = Workspace(tmp_path / "workspace")
     made.write(
         {
@@ -265,7 +267,9 @@ def test_standing_buildkitd(standing: str, tmp_path: Path, cache: Path) -> None:
 
 @each_builder
 def test_facts(builder: str, tmp_path: Path, cache: Path) -> None:
-    """Labels and annotations say where the image comes from; the user's labels win over the Dockerfile's, facts over all."""
+    """Labels and annotations say where the image comes from;
+    the user's labels win over the Dockerfile's, facts over all.
+    """
     made = Workspace(tmp_path / "workspace")
     dockerfile = (
         "FROM base\n"
@@ -304,7 +308,9 @@ def test_failing_step(builder: str, tmp_path: Path, cache: Path, capfd: pytest.C
     made = Workspace(tmp_path / "workspace")
     made.write(
         {
-            "app/Dockerfile": "FROM base\n\nRUN true\nRUN echo some words; \\\n    echo on the way; \\\n    exit 3\nRUN true\n"
+            "app/Dockerfile": (
+                "FROM base\n\nRUN true\nRUN echo some words; \\\n    echo on the way; \\\n    exit 3\nRUN true\n"
+            )
         }
     )
     made.base()
@@ -428,7 +434,9 @@ def test_killed_and_run_again(builder: str, tmp_path: Path) -> None:
     made = Workspace(tmp_path / "workspace")
     made.write(
         {
-            "Dockerfile": "FROM base\nRUN echo before > /before\nRUN if [ -e /run/go ]; then sleep 100; fi\nRUN echo x > /x\n"
+            "Dockerfile": (
+                "FROM base\nRUN echo before > /before\nRUN if [ -e /run/go ]; then sleep 100; fi\nRUN echo x > /x\n"
+            )
         }
     )
     made.base()

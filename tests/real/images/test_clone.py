@@ -185,7 +185,9 @@ def test_a_sibling_of_another_name_than_its_folder(app: Repository, workspace: P
 
 
 def test_what_a_plan_found_is_taken(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
-    """A base by the digest that its key counted, though its tag moved; a sibling by its key, whatever its folder is called."""
+    """A base by the digest that its key counted, though its tag
+    moved; a sibling by its key, whatever its folder is called.
+    """
     address = shared[0]
     key = "a" * 64
     digest = publish(shared, f"team/tools:key-{key}")
@@ -376,7 +378,9 @@ def test_submodules_only_where_asked(tmp_path: Path, workspace: Path) -> None:
 
 
 def large(tmp_path: Path, content: bytes) -> tuple[Repository, str, str]:
-    """Return a repository with a pointer to a large file, whose .lfsconfig points elsewhere; the pointer; its SHA-256."""
+    """Return a repository with a pointer to a large file, whose
+    .lfsconfig points elsewhere; the pointer; its SHA-256.
+    """
     identity = hashlib.sha256(content).hexdigest()
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{identity}\nsize {len(content)}\n"
     app = simple(tmp_path / "app").write("model.bin", pointer).write(".gitattributes", "*.bin filter=lfs -text\n")
@@ -387,7 +391,9 @@ def large(tmp_path: Path, content: bytes) -> tuple[Repository, str, str]:
 def test_large_files_only_where_asked(
     tmp_path: Path, workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pointer is built and mentioned, or the file is fetched from the repository's own host, or git-lfs is missing."""
+    """A pointer is built and mentioned, or the file is fetched
+    from the repository's own host, or git-lfs is missing.
+    """
     content = os.urandom(100_000)
     app, pointer, identity = large(tmp_path, content)
     file = workspace / "source/model.bin"
@@ -415,7 +421,9 @@ def test_large_files_only_where_asked(
 
 
 def test_large_files_that_cannot_be_had_fail_the_checkout(tmp_path: Path, workspace: Path) -> None:
-    """A busy server may pass, a refused login does not, and an absent file is neither; no pointer is built in its place."""
+    """A busy server may pass, a refused login does not, and an
+    absent file is neither; no pointer is built in its place.
+    """
     app, _, _ = large(tmp_path, b"content")
     with serving(tmp_path) as server:
         for status, kind in ((503, Transient), (403, Misconfigured), (0, ShipwayError)):

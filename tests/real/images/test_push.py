@@ -429,7 +429,9 @@ def publish_run(client: Registry, address: str, run: Run, head: Callable[[str], 
 
 
 def test_the_first_image_of_a_key_is_kept(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
-    """A run that built another image from the same takes the one that is there: its tags name it, and nothing is sent."""
+    """A run that built another image from the same takes the
+    one that is there: its tags name it, and nothing is sent.
+    """
     key = "0" * 64
     first = Run(tmp_path / "first", remote, content="first").push(liar.address, key=key)
     assert f"key-{key}" in first.tags
@@ -528,7 +530,9 @@ def test_two_runs_of_one_version(tmp_path: Path, remote: Repository, liar: Lying
 def test_a_killed_push_is_finished_by_a_rerun(
     tmp_path: Path, remote: Repository, liar: LyingRegistry, method: str, path: str, effect: bool
 ) -> None:
-    """Killed with -9 before or after the effect of any request, no tag names a half image, and a rerun gives the digest."""
+    """Killed with -9 before or after the effect of any request,
+    no tag names a half image, and a rerun gives the digest.
+    """
     run = release(tmp_path / "run", remote, "1.0.0")
 
     def hang(asked: Asked) -> Reply:

@@ -62,7 +62,9 @@ def planned_key(releases: Releases, commit: str) -> set[str]:
 
 
 def test_a_nightly_run_at_an_unchanged_head(releases: Releases, history: History, tmp_path: Path) -> None:
-    """It does nothing while nothing moved; when a base moved, the image is built again and takes the branch's and the commit's tag."""
+    """It does nothing while nothing moved; when a base moved, the
+    image is built again and takes the branch's and the commit's tag.
+    """
     images = releases.images
 
     def move_base(content: str) -> None:
@@ -86,7 +88,9 @@ def test_a_nightly_run_at_an_unchanged_head(releases: Releases, history: History
 
 
 def test_what_was_built_again_on_purpose_stays(releases: Releases, history: History) -> None:
-    """The next run, which asks for nothing, finds nothing to do; a push of something else keeps the newer image, as a new branch does."""
+    """The next run, which asks for nothing, finds nothing to do; a
+    push of something else keeps the newer image, as a new branch does.
+    """
     first = pushed(history, 1)
     releases.finish(first, MAIN)
     old = releases.images.tags("web")["main"]
@@ -132,7 +136,9 @@ def test_latest_follows_the_highest_version(releases: Releases, history: History
 
 
 def test_a_force_push(releases: Releases, history: History) -> None:
-    """The branch's tag goes back to the older image, which is not built again; a run of what was there moves nothing."""
+    """The branch's tag goes back to the older image, which is
+    not built again; a run of what was there moves nothing.
+    """
     first = pushed(history, 1)
     releases.finish(first, MAIN)
     second = pushed(history, 2, first)

@@ -132,7 +132,8 @@ def world(tmp_path: Path) -> Iterator[World]:
         found = World(Repository(tmp_path / "repository"), registry, tmp_path / "work")
         found.base("public/debian:12", "bookworm")
         found.commit(
-            base__Dockerfile="FROM REGISTRY/public/debian:12\nCOPY motd /\n", base__motd="hello", web__Dockerfile="FROM base\n",
+            base__Dockerfile=("FROM REGISTRY/public/debian:12\nCOPY motd "
+            "/\n"), base__motd="hello", web__Dockerfile="FROM base\n",
             web__page="1", shop__Dockerfile="FROM web\n", alone__Dockerfile="FROM scratch\nCOPY x /\n", alone__x="x",
             docs__x="x",
         )  # fmt: skip
@@ -420,7 +421,9 @@ def test_charts_stand_in_the_same_plan(world: World) -> None:
     world.commit(
         **{
             "charts/site/Chart.yaml": "apiVersion: v2\nname: site\nversion: 1.0.0\n",
-            "charts/site/values.yaml": "image:\n  repository: REGISTRY/team/web\n  tag: x\nother: REGISTRY/team/base:1\n",
+            "charts/site/values.yaml": (
+                "image:\n  repository: REGISTRY/team/web\n  tag: x\nother: REGISTRY/team/base:1\n"
+            ),
             "charts/broken/Chart.yaml": "apiVersion: v2\nname: broken\nversion: one\n",
             "tests/x/Chart.yaml": "apiVersion: v2\nname: x\nversion: 1.0.0\n",
             "shipway.yaml": "ignore: [tests]\n",

@@ -1,4 +1,6 @@
-"""`check`, the whole way from a repository to what became of its images and charts, on the local engine: nothing is published."""
+"""`check`, the whole way from a repository to what became of its
+images and charts, on the local engine: nothing is published.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {text: %
 
 @pytest.mark.helm
 def test_a_commit_is_tried_as_a_whole_and_published_nowhere(tmp_path: Path) -> None:
-    """Children stand on parents that nobody published; what fails takes only its children with it, and every line that failed is told."""
+    """Children stand on parents that nobody published; what fails takes
+    only its children with it, and every line that failed is told.
+    """
     made = Repository(tmp_path / "shop")
     made.write("shipway.yaml", "images:\n  secret: {secrets: [token]}\n  app: {shared: [core]}\n")
     made.write("core/common", "1").write("base/Dockerfile", "FROM scratch\nCOPY page /\n").write("base/page", "1")

@@ -26,7 +26,9 @@ def submit(shipway: Shipway, *words: str) -> tuple[int, dict[str, Any], str]:
 
 @pytest.mark.helm
 def test_everything_is_released_once(tmp_path: Path) -> None:
-    """The first run builds the examples' three images and releases their charts; the second finds nothing to do; another branch only gets its tag."""
+    """The first run builds the examples' three images and releases their
+    charts; the second finds nothing to do; another branch only gets its tag.
+    """
     shipway = Shipway(tmp_path)
     shipway.state.mkdir()
     try:
@@ -56,7 +58,9 @@ def test_everything_is_released_once(tmp_path: Path) -> None:
 
 @pytest.mark.helm
 def test_the_command_tells_of_images_and_charts(tmp_path: Path) -> None:
-    """What was built and pushed stands in the result, with its reference; a second run has nothing to tell but the verdict."""
+    """What was built and pushed stands in the result, with its
+    reference; a second run has nothing to tell but the verdict.
+    """
     shipway = Shipway(tmp_path)
     try:
         first = json.loads(shipway.run("release", "--json").stdout)

@@ -31,7 +31,10 @@ def _only(output: str) -> Message:
             "missing value for if",
         ),
         (
-            'web/templates/a.yaml:4:18\n  executing "web/templates/a.yaml" at <.Values.a.b>:\n    nil pointer evaluating b',
+            (
+                'web/templates/a.yaml:4:18\n  executing "web/templates/a.yaml" at <.Values.a.b>:\n'
+                "    nil pointer evaluating b"
+            ),
             "web/templates/a.yaml",
             4,
             'executing "web/templates/a.yaml" at <.Values.a.b>: nil pointer evaluating b',
@@ -43,13 +46,19 @@ def _only(output: str) -> Message:
             'executing "h" at <.Values.a.b>: nil pointer (called from web/templates/a.yaml:3)',
         ),
         (
-            'template: web/templates/a.yaml:2:6: executing "web/templates/a.yaml" at <index .Values.l 7>: error calling index',
+            (
+                'template: web/templates/a.yaml:2:6: executing "web/templates/a.yaml" at <index .Values.l 7>: error '
+                "calling index"
+            ),
             "web/templates/a.yaml",
             2,
             'executing "web/templates/a.yaml" at <index .Values.l 7>: error calling index',
         ),
         (
-            "cannot load values.yaml: cannot unmarshal yaml document: error converting YAML to JSON: yaml: line 9: no key",
+            (
+                "cannot load values.yaml: cannot unmarshal yaml document: error converting YAML to JSON: yaml: line "
+                "9: no key"
+            ),
             "values.yaml",
             9,
             "not YAML: no key",
@@ -99,6 +108,7 @@ def test_a_chart_that_asks_for_values() -> None:
 def test_warnings_count_and_remarks_do_not() -> None:
     """Under --strict a warning fails the chart; an [INFO] in between belongs to nothing."""
     found = helm_messages.lint(
-        "==> Linting x\n[WARNING] templates/: directory does not exist\n[INFO] x: y\n\n1 chart(s) linted, 0 chart(s) failed\n"
+        "==> Linting x\n[WARNING] templates/: directory does not exist\n[INFO] x: y\n\n"
+        "1 chart(s) linted, 0 chart(s) failed\n"
     )
     assert [(m.file, m.text) for m in found] == [("templates", "directory does not exist")]

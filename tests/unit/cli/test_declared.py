@@ -75,7 +75,9 @@ def test_parents_come_first(tmp_path: Path) -> None:
     ],
 )
 def test_a_dockerfile_that_is_a_link(link: str, error: type[ShipwayError], said: str, tmp_path: Path) -> None:
-    """A link within the commit is followed; one that leads elsewhere is no Dockerfile with a strange text, but refused."""
+    """A link within the commit is followed; one that leads
+    elsewhere is no Dockerfile with a strange text, but refused.
+    """
     repository = Repository(tmp_path / "repository").link("app/Dockerfile", "../shared/Base.Dockerfile")
     repository.write("shared/Base.Dockerfile", "FROM scratch\n").commit()
     assert [image.name for image in read(repository).images] == ["app"]

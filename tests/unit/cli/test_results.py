@@ -24,10 +24,14 @@ spec:
       tasks: [TASKS]
   - name: ends
     inputs: {parameters: [{name: code}]}
-    container: {image: busybox, command: [sh, -c, 'echo "shipway: ends with $1"; exit "$1"', sh, "{{inputs.parameters.code}}"]}
+    container:
+      image: busybox
+      command: [sh, -c, 'echo "shipway: ends with $1"; exit "$1"', sh, "{{inputs.parameters.code}}"]
   - name: mended
     retryStrategy: {limit: 1}
-    container: {image: busybox, command: [sh, -c, 'echo "shipway: not yet"; test "$1" = 1 || exit 75', sh, "{{retries}}"]}
+    container:
+      image: busybox
+      command: [sh, -c, 'echo "shipway: not yet"; test "$1" = 1 || exit 75', sh, "{{retries}}"]
 """
 
 

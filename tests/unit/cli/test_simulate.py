@@ -114,7 +114,9 @@ def test_the_guide_to_migration_says_what_happens(capsys: pytest.CaptureFixture[
 
 
 def test_runs_of_one_ref_have_one_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pull request and a comment under it share the label by which older runs are found; look-alike refs and repositories do not."""
+    """A pull request and a comment under it share the label by which
+    older runs are found; look-alike refs and repositories do not.
+    """
 
     def label(payload: str, **changes: Any) -> str:
         body = json.loads((PAYLOADS / f"{payload}.json").read_text()) | changes
@@ -193,7 +195,9 @@ def test_runs_are_named_after_what_they_are_about(tmp_path: Path, capsys: pytest
 
 
 def test_a_run_is_for_a_state_and_not_for_who_told_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A title that was edited, or a label that somebody else set, starts no second run; a draft that became ready does."""
+    """A title that was edited, or a label that somebody else
+    set, starts no second run; a draft that became ready does.
+    """
 
     def name(payload: str, change: Callable[[dict[str, Any]], object] = dict) -> str:
         body = json.loads((PAYLOADS / f"{payload}.json").read_text())

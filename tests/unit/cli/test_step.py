@@ -42,7 +42,9 @@ def test_help_has_an_example_that_fits(name: str, capsys: pytest.CaptureFixture[
 def test_the_result_is_printed_or_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --outputs the result is one JSON object on stdout; with it the files are the result, and stdout is empty."""
+    """Without --outputs the result is one JSON object on stdout;
+    with it the files are the result, and stdout is empty.
+    """
     monkeypatch.chdir(tmp_path)
     repository = simple(tmp_path / "app")
     words = ["step", "clone", f"--repo={repository.path}"]
@@ -71,7 +73,9 @@ def test_wrong_flags_lead_to_the_help_that_lists_the_right_ones(
 
 
 def test_a_name_that_is_no_text_is_shown_and_stored_escaped(tmp_path: Path) -> None:
-    """A folder with a byte that is no UTF-8 in its name: the plan says so, on stdout and in files, and ends as it should."""
+    """A folder with a byte that is no UTF-8 in its name: the
+    plan says so, on stdout and in files, and ends as it should.
+    """
     repository = simple(tmp_path / "app")
     odd = os.fsencode(repository.path) + b"/im\xe9"
     os.mkdir(odd)  # noqa: PTH102 - a path that is no text

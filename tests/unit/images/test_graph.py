@@ -176,7 +176,9 @@ def test_what_is_fetched_by_digest_is_no_finding(source: str) -> None:
     ],
 )
 def test_an_address_is_one_whatever_it_is_written_with(lines: str, source: str) -> None:
-    """Arguments and variables have the values that the build gives them; what only the build knows stays as it is written."""
+    """Arguments and variables have the values that the build
+    gives them; what only the build knows stays as it is written.
+    """
     files = {
         "a/Dockerfile": f"ARG ABOVE=https://above.example/x\nFROM scratch\n{lines}\n",
         shipway_yaml.NAME: "images: {a: {build-args: {GIVEN: 'https://given.example/x'}}}\n",
@@ -246,7 +248,9 @@ def test_ignored_folders_have_no_images() -> None:
 
 
 def test_the_work_for_an_image_does_not_grow_with_the_number_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries of shipway.yaml and files of Git's attributes that are about one folder are not compared with every other."""
+    """Entries of shipway.yaml and files of Git's attributes
+    that are about one folder are not compared with every other.
+    """
     compared: list[str] = []
 
     def counted(call: Callable[..., bool]) -> Callable[..., bool]:

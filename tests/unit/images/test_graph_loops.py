@@ -31,7 +31,9 @@ def written(files: dict[str, str]) -> tuple[str, ...]:
 
 
 def test_a_moved_chart_moves_those_that_stand_on_it() -> None:
-    """Charts with dependencies may move with what they stand on; a chart that has none and names no image never moves."""
+    """Charts with dependencies may move with what they stand
+    on; a chart that has none and names no image never moves.
+    """
     assert written(FILES) == (
         "charts/all/Chart.lock", "charts/all/Chart.yaml",
         "charts/web/Chart.lock", "charts/web/Chart.yaml", "charts/web/values.yaml",

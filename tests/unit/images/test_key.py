@@ -1,4 +1,6 @@
-"""An image's key changes with everything that can change its bytes, and with nothing else: over generated repositories."""
+"""An image's key changes with everything that can change its
+bytes, and with nothing else: over generated repositories.
+"""
 
 from __future__ import annotations
 

@@ -169,7 +169,9 @@ def test_the_last_change_wins_wherever_runs_interrupt_each_other(ref: str, tag: 
 
 @pytest.mark.parametrize("ref", ["refs/heads/main", "refs/tags/v1.0.{}"])
 def test_a_new_change_after_its_own_run_was_killed(ref: str) -> None:
-    """A run that dies before any of its calls leaves nothing that its rerun, or the run of a newer change, does not mend."""
+    """A run that dies before any of its calls leaves nothing
+    that its rerun, or the run of a newer change, does not mend.
+    """
 
     def die() -> None:
         raise Killed
@@ -215,7 +217,8 @@ def test_a_tag_that_never_rests_is_given_up() -> None:
 
 
 def test_a_version_keeps_its_first_content() -> None:
-    """A second content is refused wherever the first one's run comes in between, but for the one request that sets the tag.
+    """A second content is refused wherever the first one's run comes in between, but for the one request that sets the
+    tag.
 
     Registries have no request that sets a tag only where there is none, so that moment is theirs: a rule for immutable
     tags in the registry closes it.
@@ -261,7 +264,9 @@ def calls_to_version(what: Change) -> int:
 
 @pytest.mark.parametrize("dies", [True, False])
 def test_a_lasting_key_leads_to_the_latest_renewal(dies: bool) -> None:
-    """Whatever meets whatever: of two renewals that which was asked for later stays, and who builds the lasting key once more takes it."""
+    """Whatever meets whatever: of two renewals that which was asked
+    for later stays, and who builds the lasting key once more takes it.
+    """
     lasting, early, late = ("a" * 64, "b" * 64, "c" * 64)
     at = 0
     while True:
@@ -278,7 +283,8 @@ def test_a_lasting_key_leads_to_the_latest_renewal(dies: bool) -> None:
         with contextlib.suppress(Killed):
             if not Step(world, first, at, meet, key=early, renewal=(lasting, 100)).run():
                 break
-        # Of two that write in the same moment the later writer's stays, as with every tag: the same run again puts it right.
+        # Of two that write in the same moment the later writer's stays, as with every tag: the same run again puts it
+        # right.
         Step(world, second, key=late, renewal=(lasting, 200)).run()
         Step(world, first, key=early, renewal=(lasting, 100)).run()
         there = world.shelf[f"key-{lasting}"].json["annotations"]

@@ -19,12 +19,12 @@ from tests.steps import step
 plan = step("plan", Planned)
 
 IMAGE = PlannedImage(
-    name="shop", path=".", state="published", action="nothing", reasons=(), key="k", digest="sha256:d", parents=(), externals=(),
-    shared=(), tags=(),
+    name="shop", path=".", state="published", action="nothing", reasons=(), key="k", digest="sha256:d", parents=(),
+    externals=(), shared=(), tags=(),
 )  # fmt: skip
 FOUND = Plan(
-    repo="shop.git", commit="c" * 40, ref="refs/heads/main", platform="linux/amd64", builder="buildah 1.0", images=(IMAGE,), charts=(),
-    waves=(), findings=(),
+    repo="shop.git", commit="c" * 40, ref="refs/heads/main", platform="linux/amd64", builder="buildah 1.0", images=(IMAGE,),
+    charts=(), waves=(), findings=(),
 )  # fmt: skip
 
 

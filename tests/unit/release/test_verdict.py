@@ -19,8 +19,8 @@ from pipelines.release.verdict import verdict
 from pipelines.step import signature
 
 CHART = PlannedChart(
-    name="shop", version="1.0.0", path="charts/shop", state=PUBLISHED, action=NOTHING, reasons=(), digest="", parents=(),
-    images=(),
+    name="shop", version="1.0.0", path="charts/shop", state=PUBLISHED, action=NOTHING, reasons=(), digest="",
+    parents=(), images=(),
 )  # fmt: skip
 
 
@@ -61,11 +61,13 @@ def test_tags_alone_fail_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("images", "chart", "error", "seen"),
     [
-        ((image("a", "absent", BUILD), image("b", "absent", BUILD, ("a",)), image("new", "absent", BUILD)), CHART, ShipwayError,
+        ((image("a", "absent", BUILD), image("b", "absent", BUILD, ("a",)), image("new", "absent", BUILD)), CHART,
+         ShipwayError,
          "a: its build failed\nb: skipped because parent a failed\nnew: not built, new's reason"),
         ((image("a", BLOCKED), image("b", UNKNOWN)), CHART, Refused, "a: blocked, a's reason\nb: unknown, b's reason"),
         ((image("a", UNKNOWN),), CHART, Transient, "a: unknown, a's reason"),
-        ((), dataclasses.replace(CHART, state=DIFFERENT, reasons=("it differs",)), Refused, "shop: different, it differs"),
+        ((), dataclasses.replace(CHART, state=DIFFERENT, reasons=("it differs",)), Refused,
+         "shop: different, it differs"),
         ((), dataclasses.replace(CHART, state="absent"), ShipwayError, "shop: its release failed"),
     ],
 )  # fmt: skip

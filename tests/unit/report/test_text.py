@@ -130,7 +130,10 @@ def test_the_impact_stands_in_the_comment_where_there_is_room() -> None:
 
 
 def test_a_page_of_an_untrusted_pod_is_markdown_only_as_long_as_it_is_tame() -> None:
-    page = "**1 application of 2 changed**, in dev.\n\n### `dev/shop`\n<details>\n```diff\n-@team <a>\n```\n</details>\n- `a`"
+    page = (
+        "**1 application of 2 changed**, in dev.\n\n### `dev/shop`\n<details>\n```diff\n-@team <a>\n```\n"
+        "</details>\n- `a`"
+    )
     assert report_text.impact(page, room=5000) == f"### In the environments\n\n{page}"
     wild = ("hello @team", "[x](y)", "![x](y)", "<img src=x>", "http://e.example", "```\nopen", "a\n    @x", "``a` @b")
     for text in wild:

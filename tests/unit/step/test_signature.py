@@ -165,7 +165,9 @@ def grouped(
 
 
 def test_a_group_is_spelled_out_in_its_place() -> None:
-    """Its fields are arguments like those that the signature writes itself: name, text, setting, default, and whether it is required."""
+    """Its fields are arguments like those that the signature writes
+    itself: name, text, setting, default, and whether it is required.
+    """
     assert [(a.name, a.help, a.variable, a.default, a.required) for a in signature.read("s", grouped).arguments] == [
         ("repo", "the address", "", None, True),
         ("registry", "where to", "SHIPWAY_REGISTRY", None, True),

@@ -119,7 +119,9 @@ def test_layers_are_mounted_from_another_repository(tmp_path: Path) -> None:
 
 
 def test_a_registry_that_mounts_nothing_is_sent_what_it_lacks(liar: LyingRegistry, tmp_path: Path) -> None:
-    """Where it takes nothing over from another repository, it gets the layer that it lacks, and not the one that it has."""
+    """Where it takes nothing over from another repository, it
+    gets the layer that it lacks, and not the one that it has.
+    """
     liar.lie("POST", "uploads/", lambda asked: liar.truth(replace(asked, query={})))
     layout, descriptor = image(tmp_path / "image")
     layers = [Digest(entry["digest"]) for entry in json.loads(layout.read(descriptor.digest))["layers"]]
@@ -562,7 +564,9 @@ def test_a_token_server_without_tls_gets_no_login(liar: LyingRegistry) -> None:
 
 
 def test_a_redirect_to_another_host_carries_no_login(tmp_path: Path) -> None:
-    """A blob store that the registry sends us to never sees the registry's login, nor a challenge of its own answered."""
+    """A blob store that the registry sends us to never sees
+    the registry's login, nor a challenge of its own answered.
+    """
     layout, descriptor = image(tmp_path / "image", layers=1)
     login = Login(username="u", password="p")
     with lying_registry() as front, lying_registry() as store:

@@ -146,7 +146,10 @@ def test_missing_parameters_are_named(fake: Cluster, capsys: pytest.CaptureFixtu
         (
             "answer",
             75,
-            r"does not answer; asking again for \d+ s\n.*cluster http://127\.0\.0\.1:\d+ does not answer\n.*check the network",
+            (
+                r"does not answer; asking again for \d+ s\n.*cluster http://127\.0\.0\.1:\d+ does not answer\n.*check "
+                r"the network"
+            ),
         ),
     ],
 )
@@ -218,7 +221,9 @@ def test_detach_list_stop_and_retry(fake: Cluster, capsys: pytest.CaptureFixture
 
 
 def test_the_newest_runs_alone_are_read(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
-    """Runs are large and stay for days: of all but those that are shown the names are asked for; none is said to be none."""
+    """Runs are large and stay for days: of all but those that
+    are shown the names are asked for; none is said to be none.
+    """
     assert main(["runs"]) == 0
     assert re.search(r"no runs in namespace ci of http://", capsys.readouterr().err)
     for day in range(1, 10):

@@ -19,9 +19,13 @@ NODES = (
     node("run.none", "TaskGroup", "Skipped", bound="run", displayName="none", children=("run.after",)),
     node("run.after", "Skipped", "Omitted", bound="run", displayName="after"),
     node("run.images", "TaskGroup", "Failed", bound="run", displayName="images", children=("run.images(0:a)",)),
-    node("run.images(0:a)", "Retry", "Failed", bound="run", displayName="images(0:a)", children=("run.images(0:a)(0)",)),
+    node(
+        "run.images(0:a)", "Retry", "Failed", bound="run", displayName="images(0:a)", children=("run.images(0:a)(0)",)
+    ),
     node("run.images(0:a)(0)", "Pod", "Failed", bound="run", children=("run.images(0:a)(0).main",)),
-    node("run.images(0:a)(0).main", "Container", "Failed", bound="run.images(0:a)(0)", message="Error (exit code 3): no"),
+    node(
+        "run.images(0:a)(0).main", "Container", "Failed", bound="run.images(0:a)(0)", message="Error (exit code 3): no"
+    ),
     node("run.onExit", "Pod", "Succeeded"),
 )  # fmt: skip
 
@@ -32,7 +36,9 @@ def shape(top: Node | None) -> Any:
 
 
 def test_parents_are_what_the_local_engine_has() -> None:
-    """Items stand under their fan-out, attempts under their retry, containers under their pod, the rest under the DAG."""
+    """Items stand under their fan-out, attempts under their
+    retry, containers under their pod, the rest under the DAG.
+    """
     tree = RunTree(RUN)
     tree.update({"status": status(RUN, "Failed", *NODES)})
     assert shape(tree.root) == {
@@ -77,7 +83,9 @@ def test_a_container_of_the_name_main_is_shown_as_the_step_that_it_runs() -> Non
 
 
 def test_nodes_that_come_in_any_order_keep_their_identity() -> None:
-    """A state that tells more changes nodes and makes no second one; a child may be told before its parent's list of it."""
+    """A state that tells more changes nodes and makes no second
+    one; a child may be told before its parent's list of it.
+    """
     tree = RunTree(RUN)
     for count in range(1, len(NODES) + 1):
         tree.update({"status": status(RUN, "Running", *reversed(NODES[:count]))})

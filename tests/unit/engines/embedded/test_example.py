@@ -56,7 +56,9 @@ def test_everybody_gets_the_same_commit(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_edit_is_a_further_commit(tmp_path: Path) -> None:
-    """The branch goes on from where it was; the same content again, also after an edit was taken back, is told as it is."""
+    """The branch goes on from where it was; the same content
+    again, also after an edit was taken back, is told as it is.
+    """
     source, repository = folder(tmp_path / "examples"), tmp_path / "state" / "examples.git"
     first = example.publish(source, repository)
     assert example.publish(source, repository) == first

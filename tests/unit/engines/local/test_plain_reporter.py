@@ -51,7 +51,9 @@ def test_a_run_goes_on_where_nobody_reads_what_it_tells(tmp_path: Path) -> None:
 
 
 def test_each_thing_is_told_once(tmp_path: Path) -> None:
-    """A first attempt stands for its retry, containers that only waited are left out, and the reason is the one that failed."""
+    """A first attempt stands for its retry, containers that only
+    waited are left out, and the reason is the one that failed.
+    """
     told = io.StringIO()
     outcome = flow.run(WORKFLOW, tmp_path, PlainReporter(told))
     text = re.sub(r"^[\d:]{8} ", "", told.getvalue(), flags=re.MULTILINE)

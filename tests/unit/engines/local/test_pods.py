@@ -28,7 +28,10 @@ spec:
     - {name: login, secret: {secretName: login}}
     - {name: none, secret: {secretName: none, optional: true}}
     containerSet:
-      volumeMounts: [{name: work, mountPath: /shipway/work}, {name: login, mountPath: /shipway/login}, {name: none, mountPath: /shipway/none}]
+      volumeMounts:
+      - {name: work, mountPath: /shipway/work}
+      - {name: login, mountPath: /shipway/login}
+      - {name: none, mountPath: /shipway/none}
       containers:
       - {name: main, image: busybox, workingDir: /shipway/work, command: []}
 """

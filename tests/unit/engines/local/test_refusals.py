@@ -29,7 +29,10 @@ spec:
     dag:
       tasks:
       - {name: one, template: pod, arguments: {parameters: [{name: x, value: "{{inputs.parameters.x}}"}]}}
-      - {name: two, template: pod, depends: one, arguments: {parameters: [{name: x, value: "{{tasks.one.outputs.parameters.y}}"}]}}
+      - name: two
+        template: pod
+        depends: one
+        arguments: {parameters: [{name: x, value: "{{tasks.one.outputs.parameters.y}}"}]}
     outputs: {parameters: [{name: y, valueFrom: {parameter: "{{tasks.two.outputs.parameters.y}}"}}]}
   - name: pod
     inputs: {parameters: [{name: x}]}

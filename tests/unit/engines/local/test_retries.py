@@ -55,7 +55,9 @@ def test_the_limit_counts_retries() -> None:
 
 
 def test_waiting_grows_to_its_cap() -> None:
-    """Duration times factor to the number of retries, never more than the cap; waiting counts from the attempt's end."""
+    """Duration times factor to the number of retries, never
+    more than the cap; waiting counts from the attempt's end.
+    """
     retry = Retry(limit=9, policy="Always", duration=10.0, factor=2, cap=35.0)
     waits = [retries.decide(retry, attempts(*[Phase.FAILED] * count), now=100.0 + count) for count in (1, 2, 3, 4)]
     assert waits == [Again(10.0), Again(20.0), Again(35.0), Again(35.0)]

@@ -55,7 +55,9 @@ def test_round_trip(compression: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("processors", [1, 2, 64])
 def test_zstd_is_the_same_everywhere(processors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pinned library gives this digest on any machine; another one would change every image's, and must be a decision."""
+    """The pinned library gives this digest on any machine; another
+    one would change every image's, and must be a decision.
+    """
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
     assert packed(tmp_path, "zstd")[1].digest == ZSTD
 

@@ -110,7 +110,9 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedTool
 
 
 def test_a_fork_is_what_a_new_process_would_be(tool: ServedTool) -> None:
-    """Folder, environment, words, an empty input, both outputs, a session of its own, the exit code; no descriptor is left over."""
+    """Folder, environment, words, an empty input, both outputs, a
+    session of its own, the exit code; no descriptor is left over.
+    """
     expected = f"{tool.folder} two True ['tool', 'tell', 'a b']"
     forked, new = tool.run("tell", "a b", ONE="two"), tool.run("tell", "a b", ONE="two", LC_TIME="C")
     assert [sorted(text.splitlines()) for text, _ in (forked,)] == [[f"{expected} True", "err True"]]

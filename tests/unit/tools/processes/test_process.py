@@ -18,7 +18,9 @@ bytearray(1 << 30)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing else bounds another process")
 def test_memory_is_bounded() -> None:
-    """A command that takes more than it may gets none, and cannot raise the bound; without one, it gets what it asks for."""
+    """A command that takes more than it may gets none, and cannot
+    raise the bound; without one, it gets what it asks for.
+    """
     bound = 512 << 20
     done = process.run([sys.executable, "-c", _TAKES], timeout_seconds=60, stdin="go", memory_bytes=bound)
     assert done.stdout.split() == [str(bound)] * 2
