@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers import layer as image_layer
 from pipelines.tools.registry.layout import Json, Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -41,9 +41,9 @@ def files(layout: Layout) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for described in manifest(layout)["layers"]:
         above: dict[str, Entry] = {}
-        entry = layer_layer.descriptor(described)
+        entry = image_layer.descriptor(described)
         with (
-            layer_layer.plain(layout.blob(entry.digest), entry.media_type) as stream,
+            image_layer.plain(layout.blob(entry.digest), entry.media_type) as stream,
             tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
             for item in tar:

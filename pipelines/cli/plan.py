@@ -20,7 +20,7 @@ from pipelines.errors import Misuse, Refused, Transient
 from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers import layer as image_layer
 from pipelines.images.node import BuildTarget
 from pipelines.release import mermaid, plan_commit
 from pipelines.release.model import STUCK, Plan
@@ -70,7 +70,7 @@ def run(options: PlanOptions) -> int:
         platform=platforms.read_platform(options.platform),
         builder=builder.builder,
         builder_version=image_build.choose_builder(builder, cache).version(),
-        compression=layer_layer.check(builder.compression),
+        compression=image_layer.check(builder.compression),
         build_args=plan_commit.arguments(options.build_arg),
     )
     now = int(time.time())

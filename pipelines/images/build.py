@@ -21,7 +21,7 @@ from pipelines.images.builders.builder import Builder, BuildRequest, Output, Ste
 from pipelines.images.builders.buildkit import BuildKit
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.finalize import ImageFacts, finalize
-from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
 from pipelines.step.groups import BuilderSettings, BuildSettings
@@ -64,7 +64,7 @@ def build(
     Example:
         shipway step build --checkout=out/clone --outputs=out/build
     """
-    layer_layer.check(builder.compression)
+    image_layer.check(builder.compression)
     inputs = build_inputs.read(
         checkout,
         source=source,

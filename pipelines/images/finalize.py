@@ -17,7 +17,7 @@ from pathlib import Path
 from pipelines.errors import ShipwayError
 from pipelines.images.builders.builder import Output
 from pipelines.images.layer_cache import MARK
-from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.tools.registry.layout import CONFIG, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest
@@ -192,7 +192,7 @@ def finalize(output: Output, images: Sequence[BaseImage], facts: ImageFacts, sto
             "the builder's layers do not fit its configuration", seen=f"{len(output.layers)} for {len(diff_ids)}"
         )
     stored = [
-        store.put(diff_id, layout) or store.compress(diff_id, output.layout, layer_layer.descriptor(entry), layout)
+        store.put(diff_id, layout) or store.compress(diff_id, output.layout, image_layer.descriptor(entry), layout)
         for diff_id, entry in zip(diff_ids, output.layers, strict=True)
     ]
     store.remember(diff_ids)

@@ -23,7 +23,7 @@ from typing import IO
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images.builders import builder
 from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
-from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers import layer as image_layer
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
@@ -213,7 +213,7 @@ def _plain(bases: Layout, digest: Digest) -> str:
     manifest = bases.json(digest)
     config = bases.json(Digest(manifest["config"]["digest"]))
     config.get("config", {}).pop("OnBuild", None)
-    layers = [layer_layer.descriptor(entry).json() for entry in manifest["layers"]]
+    layers = [image_layer.descriptor(entry).json() for entry in manifest["layers"]]
     described = bases.add(json.dumps(config, sort_keys=True).encode(), CONFIG)
     plain = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described.json(), "layers": layers}
     name = f"plain-{digest.hex}"

@@ -28,7 +28,8 @@ _SLOTS = 32
 _VERSION = re.compile(r"\bv(\d\S*)")
 _LINE = re.compile(r"^Dockerfile:(\d+)$", re.MULTILINE)
 _LOST = re.compile(
-    r"code = Unavailable|connection refused|connection reset|error reading from server|transport is closing|exit code: 137"
+    r"code = Unavailable|connection refused|connection reset|error reading from server|transport is closing|"
+    r"exit code: 137"
 )
 _UNREACHED = "failed to list workers"
 """The error of buildctl's first request, before it sends anything."""
@@ -161,7 +162,8 @@ def _check_proxies() -> None:
         raise Misconfigured(
             "BuildKit cannot be given a proxy with a login",
             seen=f"{' and '.join(found)} of this environment (not shown: it holds a password)",
-            todo="give builds a proxy without a login, or build with buildah (setting builder), which gets it by environment",
+            todo="give builds a proxy without a login, or build with buildah (setting builder), "
+            "which gets it by environment",
         )
 
 

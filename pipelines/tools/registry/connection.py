@@ -176,7 +176,8 @@ class Network:
             try:
                 return call()
             except Unanswered as error:
-                wait = self.timing.backoff_seconds * 2 ** (attempt - 1) * random.uniform(1, 1.5)  # noqa: S311  no secret
+                jitter = random.uniform(1, 1.5)  # noqa: S311  no secret
+                wait = self.timing.backoff_seconds * 2 ** (attempt - 1) * jitter
                 wait = min(max(wait, error.wait_seconds), self.timing.longest_wait_seconds)
                 sys.stderr.write(f"{error.what} ({error.seen}); trying again in {wait:.1f} s\n")
                 time.sleep(wait)

@@ -78,7 +78,8 @@ def refusal(what: str, *, status: int, data: bytes, registry: str, repository: s
         return Misconfigured(
             f"{what}: not allowed",
             seen=f"{seen}; asked {login}",
-            todo=f"give that user the right to pull and push in {repository.partition('/')[0]}, or check that it exists",
+            todo=f"give that user the right to pull and push in {repository.partition('/')[0]}, "
+            "or check that it exists",
         )
     if status == 404:
         return Misconfigured(

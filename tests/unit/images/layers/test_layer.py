@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, ShipwayError
-from pipelines.images.layers import layer as layer_layer
+from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore, Stored
 from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Layout
 from pipelines.tools.registry.reference import Digest
@@ -37,19 +37,19 @@ ZSTD = "sha256:2af0aaa2f1f623cc8734fd040c97a9ddc1c8413b77be99f91bda19aae95dcfa5"
 def packed(folder: Path, compression: str, data: bytes = DATA) -> tuple[Layout, Descriptor]:
     """Return a layout and what compressing into it gave."""
     layout = Layout.create(folder)
-    found, diff_id = layer_layer.compress(io.BytesIO(data), layout, compression, Digest.of(data))
+    found, diff_id = image_layer.compress(io.BytesIO(data), layout, compression, Digest.of(data))
     assert diff_id == Digest.of(data)
     return layout, found
 
 
-@pytest.mark.parametrize("compression", layer_layer.COMPRESSIONS)
+@pytest.mark.parametrize("compression", image_layer.COMPRESSIONS)
 def test_round_trip(compression: str, tmp_path: Path) -> None:
     """What was compressed is read back, under the media type that says how."""
     layout, found = packed(tmp_path, compression)
     assert found.media_type == f"{LAYER}+{compression}"
     assert found.size == layout.blob(found.digest).stat().st_size < len(DATA)
     assert Digest.of_file(layout.blob(found.digest)) == found.digest
-    with layer_layer.plain(layout.blob(found.digest), found.media_type) as stream:
+    with image_layer.plain(layout.blob(found.digest), found.media_type) as stream:
         assert stream.read() == DATA
 
 
@@ -66,7 +66,7 @@ def test_another_tar_than_described(tmp_path: Path) -> None:
     """A layer that is not what the configuration says is refused, and nothing of it stays."""
     layout = Layout.create(tmp_path)
     with pytest.raises(ShipwayError, match="not the one it describes"):
-        layer_layer.compress(io.BytesIO(tar_of(b"other")), layout, "zstd", Digest.of(DATA))
+        image_layer.compress(io.BytesIO(tar_of(b"other")), layout, "zstd", Digest.of(DATA))
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 200] == []
 
 
@@ -76,9 +76,9 @@ def test_notes_of_overlay_are_taken_out(others: dict[str, str], tmp_path: Path) 
     notes = {"SCHILY.xattr.user.overlay.origin": "", "SCHILY.xattr.user.overlay.impure": "y"}
     noted = tar_of(TEXT, **others, **notes)
     layout = Layout.create(tmp_path)
-    found, diff_id = layer_layer.compress(io.BytesIO(noted), layout, "zstd", Digest.of(noted))
+    found, diff_id = image_layer.compress(io.BytesIO(noted), layout, "zstd", Digest.of(noted))
     assert diff_id == Digest.of(tar_of(TEXT, **others)) != Digest.of(noted)
-    with layer_layer.plain(layout.blob(found.digest), found.media_type) as stream:
+    with image_layer.plain(layout.blob(found.digest), found.media_type) as stream:
         assert stream.read() == tar_of(TEXT, **others)
 
 
@@ -86,7 +86,7 @@ def test_half_an_overlay_is_refused(tmp_path: Path) -> None:
     """A folder that hides what lies below it only by an attribute would show it again elsewhere."""
     data = tar_of(TEXT, **{"SCHILY.xattr.user.overlay.opaque": "y"})
     with pytest.raises(ShipwayError, match="refers to another one"):
-        layer_layer.compress(io.BytesIO(data), Layout.create(tmp_path), "zstd", Digest.of(data))
+        image_layer.compress(io.BytesIO(data), Layout.create(tmp_path), "zstd", Digest.of(data))
 
 
 def header(kind: str, body: bytes = b"", *, size: str = "") -> bytes:
@@ -117,9 +117,9 @@ def test_a_size_in_an_extended_header_counts(headers: bytes, tmp_path: Path) -> 
     """A file of 8 GiB and more has its size there, and none in its own header, where the field is too short."""
     tar = headers + header("0", b"x" * 700, size="0") + bytes(1024)
     layout = Layout.create(tmp_path)
-    found, diff_id = layer_layer.compress(io.BytesIO(tar), layout, "zstd", Digest.of(tar))
+    found, diff_id = image_layer.compress(io.BytesIO(tar), layout, "zstd", Digest.of(tar))
     assert diff_id == Digest.of(tar)
-    with layer_layer.plain(layout.blob(found.digest), found.media_type) as stream:
+    with image_layer.plain(layout.blob(found.digest), found.media_type) as stream:
         assert stream.read() == tar
 
 
@@ -137,30 +137,30 @@ def test_a_size_in_an_extended_header_counts(headers: bytes, tmp_path: Path) -> 
 def test_a_malformed_tar_is_refused(tar: bytes, tmp_path: Path) -> None:
     """What is in place of a number is told, and nothing goes on for ever."""
     with pytest.raises(ShipwayError, match="malformed"):
-        layer_layer.compress(io.BytesIO(tar + bytes(1024)), Layout.create(tmp_path), "zstd", Digest.of(tar))
+        image_layer.compress(io.BytesIO(tar + bytes(1024)), Layout.create(tmp_path), "zstd", Digest.of(tar))
 
 
 @pytest.mark.parametrize("cut", [100, 700, 5000])
 def test_a_cut_tar_is_refused(cut: int, tmp_path: Path) -> None:
     """A layer that ends in the middle is an error, wherever it ends."""
     with pytest.raises(ShipwayError, match="cut short"):
-        layer_layer.compress(io.BytesIO(DATA[:cut]), Layout.create(tmp_path), "zstd", Digest.of(DATA[:cut]))
+        image_layer.compress(io.BytesIO(DATA[:cut]), Layout.create(tmp_path), "zstd", Digest.of(DATA[:cut]))
 
 
 def test_types() -> None:
     """Docker's media types become OCI's; what is no distributable layer is refused."""
     docker = "application/vnd.docker.image.rootfs.diff.tar.gzip"
     entry = {"mediaType": docker, "digest": "sha256:" + "1" * 64, "size": 3}
-    assert layer_layer.descriptor(entry).media_type == LAYER + "+gzip"
+    assert image_layer.descriptor(entry).media_type == LAYER + "+gzip"
     foreign = {**entry, "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"}
     with pytest.raises(ShipwayError, match="not built on"):
-        layer_layer.descriptor(foreign)
+        image_layer.descriptor(foreign)
 
 
 def test_unknown_compression() -> None:
     """A compression that is not known is the settings' fault."""
     with pytest.raises(Misconfigured, match="compression"):
-        layer_layer.check("bzip2")
+        image_layer.check("bzip2")
 
 
 def test_store(tmp_path: Path) -> None:
