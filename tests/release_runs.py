@@ -17,9 +17,11 @@ from pathlib import Path
 
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport
 from pipelines.errors import ShipwayError
-from pipelines.images.model import Built, Checkout, ImageJob, Published, Retagged
+from pipelines.images.model import Built, Checkout, Published
+from pipelines.images.plan_model import ImageJob
 from pipelines.images.registry_state import REVISION, VERSION
 from pipelines.release.model import Planned
+from pipelines.release.retag import Retagged
 from pipelines.release.verdict import verdict
 from tests import oci_images
 from tests.shipway_process import Images

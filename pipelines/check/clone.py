@@ -14,8 +14,9 @@ from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.images import bases as image_bases
 from pipelines.images import dockerfile
 from pipelines.images.checkout_paths import check_paths
-from pipelines.images.model import Checkout, ImageJob
+from pipelines.images.model import Checkout
 from pipelines.images.names import Image
+from pipelines.images.plan_model import ImageJob
 from pipelines.release import batches
 from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned

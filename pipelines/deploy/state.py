@@ -19,8 +19,8 @@ from pipelines.environments.image_places import DesiredImage, ValuesText
 from pipelines.errors import Refused
 from pipelines.images import tag_names
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget
+from pipelines.images.plan_model import PlannedImage
 from pipelines.images.registry_state import REVISION
 from pipelines.release import plan_commit
 from pipelines.release import snapshot as release_snapshot

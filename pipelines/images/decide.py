@@ -10,8 +10,8 @@ from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.state import ABSENT, BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import ShipwayError
 from pipelines.images.key import Freshness, KeyInputs
-from pipelines.images.model import ImageJob, PlannedImage
 from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.plan_model import ImageJob, PlannedImage
 from pipelines.images.registry_state import NOT_ASKED, VERSION, PreviousImage, RegistryState, SourceChanges, TagState
 from pipelines.images.tag_names import version_of
 from pipelines.tools.registry.reference import Reference, key_tag

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipelines.images.model import ImageJob
+from pipelines.images.plan_model import ImageJob
 
 MOST_BATCHES = 4
 """Pods that one check builds in, whatever a stranger's commit asks for."""

@@ -8,7 +8,7 @@ from pipelines.charts.model import PlannedChart
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, PlanRow
 from pipelines.environments.model import ImageFollower
-from pipelines.images.model import ImageJob, PlannedImage, RetagJob
+from pipelines.images.plan_model import ImageJob, PlannedImage, RetagJob
 
 STUCK = frozenset({BLOCKED, DIFFERENT})
 """States that only a new commit changes."""

@@ -21,8 +21,8 @@ from pipelines.errors import Misuse
 from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.model import RetagJob
 from pipelines.images.node import MOST_WAVES, BuildTarget
+from pipelines.images.plan_model import RetagJob
 from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned
 from pipelines.release.plan_commit import Destination, PlanRequest

@@ -20,8 +20,8 @@ from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
 from pipelines.images import registry_reader
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.plan_model import PlannedImage
 from pipelines.images.registry_reader import RegistryReader
 from pipelines.images.registry_state import PreviousImage, SourceChanges
 from pipelines.release import plan_charts

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pipelines.images import push as image_push
 from pipelines.images import tag_names
-from pipelines.images.model import Retagged
 from pipelines.images.tag_moves import TagMover
 from pipelines.release.model import Planned
 from pipelines.step.groups import RegistrySettings
@@ -18,6 +18,15 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.reference import Digest, Reference, key_tag
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retagged:
+    """The result of the step retag."""
+
+    images: int
+    tags: int
+    """How many tags name these images now."""
 
 
 def retag(

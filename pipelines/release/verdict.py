@@ -10,7 +10,7 @@ from typing import Annotated
 from pipelines.charts.model import PlannedChart
 from pipelines.declared.state import ABSENT, PUBLISHED, TAG, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import Refused, ShipwayError, Transient
-from pipelines.images.model import PlannedImage
+from pipelines.images.plan_model import PlannedImage
 from pipelines.release import result as release_result
 from pipelines.release.model import STUCK, Plan, Planned, Verdict
 from pipelines.release.result import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, PartResult

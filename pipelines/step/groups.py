@@ -1,6 +1,8 @@
 """Settings that belong together: a step takes a group where it needs what the group is for.
 
 The flags of a group come in the order of its fields; with several base classes, those of the last base come first.
+
+Every start of a step makes these classes. Nothing compares or prints groups, and without these methods they take half the time.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pipelines.step.parameters import GitLogin, PullLogins
 from pipelines.step.signature import Arg
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ReadLogins:
     """What may read: repositories, and registries."""
 
@@ -23,7 +25,7 @@ class ReadLogins:
     docker_config: PullLogins = Path("../pull")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class NetworkSettings:
     """How hosts are spoken to."""
 
@@ -37,7 +39,7 @@ class NetworkSettings:
         return Path(self.ca_file) if self.ca_file else None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RegistryAddress:
     """Where the deployment's images are."""
 
@@ -55,12 +57,12 @@ class RegistryAddress:
             raise Misconfigured(f"no registry to {purpose}", seen="the setting `registry` is empty", todo=todo)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RegistrySettings(NetworkSettings, RegistryAddress):
     """The registry of the deployment, and how it is spoken to."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ChartAddress(RegistryAddress):
     """Where the deployment's charts are."""
 
@@ -82,12 +84,12 @@ class ChartAddress(RegistryAddress):
         return text
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ChartSettings(RegistrySettings, ChartAddress):
     """The registry of images, that of charts, and where charts' dependencies come from."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BuilderSettings:
     """What builds images, and how their layers are compressed."""
 
@@ -96,7 +98,7 @@ class BuilderSettings:
     compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BuildSettings(BuilderSettings):
     """A builder with the folder that it keeps."""
 

@@ -16,21 +16,20 @@ from pipelines.tools.processes.process import Completed
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SHOWN_LINES = 12
 
-_LOGIN = re.compile(
+# Texts, compiled when Git has failed: that takes 2 ms, and every start of a step would pay it.
+_LOGIN = (
     r"Authentication failed|could not read (?:Username|Password)|returned error: 40[13]|HTTP Basic: Access denied"
     r"|Permission denied \(|Invalid username or (?:password|token)|returned error: 407"
     r"|Authorization error:|Authentication required:"  # git-lfs
 )
-_HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
-_CERTIFICATE = re.compile(r"certificate (?:problem|verif)|unable to get local issuer|SSL certificate|CAfile")
-_MISSING = re.compile(
+_HOST_KEY = r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED"
+_CERTIFICATE = r"certificate (?:problem|verif)|unable to get local issuer|SSL certificate|CAfile"
+_MISSING = (
     r"repository '.*' not found|Repository not found|returned error: 404|does not appear to be a git repository"
     r"|repository .* does not exist|not found: did you run git update-server-info|No such (?:repository|project)"
 )
-_HOSTILE = re.compile(
-    r"fsck error in packed object|invalid path '|fsck error|unpack_trees.*invalid path|bad tree object"
-)
-_TRANSIENT = re.compile(
+_HOSTILE = r"fsck error in packed object|invalid path '|fsck error|unpack_trees.*invalid path|bad tree object"
+_TRANSIENT = (
     r"Could not resolve|Failed to connect|Couldn't connect|[Tt]imed out"
     r"|[Cc]onnection (?:refused|reset|timed out|closed)"
     r"|timeout|returned error: (?:408|425|429|5\d\d)|early EOF|unexpected disconnect|hung up unexpectedly|RPC failed"
@@ -40,23 +39,23 @@ _TRANSIENT = re.compile(
     r"|protocol error: bad (?:line|band)|bad line length|did not send all necessary|Recv failure|Send failure"
     r"|end of file|invalid server response|read error|from HTTP (?:429|5\d\d)|Server error:"
 )
-_FULL = re.compile(r"No space left on device|Disk quota exceeded")
-_OVERTAKEN = re.compile(
+_FULL = r"No space left on device|Disk quota exceeded"
+_OVERTAKEN = (
     r"\[rejected\] \((?:stale info|fetch first|non-fast-forward|needs force|already exists)"
     # Two pushes at once: the server accepted both before it checked the ref again.
     r"|cannot lock ref|failed to update ref|reference already exists|incorrect old value provided|\(failed to lock\)"
     # The commit's parent is no longer reachable from any ref of the server.
     r"|shallow update not allowed"
 )
-_CHECKED_OUT = re.compile(r"branch is currently checked out")
-_PROTECTED = re.compile(
+_CHECKED_OUT = r"branch is currently checked out"
+_PROTECTED = (
     r"protected branch|[Pp]rotected ref|hook declined|GH0(?:06|13)|not allowed to push|branch is currently checked out"
 )
-_UNWRITABLE = re.compile(
+_UNWRITABLE = (
     r"Permission to \S+ denied|returned error: 403|insufficient permission|[Pp]ermission denied|denied to"
     r"|not authorized|service not enabled|read-only|unable to create temporary object directory|unpacker error"
 )
-_UNADVERTISED = re.compile(r"not our ref|unadvertised object|want \w+ not valid|[Cc]ouldn't find remote ref")
+_UNADVERTISED = r"not our ref|unadvertised object|want \w+ not valid|[Cc]ouldn't find remote ref"
 
 
 def cleaned(text: str) -> str:
@@ -67,12 +66,12 @@ def cleaned(text: str) -> str:
 
 def refuses_commit(done: Completed) -> bool:
     """Whether a fetch failed because the server does not serve, or does not have, an object by its id."""
-    return done.code != 0 and _UNADVERTISED.search(done.stderr) is not None
+    return done.code != 0 and re.search(_UNADVERTISED, done.stderr) is not None
 
 
 def was_overtaken(done: Completed) -> bool:
     """Whether a push was rejected because the ref has moved."""
-    return done.code != 0 and _OVERTAKEN.search(f"{done.stdout}\n{done.stderr}") is not None
+    return done.code != 0 and re.search(_OVERTAKEN, f"{done.stdout}\n{done.stderr}") is not None
 
 
 def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> ShipwayError:
@@ -81,13 +80,13 @@ def push_error(what: str, done: Completed, url: RepositoryUrl, login: str) -> Sh
     rejected = [line.lstrip("!\t ") for line in done.stdout.splitlines() if line.startswith("!")]
     seen = _lines(cleaned(done.stderr), *(cleaned(line) for line in rejected))
     text = f"{done.stdout}\n{done.stderr}"
-    if _CHECKED_OUT.search(text):
+    if re.search(_CHECKED_OUT, text):
         todo = "give the address that people push to, not a checkout of it"
         return Refused(what, seen="the branch is checked out there, and its files would be behind", todo=todo)
-    if _PROTECTED.search(text):
+    if re.search(_PROTECTED, text):
         todo = "let deployments come as pull requests (shipway.yaml, `deploy`), or let the login push to that branch"
         return Refused(what, seen=seen, todo=todo)
-    if _UNWRITABLE.search(text):
+    if re.search(_UNWRITABLE, text):
         return Misconfigured(
             what,
             seen=_lines(seen, login),
@@ -100,24 +99,24 @@ def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> 
     """Return the error for a failed call of Git; `login` says which credential was used."""
     text = done.stderr
     seen = cleaned(text) or f"git exited with {done.code} and said nothing"
-    if _HOST_KEY.search(text):
+    if re.search(_HOST_KEY, text):
         todo = (
             "put the host's keys (ssh-keyscan, compared with what the host publishes) into known_hosts beside the key"
         )
         return Misconfigured(what, seen=seen, todo=todo)
-    if _CERTIFICATE.search(text):
+    if re.search(_CERTIFICATE, text):
         return Misconfigured(what, seen=seen, todo="name the host's certificate authority in the setting ca-file")
-    if _LOGIN.search(text):
+    if re.search(_LOGIN, text):
         todo = "give a login that may read the repository, and check the address: hosts answer so for unknown ones, too"
         return Misconfigured(what, seen=_lines(seen, login), todo=todo)
-    if _MISSING.search(text):
+    if re.search(_MISSING, text):
         todo = "check the address, and that the login may read it: private repositories look missing to others"
         return ShipwayError(what, seen=_lines(seen, login), todo=todo)
-    if _HOSTILE.search(text):
+    if re.search(_HOSTILE, text):
         return Refused(what, seen=seen, todo="repair the repository: `git fsck --strict` names the objects")
-    if _FULL.search(text):
+    if re.search(_FULL, text):
         return ShipwayError(what, seen=seen, todo="free disk space, or give the workspace more")
-    if _TRANSIENT.search(text) or done.code < 0:
+    if re.search(_TRANSIENT, text) or done.code < 0:
         todo = f"check that {url.origin} is up, then run it again" if url is not None and url.origin else "run it again"
         return Transient(what, seen=seen, todo=todo)
     return ShipwayError(what, seen=seen)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipelines.images.model import ImageJob
+from pipelines.images.plan_model import ImageJob
 from pipelines.release.model import Planned
 from pipelines.step import signature
 from tests.git_repositories import Repository

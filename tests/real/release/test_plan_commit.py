@@ -13,8 +13,8 @@ from pipelines.cli import plan as command
 from pipelines.errors import Misuse
 from pipelines.images import tag_names
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.model import PlannedImage
 from pipelines.images.node import BuildTarget
+from pipelines.images.plan_model import PlannedImage
 from pipelines.images.tag_moves import TagMover
 from pipelines.release import plan_commit
 from pipelines.release.model import Plan

@@ -11,7 +11,7 @@ from pipelines.cli import plan as command
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.environments.model import ImageFollower
 from pipelines.errors import Misuse
-from pipelines.images.model import PlannedImage
+from pipelines.images.plan_model import PlannedImage
 from pipelines.release import mermaid
 from pipelines.release.model import Plan
 

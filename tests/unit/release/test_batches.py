@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.images.model import ImageJob
+from pipelines.images.plan_model import ImageJob
 from pipelines.release.batches import MOST_BATCHES, split, with_parents
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse
-from pipelines.images.model import PlannedImage
+from pipelines.images.plan_model import PlannedImage
 from pipelines.release import plan as release_plan
 from pipelines.release.model import Plan, Planned
 from tests.steps import step

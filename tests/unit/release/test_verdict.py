@@ -11,7 +11,7 @@ from pipelines.charts.model import PlannedChart
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import Refused, ShipwayError, Transient
-from pipelines.images.model import PlannedImage
+from pipelines.images.plan_model import PlannedImage
 from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned, Verdict
 from pipelines.release.result import PartResult

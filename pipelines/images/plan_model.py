@@ -1,0 +1,66 @@
+"""A commit's images as they are planned, and the jobs of builds and tags.
+
+Apart from the results of `clone`, `build` and `push`, which load at every start of their pods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.declared.state import PlanRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageJob:
+    """One build, as an item of a fan-out: every argument of clone-build-push except those of the commit.
+
+    Lists are not JSON texts: when Argo passes an item on, a text in it keeps the backslashes of its JSON.
+    """
+
+    name: str
+    path: str
+    dockerfile: str
+    target: str
+    build_args: tuple[str, ...]
+    secret_ids: tuple[str, ...]
+    shared: tuple[str, ...]
+    """Folders of the repository that the context also contains."""
+    exclude: tuple[str, ...]
+    """Files of the context that no build sees, because deployments write them."""
+    version: str
+    platform: str
+    key: str
+    renews: str
+    """The lasting key, which will lead to this build; empty if it is the key itself."""
+    moment: int
+    """The moment of the renewal, in seconds since 1970; 0 if the build is none."""
+    pins: tuple[str, ...]
+    """The images that the Dockerfile's names mean: each `name=sha256:…`, or `name=key-…` for an image of this plan."""
+    parents: tuple[str, ...]
+    """The images of earlier waves of the same plan that it depends on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage(PlanRow):
+    """One image of a commit, compared with the registry; its digest is what the registry has under the key."""
+
+    key: str
+    """Empty if it is unknown."""
+    externals: tuple[str, ...]
+    shared: tuple[str, ...]
+    tags: tuple[str, ...]
+    """The tags that should name it and do not yet, as far as they are known before a build."""
+    moment: int = 0
+    """The moment of its last renewal, or of the one to make, in seconds since 1970; 0 if there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetagJob:
+    """An image that is published and lacks tags."""
+
+    name: str
+    digest: str
+    tags: tuple[str, ...]
+    renews: str
+    """The lasting key if it does not lead to this image yet, else empty."""
+    moment: int
