@@ -1,4 +1,4 @@
-"""`shipway charts`: the charts of a repository, checked, and published where the registry does not have them."""
+"""`shipway charts`: the charts of a repository, checked, and published if the registry does not have them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Raises Misuse where argparse would print its usage and exit."""
+    """Raises Misuse when argparse would print its usage and exit."""
 
     def error(self, message: str) -> NoReturn:
         """Raise Misuse, whose exit code is argparse's own."""
@@ -31,7 +31,7 @@ def misunderstood(message: str, command: str) -> Misuse:
 def declare(parser: argparse.ArgumentParser, run: Callable[[Any], int]) -> None:
     """Give a parser the help and the flags of a command, a function whose one parameter is a class of flags.
 
-    Its docstring is the help. From the first paragraph on that does not end with a full stop, such as examples, lines are kept.
+    Its docstring is the help: prose, then examples from the first paragraph without a full stop, whose lines are kept.
     """
     paragraphs = inspect.cleandoc(run.__doc__ or "").split("\n\n")
     prose = list(itertools.takewhile(lambda paragraph: paragraph.endswith("."), paragraphs))
@@ -43,9 +43,9 @@ def declare(parser: argparse.ArgumentParser, run: Callable[[Any], int]) -> None:
 
 
 def flag(text: str, *names: str, default: Any = "", exclusive: bool = False, **settings: Any) -> Any:
-    """Return a field for the flag of its name, or of `names`, with argparse's `settings`; MISSING as default makes it required.
+    """Return a field for the flag of its name, or of `names`, with argparse's `settings`.
 
-    A class's `exclusive` flags exclude each other.
+    It is required if its default is MISSING. A class's `exclusive` flags exclude each other.
     """
 
     def declare(parser: argparse._ActionsContainer, item: Field[Any]) -> None:

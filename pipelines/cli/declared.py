@@ -41,7 +41,7 @@ class DeclaredImages:
     """For each image, what shipway.yaml says of it, as inputs of clone-build-push."""
 
     def choose(self, names: Sequence[str]) -> tuple[Image, ...]:
-        """Return the images of these names or folders, or all if none are named; raises Misuse if one does not exist."""
+        """Return the images of these names or folders, all if there are none; raises Misuse if one does not exist."""
         if not names:
             return self.images
         paths = {str(PurePosixPath(name)) for name in names}
@@ -102,7 +102,7 @@ def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, Tr
 
 
 def _text(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry], path: str) -> str:
-    """Return the text of a Dockerfile, which may be a link to a file of the same commit; raises Refused for other links."""
+    """Return the text of a Dockerfile; a link is followed within the commit, and raises Refused if it leaves it."""
     at = path
     for _ in range(_MAX_LINKS):
         if at not in tree:

@@ -1,4 +1,4 @@
-"""`shipway deploy`: what is published of a branch's head, in charts and environments."""
+"""`shipway deploy`: write what is published of a branch's head to charts and environments."""
 
 from __future__ import annotations
 

@@ -98,9 +98,9 @@ def rollback(options: RollbackOptions) -> int:
 
 
 @contextmanager
-def _writer(environments: str, given: SettingsOptions) -> Iterator[EnvironmentWriter]:
+def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[EnvironmentWriter]:
     """Yield the environments repository and the registries of the settings; raises Misconfigured if one is not set."""
-    settings = cli_options.read_settings(given, embedded=True)
+    settings = cli_options.read_settings(settings_options, embedded=True)
     deploys = signature.from_settings(DeploySettings, settings)
     address = environments or deploys.environments
     for name, text in (("environments", address), ("registry", settings.get("registry", ""))):

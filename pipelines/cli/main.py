@@ -25,7 +25,8 @@ examples:
   shipway step clone --repo=. --revision=main --path=apps/web --outputs=out/clone
   shipway compile --check
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, 130 interrupted, 143 terminated;
+exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 75 try again later, 78 misconfigured, \
+130 interrupted, 143 terminated;
 `plan` ends with 10 where something is to be done, `where` with 10 where nothing was found
 """
 
@@ -56,7 +57,7 @@ COMMANDS = {
     "where": ("where:run", "say where a commit, an image or an application is, and how it is"),
     "embedded": ("embedded:run", "start, stop or clean the registry of this machine"),
 }
-"""For each command its function, in a module that is loaded when the command is called, and its help in the list of commands."""
+"""Each command's function, whose module is loaded when the command is called, and its line in the list of commands."""
 
 
 def prepare(words: Sequence[str]) -> None:
@@ -97,11 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("shipway: interrupted\n")
         return 130
     except BrokenPipeError:
-        # The reader of stdout went away, as `| head` does; nobody reads a message.
+        # The reader of stdout is gone, as after `| head`: nobody would read a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        # Whatever opens a file may meet a full disk or somebody else's folder.
+        # Any file may be on a full disk or in a folder of another owner.
         seen = " ".join(filter(None, (error.strerror or str(error), str(error.filename or ""))))
         failure = ShipwayError(
             "a file cannot be used", seen=seen, todo="see to its folder, its owner and the free space"

@@ -105,20 +105,22 @@ class Cluster:
             "".join(f"shipway: {text}\n" for text in (link, f"follow it with: shipway logs {name}") if text)
         )
 
-    def _own_settings(self, given: SettingsOptions) -> dict[str, str]:
-        if given.registry:
-            raise cluster_arguments.setting_refused("registry", f"--registry {given.registry}", self.api.namespace)
-        own: dict[str, str] = {"secrets": str((given.state / "secrets").resolve())}
-        path = options.settings_file(given)
+    def _own_settings(self, settings_options: SettingsOptions) -> dict[str, str]:
+        if settings_options.registry:
+            raise cluster_arguments.setting_refused(
+                "registry", f"--registry {settings_options.registry}", self.api.namespace
+            )
+        own: dict[str, str] = {"secrets": str((settings_options.state / "secrets").resolve())}
+        path = options.settings_file(settings_options)
         if path is None:
             return own
         settings = setting.read(path)
-        if given.settings and (others := sorted(settings.keys() - OWN_KEYS)):
+        if settings_options.settings and (others := sorted(settings.keys() - OWN_KEYS)):
             raise Refused(
                 "the settings of a run on a cluster are the installation's",
                 seen=f"{path} sets {', '.join(others)}",
-                todo=f"change ConfigMap `{cluster_names.CONFIG_MAP}` in namespace {self.api.namespace}, which is `settings` of the "
-                f"chart's values; a file may set {' and '.join(sorted(OWN_KEYS))}",
+                todo=f"change ConfigMap `{cluster_names.CONFIG_MAP}` in namespace {self.api.namespace}, which is "
+                f"`settings` of the chart's values; a file may set {' and '.join(sorted(OWN_KEYS))}",
             )
         return own | {key: value for key, value in settings.items() if key in OWN_KEYS}
 

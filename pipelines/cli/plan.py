@@ -1,4 +1,4 @@
-"""`shipway plan`: what would be built and released for a commit, and why."""
+"""`shipway plan`: the builds and releases that a commit needs, and why."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def destination(settings: dict[str, str]) -> Destination:
 
 
 def exit_code(plan: Plan) -> int:
-    """Return the exit code of a plan: 3 if it is blocked, 75 if something is unknown, 10 if something is to do, else 0."""
+    """Return 3 if a plan is blocked, 75 if something is unknown, 10 if something is to do, else 0."""
     if plan.blocked:
         return Refused.exit_code
     if plan.unknown:
@@ -114,7 +114,7 @@ def exit_code(plan: Plan) -> int:
 
 
 def source(repo: str, revision: str) -> tuple[str, str]:
-    """Return address and revision of `REPO@REVISION`, unless the @ is the address's own; raises Misuse if the revision is given twice."""
+    """Return address and revision of `REPO@REVISION`; raises Misuse if the revision is given twice."""
     address, at, suffix = repo.rpartition("@")
     start = repo.find("://") + 3 if "://" in repo else 0
     path = repo.find("/", start) if start else repo.find(":")
@@ -152,7 +152,7 @@ def _print(plan: Plan) -> None:
 
 
 def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield a line for each finding, but only a few of those that say the same of many places: the JSON has all of them."""
+    """Yield a line for each finding, but only a few of those with the same text: the JSON has all of them."""
     alike = Counter((finding.rule, finding.text) for finding in findings)
     seen: Counter[tuple[str, str]] = Counter()
     for finding in findings:

@@ -113,7 +113,7 @@ def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
 
 
 def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-    """Yield name and node of each image that the plan wanted built."""
+    """Yield name and node of each image that the plan has built."""
     for wave, jobs in _planned(nodes).items():
         if wave.startswith("wave-") and wave in nodes and nodes[wave].kind is NodeKind.TASK_GROUP:
             for job, node in zip(json.loads(jobs), nodes[wave].items, strict=False):

@@ -1,4 +1,4 @@
-"""The result of a run: its exit code, the error of the step that failed, and its images and parts, as objects and for people."""
+"""The result of a run, as objects and for people: its exit code, its error, its images and its parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _THOUSAND = 1000
 def exit_code(result: RunResult) -> int:
     """Return the command's exit code, 130 after a stop.
 
-    It is that of the first container that failed with 2, 3 or 78; 75 if every one failed because the other side did; else 1.
+    It is that of the first container that failed with 2, 3 or 78; 75 if all that failed may be tried again; else 1.
     """
     if result.stopped:
         return 130
@@ -72,7 +72,7 @@ def error(log: Path, *, most_lines: int = _MOST_LINES) -> str:
 
 
 def failure(node: Node, *, most_lines: int = _MOST_LINES) -> dict[str, str]:
-    """Return the error of the last failed node as an entry of a JSON object, or nothing if no failed node left a log."""
+    """Return the error of the last failed node as an entry of a JSON object; nothing if none left a log."""
     log = failed_log(node)
     return {"error": error(log, most_lines=most_lines)} if log else {}
 

@@ -1,4 +1,4 @@
-"""Runs of a template on the local engine or on a cluster, for the commands that start them, and the repositories they get."""
+"""Runs of a template on the local engine or on a cluster, for the commands that start them."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def run_template(
     *,
     needs: Sequence[str],
 ) -> int:
-    """Run a template for a repository, here or on a cluster, print its result as `report` does, and return the exit code.
+    """Run a template for a repository here or on a cluster, print the result as `report` does, return the exit code.
 
-    Without a repository, a local run gets the examples; `needs` are arguments of `options.require_registry` for its settings.
+    Without a repository, a local run gets the examples; `needs` are arguments of `options.require_registry`.
     """
     options = command.run
     options.check()
@@ -87,7 +87,7 @@ def report(
     describe: Callable[[RunResult], dict[str, Any]],
     show: Callable[[Mapping[str, Any], Mapping[str, str]], None],
 ) -> int:
-    """Print a run's result as `describe` returns it: as JSON if that is asked for, else with `show`. Return the exit code."""
+    """Print a run's result as `describe` returns it, as JSON or with `show`, and return the exit code."""
     if result is None:
         return left(follow)
     if follow.json:
@@ -158,8 +158,8 @@ def run(
 def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
     """Return the steps that a template calls, about in the order in which it starts them.
 
-    Tasks that others wait for come before those that none waits for, such as reports; a reference that none waits for counts
-    only if there is nothing else. Nothing is checked here.
+    Tasks that others wait for come before those that none waits for, such as reports; a reference that none waits for
+    counts only if there is nothing else. Nothing is checked here.
     """
     steps: dict[str, None] = {}
     elsewhere: dict[tuple[str, str], None] = {}
@@ -207,7 +207,7 @@ def on_cluster(
 
 
 def local_address(repo: str) -> str:
-    """Return the address for a run on this machine; its pods work in folders of their own, where a relative path leads elsewhere."""
+    """Return the address for a run on this machine, with an absolute path: its pods work in folders of their own."""
     return repo if "://" in repo or not Path(repo).is_dir() else str(Path(repo).resolve())
 
 

@@ -1,4 +1,4 @@
-"""`shipway simulate PAYLOAD.json`: which triggers a saved webhook fires, and the Workflow that each creates; no cluster needed."""
+"""`shipway simulate PAYLOAD.json`: the triggers that a saved webhook fires, and the Workflow that each creates."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def run(options: SimulateOptions) -> int:
         raise Misuse(
             f"no trigger of this Sensor waits for events of {source}",
             seen=str(options.sensor),
-            todo="name another --source, or a Sensor that has one; an installed Sensor has an event of its own for each night's line",
+            todo="name another --source, or a Sensor that has one; an installed Sensor has an event of its own for "
+            "each night's line",
         )
     triggers = [_trigger(result, settings) for result in results]
     if options.json:

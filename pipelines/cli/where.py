@@ -1,4 +1,4 @@
-"""`shipway where`: from a commit, a digest or an application to everything that it became, and whether it runs."""
+"""`shipway where`: the applications that have a commit, a digest or a chart, and their status."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def run(options: WhereOptions) -> int:
 
 
 def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return Argo CD's applications by name; raises ShipwayError, which names the flag --no-cluster, if they cannot be read."""
-    from pipelines.engines.cluster import api as cluster_api  # noqa: PLC0415 - the client takes longer to load than the rest
+    """Return Argo CD's applications by name; raises ShipwayError if they cannot be read."""
+    from pipelines.engines.cluster import api as cluster_api  # noqa: PLC0415 - slow to load
 
     try:
         cluster = cluster_api.connect("")
