@@ -1,6 +1,4 @@
-"""Charts, archives and servers that mean harm: each refused
-with a clear message, and nothing written outside the workspace.
-"""
+"""Hostile charts, archives and servers: each refused with a clear message, nothing written outside the workspace."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ from tests.lying_registry import RESET, SILENCE, Asked, LyingRegistry, Reply, er
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LyingRegistry]:
-    """A registry that also serves as a chart repository; nobody
-    waits between two attempts, and the workspace is empty.
-    """
+    """A registry that is a chart repository, too; no wait between two attempts, and an empty workspace."""
     (tmp_path / "workspace").mkdir()
     monkeypatch.chdir(tmp_path / "workspace")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -267,9 +263,7 @@ def test_dependencies_are_fetched_once_and_recorded(repository: Repository, fake
 def test_a_repository_that_does_not_answer(
     repository: Repository, fake: LyingRegistry, reply: Reply, error: type[Exception]
 ) -> None:
-    """Nothing is known of the dependency then, which is no fault
-    of the chart; another content than listed is never taken.
-    """
+    """Nothing is known of the dependency then, which is no fault of the chart; only the listed content is taken."""
     fake.lie("GET", "^/repo/redis.tgz$", reply)
     add(repository, "web", ("redis", "^2.0.0", serve(fake, archive("redis", "2.1.0")), "2.1.0"))
     repository.commit()
@@ -415,9 +409,7 @@ def test_every_fault_of_every_chart_is_in_one_report(repository: Repository, fak
 
 @pytest.mark.parametrize("form", ["helm", "json", "flow", "absolute"])
 def test_an_index_may_be_written_in_any_way(repository: Repository, fake: LyingRegistry, form: str) -> None:
-    """As Helm writes it, of which only the chart's own lines
-    are read; as JSON; in YAML's other forms; behind a login.
-    """
+    """As Helm writes it, read by the chart's own lines alone; as JSON; in YAML's other forms; behind a login."""
     data = archive("redis", "2.1.0")
     url = f"http://{fake.address}/repo"
     entry = {"version": "v2.1.0", "urls": [f"{url}/x/redis.tgz" if form == "absolute" else "x/redis.tgz"]}
@@ -444,9 +436,7 @@ def test_an_index_may_be_written_in_any_way(repository: Repository, fake: LyingR
 
 
 def test_a_chart_may_be_the_whole_repository(repository: Repository, fake: LyingRegistry) -> None:
-    """Its folder is the root; what it vendors is a part of it,
-    and an older release of its sibling comes from the registry.
-    """
+    """Its folder is the root; what it vendors is part of it; an older release of its sibling is fetched."""
     place = f"{fake.address}/charts"
     add(repository, "base", version="0.9.0")
     repository.commit()

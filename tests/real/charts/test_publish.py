@@ -1,6 +1,4 @@
-"""The steps `chart-clone` and `chart-publish`: charts of
-real repositories, in a real registry, read by the real Helm.
-"""
+"""The steps `chart-clone` and `chart-publish`: real repositories, a real registry, and Helm to read the charts."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from tests.git_repositories import Repository
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """Three charts that stand on each other."""
+    """Three charts that depend on each other."""
     return family(tmp_path / "repository")
 
 
@@ -46,9 +44,7 @@ def registry_of(place: str, name: str) -> tuple[Registry, Reference]:
 
 
 def test_a_release_is_found_pushed_and_then_identical(repository: Repository, place: str) -> None:
-    """Absent charts are pushed, parents first; after a commit
-    that touches no chart, none is pushed and no digest moves.
-    """
+    """Absent charts are pushed, parents first; after a commit that touches no chart, nothing is pushed or moves."""
     first = clone(repository, place)
     assert [(c.name, c.state, c.wave) for c in first.charts] == [
         ("base", ABSENT, 0),
@@ -135,9 +131,7 @@ def test_another_content_under_a_published_version_is_refused(repository: Reposi
 
 
 def test_a_rerun_of_half_a_release_pushes_what_is_missing(repository: Repository, place: str) -> None:
-    """Whatever of a release is there already, by tag or only by
-    digest, the rest follows with the digests of a whole run.
-    """
+    """Whatever of a release is published, by tag or by digest alone, the rest follows with the same digests."""
     checkout = clone(repository, place)
     wanted = {chart.name: chart.digest for chart in checkout.charts}
     half = replace(checkout, charts=tuple(chart for chart in checkout.charts if chart.name == "base"))
@@ -153,9 +147,7 @@ def test_a_rerun_of_half_a_release_pushes_what_is_missing(repository: Repository
 
 
 def test_two_runs_may_meet(repository: Repository, place: str) -> None:
-    """The same content from another commit is identical, and
-    its digest the answer; another content is not overwritten.
-    """
+    """The same content from another commit is identical, by its digest; another content is not overwritten."""
     first = clone(repository, place)
     repository.write("README.md", "x").commit()
     second = clone(repository, place, archives=Path("second"))
@@ -208,9 +200,7 @@ def test_library_charts_are_published_where_asked(repository: Repository, place:
 
 
 def test_shipway_yaml_says_which_charts_count(repository: Repository, place: str) -> None:
-    """What it ignores is neither checked nor published, in a
-    release or by hand, and a library chart that it names is.
-    """
+    """What it ignores is neither checked nor published, in a release or by hand; a library chart that it names is."""
     add(repository, "libs/base", more="type: library\n")
     add(repository, "drafts/new")
     repository.write("shipway.yaml", "ignore: [apps/web]\ncharts: {ignore: [drafts], libraries: [base]}\n")
@@ -224,9 +214,7 @@ def test_shipway_yaml_says_which_charts_count(repository: Repository, place: str
 
 
 def test_what_helm_pushed_is_known_by_its_content(repository: Repository, place: str, tmp_path: Path) -> None:
-    """A chart that was published by Helm before is identical,
-    though Helm packs otherwise; a change of it is told by its file.
-    """
+    """A chart that Helm published is identical, though Helm packs otherwise; a change of it is reported by its file."""
     helm("dependency", "build", str(repository.path / "apps/api"), home=tmp_path)
     helm("package", str(repository.path / "apps/api"), f"--destination={tmp_path}", home=tmp_path)
     helm("push", str(tmp_path / "api-1.0.0.tgz"), f"oci://{place}", "--plain-http", home=tmp_path)

@@ -1,6 +1,4 @@
-"""The step `chart-version`: charts that changed under a
-published version get the next one, in their own files' style.
-"""
+"""The step `chart-version`: charts that changed under a published version get the next one, in their files' style."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ chart_version = step("chart-version", VersionChanges)
 
 @pytest.fixture
 def repository(tmp_path: Path, place: str) -> Repository:
-    """Three charts that stand on each other, and one that stands alone, published."""
+    """Three charts that depend on each other, and one that depends on none, published."""
     found = family(tmp_path / "repository")
     add(found, "apps/alone")
     found.commit()
@@ -60,9 +58,7 @@ def test_a_change_names_the_chart_and_those_that_hold_it(repository: Repository,
 def test_what_is_written_is_in_step_and_can_be_released(
     repository: Repository, place: str, bump: str, version: str
 ) -> None:
-    """Versions, the ranges that would shut them out, and locks;
-    every other character stays, and a second run finds nothing.
-    """
+    """Versions, ranges that would shut them out, and locks; all else stays, and a second run finds nothing."""
     before = {path: path.read_text() for path in repository.path.rglob("Chart.*")}
     repository.write("libs/base/values.yaml", "text: new\n")
     found = run(repository, place, write=True, bump=bump)
@@ -90,9 +86,7 @@ def test_what_is_written_is_in_step_and_can_be_released(
 
 
 def test_dependants_follow_a_version_that_was_moved_by_hand(repository: Repository, place: str) -> None:
-    """Somebody gave a chart a new major version and forgot the
-    rest: ranges, locks and the dependants' own versions follow.
-    """
+    """A chart got a new major version by hand, and nothing else: ranges, locks and the dependants' versions follow."""
     add(repository, "libs/base", version="2.0.0")
     found = run(repository, place, write=True)
     assert [(c.name, c.next_version) for c in found.changes] == [("api", "1.0.1"), ("web", "1.0.1")]

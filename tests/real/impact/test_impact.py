@@ -46,10 +46,8 @@ def charts(tmp_path: Path) -> Repository:
     made.write("web/values.yaml", "text: hello\n").write("web/templates/text.yaml", TEMPLATE)
     made.write(
         "site/Chart.yaml",
-        (
-            "apiVersion: v2\nname: site\nversion: 1.0.0\n"
-            "dependencies: [{name: web, version: 1.0.0, repository: 'file://../web'}]\n"
-        ),
+        "apiVersion: v2\nname: site\nversion: 1.0.0\n"
+        "dependencies: [{name: web, version: 1.0.0, repository: 'file://../web'}]\n",
     )
     made.write("site/Chart.lock", lock([("web", "1.0.0", "file://../web", "1.0.0")]))
     made.write("site/templates/none.yaml", "").write(
@@ -144,9 +142,7 @@ def test_a_change_of_an_environment(tmp_path: Path, git: GitServer, environments
 
 
 def test_a_repository_with_charts_and_environments(tmp_path: Path, git: GitServer, charts: Repository) -> None:
-    """What its charts change and what its environments change,
-    each application once; a version that is not published yet.
-    """
+    """What its charts and its environments change, each application once; a version that is not published yet."""
     for name in ("web", "other"):
         charts.write(f"dev/{name}/config.yaml", f"chart: {name}\nversion: 1.0.0\nnamespace: dev\n")
     charts.write("prod/web/config.yaml", "chart: web\nversion: 1.0.0\nnamespace: prod\n")

@@ -191,9 +191,7 @@ def test_the_locks_digest_is_helms() -> None:
 
 
 def test_configuration_and_annotations_are_those_of_helm_push() -> None:
-    """In Helm's order and Go's spelling, without empty fields;
-    a chart's annotation cannot pass for a fact of the commit.
-    """
+    """In Helm's order and Go's spelling, without empty fields; an annotation cannot pass for a fact of the commit."""
     text = yaml_text.read(
         b"""version: 1.0.0
 name: web

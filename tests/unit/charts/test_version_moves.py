@@ -59,7 +59,8 @@ def test_a_lock_that_is_out_of_step_elsewhere_stays_so() -> None:
 
 def _moved(allowed: str) -> str:
     base = chart_yaml.read("base", _text("name: base\nversion: 1.0.0\n"), None)
-    text = f"name: web\nversion: 1.0.0\ndependencies:\n- name: base\n  version: '{allowed}'\n  repository: file://../base\n"
+    dependency = f"- name: base\n  version: '{allowed}'\n  repository: file://../base\n"
+    text = f"name: web\nversion: 1.0.0\ndependencies:\n{dependency}"
     web = chart_yaml.read("web", _text(text), None)
     found = version_moves.moved({"base": base, "web": web}, {"base": "2.0.0"}, own="")
     return _text(found.get("web/Chart.yaml", text.encode()).decode()).scalar("dependencies", 0, "version")

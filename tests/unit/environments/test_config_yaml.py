@@ -89,9 +89,7 @@ def test_broken_json_is_told_with_its_line() -> None:
 
 
 def test_names_that_argo_cannot_take_are_told() -> None:
-    """Names become those of Applications, labels and releases;
-    two files for one application, and links, are refused.
-    """
+    """Names become those of Applications, labels, releases; two files for one application, and links, are refused."""
     found = read({f"Dev/{'w' * 54}/config.yaml": CHART, "dev/w_b/config.yaml": CHART})
     assert [f.text for f in found.findings] == [
         "'Dev' cannot name an environment",

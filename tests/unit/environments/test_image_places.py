@@ -1,6 +1,4 @@
-"""Values files: which places name an image, and that nothing
-but those scalars changes, in whatever YAML people write.
-"""
+"""Values files: which places name an image, and that only those scalars change, in whatever YAML people write."""
 
 from __future__ import annotations
 
@@ -60,9 +58,7 @@ def edited(text: str, *at: str) -> tuple[str, tuple[Change, ...]]:
     ],
 )
 def test_every_form_follows_the_image(old: str, new: str) -> None:
-    """What names the image gets its tag and digest, in the
-    form that stands there, and a second time changes nothing.
-    """
+    """What names the image gets its tag and digest, in the form of before, and a second time changes nothing."""
     assert edit(old) == new
     assert edited(new) == (new, ())
 
@@ -81,9 +77,7 @@ def test_every_form_follows_the_image(old: str, new: str) -> None:
     ],
 )
 def test_a_digest_that_no_tag_names_is_written(old: str, new: str) -> None:
-    """A whole reference does without a tag; beside a digest stands
-    the tag that stood beside it before, else the one that is there.
-    """
+    """A whole reference needs no tag; beside a digest comes the tag that was beside it before, else the present one."""
     values = image_places.read(old.encode(), "values.yaml", under=UNDER)
     data, [change] = values.edited({WEB: DesiredImage(digest=NEW, tag="")})
     assert (data.decode(), change.tag, change.digest) == (new, "", NEW)
