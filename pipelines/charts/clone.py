@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from pipelines.declared.state import ABSENT, BROKEN, IDENTICAL
 from pipelines.errors import Misuse
 from pipelines.images.tag_names import parse_version
 from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.log import say
 from pipelines.step.parameters import Ref, Repo, RevisionName, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
@@ -62,7 +62,7 @@ def chart_clone(
     with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, asked), ref)
         words = [word for word in (resolved.ref, resolved.commit) if word and word != str(asked)]
-        _say(f"{url} {asked}{' is ' if words else ''}{' at '.join(words)}")
+        say(f"{url} {asked}{' is ' if words else ''}{' at '.join(words)}")
         warn_of_changes(git, url, asked)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     declared = configuration(source)
@@ -78,9 +78,9 @@ def chart_clone(
         for item in plan.charts
     )
     for item in planned:
-        _say(f"{item.path}: {item.name} {item.version} is {item.state}")
+        say(f"{item.path}: {item.name} {item.version} is {item.state}")
     for finding in plan.findings:
-        _say(str(finding))
+        say(str(finding))
     return ChartCheckout(
         repo=repo,
         revision=revision,
@@ -133,7 +133,3 @@ def _app_version(text: str) -> str:
     if text and loose(text) is None:
         raise Misuse("not a version", seen=repr(text[:100]), todo="give 1.2.3 or v1.2.3")
     return text
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

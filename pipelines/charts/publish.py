@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipelines.declared.finding import WARNING
 from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, IDENTICAL
 from pipelines.errors import Refused
 from pipelines.step.groups import ChartSettings
+from pipelines.step.log import say
 from pipelines.step.parameters import PushLogins
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry import manifest as registry_manifest
@@ -141,7 +141,7 @@ class _Publisher:
                 todo="look at the registry's storage, then run this again",
             )
         digest = self._same(chart, to, ours, published)
-        _say(f"{to} is published as {digest}")
+        say(f"{to} is published as {digest}")
         size = ours.descriptor.size + sum(blob.size for blob in ours.blobs) if sent else 0
         return _released(chart, to, digest, PUSHED), size
 
@@ -178,7 +178,3 @@ def _released(chart: ComparedChart, to: Reference, digest: str, state: str) -> R
         reference=str(to.with_digest(digest)),
         state=state,
     )
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from pipelines.charts.version_moves import BUMPS
 from pipelines.declared.state import BROKEN, DIFFERENT
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.step.groups import ChartSettings
+from pipelines.step.log import say
 from pipelines.step.parameters import PullLogins
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.checkout import configuration
@@ -55,13 +55,13 @@ def chart_version(
         plan = compare.plan(tree, published, repositories, libraries=libraries, bump=bump)
     different = [chart for chart in plan.charts if chart.state == DIFFERENT]
     for chart in different:
-        _say(f"{chart.path}: {chart.name} {chart.version} is published otherwise ({', '.join(chart.differs[:10])})")
+        say(f"{chart.path}: {chart.name} {chart.version} is published otherwise ({', '.join(chart.differs[:10])})")
     _refuse_broken([str(f) for f in plan.findings], [chart.path for chart in plan.charts if chart.state == BROKEN])
     changed = version_moves.moved(before.charts, {c.path: c.next_version for c in different}, own=settings.address)
     written = tuple(sorted(changed)) if write else ()
     for path in written:
         _write(source / path, changed[path])
-        _say(f"{path} is written")
+        say(f"{path} is written")
     if different and fail and not write:
         raise Refused(
             "charts need a new version",
@@ -92,7 +92,3 @@ def _write(path: Path, data: bytes) -> None:
     partial.write_bytes(data)
     partial.chmod(path.stat().st_mode & 0o777)
     partial.replace(path)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

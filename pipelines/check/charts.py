@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pipelines.declared.finding import ERROR, REFUSED, WARNING
 from pipelines.declared.state import BROKEN, DIFFERENT
 from pipelines.release import result as release_result
 from pipelines.release.result import CHART, CHECKED, FAILED, PartResult
+from pipelines.step.log import say
 from pipelines.step.signature import Arg
 
 
@@ -44,7 +44,7 @@ def chart_check(
             inspection = Inspection(helm, Path(home), source, checkout.charts, schemas)
             findings += inspection.inspect(charts)
             for note in inspection.notes():
-                _say(note)
+                say(note)
     report = ChartReport(
         checked=tuple(chart.path for chart in charts),
         findings=tuple(findings),
@@ -53,9 +53,9 @@ def chart_check(
         report=release_result.write_report([_part(chart, findings) for chart in checkout.charts], CHECKED),
     )
     for finding in report.findings[len(checkout.findings) :]:
-        _say(str(finding))
+        say(str(finding))
     counts = f"{_count(report.errors, 'error')}, {_count(report.warnings, 'warning')}"
-    _say(f"{_count(len(charts), 'chart')} checked: {counts}")
+    say(f"{_count(len(charts), 'chart')} checked: {counts}")
     return report
 
 
@@ -74,7 +74,3 @@ def _part(chart: ComparedChart, findings: Sequence[ChartFinding]) -> PartResult:
 
 def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'s' * (number != 1)}"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

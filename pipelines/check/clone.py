@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from pipelines.release.model import Plan, Planned
 from pipelines.release.result import FAILED, LEFT_OUT
 from pipelines.step import signature
 from pipelines.step.groups import ReadLogins, RegistryAddress, RegistrySettings
+from pipelines.step.log import say
 from pipelines.step.parameters import Repo, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
@@ -105,7 +105,7 @@ class _Fetcher:
                 raise
             except ShipwayError as error:
                 result, why, lines = FAILED, error.what, release_result.error_lines(error)
-                _say(f"{job.name}: {error}")
+                say(f"{job.name}: {error}")
         return Trial(
             name=job.name,
             path=job.path,
@@ -148,7 +148,3 @@ class _Fetcher:
             bases=fetched,
         )
         return checkout, parents
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pipelines.deploy.inventory import Inventory
 from pipelines.deploy.status import BROKEN, SETTLED, WAITING, ApplicationStatus, rollout
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.log import say
 from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, ForgeLogins, Forges, Repo
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.forge.forge import StatusState
@@ -101,7 +101,7 @@ def await_healthy(
 
 
 def _skipped(why: str) -> Waited:
-    _say(f"nothing is waited for: {why}")
+    say(f"nothing is waited for: {why}")
     return Waited(applications=0, healthy=0, summary=why, seconds=0)
 
 
@@ -158,7 +158,7 @@ def wait(
     summary = "no application runs anything of this commit"
     if statuses:
         summary = f"{len(statuses)} of {len(statuses)} applications are Synced and Healthy"
-    _say(summary)
+    say(summary)
     elapsed = round(time.monotonic() - began)
     return Waited(applications=len(statuses), healthy=len(statuses), summary=summary, seconds=elapsed)
 
@@ -179,7 +179,3 @@ def _description(status: ApplicationStatus) -> str:
     words = [status.state.sync or "not compared yet", status.state.health]
     behind = "" if status.commit in status.state.revisions else f"not at {status.commit[:8]} yet"
     return ", ".join(filter(None, (*words, behind, status.state.message[:100])))
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pipelines.deploy.status import ApplicationStatus
 from pipelines.errors import Misuse
 from pipelines.step.groups import NetworkSettings
+from pipelines.step.log import say
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import NoForge
 from pipelines.tools.forge.forge import Forge, Status, StatusState
@@ -38,7 +38,7 @@ class CommitStatuses:
         try:
             forge = forge_connect.connect(url, folder, forges=forges, network=network)
         except NoForge as error:
-            _say(f"no status is written: {error.what}")
+            say(f"no status is written: {error.what}")
         return cls(commit=commit, repo=url.host_and_path, forge=forge, reported={})
 
     def report(
@@ -57,7 +57,7 @@ class CommitStatuses:
                 self.reported[key] = before
                 continue
             self.reported[key] = (state, text)
-            _say(f"{commit[:12]} {environment} {state}: {text}")
+            say(f"{commit[:12]} {environment} {state}: {text}")
             if self.forge:
                 status = Status(context=_CONTEXT.format(environment), state=state, description=text)
                 self.forge.set_status(commit, status)
@@ -78,7 +78,3 @@ def _host_and_path(source: str) -> str:
         return RepositoryUrl(source).host_and_path
     except Misuse:
         return ""
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
 from pipelines.step.groups import ReadLogins, RegistrySettings
+from pipelines.step.log import say
 from pipelines.step.parameters import Ref, Repo, RevisionName, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
@@ -73,7 +73,7 @@ def clone(
     with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
         resolved = with_ref(git.resolve(url, wanted), ref)
         names_found = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
-        _say(f"{url} {wanted}{' is ' if names_found else ''}{' at '.join(names_found)}")
+        say(f"{url} {wanted}{' is ' if names_found else ''}{' at '.join(names_found)}")
         warn_of_changes(git, url, wanted)
         commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
     check_paths(source, folder, file, files)
@@ -84,14 +84,14 @@ def clone(
     externals = image_dockerfile.read(text, str(file)).select(build_args, target=target, platform=platform).externals
     siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
     for warning in names.shadowed(user, externals, siblings):
-        _say(warning)
+        say(warning)
     items = image_bases.requests(
         externals, siblings, user, commit=commit.id, registry=settings.registry, project=settings.project, pins=pinned
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
     fetched = image_bases.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)
     for base in fetched:
-        _say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
+        say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
     return Checkout(
         repo=repo,
         revision=revision,
@@ -106,7 +106,3 @@ def clone(
         platform=platform,
         bases=fetched,
     )
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipelines.images.model import Built, Checkout, Published
 from pipelines.images.tag_moves import TagMover
 from pipelines.images.tag_names import TagPlan
 from pipelines.step.groups import RegistrySettings
+from pipelines.step.log import say
 from pipelines.step.parameters import GitLogin, PushLogins
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
@@ -126,7 +126,7 @@ def publish(
         mover.is_published(plan.version)
     if mover.digest == descriptor.digest:
         sent = client.push(layout, descriptor, to, mounts=mounts)
-        _say(f"{mover.image} {'is published' if sent else 'was there already'}")
+        say(f"{mover.image} {'is published' if sent else 'was there already'}")
     named = []
     if claimed:
         mover = mover.claim(claimed)
@@ -151,7 +151,7 @@ def set_tags(
         if plan.is_release and mover.raise_latest(plan.version):
             named.append(tag_names.LATEST)
     elif ref.startswith("refs/tags/"):
-        _say(f"{ref} is no version of the form v1.2.3, so it makes no tag")
+        say(f"{ref} is no version of the form v1.2.3, so it makes no tag")
     if own_version and own_version != plan.version and _publish_once(mover, own_version):
         named.append(own_version)
     if plan.branch and mover.follow(plan.branch, ref, head, is_of_commit=is_of_commit):
@@ -167,7 +167,7 @@ def _publish_once(mover: TagMover, version: str) -> bool:
     try:
         mover.publish(version)
     except Refused as error:
-        _say(f"{error.what}: it stays; {error.seen}")
+        say(f"{error.what}: it stays; {error.seen}")
         return False
     return True
 
@@ -214,9 +214,5 @@ def _mounts(checkout: Checkout, folder: Path, registry: str) -> dict[Digest, str
             found |= {Descriptor.read(layer).digest: reference.repository for layer in layers}
         except ShipwayError as error:
             # Only a saving is lost.
-            _say(f"the layers of {base.name} are sent as a whole: {error.what}")
+            say(f"the layers of {base.name} are sent as a whole: {error.what}")
     return found
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -7,7 +7,6 @@ corrects it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ import semver
 from pipelines.errors import Refused, Transient
 from pipelines.images import tag_names
 from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, REVISION, VERSION, TagState
+from pipelines.step.log import say
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
@@ -64,7 +64,7 @@ class TagMover:
             if manifest is not None and state_of(manifest).moment >= moment:
                 return
             self.registry.annotate(self.image, tag, {RENEWED_FOR: str(moment), RENEWAL: str(self.digest)})
-            _say(f"{self.image.name}:{tag} leads to {self.digest}")
+            say(f"{self.image.name}:{tag} leads to {self.digest}")
         raise self._restless(tag)
 
     def claim(self, tag: str) -> TagMover:
@@ -127,7 +127,7 @@ class TagMover:
         for number in range(_ROUNDS):
             commit = head(ref)
             if commit != self.commit:
-                _say(f"{ref} is at {commit or 'no commit'} now, no longer at {self.commit}")
+                say(f"{ref} is at {commit or 'no commit'} now, no longer at {self.commit}")
             if is_of_commit and number == 0 and commit == self.commit:
                 target: Digest | None = self.digest  # Whoever moves that tag afterwards looks at this one after that.
             else:
@@ -159,7 +159,7 @@ class TagMover:
                     return digest == self.digest
                 version_now = release_of(self.registry, self.image, digest) or self._version(current)
                 if version_now is None:
-                    _say(f"{tag_names.LATEST} names {digest}, which has no version: move it by hand once")
+                    say(f"{tag_names.LATEST} names {digest}, which has no version: move it by hand once")
                     return False
                 if version_now >= highest:
                     return digest == self.digest
@@ -180,7 +180,7 @@ class TagMover:
     def _as_taken(self, tag: str, digest: str | None) -> TagMover:
         if digest is None or digest == self.digest:
             return self
-        _say(f"{self.image.name}:{tag} names {digest} already: that image is taken, not {self.digest}")
+        say(f"{self.image.name}:{tag} names {digest} already: that image is taken, not {self.digest}")
         return replace(self, image=self.image.with_digest(digest))
 
     def _restless(self, tag: str) -> Transient:
@@ -213,13 +213,13 @@ class TagMover:
         try:
             found = self.registry.resolve(self.image.with_tag(tag))
         except Transient as error:
-            _say(f"what {tag} names is unknown: {error.seen}")
+            say(f"what {tag} names is unknown: {error.seen}")
             return None
         return found.descriptor.digest if found else None
 
     def _move(self, tag: str, digest: Digest) -> None:
         self.registry.tag(self.image.with_digest(digest), tag)
-        _say(f"{self.image.name}:{tag} names {digest}")
+        say(f"{self.image.name}:{tag} names {digest}")
 
 
 def state_of(manifest: Manifest) -> TagState:
@@ -254,7 +254,3 @@ def _annotation(registry: Registry, reference: Reference, manifest: Manifest, na
         return ""
     config = registry.config(reference, manifest).get("config") or {}
     return str((config.get("Labels") or {}).get(name) or "")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

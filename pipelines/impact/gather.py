@@ -6,7 +6,6 @@ It has the credentials that `impact`, which runs strangers' templates, has not.
 from __future__ import annotations
 
 import hashlib
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact.charts import CommitCharts, ImpactCharts
 from pipelines.impact.model import Gathered, Rendering, Touched
 from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.log import say
 from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, Repo, RevisionName
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import history as git_history
@@ -60,7 +60,7 @@ def impact_gather(
     """
     url = RepositoryUrl(repo)
     if shown_to != EVERYBODY:
-        _say("not shown: the setting `impact` is not everybody")
+        say("not shown: the setting `impact` is not everybody")
         return Gathered(repo=repo, commit="", base="", environments="", untouched=0, touched=(), findings=())
     make_room(folder)
     (folder / "values").mkdir(parents=True)
@@ -100,8 +100,8 @@ def impact_gather(
             touched += more
     touched.sort(key=lambda item: (item.environment, item.application))
     for item in touched:
-        _say(f"{item.environment}/{item.application}: {item.fault or item.chart}")
-    _say(f"{len(touched)} applications touched, {len(untouched)} not")
+        say(f"{item.environment}/{item.application}: {item.fault or item.chart}")
+    say(f"{len(touched)} applications touched, {len(untouched)} not")
     return Gathered(
         repo=repo,
         commit=head.commit,
@@ -227,7 +227,3 @@ def _fault(error: ShipwayError) -> str:
     if isinstance(error, Transient | Misconfigured):
         raise error
     return f"{error.what}: {error.seen}" if error.seen else error.what
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

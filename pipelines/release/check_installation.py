@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipelines.images import platforms
 from pipelines.images.build import build
 from pipelines.images.model import Checkout
 from pipelines.step.groups import BuildSettings, RegistrySettings
+from pipelines.step.log import say
 from pipelines.step.parameters import PushLogins
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry import client as registry_client
@@ -40,7 +40,7 @@ def check_installation(
     settings.require_registry("publish to", "set `registry`")
     to = Reference.under(settings.registry, settings.project, NAME, tag="none")
     registry_client.connect(docker_config, settings).resolve(to)
-    _say(f"{settings.registry} answers")
+    say(f"{settings.registry} answers")
     # In the workspace, like every build: an overlay cannot lie on the overlay of a container's root.
     with tempfile.TemporaryDirectory(prefix="shipway-", dir=Path.cwd()) as folder:
         image = build(
@@ -53,7 +53,7 @@ def check_installation(
             into=Path(folder) / "image",
         )
     version = f"{image.builder} {image_build.choose_builder(builder, builder.cache).version()}"
-    _say(f"{version} builds")
+    say(f"{version} builds")
     return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=version)
 
 
@@ -83,10 +83,6 @@ def _checkout(source: Path, program: str) -> Checkout:
         platform=platforms.this_platform(),
         bases=(),
     )
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import sys
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from pipelines.release.model import Plan, Planned
 from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
 from pipelines.step.groups import BuilderSettings, ChartSettings, ReadLogins
+from pipelines.step.log import say
 from pipelines.step.parameters import Rebuild, Ref, Repo, RevisionName
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -91,9 +91,9 @@ def plan(
         result = plan_commit.plan(git, request, destination)
     plan_commit.require_named(rebuild, result)
     for item in result.everything:
-        _say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
+        say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
     for finding in result.findings:
-        _say(str(finding))
+        say(str(finding))
     return _planned(result, target.builder_version, rebuilds.now)
 
 
@@ -143,10 +143,6 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
         plan=text,
         settled=pack(text) if is_settled else "",
     )
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def pack(text: str) -> str:

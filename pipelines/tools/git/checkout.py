@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
+from pipelines.step.log import say
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
@@ -48,7 +48,7 @@ def check_out(
         shutil.rmtree(work, ignore_errors=True)
     attributes = source / ".gitattributes"
     if not lfs and attributes.is_file() and not attributes.is_symlink() and b"filter=lfs" in attributes.read_bytes():
-        _say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
+        say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
     return commit, files
 
 
@@ -80,10 +80,4 @@ def make_room(source: Path) -> None:
 def warn_of_changes(git: Git, url: RepositoryUrl, revision: Revision) -> None:
     """Report how many files of a local working tree are uncommitted, unless the revision is a commit id."""
     if not revision.is_commit and (changes := git.uncommitted(url)):
-        _say(
-            f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first"
-        )
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+        say(f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first")
