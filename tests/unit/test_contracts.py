@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +19,8 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlin
 CONTRACTS: dict[str, dict[str, Any]] = {contract["name"]: contract for contract in CONFIG["contracts"]}
 LAYERED = [contract for contract in CONTRACTS.values() if contract["type"] == "layers"]
 ROOMS = [f"pipelines.{room}" for layer in LAYERED[0]["layers"] for room in layer.split(" | ")]
+# What talks to users, programs and Hera decides nothing that a test could not see from outside.
+WITHOUT_DECISIONS = {f"pipelines.{room}" for room in ("__main__", "cli", "compile", "tools", "workflows")}
 EVERYWHERE = [*ROOMS, "pipelines.engines.embedded", "pipelines.engines.local", "sensors"]
 
 
@@ -99,6 +103,25 @@ def test_what_decides_asks_nobody_through_another_either(copy: Path) -> None:
     printed = broken(copy)["what decides asks nobody"]
     assert "pipelines.images.decide is not allowed to import subprocess" in printed
     assert "pipelines.tools.git.repository -> " in printed
+
+
+def test_every_module_that_asks_nobody_is_named() -> None:
+    """So that it stays so: one that is new is added to the contract, one that begins to ask is taken out in plain sight."""
+    contract = CONTRACTS["what decides asks nobody"]
+    graph = grimp.build_graph("pipelines", include_external_packages=True, cache_dir=None)
+    asking = set(contract["forbidden_modules"]).union(
+        *(graph.find_downstream_modules(module) for module in contract["forbidden_modules"] if module in graph.modules)
+    )
+    modules = {
+        module
+        for room in ROOMS
+        if room not in WITHOUT_DECISIONS
+        for module in graph.find_descendants(room) or {room}
+        if not graph.find_children(module)
+    }
+    patterns = [pattern.replace("**", "*") for pattern in contract["source_modules"]]
+    named = {module for module in modules if any(fnmatch.fnmatchcase(module, pattern) for pattern in patterns)}
+    assert sorted(named) == sorted(modules - asking)
 
 
 @pytest.mark.parametrize(
