@@ -18,23 +18,21 @@ from pipelines.charts.version_range import loose
 from pipelines.declared.state import ABSENT, BROKEN, IDENTICAL
 from pipelines.errors import Misuse
 from pipelines.images.tag_names import parse_version
-from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 from pipelines.step.log import say
-from pipelines.step.parameters import Ref, Repo, RevisionName, Source
+from pipelines.step.parameters import Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, public_address
-from pipelines.tools.git.checkout import check_out, configuration, make_room, warn_of_changes, with_ref
+from pipelines.tools.git.checkout import check_out_commit, configuration, make_room
 from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.fetched_commit import FetchedCommit
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import Commit
 from pipelines.tools.registry.layout import MANIFEST, Layout
 
 
 def chart_clone(
     *,
-    repo: Repo,
-    revision: RevisionName = "HEAD",
-    ref: Ref = "",
+    inputs: Annotated[CommitInputs, Group()],
     version: Annotated[str, Arg("version of every chart, as of a Git tag v1.2.3; empty: as Chart.yaml says")] = "",
     app_version: Annotated[str, Arg("appVersion of every chart; empty: as Chart.yaml says")] = "",
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
@@ -53,18 +51,14 @@ def chart_clone(
     Example:
         shipway step chart-clone --repo=https://example.org/web.git --registry=registry.example.org --outputs=out/clone
     """
-    url, asked = RepositoryUrl(repo), Revision(revision)
+    RepositoryUrl(inputs.repo), Revision(inputs.revision)  # judged before a folder is made anew
     version, app_version = _version(version), _app_version(app_version)
     make_room(archives)
     make_room(unpacked)
     layout = Layout.create(archives)
     published, repositories = registry_state.connect(settings, layout, logins.docker_config)
     with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
-        resolved = with_ref(git.resolve(url, asked), ref)
-        words = [word for word in (resolved.ref, resolved.commit) if word and word != str(asked)]
-        say(f"{url} {asked}{' is ' if words else ''}{' at '.join(words)}")
-        warn_of_changes(git, url, asked)
-        commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
+        fetched, files = check_out_commit(git, inputs, source)
     declared = configuration(source)
     ignore, libraries = (*ignore, *declared.no_charts), (*libraries, *declared.libraries)
     tree = chart_tree.read(source, files, own=settings.address, ignore=ignore)
@@ -74,7 +68,7 @@ def chart_clone(
         tree = chart_tree.read(source, files, own=settings.address, ignore=ignore, changed=changed)
     plan = compare.plan(tree, published, repositories, libraries=libraries)
     planned = tuple(
-        _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=commit, repo=repo)
+        _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=fetched)
         for item in plan.charts
     )
     for item in planned:
@@ -82,19 +76,14 @@ def chart_clone(
     for finding in plan.findings:
         say(str(finding))
     return ChartCheckout(
-        repo=repo,
-        revision=revision,
-        ref=resolved.ref,
-        commit=commit.id,
-        time=commit.time,
-        tree=commit.tree,
+        **vars(fetched),
         charts=planned,
         findings=plan.findings,
     )
 
 
 def _stored(
-    item: ComparedChart, packed: Packed | None, tree: Tree, *, layout: Layout, unpacked: Path, commit: Commit, repo: str
+    item: ComparedChart, packed: Packed | None, tree: Tree, *, layout: Layout, unpacked: Path, commit: FetchedCommit
 ) -> ComparedChart:
     """Return a chart with what was written of it: its files for the checks, and what is to be pushed."""
     if packed is None or item.state in {BROKEN, IDENTICAL}:
@@ -110,8 +99,8 @@ def _stored(
             "layers": [layout.add(packed.archive, CONTENT).json()],
             "annotations": metadata.manifest_annotations(
                 tree.charts[item.path].text,
-                revision=commit.id,
-                source=public_address(repo),
+                revision=commit.commit,
+                source=public_address(commit.repo),
                 time=commit.time,
                 dependencies={part.file: part.digest for part in item.embedded},
             ),

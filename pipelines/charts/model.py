@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipelines.declared.finding import Finding
 from pipelines.declared.state import PlanRow
+from pipelines.tools.git.fetched_commit import FetchedCommit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +73,9 @@ class ComparedChart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChartCheckout:
+class ChartCheckout(FetchedCommit):
     """One commit of a repository in the workspace, with its charts and the archives of those not yet published."""
 
-    repo: str
-    revision: str
-    ref: str
-    """The full ref that the revision named; empty for a bare commit id."""
-    commit: str
-    time: int
-    """The commit's time, in seconds since 1970."""
-    tree: str
     charts: tuple[ComparedChart, ...]
     """Parents before the charts that depend on them."""
     findings: tuple[ChartFinding, ...]

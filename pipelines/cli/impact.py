@@ -15,7 +15,7 @@ from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
 from pipelines.impact.model import Gathered, Impact
 from pipelines.step import signature
-from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 
 
 @flags
@@ -47,8 +47,7 @@ def run(options: ImpactOptions) -> int:
         helm = bounded(Path(work) / "helm")
         version = beside.submit(helm.version)  # a twentieth of a second, in which gathering waits for Git
         gathered = impact_gather(
-            repo=options.repo,
-            revision=options.revision,
+            inputs=CommitInputs(repo=options.repo, revision=options.revision),
             base=options.base,
             logins=ReadLogins(
                 credentials=cli_options.secret(settings, "shipway-git"),

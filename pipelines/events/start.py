@@ -14,7 +14,7 @@ from pipelines.events.event import Decoded, Lane
 from pipelines.events.locate import PATIENCE_SECONDS, locate
 from pipelines.release.model import Planned
 from pipelines.release.plan import plan
-from pipelines.step.groups import BuilderSettings, ChartSettings, ReadLogins
+from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, ReadLogins
 from pipelines.step.parameters import Patience, Rebuild
 from pipelines.step.signature import Group
 
@@ -41,9 +41,7 @@ def start(
         return Started(**vars(located))
     try:
         planned = plan(
-            repo=located.repo,
-            revision=located.revision,
-            ref=located.ref,
+            inputs=CommitInputs(repo=located.repo, revision=located.revision, ref=located.ref),
             rebuild=rebuild,
             max_age=located.max_age,
             logins=logins,

@@ -14,12 +14,12 @@ from pipelines.images.checkout_paths import check_paths
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
-from pipelines.step.groups import ReadLogins, RegistrySettings
+from pipelines.step.groups import CommitInputs, ReadLogins, RegistrySettings
 from pipelines.step.log import say
-from pipelines.step.parameters import Ref, Repo, RevisionName, Source
+from pipelines.step.parameters import Source
 from pipelines.step.signature import Arg, Group
-from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
-from pipelines.tools.git.checkout import check_out, configuration, warn_of_changes, with_ref
+from pipelines.tools.git.address import RepositoryUrl, TreePath
+from pipelines.tools.git.checkout import check_out_commit, configuration
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git, require_lfs
 from pipelines.tools.registry import client as registry_client
@@ -29,9 +29,7 @@ _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 def clone(
     *,
-    repo: Repo,
-    revision: RevisionName = "HEAD",
-    ref: Ref = "",
+    inputs: Annotated[CommitInputs, Group()],
     path: Annotated[str, Arg("the image's folder in the repository, its build context")] = ".",
     dockerfile: Annotated[str, Arg("relative to the repository's root; empty: Dockerfile in the folder")] = "",
     target: Annotated[str, Arg("stage to build; empty: the last")] = "",
@@ -60,7 +58,7 @@ def clone(
     Example:
         shipway step clone --repo=https://example.org/team/app.git --revision=main --path=images/web --outputs=out/clone
     """
-    url, wanted, folder = RepositoryUrl(repo), Revision(revision), TreePath(path)
+    url, folder = RepositoryUrl(inputs.repo), TreePath(path)
     file = TreePath(dockerfile) if dockerfile else TreePath(f"{folder}/Dockerfile")
     for argument in build_args:
         if not _ARGUMENT.fullmatch(argument):
@@ -71,11 +69,7 @@ def clone(
     if lfs:
         require_lfs()
     with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
-        resolved = with_ref(git.resolve(url, wanted), ref)
-        names_found = [word for word in (resolved.ref, resolved.commit) if word and word != str(wanted)]
-        say(f"{url} {wanted}{' is ' if names_found else ''}{' at '.join(names_found)}")
-        warn_of_changes(git, url, wanted)
-        commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
+        fetched, files = check_out_commit(git, inputs, source, submodules=submodules, lfs=lfs)
     check_paths(source, folder, file, files)
     declared = configuration(source)
     name = declared.image(folder).name or PurePosixPath(folder).name or url.name
@@ -86,23 +80,24 @@ def clone(
     for warning in names.shadowed(user, externals, siblings):
         say(warning)
     items = image_bases.requests(
-        externals, siblings, user, commit=commit.id, registry=settings.registry, project=settings.project, pins=pinned
+        externals,
+        siblings,
+        user,
+        commit=fetched.commit,
+        registry=settings.registry,
+        project=settings.project,
+        pins=pinned,
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
-    fetched = image_bases.fetch(items, client, bases, platform=platform, commit=commit.id, kept=kept)
-    for base in fetched:
+    images = image_bases.fetch(items, client, bases, platform=platform, commit=fetched.commit, kept=kept)
+    for base in images:
         say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
     return Checkout(
-        repo=repo,
-        revision=revision,
-        ref=resolved.ref,
-        commit=commit.id,
-        time=commit.time,
-        tree=commit.tree,
+        **vars(fetched),
         path=str(folder),
         dockerfile=str(file),
         target=target,
         build_args=build_args,
         platform=platform,
-        bases=fetched,
+        bases=images,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.tools.git.fetched_commit import FetchedCommit
 from pipelines.tools.registry.reference import Digest
 
 
@@ -27,18 +28,9 @@ class Base:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkout:
+class Checkout(FetchedCommit):
     """One commit of a repository in the workspace, with the images that one of its Dockerfiles is based on."""
 
-    repo: str
-    revision: str
-    """As it was asked for."""
-    ref: str
-    """The full ref that the revision named, `refs/heads/main`; empty if it was a commit id."""
-    commit: str
-    time: int
-    """The commit's time, in seconds since 1970."""
-    tree: str
     path: str
     """The image's folder, relative to the repository's root."""
     dockerfile: str

@@ -19,9 +19,9 @@ from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact.charts import CommitCharts, ImpactCharts
 from pipelines.impact.model import Gathered, Rendering, Touched
-from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 from pipelines.step.log import say
-from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, Repo, RevisionName
+from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -36,8 +36,7 @@ EVERYBODY = "everybody"
 
 def impact_gather(
     *,
-    repo: Repo,
-    revision: RevisionName = "HEAD",
+    inputs: Annotated[CommitInputs, Group(without=("ref",))],
     base: Annotated[str, Arg("branch, tag or commit to compare with; empty: the default branch")] = "",
     logins: Annotated[ReadLogins, Group()],
     folder: Annotated[Path, Arg("folder that charts and values are written into")] = Path("impact"),
@@ -58,10 +57,10 @@ def impact_gather(
     Example:
         shipway step impact-gather --repo=. --environments-repository=../environments --outputs=out/gather
     """
-    url = RepositoryUrl(repo)
+    url = RepositoryUrl(inputs.repo)
     if shown_to != EVERYBODY:
         say("not shown: the setting `impact` is not everybody")
-        return Gathered(repo=repo, commit="", base="", environments="", untouched=0, touched=(), findings=())
+        return Gathered(repo=inputs.repo, commit="", base="", environments="", untouched=0, touched=(), findings=())
     make_room(folder)
     (folder / "values").mkdir(parents=True)
     with (
@@ -74,9 +73,9 @@ def impact_gather(
         )
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
         own = not environments_repository or url.host_and_path == RepositoryUrl(environments_repository).host_and_path
-        deployments = RepositoryUrl(environments_repository or repo)
+        deployments = RepositoryUrl(environments_repository or inputs.repo)
         deployed = pool.submit(_newest, git, deployments, environments_branch) if not own else None
-        head = git.resolve(url, Revision(revision))
+        head = git.resolve(url, Revision(inputs.revision))
         against = git.resolve(url, Revision(base or "HEAD"))
         ahead = pool.submit(charts.of_commit, url, head) if not own else None
         # Most often the base itself is the last commit that both have, and its charts come while that is found out.
@@ -103,7 +102,7 @@ def impact_gather(
         say(f"{item.environment}/{item.application}: {item.fault or item.chart}")
     say(f"{len(touched)} applications touched, {len(untouched)} not")
     return Gathered(
-        repo=repo,
+        repo=inputs.repo,
         commit=head.commit,
         base=shared,
         environments=new.commit,

@@ -26,9 +26,9 @@ from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned
 from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
-from pipelines.step.groups import BuilderSettings, ChartSettings, ReadLogins
+from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, ReadLogins
 from pipelines.step.log import say
-from pipelines.step.parameters import Rebuild, Ref, Repo, RevisionName
+from pipelines.step.parameters import Rebuild
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import warn_of_changes, with_ref
@@ -42,9 +42,7 @@ times."""
 
 def plan(
     *,
-    repo: Repo,
-    revision: RevisionName = "HEAD",
-    ref: Ref = "",
+    inputs: Annotated[CommitInputs, Group()],
     build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
     platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
     max_age: Annotated[str, Arg("age of images that shipway.yaml gives none: 12h, 7d, 4w; empty: any")] = "",
@@ -67,7 +65,7 @@ def plan(
     """
     if settled:
         return _planned(signature.typed(Plan, json.loads(unpack(settled))), builder_version, now)
-    url, asked = RepositoryUrl(repo), Revision(revision)
+    url, asked = RepositoryUrl(inputs.repo), Revision(inputs.revision)
     rebuilds = RebuildPolicy(now=now or int(time.time()), max_age=plan_commit.age(max_age))
     settings.require_registry("compare with")
     destination = Destination.connect(settings, logins.docker_config)
@@ -78,7 +76,7 @@ def plan(
     ):
         version = beside.submit(lambda: builder_version or image_build.choose_builder(builder, Path("cache")).version())
         warned = beside.submit(warn_of_changes, git, url, asked)
-        resolved = with_ref(git.resolve(url, asked), ref)
+        resolved = with_ref(git.resolve(url, asked), inputs.ref)
         warned.result()
         target = BuildTarget(
             platform=machine,

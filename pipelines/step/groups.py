@@ -13,8 +13,17 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.settings import REGISTRY_FLAG
-from pipelines.step.parameters import GitLogin, PullLogins
+from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName
 from pipelines.step.signature import Arg
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CommitInputs:
+    """Which commit of a repository is meant."""
+
+    repo: Repo
+    revision: RevisionName = "HEAD"
+    ref: Ref = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -9,8 +9,10 @@ from pathlib import Path
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
+from pipelines.step.groups import CommitInputs
 from pipelines.step.log import say
 from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.fetched_commit import FetchedCommit
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import Commit
@@ -28,6 +30,21 @@ def with_ref(resolved: Resolved, ref: str) -> Resolved:
             todo="give a commit id as the revision and a whole ref, refs/heads/main, beside it",
         )
     return replace(resolved, ref=ref)
+
+
+def check_out_commit(
+    git: Git, inputs: CommitInputs, source: Path, *, submodules: bool = False, lfs: bool = False
+) -> tuple[FetchedCommit, tuple[str, ...]]:
+    """Check out the commit that is asked for, as `check_out` does, and report which it is; raises what Git raises, and Misuse."""
+    url, revision = RepositoryUrl(inputs.repo), Revision(inputs.revision)
+    resolved = with_ref(git.resolve(url, revision), inputs.ref)
+    names = [word for word in (resolved.ref, resolved.commit) if word and word != str(revision)]
+    say(f"{url} {revision}{' is ' if names else ''}{' at '.join(names)}")
+    warn_of_changes(git, url, revision)
+    commit, files = check_out(git, url, resolved, source, submodules=submodules, lfs=lfs)
+    return FetchedCommit(
+        **vars(inputs) | {"ref": resolved.ref}, commit=commit.id, time=commit.time, tree=commit.tree
+    ), files
 
 
 def check_out(
