@@ -10,7 +10,7 @@ from pipelines.cli.main import main
 
 __all__ = ["main"]
 
-# A command makes many objects, YAML above all, and ends: to look for garbage less often costs little memory and saves time.
+# A command makes many objects, YAML above all, and ends: looking for garbage less often saves time for little memory.
 gc.set_threshold(50_000)
 # As it ends, Python would go through all of them once more.
 atexit.register(gc.freeze)

@@ -14,27 +14,48 @@ from pipelines.errors import Misconfigured, reason
 KEYS: Mapping[str, str] = {
     "registry": "address of the registry that images are pushed to, host or host:port",
     "project": "path in the registry under which the images live; may be empty",
-    "chart-registry": "address and path of the registry that charts are pushed to; default: registry and project, then /charts",
+    "chart-registry": (
+        "address and path of the registry that charts are pushed to; default: registry and project, then /charts"
+    ),
     "chart-hosts": "hosts that charts' dependencies are fetched from, host or host:port, separated by commas",
-    "kubernetes-schemas": "folder of Kubernetes' JSON schemas that charts are checked against, as kubeconform keeps them",
+    "kubernetes-schemas": (
+        "folder of Kubernetes' JSON schemas that charts are checked against, as kubeconform keeps them"
+    ),
     "plain-http": "registries spoken to without TLS, separated by commas",
     "mirrors": "registries asked in place of others, as other=mirror, separated by commas",
     "ca-file": "certificate authorities trusted beside the system's, as a PEM file",
     "builder": "buildah or buildkit",
     "buildkit-host": "address of a running buildkitd; without one, one is started for each build",
-    "build-secrets": "which repositories may read which build secrets: any, none, or id=repository, separated by commas; default: any",
+    "build-secrets": (
+        "which repositories may read which build secrets: any, none, or id=repository, separated by "
+        "commas; default: any"
+    ),
     "compression": "of new layers: zstd or gzip",
     "cache": "folder that builders keep their layers in between runs",
-    "repositories": "addresses of the repositories whose events are heard, separated by commas; default: all whose webhooks are signed",
-    "protected-branches": "branches that may publish, separated by commas; * is anything but a slash, ** anything; default: main,master",
+    "repositories": (
+        "addresses of the repositories whose events are heard, separated by commas; default: all "
+        "whose webhooks are signed"
+    ),
+    "protected-branches": (
+        "branches that may publish, separated by commas; * is anything but a slash, ** anything; default: main,master"
+    ),
     "protected-tags": "tags that may publish, written like branches; default: v*",
-    "max-age": "age of images that the nightly run builds again, where shipway.yaml gives none: 12h, 7d, 4w; default: 7d",
+    "max-age": (
+        "age of images that the nightly run builds again, where shipway.yaml gives none: 12h, 7d, 4w; default: 7d"
+    ),
     "reconcile-days": "age in days up to which the nightly run looks at protected tags; default: 7",
-    "maintainers": "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say",
-    "forges": "kinds of the forges that runs report to, as host=github or host=gitea, separated by commas; default: github.com=github",
+    "maintainers": (
+        "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say"
+    ),
+    "forges": (
+        "kinds of the forges that runs report to, as host=github or host=gitea, separated by commas; "
+        "default: github.com=github"
+    ),
     "environments": "address of the environments repository, which deployments write to and Argo CD applies",
     "environments-branch": "branch of it; default: its default branch",
-    "impact": "whether checks of pull requests show what they change in environments: none, or everybody; default: none",
+    "impact": (
+        "whether checks of pull requests show what they change in environments: none, or everybody; default: none"
+    ),
     "argo-cd-namespace": "namespace of Argo CD's applications; default: argocd",
     "deploy-author": "who deployments' commits are by: Name <address>",
     "argo-ui": "address of the Argo UI, for the links that are printed: https://argo.example.com",

@@ -79,8 +79,8 @@ class Arg:
 class Group:
     """Marks a parameter whose fields are the step's arguments.
 
-    `without` names fields that are no arguments of this step and keep their defaults: a step takes no setting that it does
-    not use.
+    `without` names fields that are no arguments of this step and keep their defaults: a step takes no setting that it
+    does not use.
     """
 
     without: tuple[str, ...] = ()
@@ -149,7 +149,7 @@ class Step:
         return tuple(_kebab(field.name) for field in dataclasses.fields(self.result))
 
     def call(self, values: Mapping[str, Any]) -> Any:
-        """Call the function with arguments by their Python names, and return its result; those left out have their defaults."""
+        """Call the function with arguments by their Python names and return its result; the others have defaults."""
         given = dict(values)
         for parameter, (group, fields) in self.groups.items():
             given[parameter] = group(**{field: given.pop(field) for field in fields if field in given})
@@ -170,7 +170,7 @@ def variable(setting: str) -> str:
 
 @functools.cache
 def describe(name: str) -> Step:
-    """Return the step of that name, read from its function's signature; raises Misuse, or TypeError for an unfit signature."""
+    """Return the step of that name; raises Misuse if there is none, TypeError if its signature is unfit."""
     if name not in STEPS:
         raise Misuse("no such step", seen=repr(name), todo=f"use one of {', '.join(STEPS)}")
     module, _, attribute = STEPS[name].partition(":")

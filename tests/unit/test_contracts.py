@@ -106,7 +106,7 @@ def test_what_decides_asks_nobody_through_another_either(copy: Path) -> None:
 
 
 def test_every_module_that_asks_nobody_is_named() -> None:
-    """So that it stays so: one that is new is added to the contract, one that begins to ask is taken out in plain sight."""
+    """One that is new is added to the contract; one that begins to ask is taken out in plain sight."""
     contract = CONTRACTS["what decides asks nobody"]
     graph = grimp.build_graph("pipelines", include_external_packages=True, cache_dir=None)
     asking = set(contract["forbidden_modules"]).union(

@@ -23,8 +23,8 @@ IMAGE = PlannedImage(
     externals=(), shared=(), tags=(),
 )  # fmt: skip
 FOUND = Plan(
-    repo="shop.git", commit="c" * 40, ref="refs/heads/main", platform="linux/amd64", builder="buildah 1.0", images=(IMAGE,),
-    charts=(), waves=(), findings=(),
+    repo="shop.git", commit="c" * 40, ref="refs/heads/main", platform="linux/amd64", builder="buildah 1.0",
+    images=(IMAGE,), charts=(), waves=(), findings=(),
 )  # fmt: skip
 
 
