@@ -1,7 +1,8 @@
 """From Hera's models of Argo Events to the documents that a cluster takes.
 
-The models leave `apiVersion` and `kind` out, know no EventBus, and write four things in another way than Argo reads them
-(argo-events: pkg/apis/events/v1alpha1, the types' own UnmarshalJSON and `inline` tags). All of that is mended here.
+The models leave `apiVersion` and `kind` out, know no EventBus, and write four things in another way than Argo reads
+them (argo-events: pkg/apis/events/v1alpha1, the types' own UnmarshalJSON and `inline` tags). All of that is mended
+here.
 """
 
 from __future__ import annotations

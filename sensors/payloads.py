@@ -1,8 +1,8 @@
 """The bodies of each forge's webhooks, and the fields of them that a run gets.
 
-One entry of SHAPES is one shape of payload. It names the event's class in pipelines.events.event, holds an expression over the
-body for each field of the class, and patterns that keep pods from starting for nothing. If a body lacks a path, Argo drops the
-event (argo-events: pkg/sensors/dependencies/filter.go), so each shape has an entry of its own.
+One entry of SHAPES is one shape of payload. It names the event's class in pipelines.events.event, holds an expression
+over the body for each field of the class, and patterns that keep pods from starting for nothing. If a body lacks a
+path, Argo drops the event (argo-events: pkg/sensors/dependencies/filter.go), so each shape has an entry of its own.
 
 The patterns are for RE2 and are anchored. They decide nothing: the step `decode` checks every field again.
 """

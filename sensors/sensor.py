@@ -1,8 +1,9 @@
 """The Sensor: from a payload to a run of the target, exactly one for each state of a ref.
 
 A run is named after a hash of the whole event it gets, and created by `patch`, which creates what is absent and leaves
-alone what is there: an event that is sent or delivered twice starts one run. `create` would fail on the second, and burn its
-retries. Without `atLeastOnce` Argo never retries, and with it alone it tries once (argo-events: pkg/sensors/listener.go).
+alone what is there: an event that is sent or delivered twice starts one run. `create` would fail on the second, and
+burn its retries. Without `atLeastOnce` Argo never retries, and with it alone it tries once (argo-events:
+pkg/sensors/listener.go).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The Kubernetes API as a pod uses it: with the token of one account, over plain HTTPS.
 
 The account is a folder with `token`, `ca.crt` and `namespace`: a mounted Secret of the type
-kubernetes.io/service-account-token. The caller chooses all names, so a request that is sent twice does no harm, and each is
-tried again. pipelines.engines.cluster.api uses the login of a kubeconfig instead, and reads answers by the functions here.
+kubernetes.io/service-account-token. The caller chooses all names, so a request that is sent twice does no harm, and
+each is tried again. pipelines.engines.cluster.api uses the login of a kubeconfig instead, and reads answers by the
+functions here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`check`: tries everything that a commit declares, for a pull request, and publishes nothing.
 
-No pod has a token, a login that can write, a build secret, a shared cache or a shared builder. The containers that pull and
-clone never run what strangers wrote, and the containers that run it have no login.
+No pod has a token, a login that can write, a build secret, a shared cache or a shared builder. The containers that pull
+and clone never run what strangers wrote, and the containers that run it have no login.
 """
 
 from __future__ import annotations

@@ -178,8 +178,9 @@ def pod(
 ) -> ContainerSet:
     """Return a template that runs the containers in one pod; the outputs come from the last, which is named `main`.
 
-    `defaults` are what outputs are where their files are missing, as after a pod that was killed; without one such a pod fails as a whole.
-    Volumes are models, not Hera's own: Hera leaves the mount path of a ContainerSet's volumes out.
+    `defaults` are what outputs are where their files are missing, as after a pod that was killed; without one such a
+    pod fails as a whole. Volumes are models, not Hera's own: Hera leaves the mount path of a ContainerSet's volumes
+    out.
     """
     if containers[-1].name != "main":
         raise ValueError("the outputs of a containerSet come from the container named main")

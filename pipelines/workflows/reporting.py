@@ -26,8 +26,8 @@ def templates() -> list[ContainerSet | DAG]:
 def begun() -> Task:
     """Return the task that tells that a run has begun, beside whatever it does; nobody waits for a night's or a person's.
 
-    After `supersede`, and for the runs that have one: what yields to a newer run says nothing, and what builds has the node
-    to itself meanwhile.
+    After `supersede`, and for the runs that have one: what yields to a newer run says nothing, and what builds has the
+    node to itself meanwhile.
     """
     return Task(name="report", template=BEGIN, depends="supersede.Succeeded")
 

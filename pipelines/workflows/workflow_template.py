@@ -25,8 +25,8 @@ def workflow_template(
 
     One that is not started has no entrypoint: it can only be referred to.
 
-    Finished pods go at once, since their logs are on the run's page only while they are wanted: a failed one stays until
-    the run itself goes, a week later, a good run after a day.
+    Finished pods go at once, since their logs are on the run's page only while they are wanted: a failed one stays
+    until the run itself goes, a week later, a good run after a day.
     """
     name = templates[0].name
     assert name is not None

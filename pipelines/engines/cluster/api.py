@@ -1,7 +1,7 @@
 """The Kubernetes API of the cluster that the kubeconfig names: one request, or one stream of lines.
 
-The generated client reads kubeconfigs (certificates, tokens, plug-ins) and does TLS. Paths and documents are plain, so Argo's
-kinds need no other code than Kubernetes' own.
+The generated client reads kubeconfigs (certificates, tokens, plug-ins) and does TLS. Paths and documents are plain, so
+Argo's kinds need no other code than Kubernetes' own.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ class Runs:
     def submit(self, template: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> str:
         """Make a run of a spec and return its name, which begins with `template`.
 
-        The name is chosen here and the run is marked: when the answer is lost, asking again finds the run that was made.
+        The name is chosen here and the run is marked: when the answer is lost, asking again finds the run that was
+        made.
         """
         mark = secrets.token_hex(8)
         labels = {names.APP_LABEL: names.APP}
@@ -90,8 +91,8 @@ class Runs:
     def newest(self, most: int) -> list[Document]:
         """Return so many runs of the namespace, the newest first; all of them for 0.
 
-        A run is large, and there may be thousands, which the API lists by name: so names and times of all are asked for,
-        and then the runs that are wanted.
+        A run is large, and there may be thousands, which the API lists by name: so names and times of all are asked
+        for, and then the runs that are wanted.
         """
         listed = self._ask(
             lambda: self.api.call("GET", self.path, accept=METADATA.format("List") if most else ANYTHING),

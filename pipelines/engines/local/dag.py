@@ -1,8 +1,8 @@
 """Runs a DAG: which tasks run, when, with what arguments, and the phase of the whole (Argo: dag.go).
 
-The phase of a DAG comes from its leaves. A leaf that was skipped or omitted takes over the phases of the tasks that it depends
-on, so that a failure nobody handled fails the DAG. As in Argo, failFast does not keep tasks from starting: it decides which
-failed leaf gives the DAG its phase, the first or the last.
+The phase of a DAG comes from its leaves. A leaf that was skipped or omitted takes over the phases of the tasks that it
+depends on, so that a failure nobody handled fails the DAG. As in Argo, failFast does not keep tasks from starting: it
+decides which failed leaf gives the DAG its phase, the first or the last.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import partial
 
 from pipelines.engines.local import expressions, items, substitution
 from pipelines.engines.local.definition import Dag, Task, Template, TemplateName
-from pipelines.engines.local.expressions import Dialect, Unfit
-from pipelines.engines.local.items import Item, NoList
+from pipelines.engines.local.expressions import Dialect, ExpressionError
+from pipelines.engines.local.items import Item, NotAList
 from pipelines.engines.local.names import ITEM
 from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot
 from pipelines.engines.local.run_context import RunContext
@@ -99,7 +99,7 @@ class DagRun:
             raise errors[0]
 
     def _omitted(self, task: Task) -> Node | None:
-        if task.depends is None or expressions.holds(task.depends, self.nodes):
+        if task.depends is None or expressions.is_met(task.depends, self.nodes):
             return None
         return self._never_started(task, Phase.OMITTED, "omitted: depends condition not met")
 
@@ -123,7 +123,7 @@ class DagRun:
             if not runs:
                 return self._never_started(task, Phase.SKIPPED, self._skipped(task, self.values))
             arguments = self._arguments(task, self.values)
-        except (Unresolvable, Unfit, NoList) as error:
+        except (Unresolvable, ExpressionError, NotAList) as error:
             return self._never_started(task, Phase.ERROR, str(error))
         with self._slot():
             return self.execute(task.template, arguments, self._spot(task))
@@ -131,7 +131,7 @@ class DagRun:
     def _group(self, task: Task, *, runs: bool) -> Node:
         try:
             all_items = self._items(task)
-        except (NoList, Unresolvable):
+        except (NotAList, Unresolvable):
             # Argo does not report an unreadable list if `when` is false anyway (dag.go, expandTask).
             if runs:
                 raise
@@ -159,7 +159,7 @@ class DagRun:
                 self.recorder.never_started(spot, task.template, Phase.SKIPPED, self._skipped(task, scope))
                 return
             arguments = self._arguments(task, scope)
-        except (Unresolvable, Unfit) as error:
+        except (Unresolvable, ExpressionError) as error:
             self.recorder.never_started(spot, task.template, Phase.ERROR, str(error))
             return
         with self._slot():
@@ -174,8 +174,8 @@ class DagRun:
         text = substitution.resolve(task.when, scope)
         try:
             return expressions.evaluate(expressions.parse(text, Dialect.WHEN), {})
-        except Unfit as error:
-            raise Unfit(f"Invalid 'when' expression '{text}': {error}") from error
+        except ExpressionError as error:
+            raise ExpressionError(f"Invalid 'when' expression '{text}': {error}") from error
 
     def _skipped(self, task: Task, scope: Scope) -> str:
         return f"when '{substitution.resolve(task.when, scope)}' evaluated false"

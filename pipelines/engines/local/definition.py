@@ -1,8 +1,6 @@
-"""What a checked document says, as typed values: the part of an Argo workflow that this engine runs.
+"""The typed values of a checked document: the part of an Argo workflow that this engine runs.
 
 Texts may still hold `{{…}}`; everything else is final. The names are Argo's, in this project's spelling.
-
-Durations as Argo writes them: whole seconds without a unit, or Go's `1h30m`, `500ms`.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ class Parameter:
 
     name: str
     value: str | None = None
-    """What it is unless it is given."""
+    """The value if no argument is given."""
     config_map: KeyRef | None = None
     enum: tuple[str, ...] = ()
     """The values it may have; empty means any."""
@@ -45,9 +43,9 @@ class OutputParameter:
 
     name: str
     path: str = ""
-    """Of a pod: the file it stands in."""
+    """Of a pod: the file that holds it."""
     reference: str = ""
-    """Of a DAG: the name of the task's output it repeats, without braces."""
+    """Of a DAG: the name of the task's output that it repeats, without braces."""
     default: str | None = None
 
 
@@ -112,7 +110,7 @@ class Pod:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateName:
-    """Where a template stands: its document and its name."""
+    """A template's document and name."""
 
     document: str
     name: str
@@ -145,7 +143,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Dag:
-    """Tasks and what they wait for."""
+    """Tasks with their dependencies."""
 
     tasks: tuple[Task, ...]
     fail_fast: bool
@@ -169,7 +167,7 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class Workflow:
-    """What the document that is run says beside its templates."""
+    """The document that is run, without its templates."""
 
     name: str
     entrypoint: TemplateName
@@ -180,7 +178,10 @@ class Workflow:
 
 
 def seconds(text: str) -> float:
-    """Return a duration in seconds; raises ValueError (Argo: ParseStringToDuration, Go: time.ParseDuration)."""
+    """Return a duration of Argo in seconds, `90` or `1h30m`; raises ValueError.
+
+    Sources: Argo's ParseStringToDuration, Go's time.ParseDuration.
+    """
     if text.isdecimal():
         return float(text)
     parts = _PART.findall(text)

@@ -1,4 +1,4 @@
-"""A value of a YAML document together with where it stands, so that whatever is wrong can be named."""
+"""A value of a YAML document with its path, so that a message can name it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class DocumentPath:
         return f"{self.document}: {self.path}"
 
     def refuse(self, why: str) -> Refused:
-        """Return the error that names this place."""
+        """Return the error that names this path."""
         return Refused(f"{self} cannot run on this machine", seen=why, todo=_TODO)
 
     def map(self, kind: str) -> DocumentPath:
-        """Return this place, a map whose fields are all known for that kind; raises Refused naming the first that is not."""
+        """Return this path to a map of that kind; raises Refused with the first unknown field."""
         if not isinstance(self.value, dict):
             raise self.refuse(f"a map expected, not {self.value!r:.100}")
         for name in fields.unknown(kind, frozenset(map(str, self.value))):
@@ -37,23 +37,23 @@ class DocumentPath:
         return self
 
     def at(self, key: str) -> DocumentPath:
-        """Return a field's place; its value is None when it is absent."""
+        """Return the path of a field; its value is None if the field is absent."""
         value = self.value.get(key) if isinstance(self.value, dict) else None
         return DocumentPath(value, self.document, f"{self.path}.{key}" if self.path else key)
 
     def has(self, key: str) -> bool:
-        """Whether a field is there and not null, which Kubernetes takes for absent."""
+        """Whether a field is present and not null; Kubernetes treats null as absent."""
         return isinstance(self.value, dict) and self.value.get(key) is not None
 
     def items(self, key: str = "") -> Iterator[DocumentPath]:
-        """Give each item of a list, or of the list in a field; none when it is absent."""
-        place = self.at(key) if key else self
-        if place.value is None:
+        """Yield each item of a list, or of the list in a field; nothing if it is absent."""
+        items = self.at(key) if key else self
+        if items.value is None:
             return
-        if not isinstance(place.value, list):
-            raise place.refuse(f"a list expected, not {place.value!r:.100}")
-        for index, value in enumerate(place.value):
-            yield DocumentPath(value, place.document, f"{place.path}[{index}]")
+        if not isinstance(items.value, list):
+            raise items.refuse(f"a list expected, not {items.value!r:.100}")
+        for index, value in enumerate(items.value):
+            yield DocumentPath(value, items.document, f"{items.path}[{index}]")
 
     def tagged(self) -> str:
         """Return a text that may hold `{{…}}`; numbers and booleans become text as Argo's AnyString does."""
@@ -88,7 +88,7 @@ class DocumentPath:
         return self.value
 
     def integer(self) -> int | None:
-        """Return a whole number that is not negative, written as one or as text; None when it is absent."""
+        """Return a whole number that is not negative, also one written as text; None if it is absent."""
         if self.value is None:
             return None
         if isinstance(self.value, bool) or not str(self.value).isdecimal():

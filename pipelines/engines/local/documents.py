@@ -1,4 +1,4 @@
-"""The documents a run may use: WorkflowTemplates and Workflows, by name. Nothing in them is judged here."""
+"""The documents a run may use, WorkflowTemplates and Workflows, by name. Nothing in them is checked here."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Documents:
     by_name: dict[str, DocumentPath] = field(default_factory=dict)
 
     def get(self, name: str) -> DocumentPath:
-        """Return a document; raises Misuse naming those there are."""
+        """Return a document; raises Misuse with the names that exist."""
         if name not in self.by_name:
-            there = ", ".join(sorted(self.by_name)) or "none"
-            raise Misuse("no such workflow", seen=repr(name), todo=f"use one of: {there}")
+            known = ", ".join(sorted(self.by_name)) or "none"
+            raise Misuse("no such workflow", seen=repr(name), todo=f"use one of: {known}")
         return self.by_name[name]
 
 
 def load(files: Iterable[Path]) -> Documents:
-    """Return the WorkflowTemplates and Workflows of some files; documents of other kinds are left alone.
+    """Return the WorkflowTemplates and Workflows of some files; other kinds are ignored.
 
-    Raises Misconfigured for a file that cannot be read, Refused for a name that stands twice.
+    Raises Misconfigured if a file cannot be read, Refused if two documents have one name.
     """
     found = Documents()
     for file in files:

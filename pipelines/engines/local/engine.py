@@ -1,7 +1,7 @@
 """Runs a workflow on this machine: checks everything, runs the entrypoint, then the exit handler, and returns the result.
 
-The order is that of Argo's controller (operator.go, operate): the exit handler runs after success, failure, a deadline and a
-stop, and its failure fails a workflow that had succeeded.
+The order is that of Argo's controller (operator.go, operate): the exit handler runs after success, failure, a deadline
+and a stop, and its failure fails a workflow that had succeeded.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def run(
 ) -> RunResult:
     """Run a workflow to its end and return its result, which says whether it succeeded.
 
-    `folder` is new or empty and receives the logs; with `keep` also the pods' folders. Up to `jobs` pods run at the same time;
-    `start` starts the programs of their containers.
-    A KeyboardInterrupt stops the run and lets the exit handler run; a second one ends the exit handler too.
-    Raises Misuse, Refused or Misconfigured before anything has started.
+    `folder` is new or empty and receives the logs; with `keep` also the pods' folders. Up to `jobs` pods run at the
+    same time; `start` starts the programs of their containers. A KeyboardInterrupt stops the run and lets the exit
+    handler run; a second one ends the exit handler too. Raises Misuse, Refused or Misconfigured before anything has
+    started.
     """
     checked = local_plan.make(documents, template_name, arguments, config_maps=config_maps, secrets=secrets)
     if folder.exists() and any(folder.iterdir()):

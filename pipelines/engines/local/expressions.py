@@ -1,10 +1,9 @@
-"""The three small languages of Argo that templates hold: `depends`, `retryStrategy.expression` and `when`.
+"""Argo's three small languages: `depends`, `retryStrategy.expression` and `when`.
 
-Argo evaluates the first two with expr-lang and the last with govaluate; what is understood here is the part of each that
-behaves the same everywhere: comparisons, boolean operators, literals and, for retries, `asInt` and `lastRetry`.
-Everything is parsed when a document is loaded, so a mistake is found before anything runs.
-
-What a task waits for: the `depends` of a DAG (Argo: workflow/common/ancestry.go, docs/enhanced-depends-logic.md).
+Argo evaluates the first two with expr-lang and the last with govaluate. This module reads the part of each that behaves
+the same everywhere: comparisons, boolean operators, literals and, for retries, `asInt` and `lastRetry`. Every
+expression is parsed when its document is loaded, so a mistake is found before anything runs. `depends` follows Argo's
+workflow/common/ancestry.go and docs/enhanced-depends-logic.md.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ RESULTS: Mapping[str, Callable[[Node], bool]] = {
 OF_ITEMS = frozenset({"AnySucceeded", "AllFailed"})
 
 
-class Unfit(Exception):
-    """A text that cannot be parsed, or an expression whose values do not fit its operators."""
+class ExpressionError(Exception):
+    """A text that cannot be parsed, or an expression whose operators do not apply to its values."""
 
 
 Value = str | int | float | bool | list["Value"]
@@ -37,7 +36,7 @@ Value = str | int | float | bool | list["Value"]
 
 @dataclass(frozen=True)
 class Literal:
-    """A value written out."""
+    """A literal value."""
 
     value: Value
 
@@ -51,7 +50,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operator or a function with what it is applied to."""
+    """An operator or a function with its operands."""
 
     operator: str
     operands: tuple[Expression, ...]
@@ -61,7 +60,7 @@ Expression = Literal | Name | Operation
 
 
 class Dialect(Enum):
-    """Which of the three languages a text is written in."""
+    """One of the three languages."""
 
     DEPENDS = "depends"
     RETRY = "retryStrategy.expression"
@@ -78,7 +77,7 @@ _TOKENS = {
         r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)"
         r"|(?P<operator>&&|\|\||==|!=|<=|>=|[!()<>,\[\]]))"
     ),
-    # A word that is no keyword is text: govaluate's variables, which Argo turns into strings.
+    # A word that is not a keyword is text: a variable of govaluate, which Argo turns into a string.
     Dialect.WHEN: re.compile(
         r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?![\w.])|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
         r"|(?P<name>[A-Za-z][A-Za-z0-9_]*)(?![\w.-])|(?P<operator>&&|\|\||==|!=|<=|>=|[!()<>]))"
@@ -99,7 +98,7 @@ RETRY_VARIABLES = frozenset(
 
 
 def parse(text: str, dialect: Dialect) -> Expression:
-    """Return what a text of that dialect says; raises Unfit saying where it stops making sense."""
+    """Return the expression of a text; raises ExpressionError with the part that cannot be read."""
     return _ExpressionParser(text, dialect).parse()
 
 
@@ -115,11 +114,11 @@ def names(expression: Expression) -> tuple[str, ...]:
 
 
 def evaluate(expression: Expression, lookup: Callable[[str], Value] | Mapping[str, Value]) -> bool:
-    """Return whether an expression holds; raises Unfit when it is not a yes or no."""
+    """Return whether an expression is true; raises ExpressionError if it is neither true nor false."""
     find = lookup if callable(lookup) else lookup.__getitem__
     result = _value(expression, find)
     if not isinstance(result, bool):
-        raise Unfit(f"neither true nor false: {result!r}")
+        raise ExpressionError(f"neither true nor false: {result!r}")
     return result
 
 
@@ -137,7 +136,7 @@ class _ExpressionParser:
         while self.text[at:].strip():
             match = pattern.match(self.text, at)
             if match is None:
-                raise Unfit(f"cannot read {self.text[at:].strip()[:30]!r}")
+                raise ExpressionError(f"cannot read {self.text[at:].strip()[:30]!r}")
             kind = str(match.lastgroup)
             word = match[kind]
             is_word = kind == "name" and word in _WORDS and self.dialect is Dialect.RETRY
@@ -148,7 +147,7 @@ class _ExpressionParser:
     def parse(self) -> Expression:
         expression = self._climb(0)
         if self.at < len(self.tokens):
-            raise Unfit(f"cannot go on at {self._peek()!r}")
+            raise ExpressionError(f"cannot go on at {self._peek()!r}")
         return expression
 
     def _peek(self) -> str:
@@ -156,13 +155,13 @@ class _ExpressionParser:
 
     def _take(self) -> tuple[str, str]:
         if self.at == len(self.tokens):
-            raise Unfit("it ends too early")
+            raise ExpressionError("it ends too early")
         self.at += 1
         return self.tokens[self.at - 1]
 
     def _expect(self, word: str) -> None:
         if (token := self._take()) != ("operator", word):
-            raise Unfit(f"{word!r} expected, not {token[1]!r}")
+            raise ExpressionError(f"{word!r} expected, not {token[1]!r}")
 
     def _climb(self, strength: int) -> Expression:
         left = self._operand()
@@ -191,7 +190,7 @@ class _ExpressionParser:
             return inner
         if word == "[":
             return self._list()
-        raise Unfit(f"a value expected, not {word!r}")
+        raise ExpressionError(f"a value expected, not {word!r}")
 
     def _name(self, word: str) -> Expression:
         if self.dialect is not Dialect.DEPENDS and word in ("true", "false"):
@@ -204,7 +203,7 @@ class _ExpressionParser:
             self._expect(")")
             return Operation("asInt", (inner,))
         if self.dialect is Dialect.RETRY and word not in RETRY_VARIABLES:
-            raise Unfit(f"{word!r} is not known; there are {', '.join(sorted(RETRY_VARIABLES))}")
+            raise ExpressionError(f"{word!r} is not known; there are {', '.join(sorted(RETRY_VARIABLES))}")
         return Name(word)
 
     def _list(self) -> Expression:
@@ -212,7 +211,7 @@ class _ExpressionParser:
         while self._peek() != "]":
             item = self._operand()
             if not isinstance(item, Literal):
-                raise Unfit("a list holds only literals")
+                raise ExpressionError("a list holds only literals")
             items.append(item.value)
             if self._peek() != "]":
                 self._expect(",")
@@ -237,12 +236,12 @@ def _value(expression: Expression, find: Callable[[str], Value]) -> Value:
         case Operation(operator, (left, right)):
             return _compare(operator, _value(left, find), _value(right, find))
         case _:
-            raise Unfit(f"not an expression: {expression}")
+            raise ExpressionError(f"not an expression: {expression}")
 
 
 def _boolean(value: Value) -> bool:
     if not isinstance(value, bool):
-        raise Unfit(f"neither true nor false: {value!r}")
+        raise ExpressionError(f"neither true nor false: {value!r}")
     return value
 
 
@@ -250,7 +249,7 @@ def _integer(value: Value) -> int:
     try:
         return int(value) if not isinstance(value, list) else int("")
     except ValueError as error:
-        raise Unfit(f"not a whole number: {value!r}") from error
+        raise ExpressionError(f"not a whole number: {value!r}") from error
 
 
 def _compare(operator: str, left: Value, right: Value) -> bool:
@@ -263,18 +262,18 @@ def _compare(operator: str, left: Value, right: Value) -> bool:
         return texts[operator] if operator in texts else _ordered(operator, left < right, left == right)
     if _is_number(left) and _is_number(right) and operator in _COMPARISONS:
         return _ordered(operator, left < right, left == right)  # type: ignore[operator]  # both are numbers
-    raise Unfit(f"{operator!r} does not apply to {left!r} and {right!r}")
+    raise ExpressionError(f"{operator!r} does not apply to {left!r} and {right!r}")
 
 
 def _ordered(operator: str, is_less: bool, is_equal: bool) -> bool:
     orders = {"<": is_less, "<=": is_less or is_equal, ">": not is_less and not is_equal, ">=": not is_less}
     if operator not in orders:
-        raise Unfit(f"{operator!r} does not apply to texts")
+        raise ExpressionError(f"{operator!r} does not apply to texts")
     return orders[operator]
 
 
 def _same(left: Value, right: Value) -> bool:
-    # A text never equals a number, in either language; Python's True equals 1, theirs does not.
+    # In both languages a text never equals a number, and true does not equal 1, as it does in Python.
     if isinstance(left, bool) or isinstance(right, bool) or not (_is_number(left) and _is_number(right)):
         return type(left) is type(right) and left == right
     return left == right
@@ -285,45 +284,45 @@ def _is_number(value: Value) -> bool:
 
 
 def parse_depends(text: str) -> Expression:
-    """Return what `depends` says, each bare task written out as Argo does; raises Unfit."""
-    return _written_out(parse(text, Dialect.DEPENDS))
+    """Return the expression of `depends`, with bare task names expanded as Argo does; raises ExpressionError."""
+    return _expanded(parse(text, Dialect.DEPENDS))
 
 
-def of_dependencies(tasks: Sequence[str]) -> Expression | None:
-    """Return what a plain list of `dependencies` says."""
+def parse_dependencies(tasks: Sequence[str]) -> Expression | None:
+    """Return the same expression for a plain list of `dependencies`; None for an empty one."""
     whole: Expression | None = None
     for task in tasks:
-        one = _written_out(Name(task))
+        one = _expanded(Name(task))
         whole = one if whole is None else Operation("&&", (whole, one))
     return whole
 
 
-def tasks(expression: Expression) -> tuple[str, ...]:
-    """Return the tasks that are waited for, each once."""
+def tasks_of(expression: Expression) -> tuple[str, ...]:
+    """Return the tasks that an expression of `depends` names, each once."""
     return tuple(dict.fromkeys(name.partition(".")[0] for name in names(expression)))
 
 
-def holds(expression: Expression, nodes: Mapping[str, Node]) -> bool:
-    """Return whether a task runs, given the nodes of everything it waits for."""
+def is_met(expression: Expression, nodes: Mapping[str, Node]) -> bool:
+    """Return whether a task runs; `nodes` holds the nodes of the tasks that it depends on."""
 
     def result(name: str) -> Value:
-        task, _, wanted = name.partition(".")
-        return RESULTS[wanted](nodes[task])
+        task, _, word = name.partition(".")
+        return RESULTS[word](nodes[task])
 
     return evaluate(expression, result)
 
 
-def _written_out(expression: Expression) -> Expression:
+def _expanded(expression: Expression) -> Expression:
     match expression:
         case Name(name):
-            task, _, wanted = name.partition(".")
-            if not wanted:
+            task, _, word = name.partition(".")
+            if not word:
                 # Argo adds `|| task.Daemoned`; no task is a daemon here.
                 return Operation("||", (Name(f"{task}.Succeeded"), Name(f"{task}.Skipped")))
-            if wanted not in RESULTS:
-                raise Unfit(f"{name!r} is no result of a task; there are {', '.join(RESULTS)}")
+            if word not in RESULTS:
+                raise ExpressionError(f"{name!r} is no result of a task; there are {', '.join(RESULTS)}")
             return expression
         case Operation(operator, operands):
-            return Operation(operator, tuple(map(_written_out, operands)))
+            return Operation(operator, tuple(map(_expanded, operands)))
         case _:
             return expression

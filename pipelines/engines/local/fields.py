@@ -1,8 +1,8 @@
-"""Which fields of Argo's documents this engine runs, and which it passes over.
+"""The fields of Argo's documents that this engine runs, and those that it ignores.
 
-READ is what it does as Argo does. PASSED_OVER is everything that only places, limits or cleans up a pod, each with the reason
-why a run on this machine may leave it out. A field in neither table is refused by name before anything starts.
-Field names: Argo's docs/fields.md, version 4.1.
+READ lists the fields with the same effect as in Argo. PASSED_OVER lists fields that only place, limit or clean up a
+pod, each with the reason why a run on this machine may ignore it. A field in neither table is refused by name before
+anything starts. Field names: Argo's docs/fields.md, version 4.1.
 """
 
 from __future__ import annotations
@@ -121,10 +121,10 @@ PASSED_OVER: Mapping[str, Mapping[str, str]] = {
     "retryStrategy": {"affinity": _WHERE},
     "mutex": {"namespace": _WHERE, "database": _WHERE},
 }
-"""Field and reason, for each kind of object. A container of a set is a container."""
+"""Field and reason, for each kind of object; a container of a set has those of a container."""
 
 
 def unknown(kind: str, names: frozenset[str]) -> list[str]:
-    """Return the fields that stand in neither table, sorted."""
+    """Return the fields that are in neither table, sorted."""
     passed_over = PASSED_OVER.get("container" if kind == "container of a set" else kind, {})
     return sorted(names - READ[kind] - passed_over.keys())

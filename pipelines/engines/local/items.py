@@ -1,7 +1,7 @@
 """Fan-outs: the items of withItems and withParam, and the outputs of their nodes gathered into lists.
 
-The texts are those that Argo makes of the same values (item.go; operator.go, processItem and processAggregateNodeOutputs),
-Go's JSON included: keys in order, `<`, `>` and `&` as escapes.
+The texts are the same as Argo's for the same values (item.go; operator.go, processItem and
+processAggregateNodeOutputs), in Go's JSON: sorted keys, `<`, `>` and `&` as escapes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipelines.engines.local.nodes import Node, Phase
 
 
 class _Number(str):
-    """A number as its text writes it."""
+    """A number in the form of its text."""
 
     __slots__ = ()
 
@@ -25,28 +25,28 @@ class Item:
     """One item of a fan-out."""
 
     label: str
-    """What its node is called."""
+    """The end of its node's name."""
     values: Mapping[str, str]
     """The names `item` and `item.<key>`."""
 
 
-class NoList(Exception):
-    """A text that is no JSON list."""
+class NotAList(Exception):
+    """A text that is not a JSON list."""
 
 
 def of_param(text: str) -> tuple[Item, ...]:
-    """Return the items of a JSON list; raises NoList."""
+    """Return the items of a JSON list; raises NotAList."""
     try:
         value = json.loads(text, parse_int=_Number, parse_float=_Number)
     except ValueError as error:
-        raise NoList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}: {error}") from error
+        raise NotAList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}: {error}") from error
     if not isinstance(value, list):
-        raise NoList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}")
+        raise NotAList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}")
     return tuple(_item(index, item) for index, item in enumerate(value))
 
 
 def of_values(values: Iterable[Any]) -> tuple[Item, ...]:
-    """Return the items of a list that a document writes out; raises NoList."""
+    """Return the items of a list that a document writes out; raises NotAList."""
     return of_param(to_json(list(values)))
 
 
@@ -75,7 +75,7 @@ def to_json(value: Any, *, is_sorted: bool = True) -> str:
 
 
 def gathered(task: str, outputs: Sequence[str], nodes: Sequence[Node]) -> dict[str, str]:
-    """Return a fan-out's outputs as names and values; failed and skipped nodes are left out, in both forms."""
+    """Return a fan-out's outputs by name, without those of failed and skipped nodes."""
     kept = [node.outputs for node in nodes if node.phase is Phase.SUCCEEDED and node.outputs]
     found = {f"tasks.{task}.outputs.parameters": to_json(list(kept))}
     for name in outputs:
@@ -91,14 +91,14 @@ def _item(index: int, value: Any) -> Item:
         whole = "{" + ",".join(f"{to_json(k)}:{to_json(value[k], is_sorted=False)}" for k in sorted(value)) + "}"
         label = ",".join(sorted(f"{key}:{part}" for key, part in parts.items()))
         return Item(label=_label(index, label), values={"item": whole} | {f"item.{k}": v for k, v in parts.items()})
-    if isinstance(value, list) or value is None:  # nothing is a list to Argo where it names a node (item.go, GetType)
+    if isinstance(value, list) or value is None:  # Argo names the node of a null as that of a list (item.go, GetType)
         label = "[" + " ".join(map(_text, value or ())) + "]"
         return Item(label=_label(index, label), values={"item": to_json(value, is_sorted=False)})
     return Item(label=_label(index, _text(value)), values={"item": value if isinstance(value, str) else _text(value)})
 
 
 def _text(value: Any) -> str:
-    # Argo prints a text inside a map as its JSON without the quotes: quotes and backslashes in it stay escaped.
+    # Argo prints a text in a map as JSON without its quotes, so quotes and backslashes in it stay escaped.
     text = to_json(value, is_sorted=False)
     if text.startswith('"'):
         text = text[1:-1]

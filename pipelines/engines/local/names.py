@@ -1,4 +1,4 @@
-"""Checks that every `{{…}}` of a template has a value where it stands, as far as that can be known before a run."""
+"""Checks that every `{{…}}` of a template has a value, as far as this can be known before a run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from pipelines.engines.local import expressions, substitution
 from pipelines.engines.local.definition import Dag, Task, Template, TemplateName
-from pipelines.engines.local.expressions import Dialect, Unfit
+from pipelines.engines.local.expressions import Dialect, ExpressionError
 from pipelines.errors import Refused
 
 ITEM = "item"
 RETRIES = "retries"
-"""How often a pod was tried before."""
+"""The number of earlier attempts of a pod."""
 
 
 def check_inputs(template: Template, known: frozenset[str]) -> None:
-    """Refuse inputs whose defaults read anything but the workflow's own names, and mutexes named by what a template has not."""
+    """Refuse defaults that read more than the workflow's own names, and mutexes that read more than the inputs."""
     for parameter in template.inputs:
         _check(parameter.value or "", known, f"{template.where}.inputs.{parameter.name}")
     for name in template.mutexes:
@@ -23,7 +23,7 @@ def check_inputs(template: Template, known: frozenset[str]) -> None:
 
 
 def check_pod(template: Template, known: frozenset[str]) -> None:
-    """Refuse commands and variables that read what a pod has not."""
+    """Refuse commands and variables that read unknown names."""
     assert template.pod is not None
     known = known | _inputs(template) | (frozenset({RETRIES}) if template.retry else frozenset())
     for container in template.pod.containers:
@@ -32,7 +32,7 @@ def check_pod(template: Template, known: frozenset[str]) -> None:
 
 
 def check_dag(template: Template, templates: Mapping[TemplateName, Template], known: frozenset[str]) -> None:
-    """Refuse tasks that wait for unknown tasks or in a circle, read what is not before them, or call with the wrong arguments."""
+    """Refuse unknown or circular dependencies, names of later tasks, and wrong arguments."""
     dag = template.dag
     assert dag is not None
     tasks = {task.name: task for task in dag.tasks}
@@ -51,7 +51,7 @@ def check_dag(template: Template, templates: Mapping[TemplateName, Template], kn
 
 
 def ancestors(dag: Dag) -> dict[str, frozenset[str]]:
-    """Return the tasks that come before each task, however far; raises Refused for a circle."""
+    """Return all tasks that come before each task; raises Refused for a circle."""
     found: dict[str, frozenset[str]] = {}
     waiting = list(dag.tasks)
     while waiting:
@@ -97,7 +97,7 @@ def _check_task(task: Task, called: Template, names: frozenset[str]) -> None:
     if task.when:
         try:
             expressions.parse(substitution.replaced(task.when, "x"), Dialect.WHEN)
-        except Unfit as error:
+        except ExpressionError as error:
             raise Refused(f"{task.where}.when cannot be read", seen=f"{task.when!r}: {error}") from error
 
 

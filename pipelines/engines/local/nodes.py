@@ -1,4 +1,4 @@
-"""What happened: a run's nodes, in the phases and shapes that Argo gives them, and its outcome."""
+"""A run's nodes, with Argo's phases and kinds, and the result of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Phase(StrEnum):
-    """Where a node stands."""
+    """The phase of a node."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -24,17 +24,17 @@ class Phase(StrEnum):
 
     @property
     def is_bad(self) -> bool:
-        """Whether it makes what stands above it fail."""
+        """Whether it makes the node above fail."""
         return self in (Phase.FAILED, Phase.ERROR)
 
     @property
     def is_completed(self) -> bool:
-        """Whether something ran; a skipped or omitted node completed nothing."""
+        """Whether the node ran to an end; a skipped or omitted one did not."""
         return self.is_bad or self is Phase.SUCCEEDED
 
 
 class NodeKind(StrEnum):
-    """What a node is."""
+    """The kind of a node."""
 
     POD = "Pod"
     CONTAINER = "Container"
@@ -49,7 +49,7 @@ _LONG_ITEM = 40
 
 @dataclass(eq=False, kw_only=True)
 class Node:
-    """One node; changed only by the thread that runs it, and by nobody once it is finished."""
+    """One node. Only the thread that runs it changes it, and nobody once it has finished."""
 
     name: str
     """Unique in the run: `run.task(0:item)(1)`."""
@@ -71,7 +71,7 @@ class Node:
     exit_code: int | None = None
     log: Path | None = None
     passes_on: frozenset[Phase] = frozenset()
-    """The phases that omitted tasks behind it take over; set when it finished."""
+    """The phases that omitted tasks after it take over; set when it finishes."""
 
     @property
     def items(self) -> list[Node]:
@@ -80,12 +80,12 @@ class Node:
 
     @property
     def depth(self) -> int:
-        """How many nodes stand above."""
+        """How many nodes are above."""
         return 0 if self.parent is None else self.parent.depth + 1
 
     @property
     def short_name(self) -> str:
-        """What people read: the name without the run's, and without the number of a first attempt."""
+        """The name for people: without the run's name and the number of a first attempt."""
         above = self.parent
         if above is None:
             return self.name
@@ -98,7 +98,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """What people read where the node above is in sight."""
+        """The name for people where the node above is shown."""
         above = self.parent
         if above is None or above.kind is not NodeKind.TASK_GROUP:
             return self.step or self.display_name
@@ -126,7 +126,7 @@ class Node:
         return f"{node.step}: {text}" if node.step and text != node.message else node.message
 
     def walk(self) -> Iterator[Node]:
-        """Give this node and everything below, parents first."""
+        """Yield this node and all nodes below, parents first."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -161,7 +161,7 @@ def step_of(container: str, command: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a node goes: its name, what people read, and what it stands under."""
+    """The names and the parent of a new node."""
 
     name: str
     label: str
@@ -169,7 +169,7 @@ class Spot:
     step: str = ""
 
     def attempt(self, number: int, retry: Node) -> Spot:
-        """Return the place of one attempt under its retry."""
+        """Return the spot of one attempt under its retry."""
         return Spot(f"{self.name}({number})", f"{self.label}({number})", retry)
 
 
@@ -194,7 +194,7 @@ class RunResult:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What the entrypoint put out."""
+        """The outputs of the entrypoint."""
         return dict(self.root.outputs)
 
     @property
@@ -203,7 +203,7 @@ class RunResult:
         return (*self.root.walk(), *(self.on_exit.walk() if self.on_exit else ()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the outcome as plain values."""
+        """Return the result as plain values."""
         return {
             "name": self.name,
             "template": self.template,
@@ -225,7 +225,7 @@ def _moment(time: float) -> str | None:
 
 
 def _item(text: str) -> str:
-    """Return the end of an item's name, `(0:a)`, as people want it: a map of many texts by its own name, or by its number."""
+    """Return the end of an item's name, `(0:a)`, for people: a long map by its field `name`, or by its number."""
     if len(text) <= _LONG_ITEM:
         return text
     named = re.search(r"[:,]name:([^,)]+)", text)

@@ -1,6 +1,4 @@
-"""Everything a run needs, found and checked before anything starts: each template in reach, each name that must resolve,
-each ConfigMap key and Secret.
-"""
+"""Checks before anything starts all that a run needs: its templates, names, ConfigMap keys and Secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ STATUS = "workflow.status"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowPlan:
-    """A workflow with its arguments and every template that it reaches."""
+    """A workflow with its arguments and every template that it calls."""
 
     workflow: Workflow
     parameters: Mapping[str, str]
@@ -38,7 +36,10 @@ def make(
     config_maps: Mapping[str, Mapping[str, str]],
     secrets: Path | None,
 ) -> WorkflowPlan:
-    """Return what a run needs; raises Misuse for arguments, Refused for what does not run here, Misconfigured for missing keys."""
+    """Return the checked plan of a run.
+
+    Raises Misuse for wrong arguments, Refused for fields that do not run here, Misconfigured for missing keys.
+    """
     workflow, volumes = reader.read_workflow(documents.get(name))
     parameters = _parameters(workflow, arguments, config_maps)
     walk = _Walk(documents, name, volumes)
@@ -61,7 +62,7 @@ def value_of(ref: KeyRef, config_maps: Mapping[str, Mapping[str, str]]) -> str |
 
 
 class _Walk:
-    """Reads and checks templates in reach, each once for the entrypoint and once for the exit handler."""
+    """Reads and checks the templates that are called, once for the entrypoint and once for the exit handler."""
 
     def __init__(self, documents: Documents, root: str, volumes: tuple[Volume, ...]) -> None:
         self.documents = documents
@@ -71,7 +72,7 @@ class _Walk:
         self.checked: set[tuple[TemplateName, bool]] = set()
 
     def visit(self, name: TemplateName, known: frozenset[str], above: tuple[TemplateName, ...]) -> None:
-        """Read a template and what it calls, and check every `{{…}}` in them."""
+        """Read a template and those that it calls, and check every `{{…}}` in them."""
         if name in above:
             circle = " -> ".join(map(str, (*above, name)))
             raise Refused("a template calls itself", seen=circle, todo="the local engine runs no recursion")
@@ -90,9 +91,8 @@ class _Walk:
     def _read(self, name: TemplateName) -> Template:
         if name not in self.templates:
             document = self.documents.get(name.document)
-            place = reader.find_template(document, name.name)
-            # Argo gives the volumes of the workflow that runs to every pod; those of a referenced document stay behind.
-            self.templates[name] = reader.read_template(place, self.volumes)
+            # In Argo every pod gets the volumes of the workflow that runs, and none of a document that it refers to.
+            self.templates[name] = reader.read_template(reader.find_template(document, name.name), self.volumes)
         return self.templates[name]
 
 

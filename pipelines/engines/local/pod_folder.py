@@ -1,7 +1,7 @@
-"""The folder that stands for a pod: its volumes, where paths of its containers lie in it, and the outputs left there.
+"""A pod's folder on this machine, with its volumes and its outputs.
 
-A mountPath /a/b of a pod whose folder is P is the folder P/a/b. Containers of one pod see the same folders, as they would in a pod
-that mounts every volume everywhere; nothing here keeps one from another's Secrets.
+The path /a/b of a pod is P/a/b in its folder P. All containers of a pod see the same folders, as in a pod that mounts
+every volume in every container: no container is kept from the Secrets of another.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pipelines.engines.local.plan import WorkflowPlan, value_of
 
 
 class NoOutput(Exception):
-    """An output parameter whose file is missing."""
+    """The file of an output parameter is missing."""
 
 
 class PodFolder:
-    """One pod's folder, made when it is constructed."""
+    """One pod's folder."""
 
     def __init__(self, folder: Path, pod: Pod, plan: WorkflowPlan) -> None:
-        """Make the folder with every volume that a container mounts."""
+        """Create the folder with every volume that a container mounts."""
         self.folder = folder
         self.plan = plan
         folder.mkdir(parents=True, mode=0o700)
@@ -34,17 +34,17 @@ class PodFolder:
             self._make(self.path(path), volumes[mounts[path]])
 
     def path(self, path: str) -> Path:
-        """Return where a path of the pod lies."""
+        """Return the path on this machine of a path in the pod."""
         return self.folder / path.lstrip("/")
 
     def working_folder(self, container: Container) -> Path:
-        """Return the folder that a container starts in; without a workingDir, the pod's own."""
+        """Return the folder that a container starts in: its workingDir, else the pod's folder."""
         folder = self.path(container.working_dir) if container.working_dir else self.folder
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def variables(self, container: Container) -> dict[str, str]:
-        """Return a container's own environment variables; an optional one without a value is left out."""
+        """Return a container's own environment variables, without optional ones that have no value."""
         own: dict[str, str] = {}
         for variable in container.env:
             value = self._value(variable)
@@ -52,11 +52,11 @@ class PodFolder:
                 own[variable.name] = expanded(value, own) if value is variable.value else value
         return own
 
-    def outputs(self, wanted: tuple[OutputParameter, ...]) -> dict[str, str]:
-        """Return the outputs, a single newline at the end cut off as Argo does; raises NoOutput."""
+    def outputs(self, parameters: tuple[OutputParameter, ...]) -> dict[str, str]:
+        """Return the outputs, each without one newline at its end, as in Argo; raises NoOutput."""
         found = {}
         root = self.folder.resolve()
-        for output in wanted:
+        for output in parameters:
             path = self.path(output.path)
             try:
                 if not path.resolve().is_relative_to(root):
@@ -70,7 +70,7 @@ class PodFolder:
         return found
 
     def remove(self) -> None:
-        """Remove it with everything in it, read-only folders too."""
+        """Remove the folder, read-only folders in it included."""
 
         def open_up(function: Callable[[str], object], path: str, _: object) -> None:
             with contextlib.suppress(OSError):
@@ -86,15 +86,15 @@ class PodFolder:
             source = self.plan.secrets.resolve() / volume.source
             names = volume.items or ({name: name for name in _files(source)} if source.is_dir() else {})
             for key, name in names.items():
-                # A link: no copy of a secret is left behind, however a run ends.
-                _place(folder / name)
+                # A link: however a run ends, it leaves no copy of a secret.
+                _make_parent(folder / name)
                 if (source / key).is_file():
                     (folder / name).symlink_to(source / key)
         if volume.kind == "configMap":
             values = self.plan.config_maps.get(volume.source, {})
             for key, name in (volume.items or {key: key for key in values}).items():
                 if key in values:
-                    _place(folder / name)
+                    _make_parent(folder / name)
                     (folder / name).write_text(values[key], encoding="utf-8")
 
     def _value(self, variable: EnvVar) -> str | None:
@@ -108,7 +108,7 @@ class PodFolder:
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with `$(NAME)` replaced as the kubelet does it: unknown names stay, `$$` is one `$`.
+    """Return a text with `$(NAME)` replaced as the kubelet does: unknown names stay, `$$` becomes `$`.
 
     Source: k8s.io/kubernetes third_party/forked/golang/expansion.
     """
@@ -133,5 +133,5 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
-def _place(path: Path) -> None:
+def _make_parent(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

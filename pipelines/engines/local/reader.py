@@ -1,4 +1,4 @@
-"""Reads a document into typed values, refusing whatever this engine does not run, by document and path."""
+"""Reads a document into typed values; refuses what this engine does not run, naming its document and path."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pipelines.engines.local.definition import (
     Workflow,
 )
 from pipelines.engines.local.document_path import DocumentPath
-from pipelines.engines.local.expressions import Dialect, Expression, Unfit
+from pipelines.engines.local.expressions import Dialect, Expression, ExpressionError
 from pipelines.errors import Misuse, Refused
 
 _POLICIES = ("Always", "OnFailure", "OnError")
 
 
 def read_workflow(document: DocumentPath) -> tuple[Workflow, tuple[Volume, ...]]:
-    """Return what a document says beside its templates, and the volumes that it adds to each of its pods; raises Refused or Misuse."""
+    """Return a document without its templates, and the volumes that it adds to each pod; raises Refused or Misuse."""
     spec = document.map("document").at("spec").map("spec")
     if not spec.has("entrypoint"):
         raise Misuse(
@@ -45,100 +45,100 @@ def read_workflow(document: DocumentPath) -> tuple[Workflow, tuple[Volume, ...]]
 
 
 def find_template(document: DocumentPath, name: str) -> DocumentPath:
-    """Return the place of a document's template; raises Refused naming those there are."""
-    places = list(document.at("spec").items("templates"))
-    for place in places:
-        if place.at("name").value == name:
-            return place
-    there = ", ".join(str(place.at("name").value) for place in places) or "none"
-    raise Refused(f"{document.document} has no template {name!r}", seen=f"its templates: {there}")
+    """Return the template of that name in a document; raises Refused with the names that it has."""
+    templates = list(document.at("spec").items("templates"))
+    names = [template.at("name").value for template in templates]
+    if name in names:
+        return templates[names.index(name)]
+    known = ", ".join(map(str, names)) or "none"
+    raise Refused(f"{document.document} has no template {name!r}", seen=f"its templates: {known}")
 
 
-def read_template(place: DocumentPath, volumes: tuple[Volume, ...]) -> Template:
-    """Return one template; raises Refused naming the first field that does not run here."""
-    place.map("template")
-    if sum(place.has(kind) for kind in ("container", "containerSet", "dag")) != 1:
-        raise place.refuse("exactly one of container, containerSet and dag expected")
-    name = place.at("name").text()
-    is_dag = place.has("dag")
+def read_template(spec: DocumentPath, volumes: tuple[Volume, ...]) -> Template:
+    """Return one template; raises Refused with the first field that does not run here."""
+    spec.map("template")
+    if sum(spec.has(kind) for kind in ("container", "containerSet", "dag")) != 1:
+        raise spec.refuse("exactly one of container, containerSet and dag expected")
+    name = spec.at("name").text()
+    is_dag = spec.has("dag")
     for field in ("timeout", "activeDeadlineSeconds"):
-        if is_dag and place.has(field):
-            raise place.at(field).refuse("Argo allows it on pods only")
-    parallelism = place.at("parallelism").integer()
+        if is_dag and spec.has(field):
+            raise spec.at(field).refuse("Argo allows it on pods only")
+    parallelism = spec.at("parallelism").integer()
     if parallelism and not is_dag:
-        raise place.at("parallelism").refuse("Argo allows it on DAGs only")
-    outputs = place.at("outputs").map("outputs").items("parameters") if place.has("outputs") else ()
-    inputs = place.at("inputs").map("inputs").items("parameters") if place.has("inputs") else ()
+        raise spec.at("parallelism").refuse("Argo allows it on DAGs only")
+    outputs = spec.at("outputs").map("outputs").items("parameters") if spec.has("outputs") else ()
+    inputs = spec.at("inputs").map("inputs").items("parameters") if spec.has("inputs") else ()
     return Template(
-        id=TemplateName(document=place.document, name=name),
+        id=TemplateName(document=spec.document, name=name),
         inputs=tuple(map(_input, inputs)),
         outputs=tuple(_output(output, is_dag=is_dag) for output in outputs),
-        retry=_retry(place.at("retryStrategy")) if place.has("retryStrategy") else None,
-        mutexes=_mutexes(place),
-        pod=None if is_dag else pod_reader.read_pod(place, volumes),
-        dag=_dag(place, parallelism) if is_dag else None,
-        where=str(place),
+        retry=_retry(spec.at("retryStrategy")) if spec.has("retryStrategy") else None,
+        mutexes=_mutexes(spec),
+        pod=None if is_dag else pod_reader.read_pod(spec, volumes),
+        dag=_dag(spec, parallelism) if is_dag else None,
+        where=str(spec),
     )
 
 
-def _workflow_parameter(place: DocumentPath) -> Parameter:
-    place.map("workflow parameter")
-    value, config_map = _source(place)
+def _workflow_parameter(spec: DocumentPath) -> Parameter:
+    spec.map("workflow parameter")
+    value, config_map = _source(spec)
     return Parameter(
-        name=place.at("name").text(),
-        value=place.at("value").tagged() if place.has("value") else value,
+        name=spec.at("name").text(),
+        value=spec.at("value").tagged() if spec.has("value") else value,
         config_map=config_map,
-        enum=tuple(item.tagged() for item in place.items("enum")),
+        enum=tuple(item.tagged() for item in spec.items("enum")),
     )
 
 
-def _input(place: DocumentPath) -> Parameter:
-    place.map("input")
-    value, config_map = _source(place)
+def _input(spec: DocumentPath) -> Parameter:
+    spec.map("input")
+    value, config_map = _source(spec)
     # A fixed value is used before a default (workflow/common/util.go, overwriteWithDefaultParams).
     for field in ("default", "value"):
-        value = place.at(field).tagged() if place.has(field) else value
-    return Parameter(name=place.at("name").text(), value=value, config_map=config_map)
+        value = spec.at(field).tagged() if spec.has(field) else value
+    return Parameter(name=spec.at("name").text(), value=value, config_map=config_map)
 
 
-def _source(place: DocumentPath) -> tuple[str | None, KeyRef | None]:
-    if not place.has("valueFrom"):
+def _source(spec: DocumentPath) -> tuple[str | None, KeyRef | None]:
+    if not spec.has("valueFrom"):
         return None, None
-    source = place.at("valueFrom").map("input source")
+    source = spec.at("valueFrom").map("input source")
     if not source.has("configMapKeyRef"):
         raise source.refuse("a configMapKeyRef expected")
     default = source.at("default").tagged() if source.has("default") else None
     return default, pod_reader.read_key(source.at("configMapKeyRef"))
 
 
-def _output(place: DocumentPath, *, is_dag: bool) -> OutputParameter:
-    source = place.map("output").at("valueFrom").map("output of a DAG" if is_dag else "output of a pod")
+def _output(spec: DocumentPath, *, is_dag: bool) -> OutputParameter:
+    source = spec.map("output").at("valueFrom").map("output of a DAG" if is_dag else "output of a pod")
     reference = ""
     if is_dag:
         tag = source.at("parameter").tagged()
         reference = tag.removeprefix("{{").removesuffix("}}").strip()
     return OutputParameter(
-        name=place.at("name").text(),
+        name=spec.at("name").text(),
         path="" if is_dag else source.at("path").text(),
         reference=reference,
         default=source.at("default").tagged() if source.has("default") else None,
     )
 
 
-def _retry(place: DocumentPath) -> Retry:
-    place.map("retryStrategy")
-    limit = place.at("limit").integer()
+def _retry(spec: DocumentPath) -> Retry:
+    spec.map("retryStrategy")
+    limit = spec.at("limit").integer()
     if limit is None:
-        raise place.refuse("a limit expected; without one, Argo tries for ever")
+        raise spec.refuse("a limit expected; without one, Argo tries for ever")
     expression = None
-    if place.has("expression"):
-        expression = _parse(place.at("expression"), Dialect.RETRY)
-    policy = place.at("retryPolicy").text("OnFailure" if expression is None else "Always")
+    if spec.has("expression"):
+        expression = _parse(spec.at("expression"), Dialect.RETRY)
+    policy = spec.at("retryPolicy").text("OnFailure" if expression is None else "Always")
     if policy not in _POLICIES:
-        raise place.at("retryPolicy").refuse(f"one of {', '.join(_POLICIES)} expected")
-    if not place.has("backoff"):
+        raise spec.at("retryPolicy").refuse(f"one of {', '.join(_POLICIES)} expected")
+    if not spec.has("backoff"):
         return Retry(limit=limit, policy=policy, expression=expression)
-    backoff = place.at("backoff").map("backoff")
+    backoff = spec.at("backoff").map("backoff")
     return Retry(
         limit=limit,
         policy=policy,
@@ -150,30 +150,30 @@ def _retry(place: DocumentPath) -> Retry:
     )
 
 
-def _duration(place: DocumentPath) -> float:
+def _duration(spec: DocumentPath) -> float:
     try:
-        return definition.seconds(str(place.value))
+        return definition.seconds(str(spec.value))
     except ValueError as error:
-        raise place.refuse(str(error)) from error
+        raise spec.refuse(str(error)) from error
 
 
-def _parse(place: DocumentPath, dialect: Dialect) -> Expression:
-    text = place.text()
+def _parse(spec: DocumentPath, dialect: Dialect) -> Expression:
+    text = spec.text()
     try:
         return expressions.parse_depends(text) if dialect is Dialect.DEPENDS else expressions.parse(text, dialect)
-    except Unfit as error:
-        raise place.refuse(f"{text!r}: {error}") from error
+    except ExpressionError as error:
+        raise spec.refuse(f"{text!r}: {error}") from error
 
 
-def _mutexes(place: DocumentPath) -> tuple[str, ...]:
-    if not place.has("synchronization"):
+def _mutexes(spec: DocumentPath) -> tuple[str, ...]:
+    if not spec.has("synchronization"):
         return ()
-    synchronization = place.at("synchronization").map("synchronization")
+    synchronization = spec.at("synchronization").map("synchronization")
     return tuple(mutex.map("mutex").at("name").tagged() for mutex in synchronization.items("mutexes"))
 
 
-def _dag(place: DocumentPath, parallelism: int | None) -> Dag:
-    dag = place.at("dag").map("dag")
+def _dag(spec: DocumentPath, parallelism: int | None) -> Dag:
+    dag = spec.at("dag").map("dag")
     return Dag(
         tasks=tuple(_task(task) for task in dag.items("tasks")),
         fail_fast=dag.at("failFast").boolean(default=True),
@@ -181,44 +181,44 @@ def _dag(place: DocumentPath, parallelism: int | None) -> Dag:
     )
 
 
-def _task(place: DocumentPath) -> Task:
-    place.map("task")
-    if place.has("withItems") and place.has("withParam"):
-        raise place.refuse("withItems or withParam expected, not both")
-    if place.has("depends") and place.has("dependencies"):
-        raise place.refuse("depends or dependencies expected, not both")
-    needs = _parse(place.at("depends"), Dialect.DEPENDS) if place.at("depends").value else None
-    if place.has("dependencies"):
-        needs = expressions.of_dependencies([item.text() for item in place.items("dependencies")])
-    items = [item.value for item in place.items("withItems")]
+def _task(spec: DocumentPath) -> Task:
+    spec.map("task")
+    if spec.has("withItems") and spec.has("withParam"):
+        raise spec.refuse("withItems or withParam expected, not both")
+    if spec.has("depends") and spec.has("dependencies"):
+        raise spec.refuse("depends or dependencies expected, not both")
+    needs = _parse(spec.at("depends"), Dialect.DEPENDS) if spec.at("depends").value else None
+    if spec.has("dependencies"):
+        needs = expressions.parse_dependencies([item.text() for item in spec.items("dependencies")])
+    items = [item.value for item in spec.items("withItems")]
     return Task(
-        name=place.at("name").text(),
-        template=_template_name(place),
-        arguments=_arguments(place.at("arguments")) if place.has("arguments") else {},
+        name=spec.at("name").text(),
+        template=_template_name(spec),
+        arguments=_arguments(spec.at("arguments")) if spec.has("arguments") else {},
         depends=needs,
-        ancestors=expressions.tasks(needs) if needs is not None else (),
-        when=place.at("when").tagged() if place.has("when") else "",
-        # Argo takes an empty list for no list (dag.go, ShouldExpand).
+        ancestors=expressions.tasks_of(needs) if needs is not None else (),
+        when=spec.at("when").tagged() if spec.has("when") else "",
+        # Argo treats an empty list as no list (dag.go, ShouldExpand).
         with_items=tuple(items) if items else None,
-        with_param=place.at("withParam").tagged() if place.at("withParam").value else None,
-        where=str(place),
+        with_param=spec.at("withParam").tagged() if spec.at("withParam").value else None,
+        where=str(spec),
     )
 
 
-def _template_name(place: DocumentPath) -> TemplateName:
-    if place.has("template") == place.has("templateRef"):
-        raise place.refuse("exactly one of template and templateRef expected")
-    if place.has("template"):
-        return TemplateName(document=place.document, name=place.at("template").text())
-    ref = place.at("templateRef").map("templateRef")
+def _template_name(spec: DocumentPath) -> TemplateName:
+    if spec.has("template") == spec.has("templateRef"):
+        raise spec.refuse("exactly one of template and templateRef expected")
+    if spec.has("template"):
+        return TemplateName(document=spec.document, name=spec.at("template").text())
+    ref = spec.at("templateRef").map("templateRef")
     return TemplateName(document=ref.at("name").text(), name=ref.at("template").text())
 
 
-def _arguments(place: DocumentPath) -> Mapping[str, Any]:
-    found: dict[str, str] = {}
-    for argument in place.map("arguments").items("parameters"):
+def _arguments(spec: DocumentPath) -> Mapping[str, Any]:
+    arguments: dict[str, str] = {}
+    for argument in spec.map("arguments").items("parameters"):
         name = argument.map("argument").at("name").text()
-        if name in found:
+        if name in arguments:
             raise argument.refuse(f"{name} is given twice")
-        found[name] = argument.at("value").tagged()
-    return found
+        arguments[name] = argument.at("value").tagged()
+    return arguments

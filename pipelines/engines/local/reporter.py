@@ -1,4 +1,4 @@
-"""Tells people what a run does, while it does it. Every method may be called from any thread."""
+"""Reports to people what a run does. Any thread may call any method."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _SILENT = frozenset({NodeKind.RETRY, NodeKind.TASK_GROUP})
 
 
 class Reporter(Protocol):
-    """What a run tells."""
+    """Receives the events of a run."""
 
     def run_started(self, name: str, notes: list[str]) -> None:
-        """A run begins; the notes say what differs from a cluster."""
+        """A run has started; the notes say what differs from a cluster."""
 
     def node_started(self, node: Node) -> None:
         """A node runs."""
 
     def node_finished(self, node: Node) -> None:
-        """A node is in its last phase; skipped and omitted ones never started."""
+        """A node has its final phase; skipped and omitted nodes never started."""
 
     def line(self, node: Node, text: str) -> None:
-        """A command wrote a line, given without its end."""
+        """A command wrote a line, passed without its newline."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing happened to the run as a whole."""
+        """Something happened to the run as a whole."""
 
     def run_ended(self) -> None:
-        """Nothing more will be told."""
+        """No event follows."""
 
 
 class PlainReporter:
-    """A line for each thing that happens: for logs, pipes and CI."""
+    """Writes a line for each event: for logs, pipes and CI."""
 
     def __init__(self, stream: TextIO | None = None, *, with_output: bool = True) -> None:
         """Write to a stream, stderr unless given; `with_output` also passes on what commands write."""
@@ -59,7 +59,7 @@ class PlainReporter:
 
     def node_finished(self, node: Node) -> None:
         """See Reporter."""
-        # A container that only waited says nothing, and a retry of one attempt nothing new.
+        # Nothing for a container that only waited, or for a retry of one attempt.
         if node.never_ran or (node.kind is NodeKind.RETRY and len(node.children) == 1):
             return
         took = f" after {node.finished - node.started:.1f} s" if node.phase.is_completed else ""
@@ -86,7 +86,7 @@ class PlainReporter:
         """See Reporter."""
 
     def _write(self, text: str) -> None:
-        # The run goes on where nobody reads any more what it tells, as behind `| head`.
+        # The run goes on if nobody reads its reports any more, as with `| head`.
         with self.lock, contextlib.suppress(OSError):
             self.stream.write(text + "\n")
             self.stream.flush()

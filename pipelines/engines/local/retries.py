@@ -1,4 +1,4 @@
-"""Whether a failed node is tried again, and after how long (Argo: operator.go, processNodeRetries)."""
+"""Decides whether a failed node is tried again, and when (Argo: operator.go, processNodeRetries)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.engines.local import expressions
 from pipelines.engines.local.definition import Retry
-from pipelines.engines.local.expressions import Unfit, Value
+from pipelines.engines.local.expressions import ExpressionError, Value
 from pipelines.engines.local.nodes import Node, Phase
 
 
@@ -19,16 +19,16 @@ class Again:
 
 @dataclass(frozen=True)
 class Enough:
-    """Leave it at that, with this message."""
+    """Do not try again; the node gets this message and phase."""
 
     message: str
     phase: Phase
 
 
 def decide(retry: Retry, attempts: list[Node], *, now: float) -> Again | Enough:
-    """Return what to do after the last of some attempts failed.
+    """Return what to do after the last of some attempts has failed.
 
-    Argo waits first and asks the expression after; here nobody waits for an attempt that will not be made.
+    Argo waits first and evaluates the expression afterwards; here nobody waits for an attempt that will not be made.
     """
     last = attempts[-1]
     seconds = _backoff(retry, len(attempts))
@@ -47,13 +47,13 @@ def decide(retry: Retry, attempts: list[Node], *, now: float) -> Again | Enough:
         try:
             if not expressions.evaluate(retry.expression, variables(attempts)):
                 return Enough("retryStrategy.expression evaluated to false", last.phase)
-        except Unfit as error:
+        except ExpressionError as error:
             return Enough(f"retryStrategy.expression: {error}", Phase.ERROR)
     return Again(max(0.0, last.finished + seconds - now))
 
 
 def variables(attempts: list[Node]) -> dict[str, Value]:
-    """Return what an expression may read; all of it is text, as in Argo."""
+    """Return the variables of an expression; their values are texts, as in Argo."""
     last = attempts[-1]
     return {
         "retries": str(len(attempts) - 1),

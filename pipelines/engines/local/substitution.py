@@ -1,7 +1,7 @@
-"""`{{…}}` in texts: which names a text holds, and the text with their values.
+"""`{{…}}` in texts: the names in a text, and the text with their values.
 
-Argo substitutes more than once, so a value that itself holds `{{` is evaluated there, and a value that its escaping cannot
-carry through JSON makes the workflow fail (util/template/simple_template.go). Neither is ever substituted here.
+Argo substitutes more than once: it evaluates a `{{` in a value, and a workflow fails if Argo's escaping cannot pass a
+value through JSON (util/template/simple_template.go). Here such a value is refused.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[A-Za-z0-9_-]+)\) > (\d+)")
-# What Go's strconv.Quote writes in a form that is no JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
+# Go's strconv.Quote writes these as \a, \v and \x…, which are not JSON; \b \f \n \r \t are the same in both.
 _UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 
 Scope = Mapping[str, str | None]
-"""Name and value; None is the output of a task that was skipped or omitted, without a default."""
+"""Values by name; None for an output without a default of a task that was skipped or omitted."""
 
 
 class Unresolvable(Exception):
@@ -24,7 +24,7 @@ class Unresolvable(Exception):
 
 
 class Absent(Unresolvable):
-    """The whole text is the output of a task that never ran."""
+    """The text is just the output of a task that never ran."""
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def is_expression(name: str) -> bool:
 
 
 def aged(name: str) -> str:
-    """Return the name of the time that an expression asks the age of, as `now().Unix() - asInt(inputs.parameters.x) > 15`; empty for any other."""
+    """Return the input that an expression compares with now, `now().Unix() - asInt(inputs.parameters.x) > 15`, or an empty text."""
     match = _AGE.fullmatch(name)
     return match[1] if match else ""
 
@@ -46,8 +46,8 @@ def aged(name: str) -> str:
 def resolve(text: str, scope: Scope) -> str:
     """Return the text with the value of each name; raises Unresolvable.
 
-    Raises Absent when the text is one name alone and the task it speaks of never ran: Argo then takes an
-    argument for not given (scope.go, markAbsentOptionalArgs).
+    Raises Absent if the text is one name alone and its task never ran: Argo then leaves the argument out (scope.go,
+    markAbsentOptionalArgs).
     """
     if "{{" not in text:
         return text
@@ -63,7 +63,7 @@ def replaced(text: str, value: str) -> str:
 
 
 def fault(value: str) -> str:
-    """Return why a value may not travel through a workflow, or an empty text."""
+    """Return why a workflow cannot pass a value on, or an empty text."""
     if "{{" in value:
         return "it holds `{{`, which Argo would evaluate"
     if match := _UNCARRIED.search(value):

@@ -1,4 +1,4 @@
-"""Work side by side, whose errors reach the one who asked for it."""
+"""Threads whose errors reach the caller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 
 def run_all(works: Sequence[Callable[[], object]]) -> None:
-    """Do every piece of work at the same time, and return when all are done; raises the first error."""
+    """Call all functions at the same time and return when all have returned; raises the first error."""
     errors: list[BaseException] = []
 
     def guarded(work: Callable[[], object]) -> None:
@@ -25,7 +25,7 @@ def run_all(works: Sequence[Callable[[], object]]) -> None:
 
 
 def start(work: Callable[[], object]) -> threading.Thread:
-    """Begin a piece of work that raises nothing, and return its thread."""
+    """Call a function that raises nothing in a new thread, and return the thread."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,4 @@
-"""Shows a run as a tree that grows and ticks, for people at a terminal; what it leaves behind is the finished tree."""
+"""Shows a run as a live tree on a terminal, and leaves the finished tree."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _UPDATES_PER_SECOND = 8
 
 
 class TreeReporter:
-    """A live tree of nodes, with the last lines of what runs and of what failed."""
+    """A live tree of nodes, with the last lines of those that run or have failed."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Draw on a console, the terminal's stderr unless given."""
+        """Draw on a console, by default that of stderr."""
         self.console = console or Console(stderr=True)
         self.lock = threading.RLock()
         self.name = ""
@@ -67,7 +67,7 @@ class TreeReporter:
             if not node.phase.is_bad:
                 self.tails.pop(node, None)
             if node.parent is None:
-                # An exit handler may follow: its own tree is drawn below this one.
+                # An exit handler may follow; its tree is drawn below this one.
                 self._close()
                 if node not in self.roots:
                     self.console.print(self._tree(node))
@@ -103,7 +103,7 @@ class TreeReporter:
         return tree
 
     def _add(self, tree: Tree, node: Node) -> None:
-        # One attempt is what the retry stands for already.
+        # The node of a retry shows its only attempt.
         shown = node.children[0] if node.kind is NodeKind.RETRY and len(node.children) == 1 else node
         for child in list(shown.children):
             self._add(tree.add(self._title(child)), child)

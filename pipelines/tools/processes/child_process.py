@@ -1,7 +1,7 @@
 """Child processes: output as it comes, a time limit, a stop from another thread.
 
-A child process has a session of its own, like a container: when its first process ends, the rest of its group is killed.
-A Reaper ends the groups that are left when this process is killed.
+A child process has a session of its own, like a container: when its first process ends, the rest of its group is
+killed. A Reaper ends the groups that are left when this process is killed.
 """
 
 from __future__ import annotations

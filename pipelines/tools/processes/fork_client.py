@@ -1,8 +1,8 @@
 """The client of the fork server: starts this package's commands in a tenth of the time that a new Python takes.
 
 The server, pipelines.tools.processes.fork_server, has loaded the commands' modules and forks. A command runs as
-`process.start` would run it: a session of its own, the given environment and folder, an empty standard input, both outputs in
-one pipe.
+`process.start` would run it: a session of its own, the given environment and folder, an empty standard input, both
+outputs in one pipe.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """The fork server: forks this package's commands from a process that has loaded their modules.
 
-This is a program of its own, `python -m pipelines.tools.processes.fork_server MODULE`. pipelines.tools.processes.fork_client
-starts it and writes to the socket that is its standard input. The module's function `main` runs a command; its function
-`prepare` loads what the command needs and starts no thread. Both take the command's words. A message is its length in four
-bytes, then that many bytes of JSON:
+This is a program of its own, `python -m pipelines.tools.processes.fork_server MODULE`.
+pipelines.tools.processes.fork_client starts it and writes to the socket that is its standard input. The module's
+function `main` runs a command; its function `prepare` loads what the command needs and starts no thread. Both take the
+command's words. A message is its length in four bytes, then that many bytes of JSON:
 
     {"prepare": [WORDS, …]}                     prepare these commands when there is nothing else to do
     {"argv": WORDS, "cwd": PATH, "env": {…}}    prepare and fork that command; two descriptors come with the message, for its
                                                 output and its status
 
-A status socket carries two lines: `+PID` from the command, once it has a session of its own, and `=CODE` from the server, once
-the command has ended; a signal's number is below zero. The command stays a zombie, so that no other process gets its id, until
-the client closes its end of the socket.
+A status socket carries two lines: `+PID` from the command, once it has a session of its own, and `=CODE` from the
+server, once the command has ended; a signal's number is below zero. The command stays a zombie, so that no other
+process gets its id, until the client closes its end of the socket.
 """
 
 from __future__ import annotations

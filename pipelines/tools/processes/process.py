@@ -1,7 +1,7 @@
 """The one place where programs start.
 
-A command is a list of words, never a shell line, and has a time limit. A command that is echoed for people is quoted as a
-shell needs it. Callers pass secrets in files or in the environment, never in a command, so nothing here masks any.
+A command is a list of words, never a shell line, and has a time limit. A command that is echoed for people is quoted as
+a shell needs it. Callers pass secrets in files or in the environment, never in a command, so nothing here masks any.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def run(
 ) -> Completed:
     """Run a command to its end and return how it ended; the caller judges an exit code other than 0.
 
-    With `stream`, both outputs go to this process's stderr line by line while the command runs, and the result's `stdout`
-    and `stderr` hold their last lines. With `into`, standard output goes into that file byte for byte, and the result's
-    `stdout` is empty. `env` replaces the whole environment. On Linux, `memory_bytes` bounds the memory that the command may
-    map; 0 sets no bound. The command does not outlive this process, however that ends.
+    With `stream`, both outputs go to this process's stderr line by line while the command runs, and the result's
+    `stdout` and `stderr` hold their last lines. With `into`, standard output goes into that file byte for byte, and the
+    result's `stdout` is empty. `env` replaces the whole environment. On Linux, `memory_bytes` bounds the memory that
+    the command may map; 0 sets no bound. The command does not outlive this process, however that ends.
 
     Raises Misconfigured if the program does not exist, Transient if the time limit passes.
     """
@@ -195,8 +195,8 @@ def _ending_with_parent(
 ) -> tuple[tuple[str, ...], Callable[[], None] | None]:
     """Return the command to start, and the function its process calls first, so that it is killed when this process is.
 
-    With setpriv there is no call between fork and exec, so Python forks without copying its page tables: 3 ms a command instead
-    of 7 ms. Without setpriv, a function makes the system call; on a system without that call, nothing does.
+    With setpriv there is no call between fork and exec, so Python forks without copying its page tables: 3 ms a command
+    instead of 7 ms. Without setpriv, a function makes the system call; on a system without that call, nothing does.
     """
     path = (os.environ if env is None else env).get("PATH", os.defpath)
     program, setpriv = shutil.which(words[0], path=path), _setpriv("KILL", os.environ.get("PATH", os.defpath))

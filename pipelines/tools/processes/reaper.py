@@ -1,9 +1,10 @@
 """Ends the process groups of a process that was killed.
 
 This is a program of its own. pipelines.tools.processes.child_process.Reaper starts it and writes to its standard input
-which process groups run: `+PID` and `-PID`, one a line, and `.` at an orderly end. When that input ends, every group left
-gets SIGTERM and, after the seconds of the first argument, SIGKILL. Without a `.`, the reaper also looks in /proc for
-processes with the environment variable NAME=VALUE of the second argument, since some groups may not have been reported.
+which process groups run: `+PID` and `-PID`, one a line, and `.` at an orderly end. When that input ends, every group
+left gets SIGTERM and, after the seconds of the first argument, SIGKILL. Without a `.`, the reaper also looks in /proc
+for processes with the environment variable NAME=VALUE of the second argument, since some groups may not have been
+reported.
 
 It imports only the modules of the standard library that load fastest, so that it runs before the first command starts.
 """

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from pipelines.engines.local import expressions
-from pipelines.engines.local.expressions import Dialect, Unfit, Value
+from pipelines.engines.local.expressions import Dialect, ExpressionError, Value
 
 LAST: dict[str, Value] = {
     "lastRetry.status": "Failed",
@@ -59,7 +59,7 @@ def test_a_retry_expression(text: str, holds: bool) -> None:
 )
 def test_a_retry_expression_that_cannot_be_read(text: str) -> None:
     """What is not understood is refused when the document is read, not when a pod has failed."""
-    with pytest.raises(Unfit):
+    with pytest.raises(ExpressionError):
         expressions.parse(text, Dialect.RETRY)
 
 
@@ -68,7 +68,7 @@ def test_a_retry_expression_that_cannot_be_read(text: str) -> None:
 )
 def test_values_that_do_not_fit(text: str) -> None:
     """An expression that is no yes or no, or applies an operator to what it is not for, is an error, not a guess."""
-    with pytest.raises(Unfit):
+    with pytest.raises(ExpressionError):
         expressions.evaluate(expressions.parse(text, Dialect.RETRY), LAST)
 
 
@@ -98,7 +98,7 @@ def test_a_condition(text: str, holds: bool) -> None:
 )
 def test_a_condition_that_cannot_be_read(text: str) -> None:
     """What Argo refuses, or reads as something else than text, is refused."""
-    with pytest.raises(Unfit):
+    with pytest.raises(ExpressionError):
         expressions.parse(text, Dialect.WHEN)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.engines.local import items as local_items
-from pipelines.engines.local.items import NoList
+from pipelines.engines.local.items import NotAList
 from pipelines.engines.local.nodes import Node, NodeKind, Phase
 
 VALUES = st.recursive(
@@ -44,7 +44,7 @@ def test_maps_are_read_by_key_and_as_a_whole() -> None:
 @pytest.mark.parametrize("text", ["", "{}", "1", "null", "[1,]", "{{x}}"])
 def test_what_is_no_list_is_said_so(text: str) -> None:
     """Only a list of values fans out."""
-    with pytest.raises(NoList):
+    with pytest.raises(NotAList):
         local_items.of_param(text)
 
 
