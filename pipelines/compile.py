@@ -1,6 +1,6 @@
-"""Hera's objects become the YAML files that are committed, linted, shipped in the chart and run.
+"""Compiles Hera's objects to the YAML files that are committed, linted, shipped in the chart and run.
 
-The same code gives the same bytes: keys keep Argo's own order, no clock and no environment has a part in them.
+The same code gives the same bytes: keys keep Argo's order, and neither the clock nor the environment matters.
 """
 
 from __future__ import annotations
@@ -37,49 +37,49 @@ WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
 )
 HEADER = "# Compiled by `shipway compile`; change {} and compile again.\n"
 EVENTS = "sensors"
-"""The folder of what is no WorkflowTemplate."""
+"""The folder of the documents that are not WorkflowTemplates."""
 _SHOWN_LINES = 40
 
 
 class _Dumper(yaml.SafeDumper):
     """Writes lists indented under their key, and long texts on one line."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - as in PyYAML
         super().increase_indent(flow, False)
 
 
 def compile_all() -> dict[str, str]:
     """Return the text of every compiled file by its path."""
     workflows = documents()
-    found = {f"{document['metadata']['name']}.yaml": text(document) for document in workflows}
+    files = {f"{document['metadata']['name']}.yaml": text(document) for document in workflows}
     for name, document in event_documents(workflows).items():
-        found[f"{EVENTS}/{name}.yaml"] = text(document, "sensors")
-    return found
+        files[f"{EVENTS}/{name}.yaml"] = text(document, "sensors")
+    return files
 
 
 def documents() -> list[dict[str, Any]]:
-    """Return every compiled WorkflowTemplate, in the order of its name."""
-    found: list[dict[str, Any]] = [workflow().to_dict() for workflow in WORKFLOWS]
-    return sorted(found, key=lambda document: str(document["metadata"]["name"]))
+    """Return every compiled WorkflowTemplate, sorted by name."""
+    compiled: list[dict[str, Any]] = [workflow().to_dict() for workflow in WORKFLOWS]
+    return sorted(compiled, key=lambda document: str(document["metadata"]["name"]))
 
 
-def text(document: Mapping[str, Any], made_in: str = "pipelines/workflows") -> str:
-    """Return one document as YAML, with a line that says where it comes from."""
-    return HEADER.format(made_in) + yaml.dump(
+def text(document: Mapping[str, Any], source: str = "pipelines/workflows") -> str:
+    """Return one document as YAML, with a line that names its source."""
+    return HEADER.format(source) + yaml.dump(
         dict(document), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True, default_flow_style=False
     )
 
 
 def write(folder: Path) -> list[Path]:
-    """Write what differs, remove what is no longer compiled, and return the paths that changed."""
+    """Write the files that differ, remove those that are no longer compiled, and return the changed paths."""
     (folder / EVENTS).mkdir(parents=True, exist_ok=True)
-    wanted = compile_all()
+    compiled = compile_all()
     changed = []
     for name, path in _present(folder).items():
-        if name not in wanted:
+        if name not in compiled:
             path.unlink()
             changed.append(path)
-    for name, content in wanted.items():
+    for name, content in compiled.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != content:
             path.write_text(content, encoding="utf-8")
@@ -88,12 +88,12 @@ def write(folder: Path) -> list[Path]:
 
 
 def check(folder: Path) -> list[str]:
-    """Return a difference for each file that is not what would be compiled now; none when all are."""
-    wanted = compile_all()
+    """Return a difference for each file that is not what would be compiled now."""
+    compiled = compile_all()
     present = {name: path.read_text(encoding="utf-8") for name, path in _present(folder).items()}
     drifts = []
-    for name in sorted(wanted.keys() | present.keys()):
-        old, new = present.get(name, ""), wanted.get(name, "")
+    for name in sorted(compiled.keys() | present.keys()):
+        old, new = present.get(name, ""), compiled.get(name, "")
         if old != new:
             lines = difflib.unified_diff(
                 old.splitlines(), new.splitlines(), f"{folder}/{name}", "compiled now", lineterm=""

@@ -1,4 +1,4 @@
-"""What every document of Argo Events must keep, or it is not compiled. Each check returns what breaks it, in words."""
+"""Checks that every compiled document of Argo Events must pass. Each returns what breaks it, in words."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
 _NAME_ENCODING = re.compile(r"\{\{ .+ \| toJson \| sha256sum \| trunc (\d+) \}\}", re.DOTALL)
 _ENCODING = re.compile(r"\{\{ .+ \| toJson (?:\| trunc \d+ )?\| b64enc \}\}", re.DOTALL)
 _HASHED = {"metadata.name", f"metadata.labels.{REF_LABEL}"}
-"""Where a hash of the event goes, and nothing else of it."""
+"""Fields that get a hash of the event, and nothing else of it."""
 _LONGEST_NAME = 57
 """Argo appends a hash and more to a run's name for its pods."""
 _SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab", "webhook", "calendar"}
 _FEWEST_STEPS = 2
 _PROPOSALS = ("-pull-request", "-ready", "-comment")
-"""How triggers for what strangers may send are named."""
+"""Ends of the names of triggers for what strangers may send."""
 
 _CUT_TEXT = re.compile(r'\(\.Input\.[A-Za-z0-9_.]+ \| default "" \| toString \| trunc (\d+)\)')
 _NUMBER = re.compile(
-    r'\(\.Input\.[A-Za-z0-9_.]+ \| int64(?: \| toString)?\)|\(get \(\.Input\.[A-Za-z0-9_.]+ \| default \(dict\)\) "[a-z]+" \| int64\)'
+    r"\(\.Input\.[A-Za-z0-9_.]+ \| int64(?: \| toString)?\)"
+    r'|\(get \(\.Input\.[A-Za-z0-9_.]+ \| default \(dict\)\) "[a-z]+" \| int64\)'
 )
 _ESCAPED = 6
 """The most bytes that JSON writes for one: \\u003c, or \\ufffd for an invalid byte."""
@@ -50,7 +51,7 @@ def refuse(documents: Iterable[Document], targets: Targets) -> None:
 
 
 def unsigned_sources(document: Document, _targets: Targets) -> list[str]:
-    """Whatever listens asks for a secret: Argo's own validation does not, and without one it accepts anything."""
+    """Every source asks for a secret: Argo's validation does not require one, and without one it accepts anything."""
     if document["kind"] != "EventSource":
         return []
     spec = document["spec"]
@@ -69,7 +70,7 @@ def unsigned_sources(document: Document, _targets: Targets) -> list[str]:
 
 
 def shared_ports(document: Document, _targets: Targets) -> list[str]:
-    """Two kinds of sources have two ports; each port is one of the service's."""
+    """Each kind of source has a port of its own, and each port is one of the service's."""
     if document["kind"] != "EventSource":
         return []
     spec = document["spec"]
@@ -86,7 +87,7 @@ def shared_ports(document: Document, _targets: Targets) -> list[str]:
 
 
 def loose_patterns(document: Document, _targets: Targets) -> list[str]:
-    """Every filter is a pattern that stands for a whole text; nothing else filters."""
+    """Every filter is a pattern for the whole text; nothing else filters."""
     broken = []
     for dependency in document["spec"].get("dependencies", []):
         name, filters = dependency["name"], dependency.get("filters", {})
@@ -127,7 +128,7 @@ def anchored(pattern: str) -> bool:
 
 
 def wrong_parameters(document: Document, targets: Targets) -> list[str]:
-    """A value goes to an argument by its place in a list: that place has the name of one of the target's arguments."""
+    """A value goes to an argument by its index in a list, and that index has the name of an argument of the target."""
     broken = []
     for trigger in _triggers(document):
         name = trigger["template"]["name"]
@@ -137,37 +138,37 @@ def wrong_parameters(document: Document, targets: Targets) -> list[str]:
             broken.append(f"{name}: starts no Workflow")
             continue
         spec = workflow["spec"]
-        target = next(found for found in targets if found.name == _wanted(name))
+        target = next(known for known in targets if known.name == _target_of(name))
         if spec.get("workflowTemplateRef") != {"name": target.name} or spec.keys() - {
             "workflowTemplateRef",
             "arguments",
         }:
             broken.append(f"{name}: is no plain run of {target.name}")
-        given = [parameter["name"] for parameter in spec.get("arguments", {}).get("parameters", [])]
-        broken += [f"{name}: {target.name} has no argument {word}" for word in given if word not in target.parameters]
-        broken += [f"{name}: no argument {word}" for word in sorted(target.required - set(given))]
-        places = []
+        names = [parameter["name"] for parameter in spec.get("arguments", {}).get("parameters", [])]
+        broken += [f"{name}: {target.name} has no argument {word}" for word in names if word not in target.parameters]
+        broken += [f"{name}: no argument {word}" for word in sorted(target.required - set(names))]
+        indices = []
         for parameter in k8s.get("parameters", []):
             found = _ARGUMENT.fullmatch(parameter["dest"])
             if found:
-                places.append(int(found[1]))
+                indices.append(int(found[1]))
             elif parameter["dest"] not in _HASHED:
                 broken.append(f"{name}: a value goes to {parameter['dest']}")
-        at = [given[place] if place < len(given) else str(place) for place in places]
+        at = [names[index] if index < len(names) else str(index) for index in indices]
         if at != [ARGUMENT]:
             broken.append(f"{name}: the event goes to {', '.join(at) or 'nothing'} and not to {ARGUMENT}")
     return broken
 
 
-def _wanted(trigger: str) -> str:
-    """Return what a trigger of this name has to start: said apart from the shapes, so that these can be wrong."""
+def _target_of(trigger: str) -> str:
+    """Return the target that a trigger of this name must start; apart from the shapes, to find errors in them."""
     if trigger.endswith(_PROPOSALS):
         return PROPOSAL
     return NIGHTLY if trigger.removeprefix("calendar-").startswith("nightly") else NAME
 
 
 def losing_triggers(document: Document, _targets: Targets) -> list[str]:
-    """A trigger that fails is tried again and then kept; the one that keeps it is tried again, too."""
+    """A failed trigger is tried again, then its event is kept; the trigger that keeps it is tried again, too."""
     broken = []
     for trigger in _triggers(document):
         name = trigger["template"]["name"]
@@ -205,7 +206,7 @@ def doubling_triggers(document: Document, _targets: Targets) -> list[str]:
 
 
 def unencoded_values(document: Document, _targets: Targets) -> list[str]:
-    """Of an event nothing but base64 reaches a document, and nothing but a hash its name."""
+    """Values of an event reach a document only as base64, and its name only as a hash."""
     broken = []
     for trigger in _all_triggers(document):
         name = trigger["template"]["name"]
@@ -213,17 +214,17 @@ def unencoded_values(document: Document, _targets: Targets) -> list[str]:
             broken.append(f"{name}: parameters over the trigger itself")
         broken += [f"{name}: {kind}" for kind in trigger["template"].keys() - {"name", "conditions", "k8s"}]
         for parameter in trigger["template"].get("k8s", {}).get("parameters", []):
-            source, place = parameter["src"], parameter["dest"]
-            wanted = _NAME_ENCODING if place in _HASHED else _ENCODING
-            if source.keys() - {"dependencyName", "dataTemplate"} or not wanted.fullmatch(
+            source, dest = parameter["src"], parameter["dest"]
+            encoding = _NAME_ENCODING if dest in _HASHED else _ENCODING
+            if source.keys() - {"dependencyName", "dataTemplate"} or not encoding.fullmatch(
                 source.get("dataTemplate", "")
             ):
-                broken.append(f"{name}: a value of the event reaches {place} as it is")
+                broken.append(f"{name}: a value of the event reaches {dest} as it is")
     return broken
 
 
 def unbounded_events(document: Document, _targets: Targets) -> list[str]:
-    """An event is never larger than what a run takes, whatever its texts are."""
+    """An event is never larger than a run accepts, whatever its texts are."""
     return [
         text
         for trigger in _triggers(document)
@@ -254,7 +255,7 @@ def unknown_fields(document: Document, _targets: Targets) -> list[str]:
 
 
 def illegal_names(document: Document, _targets: Targets) -> list[str]:
-    """Names and labels are what the cluster takes, with all that is appended to them."""
+    """The cluster accepts names and labels, with all that is appended to them."""
     broken = [] if _DNS.fullmatch(document["metadata"]["name"]) else [document["metadata"]["name"]]
     broken += _labels(document)
     spec = document["spec"]

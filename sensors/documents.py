@@ -1,4 +1,4 @@
-"""Everything of Argo Events that the chart installs."""
+"""All documents of Argo Events that the chart installs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sensors.target import CONTRACT, TriggerTarget
 
 
 def documents(workflows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return every document by the name of its file; raises ValueError for one that breaks a check.
+    """Return every document by the name of its file; raises ValueError if one breaks a check.
 
-    `workflows` are the compiled WorkflowTemplates, of which those in `sensors.target` are started.
+    `workflows` are the compiled WorkflowTemplates; triggers start those that `sensors.target` names.
     """
-    made = {found["metadata"]["name"]: found for found in workflows}
-    targets = tuple(TriggerTarget.of(made[known.name]) if known.name in made else known for known in CONTRACT)
-    found = {
+    compiled = {workflow["metadata"]["name"]: workflow for workflow in workflows}
+    targets = tuple(TriggerTarget.of(compiled[known.name]) if known.name in compiled else known for known in CONTRACT)
+    by_file = {
         "event-bus": event_bus(),
         "event-source-calendar": event_sources.calendar(),
         "event-source-webhooks": event_sources.webhooks(),
         "sensor": sensor({target.name: target for target in targets}),
     }
-    checks.refuse(found.values(), targets)
-    return found
+    checks.refuse(by_file.values(), targets)
+    return by_file

@@ -1,4 +1,4 @@
-"""The bus between what listens and what starts runs."""
+"""The bus between the event sources and the Sensor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETTINGS = "max_memory_store: -1\nmax_file_store: -1\nsync_interval: always\n"
 
 
 def event_bus() -> dict[str, Any]:
-    """Return a JetStream bus of three servers, which writes an event to the disk before it acknowledges it.
+    """Return a JetStream bus of three servers, which write an event to disk before they acknowledge it.
 
     A body of GitHub's grows on its way, since `<`, `>` and `&` are written as six characters: what a message may hold
     is more than the 1 MiB that an event source takes. The chart can put a bus of the cluster's own in its place.

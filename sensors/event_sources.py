@@ -1,4 +1,4 @@
-"""What listens: one pod for the webhooks, one for the clock, since Argo rolls the two out in different ways."""
+"""The event sources: a pod for webhooks and one for the calendar, since Argo rolls the two out differently."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ WEBHOOKS = "shipway-webhooks"
 CALENDAR = "shipway-calendar"
 SECRET = "shipway-webhooks"  # noqa: S105 - the Secret's name
 PORTS = {"webhooks": 12000, "gitlab": 12001, "manual": 12002}
-"""Each kind of source has a server of its own: two on one port are one too many, and Argo only logs that."""
+"""Each kind of source has a server of its own. If two have one port, one of them fails, and Argo only logs that."""
 SCHEDULE = "0 3 * * *"
 
 
 def secret(key: str) -> core.SecretKeySelector:
-    """Return a key of the one Secret that holds what webhooks are signed with."""
+    """Return a key of the Secret that webhooks are signed with."""
     return core.SecretKeySelector(name=SECRET, key=key)
 
 
 def webhook(port: str, path: str, **more: Any) -> m.WebhookContext:
-    """Return where a source listens."""
+    """Return the address that a source listens on."""
     return m.WebhookContext(endpoint=path, port=str(PORTS[port]), method="POST", **more)
 
 
 def webhooks() -> dict[str, Any]:
-    """Return what listens to forges, and to whoever has the bearer token.
+    """Return the source for forges, and for manual runs with the bearer token.
 
-    The chart takes out what is not enabled, and names the repositories. Gitea and Forgejo sign as GitHub does and send
-    GitHub's headers beside their own. Argo compares GitLab's token only where it makes the hooks itself: with
-    `accessToken` and `webhook.url`.
+    The chart removes what is not enabled, and names the repositories. Gitea and Forgejo sign as GitHub does and also
+    send GitHub's headers. Argo compares GitLab's token only if it creates the hooks itself: with `accessToken` and
+    `webhook.url`.
     """
     spec = m.EventSourceSpec(
         event_bus_name=event_bus.NAME,
@@ -67,15 +67,15 @@ def webhooks() -> dict[str, Any]:
             )
         },
     )
-    found = manifest.document("EventSource", WEBHOOKS, spec)
-    # A number in Argo's type, a text in Hera's.
-    context = found["spec"]["webhook"][payloads.MANUAL.name]
+    document = manifest.document("EventSource", WEBHOOKS, spec)
+    # A number in Argo, a text in Hera.
+    context = document["spec"]["webhook"][payloads.MANUAL.name]
     context["maxPayloadSize"] = int(context["maxPayloadSize"])
-    return found
+    return document
 
 
 def calendar() -> dict[str, Any]:
-    """Return the clock; the chart writes one entry for each repository, with its address and branch."""
+    """Return the calendar; the chart writes one entry for each repository, with its address and branch."""
     spec = m.EventSourceSpec(
         event_bus_name=event_bus.NAME,
         template=pods.template(account=WEBHOOKS, component=CALENDAR),

@@ -1,4 +1,4 @@
-"""No unknown field: the models take one without a word, the cluster stores it, and Argo ignores it."""
+"""Finds unknown fields: the models accept them, the cluster stores them, and Argo ignores them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _WHOLE = {"apiVersion", "kind"}
 _OBJECT = {"metadata", "spec", *_WHOLE}
 _BUSES: Mapping[str, frozenset[str]] = {
     "jetstream": frozenset(
-        "version replicas containerTemplate reloaderContainerTemplate metricsContainerTemplate persistence metadata nodeSelector "
-        "tolerations securityContext imagePullSecrets priorityClassName priority affinity serviceAccountName settings "
-        "startArgs streamConfig maxPayload".split()
+        "version replicas containerTemplate reloaderContainerTemplate metricsContainerTemplate persistence metadata "
+        "nodeSelector tolerations securityContext imagePullSecrets priorityClassName priority affinity serviceAccountName "
+        "settings startArgs streamConfig maxPayload".split()
     ),
     "jetstreamExotic": frozenset("url accessSecret streamConfig tls".split()),
 }
@@ -26,7 +26,7 @@ _INSIDE: Mapping[str, frozenset[str]] = {
     "persistence": frozenset("storageClassName accessMode volumeSize".split()),
     "accessSecret": frozenset("name key optional".split()),
 }
-"""Of what a bus of ours has."""
+"""Only the objects that our buses have."""
 _MODELS: Mapping[str, type[BaseModel]] = {
     "EventSource": m.EventSource,
     "Sensor": m.Sensor,
@@ -36,7 +36,7 @@ _CONFIG_MAP = {"metadata", "data", "binaryData", "immutable"}
 
 
 def unknown(document: Mapping[str, Any]) -> list[str]:
-    """Return the path of every field that Argo does not know, and of every value that its type cannot be."""
+    """Return the path of every field that Argo does not know, and of every value of a wrong type."""
     return list(_document(document, ""))
 
 
@@ -49,7 +49,7 @@ def _document(document: Mapping[str, Any], path: str) -> Iterator[str]:
             yield from (f"spec.{bus}.{key}" for key in spec.keys() - _BUSES.get(bus, frozenset()))
             for key, value in spec.items():
                 if isinstance(value, dict | list):
-                    # What nobody has looked at has no known field.
+                    # An object that is not listed has no known field.
                     known = _INSIDE.get(key, frozenset())
                     yield from (f"spec.{bus}.{key}.{inner}" for inner in sorted(set(value) - known))
     elif kind == "ConfigMap":

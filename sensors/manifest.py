@@ -1,4 +1,4 @@
-"""From Hera's models of Argo Events to the documents that a cluster takes.
+"""Turns Hera's models of Argo Events into documents for a cluster.
 
 The models leave `apiVersion` and `kind` out, know no EventBus, and write four things in another way than Argo reads
 them (argo-events: pkg/apis/events/v1alpha1, the types' own UnmarshalJSON and `inline` tags). All of that is mended
@@ -30,23 +30,23 @@ def document(kind: str, name: str, spec: BaseModel | Mapping[str, Any]) -> dict[
 
 
 def resource(value: Mapping[str, Any]) -> m.ArtifactLocation:
-    """Return a document as what a trigger creates."""
+    """Return a document as the resource that a trigger creates."""
     encoded = base64.b64encode(json.dumps(value).encode()).decode()
     return m.ArtifactLocation(resource=m.K8SResource(value=encoded))
 
 
 def amount(value: float) -> m.Amount:
-    """Return a number as a backoff has it."""
+    """Return a number in the form of a backoff."""
     return m.Amount(value=base64.b64encode(json.dumps(value).encode()).decode())
 
 
 def duration(text: str) -> m.Int64OrString:
-    """Return a time such as 2s as a backoff has it."""
+    """Return a time such as 2s in the form of a backoff."""
     return m.Int64OrString(type="1", str_val=text)
 
 
 def plain(value: Any) -> Any:
-    """Return what YAML holds of a model, under Argo's own names, without what is not set."""
+    """Return a model as plain values with Argo's names, without fields that are not set."""
     if isinstance(value, m.K8SResource | m.Amount):
         return json.loads(value.value or "null")
     if isinstance(value, m.Int64OrString):

@@ -167,7 +167,7 @@ def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
 
 
 def _gitlab() -> list[Shape]:
-    """Return GitLab's shapes. Who may approve is always a setting, since GitLab says neither that nor a merge request's author."""
+    """Return GitLab's shapes. GitLab names neither a merge request's author nor who may approve: a setting does."""
     source, merge = Sender.GITLAB, "body.object_attributes"
     return [
         *_pushes(source, {"pushed": '""'}, {"body.object_kind": "^push$"}, {"body.object_kind": "^tag_push$"}),

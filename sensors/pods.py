@@ -12,7 +12,7 @@ USER = 1000
 
 
 def template(*, account: str, component: str) -> m.Template:
-    """Return what a pod of an account may do and use: nothing but its own work."""
+    """Return the template of a pod: its account, the least rights, and its resources."""
     return m.Template(
         metadata=m.Metadata(labels=LABELS | {"app.kubernetes.io/component": component}),
         service_account_name=account,

@@ -20,9 +20,9 @@ from sensors.target import ARGUMENT, TriggerTarget
 
 NAME = "shipway"
 HASH = 32
-"""Hexadecimal digits of a run's name: 128 bits, and room for what Argo appends."""
+"""Hexadecimal digits in a run's name: 128 bits, with room for what Argo appends."""
 LOST = 65536
-"""Bytes of an event's body that are kept where it could start no run."""
+"""Bytes of an event's body that are kept if it could start no run."""
 _FORGES = (Sender.GITHUB, Sender.GITEA, Sender.GITLAB)
 
 
@@ -72,7 +72,7 @@ def _trigger(shape: Shape, target: TriggerTarget) -> m.Trigger:
 
 
 def _lost(shape: Shape) -> m.Trigger:
-    """Return what is done with an event that could start no run: it is kept for people, in a ConfigMap."""
+    """Return the trigger that keeps an event that could start no run, in a ConfigMap for people."""
     record = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -82,9 +82,9 @@ def _lost(shape: Shape) -> m.Trigger:
         },
         "data": {"trigger": shape.id, "body": ""},
     }
-    place = ".Input" if shape.source is Sender.CALENDAR else ".Input.body"  # headers may hold a token
+    path = ".Input" if shape.source is Sender.CALENDAR else ".Input.body"  # headers may hold a token
     source = m.TriggerParameterSource(
-        dependency_name=shape.id, data_template=f"{{{{ {place} | toJson | trunc {LOST} | b64enc }}}}"
+        dependency_name=shape.id, data_template=f"{{{{ {path} | toJson | trunc {LOST} | b64enc }}}}"
     )
     return m.Trigger(
         at_least_once=True,

@@ -8,7 +8,7 @@ from typing import Any
 
 NAME = "release"
 PROPOSAL = "review"
-"""What may come from strangers: a pull request, a comment."""
+"""For what strangers may send: a pull request, a comment."""
 NIGHTLY = "reconcile"
 NAMES = (NAME, PROPOSAL, NIGHTLY)
 ARGUMENT = "event"
@@ -26,21 +26,21 @@ class TriggerTarget:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> TriggerTarget:
-        """Return what a compiled WorkflowTemplate says; raises ValueError where it cannot be started by an event."""
+        """Return the target of a compiled WorkflowTemplate; raises ValueError if an event cannot start it."""
         parameters = document["spec"].get("arguments", {}).get("parameters", [])
-        found = cls(
+        target = cls(
             name=document["metadata"]["name"],
             parameters=tuple(parameter["name"] for parameter in parameters),
             required=frozenset(p["name"] for p in parameters if "value" not in p and "valueFrom" not in p),
         )
-        if ARGUMENT not in found.parameters:
-            raise ValueError(f"{found.name} has no argument {ARGUMENT}")
-        if others := found.required - {ARGUMENT}:
-            raise ValueError(f"{found.name} needs {', '.join(sorted(others))}, which no event says")
-        return found
+        if ARGUMENT not in target.parameters:
+            raise ValueError(f"{target.name} has no argument {ARGUMENT}")
+        if others := target.required - {ARGUMENT}:
+            raise ValueError(f"{target.name} needs {', '.join(sorted(others))}, which no event says")
+        return target
 
     def workflow(self, name: str) -> dict[str, Any]:
-        """Return a run of it, its name to be ended and its event to be set."""
+        """Return a run of it; a trigger completes its name and sets its event."""
         return {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Workflow",
@@ -55,10 +55,10 @@ class TriggerTarget:
         }
 
     def path(self, workflow: Mapping[str, Any], parameter: str) -> str:
-        """Return where the value of an argument stands in a run; raises ValueError where the run lacks it."""
+        """Return the path of an argument's value in a run; raises ValueError if the run lacks it."""
         names = [given["name"] for given in workflow["spec"]["arguments"]["parameters"]]
         return f"spec.arguments.parameters.{names.index(parameter)}.value"
 
 
 CONTRACT = tuple(TriggerTarget(name=name, parameters=(ARGUMENT,), required=frozenset({ARGUMENT})) for name in NAMES)
-"""What events start, whichever way they are made: `release`, what cannot publish, and what the night starts."""
+"""What the Sensor needs of `release`, `review` and `reconcile`."""

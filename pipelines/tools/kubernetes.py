@@ -59,7 +59,10 @@ def seen(error: Lost | Denied) -> str:
 
 
 def check_answer(request: str, status: int, body: bytes) -> None:
-    """Raise Denied if an answer refuses a request, Lost if the server is busy or broken; the body is a Status document or text."""
+    """Raise Denied if an answer refuses a request, Lost if the server is busy or broken.
+
+    The body is a Status document or plain text.
+    """
     if status < 300:
         return
     message = body.decode(errors="replace").strip()
@@ -79,7 +82,7 @@ class Kubernetes:
     """The API server of this pod's cluster, as one account, in one namespace."""
 
     def __init__(self, account: Path, *, server: str = "", pauses: tuple[float, ...] = _PAUSES) -> None:
-        """Read the account; `server` is the API's address, by default that of the pod's environment. Raises Misconfigured."""
+        """Read the account; `server` is the API's address, by default the environment's. Raises Misconfigured."""
         try:
             self._token = (account / "token").read_text(encoding="ascii").strip()
             self.namespace = (account / "namespace").read_text(encoding="ascii").strip()
@@ -159,7 +162,7 @@ class Kubernetes:
         return self.call("GET", f"{self.workflows}/{name}")
 
     def log(self, pod: str, container: str) -> list[str]:
-        """Return the last lines that a container wrote, without those of Argo's executor; raises Denied if it has gone."""
+        """Return the last lines of a container without those of Argo's executor; raises Denied if it has gone."""
         query = {"container": container, "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
         path = f"/api/v1/namespaces/{self.namespace}/pods/{quote(pod)}/log"
         text = self._request("GET", path, query=query, accept="*/*").decode(errors="replace")
@@ -167,7 +170,7 @@ class Kubernetes:
         return [line for line in text.splitlines() if not any(pattern.fullmatch(line) for pattern in added)]
 
     def unfinished(self, selector: str) -> list[Document]:
-        """Return the metadata of the Workflows that a label selector matches and that have not ended, pending ones included."""
+        """Return the metadata of Workflows that a label selector matches and that have not ended, also pending ones."""
         query = {"labelSelector": f"{selector},workflows.argoproj.io/completed!=true"}
         listed = self.call("GET", self.workflows, query=query, accept=METADATA.format("List"))
         return [dict(item["metadata"]) for item in listed.get("items", ())]

@@ -1,4 +1,4 @@
-"""`await-healthy`: whether what a commit became runs, told to that commit."""
+"""`await-healthy`: waits until the applications of a commit are healthy, and reports that to the commit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AWAIT = StepContainer(
 
 
 def await_healthy() -> WorkflowTemplate:
-    """Return the WorkflowTemplate: a source commit in, and what became of its applications out."""
+    """Return the WorkflowTemplate: it takes a source commit and puts out the state of its applications."""
     return workflow_template(
         [
             pod(

@@ -126,7 +126,7 @@ def _pods() -> list[ContainerSet]:
 
 
 def _check() -> Unhurried:
-    """Return the DAG: a few pods build, one checks the charts, one finds the impact, and the verdict waits for all of them."""
+    """Return the DAG: pods that build, one that checks the charts, one for the impact, and the verdict after all."""
     plan = outputs("plan", "commit", "ref", "now", "builder-version", "batches", *_BATCHES, "charts")
     commit = {**inputs("repo"), "revision": plan["commit"], "ref": plan["ref"]}
     again = {**commit, "now": plan["now"], "builder-version": plan["builder-version"]}

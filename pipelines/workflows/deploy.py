@@ -1,4 +1,4 @@
-"""`deploy`: what a branch's head has in the registry, written to its charts and to environments, in one pod."""
+"""`deploy`: writes the published images of a branch's head to its charts and to environments, in one pod."""
 
 from __future__ import annotations
 

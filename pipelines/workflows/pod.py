@@ -1,7 +1,7 @@
-"""Pods of Shipway's own commands: what every container of every workflow has in common.
+"""Pods that run Shipway's own commands: what all containers of all workflows have in common.
 
-A template that others reference carries all it needs itself (volumes, account, security, deadline, retry): Argo takes
-nothing from the spec of the workflow that a referenced template stands in.
+A template that others reference has volumes, account, security, deadline and retry of its own: Argo takes nothing from
+the spec of the WorkflowTemplate that holds a referenced template.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipelines.step.signature import Step
 from pipelines.workflows.secrets import ROOT, Secret
 
 IMAGE = "shipway"
-"""Stands for the image until the chart sets it: no parameter ever names one."""
+"""Replaced by the chart; no parameter ever names an image."""
 WORKSPACE = f"{ROOT}/workspace"
 CONFIG_MAP = "shipway"
 SERVICE_ACCOUNT = "shipway-workflow"
@@ -25,10 +25,10 @@ EXECUTOR_ACCOUNT = "shipway-executor"
 USER = 1000
 _NONE: Mapping[str, str] = {}
 _AGAIN = (75, 143)
-"""Exit codes after which another attempt may do better: "try again later", and SIGTERM, as when a node is drained."""
+"""Exit codes after which another attempt may succeed: "try again later", and SIGTERM, as when a node is drained."""
 _EVICTED = ("The node was low on resource", "imminent node shutdown", "Preempted in order to admit critical pod")
-"""What the kubelet says of a pod that it ended for the sake of its node (kubernetes: pkg/kubelet, eviction, nodeshutdown and
-preemption); Argo then has these words alone. A pod that took more than its own limit is not among them."""
+"""The kubelet's messages for a pod that it ended for its node (kubernetes: pkg/kubelet, eviction, nodeshutdown and
+preemption); Argo passes on only these. A pod that exceeded its own limit has another message."""
 TRANSIENT = " || ".join(
     (
         "lastRetry.status == 'Error'",
@@ -40,14 +40,14 @@ TRANSIENT = " || ".join(
         *(f"lastRetry.message contains '{words}'" for words in _EVICTED),
     )
 )
-"""Argo's own failures (a pod deleted, a node lost), the codes and the evictions above. In a containerSet the true code of a container stands
-only in the message, which is that of the first failed container by name: where that one never ran, it says
+"""Argo's own failures (a pod deleted, a node lost), the codes and the evictions above. In a containerSet only the message
+has the exit code of a container. It is the message of the first failed container by name: if that one never ran,
 `dependency "clone" exited with non-zero code: 75`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What a container asks for and may use at most, in Kubernetes' units."""
+    """The requests and limits of a container, in Kubernetes' units."""
 
     cpu: str
     memory: str
@@ -65,7 +65,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class StepContainer:
-    """A step in a container of a pod: which arguments it takes from the template's inputs, and what it may see."""
+    """A step in a container of a pod: its arguments, and the Secrets and folders that it mounts."""
 
     step: str
     name: str
@@ -73,7 +73,7 @@ class StepContainer:
     inputs: Sequence[str] = ()
     """Arguments that become inputs of the template, under their own names."""
     fixed: Mapping[str, str] = field(default_factory=dict)
-    """Arguments with a value known here: folders, relative to the workspace."""
+    """Arguments with a fixed value, such as folders relative to the workspace."""
     secrets: Sequence[Secret] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     """Empty folders of its own beside the workspace, each with its greatest size."""
@@ -145,7 +145,7 @@ def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
 
 
 def arguments(containers: Sequence[StepContainer]) -> list[Parameter]:
-    """Return the same as a workflow's arguments, where a default is a value."""
+    """Return the same as a workflow's arguments, whose defaults are values."""
     found = inputs(containers)
     for parameter in found:
         parameter.value, parameter.default = parameter.default, None
@@ -153,7 +153,7 @@ def arguments(containers: Sequence[StepContainer]) -> list[Parameter]:
 
 
 def outputs(container: StepContainer, names: Sequence[str], defaults: Mapping[str, str] = _NONE) -> list[Parameter]:
-    """Return the outputs that stand in files of a container; raises ValueError for one that its step lacks."""
+    """Return the outputs that a container writes to files; raises ValueError for one that its step lacks."""
     step = container.described
     if unknown := sorted(set(names) - set(step.outputs)):
         raise ValueError(f"step {step.name} has no output {', '.join(unknown)}; it has {', '.join(step.outputs)}")
@@ -212,11 +212,11 @@ def pod(
 
 
 def security(*, user_namespaces: bool) -> m.SecurityContext:
-    """Return what a container may do: nothing, but for a rootless builder, which maps user ids.
+    """Return the rights of a container: none, except for a rootless builder, which maps user ids.
 
-    newuidmap and newgidmap carry one file capability each; taking it up needs `allowPrivilegeEscalation` and the two
-    capabilities in the bounding set. The builder's own mounts and namespaces are outside the runtime's default seccomp
-    and AppArmor profiles (BuildKit: docs/rootless.md); a node without AppArmor takes Unconfined, too.
+    newuidmap and newgidmap have one file capability each; to use it they need `allowPrivilegeEscalation` and the two
+    capabilities in the bounding set. The runtime's default seccomp and AppArmor profiles forbid the builder's mounts
+    and namespaces (BuildKit: docs/rootless.md); a node without AppArmor accepts Unconfined, too.
     """
     if user_namespaces:
         return m.SecurityContext(

@@ -30,9 +30,9 @@ START_RUNS = StepContainer(
 
 
 def reconcile() -> WorkflowTemplate:
-    """Return the WorkflowTemplate: the calendar's event in, the names of the runs out.
+    """Return the WorkflowTemplate: it takes the calendar's event and puts out the names of the runs.
 
-    The container that asks the repository has no right in the cluster; the one that starts runs has no login to Git.
+    The container that reads the repository has no right in the cluster; the one that starts runs has no login to Git.
     """
     return workflow_template(
         [

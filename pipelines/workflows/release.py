@@ -1,4 +1,4 @@
-"""`release`: plans, builds and releases everything that a commit declares, for an event or by hand, and gives a verdict."""
+"""`release`: plans, builds and releases all that a commit declares, for an event or by hand, and gives a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run tells the forge of itself: when it begins and, by its exit handler, when it has ended, in whatever way."""
+"""Reports a run to the forge: its start and, by the exit handler, its end, however it ends."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pipelines.workflows.secrets import FORGE, REPORT
 
 BEGIN = "report-begin"
 END = "report-end"
-"""Templates of the whole; the second is the exit handler."""
+"""The templates; the second is the exit handler."""
 _SMALL = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
 _PHASES = {BEGIN: "pending", END: "final"}
 
 
 def templates() -> list[ContainerSet | DAG]:
     """Return the templates BEGIN and END, and the pods that they start."""
-    given = arguments({"run": "{{workflow.name}}"})
-    told = {name: Task(name="tell", template=f"{name}-pod", arguments=given) for name in _PHASES}
-    return [*(template for name in _PHASES for template in (either_way(name, told[name]), _pod(name))), _nothing()]
+    run = arguments({"run": "{{workflow.name}}"})
+    tasks = {name: Task(name="tell", template=f"{name}-pod", arguments=run) for name in _PHASES}
+    return [*(template for name in _PHASES for template in (either_way(name, tasks[name]), _pod(name))), _nothing()]
 
 
 def begun() -> Task:
-    """Return the task that tells that a run has begun, beside whatever it does; nobody waits for a night's or a person's.
+    """Return the task that reports the start of a run; nothing waits for it, and nightly and manual runs have none.
 
     After `supersede`, and for the runs that have one: what yields to a newer run says nothing, and what builds has the
     node to itself meanwhile.
@@ -33,7 +33,7 @@ def begun() -> Task:
 
 
 def _nothing() -> DAG:
-    """Return the DAG that succeeds without a pod. A task that is skipped itself would take over the failure before it."""
+    """Return a DAG that succeeds without a pod; a skipped task alone would take over the failure before it."""
     run = arguments({"run": "{{workflow.name}}"})
     return DAG(name=NOTHING, tasks=[Task(name="never", template=f"{END}-pod", when="false", arguments=run)])
 
@@ -56,7 +56,7 @@ def _pod(name: str) -> ContainerSet:
         account=REPORT.name,
     )
     if name == END:
-        # A forge may be away for a while, and nobody tells it later: half an hour of tries.
+        # A forge may be unreachable for a while, and nothing reports later: half an hour of attempts.
         assert isinstance(found.retry_strategy, RetryStrategy)
         found.retry_strategy.limit = "8"
         found.retry_strategy.backoff = m.Backoff(duration="10s", factor=m.IntOrString(root="2"), max_duration="1h")

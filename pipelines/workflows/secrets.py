@@ -36,7 +36,7 @@ GIT_WRITE = Secret(name="shipway-git-write", folder="git-write")
 PULL = Secret(name="shipway-pull", folder="pull")
 """Read-only logins to registries."""
 CHECK_PULL = Secret(name="shipway-check-pull", folder="pull")
-"""Read-only logins for checks of what strangers wrote. Most installations have none; checks then pull only public images."""
+"""Read-only logins for checks of what strangers wrote; without one, checks pull only public images."""
 PUSH = Secret(name="shipway-push", folder="push")
 SUPERSEDE = Secret(name="shipway-supersede", folder="account")
 """The token of the account that may list and stop runs."""

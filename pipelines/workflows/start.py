@@ -1,4 +1,4 @@
-"""The first pod of a run that an event starts, `start`, and the one that stops older runs of the same branch."""
+"""The first pod of a run that an event starts, and the pod that stops older runs of the same branch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOCATE = StepContainer(
     step="locate", name="main", size=SMALL, inputs=REQUEST, fixed={"credentials": "../git"}, secrets=(GIT,)
 )
 NEWEST = "newest"
-"""The template that lets the newest run of a branch win. It saves work and decides nothing: if it fails, the run goes on."""
+"""The template that lets the newest run of a branch win. It only saves work: if it fails, the run goes on."""
 
 
 def locate() -> ContainerSet:

@@ -1,4 +1,4 @@
-"""`work`: the part of `release` that one repository does at a time: waves of builds, charts, tags, deployments, the verdict.
+"""`work`: what one repository does at a time for `release`: waves of builds, charts, tags, deployments, the verdict.
 
 It is a WorkflowTemplate of its own because Argo's controller checks each new run: for each template of the
 WorkflowTemplate that the run starts, it asks the API for the whole WorkflowTemplate once (Argo Workflows 4.1.2,
@@ -72,7 +72,7 @@ FRESH_SECONDS = 15
 
 
 def work() -> WorkflowTemplate:
-    """Return the WorkflowTemplate. It is not started by itself: the workflow that refers to it passes the plan and the mutex."""
+    """Return the WorkflowTemplate, which only others start: they pass the plan and the mutex."""
     return workflow_template(
         # No references: each costs the controller's check two to four requests, of the 20 a second that it may make; a
         # template in the same WorkflowTemplate costs none.

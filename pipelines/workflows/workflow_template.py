@@ -21,9 +21,9 @@ def workflow_template(
     on_exit: str | None = None,
     is_started: bool = True,
 ) -> WorkflowTemplate:
-    """Return a WorkflowTemplate named after its first template, which is also its entrypoint; `on_exit` names the exit handler.
+    """Return a WorkflowTemplate named after its first template, the entrypoint; `on_exit` names the exit handler.
 
-    One that is not started has no entrypoint: it can only be referred to.
+    Without `is_started` it has no entrypoint, and others can only refer to it.
 
     Finished pods go at once, since their logs are on the run's page only while they are wanted: a failed one stays
     until the run itself goes, a week later, a good run after a day.

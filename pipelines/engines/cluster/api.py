@@ -53,7 +53,7 @@ class Api:
         content_type: str = "application/json",
         accept: str = ANYTHING,
     ) -> Document:
-        """Return the document that answers a request; raises Lost, Denied, or Misconfigured if the certificate is not trusted."""
+        """Return the document that answers a request; raises Lost, Denied, or Misconfigured (TLS)."""
         with self._open(method, path, query=query, body=body, content_type=content_type, accept=accept) as response:
             try:
                 return dict(json.loads(response.response.data))
@@ -119,7 +119,7 @@ class Api:
 
 
 def connect(namespace: str = "") -> Api:
-    """Return the API of the kubeconfig's current context, with its namespace unless one is given; raises Misconfigured."""
+    """Return the API of the kubeconfig's current context, by default with its namespace; raises Misconfigured."""
     configuration = Configuration()
     files = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:

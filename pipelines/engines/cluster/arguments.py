@@ -1,4 +1,4 @@
-"""What a run's arguments must be before they are sent: known to the installed template, harmless to Argo, fit for the steps."""
+"""Checks a run's arguments before they are sent: known to the template, harmless to Argo, valid for the steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipelines import settings
-from pipelines.engines.cluster import names
+from pipelines.engines.cluster.names import CONFIG_MAP
 from pipelines.engines.local import substitution
 from pipelines.errors import Misuse, Refused
 from pipelines.step import signature
@@ -36,10 +36,10 @@ def check(template: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
         _check_step(container, arguments)
 
 
-def check_names(template: str, known: Iterable[str], given: Iterable[str]) -> None:
-    """Raise unless a template has every parameter that is given; a setting is Refused with its place."""
+def check_names(template: str, known: Iterable[str], names: Iterable[str]) -> None:
+    """Raise Misuse for a parameter that a template does not have, Refused for a setting."""
     known = list(known)
-    for name in sorted(set(given) - set(known)):
+    for name in sorted(set(names) - set(known)):
         if name in settings.KEYS:
             raise setting_refused(name, f"-p {name}=")
         raise Misuse(
@@ -48,19 +48,19 @@ def check_names(template: str, known: Iterable[str], given: Iterable[str]) -> No
 
 
 def check_values(arguments: Mapping[str, str]) -> None:
-    """Raise Misuse for a value that Argo would evaluate, or cannot carry."""
+    """Raise Misuse for a value that Argo would evaluate or cannot pass on."""
     for name, value in arguments.items():
         if why := substitution.fault(value):
             raise Misuse(f"the value of {name} is refused", seen=f"{value[:100]!r}: {why}", todo="write it differently")
 
 
 def setting_refused(key: str, seen: str, namespace: str = "") -> Refused:
-    """Return the error for a setting that somebody wants to choose for a run on a cluster."""
+    """Return the error for a setting given as a parameter of a run on a cluster."""
     where = f" in namespace {namespace}" if namespace else ""
     return Refused(
         f"{key} is a setting of the installation; no run may choose it",
         seen=seen,
-        todo=f"change key `{key}` of ConfigMap `{names.CONFIG_MAP}`{where}, which is `settings.{key}` of the chart's values",
+        todo=f"change key `{key}` of ConfigMap `{CONFIG_MAP}`{where}, which is `settings.{key}` of the chart's values",
     )
 
 

@@ -1,4 +1,4 @@
-"""Follows one run to its end: steps and logs to a reporter, as the local engine tells them, across lost connections."""
+"""Follows one run to its end across lost connections, and reports steps and logs as the local engine does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.tools.kubernetes import Denied, Document, Lost
 
 PATIENCE_SECONDS = 600.0
 UNSEEN_SECONDS = 30.0
-"""After which a run that no controller has touched is worth a word."""
+"""The time after which a run that no controller has touched is reported."""
 _PASSING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
@@ -34,7 +34,7 @@ class RunFollower:
         again_seconds: float = 1.0,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """Keep logs in `folder`; a cluster that does not answer for `patience_seconds` is given up."""
+        """Keep logs in `folder`; give up if the cluster does not answer for `patience_seconds`."""
         self.runs = all_runs
         self.name = name
         self.reporter = reporter
@@ -52,27 +52,27 @@ class RunFollower:
         )
         self.begun: set[Node] = set()
         self.done: set[Node] = set()
-        self.told: set[str] = set()
+        self.notes: set[str] = set()
 
     def follow(self, notes: list[str]) -> RunResult:
-        """Return how the run ended; raises Transient when the cluster stays away, ShipwayError when the run is deleted."""
+        """Return the result; raises Transient if the cluster does not answer, ShipwayError if the run is deleted."""
         self.reporter.run_started(self.name, notes)
         try:
             for run in self._states():
                 self._take(run)
                 if runs.phase(run) in FINAL:
-                    return self._outcome(run)
+                    return self._result(run)
         finally:
             self.reporter.run_ended()
         raise AssertionError("a run's states have no end but its own")
 
     def _states(self) -> Iterator[Document]:
-        """Give the run's states without end: one that is asked for, then what a watch tells, and from the start again."""
+        """Yield the run's states without end: one request, then a watch, then again from the start."""
         began = time.time()
         while True:
-            run = self._found()
+            run = self._current()
             if runs.phase(run) == "Pending" and time.time() - began > UNSEEN_SECONDS:
-                self._tell(
+                self._note(
                     "no controller has taken up the run: does Argo's workflow-controller run, "
                     f"and does it watch namespace {self.runs.api.namespace}?"
                 )
@@ -80,14 +80,14 @@ class RunFollower:
             try:
                 yield from self.runs.watch(self.name, str(run["metadata"]["resourceVersion"]))
             except Lost:
-                pass  # whether the cluster answers at all, the next question shows
+                pass  # the next request shows whether the cluster answers at all
             except Denied as error:
                 if error.status != 410:
                     raise problems.denied(self.runs.api, error, "watch", "workflows", self.name) from error
             self._pause()
 
-    def _found(self) -> Document:
-        """Return the run, asked for by its name until the cluster answers."""
+    def _current(self) -> Document:
+        """Return the run, asking for it until the cluster answers."""
         lost_at = 0.0
         while True:
             try:
@@ -112,13 +112,13 @@ class RunFollower:
     def _take(self, run: Document) -> None:
         self.tree.update(run)
         if status.is_elsewhere(run):
-            self._tell("the run's steps are kept in Argo's database; only its end can be followed from here")
+            self._note("the run's steps are kept in Argo's database; only its end can be followed from here")
         for top in (self.tree.root, self.tree.on_exit):
             if top is not None:
-                self._tell_of(top)
+                self._report(top)
 
-    def _tell_of(self, node: Node) -> None:
-        """Tell what is new of a node and all below: beginnings from the top down, ends from the bottom up."""
+    def _report(self, node: Node) -> None:
+        """Report news of a node and all below: starts from the top down, ends from the bottom up."""
         ran = node.phase is not Phase.PENDING and node.kind is not NodeKind.SKIPPED and not node.never_ran
         if ran and node.started and node not in self.begun:
             self.begun.add(node)
@@ -129,9 +129,9 @@ class RunFollower:
         if node in self.begun and node.kind in {NodeKind.POD, NodeKind.CONTAINER}:
             self._read_log(node)
         if node.phase is Phase.PENDING and node.kind is NodeKind.POD and node.message not in _PASSING:
-            self._tell(f"{node.short_name}: {node.message}")
+            self._note(f"{node.short_name}: {node.message}")
         for child in list(node.children):
-            self._tell_of(child)
+            self._report(child)
         if node.phase not in {Phase.PENDING, Phase.RUNNING} and node not in self.done:
             self.done.add(node)
             self.logs.end(node)
@@ -144,13 +144,13 @@ class RunFollower:
         if pod is not None and node not in self.done:
             self.logs.start(node, self.tree.identities[pod])
 
-    def _outcome(self, run: Document) -> RunResult:
-        told = run["status"]
-        phase, message = Phase(told["phase"]), str(told.get("message") or "")
+    def _result(self, run: Document) -> RunResult:
+        state = run["status"]
+        phase, message = Phase(state["phase"]), str(state.get("message") or "")
         root = self.tree.root or Node(name=self.name, display_name=self.name, kind=NodeKind.POD)
         if self.tree.root is None:
             root.phase, root.message = phase, message
-            root.started, root.finished = status.seconds(told.get("startedAt")), status.seconds(told.get("finishedAt"))
+            root.started, root.finished = map(status.seconds, (state.get("startedAt"), state.get("finishedAt")))
             self.reporter.node_finished(root)
         return RunResult(
             name=self.name,
@@ -163,9 +163,9 @@ class RunFollower:
             folder=self.folder,
         )
 
-    def _tell(self, text: str) -> None:
-        if text not in self.told:
-            self.told.add(text)
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.add(text)
             self.reporter.note(text)
 
     def _pause(self) -> None:

@@ -1,4 +1,4 @@
-"""The logs of a run's containers, each followed by a thread of its own, across lost connections without a line twice."""
+"""The logs of a run's containers: a thread follows each across lost connections and passes no line on twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Line = Callable[[Node, str], None]
 
 @dataclass(kw_only=True)
 class _Reading:
-    """One container's log on its way."""
+    """One container's log while it is read."""
 
     node: Node
     path: Path
@@ -33,16 +33,16 @@ class _Reading:
     container: str
     thread: threading.Thread | None = None
     last: str = ""
-    """The time of the last line that came; each later line has a later one."""
+    """The time of the last line; each later line has a later one."""
     held: str = ""
     """A line that is reported only if another one follows: the command may have written it, not Argo's executor."""
     ended: threading.Event = field(default_factory=threading.Event)
-    """Set once Argo has said that the container has ended."""
+    """Set once Argo says that the container has ended."""
     given_up: threading.Event = field(default_factory=threading.Event)
 
 
 class Logs:
-    """Follows logs and hands on their lines; every problem is told once, and none ends the run."""
+    """Follows logs and passes on their lines; reports each problem once, and none ends the run."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Logs:
         note: Callable[[str], None],
         again_seconds: float = 1.0,
     ) -> None:
-        """Write each container's log into `folder`, and give its lines to `line` from other threads."""
+        """Write each container's log into `folder`, and pass its lines to `line` from other threads."""
         self.api = api
         self.run = run
         self.folder = folder
@@ -64,18 +64,18 @@ class Logs:
         self.readings: dict[Node, _Reading] = {}
         self.pods: dict[str, str] = {}
         self.counter = itertools.count(1)
-        self.told: set[str] = set()
+        self.noted: set[str] = set()
         self.lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, node: Node, pod_id: str) -> None:
-        """Follow the log of a container that began: a container of a set, or the one container of a pod."""
+        """Follow the log of a container that has started: one of a set, or the only one of a pod."""
         if node in self.readings:
             return
         pod = self._pod(pod_id)
         if not pod:
             if node.phase.is_completed:
-                self._tell_gone(node)
+                self._note_gone(node)
             return
         name = _NOT_IN_A_FILE_NAME.sub("_", node.short_name)[-_MAX_FILE_NAME:]
         node.log = self.folder / f"{next(self.counter):03d}-{name}.log"
@@ -87,7 +87,7 @@ class Logs:
         reading.thread.start()
 
     def end(self, node: Node) -> None:
-        """Wait until the log of a container that ended is read, for a short while at most."""
+        """Wait until the log of a container that has ended is read, at most END_SECONDS."""
         reading = self.readings.get(node)
         if reading and reading.thread:
             reading.ended.set()
@@ -103,7 +103,7 @@ class Logs:
             try:
                 found = self.api.call("GET", f"/api/v1/namespaces/{self.api.namespace}/pods", query=query)
             except (Denied, Lost) as error:
-                self._tell(f"no logs: the run's pods cannot be listed: {seen(error)}")
+                self._note_once(f"no logs: the run's pods cannot be listed: {seen(error)}")
                 return ""
             for pod in found.get("items", ()):
                 metadata = pod["metadata"]
@@ -121,10 +121,10 @@ class Logs:
                         self.line(reading.node, line)
                 except Denied as error:
                     if error.status == 404:
-                        self._tell_gone(reading.node)
+                        self._note_gone(reading.node)
                         return
                     if error.status != 400:  # 400 says that the container is about to start
-                        self._tell(f"no logs: {error.seen}")
+                        self._note_once(f"no logs: {error.seen}")
                         return
                 except (Lost, ShipwayError):
                     is_last = False  # read again, from the last whole line on
@@ -153,13 +153,13 @@ class Logs:
                 if not reading.held:
                     yield line
 
-    def _tell_gone(self, node: Node) -> None:
+    def _note_gone(self, node: Node) -> None:
         pod = node.parent if node.kind is NodeKind.CONTAINER and node.parent else node
-        self._tell(f"no more logs of {pod.short_name}: its pod is gone")
+        self._note_once(f"no more logs of {pod.short_name}: its pod is gone")
 
-    def _tell(self, text: str) -> None:
+    def _note_once(self, text: str) -> None:
         with self.lock:
-            if text in self.told:
+            if text in self.noted:
                 return
-            self.told.add(text)
+            self.noted.add(text)
         self.note(text)

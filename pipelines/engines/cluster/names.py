@@ -1,4 +1,4 @@
-"""Names on a cluster: which may stand in a path of the API, and what Shipway's own things are called."""
+"""Names on a cluster: a check for paths of the API, and the names of Shipway's own objects."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ TEMPLATE_LABEL = "workflows.argoproj.io/workflow-template"
 """Argo's own label for the template that a run was made from."""
 RUN_LABEL = "workflows.argoproj.io/workflow"
 MARK = "shipway/submission"
-"""Annotation that says which call made a run, so that a call whose answer was lost finds its own run again."""
+"""The annotation with the call that made a run: a call whose answer was lost finds its own run again."""
 RETRY_OF = "shipway/retry-of"
 # A DNS subdomain (RFC 1123), as Kubernetes wants names of objects.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def check(what: str, name: str) -> str:
-    """Return a name that Kubernetes takes; raises Misuse."""
+    """Return a name that Kubernetes accepts; raises Misuse."""
     if not _NAME.fullmatch(name):
         raise Misuse(f"not the name of a {what}", seen=repr(name[:200]), todo="use small letters, digits, - and .")
     return name

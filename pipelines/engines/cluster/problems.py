@@ -1,4 +1,4 @@
-"""What the cluster's refusals mean to a user, each in three parts."""
+"""Errors for people, made from the cluster's refusals."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def lost(api: Api, error: Lost, *, todo: str = "") -> Transient:
 def denied(api: Api, error: Denied, verb: str, kind: str, name: str = "") -> ShipwayError:
     """Return the error for a refused request: to `verb` something of a `kind`, perhaps of that `name`.
 
-    A cluster without Argo answers 403 or 404, like one where a right or an object is missing; asking which kinds there
-    are tells them apart, and everybody who can log in may ask that.
+    A cluster without Argo answers 403 or 404, as it does for a missing right or object. The list of its kinds, which
+    everybody who can log in may read, tells these cases apart.
     """
     what = f"{kind[:-1]} {name}" if name else kind
     if error.status == 401:
@@ -53,17 +53,17 @@ def denied(api: Api, error: Denied, verb: str, kind: str, name: str = "") -> Shi
 
 
 def _no_template(api: Api, name: str) -> ShipwayError:
-    found = []
+    installed = []
     try:
         listed = api.call("GET", f"{ARGO}/namespaces/{api.namespace}/workflowtemplates")
-        found = sorted(str(item["metadata"]["name"]) for item in listed.get("items", ()))
+        installed = sorted(str(item["metadata"]["name"]) for item in listed.get("items", ()))
     except (Denied, Lost):
         pass  # the list only makes the message better
     return Misconfigured(
         f"namespace {api.namespace} has no WorkflowTemplate {name}",
-        seen=f"its templates: {', '.join(found)}" if found else "it has none",
+        seen=f"its templates: {', '.join(installed)}" if installed else "it has none",
         todo="give one of these, or --namespace for another installation"
-        if found
+        if installed
         else "install the chart there: helm install shipway charts/shipway; or give its namespace with --namespace",
     )
 

@@ -1,4 +1,4 @@
-"""Runs on the cluster: Workflows are made, found, watched and stopped through the Kubernetes API alone."""
+"""Runs on the cluster: creates, finds, watches and stops Workflows through the Kubernetes API alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pipelines.tools.kubernetes import ARGO, MERGE, METADATA, Denied, Document, 
 FINAL = frozenset({"Succeeded", "Failed", "Error"})
 WATCH_SECONDS = 50
 SILENCE_SECONDS = 60.0
-"""A watch ends by itself before; a longer silence is a connection that died."""
+"""A watch ends by itself before that; a longer silence means that the connection has died."""
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
-# Of a template's spec, what a run composed over it needs itself: Argo takes none of it from a referenced template.
+# The fields of a template's spec that a composed run needs itself: Argo takes none of them from a referenced template.
 _FRAME = ("serviceAccountName", "automountServiceAccountToken", "executor", "ttlStrategy", "podGC")
 T = TypeVar("T")
 
@@ -35,12 +35,12 @@ class Runs:
         self.path = f"{ARGO}/namespaces/{api.namespace}/workflows"
 
     def template(self, name: str) -> Document:
-        """Return an installed WorkflowTemplate; raises Misconfigured where it, the chart or Argo is missing."""
+        """Return an installed WorkflowTemplate; raises Misconfigured if it, the chart or Argo is missing."""
         path = f"{ARGO}/namespaces/{self.api.namespace}/workflowtemplates/{names.check('WorkflowTemplate', name)}"
         return self._ask(lambda: self.api.call("GET", path), "get", "workflowtemplates", name)
 
     def settings(self) -> dict[str, str]:
-        """Return the installation's settings, the ConfigMap `shipway`; empty where there is none."""
+        """Return the installation's settings, from the ConfigMap `shipway`; empty if there is none."""
         path = f"/api/v1/namespaces/{self.api.namespace}/configmaps/{names.CONFIG_MAP}"
 
         def read() -> Document:
@@ -51,8 +51,8 @@ class Runs:
                     return {}
                 raise
 
-        found = self._ask(read, "get", "configmaps", names.CONFIG_MAP)
-        return {str(key): str(value) for key, value in (found.get("data") or {}).items()}
+        config_map = self._ask(read, "get", "configmaps", names.CONFIG_MAP)
+        return {str(key): str(value) for key, value in (config_map.get("data") or {}).items()}
 
     def submit(self, template: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> str:
         """Make a run of a spec and return its name, which begins with `template`.
@@ -81,11 +81,11 @@ class Runs:
         raise Transient("no free name for the run", todo="try again")
 
     def get(self, name: str) -> Document:
-        """Return a run; raises ShipwayError where there is none."""
+        """Return a run; raises ShipwayError if there is none."""
         return self._ask(lambda: self.look(name), "get", "workflows", name)
 
     def look(self, name: str) -> Document:
-        """Return a run, asked for once; raises Lost or Denied."""
+        """Return a run, with one request; raises Lost or Denied."""
         return self.api.call("GET", f"{self.path}/{names.check('run', name)}")
 
     def newest(self, most: int) -> list[Document]:
@@ -100,10 +100,13 @@ class Runs:
             "workflows",
         )
         items = sorted(listed.get("items", ()), key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
-        return [run for item in items[:most] if (run := self._there(item["metadata"]["name"]))] if most else items
+        return [run for item in items[:most] if (run := self._if_exists(item["metadata"]["name"]))] if most else items
 
     def watch(self, name: str, version: str) -> Iterator[Document]:
-        """Give a run's later states until the watch ends, which is often; raises Lost, Denied, ShipwayError when it is deleted."""
+        """Yield a run's later states until the watch ends, which is often.
+
+        Raises Lost, Denied, or ShipwayError if the run is deleted.
+        """
         query: Query = {
             "watch": True,
             "fieldSelector": f"metadata.name={name}",
@@ -131,8 +134,8 @@ class Runs:
 
         self._ask(call, "stop", "workflows", name)
 
-    def _there(self, name: str) -> Document | None:
-        """Return a run, or None where it has gone since it was listed."""
+    def _if_exists(self, name: str) -> Document | None:
+        """Return a run, or None if it was deleted after the list."""
 
         def read() -> Document | None:
             try:
@@ -145,7 +148,7 @@ class Runs:
         return self._ask(read, "get", "workflows", name)
 
     def _create(self, document: Document, mark: str) -> bool:
-        """Make a run; False when its name is taken by another one."""
+        """Create a run and return True, or False if another one has its name."""
 
         def once() -> bool:
             try:
@@ -153,19 +156,19 @@ class Runs:
             except Denied as error:
                 if error.status != 409:
                     raise
-                there = self.look(document["metadata"]["name"])
-                return bool(there["metadata"].get("annotations", {}).get(names.MARK) == mark)
+                existing = self.look(document["metadata"]["name"])
+                return bool(existing["metadata"].get("annotations", {}).get(names.MARK) == mark)
             return True
 
         return self._ask(once, "create", "workflows")
 
     def _ask(self, call: Callable[[], T], verb: str, kind: str, name: str = "") -> T:
-        """Return what a call returns, made again while it gets no answer; its errors in the user's words.
+        """Return the result of a call, repeated while it gets no answer; raises its errors in words for people.
 
-        Whoever waits is told so once, on stderr.
+        A message on stderr says once that it waits.
         """
         pauses = iter(self.again_seconds)
-        is_told = False
+        is_reported = False
         while True:
             try:
                 return call()
@@ -175,8 +178,8 @@ class Runs:
                 pause = next(pauses, None)
                 if pause is None:
                     raise problems.lost(self.api, error) from error
-                if not is_told:
-                    is_told = True
+                if not is_reported:
+                    is_reported = True
                     seconds = f"{sum(self.again_seconds):.0f}"
                     sys.stderr.write(
                         f"shipway: the cluster {self.api.server} does not answer; asking again for {seconds} s\n"
@@ -191,14 +194,14 @@ def of_template(name: str, arguments: Mapping[str, str], *, parallelism: int | N
 
 
 def composed(workflow: Mapping[str, Any], template: Mapping[str, Any], *, parallelism: int | None = None) -> Document:
-    """Return the spec of a Workflow document made over an installed template, its accounts and keeping times with it."""
+    """Return the spec of a Workflow document with the accounts and keeping times of an installed template."""
     frame = {key: template["spec"][key] for key in _FRAME if key in template["spec"]}
     spec = {**frame, **workflow["spec"]}
     return spec | ({"parallelism": parallelism} if parallelism else {})
 
 
 def again(run: Mapping[str, Any]) -> tuple[str, Document]:
-    """Return the name and spec that submit the same once more."""
+    """Return the name and spec that submit the same run again."""
     spec = copy.deepcopy(dict(run["spec"]))
     spec.pop("shutdown", None)
     spec.pop("suspend", None)

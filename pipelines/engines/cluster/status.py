@@ -1,7 +1,7 @@
-"""A Workflow's status as the tree of nodes that the local engine has: same names, same phases, same places.
+"""A Workflow's status as a tree of nodes, with the same names, phases and parents as in the local engine.
 
 Argo keeps nodes in a flat map. A node's parent is the retry or fan-out that lists it as a child and whose name it
-extends; else the DAG or pod that bounds it.
+extends, else the DAG or pod that bounds it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pipelines.report.run import Raw, nodes_of
 
 _KINDS = {"Steps": NodeKind.DAG, "StepGroup": NodeKind.TASK_GROUP}
 _GATHERING = frozenset({"Retry", "TaskGroup"})
-# Argo tells a container's exit code in the message alone.
+# Argo gives a container's exit code only in the message.
 _EXIT_CODE = re.compile(r"\(exit code (\d+)\)")
 _NOT_STARTED = frozenset({Phase.PENDING, Phase.SKIPPED, Phase.OMITTED})
 
 
 class RunTree:
-    """The nodes of one run, brought up to date by each state of its Workflow."""
+    """The nodes of one run, updated by each state of its Workflow."""
 
     def __init__(self, name: str) -> None:
-        """Begin with nothing known but the run's name."""
+        """Start with the run's name alone."""
         self.name = name
         self.nodes: dict[str, Node] = {}
         self.identities: dict[Node, str] = {}
@@ -32,7 +32,7 @@ class RunTree:
         self.on_exit: Node | None = None
 
     def update(self, workflow: Raw) -> None:
-        """Take over a later state."""
+        """Update the nodes to a later state."""
         raw = nodes_of(workflow)
         parents = dict(_parents(raw))
         steps = _steps(workflow)
@@ -55,11 +55,11 @@ class RunTree:
                 self._time(identity, raw)
         for node in reversed(list(self.walk())):
             if node.phase.is_completed and not node.finished:
-                # Argo calls what it stops Failed a moment before it writes when that ended.
+                # Argo sets a stopped node to Failed a moment before it sets the time of its end.
                 node.finished = max([node.started, *(child.finished for child in node.children)])
 
     def walk(self) -> Iterator[Node]:
-        """Give every node, parents first, the exit handler's last."""
+        """Yield every node, parents first, those of the exit handler last."""
         for top in (self.root, self.on_exit):
             if top is not None:
                 yield from top.walk()
@@ -77,9 +77,9 @@ class RunTree:
             self.on_exit = node
 
     def _time(self, identity: str, raw: Mapping[str, Raw]) -> None:
-        """Say when a container of a set began: with its pod's first one, or when the last that it waits for had ended.
+        """Set the start of a container of a set: the end of the last one that it depends on, or the start of the pod.
 
-        All containers of a pod start together and wait for each other inside; Argo counts the waiting as running.
+        All containers of a pod start together and wait for each other inside the pod; Argo counts the wait as running.
         """
         node = self.nodes[identity]
         before = [self.nodes[other] for other, one in raw.items() if identity in one.get("children", ())]
@@ -98,10 +98,10 @@ class RunTree:
 
 
 def _steps(workflow: Raw) -> dict[tuple[str, str], str]:
-    """Return the step that the container `main` of each template runs, by the names of WorkflowTemplate and template."""
-    told = workflow.get("status") or {}
-    stored = {tuple(key.split("/")[-2:]): value for key, value in (told.get("storedTemplates") or {}).items()}
-    own = (told.get("storedWorkflowTemplateSpec") or {}).get("templates") or ()
+    """Return the step of each template's container `main`, by the names of WorkflowTemplate and template."""
+    state = workflow.get("status") or {}
+    stored = {tuple(key.split("/")[-2:]): value for key, value in (state.get("storedTemplates") or {}).items()}
+    own = (state.get("storedWorkflowTemplateSpec") or {}).get("templates") or ()
     stored |= {("", template.get("name", "")): template for template in own}
     return {
         (of, name): step
@@ -120,7 +120,7 @@ def _template(raw: Raw) -> tuple[str, str]:
 
 
 def is_elsewhere(workflow: Raw) -> bool:
-    """Whether the nodes are kept in Argo's database, where the Kubernetes API does not reach."""
+    """Whether the nodes are in Argo's database, which the Kubernetes API does not show."""
     return bool(workflow.get("status", {}).get("offloadNodeStatusVersion"))
 
 
@@ -130,7 +130,7 @@ def seconds(text: str | None) -> float:
 
 
 def _in_order(raw: Mapping[str, Raw]) -> list[str]:
-    """Return the ids of all nodes, what comes first in the run first: Argo lists them by id."""
+    """Return the ids of all nodes in the order of the run; Argo lists them by id."""
     listed = {child for node in raw.values() for child in node.get("children") or ()}
     order = sorted(raw.keys() - listed, key=lambda identity: str(raw[identity]["name"]))
     seen = set(order)

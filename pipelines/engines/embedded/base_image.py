@@ -1,6 +1,6 @@
-"""The image that the example repository stands on where no image can be pulled: the distribution's static busybox.
+"""The base image of the example repository, made of the distribution's static busybox: no image need be pulled.
 
-The same binary gives the same digest on every machine and at every hour.
+The same binary gives the same digest on every machine and at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST,
 from pipelines.tools.registry.reference import Digest
 
 FOLDERS = ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var")
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"  # noqa: S105 - the file of that name
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"  # noqa: S105 - a file
 GROUP = "root:x:0:\nnobody:x:65534:\n"
 
 
@@ -47,7 +47,7 @@ def write(layout: Layout, busybox: Path) -> Descriptor:
 
 
 def find_busybox() -> Path:
-    """Return the busybox of this machine; raises Misconfigured when it is not there or needs libraries."""
+    """Return the busybox of this machine; raises Misconfigured if there is none or it needs libraries."""
     found = shutil.which("busybox")
     if found is None:
         raise Misconfigured("no busybox on this machine", todo="apt-get install busybox-static")

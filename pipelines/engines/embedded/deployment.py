@@ -1,4 +1,4 @@
-"""The embedded deployment: what a fresh machine uses when no settings are given."""
+"""The embedded deployment, which a machine without settings uses."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def registry(state: Path) -> EmbeddedRegistry:
 
 
 def clean(state: Path) -> None:
-    """Stop the registry and remove what runs on this machine made; the folders of Secrets, and what is not known here, stay."""
+    """Stop the registry and remove the files of runs on this machine; the folders of Secrets and unknown files stay."""
     registry(state).clean()
-    for made in ("cache", "runs", "examples.git"):
-        shutil.rmtree(state / made, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it is not there, or holds something else
+    for name in ("cache", "runs", "examples.git"):
+        shutil.rmtree(state / name, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it does not exist, or holds other files
         state.rmdir()
 
 
 def settings(state: Path) -> dict[str, str]:
-    """Start the registry where it does not run and return settings that use it."""
+    """Start the registry if it does not run, and return settings that use it."""
     address = registry(state).start()
     return {
         "registry": address,
@@ -47,7 +47,7 @@ def settings(state: Path) -> dict[str, str]:
 
 
 def publish_base(address: str) -> None:
-    """Push the base of the examples, unless the registry has that very image."""
+    """Push the base image of the examples, unless the registry has it."""
     client = Registry(Credentials(), plain_http=frozenset({address}))
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout.create(Path(folder))
@@ -60,7 +60,7 @@ def publish_base(address: str) -> None:
 
 
 def publish_examples(state: Path, examples: Path) -> str:
-    """Bring the example repository to the folder's content and return its path."""
+    """Update the example repository to the folder's content and return its path."""
     repository = (state / "examples.git").resolve()
     example.publish(examples.resolve(), repository)
     return str(repository)

@@ -1,7 +1,7 @@
-"""The example repository: a folder of this project, made into a real Git repository.
+"""The example repository: a Git repository made of a folder of this project.
 
-The commit depends on nothing but the folder's content: author, time and message are fixed, so everybody gets the same
-commit and, with the same builder, the same digests. An edit of the folder becomes a further commit.
+A commit depends on the folder's content alone. Author, time and message are fixed, so everybody gets the same commit
+and, with the same builder, the same digests. An edit of the folder becomes another commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _IDENTITY = {"NAME": "Shipway examples", "EMAIL": "examples@shipway.invalid", "D
 
 
 def publish(folder: Path, repository: Path) -> str:
-    """Bring branch `main` of a bare repository to the folder's content and return its commit."""
+    """Update branch `main` of a bare repository to the folder's content and return its commit."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",

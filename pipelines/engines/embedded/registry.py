@@ -1,6 +1,6 @@
-"""A registry of this machine's own: the distribution's docker-registry on loopback, its data in one folder.
+"""A registry on this machine: the distribution's docker-registry on loopback, with its data in one folder.
 
-It is the default of a fresh machine, so that the main job needs nothing but this project.
+A machine without settings uses it, so that a first build needs nothing but this project.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class EmbeddedRegistry:
         return bool(self.address) and self._pid() is not None and _answers(self.address)
 
     def start(self) -> str:
-        """Start it where it does not run yet and return its address, the same one each time if the port is free."""
+        """Start it if it does not run, and return its address, the same each time if the port is free."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
             if self.running():
@@ -77,12 +77,12 @@ class EmbeddedRegistry:
         return True
 
     def clean(self) -> None:
-        """Stop it and forget its data."""
+        """Stop it and remove its data."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _pid(self) -> int | None:
-        # The id alone is no proof: after a restart of the machine it may belong to somebody else.
+        # The id alone proves nothing: after a restart of the machine another process may have it.
         try:
             pid = int((self.folder / "pid").read_text(encoding="utf-8"))
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -122,9 +122,9 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _free_port(wanted: str) -> int:
-    """Return the port of the address wanted where it is free (references that people copied stay good), else another."""
-    for port in (int(wanted.rpartition(":")[2] or 0), 0):
+def _free_port(address: str) -> int:
+    """Return the port of an address if it is free, so that copied references stay valid, else another one."""
+    for port in (int(address.rpartition(":")[2] or 0), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):

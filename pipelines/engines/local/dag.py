@@ -44,7 +44,7 @@ class DagRun:
         self.template = template
         self.dag: Dag = template.dag
         self.values: dict[str, str | None] = dict(scope)
-        """Grows as tasks finish. A task reads only what finished before it, which pipelines.engines.local.names checks."""
+        """Grows as tasks finish; pipelines.engines.local.names checks that a task reads only earlier tasks."""
         self.node = node
         self.nodes: dict[str, Node] = {}
         self.slots = threading.Semaphore(self.dag.parallelism) if self.dag.parallelism else None

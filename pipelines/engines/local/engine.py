@@ -1,4 +1,4 @@
-"""Runs a workflow on this machine: checks everything, runs the entrypoint, then the exit handler, and returns the result.
+"""Runs a workflow on this machine: checks everything, then runs the entrypoint and the exit handler.
 
 The order is that of Argo's controller (operator.go, operate): the exit handler runs after success, failure, a deadline
 and a stop, and its failure fails a workflow that had succeeded.

@@ -1,4 +1,4 @@
-"""Mutexes of templates: who holds which name, all of a template's at once or none (Argo: sync_manager.go, tryAcquireImpl).
+"""Mutexes of templates; a template gets all of its own at once or none (Argo: sync_manager.go, tryAcquireImpl).
 
 A name may hold the template's inputs. Argo keeps mutexes for a whole namespace; here they last as long as the run.
 """
@@ -27,7 +27,7 @@ class Mutexes:
 
     @contextmanager
     def hold(self, names: Sequence[str], stage: RunControl) -> Iterator[None]:
-        """Hold all the names within the block; wait for them until the stage ends, after which nothing starts anyway."""
+        """Hold all the names within the block; wait for them until the stage ends, since nothing starts after that."""
         requested = set(names)
         with self._changed:
             while self._held & requested and not stage.is_ended:

@@ -1,4 +1,4 @@
-"""Runs a pod: its containers as processes on this machine, with the phases, exit codes and messages that Argo gives them.
+"""Runs a pod: its containers as processes of this machine, with the phases, exit codes and messages of Argo.
 
 Sources: Argo's cmd/argoexec/commands/emissary.go for the containers' dependencies and exit codes, and
 workflow/controller/operator.go (assessNodeStatus, inferFailedReason) for the pod's phase.

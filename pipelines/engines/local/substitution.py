@@ -38,7 +38,7 @@ def is_expression(name: str) -> bool:
 
 
 def aged(name: str) -> str:
-    """Return the input that an expression compares with now, `now().Unix() - asInt(inputs.parameters.x) > 15`, or an empty text."""
+    """Return the input whose age an expression asks, `now().Unix() - asInt(inputs.parameters.x) > 15`, else empty."""
     match = _AGE.fullmatch(name)
     return match[1] if match else ""
 

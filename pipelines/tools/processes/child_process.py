@@ -24,7 +24,7 @@ from pipelines.tools.processes import process
 
 _CHUNK = 65536
 _REST = 64
-"""Chunks read after the end: more than a pipe holds, but not for ever if a process that left the group goes on writing."""
+"""Chunks read after the end: more than a pipe holds, and bounded if a process that left the group goes on writing."""
 _STOP, _ENDED = b"s", b"e"
 _NEVER = float("inf")
 _MARK = "SHIPWAY_STARTED_BY"

@@ -6,8 +6,9 @@ function `main` runs a command; its function `prepare` loads what the command ne
 command's words. A message is its length in four bytes, then that many bytes of JSON:
 
     {"prepare": [WORDS, …]}                     prepare these commands when there is nothing else to do
-    {"argv": WORDS, "cwd": PATH, "env": {…}}    prepare and fork that command; two descriptors come with the message, for its
-                                                output and its status
+    {"argv": WORDS, "cwd": PATH, "env": {…}}    prepare and fork that command
+
+Two descriptors come with the second message, for the command's output and its status.
 
 A status socket carries two lines: `+PID` from the command, once it has a session of its own, and `=CODE` from the
 server, once the command has ended; a signal's number is below zero. The command stays a zombie, so that no other

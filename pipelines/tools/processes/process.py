@@ -31,7 +31,7 @@ PIPE = subprocess.PIPE
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """A process that has ended: its exit code (a signal's number below zero), its output and the last lines of stderr."""
+    """A process that has ended: its exit code, a signal's number below zero, its output, and the end of its stderr."""
 
     argv: tuple[str, ...]
     code: int
@@ -158,7 +158,7 @@ def until_ended(pid: int) -> None:
 def background(
     argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str], holding: int
 ) -> Iterator[Callable[[], bool]]:
-    """Run a command beside the block, its output in `log`, and end it with the block; yield a function that says whether it runs.
+    """Run a command while the block runs, its output in `log`; yield a function that says whether it still runs.
 
     It inherits the file descriptor `holding`, so a lock on that file lasts as long as the command. Where the system has
     setpriv, the command also ends when this process is killed.
@@ -207,7 +207,7 @@ def _ending_with_parent(
 
 @functools.cache
 def _setpriv(name: str, path: str) -> tuple[str, ...]:
-    """Return the words that make the command after them get a signal when its parent dies; empty if PATH has no setpriv."""
+    """Return the words that let a command after them get a signal when its parent dies; none if PATH has no setpriv."""
     program = shutil.which("setpriv", path=path)
     return (program, "--pdeathsig", name, "--") if program else ()
 
