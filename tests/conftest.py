@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -52,6 +53,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         counts[tool] = len(without)
         items[:] = [item for item in items if not item.get_closest_marker(tool)]
         config.hook.pytest_deselected(items=without)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a process that has a share of the tests say what it deselected; each deselects from all of them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["deselected"] = session.config.stash.get(_DESELECTED, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what such a process said."""
+    node.config.stash[_DESELECTED] = getattr(node, "workeroutput", {}).get("deselected", {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
