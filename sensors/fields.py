@@ -17,8 +17,8 @@ _OBJECT = {"metadata", "spec", *_WHOLE}
 _BUSES: Mapping[str, frozenset[str]] = {
     "jetstream": frozenset(
         "version replicas containerTemplate reloaderContainerTemplate metricsContainerTemplate persistence metadata "
-        "nodeSelector tolerations securityContext imagePullSecrets priorityClassName priority affinity serviceAccountName "
-        "settings startArgs streamConfig maxPayload".split()
+        "nodeSelector tolerations securityContext imagePullSecrets priorityClassName priority affinity "
+        "serviceAccountName settings startArgs streamConfig maxPayload".split()
     ),
     "jetstreamExotic": frozenset("url accessSecret streamConfig tls".split()),
 }

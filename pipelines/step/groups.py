@@ -2,7 +2,8 @@
 
 The flags of a group come in the order of its fields; with several base classes, those of the last base come first.
 
-Every start of a step makes these classes. Nothing compares or prints groups, and without these methods they take half the time.
+Every start of a step makes these classes. Nothing compares or prints groups, and without these methods they take half
+the time.
 """
 
 from __future__ import annotations

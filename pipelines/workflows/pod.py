@@ -40,9 +40,9 @@ TRANSIENT = " || ".join(
         *(f"lastRetry.message contains '{words}'" for words in _EVICTED),
     )
 )
-"""Argo's own failures (a pod deleted, a node lost), the codes and the evictions above. In a containerSet only the message
-has the exit code of a container. It is the message of the first failed container by name: if that one never ran,
-`dependency "clone" exited with non-zero code: 75`."""
+"""Argo's own failures (a pod deleted, a node lost), the codes and the evictions above. In a containerSet only the
+message has the exit code of a container. It is the message of the first failed container by name: if that one never
+ran, `dependency "clone" exited with non-zero code: 75`."""
 
 
 @dataclass(frozen=True, kw_only=True)
