@@ -17,8 +17,8 @@ from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BUILD, NOTHING, RELEASE, TAG, PlanRow
 from pipelines.errors import Misuse, Refused, Transient
-from pipelines.images import build as image_build
 from pipelines.images import platforms
+from pipelines.images.builders.choice import choose_builder
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.layers import layer as image_layer
 from pipelines.images.node import BuildTarget
@@ -69,7 +69,7 @@ def run(options: PlanOptions) -> int:
     target = BuildTarget(
         platform=platforms.read_platform(options.platform),
         builder=builder.builder,
-        builder_version=image_build.choose_builder(builder, cache).version(),
+        builder_version=choose_builder(builder, cache).version(),
         compression=image_layer.check(builder.compression),
         build_args=plan_commit.arguments(options.build_arg),
     )

@@ -16,9 +16,9 @@ from pipelines.deploy.model import Deployed, DeployTarget
 from pipelines.deploy.state import DeployState, StateReader
 from pipelines.deploy.writer import Draft, ForgeAccess, TargetWriter
 from pipelines.errors import Misconfigured, Refused, ShipwayError
-from pipelines.images import build as image_build
 from pipelines.images import graph as image_graph
 from pipelines.images import platforms
+from pipelines.images.builders.choice import choose_builder
 from pipelines.images.node import BuildTarget
 from pipelines.release import plan_commit
 from pipelines.release.plan_commit import Destination
@@ -93,7 +93,7 @@ def deploy(
     target = BuildTarget(
         platform=platforms.read_platform(platform),
         builder=builder.builder,
-        builder_version=builder_version or image_build.choose_builder(builder, Path("cache")).version(),
+        builder_version=builder_version or choose_builder(builder, Path("cache")).version(),
         compression=builder.compression,
         build_args=plan_commit.arguments(build_args),
     )

@@ -18,13 +18,13 @@ from pipelines.images import build_context, build_inputs, dockerfile_checks
 from pipelines.images.build_inputs import BuildInputs
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
-from pipelines.images.builders.buildkit import BuildKit
+from pipelines.images.builders.choice import choose_builder
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.finalize import ImageFacts, finalize
 from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
-from pipelines.step.groups import BuilderSettings, BuildSettings
+from pipelines.step.groups import BuildSettings
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
@@ -204,12 +204,3 @@ def check_secrets(ids: Iterable[str], repository: str, allowed: str) -> None:
                 + (", ".join(sorted(address for other, address in pairs if other == name)) or "no repository for it"),
                 todo="allow it in the installation's values, under buildSecrets, if this repository may know it",
             )
-
-
-def choose_builder(settings: BuilderSettings, cache: Path) -> Builder:
-    """Return the builder that the settings name, with a folder for its layers; raises Misconfigured."""
-    if settings.builder == Buildah.kind:
-        return Buildah(cache)
-    if settings.builder == BuildKit.kind:
-        return BuildKit(cache, settings.buildkit_host)
-    raise Misconfigured("the setting builder is not known", seen=repr(settings.builder), todo="use buildah or buildkit")

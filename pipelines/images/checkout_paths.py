@@ -6,7 +6,6 @@ name (the Dockerfile, the context, .dockerignore, shipway.yaml) could expose a f
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -64,5 +63,7 @@ def _kind(path: Path) -> str:
 
 
 def _close(name: str, names: list[str]) -> str:
+    import difflib  # noqa: PLC0415 - 1 ms, at each start of a step
+
     close = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or sorted(names)[:5]
     return f"there are: {', '.join(close)}" if close else "commit one"

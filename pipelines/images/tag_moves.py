@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-
-import semver
+from typing import TYPE_CHECKING
 
 from pipelines.errors import Refused, Transient
 from pipelines.images import tag_names
@@ -19,6 +18,9 @@ from pipelines.step.log import say
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
+
+if TYPE_CHECKING:
+    import semver
 
 _ROUNDS = 10
 

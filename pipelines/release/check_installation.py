@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
-from pipelines.images import build as image_build
 from pipelines.images import platforms
 from pipelines.images.build import build
+from pipelines.images.builders.choice import choose_builder
 from pipelines.images.model import Checkout
 from pipelines.step.groups import BuildSettings, RegistrySettings
 from pipelines.step.log import say
@@ -52,7 +52,7 @@ def check_installation(
             builder=builder,
             into=Path(folder) / "image",
         )
-    version = f"{image.builder} {image_build.choose_builder(builder, builder.cache).version()}"
+    version = f"{image.builder} {choose_builder(builder, builder.cache).version()}"
     say(f"{version} builds")
     return InstallationCheck(registry=f"{to.registry}/{to.repository.removesuffix(NAME)}".rstrip("/"), builder=version)
 

@@ -17,8 +17,8 @@ from typing import Annotated
 from pipelines.declared.state import RELEASE
 from pipelines.declared.state import TAG as RETAG
 from pipelines.errors import Misuse
-from pipelines.images import build as image_build
 from pipelines.images import platforms
+from pipelines.images.builders.choice import choose_builder
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import MOST_WAVES, BuildTarget
 from pipelines.images.plan_model import RetagJob
@@ -74,7 +74,7 @@ def plan(
         Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git,
         ThreadPoolExecutor(2) as beside,
     ):
-        version = beside.submit(lambda: builder_version or image_build.choose_builder(builder, Path("cache")).version())
+        version = beside.submit(lambda: builder_version or choose_builder(builder, Path("cache")).version())
         warned = beside.submit(warn_of_changes, git, url, asked)
         resolved = with_ref(git.resolve(url, asked), inputs.ref)
         warned.result()
