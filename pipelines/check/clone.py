@@ -20,7 +20,7 @@ from pipelines.release import batches
 from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned
 from pipelines.release.result import FAILED, LEFT_OUT
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.step.groups import ReadLogins, RegistryAddress, RegistrySettings
 from pipelines.step.log import say
 from pipelines.step.parameters import Repo, Source
@@ -52,7 +52,7 @@ def check_clone(
     Example:
         shipway step check-clone --planned=out/again --images='["web"]' --repo=https://example.org/shop.git
     """
-    plan: Plan = signature.typed(Plan, json.loads(planned.plan))
+    plan: Plan = results.typed(Plan, json.loads(planned.plan))
     if plan.repo != repo:
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
     jobs = batches.with_parents([job for wave in plan.waves for job in wave], images)

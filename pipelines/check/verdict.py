@@ -14,7 +14,7 @@ from pipelines.errors import ShipwayError, Transient
 from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned
 from pipelines.release.result import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, PartResult
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.step.signature import Arg
 
 _REPORT = "what the step check-build reports; empty: nothing"
@@ -37,7 +37,7 @@ def check_verdict(
     Example:
         shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main
     """
-    plan: Plan = signature.typed(Plan, json.loads(planned.plan))
+    plan: Plan = results.typed(Plan, json.loads(planned.plan))
     built: dict[str, PartResult] = {}
     for text in (batch_1, batch_2, batch_3, batch_4):
         built |= release_result.read_report(text, IMAGE, BUILT)
@@ -50,7 +50,7 @@ def check_verdict(
     bad = [part for part in parts if not part.is_good]
     words = f"{len(parts) - len(bad)} of {len(parts)} in order at {plan.commit}"
     sys.stderr.write(release_result.text(parts))
-    summary = signature.text_of(release_result.of_release(parts, plan, words))
+    summary = results.text_of(release_result.of_release(parts, plan, words))
     result = CheckResult(verdict=words, commit=plan.commit, summary=summary)
     if bad:
         what = f"{plan.repo} at {plan.commit} is not in order"

@@ -14,7 +14,7 @@ from pipelines.impact import compare as page
 from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
 from pipelines.impact.model import Gathered, Impact
-from pipelines.step import signature
+from pipelines.step import results, signature
 from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 
 
@@ -66,7 +66,7 @@ def run(options: ImpactOptions) -> int:
         kept = Path(settings["cache"]) / "rendered"
         impact = impact_of(gathered, helm, version.result(), folder=folder, kept=kept)
     if options.json:
-        sys.stdout.write(signature.text_of(impact) + "\n")
+        sys.stdout.write(results.text_of(impact) + "\n")
     else:
         sys.stdout.write(_terminal(gathered, impact))
     return 0

@@ -130,9 +130,9 @@ def show_parts(summary: Mapping[str, Any]) -> None:
     """Print a line for each part, and what failed."""
     from pipelines.release import result as release_result  # noqa: PLC0415 - only releases and checks have parts
     from pipelines.release.result import PartResult  # noqa: PLC0415
-    from pipelines.step import signature  # noqa: PLC0415
+    from pipelines.step import results  # noqa: PLC0415
 
-    parts: tuple[PartResult, ...] = signature.typed(tuple[PartResult, ...], summary["parts"])
+    parts: tuple[PartResult, ...] = results.typed(tuple[PartResult, ...], summary["parts"])
     if parts:
         sys.stdout.write(release_result.text(parts))
     if summary["left_out"]:

@@ -22,7 +22,7 @@ from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import Decoded, Sender
 from pipelines.events.simulation import sensor, webhook
 from pipelines.events.simulation.sensor import TriggerResult
-from pipelines.step import signature
+from pipelines.step import results, signature
 
 SENSOR = running.TEMPLATES / "sensors" / "sensor.yaml"
 
@@ -105,7 +105,7 @@ def _trigger(result: TriggerResult, settings: dict[str, str]) -> dict[str, Any]:
         trigger |= {"lane": "refused", "reason": str(error)}
     else:
         trigger |= {"lane": decoded.lane, "reason": decoded.reason}
-        trigger["decoded"] = json.loads(signature.text_of(decoded))
+        trigger["decoded"] = json.loads(results.text_of(decoded))
     return trigger | {"workflow": result.workflow}
 
 

@@ -13,7 +13,7 @@ from typing import Any, get_origin
 from pipelines.cli.command import CommandParser, flags, positional
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.settings import at_registry
-from pipelines.step import signature
+from pipelines.step import results, signature
 from pipelines.step.signature import Argument, Step
 
 
@@ -39,12 +39,12 @@ def run(options: StepOptions) -> int:
         result = step.call(values)
     except ShipwayError as error:
         if error.result is not None and outputs:
-            signature.store(error.result, Path(outputs))
+            results.store(error.result, Path(outputs))
         raise
     if outputs:
-        signature.store(result, Path(outputs))
+        results.store(result, Path(outputs))
     else:
-        sys.stdout.write(signature.text_of(result) + "\n")
+        sys.stdout.write(results.text_of(result) + "\n")
     return 0
 
 

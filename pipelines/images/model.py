@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.step.texts import Name
 from pipelines.tools.git.fetched_commit import FetchedCommit
 from pipelines.tools.registry.reference import Digest
 
@@ -46,12 +47,12 @@ class Built:
     """An image in the workspace, ready to be published."""
 
     digest: Digest
-    name: str
-    version: str
+    name: Name
+    version: Name
     size: int
     """Bytes of the manifest's layers, compressed."""
     layers: int
-    builder: str
+    builder: Name
     """The builder's kind; its version is in the key."""
 
 

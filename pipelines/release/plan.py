@@ -25,7 +25,7 @@ from pipelines.images.plan_model import RetagJob
 from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned
 from pipelines.release.plan_commit import Destination, PlanRequest
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, ReadLogins
 from pipelines.step.log import say
 from pipelines.step.parameters import Rebuild
@@ -64,7 +64,7 @@ def plan(
         shipway step plan --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/plan
     """
     if settled:
-        return _planned(signature.typed(Plan, json.loads(unpack(settled))), builder_version, now)
+        return _planned(results.typed(Plan, json.loads(unpack(settled))), builder_version, now)
     url, asked = RepositoryUrl(inputs.repo), Revision(inputs.revision)
     rebuilds = RebuildPolicy(now=now or int(time.time()), max_age=plan_commit.age(max_age))
     settings.require_registry("compare with")

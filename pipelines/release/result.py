@@ -10,7 +10,7 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BLOCKED, DIFFERENT, PUBLISHED
 from pipelines.errors import ShipwayError
 from pipelines.release.model import Plan
-from pipelines.step import signature
+from pipelines.step import results
 
 IMAGE = "image"
 CHART = "chart"
@@ -97,14 +97,14 @@ def write_report(parts: Sequence[PartResult], good: str) -> str:
     """Return results as JSON that fits into one argument: names of parts with the good result, and the others."""
     names = [part.name for part in parts if part.result == good]
     others = fitted([part for part in parts if part.result != good], PART_BYTES)
-    return json.dumps([names, json.loads(signature.text_of(others))], separators=(",", ":"), ensure_ascii=False)
+    return json.dumps([names, json.loads(results.text_of(others))], separators=(",", ":"), ensure_ascii=False)
 
 
 def read_report(text: str, kind: str, good: str) -> dict[str, PartResult]:
     """Return what `write_report` wrote, by name; nothing for an empty text."""
     names, others = json.loads(text) if text else ((), ())
     parts = {name: PartResult(kind=kind, name=name, path="", result=good, why="") for name in names}
-    return parts | {part.name: part for part in signature.typed(tuple[PartResult, ...], others)}
+    return parts | {part.name: part for part in results.typed(tuple[PartResult, ...], others)}
 
 
 def words(part: PartResult) -> str:
@@ -187,4 +187,4 @@ def fitted(parts: Iterable[PartResult], most: int) -> tuple[PartResult, ...]:
 
 def _size(part: PartResult) -> int:
     # Text inside an output's own JSON is escaped once more, quotes and backslashes above all.
-    return len(json.dumps(signature.text_of(part)).encode()) + 1
+    return len(json.dumps(results.text_of(part)).encode()) + 1

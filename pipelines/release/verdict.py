@@ -14,7 +14,7 @@ from pipelines.images.plan_model import PlannedImage
 from pipelines.release import result as release_result
 from pipelines.release.model import STUCK, Plan, Planned, Verdict
 from pipelines.release.result import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, PartResult
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.step.signature import Arg
 
 
@@ -32,7 +32,7 @@ def verdict(
     Example:
         shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main
     """
-    plan: Plan = signature.typed(Plan, json.loads(planned.plan))
+    plan: Plan = results.typed(Plan, json.loads(planned.plan))
     untagged = [image for image in plan.images if image.action == TAG]
     parts = [
         *(_image(plan, image, builds) for image in plan.images),
@@ -47,7 +47,7 @@ def verdict(
         commit=plan.commit,
         published=published,
         untagged=len(untagged),
-        summary=signature.text_of(release_result.of_release(parts, plan, words)),
+        summary=results.text_of(release_result.of_release(parts, plan, words)),
     )
     if bad := [part for part in parts if not part.is_good]:
         failure = _failure(plan, bad)

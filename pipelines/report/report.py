@@ -24,7 +24,7 @@ from pipelines.report import run as report_run
 from pipelines.report import text as report_text
 from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.report.run import FailedPod
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import ForgeLogins, Forges
 from pipelines.step.signature import Arg, Group
@@ -271,7 +271,7 @@ def _release_result(workflow: Document) -> ReleaseResult | None:
     """Return the result that the verdict of a release or a check put out, or None."""
     text = report_run.outputs(workflow, "verdict").get("summary", "")
     try:
-        result: ReleaseResult | None = signature.typed(ReleaseResult, json.loads(text)) if text else None
+        result: ReleaseResult | None = results.typed(ReleaseResult, json.loads(text)) if text else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"the run's summary cannot be read: {error}\n")
         return None

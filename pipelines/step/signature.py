@@ -5,8 +5,8 @@ outputs of the compiled templates are all derived from the typed function, so th
 
 A parameter is `Annotated[T, Arg(...)]` and keyword-only. T is one of
 str, int, bool, Path; tuple[str, ...] (written as a JSON list); or a frozen dataclass that another step
-returns, given as the folder of that step's outputs. The result is a frozen dataclass; each field becomes a file named
-after it in kebab case: strings and numbers as they are, booleans as true/false, everything else as JSON.
+returns, given as the folder of that step's outputs. The result is a frozen dataclass; each field becomes a file, as
+`pipelines.step.results` says. `Annotated[FreeText, Arg(...)]` takes a text that a step before encoded.
 
 Arguments that belong together are the fields of a frozen dataclass, annotated like parameters. A parameter
 `Annotated[ThatClass, Group()]` stands for all of them: each field is an argument of the step under its own name, in the
@@ -20,8 +20,6 @@ import functools
 import importlib
 import inspect
 import json
-import os
-import types
 import typing
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -30,6 +28,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pipelines.errors import Misuse
+from pipelines.step import results, texts
+from pipelines.step.results import kebab
 
 T = TypeVar("T")
 STEPS: dict[str, str] = {
@@ -97,6 +97,8 @@ class Argument:
     setting: str
     default: Any
     required: bool
+    encoded: bool
+    """Whether the text is a `FreeText`, which travels encoded."""
 
     @property
     def field(self) -> str:
@@ -117,7 +119,9 @@ class Argument:
         """Return the value that `text` writes; raises Misuse naming the flag."""
         try:
             if self.is_handover:
-                return load(self.type, Path(text))
+                return results.load(self.type, Path(text))
+            if self.encoded:
+                return texts.decode(text)
             if get_origin(self.type) is tuple:
                 return _strings(text)
             if self.type is bool:
@@ -146,7 +150,7 @@ class Step:
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the results, each also the name of its file."""
-        return tuple(_kebab(field.name) for field in dataclasses.fields(self.result))
+        return tuple(kebab(field.name) for field in dataclasses.fields(self.result))
 
     def call(self, values: Mapping[str, Any]) -> Any:
         """Call the function with arguments by their Python names and return its result; the others have defaults."""
@@ -236,90 +240,22 @@ def from_settings(kind: Callable[..., T], settings: Mapping[str, str]) -> T:
 
 def _argument(owner: str, name: str, hint: Any, default: Any) -> Argument:
     """Return one argument of a step or a group; raises TypeError for a hint that says none."""
-    kind, note = get_args(hint)[:2] if get_origin(hint) is typing.Annotated else (hint, None)
-    if not isinstance(note, Arg):
+    kind, *notes = get_args(hint) if get_origin(hint) is typing.Annotated else (hint,)
+    note = next((note for note in notes if isinstance(note, Arg)), None)
+    if note is None:
         raise TypeError(f"{owner}: {name} must be Annotated with Arg")
     if not (kind in {str, int, bool, Path} or kind == tuple[str, ...] or dataclasses.is_dataclass(kind)):
         raise TypeError(f"{owner}: {name} has a type that no command line carries: {kind}")
     required = default is inspect.Parameter.empty or default is dataclasses.MISSING
     return Argument(
-        name=_kebab(name),
+        name=kebab(name),
         type=kind,
         help=note.help,
         setting=note.setting,
         default=None if required else default,
         required=required,
+        encoded=any(isinstance(note, texts.Encoded) for note in notes),
     )
-
-
-def text_of(value: Any) -> str:
-    """Return the text that carries one result: what `load` reads back and what Argo passes on."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | Path):
-        return str(value)
-    return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
-
-
-def store(result: Any, folder: Path) -> None:
-    """Write each field of a step's result into its file, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for field in dataclasses.fields(result):
-        partial = folder / f".{_kebab(field.name)}.{os.getpid()}"
-        # Argo passes on UTF-8 alone; a name that is none is told as it is escaped.
-        partial.write_text(text_of(getattr(result, field.name)), encoding="utf-8", errors="backslashreplace")
-        partial.replace(folder / _kebab(field.name))
-
-
-def load(result: type[Any], folder: Path) -> Any:
-    """Return the dataclass that `store` wrote into a folder; raises Misuse when a file is missing or unfit."""
-    hints = get_type_hints(result)
-    values = {}
-    for field in dataclasses.fields(result):
-        path = folder / _kebab(field.name)
-        try:
-            text = path.read_text(encoding="utf-8")
-            values[field.name] = _parse_result(hints[field.name], text)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Misuse(
-                f"{folder} does not hold the outputs of the step before",
-                seen=f"{path.name}: {error}",
-                todo="run that step first, with --outputs naming this folder",
-            ) from error
-    return result(**values)
-
-
-def _parse_result(hint: Any, text: str) -> Any:
-    if hint is bool:
-        return {"true": True, "false": False}[text]
-    if isinstance(hint, type) and issubclass(hint, str | int | Path):
-        return hint(text)
-    return typed(hint, json.loads(text))
-
-
-def typed(hint: Any, value: Any) -> Any:
-    """Return what JSON says as a value of a type; raises ValueError, KeyError or TypeError where it is unfit."""
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is tuple:
-        return tuple(typed(args[0], item) for item in value)
-    if origin in {dict, typing.get_origin(typing.Mapping[str, str])}:
-        return {key: typed(args[1], item) for key, item in value.items()}
-    if origin in {typing.Union, types.UnionType}:
-        return None if value is None else typed(next(a for a in args if a is not type(None)), value)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        hints = get_type_hints(hint)
-        return hint(**{name: typed(hints[name], item) for name, item in value.items()})
-    return hint(value)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, Path) else value
 
 
 def _strings(text: str) -> tuple[str, ...]:
@@ -327,7 +263,3 @@ def _strings(text: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("not a JSON list of strings")
     return tuple(value)
-
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")

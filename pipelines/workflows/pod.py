@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hera.workflows import ContainerNode, ContainerSet, Parameter, RetryStrategy
 from hera.workflows import models as m
 
-from pipelines.step import signature
+from pipelines.step import results, signature
 from pipelines.step.signature import Step
 from pipelines.workflows.secrets import ROOT, Secret
 
@@ -135,7 +135,7 @@ def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
             argument = _argument(container.described, name)
             parameter = Parameter(name=name, description=argument.help)
             if not argument.required:  # Hera would write a default of None as the text "null"
-                parameter.default = signature.text_of(argument.default)
+                parameter.default = results.text_of(argument.default)
             first = found.setdefault(name, parameter)
             if None not in {first.default, parameter.default} and first.default != parameter.default:
                 raise ValueError(f"the input {name} has two defaults")

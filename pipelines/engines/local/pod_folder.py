@@ -14,6 +14,11 @@ from pathlib import Path
 
 from pipelines.engines.local.definition import Container, EnvVar, OutputParameter, Pod, Volume
 from pipelines.engines.local.plan import WorkflowPlan, value_of
+from pipelines.errors import Refused
+from pipelines.step import foreign_files
+
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of an output; a whole Workflow on a cluster has 1 MB."""
 
 
 class NoOutput(Exception):
@@ -55,13 +60,13 @@ class PodFolder:
     def outputs(self, parameters: tuple[OutputParameter, ...]) -> dict[str, str]:
         """Return the outputs, each without one newline at its end, as in Argo; raises NoOutput."""
         found = {}
-        root = self.folder.resolve()
         for output in parameters:
-            path = self.path(output.path)
+            names = self.path(output.path).relative_to(self.folder).parts
             try:
-                if not path.resolve().is_relative_to(root):
-                    raise NoOutput(f"{output.path} leads out of the pod")
-                text = path.read_text(encoding="utf-8", errors="replace")
+                data = foreign_files.read(self.folder.resolve(), *names, most=_MOST_BYTES)
+                text = data.decode(errors="replace")
+            except Refused as error:
+                raise NoOutput(f"{output.path}: {error.seen}") from error
             except OSError as error:
                 if output.default is None:
                     raise NoOutput(f"open {output.path}: {error.strerror}") from error

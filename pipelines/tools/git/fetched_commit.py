@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.step.texts import ObjectId, Plain
+
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedCommit:
     """One commit of a repository, as it was asked for and as it is."""
 
-    repo: str
-    revision: str
+    repo: Plain
+    revision: Plain
     """As it was asked for."""
-    ref: str
+    ref: Plain
     """The full ref that the revision named, `refs/heads/main`; empty for a bare commit id."""
-    commit: str
+    commit: ObjectId
     time: int
     """The commit's time, in seconds since 1970."""
-    tree: str
+    tree: ObjectId

@@ -109,11 +109,7 @@ class Registry:
         if manifest.is_index:
             raise Misuse(f"cannot push {layout.path}", seen="an index of images", todo="push one image")
         lacking = [str(b.digest) for b in manifest.blobs if not layout.has(b.digest)]
-        wrong = [
-            str(b.digest)
-            for b in manifest.blobs
-            if layout.has(b.digest) and layout.blob(b.digest).stat().st_size != b.size
-        ]
+        wrong = [str(b.digest) for b in manifest.blobs if layout.has(b.digest) and layout.size(b.digest) != b.size]
         if lacking or wrong:
             raise ShipwayError(
                 f"the image in {layout.path} is not whole",

@@ -85,7 +85,7 @@ def pull(
     def bring(blob: Descriptor) -> None:
         if kept is None:
             transfer.download(repository, blob, layout)
-        elif not layout.take(kept.blob(blob.digest), blob):
+        elif not layout.take(kept, blob):
             transfer.download(repository, blob, layout)
             kept.link(layout.blob(blob.digest), blob.digest, anew=True)  # the file of that name may be damaged
 
@@ -109,7 +109,7 @@ def send(
         if trusting and not source and blob != image.config and transfer.has_blob(repository, blob):
             return
         wide = replace(repository, scopes=(*repository.scopes, f"repository:{source}:pull")) if source else repository
-        transfer.upload(wide, blob, layout.blob(blob.digest), mount_from=source)
+        transfer.upload(wide, blob, layout, mount_from=source)
 
     transfer.in_parallel(send_blob, image.blobs)
     put(repository, image, image.descriptor.digest)

@@ -9,10 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
-from pipelines.errors import ShipwayError
+from pipelines.errors import Refused, ShipwayError, reason
+from pipelines.step import foreign_files
 from pipelines.tools.registry.reference import Digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -25,6 +27,9 @@ REF_NAME = "org.opencontainers.image.ref.name"
 LAYER_TIME = 315532800
 """1980-01-01T00:00:00Z in seconds since 1970, the earliest time that every archive format can hold; all files in images
 and charts have it."""
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a blob or an index that is read whole."""
 
 Json = dict[str, Any]
 
@@ -43,7 +48,10 @@ class Descriptor:
         try:
             return cls(media_type=str(value["mediaType"]), digest=Digest(value["digest"]), size=int(value["size"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ShipwayError("a descriptor cannot be read", seen=json.dumps(value)[:200]) from error
+            fields = ", ".join(name for name in ("mediaType", "digest", "size") if name in value)
+            raise ShipwayError(
+                "a descriptor cannot be read", seen=f"of its fields: {fields or 'none'}", todo="make the image again"
+            ) from error
 
     def json(self) -> Json:
         """Return the descriptor in the form of manifests."""
@@ -73,12 +81,27 @@ class Layout:
 
     def has(self, digest: Digest) -> bool:
         """Whether the layout has the content; blobs appear in it only when complete."""
-        return self.blob(digest).exists()
+        return os.path.lexists(self.blob(digest))
+
+    def open(self, digest: Digest) -> BufferedReader:
+        """Return a blob, which must be a regular file; raises Refused, and OSError such as FileNotFoundError."""
+        with foreign_files.opened(self.path, "blobs", "sha256") as at:
+            return foreign_files.open_file(at, digest.hex, most=None, path=self.blob(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Return the bytes of a blob; raises as `open` does."""
+        with self.open(digest) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def is_intact(self, blob: Descriptor) -> bool:
+        """Whether a blob has the size and the content that its descriptor says; raises as `open` does."""
+        with self.open(blob.digest) as file:
+            return os.fstat(file.fileno()).st_size == blob.size and Digest.of_file(file) == blob.digest
 
     def read(self, digest: Digest) -> bytes:
         """Return the content of a small blob, verified by its digest; raises ShipwayError."""
         try:
-            data = self.blob(digest).read_bytes()
+            data = foreign_files.read(self.path, "blobs", "sha256", digest.hex, most=MOST_BYTES)
         except FileNotFoundError as error:
             raise ShipwayError(f"{self.path} lacks a blob", seen=str(digest), todo="make the layout again") from error
         if Digest.of(data) != digest:
@@ -87,7 +110,10 @@ class Layout:
 
     def json(self, digest: Digest) -> Json:
         """Return a JSON blob: a manifest, an index or a configuration."""
-        value = json.loads(self.read(digest))
+        try:
+            value = json.loads(self.read(digest))
+        except (ValueError, RecursionError):
+            value = None
         if not isinstance(value, dict):
             raise ShipwayError(f"{self.path} has a blob that is no JSON object", seen=str(digest))
         return value
@@ -130,14 +156,14 @@ class Layout:
             partial.write_bytes(source.read_bytes())
         partial.replace(self.blob(digest))
 
-    def take(self, source: Path, blob: Descriptor) -> bool:
-        """Add a blob from a file on this machine if that is intact; return whether the layout has the blob now."""
+    def take(self, source: Layout, blob: Descriptor) -> bool:
+        """Add a blob of another layout on this machine if it is intact there; return whether this one has it now."""
         if not self.has(blob.digest):
             try:
-                if source.stat().st_size != blob.size or Digest.of_file(source) != blob.digest:
+                if not source.is_intact(blob):
                     return False
-                self.link(source, blob.digest)
-            except OSError:
+                self.link(source.blob(blob.digest), blob.digest)
+            except (OSError, Refused):
                 return False
         return True
 
@@ -160,9 +186,18 @@ class Layout:
 
     def _entries(self) -> list[Json]:
         try:
-            return list(json.loads((self.path / "index.json").read_bytes())["manifests"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ShipwayError(f"{self.path} is no OCI image layout", seen=str(error), todo="make it again") from error
+            entries = json.loads(foreign_files.read(self.path, "index.json", most=MOST_BYTES))["manifests"]
+        except OSError as error:
+            raise ShipwayError(
+                f"{self.path} is no OCI image layout", seen=reason(error), todo="make it again"
+            ) from error
+        except (ValueError, KeyError, TypeError, RecursionError):
+            entries = None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ShipwayError(
+                f"{self.path} is no OCI image layout", seen="an index.json that lists nothing", todo="make it again"
+            )
+        return entries
 
     def _write_index(self, manifests: list[Json]) -> None:
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
+from io import BufferedReader
 
 from pipelines.errors import Misuse
 
@@ -42,10 +42,9 @@ class Digest(str):
         return cls("sha256:" + hashlib.sha256(data).hexdigest())
 
     @classmethod
-    def of_file(cls, path: Path) -> Digest:
-        """Return the digest of a file's content, read in pieces."""
-        with path.open("rb") as file:
-            return cls("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
+    def of_file(cls, file: BufferedReader) -> Digest:
+        """Return the digest of an open file's content, read in pieces."""
+        return cls("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
 
     @property
     def hex(self) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pipelines.errors import ShipwayError
@@ -69,7 +68,7 @@ class Repository:
         *,
         what: str,
         headers: Mapping[str, str] | None = None,
-        body: bytes | Path | None = None,
+        body: bytes | Callable[[], IO[bytes]] | None = None,
         silence_seconds: float = 0,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Give the answer to a request, its body unread, after a login and redirects if needed.
@@ -83,7 +82,7 @@ class Repository:
             ours = _origin(address) == _origin(self.root)
             login = self.authorization.headers(self.registry, self.name, self.scopes) if ours else {}
             with contextlib.ExitStack() as opened:
-                data = opened.enter_context(body.open("rb")) if isinstance(body, Path) else body
+                data = opened.enter_context(body()) if callable(body) else body
                 response = opened.enter_context(
                     self.network.open(
                         method,
@@ -120,7 +119,7 @@ class Repository:
         what: str,
         expect: frozenset[int] = frozenset({200}),
         headers: Mapping[str, str] | None = None,
-        body: bytes | Path | None = None,
+        body: bytes | Callable[[], IO[bytes]] | None = None,
         limit: int = SMALL,
         silence_seconds: float = 0,
     ) -> RegistryResponse:

@@ -110,7 +110,7 @@ def _verify_blob(repository: Repository, blob: Descriptor, what: str, headers: d
         raise repository.refusal(what, response.status, data)
 
 
-def upload(repository: Repository, blob: Descriptor, source: Path, *, mount_from: str = "") -> None:
+def upload(repository: Repository, blob: Descriptor, source: Layout, *, mount_from: str = "") -> None:
     """Send a blob, or have the registry mount it from another repository of its own; raises the refusal.
 
     If the registry does not mount it, it may have the blob already, and is asked.
@@ -118,7 +118,7 @@ def upload(repository: Repository, blob: Descriptor, source: Path, *, mount_from
     repository.persist(lambda: _upload(repository, blob, source, mount_from))
 
 
-def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: str) -> None:
+def _upload(repository: Repository, blob: Descriptor, source: Layout, mount_from: str) -> None:
     what = f"cannot push to {repository.registry}/{repository.name}"
     start = repository.url("blobs/uploads/")
     if mount_from:
@@ -134,15 +134,17 @@ def _upload(repository: Repository, blob: Descriptor, source: Path, mount_from: 
         address,
         what=what,
         headers={"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)},
-        body=source,
+        body=lambda: source.open(blob.digest),
         silence_seconds=max(timing.commit_seconds, timing.answer_seconds),
     ) as response:
         data = repository.network.body(response, what=what)
         if response.status == 201:
             return
         if response.status in {400, 404, 416} and _BLOB_GONE & set(errors.codes(data)):
-            if Digest.of_file(source) != blob.digest:
-                raise ShipwayError(what, seen=f"{source} is damaged", todo="build the image again")
+            if not source.is_intact(blob):
+                raise ShipwayError(
+                    what, seen=f"{blob.digest} in {source.path} is damaged", todo="build the image again"
+                )
             # The session was lost, or stored other content than was sent: a new one may succeed.
             raise Unanswered(what, seen=f"the upload was lost: {errors.said(data)}")
         raise repository.refusal(what, response.status, data)

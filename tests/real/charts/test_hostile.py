@@ -22,7 +22,7 @@ from pipelines.charts.model import ChartFinding
 from pipelines.declared.finding import ERROR, REFUSED
 from pipelines.declared.state import ABSENT, BROKEN
 from pipelines.errors import Misconfigured, Refused, Transient
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.tools.registry.connection import Timing
 from tests.chart_trees import add, archive, by_name, clone, index, publish, report, states
 from tests.git_repositories import Repository
@@ -330,8 +330,8 @@ def test_a_release_may_be_killed_anywhere(repository: Repository, fake: LyingReg
     repository.commit()
     place = f"{fake.address}/charts"
     checkout = clone(repository, place)
-    signature.store(checkout, Path("out/clone"))
-    signature.store(report(checkout), Path("out/check"))
+    results.store(checkout, Path("out/clone"))
+    results.store(report(checkout), Path("out/check"))
     command = [sys.executable, "-m", "pipelines", "step", "chart-publish", "--checkout=out/clone", "--report=out/check"]
     variables = {"SHIPWAY_CHART_REGISTRY": place, "SHIPWAY_PLAIN_HTTP": fake.address}
     child = subprocess.Popen([*command, "--outputs=out/publish"], env=os.environ | variables, stderr=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ import pytest
 from pipelines.charts.model import ChartCheckout
 from pipelines.declared.state import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
@@ -233,12 +233,12 @@ def test_a_step_leaves_files_for_the_next(repository: Repository, place: str) ->
 
     cloned = step("chart-clone", f"--repo={repository.path}", "--outputs=out/clone")
     assert cloned.returncode == 0, cloned.stderr
-    checkout: ChartCheckout = signature.load(ChartCheckout, Path("out/clone"))
-    signature.store(replace(report(checkout), checked=("libs/base",)), Path("out/check"))
+    checkout: ChartCheckout = results.load(ChartCheckout, Path("out/clone"))
+    results.store(replace(report(checkout), checked=("libs/base",)), Path("out/check"))
     arguments = ("--checkout=out/clone", "--report=out/check", "--outputs=out/publish")
     unchecked = step("chart-publish", *arguments)
     assert (unchecked.returncode, "apps/api, apps/web" in unchecked.stderr) == (3, True)
-    signature.store(report(checkout), Path("out/check"))
+    results.store(report(checkout), Path("out/check"))
     published = step("chart-publish", *arguments)
     assert published.returncode == 0, published.stderr
     assert Path("out/publish/pushed").read_text() == "3"

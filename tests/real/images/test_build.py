@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.step import signature
+from pipelines.step import results
 from tests.build_workspace import COMMIT, Workspace, busybox, derived, each_builder
 from tests.image_files import config, files, manifest, text
 
@@ -443,7 +443,7 @@ def test_killed_and_run_again(builder: str, tmp_path: Path) -> None:
     slow = made.source / "Dockerfile"
     quick = slow.read_text()
     slow.write_text(quick.replace("if [ -e /run/go ]; then sleep 100; fi", "echo sleeping; sleep 100"))
-    signature.store(made.checkout(), made.root / "clone")
+    results.store(made.checkout(), made.root / "clone")
     command = [
         sys.executable,
         "-m",
@@ -472,7 +472,7 @@ def test_step_by_hand(tmp_path: Path) -> None:
     """The step is a command: it reads the outputs of clone and stores each part of its result in a file."""
     made = Workspace(tmp_path / "workspace").write({"Dockerfile": "FROM base\n"})
     made.base()
-    signature.store(made.checkout(), made.root / "out" / "clone")
+    results.store(made.checkout(), made.root / "out" / "clone")
     command = [sys.executable, "-m", "pipelines", "step", "build", "--checkout=out/clone", "--outputs=out/build"]
     environment = {"PATH": os.environ["PATH"], "SHIPWAY_CACHE": str(tmp_path / "cache"), "SECRET_TOKEN": "canary"}
     done = subprocess.run(command, cwd=made.root, capture_output=True, text=True, env=environment, check=True)

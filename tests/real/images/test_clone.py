@@ -20,7 +20,7 @@ from pipelines.engines.embedded import base_image
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.images import platforms
 from pipelines.images.model import Checkout
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
@@ -237,7 +237,7 @@ def test_bases_are_fetched_once_where_there_is_a_cache(
         manifest = bases.json(digest)
         for entry in (manifest["config"], *manifest["layers"]):
             blob = Digest(entry["digest"])
-            assert Digest.of_file(bases.blob(blob)) == Digest.of_file(kept.blob(blob)) == blob
+            assert Digest.of(bases.blob(blob).read_bytes()) == Digest.of(kept.blob(blob).read_bytes()) == blob
         text = log.read_bytes()[before:].decode()
         return len(re.findall(r'"GET /v2/kept/blobs/', text))
 
@@ -445,7 +445,7 @@ def test_the_command_line_gives_the_same(app: Repository, workspace: Path) -> No
     """`shipway step clone` stores each result, or prints one JSON object, and logs to stderr alone."""
     done = shipway(f"--repo={app.path}", "--revision=feature/x", "--outputs=out/clone", cwd=workspace)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    stored = signature.load(Checkout, workspace / "out/clone")
+    stored = results.load(Checkout, workspace / "out/clone")
     assert stored.commit == app.git("rev-parse", "feature/x")
     printed = shipway(f"--repo={app.path}", "--revision=feature/x", cwd=workspace)
     assert json.loads(printed.stdout)["commit"] == stored.commit

@@ -16,7 +16,7 @@ from pipelines.images import tag_names
 from pipelines.images.model import Base, Built, Checkout, Published
 from pipelines.images.push import publish
 from pipelines.images.registry_state import REVISION, VERSION
-from pipelines.step import signature
+from pipelines.step import results
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import Timing
 from pipelines.tools.registry.credentials import Credentials
@@ -93,8 +93,8 @@ class Run:
 
     def start(self, address: str) -> subprocess.Popen[bytes]:
         """Run the step as a process, as a pod does."""
-        signature.store(self.checkout, self.folder / "out" / "clone")
-        signature.store(self.built, self.folder / "out" / "build")
+        results.store(self.checkout, self.folder / "out" / "clone")
+        results.store(self.built, self.folder / "out" / "build")
         words = ["--checkout=out/clone", "--built=out/build", "--outputs=out/main"]
         settings = {"SHIPWAY_REGISTRY": address, "SHIPWAY_PROJECT": "team", "SHIPWAY_PLAIN_HTTP": address}
         return subprocess.Popen(
@@ -493,8 +493,8 @@ def test_two_runs_of_one_commit(tmp_path: Path, remote: Repository) -> None:
     with registry(tmp_path) as address:
         children = [run.start(address) for run in runs]
         assert [child.wait(timeout=120) for child in children] == [0, 0]
-        results = [signature.load(Published, run.folder / "out" / "main") for run in runs]
-        assert results[0] == results[1]
+        published = [results.load(Published, run.folder / "out" / "main") for run in runs]
+        assert published[0] == published[1]
         assert {named(address, tag) for tag in ("main", f"git-{runs[0].commit}")} == {runs[0].digest}
 
 
@@ -552,7 +552,7 @@ def test_a_killed_push_is_finished_by_a_rerun(
         client.pull(whole, Layout.create(tmp_path / f"copy-{tag}"), platform="linux/amd64")
     assert not (run.folder / "out" / "main").exists()
     assert run.start(liar.address).wait(timeout=120) == 0
-    result = signature.load(Published, run.folder / "out" / "main")
+    result = results.load(Published, run.folder / "out" / "main")
     assert result.digest == run.digest
     assert all_tags(liar.address) == set(result.tags) == {f"git-{run.commit}", "1.0.0", "latest"}
     assert {named(liar.address, tag) for tag in result.tags} == {run.digest}
@@ -569,3 +569,42 @@ def test_a_registry_that_dies_in_a_push(tmp_path: Path, remote: Repository) -> N
     with registry(tmp_path) as address:
         assert run.push(address).tags == (f"git-{run.commit}", "main")
         assert named(address, "main") == run.digest
+
+
+# --- what a build could write between the steps ---
+
+
+@pytest.mark.parametrize(
+    ("field", "to"), [("repo", "../../../push/config.json"), ("commit", "../../../git/password"), ("tree", "")]
+)
+def test_a_field_that_is_no_regular_file_is_refused_and_no_login_is_shown(
+    tmp_path: Path, remote: Repository, field: str, to: str
+) -> None:
+    """A link to a login names no tag and is in no error; a FIFO holds nobody."""
+    run = Run(tmp_path / "workspace", remote)
+    (tmp_path / "push").mkdir()
+    (tmp_path / "push/config.json").write_text('{"auths": {"registry.example.org": {"auth": "bG9naW46aHVudGVyMg=="}}}')
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git/password").write_text("hunter2")
+    results.store(run.checkout, run.folder / "out/clone")
+    results.store(run.built, run.folder / "out/build")
+    (run.folder / "out/clone" / field).unlink()
+    if to:
+        (run.folder / "out/clone" / field).symlink_to(to)
+    else:
+        os.mkfifo(run.folder / "out/clone" / field)
+    with registry(tmp_path) as address:
+        words = ["--checkout=out/clone", "--built=out/build", "--registry", address, "--project=team"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines", "step", "push", *words, f"--plain-http={address}"],
+            cwd=run.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, named(address, "git-hunter2"), named(address, "main")) == (3, None, None)
+    assert f"out/clone/{field} is not read" in done.stderr
+    assert "no regular file" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "bG9naW46" not in done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.images.plan_model import ImageJob
 from pipelines.release.model import Planned
-from pipelines.step import signature
+from pipelines.step import results
 from tests.git_repositories import Repository
 from tests.registry_process import registry
 from tests.shipway_process import Images, Shipway
@@ -22,16 +22,14 @@ def step(folder: Path, repository: Repository, address: str, **arguments: str) -
     settings = {"SHIPWAY_REGISTRY": address, "SHIPWAY_PROJECT": "team", "SHIPWAY_PLAIN_HTTP": address}
     argv = ["-m", "pipelines", "step", "plan", f"--repo={repository.path}", "--outputs=out/plan", *words]
     subprocess.run([sys.executable, *argv], cwd=folder, env={**os.environ, **settings}, check=True)
-    found: Planned = signature.load(Planned, folder / "out" / "plan")
+    found: Planned = results.load(Planned, folder / "out" / "plan")
     return found
 
 
 def build(shipway: Shipway, settings: Path, planned: Planned, repository: Repository, job: ImageJob) -> None:
     """Run one job of a plan on the compiled template."""
     given = {"repo": str(repository.path), "revision": planned.commit, "ref": planned.ref}
-    given |= {
-        name.replace("_", "-"): signature.text_of(value) for name, value in vars(job).items() if name != "parents"
-    }
+    given |= {name.replace("_", "-"): results.text_of(value) for name, value in vars(job).items() if name != "parents"}
     given["version-tag"] = job.version
     words = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
     done = shipway.run("submit", "clone-build-push", "--settings", str(settings), "--quiet", *words)

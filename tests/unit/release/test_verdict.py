@@ -16,7 +16,7 @@ from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned, Verdict
 from pipelines.release.result import PartResult
 from pipelines.release.verdict import verdict
-from pipelines.step import signature
+from pipelines.step import results
 
 CHART = PlannedChart(
     name="shop", version="1.0.0", path="charts/shop", state=PUBLISHED, action=NOTHING, reasons=(), digest="",
@@ -103,9 +103,9 @@ def test_a_result_has_a_greatest_size() -> None:
         PartResult(kind="image", name=f"f{n}", path="", result="failed", why="", lines=(line,) * 50) for n in range(30)
     ]
     good = [PartResult(kind="image", name=f"g{n}", path="", result="published", why="") for n in range(3000)]
-    plan: Plan = signature.typed(Plan, json.loads(planned().plan))
+    plan: Plan = results.typed(Plan, json.loads(planned().plan))
     found = release_result.of_release([*good, *failed], plan, "")
-    text = signature.text_of(found)
+    text = results.text_of(found)
     assert len(json.dumps(text)) <= release_result.MOST_BYTES + 1000
     assert [part.name for part in found.parts[:30]] == [part.name for part in failed]
     assert found.parts[0].lines

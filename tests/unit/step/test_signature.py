@@ -11,7 +11,7 @@ import pytest
 from pipelines import settings
 from pipelines.errors import Misuse
 from pipelines.images.model import Base, Checkout
-from pipelines.step import signature
+from pipelines.step import results, signature
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.registry.reference import Digest
 
@@ -45,7 +45,7 @@ CHECKOUT = Checkout(
     ref="refs/heads/main",
     commit="c" * 40,
     time=7,
-    tree="t" * 40,
+    tree="d" * 40,
     path="web",
     dockerfile="web/Dockerfile",
     target="",
@@ -113,18 +113,18 @@ def test_unfit_argument_names_its_flag(name: str, text: str, form: str) -> None:
 
 def test_results_survive_their_files(tmp_path: Path) -> None:
     """What one step stores, the next loads: equal, whatever characters it holds."""
-    signature.store(CHECKOUT, tmp_path)
-    assert signature.load(Checkout, tmp_path) == CHECKOUT
+    results.store(CHECKOUT, tmp_path)
+    assert results.load(Checkout, tmp_path) == CHECKOUT
     assert (tmp_path / "commit").read_text() == "c" * 40
     assert (tmp_path / "build-args").read_text() == '["A=1\\n2","B={{x}}"]'
 
 
 def test_missing_output_names_the_file(tmp_path: Path) -> None:
     """A folder that is not a step's outputs is one error that says what to do."""
-    signature.store(CHECKOUT, tmp_path)
+    results.store(CHECKOUT, tmp_path)
     (tmp_path / "tree").unlink()
     with pytest.raises(Misuse, match="does not hold the outputs of the step before") as caught:
-        signature.load(Checkout, tmp_path)
+        results.load(Checkout, tmp_path)
     assert "tree" in caught.value.seen
 
 

@@ -71,7 +71,7 @@ def test_push_and_pull_give_the_same_image(tmp_path: Path) -> None:
     assert (pulled.resolved, pulled.descriptor) == (descriptor.digest, descriptor)
     assert copy.named(descriptor.digest) == descriptor
     for blob in (found.config, *found.layers):
-        assert Digest.of_file(copy.blob(blob.digest)) == blob.digest
+        assert Digest.of(copy.blob(blob.digest).read_bytes()) == blob.digest
     assert not list((tmp_path / "copy" / "blobs").glob("partial-*"))
 
 
@@ -83,7 +83,7 @@ def test_another_client_reads_what_was_pushed(tmp_path: Path) -> None:
         words = ["--src-tls-verify=false", f"docker://{address}/{NAME}@{descriptor.digest}", f"dir:{tmp_path}/dir"]
         assert shutil.which("skopeo"), "apt-get install skopeo"
         subprocess.run(["skopeo", "--insecure-policy", "copy", "--preserve-digests", *words], check=True)
-    assert Digest.of_file(tmp_path / "dir" / "manifest.json") == descriptor.digest
+    assert Digest.of((tmp_path / "dir" / "manifest.json").read_bytes()) == descriptor.digest
 
 
 @pytest.mark.parametrize(("user", "password"), [("robot$ci", "a:b:c"), ("team+ci", "p@ss/w%rd #1 ü")])

@@ -1,0 +1,85 @@
+"""Texts between steps: which may travel through a workflow as they are, and which travel encoded.
+
+Argo takes the value of an argument for a template. So a result that becomes one is a text of a narrow form, which is
+checked before it is stored, or a `FreeText`, in which nothing of Argo's can occur: a reader decodes it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+from urllib.parse import quote, unquote_to_bytes
+
+from pipelines.step.printable import unprintable
+
+# What Go's strconv.Quote writes in a form that is no JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
+_UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_PLAIN = "".join(chr(number) for number in range(0x20, 0x7F) if chr(number) not in "%{}")
+_ENCODED = re.compile(r"(?:[^%{}\x00-\x1f\x7f-\U0010ffff]|%[0-9A-F]{2})*")
+
+
+class Unfit(ValueError):
+    """A text of another form than its type says; the message has not a word of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Narrow:
+    """Marks a text that may be an argument: of one form alone, and nothing in it that Argo would evaluate."""
+
+    what: str
+    pattern: str = ".*"
+    most: int = 4096
+    """Characters."""
+
+    def check(self, text: str) -> str:
+        """Return the text. Raises Unfit if it has another form."""
+        if len(text) > self.most:
+            raise Unfit(f"longer than {self.most} characters")
+        if why := uncarried(text) or ("it holds a control character" if _CONTROLS.search(text) else ""):
+            raise Unfit(why)
+        if "}}" in text or not re.fullmatch(self.pattern, text, re.DOTALL):
+            raise Unfit(f"not {self.what}")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Marks a text that travels encoded, whatever it holds."""
+
+
+FreeText: TypeAlias = Annotated[str, Encoded()]
+"""What people, builds and programs wrote."""
+Plain: TypeAlias = Annotated[str, Narrow(what="a text without {{ and }}")]
+"""A name that Git, Docker or a forge let people choose: an address, a ref, a path, a build argument."""
+Name: TypeAlias = Annotated[str, Narrow(what="a name", pattern=r"[A-Za-z0-9._+:/ -]*", most=512)]
+"""An image, a chart, a version, an environment, a stage, a run."""
+ObjectId: TypeAlias = Annotated[str, Narrow(what="a full commit id", pattern=r"(?:[0-9a-f]{40}(?:[0-9a-f]{24})?)?")]
+Hash: TypeAlias = Annotated[str, Narrow(what="a hash", pattern=r"[0-9a-f]{0,64}")]
+ContentDigest: TypeAlias = Annotated[str, Narrow(what="a digest", pattern=r"(?:sha256:[0-9a-f]{64})?")]
+Packed: TypeAlias = Annotated[str, Narrow(what="base64", pattern=r"[A-Za-z0-9+/=]*", most=128_000)]
+Words: TypeAlias = Annotated[str, Narrow(what="words of ours", pattern=r"[\w .,:;/()*'+-]*", most=512)]
+"""One line that a step makes of its own words, numbers and names."""
+
+
+def uncarried(value: str) -> str:
+    """Return why a value may not travel through a workflow as it is, or an empty text."""
+    if "{{" in value:
+        return "it holds `{{`, which Argo would evaluate"
+    match = _UNCARRIED.search(value)
+    if character := match[0] if match else unprintable(value):
+        return f"it holds the character U+{ord(character):04X}, which Argo cannot pass on"
+    return ""
+
+
+def encode(text: str) -> str:
+    """Return a text in printable ASCII without braces: whatever else is in it becomes %XX, a byte of UTF-8 each."""
+    return quote(text, safe=_PLAIN, errors="backslashreplace")
+
+
+def decode(text: str) -> str:
+    """Return what `encode` encoded. Raises Unfit for anything else."""
+    if not _ENCODED.fullmatch(text):
+        raise Unfit("not a text as a step before encodes it")
+    return unquote_to_bytes(text).decode()
