@@ -12,6 +12,7 @@ from functools import cache
 
 from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.events.event import Comment, Event, Lane, Manual, Nightly, PullRequest, Push, Sender
+from pipelines.step import printable
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
 COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
@@ -116,7 +117,8 @@ def key(*parts: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the text. Raises Refused if Argo would take it for a template."""
+    """Return the text. Raises Refused if Argo would take it for a template, or cannot carry it."""
+    _check_carried(text)
     if _is_template(text):
         raise Refused(
             "a name that Argo takes for a template", seen=repr(text[:200]), todo="use names without {{ and }}"
@@ -203,6 +205,7 @@ def _repository(text: str) -> RepositoryUrl:
         url = RepositoryUrl(text)
     except Misuse as error:
         raise Refused("the event's repository is none", seen=error.seen, todo="see the forge's settings") from error
+    _check_carried(text)
     if url.scheme == "file" or _is_template(text):
         raise Refused("the event's repository is none", seen=repr(text[:200]), todo="see the forge's settings")
     return url
@@ -218,6 +221,7 @@ def _ref(text: str) -> str:
         ref = Revision(text)
     except Misuse as error:
         raise Refused("the event's ref is none", seen=error.seen, todo="give the branch or tag another name") from error
+    _check_carried(ref)
     if not _REF.fullmatch(ref) or _is_template(ref):
         raise Refused("a ref that is never built", seen=repr(text[:200]), todo="give the branch or tag another name")
     return str(ref)
@@ -227,6 +231,16 @@ def _object(text: str) -> str:
     if not _OBJECT.fullmatch(text):
         raise Refused("the event's commit is none", seen=repr(text[:200]), todo="see the forge's delivery log")
     return text
+
+
+def _check_carried(text: str) -> None:
+    """Raise Refused for a name that Argo's substitution fails with, once the run has begun."""
+    if character := printable.unprintable(text):
+        raise Refused(
+            f"a name with the character {character!a}, which Argo cannot pass on",
+            seen=ascii(text[:200]),
+            todo="give the branch, tag or repository another name",
+        )
 
 
 def _is_template(text: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
+from pipelines.errors import Misuse, Refused
 from pipelines.step.printable import unprintable
 
 # What Go's strconv.Quote writes in a form that is no JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
@@ -69,8 +70,13 @@ def uncarried(value: str) -> str:
         return "it holds `{{`, which Argo would evaluate"
     match = _UNCARRIED.search(value)
     if character := match[0] if match else unprintable(value):
-        return f"it holds the character U+{ord(character):04X}, which Argo cannot pass on"
+        return f"it holds the character {character!a}, which Argo cannot pass on"
     return ""
+
+
+def refusal(value: str) -> type[Misuse | Refused]:
+    """Return the error for a value that is `uncarried`: Refused for a character that people may well use in names."""
+    return Refused if unprintable(value) else Misuse
 
 
 def encode(text: str) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 from pipelines import settings
 from pipelines.engines.cluster.names import CONFIG_MAP
-from pipelines.engines.local import substitution
 from pipelines.errors import Misuse, Refused
-from pipelines.step import signature
+from pipelines.step import signature, texts
 
 _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]+)\}\}")
 
@@ -48,10 +47,12 @@ def check_names(template: str, known: Iterable[str], names: Iterable[str]) -> No
 
 
 def check_values(arguments: Mapping[str, str]) -> None:
-    """Raise Misuse for a value that Argo would evaluate or cannot pass on."""
+    """Raise Misuse for a value that Argo would evaluate or cannot pass on, Refused for an unprintable character."""
     for name, value in arguments.items():
-        if why := substitution.fault(value):
-            raise Misuse(f"the value of {name} is refused", seen=f"{value[:100]!r}: {why}", todo="write it differently")
+        if why := texts.uncarried(value):
+            raise texts.refusal(value)(
+                f"the value of {name} is refused", seen=f"{value[:100]!r}: {why}", todo="write it differently"
+            )
 
 
 def setting_refused(key: str, seen: str, namespace: str = "") -> Refused:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.engines.local import reader, substitution
+from pipelines.engines.local import reader
 from pipelines.engines.local.definition import KeyRef, Parameter, Template, TemplateName, Volume, Workflow
 from pipelines.engines.local.documents import Documents
 from pipelines.engines.local.names import check_dag, check_inputs, check_pod
 from pipelines.errors import Misconfigured, Misuse, Refused
+from pipelines.step import texts
 
 RUN_NAMES = frozenset({"workflow.name", "workflow.uid", "workflow.namespace"})
 STATUS = "workflow.status"
@@ -107,8 +108,10 @@ def _parameters(
             todo=f"its parameters: {', '.join(names) or 'none'}",
         )
     for name, value in arguments.items():
-        if why := substitution.fault(value):
-            raise Misuse(f"the value of parameter {name} is refused", seen=why, todo="write it differently")
+        if why := texts.uncarried(value):
+            raise texts.refusal(value)(
+                f"the value of parameter {name} is refused", seen=why, todo="write it differently"
+            )
     found, missing = {}, []
     for parameter in workflow.arguments:
         chosen = arguments[parameter.name] if parameter.name in arguments else _default(parameter, config_maps)

@@ -10,10 +10,10 @@ import re
 import time
 from collections.abc import Mapping
 
+from pipelines.step import texts
+
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[A-Za-z0-9_-]+)\) > (\d+)")
-# Go's strconv.Quote writes these as \a, \v and \x…, which are not JSON; \b \f \n \r \t are the same in both.
-_UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 
 Scope = Mapping[str, str | None]
 """Values by name; None for an output without a default of a task that was skipped or omitted."""
@@ -62,15 +62,6 @@ def replaced(text: str, value: str) -> str:
     return _TAG.sub(lambda _: value, text)
 
 
-def fault(value: str) -> str:
-    """Return why a workflow cannot pass a value on, or an empty text."""
-    if "{{" in value:
-        return "it holds `{{`, which Argo would evaluate"
-    if match := _UNCARRIED.search(value):
-        return f"it holds the character {match[0]!r}, which Argo cannot pass on"
-    return ""
-
-
 def _value(name: str, scope: Scope) -> str:
     if match := _AGE.fullmatch(name):
         moment = _value(match[1], scope)
@@ -82,6 +73,6 @@ def _value(name: str, scope: Scope) -> str:
     value = scope[name]
     if value is None:
         raise Unresolvable(f"{{{{{name}}}}} has no value: its task was skipped or omitted")
-    if why := fault(value):
+    if why := texts.uncarried(value):
         raise Unresolvable(f"the value of {{{{{name}}}}} is refused: {why}")
     return value

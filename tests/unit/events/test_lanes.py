@@ -272,6 +272,19 @@ def test_no_name_by_hand_is_a_template() -> None:
         decode(repo="https://git.example.com/team/shop.git", revision="{{workflow.uid}}")
 
 
+@pytest.mark.parametrize("revision", ["feature/\U0001fae9", "feature/\U0001f3f4\U000e0067\U000e007f", "\U000f0000"])
+def test_a_name_that_argo_cannot_carry_is_refused_by_name(revision: str) -> None:
+    """The run would end in an error of Argo's own, once it has begun (argo-workflows#15512)."""
+    with pytest.raises(Refused, match=r"'\\U000[0-9a-f]{5}', which Argo cannot pass on") as caught:
+        decode(repo="https://git.example.com/team/shop.git", revision=revision)
+    assert caught.value.exit_code == 3
+    with pytest.raises(Refused, match="which Argo cannot pass on"):
+        read(PUSH, ref=f"refs/heads/{revision}")
+    with pytest.raises(Refused, match="which Argo cannot pass on"):
+        read(PUSH, repo=f"https://git.example.com/team/{revision}.git")
+    assert read(PUSH, ref="refs/heads/feature/\U0001f600").ref == "refs/heads/feature/\U0001f600"
+
+
 def test_no_event_comes_by_hand() -> None:
     """The source of runs asked for by hand is none that an event may name."""
     with pytest.raises(Refused, match="nowhere known"):

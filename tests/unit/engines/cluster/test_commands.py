@@ -100,6 +100,7 @@ def test_the_exit_code_is_that_of_the_step(fake: Cluster, capsys: pytest.Capture
         (["-p", "registry=evil.example.com"], 3, r"key `registry` of ConfigMap `shipway`"),
         (["-p", "path={{workflow.uid}}"], 2, r"value of path is refused.*Argo would evaluate"),
         (["-p", "path={{=1+1}}"], 2, r"value of path is refused"),
+        (["-p", "path=\U0001fae9"], 3, r"value of path is refused.*\\U0001fae9', which Argo cannot pass on"),
         (["-p", "nonsense=1"], 2, r"no parameter 'nonsense'.*its parameters: repo, revision"),
         (["-p", "lfs=perhaps"], 2, r"--lfs cannot be read.*'perhaps'"),
         (["-p", "build-args=A=1"], 2, r"--build-args cannot be read"),

@@ -211,6 +211,7 @@ def test_a_refused_container_of_a_set(
         ({"y": "1"}, Misuse, "'y'"),
         ({"x": "{{workflow.uid}}"}, Misuse, "{{"),
         ({"x": "bell\x07"}, Misuse, "x07"),
+        ({"x": "feature/\U0001fae9"}, Refused, "parameter x is refused\n  seen: it holds the character '\\U0001fae9'"),
     ],
 )
 def test_refused_arguments(
