@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pipelines.impact.masking import MASKED
 from pipelines.impact.model import ApplicationImpact, Gathered, ObjectChange
 from pipelines.impact.objects import RenderedObject
 
@@ -36,7 +37,7 @@ def compare(
         elif old.text != new.text:
             changes.append(_change(CHANGED, new.name, old, new))
         elif old.checksums != new.checksums:
-            changes.append(ObjectChange(action=RESTARTED, name=new.name, diff=""))
+            changes.append(ObjectChange(action=RESTARTED, name=new.name, diff="", masked=0))
         elif old.labels != new.labels:
             labels_only += 1
     return tuple(sorted(changes, key=lambda change: change.name)), labels_only
@@ -69,7 +70,15 @@ def _change(action: str, name: str, old: RenderedObject | None, new: RenderedObj
     lines = list(difflib.unified_diff(before, after, lineterm="", n=3))[_HEADER_LINES:]
     if len(lines) > _LARGEST_DIFF:
         lines = [*lines[:_LARGEST_DIFF], f"… {len(lines) - _LARGEST_DIFF} more lines"]
-    return ObjectChange(action=action, name=name, diff="\n".join(lines))
+    masked = max(item.masked for item in (old, new) if item)
+    return ObjectChange(action=action, name=name, diff="\n".join(lines), masked=masked)
+
+
+def masked_values(impacts: Iterable[ApplicationImpact]) -> int:
+    """Return how many values are masked in the objects that differ, and in the messages of Helm."""
+    return sum(
+        sum(change.masked for change in impact.changes) + len(MASKED.findall(impact.fault)) for impact in impacts
+    )
 
 
 def _summary(gathered: Gathered, changed: Sequence[ApplicationImpact], unchanged: int, still: int) -> str:
@@ -79,7 +88,8 @@ def _summary(gathered: Gathered, changed: Sequence[ApplicationImpact], unchanged
     environments = sorted({item.environment for item in changed})
     broken = sum(bool(item.fault) for item in changed)
     words = f"**{_count(len(changed), 'application')} of {total} changed**, in {', '.join(environments)}"
-    return words + (f"; **{broken} cannot be rendered any more**" if broken else "") + "."
+    words += f"; **{broken} cannot be rendered any more**" if broken else ""
+    return f"{words}; {_count(masked_values(changed), 'value')} masked."
 
 
 def _alike(impacts: Iterable[ApplicationImpact]) -> Iterator[list[ApplicationImpact]]:

@@ -18,13 +18,13 @@ from typing import Annotated
 
 from pipelines.charts import helm_messages
 from pipelines.charts.helm import Helm
-from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.impact import compare
 from pipelines.impact.model import ApplicationImpact, Gathered, Impact, Rendering, Touched
 from pipelines.impact.objects import ObjectReader, RenderedObject
 from pipelines.step.signature import Arg
 
-_FORM = 2
+_FORM = 3
 """Counts up whenever what is kept of a rendering changes."""
 _KEY = "key"
 _KEY_BYTES = 32
@@ -49,7 +49,7 @@ def impact(
     """
     if not gathered.commit:
         return Impact(
-            commit="", base="", changed=0, unchanged=0, broken=0, rendered=0, cached=0, markdown="", impact=()
+            commit="", base="", changed=0, unchanged=0, broken=0, masked=0, rendered=0, cached=0, markdown="", impact=()
         )
     with tempfile.TemporaryDirectory(prefix="shipway-") as home:
         helm = bounded(Path(home))
@@ -83,6 +83,7 @@ def impact_of(gathered: Gathered, helm: Helm, version: str, *, folder: Path, kep
         changed=sum(bool(item.changes) or not item.was_broken for item in reported),
         unchanged=unchanged,
         broken=sum(bool(item.fault) and not item.was_broken for item in reported),
+        masked=compare.masked_values(reported),
         rendered=renderer.ran,
         cached=len(renderings) - renderer.ran,
         markdown=markdown,
@@ -124,11 +125,8 @@ class _Renderer:
             objects = self._render(item)
         except Misconfigured:
             raise
-        except Transient as error:
-            # The chart brought Helm to that, and would again.
-            return f"{error.what}: {error.seen}"
-        except ShipwayError as error:
-            return f"{error.what}: {error.seen}"
+        except ShipwayError as error:  # Transient, too: the chart brought Helm to that, and would again
+            return self._reader.masker.message(f"{error.what}: {error.seen}")
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f"{name}.{secrets.token_hex(4)}")
         partial.write_text(json.dumps([vars(item) for item in objects.values()]), encoding="utf-8")

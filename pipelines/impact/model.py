@@ -64,6 +64,8 @@ class ObjectChange:
     """`Deployment web`."""
     diff: str
     """Unified, without file names and with secrets masked; empty for `restarted`."""
+    masked: int
+    """How many values of the object are masked, on the side that has more of them; 0 for `restarted`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,8 @@ class Impact:
     """Applications whose objects differ, or that cannot be rendered any more."""
     unchanged: int
     broken: int
+    masked: int
+    """How many values are masked in the objects that differ, and in the messages of Helm."""
     rendered: int
     """How many times Helm was run."""
     cached: int

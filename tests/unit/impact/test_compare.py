@@ -56,7 +56,7 @@ IMPACT = ApplicationImpact(
     chart="web",
     before="1.0.0",
     after="1.0.1",
-    changes=(ObjectChange(action="changed", name="Deployment web", diff="-a: 1\n+a: 2"),),
+    changes=(ObjectChange(action="changed", name="Deployment web", diff="-a: 1\n+a: 2", masked=0),),
     labels_only=0,
     fault="",
     was_broken=False,
@@ -143,7 +143,7 @@ def test_alike_applications_are_told_once_and_the_page_is_bounded() -> None:
     assert len(page) <= impact_compare.LARGEST_PAGE
     assert "Left out here" in page
     hostile = replace(
-        IMPACT, chart="<b>@all", changes=(ObjectChange(action="added", name="`@all` <i>", diff="+```\n+x"),)
+        IMPACT, chart="<b>@all", changes=(ObjectChange(action="added", name="`@all` <i>", diff="+```\n+x", masked=0),)
     )
     page = impact_compare.page(GATHERED, [hostile], unchanged=0)
     assert "<b>@all" not in page

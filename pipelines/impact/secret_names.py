@@ -1,0 +1,150 @@
+"""Which names say that their value is secret, and which texts are secret by their form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+SECRET_WORD = re.compile(
+    r"pass[ _.-]?(?:w(?:or)?d|wort|phrase|code|key)|passw|pwd|secret|token(?!i[sz])|credential|"
+    r"authorization|bearer(?! )|"
+    # Words of few letters end where no small letter follows, and some of them begin where none comes before.
+    r"(?:pass|pw|auth|dsn|salt|psk|(?<!(?-i:[a-z]))(?:creds?|otp|pin))(?!(?-i:[a-z]))|"
+    r"identified[ _.-]by|conn(?:ection)?[ _.-]?str(?:ing)?|netrc|mnemonic|string[ _.-]?data|r[ow]community|"
+    r"cookie(?=[\"']?\s*[:=]|$)|"
+    r"docker[ _.-]?(?:config[ _.-]?json|cfg)|id_(?:rsa|dsa|ecdsa|ed25519)|"
+    r"(?:api|app|access|account|private|priv|crypt|encrypt|encryption|decryption|signing|sign|master|shared|license|"
+    r"storage|ssh|ssl|tls|deploy|session|jwt|hmac|aes|client|server|service|auth|webhook|admin|root)[ _.-]?key",
+    re.IGNORECASE,
+)
+_ROOTS = (
+    "pass pw secret token cred auth bearer dsn salt psk otp pin identified conn netrc mnemonic string community cookie"
+    " docker id_ key"
+).split()
+"""One of them is in each of these words; to look for them is ten times as fast."""
+_NO_PASSWORD = re.compile(r"(?:by|com|tres|(?:proxy|fastcgi|uwsgi|scgi|grpc|memcached)_)_?pass$")
+"""Directives of nginx, and words of the language."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LONGEST_NAME = 200
+_DESCRIBES = frozenset(
+    "name names file files filename path paths dir directory folder ref refs reference policy policies enabled disabled"
+    " type kind length size count limit limits ttl seconds secs minutes hours days expiry expiration lifetime timeout"
+    " duration interval period version class service svc server host hostname url uri endpoint address addr port issuer"
+    " audience mode method format algorithm alg encoding provider store operator controller namespace label annotation"
+    " prefix suffix mount rotation required optional local cluster template".split()
+)
+"""Last words of names whose value describes a secret or says where it is: `secretName`, `tokenTtl`."""
+_MEASURES = frozenset({"checksum", "max", "min", "num", "existing"})
+"""First words of such names: `maxTokens`, `existingSecret`, `checksum/secret`."""
+_PRIVATE_KEY = re.compile(
+    r"()(-----BEGIN [^-\n]{0,40}(?:PRIVATE|SECRET|STATIC) KEY[^-\n]{0,20}-----"
+    r".*?(?:-----END [^-\n]{0,60}-----|\Z)|PuTTY-User-Key-File.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_TOKEN = re.compile(
+    r"()(\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]{6,}\.[\w-]{6,}[\w.-]*|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|"
+    r"\bgl[a-z]{2,5}-[\w-]{16,}|\bxox[a-z]-[\w-]{8,}|\bxapp-[\w-]{8,}|\b[srw]h?k?(?:sec|[-_](?:live|test|proj|ant))"
+    r"[-_][\w-]{8,}|\bsk-\w{20,}|\bAIza[\w-]{30,}|\bya29\.[\w-]+|\bnpm_\w{30,}|\bhv[sbr]\.[\w-]{20,}|"
+    r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bdop_v1_\w{30,}|\bpypi-[\w-]{30,}|\bAGE-SECRET-KEY-1\w+|"
+    r"(?<=hooks\.slack\.com/services/)[^\s\"'<>\\]+|(?<=/api/webhooks/)[^\s\"'<>\\]+|(?<=[?&;]sig=)[\w%+/=-]+|"
+    r"\$(?:apr1|2[abxy]|[156y]|argon2\w*|scrypt|pbkdf2[\w-]*)\$[^\s:\"'<>\\]+|"
+    r"(?<=\b[Bb]earer )[^\s\"'<>\\]{6,}|(?<=\b[Bb]asic )(?=[a-z]*[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2})"
+)
+"""Tokens of well-known issuers, hashes of passwords, headers of logins."""
+_TOKEN_ROOTS = (
+    "AKIA ASIA eyJ gh github_pat_ gl xox xapp- live test proj- ant sec_ sec- sk- AIza ya29. npm_ hvs. hvb. hvr. SG."
+    " dop_v1_ pypi- AGE- hooks. /webhooks/ sig= $ earer asic"
+).split()
+LOGIN = re.compile(
+    r"(?<=//)(?P<login>[^\s/:@\"'<>\\]{0,200}:(?!\d+[/?#])[^\s\"'<>\\]{0,500}|[^\s/?#\"'<>\\]{0,500})(?=@)"
+)
+"""In an address: `user:password`, `:password` or `token`, before its host."""
+_START = r"(?:(?<=[\s\"'])|^)"
+_AFTER = tuple(
+    (roots.split(), re.compile(before + after))
+    for roots, before, after in (
+        # user:password@host, but not image:tag@sha256:…
+        (
+            "@",
+            r"(?<![\w/.@:-])((?!mailto:|sips?:|npm:)[\w.+%-]{1,64}:)",
+            r"([^\s@/:\"'<>\\,]{1,200})(?=@(?!sha\d+:)[\w(\[])",
+        ),
+        # jdbc:oracle:thin:user/password@host
+        (":thin:", r"(?<=:thin:)([^\s/@]{1,64}/)", r"([^\s@]{1,200})(?=@)"),
+        # a line of .pgpass
+        (":", r"(?:(?<=\n)|^)([\w.*-]{1,200}:(?:\d{1,5}|\*):[\w.*-]{1,100}:[\w.*@-]{1,100}:)", r"(\S+)(?=\s|$)"),
+        # -u user:password, but not -u 1000:1000
+        (
+            "-u -U -user",
+            _START + r"((?:-[uU]|--(?:proxy-)?user)[\s=]{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"'/$=]{1,100}:)",
+            r"([^\s\"']+)",
+        ),
+        # -pVALUE, but not -path, -p8080:80 and -port=80
+        (
+            "-p",
+            _START + r"(-p(?!\d+:\d+\b|[a-z-]+=|(?:orts?|aths?|rofile|refix|roto(?:col)?|id(?:file)?|lugins?|olicy|"
+            r"arallel|rint|rogress|roject|rovider|rune|retty|ublic|ublish|prof|ing|oll|ool|eers?|rometheus|eriod|ods?|"
+            r"reserve|arents)(?:[\s\"']|$)))",
+            r"([^\s\"'=][^\s\"']*|[\"'][^\"']+)",
+        ),
+        ("-P", _START + r"(-P(?!\d+(?:[\s\"']|$)|[a-z]+[=.]))", r"([^\s\"'=][^\s\"']*|[\"'][^\"']+)"),
+        # -p VALUE, but not -p 8080:80 and -p /path
+        ("-p -P", _START + r"(-[pP][ \t]{1,9}[\"']?)", r"((?!\d[\d:.]*(?:/\w+)?(?:[\s\"']|$)|[/.-])[^\s\"']+)"),
+        (
+            "redis-cli ldap openssl",
+            r"(\b(?:redis-cli|ldap[a-z]{3,10}|openssl)\b[^\n]{0,300}?\s-[awkK][ \t]{1,9}[\"']?)",
+            r"([^\s\"']+)",
+        ),
+        # echo VALUE | docker login --password-stdin
+        ("|", r"(?:(?<=\n)|^)()", r"([^\n|]{1,2000}\|[^\n]*(?:-stdin\b|chpasswd|sudo -S)[^\n]*)"),
+    )
+)
+"""What may stay, and after it a value that is secret although no name says so."""
+BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{20,}={0,2}")
+HARMLESS = re.compile(
+    r"true|false|null|none|nil|yes|no|on|off|~|\$\([A-Z_][A-Z0-9_]*\)|\$\{[A-Z_][A-Z0-9_]*\}", re.IGNORECASE
+)
+"""Values that are no secret whatever their name says; `$(NAME)` is where one is put later."""
+
+
+def has_secret_word(text: str) -> bool:
+    """Whether a word in a text may be the name of a secret."""
+    lower = text.lower()
+    return any(map(lower.__contains__, _ROOTS)) and SECRET_WORD.search(text) is not None
+
+
+def known_forms(text: str) -> Iterator[re.Pattern[str]]:
+    """Give the patterns of values that are secret by their form or after an option, of those that can match in a text.
+
+    The first group may stay, the second is the value.
+    """
+    if "-----" in text or "PuTTY" in text:
+        yield _PRIVATE_KEY
+    if any(map(text.__contains__, _TOKEN_ROOTS)):
+        yield _TOKEN
+    for roots, pattern in _AFTER:
+        if any(map(text.__contains__, roots)):
+            yield pattern
+
+
+def is_secret(name: str) -> bool:
+    """Whether a key, variable or option of this name has a value that is secret, in whatever case it is written."""
+    return _means_secret(name) if len(name) <= _LONGEST_NAME else SECRET_WORD.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def describes(name: str) -> bool:
+    """Whether a name is one of what describes a secret: its file, its length, its policy."""
+    words = _words(name).split("_")
+    return words[-1] in _DESCRIBES or words[0] in _MEASURES
+
+
+@lru_cache(maxsize=4096)
+def _means_secret(name: str) -> bool:
+    words = _words(name)
+    return SECRET_WORD.search(words) is not None and not _NO_PASSWORD.search(words) and not describes(name)
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", _CAMEL.sub("_", name).lower()).strip("_")
