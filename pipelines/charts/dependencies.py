@@ -7,7 +7,6 @@ allow: a chart, an index or a redirect can name any. Each index and each archive
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import threading
 from collections.abc import Callable
@@ -16,8 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import yaml
-
+from pipelines.bounds import NotJson, read_json
 from pipelines.charts import archive
 from pipelines.charts.chart_yaml import ExternalDependency, tag
 from pipelines.charts.version_range import loose
@@ -133,8 +131,8 @@ class ChartRepositories:
     def _entries(self, base: str, name: str) -> list[dict[str, Any]]:
         text = self._only_once(base, lambda: self._get(base + "index.yaml", _LARGEST_INDEX))
         try:
-            entries = _read_index(text, name)
-        except (yaml.YAMLError, LookupError, TypeError, ValueError, RecursionError, AttributeError) as error:
+            entries = _read_index(text, name, f"{shown(base)}index.yaml")
+        except (LookupError, TypeError, UnicodeDecodeError, AttributeError) as error:
             raise ShipwayError(
                 f"{shown(base)}index.yaml is no index of charts", seen=str(error)[:200], todo="check the address"
             ) from error
@@ -228,21 +226,20 @@ def _address(base: str, location: str) -> str:
         return ""
 
 
-def _read_index(data: bytes, name: str) -> Any:
+def _read_index(data: bytes, name: str, what: str) -> Any:
     """Return the entries of one chart; of a large index, as Helm writes it, only its lines are read as YAML."""
     if data.lstrip().startswith(b"{"):
-        with contextlib.suppress(json.JSONDecodeError):  # else it is YAML in flow style
-            return json.loads(data)["entries"].get(name)
+        with contextlib.suppress(NotJson):  # else it is YAML in flow style
+            return read_json(data, what)["entries"].get(name)
     start = re.search(rb"^  " + re.escape(name.encode()) + rb":[ \t]*\n", data, re.MULTILINE)
     if start:
         end = re.compile(rb"^(?:  )?[^\s#-]", re.MULTILINE).search(data, start.end())
         try:
-            found = yaml_text.load(data[start.start() : end.start() if end else None])
-        except yaml.YAMLError:
+            part = data[start.start() : end.start() if end else None].decode()
+            return yaml_text.load(part, f"{name} in {what}")[name]
+        except (ShipwayError, LookupError, TypeError):
             pass  # written otherwise than Helm writes it
-        else:
-            return found[name]
-    return yaml_text.load(data)["entries"].get(name)
+    return yaml_text.load(data.decode(), what)["entries"].get(name)
 
 
 def _is_version(entry: dict[str, Any], version: str) -> bool:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured
 
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> Any:
     import referencing  # noqa: PLC0415 - comes with it
 
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = read_json(path.read_bytes(), str(path))
         # An empty registry keeps references from being fetched.
         return jsonschema.Draft202012Validator(schema, registry=referencing.Registry())
     except (OSError, ValueError) as error:

@@ -9,10 +9,13 @@ from typing import Any
 
 import yaml
 
+from pipelines.declared import yaml_text
 from pipelines.declared.yaml_text import KubernetesLoader
+from pipelines.errors import ShipwayError
 
 _SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (.+)$", re.MULTILINE)
+_LINE = re.compile(r"it:(\d+): ")
 _ACTION = re.compile(r"\{\{")
 
 
@@ -107,17 +110,10 @@ def document(source: str, text: str) -> RenderedDocument:
     """Return a document of a template, which may be empty or no YAML."""
     root, value, fault, line = None, None, "", 0
     try:
-        loader = KubernetesLoader(text)
-        try:
-            root = loader.get_single_node()
-            value = loader.construct_document(root) if root is not None else None
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        fault, line = str(error.problem or error), mark.line + 1 if mark else 0
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        fault = str(error)
+        root, value = yaml_text.document(text, "it", KubernetesLoader)
+    except ShipwayError as error:
+        line = int(at[1]) if (at := _LINE.match(error.what)) else 0
+        fault = error.seen if error.what.endswith("not YAML") else f"{_LINE.sub('', error.what)}: {error.seen}"
     return RenderedDocument(
         source=source, text=text, value=value, root=root, fault=" ".join(fault.split())[:300], fault_line=line
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.bounds import read_json
 from pipelines.check.model import ImageTrials, Trial
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.images import bases as image_bases
@@ -52,7 +52,7 @@ def check_clone(
     Example:
         shipway step check-clone --planned=out/again --images='["web"]' --repo=https://example.org/shop.git
     """
-    plan: Plan = results.typed(Plan, json.loads(planned.plan))
+    plan: Plan = results.typed(Plan, read_json(planned.plan, "the plan"))
     if plan.repo != repo:
         raise Misuse("the plan is of another repository", seen=plan.repo, todo="make it again")
     jobs = batches.with_parents([job for wave in plan.waves for job in wave], images)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
+from pipelines.bounds import read_json
 from pipelines.check.model import CheckResult
 from pipelines.declared.state import ABSENT, PUBLISHED, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import ShipwayError, Transient
@@ -37,7 +37,7 @@ def check_verdict(
     Example:
         shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main
     """
-    plan: Plan = results.typed(Plan, json.loads(planned.plan))
+    plan: Plan = results.typed(Plan, read_json(planned.plan, "the plan"))
     built: dict[str, PartResult] = {}
     for text in (batch_1, batch_2, batch_3, batch_4):
         built |= release_result.read_report(text, IMAGE, BUILT)

@@ -82,11 +82,11 @@ def _payload(name: str) -> bytes:
 
 def _sensor(path: Path) -> dict[str, Any]:
     try:
-        document = yaml_text.load(path.read_text(encoding="utf-8"), KubernetesLoader)
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        document = yaml_text.load(path.read_text(encoding="utf-8"), str(path), KubernetesLoader)
+    except (OSError, UnicodeError, ShipwayError) as error:
         raise Misuse(
             f"the Sensor {path} cannot be read",
-            seen=reason(error),
+            seen=reason(error.__cause__ if isinstance(error.__cause__, yaml.YAMLError) else error),
             todo="name a file that `shipway compile` or kubectl wrote",
         ) from error
     spec = document.get("spec") if isinstance(document, dict) and document.get("kind") == "Sensor" else None

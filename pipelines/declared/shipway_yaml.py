@@ -24,8 +24,8 @@ from pipelines.errors import ShipwayError
 NAME = "shipway.yaml"
 _WILD = frozenset("*?[")
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
-_WRITTEN = (f"{TAG}str", f"{TAG}timestamp")
-"""Scalars that are taken as they are written: a date is a fine text for `rebuild`."""
+_COMPUTED = (f"{TAG}bool", f"{TAG}int", f"{TAG}float")
+"""Scalars that are not taken as they are written, as a date is, which is a fine text for `rebuild`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +264,6 @@ def _plain(node: yaml.Node | None) -> Any:
         return {key.value: _plain(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item) for item in node.value]
-    if node is None or node.tag in _WRITTEN:
-        return node.value if node is not None else None
-    return yaml_text.load(node.value)
+    if node is None or node.tag == f"{TAG}null":
+        return None
+    return yaml_text.load(node.value, NAME) if node.tag in _COMPUTED else node.value

@@ -10,14 +10,15 @@ from typing import Any
 
 import yaml
 
+from pipelines.bounds import DEEPEST, LARGEST, LONGEST_NUMBER
 from pipelines.errors import Refused, ShipwayError
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Reads what people write for programs that read YAML 1.1; the C parser where PyYAML has it."""
 TAG = "tag:yaml.org,2002:"
 """What the names of YAML's own types begin with."""
-LARGEST = 1 << 20
 _MOST_NODES = 100_000
+_NUMBERS = frozenset({f"{TAG}int", f"{TAG}float", f"{TAG}timestamp"})
 
 
 class KubernetesLoader(LOADER):  # type: ignore[misc]
@@ -103,10 +104,11 @@ def decoded(data: bytes, where: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _parser(text: str, where: str) -> Iterator[Any]:
-    """Give a loader for a text; what it raises becomes a ShipwayError with the line."""
+def _parser(text: str, where: str, kind: Any = LOADER) -> Iterator[Any]:
+    """Give a loader for a text; what it raises becomes a ShipwayError with the line, Refused beyond the bounds."""
     try:
-        loader = LOADER(text)
+        _check_depth(text, where, kind)
+        loader = kind(text)
         try:
             yield loader
         finally:
@@ -117,20 +119,49 @@ def _parser(text: str, where: str) -> Iterator[Any]:
         raise ShipwayError(
             f"{place}: not YAML", seen=str(error.problem or error)[:200], todo="correct that line"
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ShipwayError(f"{where}: not YAML", seen=str(error)[:200], todo="correct it") from error
 
 
+_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
+"""What PyYAML raises for a text; where a tag such as `!!bool` stands before a text that is none, more than YAMLError."""
+
+
+def _check_depth(text: str, where: str, kind: Any) -> None:
+    """Refuse deep nesting by the flat stream of events: a tree of it, libyaml makes by recursion, until it crashes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=kind):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise Refused(
+                    f"{where}:{line}: nested too deeply",
+                    seen=f"more than {DEEPEST} mappings and lists inside each other",
+                    todo="make it flatter",
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def read(data: bytes, where: str) -> YamlText:
-    """Return a mapping's text with its tree; raises Refused if it is too large, ShipwayError if it is not YAML."""
+    """Return a mapping's text with its tree; raises Refused beyond the bounds, ShipwayError if it is not YAML."""
     mark, text = decoded(data, where)
-    with _parser(text, where) as loader:
-        root = loader.get_single_node()
-        _bound(root, where)
-        value = loader.construct_document(root) if root is not None else None
+    root, value = document(text, where, most_nodes=_MOST_NODES)
     if not isinstance(root, yaml.MappingNode) or not isinstance(value, dict):
         raise ShipwayError(f"{where} is no mapping", seen=type(value).__name__, todo="write `key: value` lines")
     return YamlText(where=where, text=text, value=value, root=root, mark=mark)
+
+
+def document(text: str, where: str, kind: Any = LOADER, *, most_nodes: int = 0) -> tuple[yaml.Node | None, Any]:
+    """Return the tree and the value of the one document of a text, None and None if it is empty; raises as `read` does.
+
+    `kind` is one of the two loaders. Without `most_nodes`, a text has as many values as it has signs, and no more.
+    """
+    with _parser(text, where, kind) as loader:
+        root = loader.get_single_node()
+        _bound(root, where, most_nodes or max(_MOST_NODES, len(text)))
+        return root, loader.construct_document(root) if root is not None else None
 
 
 def roots(text: str, where: str) -> list[yaml.Node | None]:
@@ -139,13 +170,22 @@ def roots(text: str, where: str) -> list[yaml.Node | None]:
     with _parser(text, where) as loader:
         while loader.check_node():
             found.append(loader.get_node())
-            _bound(found[-1], where)
+            _bound(found[-1], where, _MOST_NODES)
     return found
 
 
-def load(text: str | bytes, loader: Any = LOADER) -> Any:
-    """Return what one document says, without places and bounds; raises yaml.YAMLError, ValueError, RecursionError."""
-    return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe ones
+def load(text: str, where: str, kind: Any = LOADER) -> Any:
+    """Return what the one document of a text says, None if it is empty; raises as `read` does."""
+    return document(text, where, kind)[1]
+
+
+def load_all(text: str, where: str, kind: Any = LOADER) -> Iterator[Any]:
+    """Give what each document of a text says; raises as `read` does."""
+    with _parser(text, where, kind) as loader:
+        while loader.check_node():
+            root = loader.get_node()
+            _bound(root, where, max(_MOST_NODES, len(text)))
+            yield loader.construct_document(root)
 
 
 def says_something(data: bytes) -> bool:
@@ -153,15 +193,21 @@ def says_something(data: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
 
 
-def _bound(root: yaml.Node | None, where: str) -> None:
-    """Refuse a document that its aliases make large beyond reason, before anything walks through it."""
+def _bound(root: yaml.Node | None, where: str, most_nodes: int) -> None:
+    """Refuse a document that its aliases make large beyond reason, or a number without end, before anything walks it."""
     count, waiting = 0, [root]
     while waiting:
         node = waiting.pop()
         count += 1
-        if count > _MOST_NODES:
+        if count > most_nodes:
             raise Refused(f"{where} has too many values", seen="aliases of aliases", todo="write it out, without them")
         if isinstance(node, yaml.MappingNode):
             waiting += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):
             waiting += node.value
+        elif node is not None and node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
+            raise Refused(
+                f"{where}:{node.start_mark.line + 1}: a number without end",
+                seen=f"{len(node.value)} characters",
+                todo="put it in quotes, if it is a text",
+            )

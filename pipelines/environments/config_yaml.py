@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from pipelines.bounds import NotJson, read_json
 from pipelines.declared import yaml_schema, yaml_text
 from pipelines.declared.finding import Finding
 from pipelines.declared.yaml_text import YamlText
@@ -129,11 +130,10 @@ def _text(data: bytes, path: str) -> YamlText:
     """Return a config file with its lines. JSON may be indented by tabs, which YAML forbids; its texts hold none."""
     if path.endswith(".json"):
         try:
-            json.loads(data)
-        except ValueError as error:
-            line = getattr(error, "lineno", 1)
-            what = f"{path}:{line}: not JSON"
-            raise ShipwayError(what, seen=str(getattr(error, "msg", error))[:200], todo="correct that line") from error
+            read_json(data, path)
+        except NotJson as error:
+            what = f"{path}:{error.line}: not JSON"
+            raise ShipwayError(what, seen=error.seen, todo="correct that line") from error
         data = data.replace(b"\t", b" ")
     return yaml_text.read(data, path)
 

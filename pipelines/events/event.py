@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, get_type_hints
 
+from pipelines.bounds import NotJson, read_json
 from pipelines.errors import Refused
 
 REF_LABEL = "shipway-ref"
@@ -245,8 +246,10 @@ def read(text: str) -> Event:
     if len(text) > MOST_BYTES * 4 // 3 + 4:
         raise Refused("the event is too large", seen=f"{len(text)} characters of base64", todo=_TODO)
     try:
-        value = json.loads(base64.b64decode(text, validate=True))
-    except (ValueError, RecursionError) as error:
+        value = read_json(base64.b64decode(text, validate=True), "the event")
+    except NotJson as error:
+        raise Refused("the event is not base64 of JSON", seen=f"{error.what}: {error.seen}", todo=_TODO) from error
+    except ValueError as error:
         seen = f"{type(error).__name__}: {error}"[:200]
         raise Refused("the event is not base64 of JSON", seen=seen, todo=_TODO) from error
     if not isinstance(value, dict):

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.bounds import read_json
 from pipelines.charts import helm_messages
 from pipelines.charts.helm import Helm
 from pipelines.errors import Misconfigured, ShipwayError
@@ -115,7 +116,7 @@ class _Renderer:
         name = hashlib.sha256(json.dumps(decided).encode() + self._key).hexdigest()
         path = self._kept / name[:2] / f"{name}.json"
         try:
-            found = [RenderedObject(**value) for value in json.loads(path.read_text(encoding="utf-8"))]
+            found = [RenderedObject(**value) for value in read_json(path.read_bytes(), str(path))]
             self._reader.know(found)
             return {item.identity: item for item in found}
         except (OSError, ValueError, TypeError):

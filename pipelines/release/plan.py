@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.bounds import read_json
 from pipelines.declared.state import RELEASE
 from pipelines.declared.state import TAG as RETAG
 from pipelines.errors import Misuse
@@ -64,7 +65,7 @@ def plan(
         shipway step plan --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/plan
     """
     if settled:
-        return _planned(results.typed(Plan, json.loads(unpack(settled))), builder_version, now)
+        return _planned(results.typed(Plan, read_json(unpack(settled), "the plan")), builder_version, now)
     url, asked = RepositoryUrl(inputs.repo), Revision(inputs.revision)
     rebuilds = RebuildPolicy(now=now or int(time.time()), max_age=plan_commit.age(max_age))
     settings.require_registry("compare with")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from pipelines.bounds import read_json
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BLOCKED, DIFFERENT, PUBLISHED
 from pipelines.errors import ShipwayError
@@ -102,7 +103,7 @@ def write_report(parts: Sequence[PartResult], good: str) -> str:
 
 def read_report(text: str, kind: str, good: str) -> dict[str, PartResult]:
     """Return what `write_report` wrote, by name; nothing for an empty text."""
-    names, others = json.loads(text) if text else ((), ())
+    names, others = read_json(text, "the report of a check") if text else ((), ())
     parts = {name: PartResult(kind=kind, name=name, path="", result=good, why="") for name in names}
     return parts | {part.name: part for part in results.typed(tuple[PartResult, ...], others)}
 

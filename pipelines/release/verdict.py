@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection
 from typing import Annotated
 
+from pipelines.bounds import read_json
 from pipelines.charts.model import PlannedChart
 from pipelines.declared.state import ABSENT, PUBLISHED, TAG, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import Refused, ShipwayError, Transient
@@ -32,7 +32,7 @@ def verdict(
     Example:
         shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main
     """
-    plan: Plan = results.typed(Plan, json.loads(planned.plan))
+    plan: Plan = results.typed(Plan, read_json(planned.plan, "the plan"))
     untagged = [image for image in plan.images if image.action == TAG]
     parts = [
         *(_image(plan, image, builds) for image in plan.images),

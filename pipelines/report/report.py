@@ -8,7 +8,6 @@ commit.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import BY_ANNOTATION, Decoded, EventKind, Lane
@@ -271,7 +271,7 @@ def _release_result(workflow: Document) -> ReleaseResult | None:
     """Return the result that the verdict of a release or a check put out, or None."""
     text = report_run.outputs(workflow, "verdict").get("summary", "")
     try:
-        result: ReleaseResult | None = results.typed(ReleaseResult, json.loads(text)) if text else None
+        result: ReleaseResult | None = results.typed(ReleaseResult, read_json(text, "the summary")) if text else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"the run's summary cannot be read: {error}\n")
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pipelines.bounds import read_json
 
 Raw = Mapping[str, Any]
 _BAD = frozenset({"Failed", "Error"})
@@ -39,8 +40,8 @@ def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
     status = workflow.get("status") or {}
     if packed := status.get("compressedNodes"):
         try:
-            return dict(json.loads(gzip.decompress(base64.b64decode(packed))))
-        except (ValueError, OSError, EOFError, zlib.error):
+            return dict(read_json(gzip.decompress(base64.b64decode(packed)), "the nodes"))
+        except (TypeError, ValueError, OSError, EOFError, zlib.error):
             return {}
     return status.get("nodes") or {}
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import urllib3
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 
 ARGO = "/apis/argoproj.io/v1alpha1"
@@ -67,7 +68,7 @@ def check_answer(request: str, status: int, body: bytes) -> None:
         return
     message = body.decode(errors="replace").strip()
     with contextlib.suppress(ValueError, AttributeError):
-        message = str(json.loads(body).get("message") or message)
+        message = str(read_json(body, request).get("message") or message)
     if status in {408, 429} or status >= 500:
         raise Lost(f"{status}: {message[:500]}")
     raise Denied(request, status=status, message=message[:500])
@@ -116,7 +117,8 @@ class Kubernetes:
     ) -> Document:
         """Return the document that answers a request; raises Denied, or Transient if no answer comes."""
         answer = self._request(method, path, query=query, body=body, content_type=content_type, accept=accept)
-        return dict(json.loads(answer))
+        value = read_json(answer, f"what the cluster answers to {method} {path}")
+        return value if isinstance(value, dict) else {}
 
     def _request(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
 from collections.abc import Iterator, Mapping
 
@@ -20,6 +19,7 @@ from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTResponse
 
+from pipelines.bounds import read_json
 from pipelines.engines.cluster import names
 from pipelines.errors import Misconfigured
 from pipelines.tools.kubernetes import ANSWER_SECONDS, Document, Lost, check_answer, no_answer
@@ -56,8 +56,8 @@ class Api:
         """Return the document that answers a request; raises Lost, Denied, or Misconfigured (TLS)."""
         with self._open(method, path, query=query, body=body, content_type=content_type, accept=accept) as response:
             try:
-                return dict(json.loads(response.response.data))
-            except ValueError as error:
+                return dict(read_json(response.response.data, self.server))
+            except (TypeError, ValueError) as error:
                 raise Lost(f"{self.server} answers something that is not JSON") from error
 
     def lines(self, path: str, *, query: Query, silence_seconds: float) -> Iterator[str]:

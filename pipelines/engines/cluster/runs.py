@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from pipelines.bounds import read_json
 from pipelines.engines.cluster import names, problems
 from pipelines.engines.cluster.api import ANYTHING, Api, Query
 from pipelines.errors import ShipwayError, Transient
@@ -115,7 +115,7 @@ class Runs:
         }
         for line in self.api.lines(self.path, query=query, silence_seconds=SILENCE_SECONDS):
             try:
-                event = json.loads(line)
+                event = read_json(line, "the watch")
             except ValueError as error:
                 raise Lost("the watch broke off within a line") from error
             if event["type"] == "DELETED":

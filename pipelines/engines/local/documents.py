@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pipelines.declared import yaml_text
 from pipelines.declared.yaml_text import KubernetesLoader
 from pipelines.engines.local.document_path import DocumentPath
-from pipelines.errors import Misconfigured, Misuse, Refused
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 
 KINDS = ("WorkflowTemplate", "Workflow")
 
@@ -52,7 +51,9 @@ def load(files: Iterable[Path]) -> Documents:
 
 def _read(file: Path) -> Iterator[Any]:
     try:
-        with file.open(encoding="utf-8") as stream:
-            yield from yaml.load_all(stream, Loader=KubernetesLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        yield from yaml_text.load_all(file.read_text(encoding="utf-8"), str(file), KubernetesLoader)
+    except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{file} cannot be read", seen=str(error), todo="run `shipway compile`") from error
+    except ShipwayError as error:
+        seen = str(error.__cause__ or error)
+        raise Misconfigured(f"{file} cannot be read", seen=seen, todo="run `shipway compile`") from error

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.bounds import read_json
 from pipelines.engines.local.nodes import Node, Phase
 
 
@@ -37,6 +38,7 @@ class NotAList(Exception):
 def of_param(text: str) -> tuple[Item, ...]:
     """Return the items of a JSON list; raises NotAList."""
     try:
+        read_json(text, "the list")
         value = json.loads(text, parse_int=_Number, parse_float=_Number)
     except ValueError as error:
         raise NotAList(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}: {error}") from error
@@ -115,7 +117,7 @@ def _as_lists_or_maps(values: Sequence[str]) -> list[Any] | None:
     found = []
     for value in values:
         try:
-            parsed = json.loads(value)
+            parsed = read_json(value, "the value")
         except ValueError:
             return None
         if not isinstance(parsed, list | dict):

@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any
 
+from pipelines import bounds
+from pipelines.bounds import NotJson
 from pipelines.errors import Misuse
 
 GREATEST = 2**53
@@ -26,11 +28,11 @@ def dumps(value: Any) -> str:
 def loads(data: bytes) -> Any:
     """Return what json.Unmarshal reads from a body: invalid UTF-8 and lone surrogates become U+FFFD. Raises Misuse."""
     try:
-        return _replaced(json.loads(data.decode("utf-8", "replace")))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return _replaced(bounds.parsed(data.decode("utf-8", "replace"), "the payload"))
+    except NotJson as error:
         raise Misuse(
             "the payload is not JSON",
-            seen=str(error),
+            seen=error.seen,
             todo="save the body that the forge sent, of type application/json",
         ) from error
 

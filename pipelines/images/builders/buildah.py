@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images.builders import builder
 from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
@@ -69,7 +70,7 @@ class Buildah:
         inspected = self._run(settings, "inspect", "--type", "image", image).check(
             "cannot read the image that was built"
         )
-        config: Json = json.loads(inspected.stdout)["Docker"]
+        config: Json = read_json(inspected.stdout, "what buildah tells of the image")["Docker"]
         builder.name_layers(config)
         diff_ids = [Digest(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
         at_hand = [d for d in diff_ids if d in request.at_hand]

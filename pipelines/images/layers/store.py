@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pipelines.bounds import read_json
 from pipelines.errors import ShipwayError
 from pipelines.images.layers import layer
 from pipelines.tools.registry.layout import Descriptor, Layout
@@ -99,10 +100,10 @@ class LayerStore:
             layout, of_base = self._of_bases[diff_id]
             return layout, Stored(of_base, diff_id)
         try:
-            note = json.loads((self._notes / diff_id.hex).read_bytes())
+            note = read_json((self._notes / diff_id.hex).read_bytes(), "a note of a layer")
             descriptor, cleaned = Descriptor.read(note), Digest(note["diffId"])
             size = self._kept.blob(descriptor.digest).stat().st_size
-        except (OSError, ValueError, KeyError, ShipwayError):
+        except (OSError, ValueError, KeyError, TypeError, ShipwayError):
             return None
         return (self._kept, Stored(descriptor, cleaned)) if size == descriptor.size else None
 

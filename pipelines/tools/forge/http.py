@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.tools.registry.connection import Network, Timing, Unanswered, joined, retry_after
 
@@ -184,19 +185,19 @@ def _wait(headers: Mapping[str, str]) -> float:
 
 def _json(text: bytes, what: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_json(text, what)
+    except ValueError as error:
         raise Unanswered(what, seen="the answer is not JSON") from error
 
 
 def _message(data: bytes) -> str:
     """Return an error response's message on one line: `message`, and the messages of GitHub's `errors`."""
     try:
-        value = json.loads(data)
+        value = read_json(data, "the answer")
         further = value.get("errors") or ()
         words = [value.get("message"), *(map(_detail, further) if isinstance(further, list) else ())]
         text = "; ".join(str(word) for word in words if word)
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         text = re.sub(r"<[^>]*>", " ", data[:2000].decode(errors="replace"))
     return " ".join(_CONTROL.sub(" ", text).split())[:300]
 

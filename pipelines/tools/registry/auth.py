@@ -7,13 +7,13 @@ this registry names, and to nobody else.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured
 from pipelines.tools.registry.connection import Network, Unanswered, retry_after, shown
 from pipelines.tools.registry.credentials import Credentials, Login
@@ -120,7 +120,7 @@ class Authorization:
                 todo="check the user and the password in the registry credential, and what they may do",
             )
         try:
-            value = json.loads(data)
+            value = read_json(data, what)
             token = value.get("token") or value.get("access_token")
             seconds = float(value.get("expires_in") or _LIFETIME_SECONDS)
         except (ValueError, TypeError, AttributeError):

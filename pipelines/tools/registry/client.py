@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pipelines import settings
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.step.groups import NetworkSettings
 from pipelines.tools.registry import images, transfer
@@ -163,7 +164,7 @@ class Registry:
             answer = repository.persist(lambda url=url: _tags(repository, url, what))  # type: ignore[misc]
             if answer.status == 404:
                 return ()
-            found += json.loads(answer.data)["tags"] or ()
+            found += read_json(answer.data, what)["tags"] or ()
             link = answer.headers.get("Link", "")
             if 'rel="next"' not in link and "rel=next" not in link:
                 return tuple(dict.fromkeys(found))
@@ -175,7 +176,7 @@ class Registry:
 
     def config(self, ref: Reference, manifest: Manifest) -> dict[str, Any]:
         """Return the configuration of an image; raises Transient, Misconfigured."""
-        value = json.loads(transfer.read_blob(self._repository(ref), manifest.config))
+        value = read_json(transfer.read_blob(self._repository(ref), manifest.config), f"the configuration of {ref}")
         return value if isinstance(value, dict) else {}
 
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
@@ -227,7 +228,7 @@ def _tags(repository: Repository, url: str, what: str) -> RegistryResponse:
     answer = repository.ask("GET", url, what=what, expect=frozenset({200, 404}))
     if answer.status == 200:
         try:
-            tags = json.loads(answer.data)["tags"] or []
+            tags = read_json(answer.data, what)["tags"] or []
         except (ValueError, KeyError, TypeError):
             tags = None
         if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured
 from pipelines.tools.processes.process import run
 from pipelines.tools.registry.reference import DOCKER_HUB
@@ -81,7 +81,7 @@ class Credentials:
     @classmethod
     def _parse(cls, path: Path, text: str) -> Credentials:
         try:
-            value = json.loads(text or "{}")
+            value = read_json(text or "{}", str(path))
         except ValueError:
             raise _unreadable(path, "it is not JSON") from None
         auths, helpers, store = (
@@ -167,7 +167,7 @@ def _ask(helper: str, registry: str) -> Login | None:
             todo=f"try `echo {server} | {program} get`, or take the helper out of the Docker configuration",
         )
     try:
-        value = json.loads(done.stdout)
+        value = read_json(done.stdout, program)
         username, secret = str(value["Username"]), str(value["Secret"])
     except (ValueError, KeyError, TypeError):
         raise Misconfigured(

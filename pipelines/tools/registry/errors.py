@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured, Refused, ShipwayError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -97,9 +98,9 @@ def refusal(what: str, *, status: int, data: bytes, registry: str, repository: s
 
 def _errors(data: bytes) -> list[tuple[str, str]]:
     try:
-        errors = json.loads(data)["errors"]
+        errors = read_json(data, "the answer")["errors"]
         return [(str(e.get("code", "UNKNOWN")), str(e.get("message") or "") + _detail(e.get("detail"))) for e in errors]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []
 
 

@@ -13,6 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from pipelines.bounds import read_json
 from pipelines.errors import Refused, ShipwayError, reason
 from pipelines.step import foreign_files
 from pipelines.tools.registry.reference import Digest
@@ -111,8 +112,8 @@ class Layout:
     def json(self, digest: Digest) -> Json:
         """Return a JSON blob: a manifest, an index or a configuration."""
         try:
-            value = json.loads(self.read(digest))
-        except (ValueError, RecursionError):
+            value = read_json(self.read(digest), f"the blob {digest}")
+        except ValueError:
             value = None
         if not isinstance(value, dict):
             raise ShipwayError(f"{self.path} has a blob that is no JSON object", seen=str(digest))
@@ -186,12 +187,12 @@ class Layout:
 
     def _entries(self) -> list[Json]:
         try:
-            entries = json.loads(foreign_files.read(self.path, "index.json", most=MOST_BYTES))["manifests"]
+            entries = read_json(foreign_files.read(self.path, "index.json", most=MOST_BYTES), "index.json")["manifests"]
         except OSError as error:
             raise ShipwayError(
                 f"{self.path} is no OCI image layout", seen=reason(error), todo="make it again"
             ) from error
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             entries = None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ShipwayError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pipelines.bounds import read_json
 from pipelines.errors import Refused, ShipwayError
 from pipelines.tools.registry.connection import Unanswered
 from pipelines.tools.registry.layout import DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Json
@@ -29,7 +29,7 @@ class Manifest:
     @cached_property
     def json(self) -> Json:
         """The content as JSON."""
-        value: Json = json.loads(self.data)
+        value: Json = read_json(self.data, f"the manifest {self.descriptor.digest}")
         return value
 
     @property
@@ -63,8 +63,8 @@ def read(data: bytes, *, content_type: str, what: str) -> Manifest:
     if not data:
         raise Unanswered(what, seen="an empty manifest", todo="delete it in the registry, or push it again")
     try:
-        value: Any = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value: Any = read_json(data, what)
+    except ValueError as error:
         raise Unanswered(what, seen=f"{len(data)} bytes that are not JSON") from error
     if not isinstance(value, dict):
         raise Unanswered(what, seen="JSON that is no manifest")

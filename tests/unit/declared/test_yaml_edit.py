@@ -73,4 +73,4 @@ def test_aliases_of_aliases_are_refused() -> None:
 def test_kubernetes_reads_scalars_its_own_way() -> None:
     """Times, numbers to the base of sixty and a lone sign are text there; a number may have an exponent alone."""
     text = "[2026-01-02, 22:22, =, 1e3, 0644, off, ~]"
-    assert yaml_text.load(text, KubernetesLoader) == ["2026-01-02", "22:22", "=", 1000.0, 0o644, False, None]
+    assert yaml_text.load(text, "x.yaml", KubernetesLoader) == ["2026-01-02", "22:22", "=", 1000.0, 0o644, False, None]
