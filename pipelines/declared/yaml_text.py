@@ -124,7 +124,7 @@ def _parser(text: str, where: str, kind: Any = LOADER) -> Iterator[Any]:
 
 
 _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
-"""What PyYAML raises for a text; where a tag such as `!!bool` stands before a text that is none, more than YAMLError."""
+"""What PyYAML raises for a text: more than YAMLError, where a tag such as `!!bool` stands before another text."""
 
 
 def _check_depth(text: str, where: str, kind: Any) -> None:
@@ -194,7 +194,7 @@ def says_something(data: bytes) -> bool:
 
 
 def _bound(root: yaml.Node | None, where: str, most_nodes: int) -> None:
-    """Refuse a document that its aliases make large beyond reason, or a number without end, before anything walks it."""
+    """Refuse a document that aliases make large beyond reason, and numbers without end, before anything walks it."""
     count, waiting = 0, [root]
     while waiting:
         node = waiting.pop()
