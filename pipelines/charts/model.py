@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipelines.declared.finding import Finding
 from pipelines.declared.state import PlanRow
+from pipelines.step.texts import Address, ContentDigest, FreeText, Name, ObjectId
 from pipelines.tools.git.fetched_commit import FetchedCommit
 
 
@@ -90,7 +91,7 @@ class ChartReport:
     findings: tuple[ChartFinding, ...]
     errors: int
     warnings: int
-    report: str = ""
+    report: FreeText = ""
     """What became of each chart, as JSON of bounded size."""
 
 
@@ -98,13 +99,13 @@ class ChartReport:
 class ReleasedChart:
     """A chart in the registry, read back."""
 
-    name: str
-    version: str
-    digest: str
+    name: Name
+    version: Name
+    digest: ContentDigest
     """Of the manifest."""
-    reference: str
+    reference: Address
     """By digest."""
-    state: str
+    state: Name
     """`pushed` by this run, or `identical` with what was published."""
 
 
@@ -112,7 +113,7 @@ class ReleasedChart:
 class ChartRelease:
     """A commit's charts in the registry."""
 
-    commit: str
+    commit: ObjectId
     charts: tuple[ReleasedChart, ...]
     pushed: int
     """How many this run pushed."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.images.model import Checkout
+from pipelines.step.texts import FreeText, ObjectId, Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class ImageTrials:
 class BuildReport:
     """The results of one pod's builds."""
 
-    report: str
+    report: FreeText
     """Names of the images that were built, and the others with why, as JSON of bounded size."""
     built: int
     failed: int
@@ -48,8 +49,8 @@ class BuildReport:
 class CheckResult:
     """The result of a check."""
 
-    verdict: str
+    verdict: Words
     """One line."""
-    commit: str
-    summary: str
+    commit: ObjectId
+    summary: FreeText
     """A ReleaseResult, as JSON."""

@@ -16,6 +16,7 @@ from pipelines.release.model import Plan, Planned
 from pipelines.release.result import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, PartResult
 from pipelines.step import results
 from pipelines.step.signature import Arg
+from pipelines.step.texts import FreeText
 
 _REPORT = "what the step check-build reports; empty: nothing"
 
@@ -23,11 +24,11 @@ _REPORT = "what the step check-build reports; empty: nothing"
 def check_verdict(
     *,
     planned: Annotated[Planned, Arg("what the step plan says")],
-    batch_1: Annotated[str, Arg(_REPORT)] = "",
-    batch_2: Annotated[str, Arg(_REPORT)] = "",
-    batch_3: Annotated[str, Arg(_REPORT)] = "",
-    batch_4: Annotated[str, Arg(_REPORT)] = "",
-    charts: Annotated[str, Arg("what the step chart-check put out as its report; empty: nothing")] = "",
+    batch_1: Annotated[FreeText, Arg(_REPORT)] = "",
+    batch_2: Annotated[FreeText, Arg(_REPORT)] = "",
+    batch_3: Annotated[FreeText, Arg(_REPORT)] = "",
+    batch_4: Annotated[FreeText, Arg(_REPORT)] = "",
+    charts: Annotated[FreeText, Arg("what the step chart-check put out as its report; empty: nothing")] = "",
 ) -> CheckResult:
     """Fail unless every image was built or is published and every chart is in order, and report the result of each.
 

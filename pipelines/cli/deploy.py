@@ -12,6 +12,7 @@ from pipelines.cli import results, running
 from pipelines.cli.command import flag, flags, group, positional
 from pipelines.cli.options import RunOptions
 from pipelines.engines.local.nodes import RunResult
+from pipelines.step import texts
 
 
 @flags
@@ -42,8 +43,8 @@ def _describe(options: DeployOptions, result: RunResult) -> dict[str, Any]:
         "repo": options.repo,
         "commit": result.outputs.get("commit", ""),
         **results.ending(result),
-        "targets": json.loads(result.outputs.get("targets", "[]")),
-        "summary": result.outputs.get("summary", ""),
+        "targets": json.loads(texts.shown(result.outputs.get("targets", "[]"))),
+        "summary": texts.shown(result.outputs.get("summary", "")),
         **results.failure(result.root),
     }
 

@@ -14,6 +14,7 @@ from pipelines.cli.command import flags, group, positional
 from pipelines.cli.options import RepositoryOptions, RunOptions
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
+from pipelines.step import texts
 
 _MOST_LINES = 200
 _TASKS = ("charts", "retag", "deploy")
@@ -83,7 +84,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
         **results.ending(result),
         "images": {name: results.of_image(node) for name, node in _builds(nodes)},
         **charts.of(nodes["charts"].outputs if "charts" in nodes else {}),
-        "targets": json.loads(nodes["deploy"].outputs.get("targets", "[]")) if "deploy" in nodes else [],
+        "targets": json.loads(texts.shown(nodes["deploy"].outputs.get("targets", "[]"))) if "deploy" in nodes else [],
         "failed": {
             name: results.of_image(nodes[name]) for name in _TASKS if name in nodes and nodes[name].phase.is_bad
         },

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
+from pipelines.step import texts
 
 _STEP_FAILED = "shipway: "
 _LAST_LINES = 5
@@ -121,7 +122,7 @@ def verdict(result: RunResult) -> dict[str, Any]:
     """Return the summary that the verdict of a release or check put out, or nothing if the run did not come to it."""
     for node in result.root.walk():
         if node.display_name == "verdict" and node.outputs.get("summary"):
-            summary: dict[str, Any] = json.loads(node.outputs["summary"])
+            summary: dict[str, Any] = json.loads(texts.shown(node.outputs["summary"]))
             return summary
     return {}
 

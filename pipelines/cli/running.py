@@ -21,7 +21,7 @@ from pipelines.cli import results, run_folder
 from pipelines.cli.options import FollowOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse, ShipwayError, Transient
-from pipelines.step import signature
+from pipelines.step import signature, texts
 from pipelines.step.groups import RegistrySettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.processes.fork_client import ForkClient
@@ -105,7 +105,7 @@ def report_outputs(follow: FollowOptions, result: RunResult | None) -> int:
         sys.stdout.write(json.dumps(result.to_json()) + "\n")
         return results.exit_code(result)
     width = max(map(len, result.outputs), default=0)
-    sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in result.outputs.items())
+    sys.stdout.writelines(f"{name:<{width}}  {texts.shown(value)}\n" for name, value in result.outputs.items())
     sys.stderr.write(f"{result.name}: {result.phase}{f': {result.reason}' if result.reason else ''}\n")
     if result.phase.is_bad and (log := results.failed_log(result.root)):
         sys.stderr.write(f"{textwrap.indent(results.error(log), '  ')}\n  log   {log}\n")

@@ -18,6 +18,7 @@ from pipelines.step.groups import ChartSettings, ReadLogins
 from pipelines.step.log import say
 from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, ForgeLogins, Forges, Repo
 from pipelines.step.signature import Arg, Group
+from pipelines.step.texts import FreeText
 from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.address import Revision
 from pipelines.tools.git.credentials import GitCredentials
@@ -42,7 +43,7 @@ class Waited:
     applications: int
     """The number of applications that run something built or released from the commit."""
     healthy: int
-    summary: str
+    summary: FreeText
     """One line for people."""
     seconds: int
     """How long the step waited."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pipelines.step.texts import Encoded, FreeText, ObjectId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +33,10 @@ class DeployTarget:
 class Deployed:
     """The result of deploying a branch's head."""
 
-    commit: str
+    commit: ObjectId
     """The head that was deployed; empty if the branch is not deployed."""
     written: int
     """The number of targets that were written to."""
-    summary: str
+    summary: FreeText
     """One line for people."""
-    targets: tuple[DeployTarget, ...]
+    targets: Annotated[tuple[DeployTarget, ...], Encoded()]

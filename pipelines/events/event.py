@@ -19,6 +19,7 @@ from typing import TypeAlias, get_type_hints
 
 from pipelines.bounds import NotJson, read_json
 from pipelines.errors import Refused
+from pipelines.step.texts import Hash, Name, ObjectId, Plain
 
 REF_LABEL = "shipway-ref"
 """Set by the Sensor: a hash of forge, repository and ref, by which runs that have not begun yet are found."""
@@ -169,26 +170,26 @@ class Decoded:
     kind: EventKind
     source: Sender
     lane: Lane
-    reason: str
+    reason: Plain
     """Why it runs in this lane; the only text from outside in it is a commit id."""
-    repo: str
+    repo: Plain
     repo_id: int
     """0 if the event does not say."""
-    ref: str
+    ref: Plain
     """In full: refs/heads/main, refs/tags/v1.0.0, refs/pull/7/head."""
-    head: str
+    head: ObjectId
     """The object that the ref named when the event was sent, or empty if the event does not say."""
-    revision: str
+    revision: Plain
     """What to check out: the commit; the ref for a tag, and if no commit is known."""
     number: int
     """The pull request's, or 0."""
-    base: str
+    base: Plain
     """The full ref of the branch that a pull request would be merged into, or empty."""
-    mutex: str
+    mutex: Hash
     """A key of the repository, whichever way the event spells its address."""
-    group: str
+    group: Hash
     """A key of repository, lane and full ref; the newest run of a group wins."""
-    max_age: str
+    max_age: Name
     """Age at which a nightly run builds an image again, if shipway.yaml gives none; empty for other runs."""
 
 
@@ -216,8 +217,8 @@ class Tonight:
 class Reconciled:
     """The runs of a night."""
 
-    started: tuple[str, ...]
-    existing: tuple[str, ...]
+    started: tuple[Name, ...]
+    existing: tuple[Name, ...]
     """Runs that an earlier attempt had started."""
 
 
@@ -225,9 +226,9 @@ class Reconciled:
 class Superseded:
     """Which run of a branch or pull request continues."""
 
-    newest: str
+    newest: Name
     """Its name."""
-    stopped: tuple[str, ...]
+    stopped: tuple[Name, ...]
     """Runs that were stopped for it."""
 
 

@@ -16,7 +16,7 @@ from pipelines.declared import order, shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
-from pipelines.images import context, dockerfile, dockerfile_checks, names
+from pipelines.images import context, dockerfile, dockerfile_checks, job_texts, names
 from pipelines.images.dockerfile import Dockerfile, ExternalImage
 from pipelines.images.names import Image
 from pipelines.images.node import MOST_WAVES, BuildTarget, Edge, Graph, ImageNode
@@ -152,20 +152,22 @@ class _GraphReader:
         dockerfile_checks.check_platform(selected)
         self.findings.extend(dockerfile_checks.unpinned_adds(selected, builder=self.target.builder))
         self._check_shared(image, settings, configuration)
+        found = context.of(
+            self.tree,
+            folder=image.path,
+            dockerfile=image.dockerfile,
+            shared=settings.shared,
+            written=self.written,
+            read=file,
+            builder=self.target.builder,
+        )
+        job_texts.check(image, settings, configuration, build_args=build_args, excluded=found.excluded)
         return ImageNode(
             image=image,
             settings=settings,
             build_args=build_args,
             dockerfile=context.digest_of(self.tree.read(image.dockerfile) or b""),
-            context=context.of(
-                self.tree,
-                folder=image.path,
-                dockerfile=image.dockerfile,
-                shared=settings.shared,
-                written=self.written,
-                read=file,
-                builder=self.target.builder,
-            ),
+            context=found,
             parents=tuple(parents),
             externals=tuple(externals),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.step.texts import Name
+from pipelines.step.texts import Address, Name, ObjectId
 from pipelines.tools.git.fetched_commit import FetchedCommit
 from pipelines.tools.registry.reference import Digest
 
@@ -61,9 +61,9 @@ class Published:
     """An image in a registry, read back by digest."""
 
     digest: Digest
-    reference: str
+    reference: Address
     """By digest."""
-    commit: str
-    tags: tuple[str, ...]
+    commit: ObjectId
+    tags: tuple[Name, ...]
     """Those that name this digest now."""
     size: int

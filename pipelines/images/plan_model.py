@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declared.state import PlanRow
+from pipelines.step.texts import BuildArgument, Hash, Name, Plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,26 +18,26 @@ class ImageJob:
     Lists are not JSON texts: when Argo passes an item on, a text in it keeps the backslashes of its JSON.
     """
 
-    name: str
-    path: str
-    dockerfile: str
-    target: str
-    build_args: tuple[str, ...]
-    secret_ids: tuple[str, ...]
-    shared: tuple[str, ...]
+    name: Name
+    path: Plain
+    dockerfile: Plain
+    target: Plain
+    build_args: tuple[BuildArgument, ...]
+    secret_ids: tuple[Plain, ...]
+    shared: tuple[Plain, ...]
     """Folders of the repository that the context also contains."""
-    exclude: tuple[str, ...]
+    exclude: tuple[Plain, ...]
     """Files of the context that no build sees, because deployments write them."""
-    version: str
-    platform: str
-    key: str
-    renews: str
+    version: Plain
+    platform: Name
+    key: Hash
+    renews: Hash
     """The lasting key, which will lead to this build; empty if it is the key itself."""
     moment: int
     """The moment of the renewal, in seconds since 1970; 0 if the build is none."""
-    pins: tuple[str, ...]
+    pins: tuple[Plain, ...]
     """The images that the Dockerfile's names mean: each `name=sha256:…`, or `name=key-…` for an image of this plan."""
-    parents: tuple[str, ...]
+    parents: tuple[Name, ...]
     """The images of earlier waves of the same plan that it depends on."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declared.finding import Finding
+from pipelines.step.texts import FreeText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ class Impact:
     rendered: int
     """How many times Helm was run."""
     cached: int
-    markdown: str
+    markdown: FreeText
     """For people, at most 60,000 characters."""
     impact: tuple[ApplicationImpact, ...]
     """Those that changed."""

@@ -9,6 +9,7 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, PlanRow
 from pipelines.environments.model import ImageFollower
 from pipelines.images.plan_model import ImageJob, PlannedImage, RetagJob
+from pipelines.step.texts import FreeText, Name, ObjectId, Packed, Plain, Words
 
 STUCK = frozenset({BLOCKED, DIFFERENT})
 """States that only a new commit changes."""
@@ -63,8 +64,8 @@ class Planned:
     All are empty if nothing was planned.
     """
 
-    commit: str = ""
-    ref: str = ""
+    commit: ObjectId = ""
+    ref: Plain = ""
     now: int = 0
     """When it was made, in seconds since 1970. With it, the same plan can be made again."""
     wave_1: tuple[ImageJob, ...] = ()
@@ -76,19 +77,19 @@ class Planned:
     wave_6: tuple[ImageJob, ...] = ()
     wave_7: tuple[ImageJob, ...] = ()
     wave_8: tuple[ImageJob, ...] = ()
-    builds: tuple[str, ...] = ()
+    builds: tuple[Name, ...] = ()
     """Names of the images to build."""
-    releases: tuple[str, ...] = ()
+    releases: tuple[Name, ...] = ()
     """Names of the charts to release."""
-    builder_version: str = ""
+    builder_version: Words = ""
     """A part of every key."""
     batches: int = 0
     """How many of the batches are not empty."""
-    batch_1: tuple[str, ...] = ()
+    batch_1: tuple[Name, ...] = ()
     """Names of images that one pod can build without publishing them: each with those to build that it depends on."""
-    batch_2: tuple[str, ...] = ()
-    batch_3: tuple[str, ...] = ()
-    batch_4: tuple[str, ...] = ()
+    batch_2: tuple[Name, ...] = ()
+    batch_3: tuple[Name, ...] = ()
+    batch_4: tuple[Name, ...] = ()
     retag: tuple[RetagJob, ...] = ()
     untagged: int = 0
     """How many images `retag` lists."""
@@ -102,7 +103,7 @@ class Planned:
     unknown: int = 0
     plan: str = ""
     """The whole plan, as JSON."""
-    settled: str = ""
+    settled: Packed = ""
     """The same, packed, if nothing is to be done and it is short enough for an argument; else empty."""
 
 
@@ -110,12 +111,12 @@ class Planned:
 class Verdict:
     """What a run's plan came to."""
 
-    verdict: str
+    verdict: Words
     """One line for people."""
-    commit: str
+    commit: ObjectId
     published: int
     """Images and charts that the registry has as the commit declares them."""
     untagged: int
     """How many of those images still lack tags."""
-    summary: str
+    summary: FreeText
     """The result of each image and chart: a ReleaseResult, as JSON."""

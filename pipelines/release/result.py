@@ -11,7 +11,7 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BLOCKED, DIFFERENT, PUBLISHED
 from pipelines.errors import ShipwayError
 from pipelines.release.model import Plan
-from pipelines.step import results
+from pipelines.step import results, texts
 
 IMAGE = "image"
 CHART = "chart"
@@ -103,7 +103,7 @@ def write_report(parts: Sequence[PartResult], good: str) -> str:
 
 def read_report(text: str, kind: str, good: str) -> dict[str, PartResult]:
     """Return what `write_report` wrote, by name; nothing for an empty text."""
-    names, others = read_json(text, "the report of a check") if text else ((), ())
+    names, others = read_json(text, "the report of a check") if text else ([], [])
     parts = {name: PartResult(kind=kind, name=name, path="", result=good, why="") for name in names}
     return parts | {part.name: part for part in results.typed(tuple[PartResult, ...], others)}
 
@@ -187,5 +187,5 @@ def fitted(parts: Iterable[PartResult], most: int) -> tuple[PartResult, ...]:
 
 
 def _size(part: PartResult) -> int:
-    # Text inside an output's own JSON is escaped once more, quotes and backslashes above all.
-    return len(json.dumps(results.text_of(part)).encode()) + 1
+    # Encoded for an output, and escaped once more in that output's own JSON, quotes and backslashes above all.
+    return len(json.dumps(texts.encode(results.text_of(part)))) + 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.step.texts import FreeText, Name
+
 RELEASE = "shipway/release"
 CHECK = "shipway/check"
 """Contexts of statuses: of a run that publishes, and of one that only checks. A forge's rules may require either."""
@@ -39,9 +41,9 @@ class Failure:
 class Reported:
     """The result of a report."""
 
-    state: str
+    state: Name
     """The status's; empty where none was set."""
-    reason: str
+    reason: FreeText
     """Why none was set, or its description."""
-    comment: str
+    comment: FreeText
     """The comment's address, or empty."""

@@ -24,7 +24,7 @@ from pipelines.report import run as report_run
 from pipelines.report import text as report_text
 from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.report.run import FailedPod
-from pipelines.step import results
+from pipelines.step import results, texts
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import ForgeLogins, Forges
 from pipelines.step.signature import Arg, Group
@@ -189,7 +189,7 @@ class _Report:
         text = report_text.comment(
             state=state, reason=reason, commit=self.subject.commit, link=self.link, result=result, failures=failed
         )
-        impact = report_run.outputs(self.workflow, "impact").get("markdown", "")
+        impact = _decoded(report_run.outputs(self.workflow, "impact").get("markdown", ""))
         text = "\n\n".join(filter(None, (text, report_text.impact(impact, room=_MOST_CHARACTERS - len(text)))))
 
         def is_newer(body: str) -> bool:
@@ -269,13 +269,22 @@ def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, ki
 
 def _release_result(workflow: Document) -> ReleaseResult | None:
     """Return the result that the verdict of a release or a check put out, or None."""
-    text = report_run.outputs(workflow, "verdict").get("summary", "")
+    text = _decoded(report_run.outputs(workflow, "verdict").get("summary", ""))
     try:
         result: ReleaseResult | None = results.typed(ReleaseResult, read_json(text, "the summary")) if text else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(f"the run's summary cannot be read: {error}\n")
         return None
     return result
+
+
+def _decoded(output: str) -> str:
+    """Return a text that a step put out encoded; an empty one if it is not."""
+    try:
+        return texts.decode(output)
+    except ValueError as error:
+        sys.stderr.write(f"an output of the run cannot be read: {error}\n")
+        return ""
 
 
 def _reporter(status: Status) -> str:

@@ -10,20 +10,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import types
 import typing
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from pipelines.bounds import read_json
 from pipelines.errors import Misuse, Refused, ShipwayError, reason
 from pipelines.step import foreign_files, texts
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one field: a plan of some thousand images has a few megabytes."""
 _MOST_NUMBER = 64
-_MOST_DEPTH = 32
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 def kebab(name: str) -> str:
@@ -55,7 +53,7 @@ def store(result: Any, folder: Path) -> None:
             raise Refused(
                 f"the result {name} cannot be passed on", seen=_said(error), todo="give what it names another name"
             ) from None
-        text = texts.encode(value) if _is_encoded(hints[field.name]) else text_of(value)
+        text = texts.encode(text_of(value)) if _is_encoded(hints[field.name]) else text_of(value)
         partial = folder / f".{name}.{os.getpid()}"
         # Argo passes on UTF-8 alone; a name that is none is told as it is escaped.
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -90,7 +88,7 @@ def load(result: type[Any], folder: Path) -> Any:
 def parse(hint: Any, text: str) -> Any:
     """Return what a field's file says. Raises ValueError, KeyError, TypeError or ShipwayError if it is unfit."""
     if _is_encoded(hint):
-        return texts.decode(text)
+        return parse(_bare(hint), texts.decode(text))
     kind = _bare(hint)
     if kind is bool:
         return {"true": True, "false": False}[text]
@@ -98,9 +96,7 @@ def parse(hint: Any, text: str) -> Any:
         return int(text)
     if isinstance(kind, type) and issubclass(kind, str | Path):
         return typed(hint, text)
-    if _depth(text) > _MOST_DEPTH:
-        raise texts.Unfit(f"JSON of more than {_MOST_DEPTH} levels")
-    return typed(hint, json.loads(text))
+    return typed(hint, read_json(text, "it"))
 
 
 def typed(hint: Any, value: Any) -> Any:
@@ -159,19 +155,6 @@ def _most(hint: Any) -> int:
     return 4 * narrow[0].most if narrow else MOST_BYTES
 
 
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for match in _NESTING.finditer(text):
-        if match[0] in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > _MOST_DEPTH:
-                break
-        elif match[0] in "]}":
-            depth -= 1
-    return deepest
-
-
 def _said(error: Exception) -> str:
     """Return what is wrong with a field without a word of it; the system's errors name no content."""
     if isinstance(error, OSError):
@@ -180,6 +163,4 @@ def _said(error: Exception) -> str:
         return error.what
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
-    if isinstance(error, json.JSONDecodeError):
-        return f"no JSON at character {error.pos}"
     return str(error) if isinstance(error, texts.Unfit) else "not of the form that this step reads"

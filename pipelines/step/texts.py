@@ -17,6 +17,7 @@ from pipelines.step.printable import unprintable
 # What Go's strconv.Quote writes in a form that is no JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
 _UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_MARK = "%-"
 _PLAIN = "".join(chr(number) for number in range(0x20, 0x7F) if chr(number) not in "%{}")
 _ENCODED = re.compile(r"(?:[^%{}\x00-\x1f\x7f-\U0010ffff]|%[0-9A-F]{2})*")
 
@@ -33,27 +34,36 @@ class Narrow:
     pattern: str = ".*"
     most: int = 4096
     """Characters."""
+    controls: bool = False
+    """Whether it may hold line breaks, tabs and other control characters that Argo passes on."""
 
     def check(self, text: str) -> str:
         """Return the text. Raises Unfit if it has another form."""
         if len(text) > self.most:
             raise Unfit(f"longer than {self.most} characters")
-        if why := uncarried(text) or ("it holds a control character" if _CONTROLS.search(text) else ""):
+        if why := uncarried(text):
             raise Unfit(why)
-        if "}}" in text or not re.fullmatch(self.pattern, text, re.DOTALL):
+        if not self.controls and _CONTROLS.search(text):
+            raise Unfit("it holds a control character")
+        if "}}" in text or text.startswith(_MARK) or not re.fullmatch(self.pattern, text, re.DOTALL):
             raise Unfit(f"not {self.what}")
         return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """Marks a text that travels encoded, whatever it holds."""
+    """Marks what travels encoded: a text, whatever it holds, or a value with such texts in it."""
 
 
 FreeText: TypeAlias = Annotated[str, Encoded()]
 """What people, builds and programs wrote."""
-Plain: TypeAlias = Annotated[str, Narrow(what="a text without {{ and }}")]
-"""A name that Git, Docker or a forge let people choose: an address, a ref, a path, a build argument."""
+PLAIN = Narrow(what="a text without {{ and }}")
+Plain: TypeAlias = Annotated[str, PLAIN]
+"""A name that Git, Docker or a forge let people choose: an address, a ref, a path."""
+BUILD_ARGUMENT = Narrow(what="a text without {{ and }}", most=128_000, controls=True)
+BuildArgument: TypeAlias = Annotated[str, BUILD_ARGUMENT]
+Address: TypeAlias = Annotated[str, Narrow(what="an image's address", pattern=r"[A-Za-z0-9._+:/@\[\]-]*")]
+"""With a tag or a digest."""
 Name: TypeAlias = Annotated[str, Narrow(what="a name", pattern=r"[A-Za-z0-9._+:/ -]*", most=512)]
 """An image, a chart, a version, an environment, a stage, a run."""
 ObjectId: TypeAlias = Annotated[str, Narrow(what="a full commit id", pattern=r"(?:[0-9a-f]{40}(?:[0-9a-f]{24})?)?")]
@@ -80,12 +90,25 @@ def refusal(value: str) -> type[Misuse | Refused]:
 
 
 def encode(text: str) -> str:
-    """Return a text in printable ASCII without braces: whatever else is in it becomes %XX, a byte of UTF-8 each."""
-    return quote(text, safe=_PLAIN, errors="backslashreplace")
+    """Return a text in printable ASCII without braces: whatever else is in it becomes %XX, a byte of UTF-8 each.
+
+    `%-` stands before a text that is not as it was, and before no `Narrow` one.
+    """
+    encoded = quote(text, safe=_PLAIN, errors="backslashreplace")
+    return encoded if encoded == text else _MARK + encoded
 
 
 def decode(text: str) -> str:
     """Return what `encode` encoded. Raises Unfit for anything else."""
-    if not _ENCODED.fullmatch(text):
+    encoded = text.removeprefix(_MARK)
+    if not _ENCODED.fullmatch(encoded) or (encoded == text and "%" in text):
         raise Unfit("not a text as a step before encodes it")
-    return unquote_to_bytes(text).decode()
+    try:
+        return unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        raise Unfit("not UTF-8") from None
+
+
+def shown(output: str) -> str:
+    """Return an output as people read it: decoded if it is encoded, else as it is."""
+    return decode(output) if output.startswith(_MARK) and _ENCODED.fullmatch(output[2:]) else output

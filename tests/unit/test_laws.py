@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
@@ -16,7 +17,12 @@ from argo_workflows.model.io_argoproj_workflow_v1alpha1_workflow_template import
 from argo_workflows.model_utils import validate_and_convert_types
 from hera.workflows import models
 
-from tests.laws import workflows
+from pipelines.check.model import BuildReport
+from pipelines.images.plan_model import PlannedImage
+from pipelines.step import signature
+from pipelines.step.signature import Step
+from pipelines.step.texts import FreeText, Plain
+from tests.laws import texts, workflows
 from tests.laws.documents import Document
 from tests.laws.fields import unknown_fields
 
@@ -133,6 +139,58 @@ def test_an_exit_handler_passes_on_the_runs_name_alone(change: Callable[[Any, An
     template = {template["name"]: template for template in document["spec"]["templates"]}
     change(template["report-end"], template["report-end-pod"])
     assert workflows.exit_handlers(document)
+
+
+def test_no_free_text_is_an_argument() -> None:
+    """Every output is a number, of a narrow form, or encoded; and what is encoded is decoded where it is read."""
+    assert texts.free_texts(TEMPLATES) == []
+    assert texts.mixed_encodings(TEMPLATES) == []
+
+
+def retyped(step: str, output: str, kind: Any) -> Callable[[str], Step]:
+    """Return what describes the steps, where one output of one step has another type."""
+
+    def describe(name: str) -> Step:
+        found = signature.describe(name)
+        if name != step:
+            return found
+        hints = {**get_type_hints(found.result, include_extras=True), output: kind}
+        return dataclasses.replace(found, result=dataclasses.make_dataclass("Changed", hints.items()))
+
+    return describe
+
+
+@pytest.mark.parametrize(
+    ("step", "output", "kind", "broken"),
+    [
+        ("check-build", "report", str, "try-images: the output report is free text"),
+        ("start", "ref", str, "start: the output ref is free text"),
+        ("plan", "wave_1", tuple[PlannedImage, ...], "plan: the output wave-1 is free text"),
+        ("plan", "batch_1", tuple[str, ...], "plan: the output batch-1 is free text"),
+        ("plan", "batch_1", tuple[BuildReport, ...], "plan: the output batch-1 is free text"),
+        ("verdict", "summary", dict[str, str], "verdict: the output summary is free text"),
+    ],
+)
+def test_a_free_text_breaks_the_law(step: str, output: str, kind: Any, broken: str) -> None:
+    """A new output of the type `str` fails until it is typed."""
+    assert broken in texts.free_texts(TEMPLATES, retyped(step, output, kind))
+
+
+def test_what_is_encoded_reaches_who_decodes_it_alone() -> None:
+    """A step that read the encoded text would show it, and one that decoded a plain text would change it."""
+    plain = texts.mixed_encodings(TEMPLATES, retyped("check-build", "report", Plain))
+    assert plain == [f"verdict: --batch-{number} gets what is not encoded" for number in range(1, 5)]
+    encoded = texts.mixed_encodings(TEMPLATES, retyped("plan", "commit", FreeText))
+    assert "try-images: --revision gets what is encoded" in encoded
+
+
+@pytest.mark.parametrize("tag", ["workflow.failures", "tasks.start.message", "workflow.parameters.repo", "=1+1"])
+def test_an_argument_from_elsewhere_breaks_the_law(tag: str) -> None:
+    """A value comes from an output, an input, an item or the workflow's name."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "release"))
+    release = next(t for t in document["spec"]["templates"] if t["name"] == "release")
+    argument(release, "repo")["value"] = f"{{{{{tag}}}}}"
+    assert f"release: work passes on {{{{{tag}}}}}" in texts.free_texts([document])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pipelines.step import texts
+
 
 class Phase(StrEnum):
     """The phase of a node."""
@@ -210,7 +212,7 @@ class RunResult:
             "phase": str(self.phase),
             "message": self.message,
             "stopped": self.stopped,
-            "outputs": self.outputs,
+            "outputs": {name: texts.shown(value) for name, value in self.outputs.items()},
             "startedAt": _moment(self.root.started),
             "finishedAt": _moment((self.on_exit or self.root).finished),
             "seconds": round((self.on_exit or self.root).finished - self.root.started, 3),

@@ -16,7 +16,7 @@ from pipelines.events.event import BY_ANNOTATION, PullRequest
 from pipelines.release.result import FAILED, IMAGE, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
-from pipelines.step import results
+from pipelines.step import results, texts
 from pipelines.tools import kubernetes
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.registry.connection import Timing
@@ -129,7 +129,7 @@ def summary() -> str:
     found = ReleaseResult(
         repo=REPO, commit=COMMIT, ref="", is_good=False, verdict="0 of 1 published", parts=(part,), left_out=0
     )
-    return results.text_of(found)
+    return texts.encode(results.text_of(found))
 
 
 def test_a_run_is_pending_and_then_done(api: Cluster, forge: ForgeServer, place: Path) -> None:

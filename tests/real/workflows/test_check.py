@@ -64,3 +64,22 @@ def test_a_commit_is_tried_as_a_whole_and_published_nowhere(tmp_path: Path) -> N
         shipway.run("release", *words)
         commit = made.git("rev-parse", "HEAD").strip()
         assert tried == {name: images.tags(name)[f"git-{commit}"] for name in ("base", "app", "top")}
+
+
+def test_what_a_build_prints_is_never_a_template(tmp_path: Path) -> None:
+    """A test that prints `{{` and fails costs its own image, and its text reaches the verdict as it was printed."""
+    made = Repository(tmp_path / "shop")
+    made.write("good/Dockerfile", "FROM scratch\nCOPY page /\n").write("good/page", "1")
+    # The program that is missing stands in the builder's message.
+    made.write("bad/Dockerfile", 'FROM scratch\nCOPY page /\nRUN ["/page", "{{=1+1}} {{workflow.uid}}"]\n')
+    made.write("bad/page", "1").commit()
+    with registry(tmp_path) as address:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(f"registry: {address}\nproject: team\nplain-http: {address}\n")
+        done = Shipway(tmp_path / "shipway").run("check", str(made.path), "--settings", str(settings), "--json")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert {part["name"]: part["result"] for part in told["parts"]} == {"good": "built", "bad": "failed"}
+    [bad] = [part for part in told["parts"] if part["name"] == "bad"]
+    assert "{{=1+1}} {{workflow.uid}}" in "\n".join([bad["why"], *bad["lines"]])
+    assert told["verdict"].startswith("1 of 2 in order at ")

@@ -40,6 +40,45 @@ def test_edges_come_from_everything_that_names_an_image() -> None:
     assert found.findings == ()
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"apps/{{=1+1}}/Dockerfile": "FROM scratch\n", shipway_yaml.NAME: "images:\n  apps/*: {name: web}\n"},
+            "apps/{{=1+1}}/Dockerfile:1: error: the folder apps/{{=1+1}} cannot be passed on: it holds `{{`",
+        ),
+        (
+            {
+                "web/Dockerfile": "ARG A\nFROM scratch\nARG A\n",
+                shipway_yaml.NAME: "images:\n  web:\n    build-args: {A: '{{workflow.uid}}'}\n",
+            },
+            "shipway.yaml:3: error: the build argument A cannot be passed on: it holds `{{`",
+        ),
+        (
+            {
+                "web/Dockerfile": "FROM scratch\n",
+                "{{x}}/file": "1",
+                shipway_yaml.NAME: "images:\n  web:\n    shared: ['{{x}}']\n",
+            },
+            "shipway.yaml:3: error: the folder {{x}} cannot be passed on: it holds `{{`",
+        ),
+        (
+            {
+                "web/Dockerfile": "FROM scratch\nARG A\n",
+                shipway_yaml.NAME: 'images:\n  web:\n    build-args: {A: "\\U0001FAE9"}\n',
+            },
+            "shipway.yaml:3: error: the build argument A cannot be passed on: it holds the character '\\U0001fae9'",
+        ),
+    ],
+)
+def test_what_argo_would_evaluate_is_a_finding_with_its_line(files: dict[str, str], said: str) -> None:
+    """A text of the repository becomes an argument of its build."""
+    found = read(files)
+    [finding] = found.findings
+    assert str(finding).startswith(said)
+    assert found.nodes["web"].blocked
+
+
 def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
     """What FROM stands on may depend on them; the caller's win; undeclared ones have no effect."""
     files = {
