@@ -12,7 +12,10 @@ The codes 64, 65, 137 and 143 are never ours: Argo's executor and the kernel use
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ShipwayError(Exception):
@@ -36,6 +39,15 @@ class ShipwayError(Exception):
         if self.todo:
             parts.append(f"  do:   {_indented(self.todo)}")
         return "\n".join(parts)
+
+
+def visible(text: str) -> str:
+    """Return a text whose control characters are written as escapes, such as \\x1b, but for tabs and line breaks.
+
+    They are those of ASCII and of Latin-1, marks that turn the direction of writing, other line separators, and halves
+    of characters: with them a text from outside can hide or forge lines of a log or on a terminal.
+    """
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text.replace("\r\n", "\n"))
 
 
 def reason(error: Exception) -> str:

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from pipelines.cli import command as cli_command
+from pipelines.cli import door as cli_door
 from pipelines.cli.command import CommandParser, misunderstood
-from pipelines.errors import ShipwayError
+from pipelines.errors import ShipwayError, visible
 
 EPILOG = """\
 examples:
@@ -83,11 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Names of files are bytes; one that is not text is shown escaped, as Python does on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        namespace, rest = parser.parse_known_args(words)
-        if rest:
-            # The parser of all commands would name its own help, which does not list the command's flags.
-            raise misunderstood(f"unrecognized arguments: {' '.join(rest)}", f"shipway {name}")
-        return int(namespace.execute(namespace))
+        with cli_door.closed():
+            namespace, rest = parser.parse_known_args(words)
+            if rest:
+                # The parser of all commands would name its own help, which does not list the command's flags.
+                raise misunderstood(f"unrecognized arguments: {' '.join(rest)}", f"shipway {name}")
+            return int(namespace.execute(namespace))
     except ShipwayError as error:
         _report(error, as_json="--json" in words)
         return error.exit_code
@@ -137,7 +139,8 @@ def _report(error: ShipwayError, *, as_json: bool) -> None:
         parts = {"failed": error.what, "seen": error.seen, "do": error.todo, "exit_code": error.exit_code}
         sys.stdout.write(json.dumps({"error": parts}) + "\n")
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    sys.stderr.write(f"\033[31mshipway:\033[0m {error}\n" if colour else f"shipway: {error}\n")
+    name = "\033[31mshipway:\033[0m" if colour else "shipway:"
+    sys.stderr.write(f"{name} {visible(str(error))}\n")
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.engines.cluster import names
 from pipelines.engines.cluster.api import Api
 from pipelines.engines.local.nodes import Node, NodeKind
-from pipelines.errors import ShipwayError
+from pipelines.errors import ShipwayError, visible
 from pipelines.tools.kubernetes import EXECUTOR_LAST_LINE, EXECUTOR_LINE, Denied, Lost, seen
 
 SILENCE_SECONDS = 60.0
@@ -116,7 +116,7 @@ class Logs:
                 is_last = reading.ended.is_set()
                 try:
                     for line in self._lines(reading):
-                        file.write(line + "\n")
+                        file.write(visible(line) + "\n")
                         file.flush()
                         self.line(reading.node, line)
                 except Denied as error:

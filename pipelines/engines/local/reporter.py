@@ -9,6 +9,7 @@ import time
 from typing import Protocol, TextIO
 
 from pipelines.engines.local.nodes import Node, NodeKind, Phase
+from pipelines.errors import visible
 
 _SILENT = frozenset({NodeKind.RETRY, NodeKind.TASK_GROUP})
 
@@ -88,7 +89,7 @@ class PlainReporter:
     def _write(self, text: str) -> None:
         # The run goes on if nobody reads its reports any more, as with `| head`.
         with self.lock, contextlib.suppress(OSError):
-            self.stream.write(text + "\n")
+            self.stream.write(visible(text) + "\n")
             self.stream.flush()
 
 

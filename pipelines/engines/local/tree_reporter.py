@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pipelines.engines.local.nodes import Node, NodeKind, Phase
+from pipelines.errors import visible
 
 _MARKS = {
     Phase.PENDING: ("·", "dim"),
@@ -33,7 +35,8 @@ class TreeReporter:
 
     def __init__(self, console: Console | None = None) -> None:
         """Draw on a console, by default that of stderr."""
-        self.console = console or Console(stderr=True)
+        # Not `sys.stderr`, which may write colours as escapes.
+        self.console = console or Console(file=sys.__stderr__)
         self.lock = threading.RLock()
         self.name = ""
         self.roots: list[Node] = []
@@ -46,7 +49,7 @@ class TreeReporter:
         """See pipelines.engines.local.reporter.Reporter."""
         self.name = name
         for text in notes:
-            self.console.print(Text(text, style="dim"))
+            self.console.print(Text(visible(text), style="dim"))
 
     def node_started(self, node: Node) -> None:
         """See pipelines.engines.local.reporter.Reporter."""
@@ -81,12 +84,12 @@ class TreeReporter:
     def line(self, node: Node, text: str) -> None:
         """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
-            self.tails.setdefault(node, deque(maxlen=_TAIL_FAILED)).append(text)
+            self.tails.setdefault(node, deque(maxlen=_TAIL_FAILED)).append(visible(text))
 
     def note(self, text: str) -> None:
         """See pipelines.engines.local.reporter.Reporter."""
         with self.lock:
-            self.console.print(Text(text, style="yellow"))
+            self.console.print(Text(visible(text), style="yellow"))
 
     def _close(self) -> None:
         if self.live is not None:
@@ -115,13 +118,13 @@ class TreeReporter:
         row = Table.grid(padding=(0, 1))
         took = (node.finished or time.time()) - node.started if node.started else 0.0
         tries = f"attempt {len(node.children)}" if node.kind is NodeKind.RETRY and len(node.children) > 1 else ""
-        words = Text.assemble(node.label, (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
+        words = Text.assemble(visible(node.label), (f" {took:.1f} s" if took >= 0.05 else "", "dim"))
         if tries:
             words.append(f" {tries}", style="yellow")
         if node.phase.is_bad and node.reason and not node.never_ran:
-            words.append(f" {node.reason.removeprefix(f'{node.step or node.display_name}: ')}", style="red")
+            words.append(f" {visible(node.reason.removeprefix(f'{node.step or node.display_name}: '))}", style="red")
         elif not node.phase.is_completed and node.message:
-            words.append(f" {node.message}", style="dim")
+            words.append(f" {visible(node.message)}", style="dim")
         mark, style = _MARKS[Phase.OMITTED] if node.never_ran else _MARKS.get(node.phase, ("", ""))
         row.add_row(self.spinner if node in self.running else Text(mark, style=style), words)
         return row

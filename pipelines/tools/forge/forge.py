@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from pipelines.errors import visible
 from pipelines.tools.forge.http import AlreadyExists, ForgeApi, fields, identity
 from pipelines.tools.registry.connection import Unanswered
 
@@ -248,6 +249,7 @@ def _state(text: object, what: str) -> StatusState:
 
 
 def _cut(text: str, most: int) -> str:
+    text = visible(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

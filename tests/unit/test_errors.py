@@ -1,0 +1,61 @@
+"""What people read: errors, logs and reports show control characters of anybody's as escapes."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.cli.main import main
+from pipelines.errors import visible
+from pipelines.report import text as report_text
+
+CONTROLS = {
+    *map(chr, (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x200E, 0x200F, 0x2028, 0x2029)),
+    *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))),
+} - {"\n", "\t"}
+
+
+@given(st.text() | st.text(st.sampled_from(sorted(CONTROLS | {"\n", "\t", "a", "\\"}))))
+def test_no_control_character_passes_the_door(text: str) -> None:
+    """Those of ASCII and Latin-1, those that turn the direction of writing, and other line separators."""
+    for shown in (visible(text), report_text.plain(text), report_text.line(text), report_text.code(text)):
+        assert not set(shown) & CONTROLS
+        kinds = {unicodedata.category(character) for character in set(shown) - {"\n", "\t"}}
+        assert not kinds & {"Cc", "Zl", "Zp"}
+    visible(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("a\rb\r\nc\td\n", "a\\rb\nc\td\n"),
+        ("\x9b31m\x7f", "\\x9b31m\\x7f"),
+        ("a\u202eb\u2066c\u200f", "a\\u202eb\\u2066c\\u200f"),
+        ("Größe 👩\u200d💻 {{x}}", "Größe 👩\u200d💻 {{x}}"),
+    ],
+)
+def test_a_control_character_is_shown_as_an_escape(text: str, shown: str) -> None:
+    """Everything else is as it was written."""
+    assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    "words", [["step", "clone", "--repo=-a\x1b[2J\u202e"], ["plan", "-a\x1b[2J\u202e"], ["\x1b[2J\u202e"]]
+)
+def test_no_command_writes_one(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A name from outside stands in an error, and cannot clear the terminal."""
+    assert main(words) == 2
+    written = capsys.readouterr()
+    assert "2J" in written.err
+    assert not set(written.err + written.out) & CONTROLS
+
+
+def test_json_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """It escapes control characters itself, so the value comes back."""
+    assert main(["images", "-p\x1b[2J", "--json"]) == 2
+    assert "\x1b[2J" in json.loads(capsys.readouterr().out)["error"]["seen"]
