@@ -47,7 +47,7 @@ def chart_publish(
     if repo and repo != checkout.repo:
         raise Refused(
             "the checkout is of another repository than was asked for",
-            seen=f"{checkout.repo}, not {repo}",
+            seen=f"it is not of {repo}",
             todo="run the step chart-clone again, then chart-check and this one",
         )
     _require_sound(checkout, report)

@@ -65,7 +65,7 @@ def push(
         # A stranger's Dockerfile was built beside the checkout; the Git credential is for the caller's repository.
         raise Refused(
             "the checkout is of another repository than was asked for",
-            seen=f"{checkout.repo}, not {repo}",
+            seen=f"it is not of {repo}",
             todo="run the step clone again, then build and this one",
         )
     plan = tag_names.tag_plan(checkout.ref, checkout.commit)
