@@ -1,7 +1,7 @@
 """The official `helm` program, version 4: what it says about a chart's files, without a cluster or anybody's settings.
 
-Each call gets a home of its own making: no plugins, no repositories, no logins, no kubeconfig. Nothing here judges what
-Helm says.
+Each call gets a home of its own making: no plugins, no repositories, no logins, no kubeconfig, and no network: nothing
+that is asked for here is to be fetched. Nothing here judges what Helm says.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.charts import values_schema
 from pipelines.errors import Misconfigured, Transient
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
@@ -37,6 +38,7 @@ class Helm:
             (self._home / name).mkdir(parents=True, exist_ok=True)
         self._timeout_seconds = timeout_seconds
         self._memory_bytes = memory_bytes
+        self._sound: set[Path] = set()
 
     def version(self) -> str:
         """Return the program's version, `4.2.4`; raises Misconfigured where it is not Helm 4."""
@@ -52,19 +54,27 @@ class Helm:
 
     def lint(self, chart: Path, values: Sequence[Path] = ()) -> Completed:
         """Check a chart's folder strictly; the messages are on stdout."""
-        return self._run("lint", "--strict", "--quiet", *_values(values), chart.resolve())
+        return self._read(chart, "lint", "--strict", "--quiet", *_values(values), chart.resolve())
 
     def template(self, chart: Path, values: Sequence[Path] = (), *, debug: bool = False) -> Completed:
         """Render a chart's folder with its definitions and tests; with `debug`, invalid YAML is on stdout, too."""
         flags = ["--include-crds", *(["--debug"] if debug else [])]
-        return self._run("template", "release", chart.resolve(), *flags, *_values(values))
+        return self._read(chart, "template", "release", chart.resolve(), *flags, *_values(values))
 
     def render(
         self, chart: Path, *, release: str, namespace: str, values: Sequence[Path] = (), crds: bool = True
     ) -> Completed:
         """Render a chart's folder as Argo CD does, for a release and a namespace, with or without its definitions."""
         flags = [f"--namespace={namespace}", *(["--include-crds"] if crds else [])]
-        return self._run("template", release, chart.resolve(), *flags, *_values(values))
+        return self._read(chart, "template", release, chart.resolve(), *flags, *_values(values))
+
+    def _read(self, chart: Path, *words: str | Path) -> Completed:
+        """Run Helm on a chart; raises Refused where a schema of the chart leads out of it: Helm would follow."""
+        if chart not in self._sound:
+            for fault in values_schema.faults(chart):
+                raise fault.error(chart.name)
+            self._sound.add(chart)
+        return self._run(*words)
 
     def _run(self, *words: str | Path) -> Completed:
         done = process.run(
@@ -72,6 +82,7 @@ class Helm:
             # A template of one line can render without end: a chart is a stranger's program.
             timeout_seconds=self._timeout_seconds,
             memory_bytes=self._memory_bytes,
+            offline=True,
             cwd=self._home,
             env=self._environment(),
         )
@@ -93,6 +104,9 @@ class Helm:
             "HELM_CONFIG_HOME": str(self._home / "config"),
             "HELM_DATA_HOME": str(self._home / "data"),
             "HELM_NO_PLUGINS": "1",
+            # Where the kernel gives no network of its own: nothing listens at port 0.
+            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:0"),
+            "NO_PROXY": "",
             "KUBECONFIG": str(self._home / "no-kubeconfig"),
             # Helm lives for milliseconds: garbage collection takes a quarter of its processor time and gains nothing;
             # it needs one thread.

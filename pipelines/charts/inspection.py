@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.charts import chart_yaml, helm_messages, rendered
+from pipelines.bounds import LARGEST
+from pipelines.charts import chart_yaml, helm_messages, rendered, values_schema
 from pipelines.charts.helm import Helm
 from pipelines.charts.helm_messages import Message
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
@@ -22,7 +23,6 @@ from pipelines.errors import Transient
 _HOOK = "helm.sh/hook"
 VALUES = "ci"
 """The folder of a chart whose YAML files are values to try it with."""
-_LARGEST_VALUES = 1 << 20
 _AT_ONCE = 8
 
 
@@ -74,7 +74,9 @@ class Inspection:
 
     def inspect(self, charts: Sequence[ComparedChart]) -> list[ChartFinding]:
         """Return the findings about charts, in their order and by file and line; raises Misconfigured as Helm does."""
-        trials = [trial for chart in charts for trial in self._trials(chart)]
+        self._refused += [finding for chart in charts for finding in _schemas(chart)]
+        refused = {finding.chart for finding in self._refused}
+        trials = [trial for chart in charts if chart.path not in refused for trial in self._trials(chart)]
         with ThreadPoolExecutor(max_workers=min(_AT_ONCE, 1 + len(os.sched_getaffinity(0)))) as pool:
             version = pool.submit(self._helm.version)
             results = dict(zip(trials, pool.map(self._try, trials), strict=True))
@@ -82,6 +84,9 @@ class Inspection:
         self._unknown |= {kind for result in results.values() for kind in result.unknown}
         found: list[ChartFinding] = []
         for chart in charts:
+            if chart.path in refused:
+                found += [finding for finding in self._refused if finding.chart == chart.path]
+                continue
             own = {trial: result for trial, result in results.items() if trial.chart is chart}
             found += _merged(own, [finding for finding in self._refused if finding.chart == chart.path])
         return found
@@ -102,7 +107,7 @@ class Inspection:
             return
         for place in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
             path = chart_yaml.join(chart.path, f"{VALUES}/{place.name}")
-            if place.is_symlink() or not place.is_file() or place.stat().st_size > _LARGEST_VALUES:
+            if place.is_symlink() or not place.is_file() or place.stat().st_size > LARGEST:
                 text = f"{path} is a link, no file, or too large"
                 self._refused.append(
                     finding_in(chart, path, 0, "values", text, todo="put the values themselves there", level=REFUSED)
@@ -216,6 +221,12 @@ def _merged(results: dict[ChartTrial, TrialResult], refused: Sequence[ChartFindi
 
 def _essence(finding: ChartFinding) -> tuple[str, int, str]:
     return finding.path, finding.line, finding.text
+
+
+def _schemas(chart: ComparedChart) -> Iterator[ChartFinding]:
+    for fault in values_schema.faults(Path(chart.folder)):
+        path = chart_yaml.join(chart.path, fault.file)
+        yield finding_in(chart, path, fault.line, "schema", fault.text, todo=fault.todo, level=REFUSED)
 
 
 class Objects:

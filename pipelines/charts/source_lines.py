@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.bounds import LARGEST
 from pipelines.charts import chart_yaml, rendered
 from pipelines.charts.model import ChartFinding, ComparedChart
 from pipelines.declared import yaml_text
 from pipelines.declared.finding import ERROR
 from pipelines.errors import ShipwayError
-
-_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class Places:
             file = file / part
             if part == ".." or file.is_symlink():
                 return None
-        if not file.is_file() or file.stat().st_size > _LARGEST:
+        if not file.is_file() or file.stat().st_size > LARGEST:
             return None
         return file.read_text(encoding="utf-8", errors="replace")
 

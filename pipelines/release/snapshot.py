@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.bounds import LARGEST
 from pipelines.charts import archive as chart_archive
 from pipelines.charts import chart_yaml, helmignore
 from pipelines.charts import files as chart_files
@@ -28,8 +29,7 @@ from pipelines.tools.git.repository import Commit, GitRepository, TreeEntry
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 DOCKERFILE = "Dockerfile"
-_MOST_BYTES = 1 << 20
-"""Of a file that is read for a plan; the builder takes no larger Dockerfile either."""
+_TOO_LARGE = bytes(LARGEST + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +121,23 @@ class _SnapshotReader:
         self.git.fetch_files(self.repository, [self.files[path].id for path in self._known(paths)])
 
     def read(self, paths: Iterable[str]) -> None:
-        """Read files and the targets of links among them; files that are too large are left out."""
+        """Read files and the targets of links among them.
+
+        A YAML file that is too large is as many zeros as its readers refuse, so that none takes it for absent; other
+        files that are too large are left out. The builder takes no larger Dockerfile either.
+        """
         while missing := [path for path in self._known(paths) if path not in self.contents]:
             self.fetch(missing)
-            contents = self.repository.contents(self._entries(missing), most_bytes=_MOST_BYTES)
+            contents = self.repository.contents(self._entries(missing), most_bytes=LARGEST)
+            yaml = (path for path in missing if path.endswith((".yaml", ".json")))
+            contents |= {path: _TOO_LARGE for path in yaml if path not in contents}
             self.contents.update(contents)
             paths = self._targets(contents)
 
     def charts(self, folders: Sequence[str]) -> GitTree:
         """Return the tree with the files of charts, of each no more than Helm would read."""
-        contents = {**self.contents, **self._bytes(_named(folders, (helmignore.NAME,)))}
+        contents = {path: data for path, data in self.contents.items() if data is not _TOO_LARGE}
+        contents |= self._bytes(_named(folders, (helmignore.NAME,)))
         tree = GitTree(files=self.files, contents=contents)
         by_chart: dict[str, list[str]] = {}
         for folder in folders:

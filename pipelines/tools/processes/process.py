@@ -58,13 +58,15 @@ def run(
     umask: int = -1,
     into: Path | None = None,
     memory_bytes: int = 0,
+    offline: bool = False,
 ) -> Completed:
     """Run a command to its end and return how it ended; the caller judges an exit code other than 0.
 
     With `stream`, both outputs go to this process's stderr line by line while the command runs, and the result's
     `stdout` and `stderr` hold their last lines. With `into`, standard output goes into that file byte for byte, and the
     result's `stdout` is empty. `env` replaces the whole environment. On Linux, `memory_bytes` bounds the memory that
-    the command may map; 0 sets no bound. The command does not outlive this process, however that ends.
+    the command may map; 0 sets no bound. With `offline`, the command has no network where the kernel allows that. The
+    command does not outlive this process, however that ends.
 
     Raises Misconfigured if the program does not exist, Transient if the time limit passes.
     """
@@ -73,6 +75,7 @@ def run(
         sys.stderr.write(f"$ {shlex.join(words)}\n")
         sys.stderr.flush()
     starting, call = _ending_with_parent(words, env)
+    starting = (*(_without_network() if offline else ()), *starting)
     # The child has its own descriptor of the file.
     with into.open("wb") if into else contextlib.nullcontext() as output, _starting(words):
         child = subprocess.Popen(
@@ -203,6 +206,21 @@ def _ending_with_parent(
     if setpriv and program and Path(program).is_absolute():
         return (*setpriv, program, *words[1:]), None
     return words, _death_signal()
+
+
+@functools.cache
+def _without_network() -> tuple[str, ...]:
+    """Return the words that give the command after them a network without an interface; empty where that is forbidden.
+
+    It takes a namespace of users, too, which many pods may not make.
+    """
+    program = shutil.which("unshare")
+    words = (program, "--user", "--net", "--") if program else ()
+    if words:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            tried = subprocess.run((*words, "true"), capture_output=True, timeout=5, check=False)
+            return words if tried.returncode == 0 else ()
+    return ()
 
 
 @functools.cache

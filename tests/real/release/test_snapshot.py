@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.bounds import LARGEST
 from pipelines.charts import files as chart_files
 from pipelines.charts.files import Root
 from pipelines.errors import ShipwayError
@@ -69,6 +70,21 @@ def packed(root: Root, folder: str) -> dict[str, bytes] | str:
         return chart_files.chart(root, folder, {})
     except ShipwayError as error:
         return error.what
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_declared_file_is_too_large_for_all_readers_or_for_none(tmp_path: Path, over: int) -> None:
+    """A plan has a finding for one byte too many; the charts' files stay as they are."""
+    filler = b"#" * (LARGEST - len(b"ignore: [old]\n#\n") + over)
+    repository = Repository(tmp_path / "shop").write("shipway.yaml", b"ignore: [old]\n#" + filler + b"\n")
+    repository.write("charts/site/Chart.yaml", "apiVersion: v2\nname: site\nversion: 1.0.0\n")
+    values = b"a: 1\n#" + b"x" * (LARGEST - 6 + over)
+    repository.write("charts/site/values.yaml", values).commit()
+    found = read(str(repository.path), tmp_path / "work")
+    told = [finding.text for finding in found.findings]
+    assert told == ([f"shipway.yaml is too large: {LARGEST + 1} bytes"] if over else [])
+    assert found.configuration.ignore == (() if over else ("old",))
+    assert chart_files.file(found.root, "charts/site/values.yaml") == values
 
 
 @pytest.mark.parametrize("attributes", ["*.png binary\n", "*.txt eol=crlf\n"])
