@@ -77,9 +77,7 @@ def read(path: Path) -> dict[str, str]:
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}  # noqa: S506 - it makes text alone
     except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
         raise Misconfigured(
-            f"the settings {path} cannot be read",
-            seen=reason(error),
-            todo="name a file of `key: value` lines",
+            f"the settings {path} cannot be read", seen=reason(error), todo="name a file of `key: value` lines"
         ) from error
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise Misconfigured(

@@ -21,12 +21,7 @@ LABELS = {"app.kubernetes.io/name": "shipway", "app.kubernetes.io/component": "e
 
 def document(kind: str, name: str, spec: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     """Return a whole document."""
-    return {
-        "apiVersion": API,
-        "kind": kind,
-        "metadata": {"name": name, "labels": dict(LABELS)},
-        "spec": plain(spec),
-    }
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, "labels": dict(LABELS)}, "spec": plain(spec)}
 
 
 def resource(value: Mapping[str, Any]) -> m.ArtifactLocation:

@@ -118,9 +118,7 @@ def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[En
             branch="" if environments else deploys.environments_branch,
             author=deploys.author,
             forges=ForgeAccess(
-                folder=cli_options.secret(settings, "shipway-forge"),
-                forges=deploys.forges,
-                network=chart_settings,
+                folder=cli_options.secret(settings, "shipway-forge"), forges=deploys.forges, network=chart_settings
             ),
             registries=Registries(
                 client=registry_client.connect(docker_config, chart_settings),

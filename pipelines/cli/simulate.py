@@ -51,10 +51,7 @@ def run(options: SimulateOptions) -> int:
     payload = _payload(options.payload)
     event_source, name = webhook.SOURCES[source]
     results = sensor.run(
-        _sensor(options.sensor),
-        source=event_source,
-        event=name,
-        data=webhook.event(source, payload, options.event),
+        _sensor(options.sensor), source=event_source, event=name, data=webhook.event(source, payload, options.event)
     )
     if not results:
         raise Misuse(

@@ -70,10 +70,7 @@ def run(options: WhereOptions) -> int:
     live = None if options.no_cluster else _applications(namespace)
     chart_settings = signature.from_settings(ChartSettings, settings)
     docker_config = cli_options.secret(settings, "shipway-pull")
-    with (
-        tempfile.TemporaryDirectory(prefix="shipway-where-") as work,
-        cli_options.git(settings) as git,
-    ):
+    with tempfile.TemporaryDirectory(prefix="shipway-where-") as work, cli_options.git(settings) as git:
         charts, _ = registry_state.connect(chart_settings, Layout.create(Path(work) / "layout"), docker_config)
         inventory = Inventory(
             git=git,

@@ -87,10 +87,7 @@ def await_healthy(
     ):
         charts, _ = registry_state.connect(settings, Layout.create(Path(work) / "layout"), logins.docker_config)
         inventory = Inventory(
-            git=git,
-            client=registry_client.connect(logins.docker_config, settings),
-            charts=charts,
-            under=settings.under,
+            git=git, client=registry_client.connect(logins.docker_config, settings), charts=charts, under=settings.under
         )
 
         def read() -> tuple[ApplicationStatus, ...]:

@@ -68,11 +68,7 @@ def target(event: Event) -> EventTarget:
         case PullRequest():
             ref = pull_ref(event.source, event.number)
             return EventTarget(
-                repo=repo,
-                ref=ref,
-                head=_object(event.head),
-                number=event.number,
-                base=_ref(f"refs/heads/{event.base}"),
+                repo=repo, ref=ref, head=_object(event.head), number=event.number, base=_ref(f"refs/heads/{event.base}")
             )
         case Comment():
             asked = _COMMAND.match(event.text)

@@ -245,11 +245,7 @@ def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
         sys.stderr.write(f"{error.what}\n")
         return None
     return _subject_of(
-        repo=event.repo,
-        commits=(event.head, event.revision),
-        lane=event.lane,
-        number=event.number,
-        kind=event.kind,
+        repo=event.repo, commits=(event.head, event.revision), lane=event.lane, number=event.number, kind=event.kind
     )
 
 

@@ -30,9 +30,5 @@ def _review() -> DAG:
     return DAG(
         name=NAME,
         inputs=pod.inputs((start.LOCATE,)),
-        tasks=[
-            *start.tasks(inputs(*start.REQUEST)),
-            reporting.begun(),
-            check.task(depends=f"{start.NAME}.Succeeded"),
-        ],
+        tasks=[*start.tasks(inputs(*start.REQUEST)), reporting.begun(), check.task(depends=f"{start.NAME}.Succeeded")],
     )

@@ -25,14 +25,7 @@ DEADLINE_SECONDS = 12 * 3600
 ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
 """The inputs of a plan."""
 
-PLAN = StepContainer(
-    step="plan",
-    name="main",
-    size=PLANNER,
-    inputs=ASKED,
-    fixed=READ_LOGINS,
-    secrets=(GIT, PULL),
-)
+PLAN = StepContainer(step="plan", name="main", size=PLANNER, inputs=ASKED, fixed=READ_LOGINS, secrets=(GIT, PULL))
 AGAIN = replace(PLAN, name="again", inputs=(*ASKED, "now", "settled", "builder-version"))
 RETAG = StepContainer(
     step="retag",
@@ -87,13 +80,7 @@ def work() -> WorkflowTemplate:
 def _pods() -> list[ContainerSet]:
     return [
         pod("plan", (PLAN,), results=("ref", *RESULTS), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
-        pod(
-            "retag",
-            (AGAIN, RETAG),
-            results=("images", "tags"),
-            deadline_seconds=PLANNING_SECONDS,
-            workspace="10Gi",
-        ),
+        pod("retag", (AGAIN, RETAG), results=("images", "tags"), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
         pod(
             "verdict",
             (AGAIN, VERDICT),

@@ -43,12 +43,7 @@ class RunFollower:
         self.patience_seconds = patience_seconds
         self.tree = RunTree(name)
         self.logs = Logs(
-            all_runs.api,
-            name,
-            folder / "logs",
-            line=reporter.line,
-            note=reporter.note,
-            again_seconds=again_seconds,
+            all_runs.api, name, folder / "logs", line=reporter.line, note=reporter.note, again_seconds=again_seconds
         )
         self.begun: set[Node] = set()
         self.done: set[Node] = set()

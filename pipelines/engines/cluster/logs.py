@@ -45,14 +45,7 @@ class Logs:
     """Follows logs and passes on their lines; reports each problem once, and none ends the run."""
 
     def __init__(
-        self,
-        api: Api,
-        run: str,
-        folder: Path,
-        *,
-        line: Line,
-        note: Callable[[str], None],
-        again_seconds: float = 1.0,
+        self, api: Api, run: str, folder: Path, *, line: Line, note: Callable[[str], None], again_seconds: float = 1.0
     ) -> None:
         """Write each container's log into `folder`, and pass its lines to `line` from other threads."""
         self.api = api

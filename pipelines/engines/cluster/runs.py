@@ -69,11 +69,7 @@ class Runs:
             document: Document = {
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "Workflow",
-                "metadata": {
-                    "name": name,
-                    "labels": labels,
-                    "annotations": {names.MARK: mark, **(annotations or {})},
-                },
+                "metadata": {"name": name, "labels": labels, "annotations": {names.MARK: mark, **(annotations or {})}},
                 "spec": dict(spec),
             }
             if self._create(document, mark):

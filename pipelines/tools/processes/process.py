@@ -128,11 +128,7 @@ Running: TypeAlias = "subprocess.Popen[bytes]"
 
 
 def start(
-    argv: Sequence[str | Path],
-    *,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    stdin: int = subprocess.DEVNULL,
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
 ) -> Running:
     """Start a command in a session of its own, both outputs in one pipe, and return it at once.
 
