@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 
@@ -77,23 +77,25 @@ def run(
     starting, call = _ending_with_parent(words, env)
     starting = (*(_without_network() if offline else ()), *starting)
     # The child has its own descriptor of the file.
-    with into.open("wb") if into else contextlib.nullcontext() as output, _starting(words):
-        child = subprocess.Popen(
+    with into.open("wb") if into else contextlib.nullcontext() as output:
+        child = _in_own_session(
             starting,
+            program=words[0],
             cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=output or subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            env=env,
+            stdin=subprocess.DEVNULL if stdin is None else PIPE,
+            stdout=output or PIPE,
+            stderr=PIPE,
             text=True,
             errors="replace",
             umask=umask,
-            start_new_session=True,
-            preexec_fn=call,  # noqa: PLW1509 - one system call, on a function looked up before the fork
+            preexec_fn=call,  # one system call, on a function looked up before the fork
         )
     with _ended(child):
-        if memory_bytes:
-            _bound_memory(child.pid, memory_bytes)
+        # Set from outside, right after the start: a program that sets it and then runs the command costs another 2 ms.
+        if memory_bytes and sys.platform == "linux":
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                resource.prlimit(child.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         try:
             if stream:
                 stdout, stderr = _stream(child, timeout_seconds)
@@ -108,16 +110,8 @@ def run(
 
 def start_daemon(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None) -> int:
     """Start a command that outlives this process, its output appended to `log`, and return its process id."""
-    words = tuple(str(word) for word in argv)
-    with log.open("ab") as output, _starting(words):
-        child = subprocess.Popen(
-            words,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    with log.open("ab") as output:
+        child = _in_own_session(tuple(map(str, argv)), env=env, stdout=output, stderr=output)
     # It is meant to go on: without this, Python would warn that nobody waited for it.
     child.returncode = 0
     return child.pid
@@ -134,17 +128,8 @@ def start(
 
     `stdin` is a descriptor, or PIPE. Raises Misconfigured if the program cannot be started.
     """
-    words = tuple(str(word) for word in argv)
-    with _starting(words, OSError):
-        return subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    words = tuple(map(str, argv))
+    return _in_own_session(words, env=env, cwd=cwd, caught=OSError, stdin=stdin, stdout=PIPE, stderr=subprocess.STDOUT)
 
 
 def until_ended(pid: int) -> None:
@@ -162,30 +147,30 @@ def background(
     It inherits the file descriptor `holding`, so a lock on that file lasts as long as the command. Where the system has
     setpriv, the command also ends when this process is killed.
     """
-    words = (*_setpriv("TERM", os.environ.get("PATH", os.defpath)), *(str(word) for word in argv))
-    with log.open("wb") as output, _starting(words):
-        child = subprocess.Popen(
-            words,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(holding,),
-            umask=0o022,
-            start_new_session=True,
-        )
+    words = (*_setpriv("TERM", os.environ.get("PATH", os.defpath)), *map(str, argv))
+    with log.open("wb") as output:
+        child = _in_own_session(words, env=env, stdout=output, stderr=output, pass_fds=(holding,), umask=0o022)
     with _ended(child):
         yield lambda: child.poll() is None
 
 
-@contextlib.contextmanager
-def _starting(words: tuple[str, ...], errors: type[OSError] = FileNotFoundError) -> Iterator[None]:
-    """Raise Misconfigured, naming the program, where the block cannot start it."""
+def _in_own_session(
+    words: tuple[str, ...],
+    *,
+    program: str = "",
+    env: Mapping[str, str] | None,
+    stdin: int = subprocess.DEVNULL,
+    caught: type[OSError] = FileNotFoundError,
+    **options: Any,
+) -> subprocess.Popen[Any]:
+    """Start a command in a session of its own, with further options of Popen; raises Misconfigured for `program`."""
+    environment = None if env is None else dict(env)
     try:
-        yield
-    except errors as error:
+        return subprocess.Popen(words, env=environment, stdin=stdin, start_new_session=True, **options)
+    except caught as error:
+        program = program or words[0]
         raise Misconfigured(
-            f"cannot start {words[0]}", seen=str(error), todo=f"install {words[0]} or put it on PATH"
+            f"cannot start {program}", seen=str(error), todo=f"install {program} or put it on PATH"
         ) from error
 
 
@@ -237,13 +222,6 @@ def _death_signal() -> Callable[[], None] | None:
         prctl(set_death_signal, signal.SIGKILL)
 
     return call
-
-
-def _bound_memory(pid: int, memory_bytes: int) -> None:
-    # Set from outside, right after the start: a program that sets it and then runs the command costs another 2 ms.
-    if sys.platform == "linux":
-        with contextlib.suppress(ProcessLookupError):  # it has ended already
-            resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 @contextlib.contextmanager
