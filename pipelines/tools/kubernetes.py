@@ -26,7 +26,9 @@ from pipelines.errors import Misconfigured, ShipwayError, Transient
 ARGO = "/apis/argoproj.io/v1alpha1"
 METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 """Asks for names, labels and annotations only, without specification and status."""
-MERGE = "application/merge-patch+json"
+JSON = "application/json"
+CONTENT_TYPES = {"POST": JSON, "PATCH": "application/merge-patch+json"}
+"""What a request's document is, by the request's method."""
 ANSWER_SECONDS = 30.0
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 _LOG_LINES = 60
@@ -35,6 +37,7 @@ _LOG_BYTES = 128 * 1024
 EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
 EXECUTOR_LAST_LINE = re.compile(r"Error: exit status \d+")
 Document = dict[str, Any]
+Query = Mapping[str, str]
 
 
 class Lost(Exception):
@@ -60,10 +63,7 @@ def seen(error: Lost | Denied) -> str:
 
 
 def check_answer(request: str, status: int, body: bytes) -> None:
-    """Raise Denied if an answer refuses a request, Lost if the server is busy or broken.
-
-    The body is a Status document or plain text.
-    """
+    """Raise Denied if an answer, a Status or plain text, refuses a request; Lost if the server is busy or broken."""
     if status < 300:
         return
     message = body.decode(errors="replace").strip()
@@ -106,30 +106,18 @@ class Kubernetes:
         return f"{ARGO}/namespaces/{self.namespace}/workflows"
 
     def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Document | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        self, method: str, path: str, *, query: Query | None = None, body: Document | None = None, accept: str = JSON
     ) -> Document:
         """Return the document that answers a request; raises Denied, or Transient if no answer comes."""
-        answer = self._request(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        answer = self._request(method, path, query=query, body=body, accept=accept)
         value = read_json(answer, f"what the cluster answers to {method} {path}")
         return value if isinstance(value, dict) else {}
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None,
-        body: Document | None = None,
-        content_type: str = "",
-        accept: str,
+        self, method: str, path: str, *, query: Query | None, body: Document | None = None, accept: str
     ) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": accept}
+        headers |= {"Content-Type": CONTENT_TYPES[method]} if body is not None else {}
         lost: Lost | None = None
         for pause in (*self._pauses, None):
             try:
@@ -138,11 +126,7 @@ class Kubernetes:
                     f"{self._server}{path}",
                     fields=dict(query) if query else None,
                     body=None if body is None else json.dumps(body).encode(),
-                    headers={
-                        "Authorization": f"Bearer {self._token}",
-                        "Accept": accept,
-                        **({"Content-Type": content_type} if body is not None else {}),
-                    },
+                    headers=headers,
                     redirect=False,
                 )
                 check_answer(f"{method} {path}", answer.status, answer.data)
@@ -179,8 +163,7 @@ class Kubernetes:
 
     def patch(self, name: str, change: Document) -> None:
         """Merge a change into a Workflow."""
-        path = f"{self.workflows}/{name}"
-        self.call("PATCH", path, body=change, content_type=MERGE, accept=METADATA.format(""))
+        self.call("PATCH", f"{self.workflows}/{name}", body=change, accept=METADATA.format(""))
 
     def create(self, document: Document) -> bool:
         """Create a Workflow and return True, or False if one of its name exists."""

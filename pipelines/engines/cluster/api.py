@@ -22,7 +22,7 @@ from kubernetes.client.rest import RESTResponse
 from pipelines.bounds import read_json
 from pipelines.engines.cluster import names
 from pipelines.errors import Misconfigured
-from pipelines.tools.kubernetes import ANSWER_SECONDS, Document, Lost, check_answer, no_answer
+from pipelines.tools.kubernetes import ANSWER_SECONDS, CONTENT_TYPES, Document, Lost, check_answer, no_answer
 
 CONNECTIONS = 64
 """The most that are kept open; each log that is followed takes one."""
@@ -50,11 +50,10 @@ class Api:
         *,
         query: Query | None = None,
         body: Document | None = None,
-        content_type: str = "application/json",
         accept: str = ANYTHING,
     ) -> Document:
         """Return the document that answers a request; raises Lost, Denied, or Misconfigured (TLS)."""
-        with self._open(method, path, query=query, body=body, content_type=content_type, accept=accept) as response:
+        with self._open(method, path, query=query, body=body, accept=accept) as response:
             try:
                 return dict(read_json(response.response.data, self.server))
             except (TypeError, ValueError) as error:
@@ -78,11 +77,10 @@ class Api:
         *,
         query: Query | None = None,
         body: Document | None = None,
-        content_type: str = "",
         accept: str = ANYTHING,
         silence_seconds: float = ANSWER_SECONDS,
     ) -> Iterator[RESTResponse]:
-        headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
+        headers = {"Accept": accept} | ({"Content-Type": CONTENT_TYPES[method]} if body is not None else {})
         try:
             request = self.client.param_serialize(
                 method,
@@ -103,19 +101,16 @@ class Api:
             raise no_answer(error) from error
         try:
             if response.status >= 300:
-                self._refuse(f"{method} {path}", response)
+                try:
+                    check_answer(f"{method} {path}", response.status, response.response.data)
+                except Lost as error:
+                    raise Lost(f"{self.server} answers {error}") from error
             yield response
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise no_answer(error) from error
         finally:
             # A connection cannot be used again unless its stream was read to the end.
             response.response.close()
-
-    def _refuse(self, request: str, response: RESTResponse) -> None:
-        try:
-            check_answer(request, response.status, response.response.data)
-        except Lost as error:
-            raise Lost(f"{self.server} answers {error}") from error
 
 
 def connect(namespace: str = "") -> Api:

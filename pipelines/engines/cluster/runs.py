@@ -13,7 +13,7 @@ from pipelines.bounds import read_json
 from pipelines.engines.cluster import names, problems
 from pipelines.engines.cluster.api import ANYTHING, Api, Query
 from pipelines.errors import ShipwayError, Transient
-from pipelines.tools.kubernetes import ARGO, MERGE, METADATA, Denied, Document, Lost
+from pipelines.tools.kubernetes import ARGO, METADATA, Denied, Document, Lost
 
 FINAL = frozenset({"Succeeded", "Failed", "Error"})
 WATCH_SECONDS = 50
@@ -124,11 +124,7 @@ class Runs:
         """Ask Argo to stop a run; its exit handler still runs. A run that has ended stays as it is."""
         path = f"{self.path}/{names.check('run', name)}"
         patch: Document = {"spec": {"shutdown": "Stop"}}
-
-        def call() -> Document:
-            return self.api.call("PATCH", path, body=patch, content_type=MERGE)
-
-        self._ask(call, "stop", "workflows", name)
+        self._ask(lambda: self.api.call("PATCH", path, body=patch), "stop", "workflows", name)
 
     def _if_exists(self, name: str) -> Document | None:
         """Return a run, or None if it was deleted after the list."""
@@ -185,7 +181,8 @@ class Runs:
 
 def of_template(name: str, arguments: Mapping[str, str], *, parallelism: int | None = None) -> Document:
     """Return the spec of a run of an installed template."""
-    spec: Document = {"workflowTemplateRef": {"name": name}, "arguments": {"parameters": _parameters(arguments)}}
+    parameters = [{"name": key, "value": value} for key, value in arguments.items()]
+    spec: Document = {"workflowTemplateRef": {"name": name}, "arguments": {"parameters": parameters}}
     return spec | ({"parallelism": parallelism} if parallelism else {})
 
 
@@ -219,7 +216,3 @@ def phase(run: Mapping[str, Any]) -> str:
 def gone(name: str) -> ShipwayError:
     """Return the error for a run that somebody deleted while it was followed."""
     return ShipwayError(f"the run {name} was deleted", seen="it is no longer on the cluster", todo="submit it again")
-
-
-def _parameters(arguments: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in arguments.items()]
