@@ -70,7 +70,7 @@ def connect(
         is_github = address.kind == "github"
         scheme = "Bearer" if is_github else "token"
         api = ForgeApi(
-            connections,
+            network=connections,
             base=address.base,
             repository=address.repository,
             authorization=lambda: f"{scheme} {token}",
@@ -96,7 +96,7 @@ def _as_app(
     app = App(id=identity, private_key=login.read("private-key"))
     tokens = AppTokens(network, app, base=address.base, repository=address.repository, rights=rights)
     api = ForgeApi(
-        network,
+        network=network,
         base=address.base,
         repository=address.repository,
         authorization=tokens.authorization,

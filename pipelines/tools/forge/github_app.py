@@ -70,7 +70,7 @@ class AppTokens:
         self._what = f"App {app.id} gets no token for {repository}"
         self._token, self._until, self._slug = "", 0.0, ""
         self._api = ForgeApi(
-            network,
+            network=network,
             base=base,
             repository=repository,
             authorization=lambda: f"Bearer {app.web_token(time.time())}",

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -37,29 +37,19 @@ class AlreadyExists(Refused):
     """The object exists already: status 409, or GitHub's 422."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class ForgeApi:
     """The API of one forge, for one repository, with one login."""
 
-    def __init__(
-        self,
-        network: Network,
-        *,
-        base: str,
-        repository: str,
-        authorization: Callable[[], str],
-        login: str,
-        headers: Mapping[str, str],
-    ) -> None:
-        """Send requests to `base` alone, an address without a slash at its end.
-
-        `authorization` returns the header's value; `login` describes the login in error messages.
-        """
-        self.network = network
-        self.base = base
-        self.repository = repository
-        self._authorization = authorization
-        self._login = login
-        self._headers = headers
+    network: Network
+    base: str
+    """The only address that requests are sent to, without a slash at its end."""
+    repository: str
+    authorization: Callable[[], str] = field(repr=False)
+    """Returns the header's value."""
+    login: str
+    """Describes the login in error messages."""
+    headers: Mapping[str, str]
 
     def call(
         self,
@@ -76,8 +66,8 @@ class ForgeApi:
         Raises Unanswered and what `forge` documents; statuses in `allow` are returned.
         """
         url = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
-        secret = self._authorization()
-        headers = {"Accept": "application/json", **self._headers, "Authorization": secret}
+        secret = self.authorization()
+        headers = {"Accept": "application/json", **self.headers, "Authorization": secret}
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -137,19 +127,19 @@ class ForgeApi:
         if status == 401:
             return Misconfigured(
                 f"{what}: the login is not accepted",
-                seen=f"{seen}; asked with {self._login}",
+                seen=f"{seen}; asked with {self.login}",
                 todo="put a token that has not ended into the Secret `shipway-forge`; see docs/reports.md",
             )
         if status == 403 or (status == 422 and _RIGHT_MISSING.search(said)):
             return Misconfigured(
                 f"{what}: not allowed",
-                seen=f"{seen}; asked with {self._login}",
+                seen=f"{seen}; asked with {self.login}",
                 todo="give that login the rights that docs/reports.md lists",
             )
         if status == 404:
             return Misconfigured(
                 f"{what}: not found, or not to be seen with this login",
-                seen=f"{seen}; asked with {self._login}",
+                seen=f"{seen}; asked with {self.login}",
                 todo=f"check that {self.repository} exists and that the login may see it",
             )
         if 300 <= status < 400:

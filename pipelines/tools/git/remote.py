@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -31,32 +32,24 @@ _EVERYTHING = ("+refs/heads/*:refs/shipway/heads/*", "+refs/tags/*:refs/shipway/
 _DEEPER = 64
 
 
+@dataclass(eq=False)
 class Git:
     """Git with one credential, in a private folder that is removed at the end of the `with` block."""
 
-    def __init__(
-        self,
-        credentials: GitCredentials,
-        *,
-        ca_file: Path | None = None,
-        fetch_seconds: float = 1800,
-        ask_seconds: float = 120,
-        stall_seconds: float = 60,
-        git: str = "git",
-    ) -> None:
-        self._credentials = credentials
-        self._ca_file = ca_file
-        self._fetch_seconds = fetch_seconds
-        self._ask_seconds = ask_seconds
-        self._stall_seconds = stall_seconds
-        self._git = git
+    credentials: GitCredentials
+    _: KW_ONLY
+    ca_file: Path | None = None
+    fetch_seconds: float = 1800
+    ask_seconds: float = 120
+    stall_seconds: float = 60
+    git: str = "git"
 
     def __enter__(self) -> Git:
         """Create the private folder."""
         self._private = Path(tempfile.mkdtemp(prefix="shipway-git-"))
         try:
             self._environment = GitEnvironment(
-                self._private, self._credentials, ca_file=self._ca_file, stall_seconds=self._stall_seconds
+                self._private, self.credentials, ca_file=self.ca_file, stall_seconds=self.stall_seconds
             )
         except BaseException:
             shutil.rmtree(self._private)
@@ -130,7 +123,7 @@ class Git:
             # Other algorithms let the server omit files of a commit that is here without them.
             settings = [(f"remote.{_PARTIAL}.url", _address(url)), ("fetch.negotiationAlgorithm", "noop")]
         repository = GitRepository.create(
-            folder, url, self._environment, git=self._git, commit=resolved.commit, settings=settings
+            folder, url, self._environment, git=self.git, commit=resolved.commit, settings=settings
         )
         specs = [f"+{resolved.commit}:{_FETCHED}"]
         if not partial:
@@ -188,8 +181,8 @@ class Git:
         options = ["--porcelain", "--no-verify", f"--force-with-lease={ref}:{expected or ''}"]
         words = ["push", *options, "--", _address(repository.url), f"{commit or ''}:{ref}"]
         done = run(
-            [self._git, f"--git-dir={repository.path}", *words],
-            timeout_seconds=self._fetch_seconds,
+            [self.git, f"--git-dir={repository.path}", *words],
+            timeout_seconds=self.fetch_seconds,
             env=self._environment.variables(repository.url),
         )
         if done.code == 0:
@@ -209,7 +202,7 @@ class Git:
         """
         settings = [("remote.history.url", _address(url))]
         repository = GitRepository.create(
-            folder, url, self._environment, git=self._git, commit=commit, settings=settings
+            folder, url, self._environment, git=self.git, commit=commit, settings=settings
         )
         specs = "\n".join(f"+{source}:{ref}" for ref, source in sources.items())
         options = [*([f"--depth={depth}"] if depth else []), "--filter=tree:0", "--stdin"]
@@ -229,8 +222,8 @@ class Git:
             return 0
         done = run(
             # As an option, since the repository's configuration overrides the one file that Git reads.
-            [self._git, "-C", folder, "-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all"],
-            timeout_seconds=self._ask_seconds,
+            [self.git, "-C", folder, "-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all"],
+            timeout_seconds=self.ask_seconds,
             env=self._environment.variables(url),
         )
         return len(done.stdout.splitlines()) if done.code == 0 else 0
@@ -264,8 +257,8 @@ class Git:
     ) -> Completed:
         words = ["fetch", *_QUIET, *options, "--", address or _address(repository.url), *specs]
         return run(
-            [self._git, f"--git-dir={repository.path}", *words],
-            timeout_seconds=self._fetch_seconds,
+            [self.git, f"--git-dir={repository.path}", *words],
+            timeout_seconds=self.fetch_seconds,
             env=self._environment.variables(repository.url),
             stdin=stdin,
             umask=0o022,
@@ -273,8 +266,8 @@ class Git:
 
     def _ask(self, url: RepositoryUrl, *words: str) -> Completed:
         return run(
-            [self._git, *words],
-            timeout_seconds=self._ask_seconds,
+            [self.git, *words],
+            timeout_seconds=self.ask_seconds,
             env=self._environment.variables(url),
             cwd=self._private,
         )
