@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declared.finding import Finding
-from pipelines.errors import Misuse
 
 STAGES = ("crd", "infrastructure", "database", "application")
 """The order in which an environment's applications are synced; the last is the default."""
@@ -54,29 +53,6 @@ class Environments:
     applications: tuple[Application, ...]
     """By environment, then by name."""
     findings: tuple[Finding, ...]
-
-    def of(self, environment: str) -> tuple[Application, ...]:
-        """Return an environment's applications; raises Misuse naming the environments that there are."""
-        if environment not in self.names:
-            raise Misuse(
-                f"there is no environment {environment}",
-                seen=f"environments: {', '.join(self.names) or 'none'}",
-                todo="name one of them, or commit <environment>/<application>/config.yaml",
-            )
-        return tuple(item for item in self.applications if item.environment == environment)
-
-    def application(self, environment: str, name: str) -> Application:
-        """Return one application; raises Misuse naming those that the environment has."""
-        found = self.of(environment)
-        for item in found:
-            if item.name == name:
-                return item
-        bad = [str(finding) for finding in self.findings if finding.path.startswith(f"{environment}/{name}/")]
-        raise Misuse(
-            f"{environment} has no application {name}",
-            seen="; ".join(bad) or f"applications: {', '.join(item.name for item in found) or 'none'}",
-            todo="correct that file" if bad else "name one of them, or commit its config.yaml",
-        )
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.environments import config_yaml
 from pipelines.environments.model import Environments
-from pipelines.errors import Misuse
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 CHART = "chart: web\nversion: 0.1.0\nnamespace: shop\n"
@@ -52,7 +51,6 @@ def test_each_folder_with_a_config_is_an_application() -> None:
     assert (web.stage, web.server_side_apply, web.skip_crds, web.repo) == ("application", False, False, "")
     assert (db.repo, db.path, db.revision) == ("https://git.example.com/shop.git", "charts/db", "v1")
     assert (db.stage, db.server_side_apply, db.skip_crds, db.values) == ("database", True, True, "")
-    assert found.application("prod", "db") is db
 
 
 @pytest.mark.parametrize(
@@ -102,19 +100,6 @@ def test_names_that_argo_cannot_take_are_told() -> None:
     assert "is a link" in read({"dev/web/config.yaml": "x"}, links=("dev/web/config.yaml",)).findings[0].text
     same = read({"a/b-c/config.yaml": CHART, "a-b/c/config.yaml": CHART})
     assert [f.text for f in same.findings] == ["a/b-c and a-b/c are both a-b-c in Argo CD"]
-
-
-def test_a_name_that_is_not_there_is_told_with_those_that_are() -> None:
-    """Who mistypes an environment or an application sees the ones to choose from."""
-    found = read({"dev/web/config.yaml": CHART, "dev/api/config.yaml": "chart: 1\n"})
-    with pytest.raises(Misuse, match="no environment prod"):
-        found.of("prod")
-    with pytest.raises(Misuse) as caught:
-        found.application("dev", "shop")
-    assert caught.value.seen == "applications: web"
-    with pytest.raises(Misuse) as caught:
-        found.application("dev", "api")
-    assert "dev/api/config.yaml:1" in caught.value.seen
 
 
 def test_the_schema_is_one() -> None:
