@@ -32,10 +32,7 @@ _REPOSITORY = {
     Sender.GITEA: _GITHUB_REPOSITORY,
     Sender.GITLAB: ("body.project.id", "body.project.git_http_url", "body.project.path_with_namespace"),
 }
-"""The paths of a repository's number, address, and name with its owner.
-
-The chart replaces the pattern of the name by the names that are watched.
-"""
+"""Paths of a repository's number, address, and name with owner, whose pattern the chart sets to the watched names."""
 _EVENTS: Mapping[str, type[Event]] = {"push": Push, "tag": Push, "pull-request": PullRequest, "comment": Comment}
 _TARGETS: Mapping[type[Event], str] = {
     PullRequest: targets.PROPOSAL,

@@ -232,10 +232,7 @@ def examples(state: Path, settings: Mapping[str, str]) -> str:
 
 
 def preflight(settings: Mapping[str, str], name: str) -> None:
-    """Ask the registry for an image before anything is built for it; raises Transient if it does not answer.
-
-    The step push reports whatever else the registry answers.
-    """
+    """Ask the registry before a build: raises Transient if it does not answer; the step push reports other answers."""
     from pipelines.tools.registry import client as registry_client  # noqa: PLC0415 - only a local build asks
     from pipelines.tools.registry.connection import Timing  # noqa: PLC0415
 

@@ -42,10 +42,7 @@ class Edited:
 
 
 def edit_charts(state: DeployState, head: Head) -> Edited:
-    """Return the edits to the values and charts of a head; raises ShipwayError with every fault.
-
-    `state` is that of the head's commit.
-    """
+    """Return the edits to a head's values and charts; `state` is its commit's. Raises ShipwayError with every fault."""
     texts = _texts(state, head)
     desired = state.desired_images(texts)
     files: dict[str, bytes] = {}

@@ -172,10 +172,7 @@ def _named(head: Head, data: bytes, under: str) -> Places:
 
 
 def one(head: Head, environment: str, name: str, *, under: str, places: Places) -> ApplicationFolder:
-    """Return one application with everything that it has; raises Misuse where there is none, ShipwayError.
-
-    `places` are those that shipway.yaml names.
-    """
+    """Return one application; `places` are those of shipway.yaml. Raises Misuse if it does not exist, ShipwayError."""
     check(head, environment)
     path = f"{environment}/{name}"
     contents = head.read(f"{path}/{file}" for file in (*config_yaml.CONFIGS, config_yaml.VALUES, hold.NAME))

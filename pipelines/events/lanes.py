@@ -1,7 +1,4 @@
-"""Which lane an event runs in.
-
-That depends on the event and the deployment's rules, never on the repository's content.
-"""
+"""Which lane an event runs in: the event and the deployment's rules decide, never the repository's content."""
 
 from __future__ import annotations
 
@@ -139,10 +136,7 @@ def waiting(commit: str) -> str:
 
 
 def pull_ref(source: str, number: int) -> str:
-    """Return the ref under which a forge keeps a pull request's commits.
-
-    Raises Refused if the number is not positive.
-    """
+    """Return the ref under which a forge keeps a pull request; raises Refused if the number is not positive."""
     if number < 1:
         raise Refused("a pull request without a number", seen=str(number), todo="see the forge's delivery log")
     return _PULL_REFS.get(Sender(source), "refs/pull/{}/head").format(number)

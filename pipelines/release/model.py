@@ -32,8 +32,7 @@ class Plan:
     findings: tuple[Finding, ...]
     followers: tuple[ImageFollower, ...] = ()
     deploys: tuple[str, ...] = ()
-    """Where a run of this ref would write: `charts`, if their values do not name the images as they are, and
-    environments."""
+    """Where a run of this ref would write: environments, and `charts` if their values name other images."""
 
     @property
     def everything(self) -> tuple[PlanRow, ...]:
@@ -59,10 +58,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A plan as a workflow reads it: lists to fan out over, and numbers to decide by.
-
-    All are empty if nothing was planned.
-    """
+    """A plan as a workflow reads it: lists to fan out over, numbers to decide by; all empty if nothing was planned."""
 
     commit: ObjectId = ""
     ref: Plain = ""

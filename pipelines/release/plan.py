@@ -1,7 +1,4 @@
-"""The step `plan`: what is to be done for a commit, as lists that a workflow fans out over.
-
-`plan_commit` makes the plan.
-"""
+"""The step `plan`: what `plan_commit` finds to be done for a commit, as lists that a workflow fans out over."""
 
 from __future__ import annotations
 

@@ -54,10 +54,7 @@ class Destination:
 
     @classmethod
     def connect(cls, settings: ChartSettings, docker_config: Path, *, timing: Timing | None = None) -> Destination:
-        """Return the destination of some settings, without asking anything yet.
-
-        Raises Misconfigured if they cannot be read.
-        """
+        """Return the destination of some settings, not asked yet; raises Misconfigured if they cannot be read."""
         client = registry_client.connect(docker_config, settings, timing=timing)
         reader = RegistryReader(client=client, registry=settings.registry, project=settings.project)
         return cls(reader=reader, charts=settings, docker_config=docker_config)

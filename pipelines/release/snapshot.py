@@ -67,7 +67,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
         *_for_images(files, configuration),
         *git_tree.attributes(files),
         *values,
-        *_values_files(folders, files),
+        *(path for path in _named(folders, (CHART, "values.yaml")) if path in files),
         *own,
     ]
     reader.fetch([*read, *in_charts])
@@ -96,10 +96,6 @@ def _for_images(files: Collection[str], configuration: Configuration) -> list[st
         if posixpath.basename(path) == DOCKERFILE and not configuration.is_ignored(posixpath.dirname(path) or "."):
             paths += [path, *image_context.ignore_files(posixpath.dirname(path) or ".", path)]
     return [path for path in dict.fromkeys(paths) if path in files]
-
-
-def _values_files(folders: Iterable[str], files: Collection[str]) -> list[str]:
-    return [path for path in _named(folders, (CHART, "values.yaml")) if path in files]
 
 
 def _named(folders: Iterable[str], names: Sequence[str]) -> list[str]:

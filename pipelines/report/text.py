@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pipelines.release.result import PartResult, ReleaseResult
+from pipelines.release.result import ReleaseResult
 from pipelines.report.model import Failure
 
 MASK = "***"
@@ -92,7 +92,8 @@ def comment(
     verdict = result.verdict if result else ""
     parts += [code(masked(text), most=300) for text in dict.fromkeys((reason, verdict)) if text]
     if result and result.parts:
-        rows = [_row(part) for part in result.parts[:_MOST_ROWS]]
+        shown = result.parts[:_MOST_ROWS]
+        rows = [(part.kind, code(part.name, most=80), part.result, code(masked(part.why))) for part in shown]
         parts.append(table(("", "what", "result", "why"), rows))
         left = result.left_out + max(0, len(result.parts) - _MOST_ROWS)
         parts += [f"and {left} more, which are to be seen in the run"] if left else []
@@ -115,10 +116,6 @@ def impact(page: str, *, room: int) -> str:
     whole = f"### In the environments\n\n{tame(text)}"
     first = f"### In the environments\n\n{code(text.splitlines()[0], most=300)}; `shipway impact` shows it."
     return whole if len(whole) <= room else first
-
-
-def _row(part: PartResult) -> tuple[str, str, str, str]:
-    return part.kind, code(part.name, most=80), part.result, code(masked(part.why))
 
 
 def _block(name: str, lines: Sequence[str]) -> str:
@@ -179,10 +176,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def masked(text: str) -> str:
-    """Return text with `***` in place of what looks like a password, a token or a private key.
-
-    Very long lines are cut.
-    """
+    """Return text with `***` for what looks like a password, a token or a private key; very long lines are cut."""
     text = "\n".join(line[:_LONGEST_MASKED_LINE] for line in text.split("\n"))
     text = _KEY.sub(MASK, text)
     text = _KEY_LINE.sub(MASK, text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.engines.local import reader
-from pipelines.engines.local.definition import KeyRef, Parameter, Template, TemplateName, Volume, Workflow
+from pipelines.engines.local.definition import KeyRef, Template, TemplateName, Volume, Workflow
 from pipelines.engines.local.documents import Documents
 from pipelines.engines.local.names import check_dag, check_inputs, check_pod
 from pipelines.errors import Misconfigured, Misuse, Refused
@@ -114,7 +114,8 @@ def _parameters(
             )
     found, missing = {}, []
     for parameter in workflow.arguments:
-        chosen = arguments[parameter.name] if parameter.name in arguments else _default(parameter, config_maps)
+        default = value_of(parameter.config_map, config_maps) if parameter.config_map else None
+        chosen = arguments.get(parameter.name, parameter.value if default is None else default)
         if chosen is None:
             missing.append(parameter.name)
             continue
@@ -132,11 +133,6 @@ def _parameters(
             todo=f"add {' '.join(f'-p {name}=…' for name in missing)}",
         )
     return found
-
-
-def _default(parameter: Parameter, config_maps: Mapping[str, Mapping[str, str]]) -> str | None:
-    found = value_of(parameter.config_map, config_maps) if parameter.config_map else None
-    return parameter.value if found is None else found
 
 
 def _check_entry(template: Template, parameters: Mapping[str, str]) -> None:

@@ -89,7 +89,8 @@ class PodFolder:
         folder.mkdir(parents=True, exist_ok=True)
         if volume.kind == "secret" and self.plan.secrets:
             source = self.plan.secrets.resolve() / volume.source
-            names = volume.items or ({name: name for name in _files(source)} if source.is_dir() else {})
+            files = sorted(path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else []
+            names = volume.items or {name: name for name in files}
             for key, name in names.items():
                 # A link: however a run ends, it leaves no copy of a secret.
                 _make_parent(folder / name)
@@ -132,10 +133,6 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
         else:
             found, at = found + "$" + following, dollar + 2
     return found + text[at:]
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
 def _make_parent(path: Path) -> None:

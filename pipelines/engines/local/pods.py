@@ -57,9 +57,10 @@ class PodRun:
         self._conclude(node, outputs)
 
     def _in_turn(self, container: Container, limit_seconds: float | None) -> None:
+        needed = container.dependencies
         with self.lock:
-            self.lock.wait_for(lambda: any(map(self._failed, container.dependencies)) or self._is_free(container))
-            failed = next(filter(self._failed, container.dependencies), None)
+            self.lock.wait_for(lambda: any(map(self._failed, needed)) or self.codes.keys() >= {*needed})
+            failed = next(filter(self._failed, needed), None)
         if failed is not None:
             # The containers that depend on it see the code of the failed one; it exits with Argo's own code itself.
             code = self.codes[failed]
@@ -69,9 +70,6 @@ class PodRun:
 
     def _failed(self, name: str) -> bool:
         return self.codes.get(name, 0) != 0
-
-    def _is_free(self, container: Container) -> bool:
-        return all(name in self.codes for name in container.dependencies)
 
     def _contain(self, container: Container, limit_seconds: float | None) -> None:
         node = self.containers[container.name]

@@ -80,10 +80,7 @@ def parse(template: str) -> Pipeline:
 
 
 def evaluate(operand: Operand, data: Mapping[str, Any]) -> Any:
-    """Return the value of an expression.
-
-    Raises TemplateError where Go would fail, Refused for anything that is not simulated.
-    """
+    """Return an expression's value; raises TemplateError where Go would fail, Refused for what is not simulated."""
     match operand:
         case Constant():
             return operand.value
@@ -196,10 +193,6 @@ def _int64(value: Any) -> Int64:
     return Int64(value if isinstance(value, int | float) else 0)
 
 
-def _trunc(longest: Any, text: Any) -> str:
-    return go_json.cut(_string(text), longest)
-
-
 def _get(data: Any, key: str) -> Any:
     if not isinstance(data, dict):
         raise TemplateError("get: no map")
@@ -218,7 +211,7 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
     "toString": (_to_string, 1),
     "int64": (_int64, 1),
     "get": (_get, 2),
-    "trunc": (_trunc, 2),
+    "trunc": (lambda longest, text: go_json.cut(_string(text), longest), 2),
     "toJson": (go_json.dumps, 1),
     "b64enc": (lambda text: base64.b64encode(go_json.as_bytes(_string(text))).decode(), 1),
     "sha256sum": (lambda text: hashlib.sha256(go_json.as_bytes(_string(text))).hexdigest(), 1),

@@ -43,10 +43,7 @@ class TriggerResult:
 
 
 def run(sensor: Mapping[str, Any], *, source: str, event: str, data: Mapping[str, Any]) -> list[TriggerResult]:
-    """Return the results of the triggers for an event of a source.
-
-    Raises Refused for anything that no compiled Sensor has.
-    """
+    """Return the results of the triggers for an event; raises Refused for anything that no compiled Sensor has."""
     dependencies = {dependency["name"]: dependency for dependency in sensor["spec"]["dependencies"]}
     results = []
     for trigger in sensor["spec"]["triggers"]:
@@ -86,7 +83,8 @@ def refusal(filters: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         if not is_present:
             return f"{path} is not in the payload"
         if not any(_expression(pattern).fullmatch(text) for pattern in patterns):
-            return f"{path} is {_short(text)} and does not match {' or '.join(patterns)}"
+            shown = repr(text if len(text) <= 80 else f"{text[:77]}…")
+            return f"{path} is {shown} and does not match {' or '.join(patterns)}"
     return ""
 
 
@@ -139,10 +137,6 @@ def _expression(pattern: str) -> re.Pattern[str]:
     if not (pattern.startswith("^") and pattern.endswith("$")) or _OTHER.search(pattern.replace(r"[\s\S]", ".")):
         raise not_simulated("a pattern", pattern)
     return re.compile(pattern[1:-1])
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}…")
 
 
 def _only(kind: str, value: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import os
 import posixpath
 import re
 from pathlib import PurePosixPath
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pipelines.errors import Misuse, Refused
 
@@ -187,17 +187,12 @@ def _check_parts(text: str) -> None:
         )
     if parts.scheme not in {"https", "http", "ssh", "file"}:
         raise Misuse("not a transport that is used", seen=repr(text[:200]), todo=_TODO)
-    if parts.scheme == "file":
-        _check_file(parts, text)
-    elif not _HOST.fullmatch(parts.hostname or "") or not port_is_valid:
+    if parts.scheme == "file" and (parts.netloc not in {"", "localhost"} or not parts.path.startswith("/")):
+        raise Misuse("a file address names a folder of this machine", seen=repr(text[:200]), todo="give file:///folder")
+    if parts.scheme != "file" and (not _HOST.fullmatch(parts.hostname or "") or not port_is_valid):
         raise Misuse("the address has no valid host", seen=repr(text[:200]), todo=_TODO)
     if parts.scheme == "ssh" and parts.path.startswith("/-"):
         raise Misuse("the path could be read as an option", seen=repr(text[:200]), todo=_TODO)
-
-
-def _check_file(parts: SplitResult, text: str) -> None:
-    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise Misuse("a file address names a folder of this machine", seen=repr(text[:200]), todo="give file:///folder")
 
 
 def _split(url: RepositoryUrl) -> tuple[str, str]:

@@ -35,10 +35,7 @@ def with_ref(resolved: Resolved, ref: str) -> Resolved:
 def check_out_commit(
     git: Git, inputs: CommitInputs, source: Path, *, submodules: bool = False, lfs: bool = False
 ) -> tuple[FetchedCommit, tuple[str, ...]]:
-    """Check out the commit that is asked for, as `check_out` does, and report which it is.
-
-    Raises what Git raises, and Misuse.
-    """
+    """Check out the requested commit, as `check_out` does, and report which it is; raises what Git does, and Misuse."""
     url, revision = RepositoryUrl(inputs.repo), Revision(inputs.revision)
     resolved = with_ref(git.resolve(url, revision), inputs.ref)
     names = [word for word in (resolved.ref, resolved.commit) if word and word != str(revision)]

@@ -64,14 +64,15 @@ _LOCAL: tuple[tuple[str, str], ...] = (("pack.compression", "0"), ("pack.window"
 # all names in a tree that would leave the checkout, and a .gitmodules that would run a command.
 _HARMLESS = (
     *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "badFilemode", "badTagName"),
+    *("extraHeaderEntry", "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate"),
     *(
-        "extraHeaderEntry",
-        "missingEmail",
-        "missingNameBeforeEmail",
-        "missingSpaceBeforeDate",
         "missingSpaceBeforeEmail",
+        "missingTaggerEntry",
+        "multipleAuthors",
+        "nulInCommit",
+        "zeroPaddedDate",
+        "zeroPaddedFilemode",
     ),
-    *("missingTaggerEntry", "multipleAuthors", "nulInCommit", "zeroPaddedDate", "zeroPaddedFilemode"),
 )
 
 # A server may redirect a plain address to TLS, never the reverse.

@@ -211,10 +211,7 @@ def _too_often(url: RepositoryUrl, ref: str, attempts: int) -> Transient:
 
 
 def commit(repository: GitRepository, parent: str, files: Mapping[str, bytes], *, message: str, author: Author) -> str:
-    """Return a new commit whose tree is the parent's with some files replaced or added; raises ShipwayError.
-
-    A file that exists keeps its mode.
-    """
+    """Return a new commit: the parent's tree with files added, or replaced in their old mode; raises ShipwayError."""
     modes = {entry.path: entry.mode for entry in repository.tree(parent) if entry.path in files}
     with tempfile.TemporaryDirectory(prefix="shipway-files-") as folder:
         paths = [Path(folder) / str(number) for number in range(len(files))]

@@ -46,7 +46,7 @@ class ForkClient:
         self._send({"prepare": [list(words) for words in commands]})
 
     def start(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Program:
-        """Start a command; as a new process if it is another program, or if its environment changes how Python starts.
+        """Start a command; as a new process if it is another program or its environment changes how Python starts.
 
         Raises Misconfigured if it cannot be started.
         """
