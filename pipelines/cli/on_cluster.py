@@ -77,7 +77,9 @@ class Cluster:
 
     def follow(self, name: str, reporter: Reporter, folder: Path) -> RunResult:
         """Follow an existing run to its end; raises KeyboardInterrupt at Ctrl-C."""
-        return RunFollower(self.runs, name, reporter, folder).follow(self._notes(name, folder))
+        link = [text] if (text := self.link(name)) else []
+        notes = [f"on {self.api.server}, namespace {self.api.namespace}", *link, f"logs: {folder / 'logs'}"]
+        return RunFollower(self.runs, name, reporter, folder).follow(notes)
 
     def link(self, name: str) -> str:
         """Return the address of a run in the Argo UI; empty if no setting names the UI."""
@@ -86,14 +88,6 @@ class Cluster:
         except ShipwayError:  # a link is no reason to fail: not everybody who may start runs may read settings
             ui = self.own.get(cluster_names.UI_KEY, "")
         return f"{ui.rstrip('/')}/workflows/{self.api.namespace}/{name}" if ui else ""
-
-    def _notes(self, name: str, folder: Path) -> list[str]:
-        link = self.link(name)
-        return [
-            f"on {self.api.server}, namespace {self.api.namespace}",
-            *([link] if link else []),
-            f"logs: {folder / 'logs'}",
-        ]
 
     def _print_detached(self, name: str, *, as_json: bool) -> None:
         link = self.link(name)

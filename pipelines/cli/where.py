@@ -15,7 +15,7 @@ from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.deploy.inventory import Inventory
-from pipelines.deploy.status import ApplicationStatus, is_commit, matching, rollout, table
+from pipelines.deploy.status import is_commit, matching, rollout, table
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
@@ -86,7 +86,11 @@ def run(options: WhereOptions) -> int:
             statuses = matching(every, options.what, inventory.descendants(every, options.what))
     sys.stderr.writelines(f"{finding}\n" for finding in declared.found.findings)
     if options.json:
-        sys.stdout.write(json.dumps([_json(status) for status in statuses]) + "\n")
+        rows = [
+            {**asdict(one), "application_of_argo_cd": one.full_name, "standing": rollout(one) if one.state else ""}
+            for one in statuses
+        ]
+        sys.stdout.write(json.dumps(rows) + "\n")
     elif statuses:
         sys.stdout.write(table(statuses))
     else:
@@ -117,11 +121,3 @@ def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
             todo="see to the cluster and to the right to list applications there, or give --no-cluster",
         ) from error
     return {str(item["metadata"]["name"]): item for item in answer.get("items", ())}
-
-
-def _json(status: ApplicationStatus) -> dict[str, Any]:
-    return {
-        **asdict(status),
-        "application_of_argo_cd": status.full_name,
-        "standing": rollout(status) if status.state else "",
-    }

@@ -22,17 +22,8 @@ from pipelines.images.builders.choice import choose_builder
 from pipelines.images.node import BuildTarget
 from pipelines.release import plan_commit
 from pipelines.release.plan_commit import Destination
+from pipelines.step import parameters
 from pipelines.step.groups import BuilderSettings, ChartSettings
-from pipelines.step.parameters import (
-    EnvironmentsBranch,
-    EnvironmentsRepository,
-    ForgeLogins,
-    Forges,
-    GitLogin,
-    GitWriteLogin,
-    PullLogins,
-    Repo,
-)
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
@@ -48,10 +39,10 @@ AUTHOR = "Shipway <shipway@noreply.invalid>"
 class DeploySettings:
     """Where deployments are written to, and by whom."""
 
-    environments: EnvironmentsRepository = ""
-    environments_branch: EnvironmentsBranch = ""
+    environments: parameters.EnvironmentsRepository = ""
+    environments_branch: parameters.EnvironmentsBranch = ""
     deploy_author: Annotated[str, Arg("who deployments' commits are by, Name <address>", setting="deploy-author")] = ""
-    forges: Forges = ""
+    forges: parameters.Forges = ""
 
     @property
     def author(self) -> Author:
@@ -61,7 +52,7 @@ class DeploySettings:
 
 def deploy(
     *,
-    repo: Repo,
+    repo: parameters.Repo,
     ref: Annotated[
         str, Arg("full name of the branch whose head is deployed; empty: the one that shipway.yaml says")
     ] = "",
@@ -72,10 +63,10 @@ def deploy(
     max_age: Annotated[str, Arg("age of images that this run built again, as the step plan was told")] = "",
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
     now: Annotated[int, Arg("moment of the plan, in seconds since 1970; 0: this one")] = 0,
-    credentials: GitLogin = Path("../git"),
-    write_credentials: GitWriteLogin = Path("../git-write"),
-    forge: ForgeLogins = Path("../forge"),
-    docker_config: PullLogins = Path("../pull"),
+    credentials: parameters.GitLogin = Path("../git"),
+    write_credentials: parameters.GitWriteLogin = Path("../git-write"),
+    forge: parameters.ForgeLogins = Path("../forge"),
+    docker_config: parameters.PullLogins = Path("../pull"),
     deploys: Annotated[DeploySettings, Group()],
     settings: Annotated[ChartSettings, Group()],
     builder: Annotated[BuilderSettings, Group()],

@@ -83,15 +83,11 @@ def decide(event: Event, rules: LaneRules) -> LaneDecision:
     if rules.repositories and not is_watched:
         return _ignored("the repository is not watched")
     match event:
-        case Push():
-            if _deleted(event):
-                return _ignored("the ref was deleted")
-            return _by_ref(event.ref, rules)
-        case Nightly():
-            return _by_ref(event.ref, rules)
-        case Manual():
-            if not is_watched:
-                return _ignored("a manual run is for watched repositories, and the setting `repositories` names none")
+        case Push() if _deleted(event):
+            return _ignored("the ref was deleted")
+        case Manual() if not is_watched:
+            return _ignored("a manual run is for watched repositories, and the setting `repositories` names none")
+        case Push() | Nightly() | Manual():
             return _by_ref(event.ref, rules)
         case PullRequest():
             return _pull_request(event, rules)

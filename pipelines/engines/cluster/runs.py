@@ -42,16 +42,7 @@ class Runs:
     def settings(self) -> dict[str, str]:
         """Return the installation's settings, from the ConfigMap `shipway`; empty if there is none."""
         path = f"/api/v1/namespaces/{self.api.namespace}/configmaps/{names.CONFIG_MAP}"
-
-        def read() -> Document:
-            try:
-                return self.api.call("GET", path)
-            except Denied as error:
-                if error.status == 404:
-                    return {}
-                raise
-
-        config_map = self._ask(read, "get", "configmaps", names.CONFIG_MAP)
+        config_map = self._if_exists(path, "configmaps", names.CONFIG_MAP) or {}
         return {str(key): str(value) for key, value in (config_map.get("data") or {}).items()}
 
     def submit(self, template: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> str:
@@ -96,7 +87,11 @@ class Runs:
             "workflows",
         )
         items = sorted(listed.get("items", ()), key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
-        return [run for item in items[:most] if (run := self._if_exists(item["metadata"]["name"]))] if most else items
+        if not most:
+            return items
+        listed_names = [names.check("run", item["metadata"]["name"]) for item in items[:most]]
+        found = [self._if_exists(f"{self.path}/{name}", "workflows", name) for name in listed_names]
+        return [run for run in found if run]  # one may have been deleted after the list
 
     def watch(self, name: str, version: str) -> Iterator[Document]:
         """Yield a run's later states until the watch ends, which is often.
@@ -126,18 +121,18 @@ class Runs:
         patch: Document = {"spec": {"shutdown": "Stop"}}
         self._ask(lambda: self.api.call("PATCH", path, body=patch), "stop", "workflows", name)
 
-    def _if_exists(self, name: str) -> Document | None:
-        """Return a run, or None if it was deleted after the list."""
+    def _if_exists(self, path: str, kind: str, name: str) -> Document | None:
+        """Return an object, or None if there is none."""
 
         def read() -> Document | None:
             try:
-                return self.look(name)
+                return self.api.call("GET", path)
             except Denied as error:
                 if error.status == 404:
                     return None
                 raise
 
-        return self._ask(read, "get", "workflows", name)
+        return self._ask(read, "get", kind, name)
 
     def _create(self, document: Document, mark: str) -> bool:
         """Create a run and return True, or False if another one has its name."""

@@ -60,17 +60,14 @@ class PlainReporter:
 
     def node_finished(self, node: Node) -> None:
         """See Reporter."""
+        tries = len(node.children) if node.kind is NodeKind.RETRY else 0
         # Nothing for a container that only waited, or for a retry of one attempt.
-        if node.never_ran or (node.kind is NodeKind.RETRY and len(node.children) == 1):
+        if node.never_ran or tries == 1:
             return
         took = f" after {node.finished - node.started:.1f} s" if node.phase.is_completed else ""
-        attempts = (
-            f" and {len(node.children)} attempts" if node.kind is NodeKind.RETRY and len(node.children) > 1 else ""
-        )
-        reason = (
-            "" if node.phase is Phase.SUCCEEDED else node.reason.removeprefix(f"{node.step or node.display_name}: ")
-        )
-        reason = reason.removeprefix(f"{node.phase.lower()}: ")
+        attempts = f" and {tries} attempts" if tries else ""
+        reason = "" if node.phase is Phase.SUCCEEDED else node.reason
+        reason = reason.removeprefix(f"{node.step or node.display_name}: ").removeprefix(f"{node.phase.lower()}: ")
         why = f": {reason}" if reason else ""
         self._write(f"{_clock()} {node.short_name}: {node.phase}{took}{attempts}{why}")
 

@@ -64,7 +64,9 @@ class ForkServer:
                 awake.recv(4096)
                 self._report()  # those that ended before they were in `statuses`
             for closed in [pid for pid, status in self.statuses.items() if status in ready]:
-                self._reap(closed)
+                self.statuses.pop(closed).close()
+                self.reported.discard(closed)
+                os.waitpid(closed, 0)
             if self.requests not in ready:
                 continue
             message, descriptors = _receive(self.requests)
@@ -104,11 +106,6 @@ class ForkServer:
                 code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
                 with contextlib.suppress(OSError):  # the client has gone
                     self.statuses[pid].sendall(b"=%d\n" % code)
-
-    def _reap(self, pid: int) -> None:
-        self.statuses.pop(pid).close()
-        self.reported.discard(pid)
-        os.waitpid(pid, 0)
 
 
 def _fork() -> int | None:
