@@ -6,13 +6,17 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from pipelines.errors import Misuse, Refused
+from pipelines.engines.local.definition import OutputParameter, Pod
+from pipelines.engines.local.plan import WorkflowPlan
+from pipelines.engines.local.pod_folder import NoOutput, PodFolder
+from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.images.model import Checkout
 from pipelines.step import foreign_files, results
-from pipelines.tools.registry.layout import INDEX, Layout
+from pipelines.tools.registry.layout import INDEX, Descriptor, Layout
 from pipelines.tools.registry.reference import Digest
 
 PASSWORD = "hunter2-hunter2"
@@ -148,3 +152,49 @@ def test_blobs_of_a_layout_are_regular_files(tmp_path: Path) -> None:
     (tmp_path / "image/blobs/sha256").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused, match="is not read"):
         layout.has(layout.add(b"{}", INDEX).digest) and layout.read(Digest.of(b"{}"))
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (os.mkfifo, Refused),
+        (sparse, Refused),
+        (lambda path: path.symlink_to("/etc/hostname"), Refused),
+        (lambda path: path.write_bytes(b'{"manifests":' * 100_000), ShipwayError),
+        (lambda path: path.write_text(f'{{"manifests": ["{PASSWORD}"]}}'), ShipwayError),
+        (lambda path: path.write_text(f'{{"manifests": [{{"digest": "{PASSWORD}"}}]}}'), ShipwayError),
+    ],
+)
+def test_an_index_that_is_none_is_refused(
+    tmp_path: Path, make: Callable[[Path], object], error: type[ShipwayError]
+) -> None:
+    """It names the image to publish, and no word of it is told."""
+    layout = Layout.create(tmp_path / "image")
+    (tmp_path / "image/index.json").unlink()
+    make(tmp_path / "image/index.json")
+    with pytest.raises(error) as caught:
+        layout.named()
+    assert PASSWORD not in str(caught.value)
+
+
+def test_what_a_builder_keeps_is_taken_if_it_is_a_file(tmp_path: Path) -> None:
+    """Builds write into the folder that bases are taken from; what is there may be anything."""
+    kept, layout = Layout.create(tmp_path / "kept"), Layout.create(tmp_path / "bases")
+    whole = kept.add(b"whole", INDEX)
+    pipe = Descriptor(media_type=INDEX, digest=Digest.of(b"pipe"), size=4)
+    os.mkfifo(kept.blob(pipe.digest))
+    assert layout.take(kept, whole)
+    assert layout.read(whole.digest) == b"whole"
+    assert not layout.take(kept, pipe)
+    assert not layout.has(pipe.digest)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, sparse, lambda path: path.symlink_to("/etc/hostname")])
+def test_an_output_of_a_pod_is_a_regular_file(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    """The engine of this machine reads them, beside the logins of whoever started it."""
+    nothing = cast("WorkflowPlan", None)  # only volumes need a plan
+    folder = PodFolder(tmp_path / "pod", Pod(containers=(), is_set=True, volumes=()), nothing)
+    (tmp_path / "pod/out").mkdir()
+    make(tmp_path / "pod/out/report")
+    with pytest.raises(NoOutput, match="/out/report: "):
+        folder.outputs((OutputParameter(name="report", path="/out/report"),))
