@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engines.embedded import base_image
-from pipelines.images import platforms
+from pipelines.images import build_context, platforms
 from pipelines.images.model import Base, Built, Checkout
 from pipelines.tools.registry.layout import CONFIG, LAYER, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest, Reference
@@ -93,10 +93,16 @@ class Workspace:
         return Checkout(**{**values, **changes})  # type: ignore[arg-type]
 
     def build(self, builder: str, cache: Path, *, checkout: Checkout | None = None, **options: object) -> Built:
-        """Run the step."""
+        """Lay out the context as `clone` does, and run the step."""
+        checkout = checkout or self.checkout()
+        shared = options.pop("shared", ())
+        assert isinstance(shared, tuple)
+        context = build_context.folder(self.source, str(options.get("context") or checkout.path))
+        standing = builder == "buildkit" and "buildkit_host" in options
+        build_context.prepare(self.source, context, shared, standing=standing)
         folders = {"source": self.source, "bases": self.root / "bases", "into": self.root / "image"}
         arguments: dict[str, object] = {"secrets": self.root / "secrets", **folders, **options}
-        return build(checkout=checkout or self.checkout(), builder=builder, cache=cache, **arguments)
+        return build(checkout=checkout, builder=builder, cache=cache, **arguments)
 
 
 def busybox(layout: Layout) -> Descriptor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from pipelines.release.result import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, Pa
 from pipelines.step.groups import BuilderSettings, BuildSettings
 from pipelines.step.parameters import Source
 from pipelines.step.signature import Arg, Group
+from pipelines.tools.git.checkout import make_room
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -28,7 +28,9 @@ def check_build(
     *,
     trial: Annotated[ImageTrials, Arg("what the step check-clone fetched")],
     source: Source = Path("source"),
-    bases: Annotated[Path, Arg("image layout with the bases; each built image is added to it")] = Path("bases"),
+    contexts: Annotated[Path, Arg("folder of the checkouts that images with shared folders have")] = Path("contexts"),
+    bases: Annotated[Path, Arg("image layout with the bases")] = Path("bases"),
+    known: Annotated[Path, Arg("image layout that is made of the bases and each built image")] = Path("known"),
     builder: Annotated[BuilderSettings, Group(without=("buildkit_host",))],
     cache: Annotated[Path, Arg("folder that the builder keeps layers in")] = Path("../cache"),
     work: Annotated[Path, Arg("folder for one image at a time")] = Path("work"),
@@ -42,7 +44,10 @@ def check_build(
         shipway step check-build --trial=out/clone --outputs=out/main
     """
     settings = BuildSettings(builder=builder.builder, compression=builder.compression, cache=cache)
-    workshop = _Workshop(source=source, bases=Layout.create(bases), builder=settings, work=work)
+    make_room(known)
+    layout = Layout.create(known)
+    _add_bases(layout, Layout(bases), trial)
+    workshop = _Workshop(source=source, contexts=contexts, known=layout, builder=settings, work=work)
     parts: dict[str, PartResult] = {}
     built: dict[str, Digest] = {}
     for one in trial.trials:
@@ -56,6 +61,17 @@ def check_build(
         built=sum(part.result == BUILT for part in parts.values()),
         failed=sum(not part.is_good for part in parts.values()),
     )
+
+
+def _add_bases(layout: Layout, bases: Layout, trial: ImageTrials) -> None:
+    """Add the images that were fetched to a layout; their layers stay where they are."""
+    fetched = {base.digest for one in trial.trials if one.checkout for base in one.checkout.bases}
+    for digest in fetched:
+        manifest = bases.json(digest)
+        for small in (digest, Digest(manifest["config"]["digest"])):
+            layout.link(bases.blob(small), small)
+        for layer in (Digest(entry["digest"]) for entry in manifest["layers"]):
+            layout.refer(bases.blob(layer), layer)
 
 
 def _untried(trial: Trial, parts: Mapping[str, PartResult]) -> PartResult | None:
@@ -73,10 +89,11 @@ def _untried(trial: Trial, parts: Mapping[str, PartResult]) -> PartResult | None
 
 @dataclass(frozen=True, kw_only=True)
 class _Workshop:
-    """Builds images one by one, each from a copy of the checkout: a build puts shared folders into its context."""
+    """Builds images one by one; each that is built is a base for the ones after it."""
 
     source: Path
-    bases: Layout
+    contexts: Path
+    known: Layout
     builder: BuildSettings
     work: Path
 
@@ -97,7 +114,7 @@ class _Workshop:
     def _build(self, trial: Trial, built: Mapping[str, Digest]) -> Digest:
         assert trial.checkout is not None
         shutil.rmtree(self.work, ignore_errors=True)
-        shutil.copytree(self.source, self.work / "source", symlinks=True, copy_function=_link)
+        self.work.mkdir(parents=True)
         parents = [
             Base(name=name, reference=parent, resolved=built[parent], digest=built[parent], sibling=True)
             for name, parent in trial.parents.items()
@@ -105,9 +122,8 @@ class _Workshop:
         image = self.work / "image"
         digest = build(
             checkout=replace(trial.checkout, bases=(*trial.checkout.bases, *parents)),
-            source=self.work / "source",
-            bases=self.bases.path,
-            shared=trial.shared,
+            source=self.contexts / trial.name if trial.has_own_context else self.source,
+            bases=self.known.path,
             exclude=trial.exclude,
             allowed_secrets=image_build.NONE,
             name=trial.name,
@@ -119,19 +135,9 @@ class _Workshop:
         return digest
 
     def _keep(self, image: Layout, digest: Digest) -> None:
-        """Add a built image to the bases."""
+        """Add a built image to what the next ones can be based on."""
         manifest = image.json(digest)
         contents = [Digest(part["digest"]) for part in (manifest["config"], *manifest["layers"])]
         for content in (*contents, digest):
             # The layers of its own base are there already.
-            if not self.bases.has(content):
-                self.bases.link(image.blob(content), content)
-
-
-def _link(source: str, target: str) -> str:
-    """Link a file instead of copying it: no build writes into its checkout."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, target, follow_symlinks=False)
-    return target
+            self.known.link(image.blob(content), content)

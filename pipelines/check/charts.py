@@ -24,6 +24,7 @@ def chart_check(
     *,
     checkout: Annotated[ChartCheckout, Arg("what the step chart-clone found")],
     source: Annotated[Path, Arg("folder that holds the checked-out commit")] = Path("source"),
+    cloned_in: Annotated[Path, Arg("folder that chart-clone ran in, where it unpacked the charts")] = Path(),
     kubernetes_schemas: Annotated[str, Arg("folder of Kubernetes' JSON schemas", setting="kubernetes-schemas")] = "",
 ) -> ChartReport:
     """Lint and render each chart that is not yet published, with its default values and with each of its `ci/*.yaml`.
@@ -35,7 +36,7 @@ def chart_check(
     Example:
         shipway step chart-check --checkout=out/clone --outputs=out/check
     """
-    charts = [chart for chart in checkout.charts if chart.folder]
+    charts = [replace(chart, folder=str(cloned_in / chart.folder)) for chart in checkout.charts if chart.folder]
     findings = list(checkout.findings)
     if charts:
         with tempfile.TemporaryDirectory(prefix="shipway-") as home:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from pipelines.bounds import read_json
 from pipelines.check.model import ImageTrials, Trial
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.images import bases as image_bases
-from pipelines.images import dockerfile
+from pipelines.images import build_context, dockerfile
 from pipelines.images.checkout_paths import check_paths
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
@@ -26,7 +28,7 @@ from pipelines.step.log import say
 from pipelines.step.parameters import Repo, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
-from pipelines.tools.git.checkout import check_out, with_ref
+from pipelines.tools.git.checkout import check_out, make_room, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry import client as registry_client
@@ -42,6 +44,9 @@ def check_clone(
     logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
+    contexts: Annotated[
+        Path, Arg("folder that gets, by its name, a checkout of its own for each image with shared folders")
+    ] = Path("contexts"),
     settings: Annotated[RegistrySettings, Group()],
 ) -> ImageTrials:
     """Check out a plan's commit and fetch, by digest, the bases of some of its images that are not built beside them.
@@ -62,7 +67,10 @@ def check_clone(
         resolved = with_ref(git.resolve(url, Revision(planned.commit)), planned.ref)
         commit, files = check_out(git, url, resolved, source, submodules=False, lfs=False)
     Layout.create(bases)
-    fetcher = _Fetcher(source=source, files=files, client=client, bases=bases, address=settings)
+    build_context.prepare(source, source.resolve())
+    make_room(contexts)
+    contexts.mkdir()
+    fetcher = _Fetcher(source=source, contexts=contexts, files=files, client=client, bases=bases, address=settings)
     empty = Checkout(
         repo=repo,
         revision=planned.commit,
@@ -86,6 +94,7 @@ class _Fetcher:
     """Reads the Dockerfiles of a checkout and fetches their bases."""
 
     source: Path
+    contexts: Path
     files: Collection[str]
     client: Registry
     bases: Path
@@ -111,7 +120,7 @@ class _Fetcher:
             path=job.path,
             checkout=checkout,
             parents=parents,
-            shared=job.shared,
+            has_own_context=bool(job.shared),
             exclude=job.exclude,
             version=job.version,
             result=result,
@@ -122,6 +131,10 @@ class _Fetcher:
     def _checkout(self, job: ImageJob, commit: Checkout, names: Collection[str]) -> tuple[Checkout, dict[str, str]]:
         folder, file = TreePath(job.path), TreePath(job.dockerfile)
         check_paths(self.source, folder, file, self.files)
+        if job.shared:
+            own = self.contexts / job.name
+            shutil.copytree(self.source, own, symlinks=True, copy_function=os.link)
+            build_context.prepare(own, build_context.folder(own, folder), job.shared)
         text = (self.source / file).read_text(encoding="utf-8", errors="replace")
         externals = (
             dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform).externals

@@ -19,7 +19,8 @@ class Trial:
     """None if it cannot be built; `result` and `lines` say why."""
     parents: Mapping[str, str]
     """What the Dockerfile calls images that are built before it in the same pod, and their names."""
-    shared: tuple[str, ...]
+    has_own_context: bool
+    """Whether it has a checkout of its own, with the shared folders in its context."""
     exclude: tuple[str, ...]
     version: str
     result: str = ""

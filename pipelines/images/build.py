@@ -8,23 +8,23 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from secrets import randbelow
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.images import build_context, build_inputs, dockerfile_checks
+from pipelines.images import build_inputs, dockerfile_checks
 from pipelines.images.build_inputs import BuildInputs
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
 from pipelines.images.builders.choice import choose_builder
 from pipelines.images.dockerfile import Dockerfile
-from pipelines.images.finalize import ImageFacts, finalize
+from pipelines.images.finalize import facts_of, finalize
 from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
 from pipelines.step.groups import BuildSettings
+from pipelines.step.parameters import Context, ImageName, ImageVersion, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
@@ -38,12 +38,9 @@ NONE = "none"
 def build(
     *,
     checkout: Annotated[Checkout, Arg("what the step clone fetched")],
-    source: Annotated[Path, Arg("folder of the checkout")] = Path("source"),
+    source: Source = Path("source"),
     bases: Annotated[Path, Arg("image layout with the images that the Dockerfile is based on")] = Path("bases"),
-    context: Annotated[str, Arg("folder of the context, from the repository's root; without it, the image's")] = "",
-    shared: Annotated[
-        tuple[str, ...], Arg("folders to lay into the context under their own path, from the repository's root")
-    ] = (),
+    context: Context = "",
     exclude: Annotated[tuple[str, ...], Arg("files of the context that no build sees, such as deployments write")] = (),
     labels: Annotated[tuple[str, ...], Arg("labels as name=value; they win over the Dockerfile's")] = (),
     secrets: Annotated[Path, Arg("folder with a file for each secret")] = Path("../secrets"),
@@ -51,8 +48,8 @@ def build(
     allowed_secrets: Annotated[
         str, Arg("which repositories may read which secrets: any, none, or id=repository,…", setting="build-secrets")
     ] = ANY,
-    name: Annotated[str, Arg("the image's name; without it, that of its folder")] = "",
-    version: Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")] = "",
+    name: ImageName = "",
+    version: ImageVersion = "",
     builder: Annotated[BuildSettings, Group()],
     into: Annotated[Path, Arg("image layout to write")] = Path("image"),
 ) -> Built:
@@ -72,16 +69,17 @@ def build(
         context=context,
         secrets=secrets,
         secret_ids=secret_ids,
-        shared=shared,
         exclude=exclude,
     )
     check_secrets(inputs.secrets, checkout.repo, allowed_secrets)
-    facts = _facts(inputs, name=name, version=version, labels=_labels(labels))
+    facts = replace(
+        facts_of(checkout, name=name, version=version),
+        labels=_labels(labels),
+        aliases={alias: written for written, alias in inputs.aliases.items()},
+    )
     program = choose_builder(builder, builder.cache.resolve() / builder.builder)
     if program.kind == Buildah.kind:
         dockerfile_checks.check_buildah(inputs.selected.file, program.version())
-    # A running daemon has seen other people's files: a random part of a second tells ours from theirs.
-    build_context.settle(inputs.context, randbelow(10**9) if program.tells_files_by_time else 0)
     manifests = [image.digest for image in inputs.images]
     image = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
     store = LayerStore(builder.cache, builder.compression, inputs.bases, manifests, image=image)
@@ -142,25 +140,6 @@ def _explained(error: StepFailed, dockerfile: Dockerfile, inserted: Mapping[int,
 def _words(text: str) -> list[str]:
     """Return an instruction's words: buildah reports a failed `RUN ["a", "b"]` as `RUN a b`."""
     return text.translate(_MARKS).split()
-
-
-def _facts(inputs: BuildInputs, *, name: str, version: str, labels: Mapping[str, str]) -> ImageFacts:
-    checkout = inputs.checkout
-    return ImageFacts(
-        time=checkout.time,
-        revision=checkout.commit,
-        source=public_address(checkout.repo),
-        name=name or _name(checkout),
-        version=version or checkout.commit[:12],
-        platform=checkout.platform,
-        labels=labels,
-        aliases={alias: written for written, alias in inputs.aliases.items()},
-    )
-
-
-def _name(checkout: Checkout) -> str:
-    path = checkout.path if checkout.path != "." else urlsplit(checkout.repo).path.rstrip("/").removesuffix(".git")
-    return PurePosixPath(path).name.lower()
 
 
 def _labels(pairs: Sequence[str]) -> dict[str, str]:

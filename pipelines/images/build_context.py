@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from secrets import randbelow
 
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.tools.git.address import TreePath
@@ -38,6 +39,14 @@ def inside(checkout: Path, path: str, what: str) -> Path:
             seen=f"a link leads to {os.path.relpath(found, root)}",
             todo="put the file itself into the repository",
         )
+    return found
+
+
+def folder(checkout: Path, path: str) -> Path:
+    """Return a context's folder, links resolved; raises Misuse if it is none, Refused if links leave the checkout."""
+    found = inside(checkout, path, "context")
+    if not found.is_dir():
+        raise Misuse("the context is no folder", seen=path, todo="name a folder of the repository")
     return found
 
 
@@ -68,6 +77,16 @@ def lay_into(checkout: Path, context: Path, shared: Iterable[str]) -> None:
         shutil.copytree(found, partial, symlinks=True, copy_function=os.link)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.rename(target)
+
+
+def prepare(checkout: Path, context: Path, shared: Iterable[str] = (), *, standing: bool = False) -> None:
+    """Put the shared folders into a context, and give its files the modes and the time that the builder shall see.
+
+    A `standing` builder has seen other people's files, and reuses one of them for ours if path, size and time are the
+    same: a random part of a second tells them apart. Raises Misuse and Refused as `lay_into` does.
+    """
+    lay_into(checkout, context, shared)
+    settle(context, randbelow(10**9) if standing else 0)
 
 
 def ignore(checkout: Path, dockerfile: str, context: Path, exclude: Iterable[str] = ()) -> str:

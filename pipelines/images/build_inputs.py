@@ -17,7 +17,6 @@ from pipelines.images.dockerfile_pins import pin
 from pipelines.images.finalize import BaseImage
 from pipelines.images.model import Base, Checkout
 from pipelines.tools.registry.layout import LAYER_TIME, Json, Layout
-from pipelines.tools.registry.reference import Digest
 
 _SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"BUILDKIT_.*|SOURCE_DATE_EPOCH")
@@ -80,7 +79,6 @@ def read(
     context: str,
     secrets: Path,
     secret_ids: Collection[str],
-    shared: Collection[str] = (),
     exclude: Collection[str] = (),
 ) -> BuildInputs:
     """Return the inputs of a checkout's build.
@@ -93,10 +91,7 @@ def read(
     dockerfile = image_dockerfile.read(text, checkout.dockerfile)
     selected = dockerfile.select(checkout.build_args, target=checkout.target, platform=checkout.platform)
     dockerfile_checks.check(dockerfile, secrets=secret_ids)
-    folder = build_context.inside(source, context or checkout.path, "context")
-    if not folder.is_dir():
-        raise Misuse("the context is no folder", seen=context or checkout.path, todo="name a folder of the repository")
-    build_context.lay_into(source, folder, shared)
+    folder = build_context.folder(source, context or checkout.path)
     layout = Layout(bases.resolve())
     images = _images(selected, checkout)
     return BuildInputs(
@@ -107,7 +102,7 @@ def read(
         ignore=build_context.ignore(source, checkout.dockerfile, folder, exclude),
         bases=layout,
         images=images,
-        base_images=tuple(_base_image(image, layout) for image in images),
+        base_images=tuple(BaseImage.read(image, layout) for image in images),
         secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile)),
     )
 
@@ -132,12 +127,6 @@ def _images(selected: SelectedStages, checkout: Checkout) -> tuple[Base, ...]:
                 todo="run the step clone with the same Dockerfile, target and arguments",
             )
     return tuple(fetched[external.name] for external in selected.externals)
-
-
-def _base_image(image: Base, layout: Layout) -> BaseImage:
-    """Return an image as labels name it: a sibling as the Dockerfile does, since registries differ by deployment."""
-    config = layout.json(Digest(layout.json(image.digest)["config"]["digest"]))
-    return BaseImage(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
 
 
 def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) -> dict[str, Path]:

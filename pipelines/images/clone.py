@@ -8,15 +8,15 @@ from typing import Annotated
 
 from pipelines.errors import Misuse
 from pipelines.images import bases as image_bases
+from pipelines.images import build_context, names, platforms
 from pipelines.images import dockerfile as image_dockerfile
-from pipelines.images import names, platforms
 from pipelines.images.checkout_paths import check_paths
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
-from pipelines.step.groups import CommitInputs, ReadLogins, RegistrySettings
+from pipelines.step.groups import BuilderSettings, CommitInputs, ReadLogins, RegistrySettings
 from pipelines.step.log import say
-from pipelines.step.parameters import Source
+from pipelines.step.parameters import Context, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, TreePath
 from pipelines.tools.git.checkout import check_out_commit, configuration
@@ -41,10 +41,15 @@ def clone(
     ] = (),
     submodules: Annotated[bool, Arg("whether submodules are checked out")] = False,
     lfs: Annotated[bool, Arg("whether large files are fetched with Git LFS")] = False,
+    context: Context = "",
+    shared: Annotated[
+        tuple[str, ...], Arg("folders to lay into the context under their own path, from the repository's root")
+    ] = (),
     logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
     settings: Annotated[RegistrySettings, Group()],
+    builder: Annotated[BuilderSettings, Group(without=("compression",))],
     cache: Annotated[
         Path,
         Arg("folder that builders keep their layers in, and bases are kept in, where there is one", setting="cache"),
@@ -53,7 +58,7 @@ def clone(
     """Check out one commit of a repository and fetch, by digest, every image that its Dockerfile is based on.
 
     No Git configuration of the user or the system is read, and no hook or filter runs. Each run makes both folders
-    anew.
+    anew. The context has the shared folders, modes and times that the builder shall see: no later step writes there.
 
     Example:
         shipway step clone --repo=https://example.org/team/app.git --revision=main --path=images/web --outputs=out/clone
@@ -71,6 +76,9 @@ def clone(
     with Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git:
         fetched, files = check_out_commit(git, inputs, source, submodules=submodules, lfs=lfs)
     check_paths(source, folder, file, files)
+    build_context.prepare(
+        source, build_context.folder(source, context or str(folder)), shared, standing=builder.is_standing
+    )
     declared = configuration(source)
     name = declared.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))

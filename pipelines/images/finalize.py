@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from pipelines.errors import ShipwayError
 from pipelines.images.builders.builder import Output
 from pipelines.images.layer_cache import MARK
 from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
+from pipelines.images.model import Base, Checkout
+from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.layout import CONFIG, LAYER_TIME, MANIFEST, Descriptor, Json, Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -49,10 +52,28 @@ class ImageFacts:
     name: str
     version: str
     platform: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
     """Given by the user; they win over the Dockerfile's."""
-    aliases: Mapping[str, str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     """The name in the Dockerfile of each alias that the builder got."""
+
+
+def facts_of(checkout: Checkout, *, name: str, version: str) -> ImageFacts:
+    """Return the facts of a checkout's image, without labels and aliases; an empty name or version is the default."""
+    return ImageFacts(
+        time=checkout.time,
+        revision=checkout.commit,
+        source=public_address(checkout.repo),
+        name=name or default_name(checkout),
+        version=version or checkout.commit[:12],
+        platform=checkout.platform,
+    )
+
+
+def default_name(checkout: Checkout) -> str:
+    """Return the name of an image that has none of its own: its folder's, or the repository's for the root."""
+    path = checkout.path if checkout.path != "." else urlsplit(checkout.repo).path.rstrip("/").removesuffix(".git")
+    return PurePosixPath(path).name.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +87,13 @@ class BaseImage:
     @property
     def diff_ids(self) -> list[str]:
         """Its layers, lowest first."""
-        return list(self.config["rootfs"]["diff_ids"])
+        return list((self.config.get("rootfs") or {}).get("diff_ids") or ())
+
+    @classmethod
+    def read(cls, image: Base, layout: Layout) -> BaseImage:
+        """Return an image as labels name it: a sibling as in the Dockerfile, since registries differ by deployment."""
+        config = layout.json(Digest(layout.json(image.digest)["config"]["digest"]))
+        return cls(name=image.name if image.sibling else image.reference, digest=image.digest, config=config)
 
 
 def image_config(built: Json, base: BaseImage | None, facts: ImageFacts) -> Json:
@@ -98,8 +125,13 @@ def manifest(config: Descriptor, layers: Sequence[Descriptor], base: BaseImage |
         "mediaType": MANIFEST,
         "config": config.json(),
         "layers": [layer.json() for layer in layers],
-        "annotations": {**_derived(facts), **_forced(base, facts)},
+        "annotations": image_annotations(base, facts),
     }
+
+
+def image_annotations(base: BaseImage | None, facts: ImageFacts) -> dict[str, str]:
+    """Return the annotations of an image's manifest."""
+    return {**_derived(facts), **forced_labels(base, facts)}
 
 
 def canonical(value: Json) -> bytes:
@@ -125,7 +157,7 @@ def _labels(
 ) -> dict[str, str]:
     stale = {key for key in _DERIVED if key in own and own[key] == inherited.get(key)}
     kept = {key: value for key, value in own.items() if key not in stale and key not in _DROPPED}
-    return {**_derived(facts), **kept, **facts.labels, **_forced(base, facts)}
+    return {**_derived(facts), **kept, **facts.labels, **forced_labels(base, facts)}
 
 
 def _derived(facts: ImageFacts) -> dict[str, str]:
@@ -136,7 +168,8 @@ def _derived(facts: ImageFacts) -> dict[str, str]:
     }
 
 
-def _forced(base: BaseImage | None, facts: ImageFacts) -> dict[str, str]:
+def forced_labels(base: BaseImage | None, facts: ImageFacts) -> dict[str, str]:
+    """Return the labels that no Dockerfile and no user can change."""
     values = {
         "created": _utc(facts.time),
         "revision": facts.revision,

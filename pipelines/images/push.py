@@ -1,4 +1,4 @@
-"""The step `push`: publishes an image of the workspace by digest, and then sets its tags."""
+"""The step `push`: publishes an image that the step `build` left by its digest, and then sets its tags."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.images import tag_names
-from pipelines.images.model import Built, Checkout, Published
+from pipelines.images import built_image, tag_names
+from pipelines.images.finalize import facts_of
+from pipelines.images.model import Checkout, Published
 from pipelines.images.tag_moves import TagMover
 from pipelines.images.tag_names import TagPlan
 from pipelines.step.groups import RegistrySettings
 from pipelines.step.log import say
-from pipelines.step.parameters import GitLogin, PushLogins
+from pipelines.step.parameters import GitLogin, ImageName, ImageVersion, PushLogins
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
@@ -36,8 +37,8 @@ class NamedImage:
 def push(
     *,
     checkout: Annotated[Checkout, Arg("what the step clone fetched")],
-    built: Annotated[Built, Arg("what the step build made")],
-    name: Annotated[str, Arg("the image's name; empty: as it was built")] = "",
+    name: ImageName = "",
+    version: ImageVersion = "",
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     key: Annotated[str, Arg("the image's key, as `shipway plan` prints it; empty: none is published")] = "",
     renews: Annotated[str, Arg("the lasting key, which is to lead to this image; empty: none")] = "",
@@ -46,7 +47,9 @@ def push(
         str, Arg("a version of the image's own, published where that tag names nothing yet; begins with a digit")
     ] = "",
     image: Annotated[Path, Arg("folder of the image layout to publish")] = Path("image"),
-    bases: Annotated[Path, Arg("folder of the image layout with the bases; may be missing")] = Path("bases"),
+    bases: Annotated[
+        Path, Arg("folder of the image layout with the bases; may be missing where there are none")
+    ] = Path("bases"),
     docker_config: PushLogins = Path("../push"),
     credentials: GitLogin = Path("../git"),
     settings: Annotated[RegistrySettings, Group(without=("mirrors",))],
@@ -54,29 +57,31 @@ def push(
     """Publish an image by its digest, read it back, then set its tags.
 
     A version is never overwritten; a branch's tag moves only while this commit is still the branch's head on the
-    remote. A second run sends nothing and returns the same.
+    remote. A second run sends nothing and returns the same. Of what the step build left, only the image is read: each
+    blob is hashed, and its origin is compared with the checkout.
 
     Example:
-        shipway step push --checkout=out/clone --built=out/build --registry=registry.example.org --outputs=out/push
+        shipway step push --checkout=out/clone --registry=registry.example.org --outputs=out/push
     """
     settings.require_registry("publish to", "set `registry` in the settings, or give --registry")
-    to = Reference.under(settings.registry, settings.project, name or built.name)
+    facts = facts_of(checkout, name=name, version=version)
+    to = Reference.under(settings.registry, settings.project, facts.name)
     if repo and repo != checkout.repo:
-        # A stranger's Dockerfile was built beside the checkout; the Git credential is for the caller's repository.
+        # The Git credential is for the caller's repository.
         raise Refused(
             "the checkout is of another repository than was asked for",
             seen=f"it is not of {repo}",
             todo="run the step clone again, then build and this one",
         )
     plan = tag_names.tag_plan(checkout.ref, checkout.commit)
-    layout, descriptor = _image(image, built)
     client = registry_client.connect(docker_config, settings)
     url = RepositoryUrl(checkout.repo)
+    built = built_image.proven(image, Layout(bases), checkout, facts)
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         named = publish(
             client,
-            layout,
-            descriptor,
+            built.layout,
+            built.descriptor,
             to,
             plan=plan,
             checkout=checkout,
@@ -92,7 +97,7 @@ def push(
         reference=str(named.image),
         commit=checkout.commit,
         tags=named.tags,
-        size=built.size if named.image.digest == descriptor.digest else _size(client, named.image),
+        size=built.size if named.image.digest == built.descriptor.digest else _size(client, named.image),
     )
 
 
@@ -186,19 +191,6 @@ def check_tag(ref: str, built: str, commit: str | None) -> None:
             seen=f"it names {commit or 'nothing'} now, {built} was built",
             todo="release under a new version, or run this one again if it was never published",
         )
-
-
-def _image(folder: Path, built: Built) -> tuple[Layout, Descriptor]:
-    """Return the only image of a layout; raises Refused if it is not the one that was built."""
-    layout = Layout(folder)
-    descriptor = layout.named()
-    if descriptor.digest != built.digest:
-        raise Refused(
-            f"{folder} does not hold the image that was built",
-            seen=f"it holds {descriptor.digest}, the build gave {built.digest}",
-            todo="run the step build again, then this one",
-        )
-    return layout, descriptor
 
 
 def _mounts(checkout: Checkout, folder: Path, registry: str) -> dict[Digest, str]:

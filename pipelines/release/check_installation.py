@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured
-from pipelines.images import platforms
+from pipelines.images import build_context, platforms
 from pipelines.images.build import build
 from pipelines.images.builders.choice import choose_builder
 from pipelines.images.model import Checkout
@@ -43,9 +43,12 @@ def check_installation(
     say(f"{settings.registry} answers")
     # In the workspace, like every build: an overlay cannot lie on the overlay of a container's root.
     with tempfile.TemporaryDirectory(prefix="shipway-", dir=Path.cwd()) as folder:
+        source = Path(folder) / "source"
+        checkout = _checkout(source, program)
+        build_context.prepare(source, source.resolve(), standing=builder.is_standing)
         image = build(
-            checkout=_checkout(Path(folder) / "source", program),
-            source=Path(folder) / "source",
+            checkout=checkout,
+            source=source,
             bases=Layout.create(Path(folder) / "bases").path,
             secrets=Path(folder) / "secrets",
             name=NAME,

@@ -107,6 +107,11 @@ class BuilderSettings:
     buildkit_host: Annotated[str, Arg("address of a running buildkitd", setting="buildkit-host")] = ""
     compression: Annotated[str, Arg("of new layers: zstd or gzip", setting="compression")] = "zstd"
 
+    @property
+    def is_standing(self) -> bool:
+        """Whether the builder is a daemon that also builds for others."""
+        return self.builder == "buildkit" and bool(self.buildkit_host)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BuildSettings(BuilderSettings):

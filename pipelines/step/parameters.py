@@ -16,6 +16,9 @@ GitLogin: TypeAlias = Annotated[Path, Arg("folder of the Git credential; may be 
 GitWriteLogin: TypeAlias = Annotated[Path, Arg("folder of the Git credential that may push; may be missing")]
 PullLogins: TypeAlias = Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")]
 PushLogins: TypeAlias = Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")]
+Context: TypeAlias = Annotated[str, Arg("folder of the context, from the repository's root; without it, the image's")]
+ImageName: TypeAlias = Annotated[str, Arg("the image's name; without it, that of its folder")]
+ImageVersion: TypeAlias = Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")]
 Source: TypeAlias = Annotated[Path, Arg("folder that the commit is checked out into")]
 
 EnvironmentsRepository: TypeAlias = Annotated[

@@ -23,7 +23,7 @@ CHECK = StepContainer(
     step="chart-check",
     name="check",
     size=Size(cpu="200m", memory="256Mi", most_cpu="4", most_memory="2Gi"),
-    fixed={"checkout": "out/clone"},
+    fixed={"checkout": "../clone/out", "source": "../clone/source", "cloned-in": "../clone"},
     after=("clone",),
 )
 MAIN = StepContainer(
@@ -31,7 +31,12 @@ MAIN = StepContainer(
     name="main",
     size=CLONE.size,
     inputs=("repo",),
-    fixed={"checkout": "out/clone", "report": "out/check", "docker-config": "../push"},
+    fixed={
+        "checkout": "../clone/out",
+        "report": "../check/out",
+        "archives": "../clone/archives",
+        "docker-config": "../push",
+    },
     secrets=(PUSH,),
     after=("check",),
 )

@@ -30,7 +30,7 @@ CLONE = StepContainer(
     name="clone",
     size=clone_build_push.CLONE.size,
     inputs=("repo", "images"),
-    fixed={"planned": "out/again", **READ_LOGINS},
+    fixed={"planned": "../again/out", **READ_LOGINS},
     secrets=(GIT, CHECK_PULL),
     after=("again",),
 )
@@ -38,7 +38,12 @@ BUILD = StepContainer(
     step="check-build",
     name="main",
     size=clone_build_push.BUILD.size,
-    fixed={"trial": "out/clone"},
+    fixed={
+        "trial": "../clone/out",
+        "source": "../clone/source",
+        "contexts": "../clone/contexts",
+        "bases": "../clone/bases",
+    },
     folders={"cache": "50Gi"},
     after=("clone",),
     user_namespaces=True,
@@ -47,14 +52,18 @@ CHART_CLONE = replace(chart_release.CLONE, inputs=PLAN.inputs, secrets=PLAN.secr
 CHARTS = replace(chart_release.CHECK, name="main")
 GATHER = replace(CHART_CLONE, step="impact-gather", name="gather", inputs=("repo", "revision"))
 IMPACT = StepContainer(
-    step="impact", name="main", size=CHARTS.size, fixed={"gathered": "out/gather"}, after=("gather",)
+    step="impact",
+    name="main",
+    size=CHARTS.size,
+    fixed={"gathered": "../gather/out", "folder": "../gather/impact"},
+    after=("gather",),
 )
 VERDICT = StepContainer(
     step="check-verdict",
     name="main",
     size=SMALL,
     inputs=(*_BATCHES, "charts"),
-    fixed={"planned": "out/again"},
+    fixed={"planned": "../again/out"},
     after=("again",),
 )
 

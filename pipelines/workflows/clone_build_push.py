@@ -17,7 +17,7 @@ CLONE = StepContainer(
     size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
     inputs=(
         *("repo", "revision", "ref", "path", "dockerfile", "target", "build-args", "platform", "pins"),
-        *("submodules", "lfs"),
+        *("submodules", "lfs", "context", "shared"),
     ),
     fixed=READ_LOGINS,
     secrets=(GIT, PULL),
@@ -26,8 +26,13 @@ BUILD = StepContainer(
     step="build",
     name="build",
     size=Size(cpu="500m", memory="512Mi", most_cpu="4", most_memory="8Gi"),
-    inputs=("context", "shared", "exclude", "labels", "secret-ids", "name", "version"),
-    fixed={"checkout": "out/clone", "secrets": "../secrets"},
+    inputs=("context", "exclude", "labels", "secret-ids", "name", "version"),
+    fixed={
+        "checkout": "../clone/out",
+        "source": "../clone/source",
+        "bases": "../clone/bases",
+        "secrets": "../secrets",
+    },
     secrets=(BUILD_SECRETS,),
     folders={"cache": "50Gi"},
     after=("clone",),
@@ -37,8 +42,15 @@ MAIN = StepContainer(
     step="push",
     name="main",
     size=CLONE.size,
-    inputs=("repo", "key", "renews", "moment", "version-tag"),
-    fixed={"checkout": "out/clone", "built": "out/build", "docker-config": "../push", "credentials": "../git"},
+    inputs=("repo", "name", "version", "key", "renews", "moment", "version-tag"),
+    # Of `build`, the image alone: whatever else decides is an input or comes from `clone`.
+    fixed={
+        "checkout": "../clone/out",
+        "bases": "../clone/bases",
+        "image": "../build/image",
+        "docker-config": "../push",
+        "credentials": "../git",
+    },
     secrets=(GIT, PUSH),
     after=("build",),
 )

@@ -1,13 +1,18 @@
 """Pods that run Shipway's own commands: what all containers of all workflows have in common.
 
+Each container works in a folder of its own, on a volume that it alone can write. A container reads the folder of an
+earlier one if its arguments name it (`--source=../clone/source`), through a mount that is read-only. So no container
+that runs a stranger's files can change what was decided before it, or what later containers write.
+
 A template that others reference has volumes, account, security, deadline and retry of its own: Argo takes nothing from
 the spec of the WorkflowTemplate that holds a referenced template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from hera.workflows import ContainerNode, ContainerSet, Parameter, RetryStrategy
 from hera.workflows import models as m
@@ -18,11 +23,12 @@ from pipelines.workflows.secrets import ROOT, Secret
 
 IMAGE = "shipway"
 """Replaced by the chart; no parameter ever names an image."""
-WORKSPACE = f"{ROOT}/workspace"
 CONFIG_MAP = "shipway"
 SERVICE_ACCOUNT = "shipway-workflow"
 EXECUTOR_ACCOUNT = "shipway-executor"
 USER = 1000
+_OUTPUTS = "out"
+"""The folder of a container's results, in its own."""
 _NONE: Mapping[str, str] = {}
 _AGAIN = (75, 143)
 """Exit codes after which another attempt may succeed: "try again later", and SIGTERM, as when a node is drained."""
@@ -73,10 +79,11 @@ class StepContainer:
     inputs: Sequence[str] = ()
     """Arguments that become inputs of the template, under their own names."""
     fixed: Mapping[str, str] = field(default_factory=dict)
-    """Arguments with a fixed value, such as folders relative to the workspace."""
+    """Arguments with a fixed value, such as folders, relative to the container's own; `../<container>/…` is an earlier
+    container's."""
     secrets: Sequence[Secret] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
-    """Empty folders of its own beside the workspace, each with its greatest size."""
+    """More empty folders of its own, beside the first, each with its greatest size."""
     after: Sequence[str] = ()
     user_namespaces: bool = False
     """Whether it runs a rootless builder, which maps user ids by newuidmap."""
@@ -102,22 +109,33 @@ class StepContainer:
         given = {*self.inputs, *self.fixed}
         if missing := [a.name for a in step.arguments if a.required and not a.setting and a.name not in given]:
             raise ValueError(f"step {step.name} needs {', '.join(missing)}")
-        return [*words, f"--outputs=out/{self.name}"]
+        return [*words, f"--outputs={_OUTPUTS}"]
 
-    def node(self) -> ContainerNode:
-        """Return the container."""
+    @property
+    def folder(self) -> str:
+        """The folder that it works in."""
+        return f"{ROOT}/{self.name}"
+
+    def reads(self, earlier: Collection[str]) -> list[str]:
+        """Return those of the earlier containers whose folders its arguments name."""
+        named = {PurePosixPath(value).parts[1] for value in self.fixed.values() if value.startswith("../")}
+        return [name for name in earlier if name in named]
+
+    def node(self, reads: Sequence[str]) -> ContainerNode:
+        """Return the container, which can also read the folders of some earlier ones."""
         return ContainerNode(
             name=self.name,
             image=IMAGE,
             command=["shipway"],
             args=self.arguments(),
             dependencies=list(self.after) or None,
-            working_dir=WORKSPACE,
+            working_dir=self.folder,
             env=_settings(self.described) or None,
             resources=self.size.resources,
             security_context=security(user_namespaces=self.user_namespaces),
             volume_mounts=[
-                m.VolumeMount(name="workspace", mount_path=WORKSPACE),
+                m.VolumeMount(name=self.name, mount_path=self.folder),
+                *(m.VolumeMount(name=name, mount_path=f"{ROOT}/{name}", read_only=True) for name in reads),
                 *(m.VolumeMount(name=name, mount_path=f"{ROOT}/{name}") for name in self.folders),
                 *(secret.mount for secret in self.secrets),
             ],
@@ -160,7 +178,7 @@ def outputs(container: StepContainer, names: Sequence[str], defaults: Mapping[st
     return [
         Parameter(
             name=name,
-            value_from=m.ValueFrom(path=f"{WORKSPACE}/out/{container.name}/{name}", default=defaults.get(name)),
+            value_from=m.ValueFrom(path=f"{container.folder}/{_OUTPUTS}/{name}", default=defaults.get(name)),
         )
         for name in names
     ]
@@ -178,9 +196,10 @@ def pod(
 ) -> ContainerSet:
     """Return a template that runs the containers in one pod; the outputs come from the last, which is named `main`.
 
-    `defaults` are what outputs are where their files are missing, as after a pod that was killed; without one such a
-    pod fails as a whole. Volumes are models, not Hera's own: Hera leaves the mount path of a ContainerSet's volumes
-    out.
+    Each container's folder holds at most `workspace`. `defaults` are what outputs are where their files are missing, as
+    after a pod that was killed; without one such a pod fails as a whole. Volumes are models, not Hera's own: Hera
+    leaves the mount path of a ContainerSet's volumes out. Raises ValueError if a container reads the folder of one
+    that has not ended when it starts.
     """
     if containers[-1].name != "main":
         raise ValueError("the outputs of a containerSet come from the container named main")
@@ -189,9 +208,9 @@ def pod(
         name=name,
         inputs=inputs(containers),
         outputs=outputs(containers[-1], results, defaults),
-        containers=[container.node() for container in containers],
+        containers=[container.node(container.reads(earlier)) for container, earlier in _ordered(containers)],
         volumes=[
-            _scratch("workspace", workspace),
+            *(_scratch(container.name, workspace) for container in containers),
             *(_scratch(name, size) for container in containers for name, size in container.folders.items()),
             *(secret.volume for secret in secrets),
         ],
@@ -230,6 +249,23 @@ def security(*, user_namespaces: bool) -> m.SecurityContext:
         capabilities=m.Capabilities(drop=["ALL"]),
         seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
     )
+
+
+def _ordered(containers: Sequence[StepContainer]) -> Iterator[tuple[StepContainer, list[str]]]:
+    """Give each container with the names of those that have ended when it starts.
+
+    Raises ValueError if it reads the folder of another.
+    """
+    known = {container.name: container for container in containers}
+    for container in containers:
+        earlier = list(container.after)
+        for name in earlier:  # grows while it is gone through
+            earlier += [before for before in known[name].after if before not in earlier]
+        if others := set(container.reads(known)) - set(earlier):
+            raise ValueError(
+                f"{container.name} reads the folder of {', '.join(sorted(others))} and does not come after it"
+            )
+        yield container, [name for name in known if name in earlier]
 
 
 def _scratch(name: str, size: str) -> m.Volume:

@@ -23,7 +23,7 @@ START_RUNS = StepContainer(
     step="reconcile",
     name="main",
     size=SMALL,
-    fixed={"tonight": "out/list-refs", "account": "../account"},
+    fixed={"tonight": "../list-refs/out", "account": "../account"},
     secrets=(RECONCILE,),
     after=("list-refs",),
 )

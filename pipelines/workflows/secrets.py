@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from hera.workflows import models as m
 
 ROOT = "/shipway"
-"""The folder of a pod that holds the workspace and everything beside it."""
+"""The folder of a pod that holds the folder of each container, and Secrets beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A Secret with a fixed name, mounted beside the workspace; its folder is empty if it is missing."""
+    """A Secret with a fixed name, mounted beside the containers' folders; its own is empty if it is missing."""
 
     name: str
     folder: str

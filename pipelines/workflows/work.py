@@ -32,7 +32,7 @@ RETAG = StepContainer(
     name="main",
     size=SMALL,
     inputs=("repo",),
-    fixed={"planned": "out/again", "credentials": "../git", "docker-config": "../push"},
+    fixed={"planned": "../again/out", "credentials": "../git", "docker-config": "../push"},
     secrets=(GIT, PUSH),
     after=("again",),
 )
@@ -41,7 +41,7 @@ VERDICT = StepContainer(
     name="main",
     size=SMALL,
     inputs=("builds", "releases"),
-    fixed={"planned": "out/again"},
+    fixed={"planned": "../again/out"},
     after=("again",),
 )
 

@@ -240,7 +240,7 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
     documents = of_kind(rendered(**ALL), "WorkflowTemplate")
     seen = {
         (name, template["name"], container["name"]): {m["name"] for m in container["volumeMounts"]}
-        - {"workspace", "authorities"}
+        & {volume["name"] for volume in template["volumes"] if "secret" in volume}
         for name in ("release", "review", "reconcile")
         for template in documents[name]["spec"]["templates"]
         if template["name"] in {"start", "supersede", "reconcile"}

@@ -211,6 +211,41 @@ def lacking(document: Document) -> list[str]:
     return broken
 
 
+def shared_volumes(document: Document) -> list[str]:
+    """What a container can write, no other container can; only those that start after it has ended can read it."""
+    broken = []
+    for template in templates(document):
+        name = template["name"]
+        earlier = ancestors(template)
+        writers: dict[str, list[str]] = {}
+        for container in containers(template):
+            for mount in container.get("volumeMounts", []):
+                if not mount.get("readOnly"):
+                    writers.setdefault(mount["name"], []).append(container.get("name", "main"))
+        broken += [
+            f"{name}: {volume} is written by {' and '.join(who)}" for volume, who in writers.items() if len(who) > 1
+        ]
+        for container in containers(template):
+            own = container.get("name", "main")
+            for mount in container.get("volumeMounts", []):
+                if not mount.get("readOnly"):
+                    continue
+                late = [who for who in writers.get(mount["name"], []) if who not in earlier.get(own, set())]
+                broken += [f"{name}/{own}: reads {mount['name']} while {who} can write it" for who in late]
+            mounts = {mount["mountPath"] for mount in container.get("volumeMounts", []) if not mount.get("readOnly")}
+            if container.get("workingDir") not in mounts:
+                broken.append(f"{name}/{own}: works in a folder that is not its own")
+    return broken
+
+
+def ancestors(template: Document) -> dict[str, set[str]]:
+    """Return, for each container of a set, those that have ended when it starts."""
+    waits = {c["name"]: set(c.get("dependencies", ())) for c in template.get("containerSet", {}).get("containers", ())}
+    for _ in waits:
+        waits = {name: needed.union(*(waits[other] for other in needed)) for name, needed in waits.items()}
+    return waits
+
+
 def privileges(document: Document) -> list[str]:
     """Nothing runs as root, privileged, or with the host's files, network or processes."""
     broken = []
@@ -249,6 +284,7 @@ LAWS = (
     choices_by_parameters,
     exit_handlers,
     lacking,
+    shared_volumes,
     privileges,
     illegal_names,
 )

@@ -22,7 +22,7 @@ from pipelines.images.plan_model import PlannedImage
 from pipelines.step import signature
 from pipelines.step.signature import Step
 from pipelines.step.texts import FreeText, Plain
-from tests.laws import texts, workflows
+from tests.laws import texts, trust, workflows
 from tests.laws.documents import Document
 from tests.laws.fields import unknown_fields
 
@@ -67,6 +67,12 @@ def broken(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> Docume
     return document
 
 
+def mounts(template: dict[str, Any], container: str) -> dict[str, Any]:
+    """Return a container's mounts by the names of their volumes."""
+    (found,) = (one for one in template["containerSet"]["containers"] if one["name"] == container)
+    return {mount["name"]: mount for mount in found["volumeMounts"]}
+
+
 CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, Any], dict[str, Any]], object]]] = [
     (workflows.unresolved_names, "names nothing", lambda t, c: c["args"].append("--x={{inputs.parameters.nothing}}")),
     (workflows.unresolved_names, "names nothing", lambda t, c: c["args"].append("--x={{workflow.parameters.repo}}")),
@@ -102,6 +108,22 @@ CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, An
     (workflows.lacking, "which the template lacks", lambda t, c: t["volumes"].pop()),
     (workflows.lacking, "outside its volumes", lambda t, c: c.update(workingDir="/tmp")),
     (workflows.lacking, "absolute path", lambda t, c: c["args"].append("--outputs=/out")),
+    (
+        workflows.shared_volumes,
+        "clone is written by clone and build",
+        lambda t, c: mounts(t, "build")["clone"].pop("readOnly"),
+    ),
+    (
+        workflows.shared_volumes,
+        "clone-build-push/clone: reads build while build can write it",
+        lambda t, c: c["volumeMounts"].append({"name": "build", "mountPath": "/shipway/build", "readOnly": True}),
+    ),
+    (
+        workflows.shared_volumes,
+        "reads build while build can write it",
+        lambda t, c: t["containerSet"]["containers"][2].update(dependencies=["clone"]),
+    ),
+    (workflows.shared_volumes, "not its own", lambda t, c: mounts(t, "clone")["clone"].update(readOnly=True)),
     (workflows.privileges, "may run as root", lambda t, c: t["securityContext"].pop("runAsNonRoot")),
     (workflows.privileges, "keeps capabilities", lambda t, c: c["securityContext"].update(privileged=True)),
     (
@@ -283,3 +305,9 @@ def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
         reading,
     )
     assert settings["try-images/main"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION"}
+
+
+def test_the_table_of_containers_is_that_of_the_compiled_pods() -> None:
+    """docs/trust.md says which container holds which credential, and what it reads and writes."""
+    text = trust.PAGE.read_text(encoding="utf-8")
+    assert trust.page(text) == text, "run python -m tests.laws.trust"

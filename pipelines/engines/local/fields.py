@@ -113,7 +113,9 @@ PASSED_OVER: Mapping[str, Mapping[str, str]] = {
         "terminationMessagePath": "is where Argo's executor leaves its own errors",
         "terminationMessagePolicy": "is where Argo's executor leaves its own errors",
     },
-    "volumeMount": {"readOnly": "keeps a container from writing; here a command may write what its user may"},
+    "volumeMount": {
+        "readOnly": "keeps a container from writing; a laptop has folders and no mounts: a command writes as its user"
+    },
     "emptyDir": {"medium": _LIMITS, "sizeLimit": _LIMITS},
     "secret": {"defaultMode": "files of Secrets are readable by their owner alone here"},
     "configMap": {"defaultMode": "files of ConfigMaps are readable here"},

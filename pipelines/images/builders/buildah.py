@@ -47,7 +47,6 @@ class Buildah:
     """The program `buildah`, with a storage folder of its own."""
 
     kind = "buildah"
-    tells_files_by_time = False
 
     def __init__(self, storage: Path, *, program: str = "buildah") -> None:
         self._storage = storage
@@ -105,8 +104,8 @@ class Buildah:
         """Add a base to the storage under its alias, unless it is there."""
         if self._run(settings, "images", "--quiet", alias).code == 0:
             return
-        plain = _plain(request.bases, digest)
-        folder = request.bases.path
+        folder = request.work / "bases"
+        plain = _plain(request.bases, digest, Layout.create(folder))
         pulled = self._run(
             settings, "pull", "--quiet", *_policy(settings), f"oci:{folder.name}:{plain}", cwd=folder.parent
         ).check(f"buildah does not take the base {digest}")
@@ -206,8 +205,8 @@ def _bytes_of_bases(request: BuildRequest, layers: Iterable[Digest]) -> float:
     return sum(sizes.get(diff_id, math.inf) for diff_id in layers)
 
 
-def _plain(bases: Layout, digest: Digest) -> str:
-    """Return the name, in the layout, of the same image in OCI's own types and without ONBUILD.
+def _plain(bases: Layout, digest: Digest, layout: Layout) -> str:
+    """Write the same image in OCI's own types and without ONBUILD into another layout, and return its name there.
 
     Buildah runs the triggers of some configurations and loses those of others, so the caller writes them out.
     """
@@ -215,10 +214,12 @@ def _plain(bases: Layout, digest: Digest) -> str:
     config = bases.json(Digest(manifest["config"]["digest"]))
     config.get("config", {}).pop("OnBuild", None)
     layers = [image_layer.descriptor(entry).json() for entry in manifest["layers"]]
-    described = bases.add(json.dumps(config, sort_keys=True).encode(), CONFIG)
+    for layer in layers:
+        layout.refer(bases.blob(Digest(layer["digest"])), Digest(layer["digest"]))
+    described = layout.add(json.dumps(config, sort_keys=True).encode(), CONFIG)
     plain = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described.json(), "layers": layers}
     name = f"plain-{digest.hex}"
-    bases.name(bases.add(json.dumps(plain, sort_keys=True).encode(), MANIFEST), name)
+    layout.name(layout.add(json.dumps(plain, sort_keys=True).encode(), MANIFEST), name)
     return name
 
 

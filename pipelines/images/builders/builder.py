@@ -63,8 +63,6 @@ class Builder(Protocol):
     """A program that builds images."""
 
     kind: str
-    tells_files_by_time: bool
-    """Whether it reuses a file that it got before, from anybody, if path, size and time are the same."""
 
     def version(self) -> str:
         """Return the program's version; raises Misconfigured if it is missing."""

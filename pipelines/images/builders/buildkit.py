@@ -44,7 +44,6 @@ class BuildKit:
     def __init__(self, state: Path, host: str = "") -> None:
         self._state = state
         self._host = host
-        self.tells_files_by_time = bool(host)
 
     def version(self) -> str:
         """Return the daemon's version, `0.34.2`."""
@@ -71,6 +70,11 @@ class BuildKit:
         for digest in request.at_hand:
             raw.blob(digest).touch()
         (raw.path / "index.json").unlink()
+        # Its client makes a folder in a layout, and the bases may be read-only.
+        bases = request.work / "bases"
+        bases.mkdir()
+        for path in request.bases.path.iterdir():
+            (bases / path.name).symlink_to(path)
         with self._daemon(request.work / "home") as address:
             done = self._build(request, address, raw)
         if done.code != 0:
@@ -113,7 +117,7 @@ class BuildKit:
                 "--frontend=dockerfile.v0",
                 f"--local=context={request.context}",
                 f"--local=dockerfile={request.work / 'dockerfile'}",
-                f"--oci-layout=bases={request.bases.path}",
+                f"--oci-layout=bases={request.work / 'bases'}",
                 *(f"--opt={name}={value}" for name, value in options.items()),
                 *(f"--secret=id={name},src={path}" for name, path in sorted(request.secrets.items())),
                 "--output=" + ",".join(f"{name}={value}" for name, value in exported.items()),

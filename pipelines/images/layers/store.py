@@ -73,7 +73,9 @@ class LayerStore:
         if found is None:
             return None
         source, stored = found
-        layout.link(source.blob(stored.descriptor.digest), stored.descriptor.digest)
+        # What a base has stays there: it may be on another volume, and publishing takes it from the base.
+        add = layout.refer if source is self._bases else layout.link
+        add(source.blob(stored.descriptor.digest), stored.descriptor.digest)
         return stored
 
     def compress(self, diff_id: Digest, source: Layout, written: Descriptor, layout: Layout) -> Stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -154,8 +155,23 @@ class Layout:
         try:
             os.link(source, partial)
         except OSError:
-            partial.write_bytes(source.read_bytes())
+            shutil.copyfile(source, partial)
         partial.replace(self.blob(digest))
+
+    def refer(self, source: Path, digest: Digest) -> None:
+        """Add a blob that stays where it is: by a hard link, or across file systems and mounts by a symbolic one.
+
+        Builders follow that link; the methods of a layout do not.
+        """
+        if self.has(digest):
+            return
+        source = source.resolve()
+        try:
+            os.link(source, self.blob(digest))
+        except FileExistsError:
+            pass  # another thread was first
+        except OSError:
+            self.blob(digest).symlink_to(source)
 
     def take(self, source: Layout, blob: Descriptor) -> bool:
         """Add a blob of another layout on this machine if it is intact there; return whether this one has it now."""

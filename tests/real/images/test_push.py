@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.images import tag_names
-from pipelines.images.model import Base, Built, Checkout, Published
+from pipelines.images import finalize, tag_names
+from pipelines.images.model import Base, Checkout, Published
 from pipelines.images.push import publish
-from pipelines.images.registry_state import REVISION, VERSION
 from pipelines.step import results
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import Timing
@@ -31,6 +30,7 @@ from tests.steps import step
 push = step("push", Published)
 
 NAME = "team/web"
+OCI = "org.opencontainers.image."
 QUICK = Timing(backoff_seconds=0.001)
 
 
@@ -57,9 +57,7 @@ class Run:
     ) -> None:
         self.commit = remote.git("rev-parse", "HEAD")
         self.folder = folder
-        notes = {REVISION: self.commit} | ({VERSION: version} if version else {})
-        self.layout, self.descriptor = image(folder / "image", content or self.commit, annotations=notes)
-        self.digest = self.descriptor.digest
+        self.version = version
         self.checkout = Checkout(
             repo=str(remote.path),
             revision=ref,
@@ -74,13 +72,20 @@ class Run:
             platform="linux/amd64",
             bases=(),
         )
-        self.built = Built(digest=self.digest, name="web", version=version, size=1, layers=2, builder="none")
+        self.build(content or self.commit)
+
+    def build(self, content: str, **annotations: str) -> None:
+        """Write the image, with what `build` says of its origin, and other annotations for those of these names."""
+        facts = finalize.facts_of(self.checkout, name="", version=self.version)
+        notes = finalize.image_annotations(None, facts) | {f"{OCI}{key}": value for key, value in annotations.items()}
+        self.layout, self.descriptor = image(self.folder / "image", content, annotations=notes)
+        self.digest = self.descriptor.digest
 
     def push(self, address: str, **changes: object) -> Published:
         """Run the step in this process."""
         arguments = {
             "checkout": self.checkout,
-            "built": self.built,
+            "version": self.version,
             "image": self.folder / "image",
             "bases": self.folder / "bases",
             "docker_config": self.folder / "push",
@@ -94,8 +99,7 @@ class Run:
     def start(self, address: str) -> subprocess.Popen[bytes]:
         """Run the step as a process, as a pod does."""
         results.store(self.checkout, self.folder / "out" / "clone")
-        results.store(self.built, self.folder / "out" / "build")
-        words = ["--checkout=out/clone", "--built=out/build", "--outputs=out/main"]
+        words = ["--checkout=out/clone", f"--version={self.version}", "--outputs=out/main"]
         settings = {"SHIPWAY_REGISTRY": address, "SHIPWAY_PROJECT": "team", "SHIPWAY_PLAIN_HTTP": address}
         return subprocess.Popen(
             [sys.executable, "-m", "pipelines", "step", "push", *words],
@@ -141,7 +145,7 @@ def test_an_image_is_published_with_its_tags(tmp_path: Path, remote: Repository)
             reference=f"{address}/{NAME}@{run.digest}",
             commit=run.commit,
             tags=(f"git-{run.commit}", "main"),
-            size=1,
+            size=2 * len(f"{run.commit} 0"),
         )
         assert all_tags(address) == set(first.tags)
         assert {named(address, tag) for tag in first.tags} == {run.digest}
@@ -219,14 +223,100 @@ def test_what_cannot_be_published_is_refused_first(
     assert liar.asked == []
 
 
-def test_another_image_than_was_built_is_refused(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
-    """A layout that does not hold what the build says is not published."""
+@pytest.mark.parametrize(
+    ("annotations", "words"),
+    [
+        ({"revision": "f" * 40}, "revision is 'ffff"),
+        ({"version": "9.9.9", "ref.name": "web:9.9.9"}, "version is '9.9.9'"),
+        ({"title": "api"}, "title is 'api'"),
+        ({"source": "https://forge.example/other"}, "source is 'https"),
+        ({"created": "2030-01-01T00:00:00Z"}, "created is '2030"),
+        ({"base.digest": f"sha256:{0:064}", "base.name": "debian"}, "base.digest is 'sha256:0"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_an_image_that_claims_another_origin_is_refused(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry, annotations: dict[str, str], words: str
+) -> None:
+    """Later runs believe what a published image says of itself, so it is what the checkout says."""
     run = Run(tmp_path / "run", remote)
-    run.layout.name(image(tmp_path / "run" / "image", "other")[1], "")
-    with pytest.raises(Refused, match="does not hold the image") as raised:
+    run.build("forged", **annotations)
+    with pytest.raises(Refused, match="annotations are not those of web at") as raised:
         run.push(liar.address)
-    assert run.digest in str(raised.value)
+    assert words in raised.value.seen
     assert liar.asked == []
+
+
+def test_no_file_of_the_build_but_the_image_is_believed(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """A build that writes another name, ref, commit and digest into its results is published as what it is."""
+    run = Run(tmp_path / "run", remote, ref="refs/heads/feature")
+    remote.git("branch", "feature")
+    other = Run(tmp_path / "other", remote, content="other")
+    forged = run.folder / "out" / "build"
+    forged.mkdir(parents=True)
+    for field, value in {
+        "name": "victim",
+        "ref": "refs/heads/main",
+        "commit": "f" * 40,
+        "digest": str(other.digest),
+        "tags": '["main"]',
+    }.items():
+        (forged / field).write_text(value)
+    assert run.start(liar.address).wait(timeout=120) == 0
+    found = results.load(Published, run.folder / "out" / "main")
+    assert found.digest == run.digest
+    assert all_tags(liar.address) == {f"git-{run.commit}", "feature"}
+    assert {asked.path.split("/manifests/")[0] for asked in liar.asked if "/manifests/" in asked.path} == {
+        f"/v2/{NAME}"
+    }
+
+
+SECRET = '{"auths": {"registry.example": {"auth": "c2VjcmV0"}}}'
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "content", "missing", "size"])
+@pytest.mark.parametrize("part", ["index", "manifest", "config", "layer"])
+def test_a_layout_of_anything_but_its_image_is_refused(
+    part: str, kind: str, tmp_path: Path, remote: Repository, liar: LyingRegistry, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No link is followed, no pipe waited for, and no blob taken for what its name says; nothing is sent or shown."""
+    run = Run(tmp_path / "run", remote)
+    (tmp_path / "config.json").write_text(SECRET)
+    manifest = run.layout.json(run.digest)
+    path = {
+        "index": run.layout.path / "index.json",
+        "manifest": run.layout.blob(run.digest),
+        "config": run.layout.blob(Digest(manifest["config"]["digest"])),
+        "layer": run.layout.blob(Digest(manifest["layers"][1]["digest"])),
+    }[part]
+    data = path.read_bytes()
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(tmp_path / "config.json")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(data[:-1] + (b"" if kind == "size" else b"!"))
+    with pytest.raises(Refused) as raised:
+        run.push(liar.address)
+    assert liar.asked == []
+    assert "c2VjcmV0" not in str(raised.value) + "".join(capfd.readouterr())
+
+
+def test_layers_of_a_base_are_taken_from_the_base(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """Where the bases are on another volume, the layout of `build` has links to them, which are not needed."""
+    run = Run(tmp_path / "run", remote)
+    bases = Layout.create(run.folder / "bases")
+    for entry in run.layout.json(run.digest)["layers"]:
+        layer = Digest(entry["digest"])
+        bases.link(run.layout.blob(layer), layer)
+        run.layout.blob(layer).unlink()
+        run.layout.blob(layer).symlink_to(tmp_path / "nowhere")
+    assert run.push(liar.address).digest == run.digest
 
 
 # --- versions ---
@@ -587,14 +677,13 @@ def test_a_field_that_is_no_regular_file_is_refused_and_no_login_is_shown(
     (tmp_path / "git").mkdir()
     (tmp_path / "git/password").write_text("hunter2")
     results.store(run.checkout, run.folder / "out/clone")
-    results.store(run.built, run.folder / "out/build")
     (run.folder / "out/clone" / field).unlink()
     if to:
         (run.folder / "out/clone" / field).symlink_to(to)
     else:
         os.mkfifo(run.folder / "out/clone" / field)
     with registry(tmp_path) as address:
-        words = ["--checkout=out/clone", "--built=out/build", "--registry", address, "--project=team"]
+        words = ["--checkout=out/clone", "--registry", address, "--project=team"]
         done = subprocess.run(
             [sys.executable, "-m", "pipelines", "step", "push", *words, f"--plain-http={address}"],
             cwd=run.folder,
