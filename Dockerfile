@@ -53,8 +53,7 @@ COPY --from=tools /opt/tools/bin /usr/local/bin
 COPY --from=python /opt/shipway /opt/shipway
 ENV PATH=/opt/shipway/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1 \
-    BUILDAH_ISOLATION=chroot
+    PYTHONUNBUFFERED=1
 USER 1000:1000
 WORKDIR /home/shipway
 ENTRYPOINT ["shipway"]

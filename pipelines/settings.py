@@ -30,6 +30,7 @@ KEYS: Mapping[str, str] = {
         "which repositories may read which build secrets: any, none, or id=repository, separated by "
         "commas; default: any"
     ),
+    "isolation": "of RUN steps: sandbox, or chroot, which is accepted where no sandbox works; default: sandbox",
     "compression": "of new layers: zstd or gzip",
     "cache": "folder that builders keep their layers in between runs",
     "repositories": (

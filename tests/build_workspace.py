@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Mapping
@@ -126,3 +127,12 @@ def derived(layout: Layout, below: Descriptor, files: Mapping[str, str], **confi
     manifest["layers"].append(layout.add(gzip.compress(buffer.getvalue(), mtime=0), LAYER + "+gzip").json())
     manifest["config"] = layout.add(json.dumps(image).encode(), CONFIG).json()
     return layout.add(json.dumps(manifest).encode(), MANIFEST)
+
+
+def without_runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put runtimes that start nothing before those of this machine."""
+    folder.mkdir()
+    for name in ("crun", "runc"):
+        (folder / name).write_text(f'#!/bin/sh\necho "{name}: this runtime starts nothing" >&2\nexit 1\n')
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

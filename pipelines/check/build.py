@@ -17,7 +17,7 @@ from pipelines.images.model import Base
 from pipelines.release import result as release_result
 from pipelines.release.result import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, PartResult
 from pipelines.step.groups import BuilderSettings, BuildSettings
-from pipelines.step.parameters import Source
+from pipelines.step.parameters import Isolation, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.checkout import make_room
 from pipelines.tools.registry.layout import Layout
@@ -32,6 +32,7 @@ def check_build(
     bases: Annotated[Path, Arg("image layout with the bases")] = Path("bases"),
     known: Annotated[Path, Arg("image layout that is made of the bases and each built image")] = Path("known"),
     builder: Annotated[BuilderSettings, Group(without=("buildkit_host",))],
+    isolation: Isolation = "sandbox",
     cache: Annotated[Path, Arg("folder that the builder keeps layers in")] = Path("../cache"),
     work: Annotated[Path, Arg("folder for one image at a time")] = Path("work"),
 ) -> BuildReport:
@@ -43,7 +44,7 @@ def check_build(
     Example:
         shipway step check-build --trial=out/clone --outputs=out/main
     """
-    settings = BuildSettings(builder=builder.builder, compression=builder.compression, cache=cache)
+    settings = BuildSettings(builder=builder.builder, compression=builder.compression, cache=cache, isolation=isolation)
     make_room(known)
     layout = Layout.create(known)
     _add_bases(layout, Layout(bases), trial)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import declared, results, running
+from pipelines.cli import declared, isolation, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, repeated, switch
-from pipelines.cli.options import RunOptions, SourceOptions
+from pipelines.cli.options import BuildRunOptions, SourceOptions
 from pipelines.errors import Misuse
 from pipelines.images import platforms
 from pipelines.images.names import Image
@@ -32,7 +32,7 @@ class BuildOptions(SourceOptions):
     submodules: bool = switch("check out submodules")
     lfs: bool = switch("fetch large files with Git LFS")
     platform: str = flag("platform to build for (default: this machine's)")
-    run: RunOptions = group(RunOptions)
+    run: BuildRunOptions = group(BuildRunOptions)
 
 
 def run(options: BuildOptions) -> int:
@@ -69,6 +69,8 @@ def run(options: BuildOptions) -> int:
     result: RunResult | None
     if cluster is None:
         running.preflight(settings, images[0].name)
+        own = arguments["repo"] if options.repo else ""
+        settings = isolation.settle(settings, options.run.isolation, "build", repo=own, revision=repository.commit)
         result = running.run(options.run, settings, "build", {}, workflow=document)
     else:
         name = cluster.submit_composed(TEMPLATE, document, "build", jobs=options.run.jobs)

@@ -109,6 +109,29 @@ class RunOptions:
                 raise Misuse(f"--{name} is for runs on a cluster", seen="--engine local", todo="add --engine argo")
 
 
+@flags
+class BuildRunOptions(RunOptions):
+    """Where and how to run what builds images."""
+
+    isolation: str = flag(
+        "of RUN steps on this machine: sandbox, a container of a real runtime; or chroot, which lets them run as your "
+        "user and read and write whatever you can (default: sandbox, and a chroot for what is checked out here if no "
+        "sandbox works)",
+        choices=["sandbox", "chroot"],
+        default="",
+    )
+
+    def check(self) -> None:
+        """Raise Misuse for flags of a cluster if the run is not on one, and for those of this machine if it is."""
+        super().check()
+        if self.isolation and self.on_cluster:
+            raise Misuse(
+                "--isolation is for runs on this machine",
+                seen="--engine argo",
+                todo="leave it out: pods have the setting isolation of their installation",
+            )
+
+
 def settings_file(options: SettingsOptions) -> Path | None:
     """Return the file that the flag or the environment names, or None."""
     variable = os.environ.get(SETTINGS_VARIABLE)

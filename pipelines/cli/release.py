@@ -11,7 +11,7 @@ from pipelines.cli import charts, deploy, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.charts import ChartsOptions, OnlyChartsOptions
 from pipelines.cli.command import flags, group, positional
-from pipelines.cli.options import RepositoryOptions, RunOptions
+from pipelines.cli.options import BuildRunOptions, RepositoryOptions
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
 from pipelines.step import texts
@@ -26,7 +26,7 @@ class ReleaseOptions(RepositoryOptions):
     """What to release, and how."""
 
     rebuild: tuple[str, ...] = cli_options.rebuild()
-    run: RunOptions = group(RunOptions)
+    run: BuildRunOptions = group(BuildRunOptions)
     charts: OnlyChartsOptions = group(
         OnlyChartsOptions,
         "charts alone",
@@ -56,7 +56,7 @@ class CheckOptions(RepositoryOptions):
     """What to check, and how."""
 
     repo: str = positional("address or folder of a Git repository; default: examples", default="")
-    run: RunOptions = group(RunOptions)
+    run: BuildRunOptions = group(BuildRunOptions)
 
 
 def check(options: CheckOptions) -> int:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import yaml
 
 import pipelines
+from pipelines.cli import isolation, results, run_folder
 from pipelines.cli import options as cli_options
-from pipelines.cli import results, run_folder
-from pipelines.cli.options import FollowOptions, RunOptions
+from pipelines.cli.options import BuildRunOptions, FollowOptions, RunOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.step import signature, texts
@@ -76,6 +76,9 @@ def run_template(
         settings = cli_options.read_settings(options.settings, embedded=True)
         cli_options.require_registry(settings, *needs)
         repo = local_address(command.repo or examples(options.settings.state, settings))
+        if isinstance(options, BuildRunOptions):
+            own, revision = repo if command.repo else "", arguments["revision"]
+            settings = isolation.settle(settings, options.isolation, template, repo=own, revision=revision)
         result = run(options, settings, template, {"repo": repo, **arguments})
     return report(options.follow, result, settings, functools.partial(describe, command), show)
 

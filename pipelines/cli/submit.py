@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pipelines.cli import isolation, running
 from pipelines.cli import options as cli_options
-from pipelines.cli import running
 from pipelines.cli.command import flags, group, positional, repeated
-from pipelines.cli.options import RunOptions
+from pipelines.cli.options import BuildRunOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse
 
@@ -16,7 +16,7 @@ class SubmitOptions:
 
     template: str = positional("the WorkflowTemplate's name, as in charts/shipway/files")
     parameter: tuple[str, ...] = repeated("an argument; may be repeated", "-p", "--parameter", metavar="NAME=VALUE")
-    run: RunOptions = group(RunOptions)
+    run: BuildRunOptions = group(BuildRunOptions)
 
 
 def run(options: SubmitOptions) -> int:
@@ -41,5 +41,7 @@ def run(options: SubmitOptions) -> int:
         if "repo" in arguments:
             arguments["repo"] = running.local_address(arguments["repo"])
         settings = cli_options.read_settings(options.run.settings, embedded=True)
+        repo, revision = arguments.get("repo", "."), arguments.get("revision", "HEAD")
+        settings = isolation.settle(settings, options.run.isolation, options.template, repo=repo, revision=revision)
         result = running.run(options.run, settings, options.template, arguments)
     return running.report_outputs(options.run.follow, result)

@@ -77,7 +77,7 @@ def build(
         labels=_labels(labels),
         aliases={alias: written for written, alias in inputs.aliases.items()},
     )
-    program = choose_builder(builder, builder.cache.resolve() / builder.builder)
+    program = choose_builder(builder, builder.cache.resolve() / builder.builder, isolation=builder.isolation)
     if program.kind == Buildah.kind:
         dockerfile_checks.check_buildah(inputs.selected.file, program.version())
     manifests = [image.digest for image in inputs.images]
@@ -111,6 +111,7 @@ def _run(program: Builder, inputs: BuildInputs, store: LayerStore, work: Path) -
         bases=inputs.bases,
         images={inputs.aliases[image.name]: image.digest for image in inputs.images},
         build_args=inputs.build_args,
+        has_steps=inputs.has_steps,
         secrets=inputs.secrets,
         platform=inputs.checkout.platform,
         layer_time=LAYER_TIME,

@@ -51,6 +51,12 @@ class BuildInputs:
         has_time = "SOURCE_DATE_EPOCH" in self.selected.file.arguments
         return (*self.checkout.build_args, *([f"SOURCE_DATE_EPOCH={LAYER_TIME}"] if has_time else []))
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether a RUN may run: one of the Dockerfile, whatever its stage, or a trigger of a base."""
+        own = any(instruction.name in {"RUN", "ONBUILD"} for instruction in self.selected.file.instructions)
+        return own or any((base.config.get("config") or {}).get("OnBuild") for base in self.base_images)
+
     def pinned_dockerfile(self, inserted: Mapping[int, str]) -> str:
         """Return the Dockerfile with each image under its alias and some lines added."""
         return pin(self.text, self.selected, aliases=self.aliases, inserted=inserted)

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.settings import REGISTRY_FLAG
-from pipelines.step.parameters import GitLogin, PullLogins, Ref, Repo, RevisionName
+from pipelines.step.parameters import GitLogin, Isolation, PullLogins, Ref, Repo, RevisionName
 from pipelines.step.signature import Arg
 
 
@@ -121,3 +121,4 @@ class BuildSettings(BuilderSettings):
         str, Arg("address of a running buildkitd; without it, one is started", setting="buildkit-host")
     ] = ""
     cache: Annotated[Path, Arg("folder that builders keep their layers in", setting="cache")] = Path("../cache")
+    isolation: Isolation = "sandbox"

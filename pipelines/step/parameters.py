@@ -30,6 +30,15 @@ EnvironmentsBranch: TypeAlias = Annotated[
 ForgeLogins: TypeAlias = Annotated[Path, Arg("folder of logins for forges; may be missing")]
 Forges: TypeAlias = Annotated[str, Arg("which forge each host is", setting="forges")]
 
+Isolation: TypeAlias = Annotated[
+    str,
+    Arg(
+        "of RUN steps: sandbox (a container of a real runtime, or refused), or chroot, which is accepted where "
+        "no sandbox works",
+        setting="isolation",
+    ),
+]
+
 Patience: TypeAlias = Annotated[int, Arg("seconds that a commit may still be on its way to its ref")]
 
 Rebuild: TypeAlias = Annotated[

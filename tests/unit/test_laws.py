@@ -304,7 +304,7 @@ def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
         ("plan/main", "try-images/again", "try-images/clone", "try-charts/clone", "impact/gather", "verdict/again"),
         reading,
     )
-    assert settings["try-images/main"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION"}
+    assert settings["try-images/main"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION", "SHIPWAY_ISOLATION"}
 
 
 def test_the_table_of_containers_is_that_of_the_compiled_pods() -> None:

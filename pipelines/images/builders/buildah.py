@@ -15,6 +15,7 @@ import math
 import os
 import re
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -22,8 +23,9 @@ from typing import IO
 
 from pipelines.bounds import read_json
 from pipelines.errors import Misconfigured, ShipwayError, Transient
-from pipelines.images.builders import builder
+from pipelines.images.builders import builder, sandbox
 from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
+from pipelines.images.builders.sandbox import Isolation
 from pipelines.images.layers import layer as image_layer
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
@@ -39,6 +41,7 @@ _UNSEALED = re.compile(r"^Close_Fd sealing memfd copy: ", re.MULTILINE)
 """Buildah restarts itself from a copy in memory, which Linux refuses to seal (EBUSY, fcntl(2)) while another processor
 still holds a page that was just written. It happens by chance, whatever instruction was about to run."""
 _STARTS = 5
+_ATTEMPT_SECONDS = 120
 _READ_ALONG = 32 << 20
 """The stored size of bases up to which reading them out is faster than having buildah compress the other layers."""
 
@@ -48,8 +51,9 @@ class Buildah:
 
     kind = "buildah"
 
-    def __init__(self, storage: Path, *, program: str = "buildah") -> None:
+    def __init__(self, storage: Path, *, isolation: str = sandbox.SANDBOX, program: str = "buildah") -> None:
         self._storage = storage
+        self._isolation = isolation
         self._program = program
 
     def version(self) -> str:
@@ -61,11 +65,20 @@ class Buildah:
         return match[1]
 
     def build(self, request: BuildRequest) -> Output:
-        """Build the image and export the layers that are not at hand."""
+        """Build the image and export the layers that are not at hand.
+
+        Raises Refused, before anything of the Dockerfile has run, if its RUN steps cannot be isolated as asked.
+        """
         settings = self._settings(request.work)
+        isolation = sandbox.choose(
+            self._isolation,
+            has_steps=request.has_steps,
+            attempt=lambda isolation: self._attempt(settings, isolation),
+            known=self._storage / "sandbox",
+        )
         for alias, digest in request.images.items():
             self._load(request, settings, alias, digest)
-        image = self._build(request, settings)
+        image = self._build(request, settings, isolation)
         inspected = self._run(settings, "inspect", "--type", "image", image).check(
             "cannot read the image that was built"
         )
@@ -97,8 +110,31 @@ class Buildah:
             "CONTAINERS_CONF": str(home / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(home / "storage.conf"),
             "REGISTRY_AUTH_FILE": str(home / "auth.json"),
-            "BUILDAH_ISOLATION": "chroot",
         }
+
+    def _attempt(self, settings: dict[str, str], isolation: Isolation) -> Completed:
+        """Run a program of ours in a RUN step, in a storage of its own: the shared one would keep the image."""
+        with tempfile.TemporaryDirectory(dir=self._storage / "tmp", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            program = builder.make_folder(folder / "context") / sandbox.PROGRAM
+            program.write_bytes(sandbox.program())
+            program.chmod(0o755)
+            dockerfile = folder / "Dockerfile"
+            dockerfile.write_text(f'FROM scratch\nCOPY {program.name} /\nRUN ["/{program.name}"]\n')
+            return self._run(
+                settings,
+                "build",
+                f"--root={folder / 'root'}",
+                f"--runroot={folder / 'run'}",
+                "--storage-driver=overlay",
+                "--no-cache",
+                *isolation.flags,
+                f"--file={dockerfile}",
+                *_policy(settings),
+                str(program.parent),
+                prefix=isolation.prefix(self._program),
+                timeout_seconds=_ATTEMPT_SECONDS,
+            )
 
     def _load(self, request: BuildRequest, settings: dict[str, str], alias: str, digest: Digest) -> None:
         """Add a base to the storage under its alias, unless it is there."""
@@ -111,7 +147,7 @@ class Buildah:
         ).check(f"buildah does not take the base {digest}")
         self._run(settings, "tag", pulled.stdout.split()[-1], alias).check(f"buildah does not name the base {digest}")
 
-    def _build(self, request: BuildRequest, settings: dict[str, str]) -> str:
+    def _build(self, request: BuildRequest, settings: dict[str, str], isolation: Isolation) -> str:
         dockerfile, ignore, result = (request.work / name for name in ("Dockerfile", "ignore", "image-id"))
         dockerfile.write_text(request.dockerfile, encoding="utf-8")
         ignore.write_text(request.ignore, encoding="utf-8", errors="surrogateescape")
@@ -119,7 +155,7 @@ class Buildah:
             settings,
             "build",
             "--layers",
-            "--isolation=chroot",
+            *isolation.flags,
             "--pull=never",
             "--format=docker",
             f"--timestamp={request.layer_time}",
@@ -130,6 +166,7 @@ class Buildah:
             *(f"--build-arg={argument}" for argument in request.build_args),
             *(f"--secret=id={name},src={path}" for name, path in sorted(request.secrets.items())),
             str(request.context),
+            prefix=isolation.prefix(self._program),
             stream=True,
         )
         if done.code == 0:
@@ -168,7 +205,14 @@ class Buildah:
         return raw
 
     def _run(
-        self, settings: dict[str, str], command: str, *arguments: str, cwd: Path | None = None, stream: bool = False
+        self,
+        settings: dict[str, str],
+        command: str,
+        *arguments: str,
+        cwd: Path | None = None,
+        stream: bool = False,
+        prefix: tuple[str, ...] | None = None,
+        timeout_seconds: float = builder.TIMEOUT_SECONDS,
     ) -> Completed:
         """Run a command; if buildah could not restart itself, run it again, which goes on from the layers so far.
 
@@ -177,8 +221,8 @@ class Buildah:
         said = ""
         for _ in range(_STARTS):
             done = process.run(
-                [*builder.own_mounts(), self._program, command, *arguments],
-                timeout_seconds=builder.TIMEOUT_SECONDS,
+                [*(builder.own_mounts() if prefix is None else prefix), self._program, command, *arguments],
+                timeout_seconds=timeout_seconds,
                 env=settings,
                 cwd=cwd,
                 stream=stream,

@@ -35,6 +35,8 @@ class BuildRequest:
     images: Mapping[str, Digest]
     """The manifest in `bases` of each alias in the Dockerfile."""
     build_args: tuple[str, ...]
+    has_steps: bool
+    """Whether a RUN instruction may run, the bases' triggers included."""
     secrets: Mapping[str, Path]
     """The file of each secret, by id."""
     platform: str

@@ -217,16 +217,26 @@ class Git:
 
         A folder that somebody else owns counts as 0: reading its status would run commands of its configuration.
         """
+        # As an option, since the repository's configuration overrides the one file that Git reads.
+        words = ("-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all")
+        done = self._in_working_tree(url, *words)
+        return len(done.stdout.splitlines()) if done and done.code == 0 else 0
+
+    def checked_out(self, url: RepositoryUrl) -> str:
+        """Return the commit that a local working tree of this user has checked out; empty for any other address."""
+        done = self._in_working_tree(url, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return done.stdout.strip() if done and done.code == 0 else ""
+
+    def _in_working_tree(self, url: RepositoryUrl, *words: str) -> Completed | None:
+        """Run Git in the working tree of a local address; None if there is none, or if somebody else owns it."""
         folder = Path(url.local_path).resolve() if url.local_path else None
         if folder is None or not (folder / ".git").exists() or folder.stat().st_uid != os.geteuid():
-            return 0
-        done = run(
-            # As an option, since the repository's configuration overrides the one file that Git reads.
-            [self.git, "-C", folder, "-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all"],
+            return None
+        return run(
+            [self.git, "-C", folder, *words],
             timeout_seconds=self.ask_seconds,
             env=self._environment.variables(url),
         )
-        return len(done.stdout.splitlines()) if done.code == 0 else 0
 
     def _fetch_by_ref(self, repository: GitRepository, resolved: Resolved, refusal: Completed) -> None:
         """Fetch what a ref names, with more and more history, until the commit is there."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Refused, Transient
-from tests.build_workspace import BUILDERS, Workspace, busybox, derived, each_builder
+from tests.build_workspace import BUILDERS, Workspace, busybox, derived, each_builder, without_runtime
 from tests.image_files import config, files, text
 
 DOCKERFILES = Path(__file__).parent / "dockerfiles"
@@ -193,6 +193,24 @@ def test_builders_agree(case: Case, workspace: Workspace, cache: Path) -> None:
         seen.append((timeless, fields))
     assert seen[0][0] == seen[-1][0]
     assert seen[0][1] == seen[-1][1]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_isolation_leaves_no_trace(
+    case: Case, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container of a runtime and a chroot give one digest: nothing of what either sets up is in a layer."""
+    workspace.copy(DOCKERFILES / case.name)
+    checkout = workspace.checkout(build_args=case.build_args, target=case.target)
+
+    def digest(isolation: str) -> str:
+        cache = tmp_path / isolation
+        built = workspace.build("buildah", cache, checkout=checkout, secret_ids=("token",), isolation=isolation)
+        return str(built.digest)
+
+    sandboxed = digest("sandbox")
+    without_runtime(tmp_path / "bin", monkeypatch)
+    assert digest("chroot") == sandboxed
 
 
 @each_builder
