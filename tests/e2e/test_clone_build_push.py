@@ -12,6 +12,9 @@ from pathlib import Path
 import yaml
 
 from pipelines.engines.embedded import example
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.reference import Reference
 from tests import git_server
 from tests.build_workspace import each_builder
 from tests.e2e.installation import PATIENCE_SECONDS, Installation, Run
@@ -29,6 +32,14 @@ for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
     if b"--layers" in path.read_bytes().split(b"\\0"):
         os.kill(int(path.parent.name), 9)
 """
+
+LOOKS = (
+    "/var/run/argo /run/argo /shipway /var/run/secrets/kubernetes.io"
+    " /proc/[0-9]*/root/var/run/argo /proc/[0-9]*/root/shipway /proc/[0-9]*/root/var/run/secrets/kubernetes.io"
+    " /proc/[0-9]*/cwd/out /proc/[0-9]*/cwd/../clone"
+)
+# What a step would do that broke out of its builder: tell the containers that wait that the build has ended well.
+FALSE_EXIT = 'import pathlib; pathlib.Path("/var/run/argo/ctr/build/exitcode").write_text("0")'
 
 
 @each_builder
@@ -146,6 +157,47 @@ def test_no_container_of_ours_has_a_token(installation: Installation, git: GitSe
     for container in pod["spec"]["containers"]:
         assert not container.get("securityContext", {}).get("privileged")
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+
+
+def test_a_run_step_reaches_nothing_of_its_pod(installation: Installation, git: GitServer) -> None:
+    """Neither Argo's folder nor another container's nor a token, also not through /proc; the API answers it nothing."""
+    installation.configure(builder="buildkit")
+    api = "https://kubernetes.default.svc/api/v1/secrets"
+    repository(
+        git,
+        f"{BUSYBOX}RUN ! ls -d {LOOKS} 2>/dev/null\n"
+        f"RUN ! wget -q -T 10 --no-check-certificate -O - {api}\n"
+        'RUN for one in /proc/[0-9]*/root; do echo 0 > "$one/var/run/argo/ctr/main/exitcode" || true; done\n',
+    )
+    run = installation.run("clone-build-push", repo=f"{git.url}/app", revision="main", path=".", name="reach")
+    assert run.phase == "Succeeded", installation.story(run)
+    assert json.loads(run.outputs["tags"])[-1] == "main"
+
+
+def test_an_early_start_of_the_push_publishes_nothing(
+    installation: Installation, git: GitServer, tmp_path: Path
+) -> None:
+    """A false exit code in Argo's own folder starts it while the build is at work: it finds no image, and refuses."""
+    installation.configure(builder="buildkit")
+    with git_server.serving(tmp_path, host=installation.where.host) as gate:
+        repository(git, f"{BUSYBOX}RUN wget -q -O /dev/null {gate.url}/pass || true\n")
+        closed(gate)
+        run = installation.start("clone-build-push", repo=f"{git.url}/app", revision="main", path=".", name="early")
+        assert gate.held.wait(PATIENCE_SECONDS)
+        (pod,) = pods(installation, run)
+        kubectl(installation.namespace, "exec", pod, "-c", "build", "--", "python3", "-c", FALSE_EXIT)
+        installation.until(run, lambda seen: ended(seen, 0))
+        assert "does not hold the image that was built" in installation.log(pod, "main")
+        kubectl(
+            installation.namespace, "patch", "workflow", run, "--type=merge", "-p", '{"spec":{"shutdown":"Terminate"}}'
+        )
+        opened = gate.hold
+        assert opened
+        opened.set()
+        installation.finished(run)
+    client = Registry(Credentials(), plain_http=frozenset({installation.where.registry}))
+    image = Reference.under(installation.where.registry, installation.settings["project"], "early")
+    assert client.tags(image) == ()
 
 
 def repository(git: GitServer, dockerfile: str) -> Repository:

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
+from pipelines.images import build_context
 from pipelines.step import results
-from tests.build_workspace import COMMIT, Workspace, busybox, derived, each_builder
+from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Digest
+from tests.build_workspace import COMMIT, Workspace, build, busybox, derived, each_builder
 from tests.image_files import config, files, manifest, text
 
 DOCKERFILE = """\
@@ -324,6 +327,32 @@ def test_failing_step(builder: str, tmp_path: Path, cache: Path, capfd: pytest.C
         made.build(builder, cache, checkout=made.checkout(path="app", dockerfile="app/Dockerfile"))
     assert "on the way" in capfd.readouterr().err
     assert sorted(p.name for p in made.root.iterdir()) == ["bases", "source"]
+
+
+@each_builder
+def test_bases_on_a_volume_that_is_not_ours(builder: str, tmp_path: Path, cache: Path) -> None:
+    """Layers of a base are referred to where they are, and nothing is written there or into the checkout."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        made = Workspace(Path(other)).write({"Dockerfile": "FROM base\nCOPY file /\nRUN true\n", "file": "1"})
+        base = made.layout.json(made.base().digest)["layers"][0]["digest"]
+        assert Path(other).stat().st_dev != tmp_path.stat().st_dev
+        build_context.prepare(made.source, made.source.resolve())
+        before = {path: path.lstat() for path in Path(other).rglob("*")}
+        image = Layout(tmp_path / "image")
+        build(
+            checkout=made.checkout(),
+            source=made.source,
+            bases=made.layout.path,
+            builder=builder,
+            cache=cache,
+            into=image.path,
+        )
+        after = {path: path.lstat() for path in Path(other).rglob("*")}
+        assert {path: (found.st_mtime_ns, found.st_ino) for path, found in after.items()} == {
+            path: (found.st_mtime_ns, found.st_ino) for path, found in before.items()
+        }
+        assert image.blob(Digest(base)).is_symlink()
+        assert files(image)["/file"].content == text("1")
 
 
 @each_builder

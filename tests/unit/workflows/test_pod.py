@@ -1,0 +1,40 @@
+"""Pods: which folders a container writes, and whose it reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipelines.workflows import chart_release, clone_build_push
+from pipelines.workflows.pod import StepContainer, pod
+
+CLONE, BUILD, MAIN = clone_build_push.CONTAINERS
+
+
+def mounts(*containers: StepContainer) -> dict[str, dict[str, bool]]:
+    """Return, for each container, whether its mount of a folder is read-only, by the folder's name."""
+    made = pod("x", containers, results=(), deadline_seconds=1, workspace="1Gi")
+    folders = {container.name for container in containers}
+    return {
+        str(node.name): {m.name: bool(m.read_only) for m in node.volume_mounts or () if m.name in folders}
+        for node in made.containers
+    }
+
+
+def test_a_container_writes_its_own_folder_alone() -> None:
+    """It reads those that its arguments name, through a read-only mount, and no other."""
+    assert mounts(CLONE, BUILD, MAIN) == {
+        "clone": {"clone": False},
+        "build": {"build": False, "clone": True},
+        "main": {"main": False, "clone": True, "build": True},
+    }
+    unneeded = replace(chart_release.MAIN, fixed={**chart_release.MAIN.fixed, "report": "../clone/out"})
+    assert mounts(chart_release.CLONE, chart_release.CHECK, unneeded)["main"] == {"main": False, "clone": True}
+
+
+@pytest.mark.parametrize("after", [(), ("clone",)])
+def test_a_folder_is_read_after_its_container_has_ended(after: tuple[str, ...]) -> None:
+    """One that may still be at work could change what was read."""
+    with pytest.raises(ValueError, match=r"main reads the folder of (build|build, clone) "):
+        mounts(CLONE, BUILD, replace(MAIN, after=after))
