@@ -24,9 +24,12 @@ PRIVATE = [API, ("fd12::1", 80), ("fe80::1", 80), ("::1", 80), *((address, 8080)
 
 
 def disguised(address: str) -> list[tuple[str, int]]:
-    """Return the forms that IPv6 has for an IPv4 address: mapped, behind NAT64, as 6to4."""
+    """Return the forms that IPv6 has for an IPv4 address: behind NAT64, and as 6to4.
+
+    A mapped one, ::ffff:…, leaves a machine as IPv4, and Kubernetes refuses it in a policy.
+    """
     number = int(ipaddress.IPv4Address(address))
-    forms = (0xFFFF << 32 | number, 0x64FF9B << 96 | number, 0x2002 << 112 | number << 80)
+    forms = (0x64FF9B << 96 | number, 0x2002 << 112 | number << 80)
     return [(str(ipaddress.IPv6Address(form)), 80) for form in forms]
 
 
@@ -80,7 +83,7 @@ def test_run_steps_in_the_standing_builder_reach_nothing_private() -> None:
     """Neither the cluster's API, nor its pods and services, nor the machines around it."""
     (policy,) = policies_of(render("standing-builder"), "shipway-buildkit")
     assert not any(reaches(policy, *address) for address in [*PRIVATE, *DISGUISED])
-    assert all(reaches(policy, *address) for address in disguised("93.184.215.14")[1:2])
+    assert all(reaches(policy, *address) for address in disguised("93.184.215.14")[:1])
 
 
 def test_builds_alone_use_the_standing_builder() -> None:
