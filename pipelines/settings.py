@@ -18,6 +18,10 @@ KEYS: Mapping[str, str] = {
         "address and path of the registry that charts are pushed to; default: registry and project, then /charts"
     ),
     "chart-hosts": "hosts that charts' dependencies are fetched from, host or host:port, separated by commas",
+    "shared-names": (
+        "names of images and charts that several repositories may publish under, separated by commas, or any; "
+        "default: none"
+    ),
     "kubernetes-schemas": (
         "folder of Kubernetes' JSON schemas that charts are checked against, as kubeconform keeps them"
     ),

@@ -96,7 +96,7 @@ def clone(repository: Repository, place: str, *, also_plain: str = "", **more: o
     return chart_clone(plain_http=f"{place.partition('/')[0]},{also_plain}", **arguments)
 
 
-def publish(checkout: ChartCheckout, place: str, archives: str = "archives") -> ChartRelease:
+def publish(checkout: ChartCheckout, place: str, archives: str = "archives", **more: object) -> ChartRelease:
     """Run the step chart-publish in this folder, after checks that found nothing more."""
     return chart_publish(
         checkout=checkout,
@@ -104,6 +104,7 @@ def publish(checkout: ChartCheckout, place: str, archives: str = "archives") -> 
         archives=Path(archives),
         chart_registry=place,
         plain_http=place.partition("/")[0],
+        **more,
     )
 
 

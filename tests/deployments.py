@@ -40,6 +40,7 @@ deploy = step("deploy", Deployed)
 
 OCI = "org.opencontainers.image."
 SOURCE = "https://git.example.org/team/shop.git"
+"""What images say of where they come from. The repository is a folder, which owns no name that has an address."""
 """What images say that they were built from."""
 NONE = "sha256:" + "0" * 64
 TEMPLATE = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\ndata: {image: {{ .Values.image.digest | quote }}}\n"
@@ -120,7 +121,7 @@ class World:
 
     def plan(self, *, max_age: str = "", now: int = 0) -> Plan:
         """Plan the head of main."""
-        settings = ChartSettings(registry=self.registry, project="team", plain_http=self.registry)
+        settings = ChartSettings(registry=self.registry, project="team", plain_http=self.registry, shared_names="any")
         place = Destination.connect(settings, self.folder / "none")
         target = BuildTarget(
             platform="linux/amd64",
@@ -189,6 +190,7 @@ class World:
             platform="linux/amd64",
             registry=self.registry,
             project="team",
+            shared_names="any",
             **given,
         )
 

@@ -17,6 +17,7 @@ from pipelines.charts.tree import Tree
 from pipelines.charts.version_range import loose
 from pipelines.declared.state import ABSENT, BROKEN, IDENTICAL
 from pipelines.errors import Misuse
+from pipelines.images.ownership import Publisher
 from pipelines.images.tag_names import parse_version
 from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 from pipelines.step.log import say
@@ -66,7 +67,8 @@ def chart_clone(
         versions = dict.fromkeys(tree.charts, version) if version else {}
         changed = version_moves.moved(tree.charts, versions, own=settings.address, app_version=app_version)
         tree = chart_tree.read(source, files, own=settings.address, ignore=ignore, changed=changed)
-    plan = compare.plan(tree, published, repositories, libraries=libraries)
+    publisher = Publisher(repo=inputs.repo, formerly=declared.formerly, shared=settings.shared_names)
+    plan = compare.plan(tree, published, repositories, libraries=libraries, publisher=publisher)
     planned = tuple(
         _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=fetched)
         for item in plan.charts
@@ -79,6 +81,7 @@ def chart_clone(
         **vars(fetched),
         charts=planned,
         findings=plan.findings,
+        formerly=declared.formerly,
     )
 
 

@@ -20,9 +20,11 @@ from pipelines.charts.dependencies import ChartRepositories
 from pipelines.charts.model import ChartFinding, ComparedChart, Embedded
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.charts.tree import Tree
-from pipelines.declared.finding import WARNING
+from pipelines.declared.finding import REFUSED, WARNING
 from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, IDENTICAL, UNPUBLISHED
 from pipelines.errors import ShipwayError
+from pipelines.images import ownership
+from pipelines.images.ownership import Publisher
 from pipelines.tools.registry.connection import QUESTIONS
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
@@ -60,8 +62,11 @@ def plan(
     *,
     libraries: Sequence[str] = (),
     bump: str = "patch",
+    publisher: Publisher | None = None,
 ) -> ChartPlan:
     """Return what a tree's charts are and what is to be done with each.
+
+    With `publisher`, a chart whose name belongs to another repository is broken.
 
     Faults of charts become findings. Raises Refused for a circle of charts, Transient or Misconfigured where a registry
     or a repository gives no answer.
@@ -69,7 +74,7 @@ def plan(
     waves = chart_yaml.waves(tree.parents())
     order = sorted(waves, key=lambda path: (waves[path], path))
     planner = _Planner(tree, registry, repositories, libraries)
-    planner.ask(order)
+    planner.ask(order, publisher)
     for path in order:
         planner.pack(path)
     planned = in_parallel(lambda path: planner.planned(path, waves[path], bump), order)
@@ -134,14 +139,24 @@ class _Planner:
         self._theirs: dict[str, Mapping[str, bytes]] = {}
         """Files of published archives whose dependencies may be taken."""
         self._fetched: dict[ExternalDependency, tuple[str, bytes] | ShipwayError] = {}
+        self._foreign: set[str] = set()
+        """Charts whose names belong to another repository."""
         self.packed: dict[str, Packed] = {}
         self.findings: list[ChartFinding] = []
 
-    def ask(self, paths: Sequence[str]) -> None:
-        """Ask the registry for every chart, and fetch what it takes to pack each."""
+    def ask(self, paths: Sequence[str], publisher: Publisher | None) -> None:
+        """Ask the registry for every chart and who owns its name, and fetch what it takes to pack each."""
         asked = [path for path in paths if self._publishes(self._tree.charts[path])]
         answers = in_parallel(lambda path: self._registry.published(self._reference(path)), asked, at_once=QUESTIONS)
         self._published = {path: found for path, found in zip(asked, answers, strict=True) if found}
+        if publisher:
+            owners = in_parallel(self._owner, asked, at_once=QUESTIONS)
+            for path, owner in zip(asked, owners, strict=True):
+                chart = self._tree.charts[path]
+                if publisher.other(chart.name, [owner]):
+                    self._foreign.add(path)
+                    line, why = chart.text.line("name"), publisher.words(chart.name, owner)
+                    self.findings.append(rules.finding(chart, line, "owner", why, ownership.TODO, level=REFUSED))
         hopeful = [
             path for path in self._published if self._tree.edges[path].externals and self._may_be_identical(path)
         ]
@@ -173,7 +188,7 @@ class _Planner:
     def planned(self, path: str, wave: int, bump: str) -> ComparedChart:
         """Return what is to be done with a chart; raises Transient."""
         chart, packed = self._tree.charts[path], self.packed.get(path)
-        if packed is None:
+        if packed is None or path in self._foreign:
             return self.broken(chart)
         manifest = self._published.get(path)
         reference = self._reference(path)
@@ -220,6 +235,9 @@ class _Planner:
     def _reference(self, path: str) -> Reference:
         chart = self._tree.charts[path]
         return self._registry.reference(chart.name, chart_yaml.tag(chart.version))
+
+    def _owner(self, path: str) -> str:
+        return self._registry.owner(self._reference(path), self._published.get(path))[1]
 
     def _may_be_identical(self, path: str) -> bool:
         config = Digest.of(metadata.config(self._tree.charts[path].text))

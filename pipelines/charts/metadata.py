@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.declared.yaml_text import YamlText
+from pipelines.images.registry_state import FOLDER
 
 _TEXTS = frozenset("name home version description icon apiVersion condition tags appVersion kubeVersion type".split())
 _FIELDS = (
@@ -96,6 +97,9 @@ def manifest_annotations(
     found = {_OCI + key: value for key, value in helms.items() if value.strip()}
     found |= facts.get("annotations", {})
     found |= {_OCI + key: value for key, value in ours.items() if value}
+    found.pop(FOLDER, None)
+    if not source and _OCI + "source" in found:
+        found[FOLDER] = "true"  # The source is then the chart's own word, which gives nobody the chart's name.
     if dependencies:
         found[DEPENDENCIES] = json.dumps(dict(sorted(dependencies.items())), separators=(",", ":"))
     return dict(sorted(found.items()))

@@ -80,6 +80,8 @@ class ChartCheckout(FetchedCommit):
     charts: tuple[ComparedChart, ...]
     """Parents before the charts that depend on them."""
     findings: tuple[ChartFinding, ...]
+    formerly: tuple[str, ...] = ()
+    """Earlier addresses of the repository, as shipway.yaml lists them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.finding import WARNING
 from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, IDENTICAL
 from pipelines.errors import Refused
+from pipelines.images.ownership import Publisher
 from pipelines.step.groups import ChartSettings
 from pipelines.step.log import say
 from pipelines.step.parameters import PushLogins
@@ -38,8 +39,9 @@ def chart_publish(
 ) -> ChartRelease:
     """Publish every chart of a checkout that the registry does not have, parents first; none is ever overwritten.
 
-    Refuses the release as a whole, before anything is sent, when the checks found an error or when a chart's version is
-    published with another content. A second run sends nothing; one after a run that was killed sends what is missing.
+    Refuses the release as a whole, before anything is sent, when the checks found an error, when a chart's version is
+    published with another content, or when a chart's name belongs to another repository. A second run sends nothing;
+    one after a run that was killed sends what is missing.
 
     Example:
         shipway step chart-publish --checkout=out/clone --report=out/check --registry=registry.example --outputs=out
@@ -53,8 +55,10 @@ def chart_publish(
     _require_sound(checkout, report)
     layout = Layout(archives)
     registry_of_charts, _ = registry_state.connect(settings, layout, docker_config)
-    publisher = _Publisher(registry_of_charts, layout)
+    owners = Publisher(repo=checkout.repo, formerly=checkout.formerly, shared=settings.shared_names)
+    publisher = _ChartPublisher(registry_of_charts, layout, owners)
     charts = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
+    in_parallel(publisher.require_own, [chart for chart in charts if chart.state == ABSENT], at_once=QUESTIONS)
     done: list[tuple[ReleasedChart, int]] = []
     for _, wave in groupby(sorted(charts, key=lambda chart: chart.wave), key=lambda chart: chart.wave):
         done += in_parallel(publisher.publish, list(wave), at_once=QUESTIONS)
@@ -103,12 +107,18 @@ def refuse_different(different: Sequence[ComparedChart]) -> None:
         )
 
 
-class _Publisher:
+class _ChartPublisher:
     """One release's charts on their way into the registry."""
 
-    def __init__(self, registry: ChartRegistry, layout: Layout) -> None:
+    def __init__(self, registry: ChartRegistry, layout: Layout, publisher: Publisher) -> None:
         self._registry = registry
         self._layout = layout
+        self._publisher = publisher
+
+    def require_own(self, chart: ComparedChart) -> None:
+        """Raise Refused if a chart's name belongs to another repository, Transient if that is unknown."""
+        to = self._registry.reference(chart.name, chart_yaml.tag(chart.version))
+        self._publisher.require(*self._registry.owner(to, None))
 
     def publish(self, chart: ComparedChart) -> tuple[ReleasedChart, int]:
         """Return a chart as the registry has it, and how many bytes were sent for it.

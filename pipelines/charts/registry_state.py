@@ -14,6 +14,8 @@ from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.charts.dependencies import CONFIG, CONTENT, ChartRepositories, content
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
+from pipelines.images import ownership
+from pipelines.images.tag_names import parse_version
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.client import Registry
@@ -41,6 +43,18 @@ class ChartRegistry:
     def published(self, reference: Reference) -> Manifest | None:
         """Return the manifest of a version, or None where there is none; raises Transient, Misconfigured."""
         return self.client.resolve(reference)
+
+    def owner(self, reference: Reference, published: Manifest | None) -> tuple[Reference, str]:
+        """Return the version that says which repository a chart's name belongs to, and the repository, empty if none.
+
+        That is the version itself if it is published, else the highest that there is. Raises Transient, Misconfigured.
+        """
+        if published is None:
+            tags = self.client.tags(reference)
+            known = [(version, tag) for tag in tags if (version := parse_version(tag.replace("_", "+")))]
+            reference = reference.with_tag(max(known)[1]) if known else reference
+            published = self.published(reference) if known else None
+        return reference, ownership.of_manifest(published) if published else ""
 
     def archive(self, reference: Reference, manifest: Manifest) -> Archive:
         """Return the published archive; raises ShipwayError where it is none, Transient."""

@@ -31,7 +31,7 @@ def chart_version(
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
     libraries: Annotated[tuple[str, ...], Arg('library charts that are published, as a JSON list, or ["*"]')] = (),
     docker_config: PullLogins = Path("../pull"),
-    settings: Annotated[ChartSettings, Group(without=("mirrors",))],
+    settings: Annotated[ChartSettings, Group(without=("mirrors", "shared_names"))],
 ) -> VersionChanges:
     """Name the charts whose content is not what their version published, with the next version of each.
 

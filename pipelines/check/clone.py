@@ -47,7 +47,7 @@ def check_clone(
     contexts: Annotated[
         Path, Arg("folder that gets, by its name, a checkout of its own for each image with shared folders")
     ] = Path("contexts"),
-    settings: Annotated[RegistrySettings, Group()],
+    settings: Annotated[RegistrySettings, Group(without=("shared_names",))],
 ) -> ImageTrials:
     """Check out a plan's commit and fetch, by digest, the bases of some of its images that are not built beside them.
 

@@ -103,6 +103,8 @@ class Configuration:
     libraries: tuple[str, ...] = ()
     values: tuple[ValuesFile, ...] = ()
     deploy: Deploy = field(default_factory=Deploy)
+    formerly: tuple[str, ...] = ()
+    """Earlier addresses of the repository: what was published from there is its own."""
     ignored_lines: tuple[int, ...] = ()
     """Those of `ignore` and `chart_ignore`, one after the other."""
 
@@ -213,6 +215,7 @@ def _configuration(text: YamlText) -> Configuration:
             charts=deploy.get("charts", ""),
             environments=deploy.get("environments", {}),
         ),
+        formerly=tuple(value.get("formerly", ())),
         ignored_lines=tuple(
             text.line(*path, number)
             for path, patterns in (

@@ -61,7 +61,7 @@ def await_healthy(
     environments_branch: EnvironmentsBranch = "",
     argo_cd_namespace: Annotated[str, Arg("namespace of Argo CD's applications", setting="argo-cd-namespace")] = "",
     forges: Forges = "",
-    settings: Annotated[ChartSettings, Group(without=("chart_hosts", "mirrors"))],
+    settings: Annotated[ChartSettings, Group(without=("chart_hosts", "mirrors", "shared_names"))],
 ) -> Waited:
     """Wait until every application that runs what was built or released from a commit is Synced and Healthy.
 

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipelines.errors import Misuse
-from pipelines.images.registry_state import REVISION
+from pipelines.images.registry_state import REVISION, SOURCE
 from pipelines.tools.forge.forge import Forge
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.reference import Reference
-
-_SOURCE = "org.opencontainers.image.source"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +28,7 @@ def read(client: Registry, image: Reference) -> tuple[str, RepositoryUrl | None]
     manifest = client.resolve(image)
     annotations = (manifest.json.get("annotations") or {}) if manifest else {}
     try:
-        source = RepositoryUrl(str(annotations.get(_SOURCE, "")))
+        source = RepositoryUrl(str(annotations.get(SOURCE, "")))
     except Misuse:
         source = None
     return str(annotations.get(REVISION, "")), source

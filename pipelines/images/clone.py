@@ -48,7 +48,7 @@ def clone(
     logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     bases: Annotated[Path, Arg("folder of the image layout that the bases are fetched into")] = Path("bases"),
-    settings: Annotated[RegistrySettings, Group()],
+    settings: Annotated[RegistrySettings, Group(without=("shared_names",))],
     builder: Annotated[BuilderSettings, Group(without=("compression",))],
     cache: Annotated[
         Path,
@@ -108,4 +108,5 @@ def clone(
         build_args=build_args,
         platform=platform,
         bases=images,
+        formerly=declared.formerly,
     )

@@ -64,16 +64,20 @@ def decide(
     changes: Mapping[str, SourceChanges],
     desired: DesiredTags,
     versions: Mapping[str, int],
+    foreign: Mapping[str, str],
 ) -> ImageDecisions:
     """Return what to do.
 
     By image name, `inputs` has the images whose key is known, `changes` the known changes since the last build, and
-    `versions` the line of shipway.yaml with an image's own version; `bases` has the states of images from outside.
+    `versions` the line of shipway.yaml with an image's own version, and `foreign` why a name belongs to another
+    repository; `bases` has the states of images from outside.
     """
     planned: dict[str, PlannedImage] = {}
     findings: list[Finding] = []
     for name, node in graph.nodes.items():
         state, reasons = _state(node, inputs, bases, registry, planned)
+        if name in foreign:
+            state, reasons = BLOCKED, (foreign[name],)
         tags: tuple[str, ...] = ()
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
@@ -89,7 +93,8 @@ def decide(
                 state, action, reasons = UNKNOWN, NOTHING, (unknown,)
             elif tags and action == NOTHING:
                 action, reasons = TAG, (f"{', '.join(tags)} {'does' if len(tags) == 1 else 'do'} not name it",)
-        findings += _own_version(node, registry, versions.get(name, 0))
+        if name not in foreign:
+            findings += _own_version(node, registry, versions.get(name, 0))
         planned[name] = PlannedImage(
             name=name,
             path=node.image.path,
@@ -98,7 +103,7 @@ def decide(
             reasons=tuple(reasons),
             key=inputs[name].key if name in inputs else "",
             moment=inputs[name].moment if name in inputs else 0,
-            digest=registry.keys.get(name, NOT_ASKED).digest,
+            digest="" if name in foreign else registry.keys.get(name, NOT_ASKED).digest,
             parents=node.parent_names,
             externals=tuple(external.name for external in node.externals),
             shared=node.settings.shared,

@@ -40,6 +40,8 @@ class Checkout(FetchedCommit):
     build_args: tuple[str, ...]
     platform: str
     bases: tuple[Base, ...]
+    formerly: tuple[str, ...] = ()
+    """Earlier addresses of the repository, as shipway.yaml lists them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.images import built_image, tag_names
+from pipelines.images import built_image, ownership, tag_names
 from pipelines.images.finalize import facts_of
 from pipelines.images.model import Checkout, Published
+from pipelines.images.ownership import Publisher
 from pipelines.images.tag_moves import TagMover
 from pipelines.images.tag_names import TagPlan
 from pipelines.step.groups import RegistrySettings
@@ -90,6 +91,7 @@ def push(
             key=key,
             renewal=(renews, moment),
             version_tag=version_tag,
+            shared_names=settings.shared_names,
         )
     assert named.image.digest is not None
     return Published(
@@ -114,21 +116,26 @@ def publish(
     key: str = "",
     renewal: tuple[str, int] = ("", 0),
     version_tag: str = "",
+    shared_names: str = "",
 ) -> NamedImage:
     """Publish an image with its tags in a registry, and return the result.
 
     `head` asks the remote what a ref names. If the registry has another image under the key, that one is taken, and
-    this run sends nothing. Before anything is sent, raises Refused if the version is published with another content or
-    its Git tag names another commit by now, and Transient if that is unknown.
+    this run sends nothing. Before anything is sent, raises Refused if the name belongs to another repository, if the
+    version is published with another content or if its Git tag names another commit by now, and Transient if that is
+    unknown.
     """
     claimed = key_tag(key) if key else ""
     own_version = tag_names.own_version_tag(version_tag) if version_tag else ""
-    mover = TagMover(registry=client, image=to.with_digest(descriptor.digest), commit=checkout.commit)
+    publisher = Publisher(repo=checkout.repo, formerly=checkout.formerly, shared=shared_names)
+    image = to.with_digest(descriptor.digest)
+    mover = TagMover(registry=client, image=image, commit=checkout.commit, publisher=publisher)
     if claimed:
         mover = mover.adopted(claimed)
     if plan.version:
         check_tag(checkout.ref, checkout.commit, head(checkout.ref))
         mover.is_published(plan.version)
+    ownership.require(client, to, plan.moving, publisher)
     if mover.digest == descriptor.digest:
         sent = client.push(layout, descriptor, to, mounts=mounts)
         say(f"{mover.image} {'is published' if sent else 'was there already'}")

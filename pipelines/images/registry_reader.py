@@ -159,6 +159,7 @@ class RegistryReader:
                     revision=state.annotations.get(REVISION, ""),
                     base_name=state.annotations.get(f"{_BASE}name", ""),
                     base_digest=state.annotations.get(f"{_BASE}digest", ""),
+                    source=state.source,
                 )
         return None
 
@@ -170,7 +171,7 @@ def desired_tags(ref: str, commit: str) -> DesiredTags:
     """Return the tags that the images of a commit should have, asked for by a full ref; raises Refused."""
     plan = tag_names.tag_plan(ref, commit)
     return DesiredTags(
-        moving=tuple(filter(None, (plan.branch, plan.pull_request))),
+        moving=plan.moving,
         version=plan.version,
         latest=tag_names.LATEST if plan.is_release else "",
     )

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 VERSION = "org.opencontainers.image.version"
 REVISION = "org.opencontainers.image.revision"
+SOURCE = "org.opencontainers.image.source"
+FOLDER = "io.shipway.folder"
+"""Annotation of a chart that was published from a folder of a machine: its source is what the chart itself says."""
 RENEWED_FOR = "io.shipway.renewed-for"
 RENEWAL = "io.shipway.renewal"
 """Annotations under a lasting key of an image that was renewed: the moment, and the digest of the renewed image."""
@@ -31,6 +34,12 @@ class TagState:
         return not (self.digest or self.unknown or self.wrong)
 
     @property
+    def source(self) -> str:
+        """The public address of the repository that it was published from; empty if its annotations do not say."""
+        is_proven = self.annotations.get(REVISION) and FOLDER not in self.annotations
+        return str(self.annotations.get(SOURCE, "")) if is_proven else ""
+
+    @property
     def moment(self) -> int:
         """The moment of the renewal that a lasting key leads to, in seconds since 1970; else 0."""
         text = self.annotations.get(RENEWED_FOR, "")
@@ -48,6 +57,8 @@ class PreviousImage:
     revision: str
     base_name: str
     base_digest: str
+    source: str = ""
+    """The repository that it was published from; empty if it does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +85,9 @@ class RegistryState:
     """The tags that were asked for these."""
     behind: Mapping[str, str] = field(default_factory=dict)
     """For images that must be fresher: the digest that the lasting key still leads to, or an empty string; by name."""
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """Return the repositories that the known images of a name were published from; some may be empty."""
+        states = [self.keys.get(name, NOT_ASKED), *(state for (other, _), state in self.tags.items() if other == name)]
+        previous = self.previous.get(name)
+        return (*(state.source for state in states), previous.source if previous else "")

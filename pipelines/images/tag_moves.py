@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipelines.errors import Refused, Transient
-from pipelines.images import tag_names
+from pipelines.images import ownership, tag_names
+from pipelines.images.ownership import Publisher
 from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, REVISION, VERSION, TagState
 from pipelines.step.log import say
 from pipelines.tools.registry.client import Registry
@@ -33,6 +34,8 @@ class TagMover:
     image: Reference
     """By its digest."""
     commit: str
+    publisher: Publisher | None = None
+    """Whose image it is. Another repository's image keeps every tag that is read here."""
 
     @property
     def digest(self) -> Digest:
@@ -156,6 +159,7 @@ class TagMover:
             highest, target = next(releases(self.registry, self.image), (ours, self.digest))
             highest, target = max((ours, self.digest), (highest, target))
             if current is not None:
+                self._require_own(tag_names.LATEST, current)
                 digest = current.descriptor.digest
                 if digest == target:
                     return digest == self.digest
@@ -176,6 +180,7 @@ class TagMover:
         manifest = self.registry.resolve(self.image.with_tag(tag))
         if manifest is None:
             return None
+        self._require_own(tag, manifest)
         state = state_of(manifest)
         return state.annotations[RENEWAL] if state.moment else state.digest
 
@@ -217,7 +222,14 @@ class TagMover:
         except Transient as error:
             say(f"what {tag} names is unknown: {error.seen}")
             return None
+        if found is not None:
+            self._require_own(tag, found)
         return found.descriptor.digest if found else None
+
+    def _require_own(self, tag: str, manifest: Manifest) -> None:
+        """Raise Refused if another repository published what a tag names."""
+        if self.publisher:
+            self.publisher.require(self.image.with_tag(tag), ownership.of_manifest(manifest))
 
     def _move(self, tag: str, digest: Digest) -> None:
         self.registry.tag(self.image.with_digest(digest), tag)

@@ -43,6 +43,11 @@ class TagPlan:
     pull_request: str = ""
 
     @property
+    def moving(self) -> tuple[str, ...]:
+        """The tags that later images may take over: a branch's, a pull request's."""
+        return tuple(filter(None, (self.branch, self.pull_request)))
+
+    @property
     def is_release(self) -> bool:
         """Whether `latest` may name the image: it has a version that is no pre-release."""
         return is_release(self.version)

@@ -45,7 +45,7 @@ def impact_gather(
     ] = "none",
     environments_repository: EnvironmentsRepository = "",
     environments_branch: EnvironmentsBranch = "",
-    settings: Annotated[ChartSettings, Group(without=("mirrors",))],
+    settings: Annotated[ChartSettings, Group(without=("mirrors", "shared_names"))],
 ) -> Gathered:
     """Find the applications that a commit touches, and bring the charts and values that they had and would have.
 

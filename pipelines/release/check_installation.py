@@ -28,7 +28,7 @@ _NO_COMMIT = "0" * 40
 def check_installation(
     *,
     docker_config: PushLogins = Path("../push"),
-    settings: Annotated[RegistrySettings, Group()],
+    settings: Annotated[RegistrySettings, Group(without=("shared_names",))],
     builder: Annotated[BuildSettings, Group()],
     program: Annotated[str, Arg("a statically linked program, for the image that is built")] = "buildctl",
 ) -> InstallationCheck:

@@ -33,6 +33,8 @@ class Plan:
     followers: tuple[ImageFollower, ...] = ()
     deploys: tuple[str, ...] = ()
     """Where a run of this ref would write: environments, and `charts` if their values name other images."""
+    formerly: tuple[str, ...] = ()
+    """Earlier addresses of the repository: what was published from there is its own."""
 
     @property
     def everything(self) -> tuple[PlanRow, ...]:
@@ -89,6 +91,8 @@ class Planned:
     retag: tuple[RetagJob, ...] = ()
     untagged: int = 0
     """How many images `retag` lists."""
+    formerly: tuple[str, ...] = ()
+    """As in the plan."""
     charts: int = 0
     """How many charts are to be released."""
     deploys: int = 0

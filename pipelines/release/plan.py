@@ -131,6 +131,7 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
         batch_4=in_batches[3],
         retag=retags,
         untagged=len(retags),
+        formerly=plan.formerly,
         charts=sum(item.action == RELEASE for item in plan.charts),
         deploys=len(plan.deploys),
         to_do=plan.to_do,

@@ -24,13 +24,20 @@ from pipelines.declared.state import (
 )
 from pipelines.environments.image_uses import Values
 from pipelines.errors import Refused, Transient
+from pipelines.images.ownership import Publisher
 from pipelines.release.snapshot import RepositorySnapshot
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.registry.layout import Layout
 
 
 def plan(
-    declared: RepositorySnapshot, place: ChartSettings, values: Values, docker_config: Path, work: Path
+    declared: RepositorySnapshot,
+    place: ChartSettings,
+    values: Values,
+    docker_config: Path,
+    work: Path,
+    *,
+    publisher: Publisher,
 ) -> tuple[tuple[PlannedChart, ...], tuple[Finding, ...]]:
     """Return every chart with its state, parents first, and what is wrong with charts."""
     if not declared.charts:
@@ -56,7 +63,8 @@ def plan(
         )
 
     try:
-        found = chart_compare.plan(tree, registry, repositories, libraries=declared.configuration.libraries)
+        libraries = declared.configuration.libraries
+        found = chart_compare.plan(tree, registry, repositories, libraries=libraries, publisher=publisher)
     except Transient as error:
         why = " ".join(f"{error.what}: {error.seen}".split())
         return tuple(row(tree.charts[path], UNKNOWN, why) for path in sorted(tree.charts)), _findings(tree.findings)

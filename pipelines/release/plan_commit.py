@@ -18,12 +18,13 @@ from pipelines.images import context as image_context
 from pipelines.images import decide as image_decide
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
-from pipelines.images import registry_reader
+from pipelines.images import ownership, registry_reader
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.ownership import Publisher
 from pipelines.images.plan_model import PlannedImage
 from pipelines.images.registry_reader import RegistryReader
-from pipelines.images.registry_state import PreviousImage, SourceChanges
+from pipelines.images.registry_state import PreviousImage, RegistryState, SourceChanges
 from pipelines.release import plan_charts
 from pipelines.release import snapshot as release_snapshot
 from pipelines.release.model import Plan
@@ -130,6 +131,8 @@ def of_snapshot(
     required = image_key.freshness(graph, _rebuilds(request, graph))
     settled = registry_reader.settle_keys(graph, target, bases, required, reader)
     registry = reader.state(graph, settled, desired)
+    publisher = _publisher(snapshot, request, destination)
+    foreign = _foreign(graph, registry, publisher)
     decided = image_decide.decide(
         graph,
         target,
@@ -140,9 +143,13 @@ def of_snapshot(
         changes=_changes_since(git, snapshot, graph, registry.previous, target.builder) if git else {},
         desired=desired,
         versions=_version_lines(snapshot, graph),
+        foreign=foreign,
     )
-    charts, chart_findings = plan_charts.plan(snapshot, destination.charts, values, destination.docker_config, work)
+    charts, chart_findings = plan_charts.plan(
+        snapshot, destination.charts, values, destination.docker_config, work, publisher=publisher
+    )
     findings: set[Finding] = {*graph.findings, *values.findings, *base_findings, *decided.findings, *chart_findings}
+    findings |= {_belongs_elsewhere(graph.nodes[name], why) for name, why in foreign.items()}
     findings |= {*image_graph.deployment_loops(graph.nodes, *values.follow(snapshot.configuration.deploy))}
     return replace(
         _empty(snapshot, request),
@@ -168,7 +175,25 @@ def _empty(snapshot: RepositorySnapshot, request: PlanRequest) -> Plan:
         charts=(),
         waves=(),
         findings=snapshot.findings,
+        formerly=snapshot.configuration.formerly,
     )
+
+
+def _publisher(snapshot: RepositorySnapshot, request: PlanRequest, destination: Destination) -> Publisher:
+    return Publisher(
+        repo=str(request.url), formerly=snapshot.configuration.formerly, shared=destination.charts.shared_names
+    )
+
+
+def _foreign(graph: Graph, registry: RegistryState, publisher: Publisher) -> dict[str, str]:
+    """Return why each image's name belongs to another repository, for those whose does."""
+    owners = {name: publisher.other(name, registry.sources(name)) for name in graph.nodes}
+    return {name: publisher.words(name, owner) for name, owner in owners.items() if owner}
+
+
+def _belongs_elsewhere(node: ImageNode, why: str) -> Finding:
+    where = node.image.dockerfile
+    return Finding(path=where, line=0, level=ERROR, rule="owner", text=why, todo=ownership.TODO)
 
 
 def _deploys(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pipelines.images import ownership, tag_names
 from pipelines.images import push as image_push
-from pipelines.images import tag_names
+from pipelines.images.ownership import Publisher
 from pipelines.images.tag_moves import TagMover
 from pipelines.release.model import Planned
 from pipelines.step.groups import RegistrySettings
@@ -39,8 +40,8 @@ def retag(
 ) -> Retagged:
     """Set the tags of a plan's commit on the images that are published without them.
 
-    The rules are those of the step push: a version is never overwritten, and a branch's tag names the image of its
-    head.
+    The rules are those of the step push: a version is never overwritten, a branch's tag names the image of its head,
+    and a name that belongs to another repository is refused before any tag moves.
 
     Example:
         shipway step retag --planned=out/plan --repo=https://example.org/shop.git --registry=registry.example.org
@@ -48,6 +49,10 @@ def retag(
     settings.require_registry("tag in")
     tags, url = tag_names.tag_plan(planned.ref, planned.commit), RepositoryUrl(repo)
     client = registry_client.connect(docker_config, settings)
+    publisher = Publisher(repo=repo, formerly=planned.formerly, shared=settings.shared_names)
+    for job in planned.retag:
+        image = Reference.under(settings.registry, settings.project, job.name)
+        ownership.require(client, image, tags.moving, publisher)
     of_the_ref = {tags.commit, tags.branch, tags.version, tags.pull_request, tag_names.LATEST}
     done = 0
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
@@ -55,7 +60,12 @@ def retag(
             image_push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
             to = Reference.under(settings.registry, settings.project, job.name)
-            mover = TagMover(registry=client, image=to.with_digest(Digest(job.digest)), commit=planned.commit)
+            mover = TagMover(
+                registry=client,
+                image=to.with_digest(Digest(job.digest)),
+                commit=planned.commit,
+                publisher=publisher,
+            )
             if job.renews:
                 mover.renew(key_tag(job.renews), job.moment)
             of_the_image = [tag for tag in job.tags if tag not in {*of_the_ref, f"key-{job.renews}"}]

@@ -69,7 +69,11 @@ class RegistryAddress:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RegistrySettings(NetworkSettings, RegistryAddress):
-    """The registry of the deployment, and how it is spoken to."""
+    """The registry of the deployment, how it is spoken to, and who shares names in it."""
+
+    shared_names: Annotated[
+        str, Arg("images and charts that several repositories publish, or any", setting="shared-names")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

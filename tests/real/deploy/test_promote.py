@@ -26,7 +26,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         found = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
         (tmp_path / "settings.yaml").write_text(
             f"registry: {address}\nproject: team\nplain-http: {address}\nenvironments: {found.environments.bare}\n"
-            f"secrets: {tmp_path / 'secrets'}\n"
+            f"secrets: {tmp_path / 'secrets'}\nshared-names: any\n"
         )
         found.run()
         yield found

@@ -81,6 +81,7 @@ def test_an_ignored_folder_is_ignored_with_all_below(pattern: str) -> None:
         ),
         ("images:\n  a: {}\n  b: {}\n  a: {}\n", ["4: error: 'a' stands here and in line 2"]),
         ("values:\n- file: x.yaml\n", ["2: error: values.0: 'image' is a required property"]),
+        ("formerly: [/srv/shop.git]\n", ["1: error: formerly.0: '/srv/shop.git' is not what"]),
         ("images:\n  web:\n    max-age: week\n", ["3: error: images.web.max-age: 'week' is not what"]),
         ("images:\n  web:\n    build-args:\n      1A: x\n", ["4: error: images.web.build-args: '1A' cannot be a key"]),
         ("images:\n  web: [\n", ["3: error: not YAML: "]),
@@ -109,6 +110,7 @@ def test_schema_and_reader_know_the_same_things() -> None:
         "    build-args: {A: b}\n    secrets: [s]\n    shared: [d]\n    rebuild: r\n    max-age: 1h\n"
         "charts: {ignore: [e], libraries: ['*']}\nvalues: [{file: f.yaml, image: c, at: g.h}]\n"
         "deploy: {branch: b, charts: commit, environments: {dev: commit, prod: pull-request}}\n"
+        "formerly: [https://old.example/team/shop.git, git@old.example:team/shop.git]\n"
     )
     assert everything.image("b") == ImageSettings(
         name="c", build=False, version="1", target="t", build_args={"A": "b"}, secrets=("s",), shared=("d",),
@@ -121,8 +123,9 @@ def test_schema_and_reader_know_the_same_things() -> None:
     assert everything.deploy == Deploy(
         branch="b", charts="commit", environments={"dev": "commit", "prod": "pull-request"}
     )
+    assert everything.formerly == ("https://old.example/team/shop.git", "git@old.example:team/shop.git")
     assert set(schema["properties"]["deploy"]["properties"]) == set(vars(everything.deploy))
-    top = {"ignore", "images", "charts", "values", "deploy"}
+    top = {"ignore", "images", "charts", "values", "deploy", "formerly"}
     assert set(schema["properties"]) == top
     assert set(schema["properties"]["charts"]["properties"]) == {
         "ignore",
