@@ -13,7 +13,7 @@ from pipelines.bounds import read_json
 from pipelines.check.model import ImageTrials, Trial
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.images import bases as image_bases
-from pipelines.images import build_context, dockerfile
+from pipelines.images import build_context, dockerfile, dockerfile_checks
 from pipelines.images.checkout_paths import check_paths
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
@@ -136,11 +136,9 @@ class _Fetcher:
             shutil.copytree(self.source, own, symlinks=True, copy_function=os.link)
             build_context.prepare(own, build_context.folder(own, folder), job.shared)
         text = (self.source / file).read_text(encoding="utf-8", errors="replace")
-        externals = (
-            dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform).externals
-        )
+        selected = dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform)
         items = image_bases.requests(
-            externals,
+            selected.externals,
             (),
             Image(name=job.name, path=job.path, dockerfile=job.dockerfile),
             commit=commit.commit,
@@ -151,6 +149,7 @@ class _Fetcher:
         parents = {item.external.name: item.parent.name for item in items if item.parent and item.parent.name in names}
         others = [item for item in items if item.external.name not in parents]
         fetched = image_bases.fetch(others, self.client, self.bases, platform=job.platform, commit=commit.commit)
+        dockerfile_checks.triggers_of(selected, image_bases.triggers(Layout(self.bases), fetched))
         checkout = replace(
             commit,
             path=job.path,

@@ -173,6 +173,14 @@ def fetch(
     return tuple(found)
 
 
+def triggers(layout: Layout, fetched: Iterable[Base]) -> dict[str, tuple[str, ...]]:
+    """Return the ONBUILD texts in the configuration of each image, by its name in the Dockerfile."""
+    configs = {base.name: layout.json(Digest(layout.json(base.digest)["config"]["digest"])) for base in fetched}
+    return {
+        name: tuple(map(str, (config.get("config") or {}).get("OnBuild") or ())) for name, config in configs.items()
+    }
+
+
 def _unpublished(item: BaseRequest, parent: Image, commit: str) -> ShipwayError:
     return ShipwayError(
         f"{item.where}: the parent {parent.name} is not published for commit {commit}",

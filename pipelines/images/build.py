@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.images import build_inputs, dockerfile_checks
+from pipelines.images import build_inputs, dockerfile_checks, layer_cache
 from pipelines.images.build_inputs import BuildInputs
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
@@ -79,7 +79,7 @@ def build(
     )
     program = choose_builder(builder, builder.cache.resolve() / builder.builder, isolation=builder.isolation)
     if program.kind == Buildah.kind:
-        dockerfile_checks.check_buildah(inputs.selected.file, program.version())
+        dockerfile_checks.check_buildah(inputs.selected, program.version())
     manifests = [image.digest for image in inputs.images]
     image = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
     store = LayerStore(builder.cache, builder.compression, inputs.bases, manifests, image=image)
@@ -103,10 +103,12 @@ def build(
 
 
 def _run(program: Builder, inputs: BuildInputs, store: LayerStore, work: Path) -> Output:
-    inserted = inputs.lines_for_buildah() if program.kind == Buildah.kind else {}
+    inserted, mounted = {}, {}
+    if program.kind == Buildah.kind:
+        inserted, mounted = inputs.lines_for_buildah(), layer_cache.mounted(inputs.selected)
     request = BuildRequest(
         context=inputs.context,
-        dockerfile=inputs.pinned_dockerfile(inserted),
+        dockerfile=inputs.pinned_dockerfile(inserted, mounted),
         ignore=inputs.ignore,
         bases=inputs.bases,
         images={inputs.aliases[image.name]: image.digest for image in inputs.images},

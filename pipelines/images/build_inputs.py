@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.images import bases as image_bases
 from pipelines.images import build_context, dockerfile_checks, finalize, layer_cache, platforms
 from pipelines.images import dockerfile as image_dockerfile
-from pipelines.images.dockerfile import SelectedStages
-from pipelines.images.dockerfile_pins import pin
+from pipelines.images.dockerfile import SelectedStages, StageUse
+from pipelines.images.dockerfile_pins import last_line, pin, stage_name
+from pipelines.images.dockerfile_syntax import Instruction
 from pipelines.images.finalize import BaseImage
 from pipelines.images.model import Base, Checkout
-from pipelines.tools.registry.layout import LAYER_TIME, Json, Layout
+from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
 _SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"BUILDKIT_.*|SOURCE_DATE_EPOCH")
 _MAX_DOCKERFILE = 1 << 20
 _ALIAS = "shipway.invalid/base:"
+_NONE: Mapping[int, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,9 @@ class BuildInputs:
     """One Dockerfile of a checkout, with the images it is based on and the secrets it may read."""
 
     checkout: Checkout
-    text: str
     selected: SelectedStages
+    triggers: Mapping[str, tuple[Instruction, ...]]
+    """What the bases run in the stages that are based on them, by the base's name in the Dockerfile."""
     context: Path
     ignore: str
     bases: Layout
@@ -55,26 +59,49 @@ class BuildInputs:
     def has_steps(self) -> bool:
         """Whether a RUN may run: one of the Dockerfile, whatever its stage, or a trigger of a base."""
         own = any(instruction.name in {"RUN", "ONBUILD"} for instruction in self.selected.file.instructions)
-        return own or any((base.config.get("config") or {}).get("OnBuild") for base in self.base_images)
+        return own or any(self.triggers.values())
 
-    def pinned_dockerfile(self, inserted: Mapping[int, str]) -> str:
-        """Return the Dockerfile with each image under its alias and some lines added."""
-        return pin(self.text, self.selected, aliases=self.aliases, inserted=inserted)
+    def pinned_dockerfile(self, inserted: Mapping[int, str] = _NONE, mounted: Mapping[int, str] = _NONE) -> str:
+        """Return the Dockerfile with each image under its alias, some lines added, and mounts of some stages renamed.
+
+        See dockerfile_pins.
+        """
+        return pin(self.selected, aliases=self.aliases, inserted=inserted, mounted=mounted)
 
     def lines_for_buildah(self) -> dict[int, str]:
         """Return the lines that correct buildah's cache and its reading of bases, by the line that each goes before."""
         configs = {image.name: base.config for image, base in zip(self.images, self.base_images, strict=True)}
+        triggers = [trigger for each in self.triggers.values() for trigger in each]
+        reads_files = layer_cache.mounts_files([*self.selected.file.instructions, *triggers])
         lines = layer_cache.marks(
-            self.text,
             self.selected,
             images={name: _hash(finalize.without_derived_labels(config)) for name, config in configs.items()},
-            context=build_context.digest(self.context) if layer_cache.mounts_files(self.selected.file) else "",
+            context=build_context.digest(self.context) if reads_files else "",
+            triggers=self.triggers,
         )
         for use in self.selected.uses:
             if use.label == "FROM" and use.to is None:
-                for line in _lost_instructions(configs[use.name].get("config") or {}):
-                    lines[use.instruction.end + 1] += "\n" + line
+                shell = (configs[use.name].get("config") or {}).get("Shell")
+                more = [f"SHELL {json.dumps(shell)}"] if shell else []
+                more += [self._line(trigger, use) for trigger in self.triggers[use.name]]
+                lines[use.instruction.end + 1] = "\n".join([lines[use.instruction.end + 1], *more])
+        for number, name in layer_cache.mounted(self.selected).items():
+            stage = self.selected.file.stages[number]
+            before = lines.get(last_line(stage) + 1)
+            more = [*([before] if before else []), f"FROM {stage_name(self.selected, number)} AS {name}"]
+            lines[last_line(stage) + 1] = "\n".join(more)
         return lines
+
+    def _line(self, trigger: Instruction, use: StageUse) -> str:
+        """Return a trigger as one line that does not go on in the next; raises Refused if that is not possible."""
+        text = trigger.text.strip()
+        if trigger.heredocs or text.endswith(("\\", "`")):
+            raise Refused(
+                f"{self.selected.file.at(use.instruction)}: buildah cannot run a trigger of the base",
+                seen=f"ONBUILD {text.splitlines()[0][:200]}",
+                todo="build with BuildKit, or use a base without it",
+            )
+        return text
 
 
 def read(
@@ -102,8 +129,8 @@ def read(
     images = _images(selected, checkout)
     return BuildInputs(
         checkout=checkout,
-        text=text,
         selected=selected,
+        triggers=dockerfile_checks.triggers_of(selected, image_bases.triggers(layout, images)),
         context=folder,
         ignore=build_context.ignore(source, checkout.dockerfile, folder, exclude),
         bases=layout,
@@ -168,12 +195,6 @@ def _check_arguments(build_args: Sequence[str]) -> None:
             raise Refused(
                 "a build argument that steers the builder itself", seen=name, todo="leave it out: Shipway sets these"
             )
-
-
-def _lost_instructions(config: Json) -> list[str]:
-    """Return as instructions what buildah does not inherit from a base whose configuration is OCI's."""
-    shell = [f"SHELL {json.dumps(config['Shell'])}"] if config.get("Shell") else []
-    return [*shell, *(str(trigger) for trigger in config.get("OnBuild") or ())]
 
 
 def _hash(value: object) -> str:

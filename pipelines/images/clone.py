@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pipelines.errors import Misuse
 from pipelines.images import bases as image_bases
-from pipelines.images import build_context, names, platforms
+from pipelines.images import build_context, dockerfile_checks, names, platforms
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images.checkout_paths import check_paths
 from pipelines.images.layers.store import LayerStore
@@ -23,6 +23,7 @@ from pipelines.tools.git.checkout import check_out_commit, configuration
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git, require_lfs
 from pipelines.tools.registry import client as registry_client
+from pipelines.tools.registry.layout import Layout
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
@@ -83,7 +84,8 @@ def clone(
     name = declared.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))
     text = (source / file).read_text(encoding="utf-8", errors="replace")
-    externals = image_dockerfile.read(text, str(file)).select(build_args, target=target, platform=platform).externals
+    selected = image_dockerfile.read(text, str(file)).select(build_args, target=target, platform=platform)
+    externals = selected.externals
     siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
     for warning in names.shadowed(user, externals, siblings):
         say(warning)
@@ -98,6 +100,7 @@ def clone(
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
     images = image_bases.fetch(items, client, bases, platform=platform, commit=fetched.commit, kept=kept)
+    dockerfile_checks.triggers_of(selected, image_bases.triggers(Layout(bases), images))
     for base in images:
         say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
     return Checkout(

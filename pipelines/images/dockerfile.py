@@ -7,20 +7,16 @@ its number, and only stages that the target reaches are built.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from pipelines.errors import Misuse, Refused, ShipwayError
+from pipelines.errors import Misuse, ShipwayError
+from pipelines.images import dockerfile_syntax
+from pipelines.images.dockerfile_syntax import Instruction
 
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
-_FRONTEND = re.compile(
-    r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?:1(?:\.[0-9.]+)?(?:-labs)?(?:@sha256:[0-9a-f]{64})?"
-)
-_MOST_TRIES = 1000
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,31 +27,6 @@ class ExternalImage:
     """Arguments expanded."""
     line: int
     instruction: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Instruction:
-    """One instruction, with the line it starts on."""
-
-    name: str
-    """In capitals: FROM, RUN, COPY."""
-    flags: tuple[str, ...]
-    words: tuple[str, ...]
-    line: int
-    end: int
-    """The line it ends on, heredocs included."""
-    heredocs: tuple[str, ...]
-    text: str
-
-    def flag(self, name: str) -> str:
-        """Return the value of `--name=value`, or an empty string."""
-        return next((f.partition("=")[2] for f in self.flags if f.startswith(f"--{name}=")), "")
-
-    @property
-    def mounts(self) -> tuple[dict[str, str], ...]:
-        """The options of each `--mount`, by name."""
-        values = [f.removeprefix("--mount=") for f in self.flags if f.startswith("--mount=")]
-        return tuple(dict(option.partition("=")[::2] for option in value.split(",")) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +60,8 @@ class Dockerfile:
     """A Dockerfile that was read; `where` names it in messages."""
 
     where: str
+    text: str
+    """Settled; see dockerfile_syntax."""
     globals: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
 
@@ -119,7 +92,10 @@ class Dockerfile:
         return f"{self.where}:{instruction.line}"
 
     def uses(self, index: int, scope: Mapping[str, str]) -> list[StageUse]:
-        """Return each place where a stage names an image or another stage; raises Misuse if a variable has no value."""
+        """Return each place where a stage names an image or another stage.
+
+        Raises Misuse if a variable has no value, Refused if a trigger of an earlier stage names an image.
+        """
         stage = self.stages[index]
         base = expand(stage.base.words[0], scope, self.at(stage.base))
         earlier = next((i for i in range(index - 1, -1, -1) if self.stages[i].name == base.lower() != ""), None)
@@ -128,8 +104,10 @@ class Dockerfile:
                 stage=index, instruction=stage.base, written=stage.base.words[0], name=base, label="FROM", to=earlier
             )
         ]
+        if earlier is not None:
+            self._check_own_triggers(self.stages[earlier])
         for instruction in stage.instructions:
-            for name, label in _sources(instruction):
+            for name, label in instruction.sources:
                 if "$" in name:
                     raise Misuse(
                         f"{self.at(instruction)}: {label} names an image by a variable",
@@ -140,11 +118,16 @@ class Dockerfile:
                 uses.append(StageUse(stage=index, instruction=instruction, written=name, name=name, label=label, to=to))
         return [use for use in uses if use.to is not None or use.name != "scratch"]
 
+    def _check_own_triggers(self, base: Stage) -> None:
+        for instruction in base.instructions:
+            if instruction.name == "ONBUILD":
+                dockerfile_syntax.check_trigger(instruction.trigger, self.at(instruction))
+
     def _stage(self, name: str, before: int) -> int | None:
         for index in range(before - 1, -1, -1):
             if name and self.stages[index].name == name:
                 return index
-        return int(name) if name.isdigit() and int(name) < before else None
+        return int(name) if name.isascii() and name.isdigit() and int(name) < before else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,30 +193,13 @@ class SelectedStages:
 
 
 def read(text: str, where: str) -> Dockerfile:
-    """Return the Dockerfile in a text; raises ShipwayError with the line that cannot be read.
+    """Return the Dockerfile in a text.
 
-    A `# syntax=` line other than docker/dockerfile:1 is Refused: it names a program that would run in place of the
-    builder's own frontend.
+    Raises ShipwayError with the line that cannot be read, Refused with that of a frontend other than
+    docker/dockerfile:1, or of what builders would read in different ways.
     """
-    _check_frontend(text, where)
-    try:
-        commands = _commands(text)
-    except ValueError as error:
-        line = _first_unread(text)
-        what = f"{where}:{line}: it cannot be read" if line else f"{where} cannot be read"
-        raise ShipwayError(what, seen=str(error), todo="correct the Dockerfile") from error
-    instructions = [
-        Instruction(
-            name=command.cmd.upper(),
-            flags=command.flags,
-            words=command.value,
-            line=command.start_line,
-            end=command.end_line,
-            heredocs=tuple(h.name for h in command.heredocs),
-            text=command.original,
-        )
-        for command in commands
-    ]
+    settled = dockerfile_syntax.settle(text, where)
+    instructions = dockerfile_syntax.read(settled, where)
     first = next((i for i, instruction in enumerate(instructions) if instruction.name == "FROM"), None)
     if first is None:
         at = f"{where}:{instructions[0].line}" if instructions else where
@@ -245,60 +211,18 @@ def read(text: str, where: str) -> Dockerfile:
         else:
             last = stages[-1]
             stages[-1] = Stage(name=last.name, base=last.base, instructions=(*last.instructions, instruction))
-    return Dockerfile(where=where, globals=tuple(instructions[:first]), stages=tuple(stages))
-
-
-def _commands(text: str) -> tuple[Any, ...]:
-    """Return what the parser reads; raises ValueError if it cannot."""
-    # The Go runtime it brings starts threads. A process forked from one with them would hang at its first collection.
-    from dockerfile import parse_string  # noqa: PLC0415
-
-    return tuple(parse_string(text))
-
-
-def _first_unread(text: str) -> int:
-    """Return the first line that cannot be read, which the parser does not report; 0 if that cannot be found out."""
-    lines = text.splitlines()
-    # Each try parses the text again, so a long text is not searched.
-    for count in range(len(lines) - 1, 0, -1) if len(lines) <= _MOST_TRIES else ():
-        with contextlib.suppress(ValueError):
-            _commands("\n".join(lines[:count]))
-            return count + 1
-    return 0
+    return Dockerfile(where=where, text=settled, globals=tuple(instructions[:first]), stages=tuple(stages))
 
 
 def _stage(instruction: Instruction, where: str) -> Stage:
     words = instruction.words
-    if len(words) == 3 and words[1].upper() == "AS":
+    if len(words) == 3 and words[1].upper() == "AS" and _STAGE_NAME.fullmatch(words[2].lower()):
         return Stage(name=words[2].lower(), base=instruction, instructions=())
     if len(words) != 1:
         raise ShipwayError(
             f"{where}:{instruction.line}: FROM cannot be read", seen=instruction.text, todo="write FROM image [AS name]"
         )
     return Stage(name="", base=instruction, instructions=())
-
-
-def _sources(instruction: Instruction) -> list[tuple[str, str]]:
-    """Return the images or stages that an instruction copies or mounts from, each with its flag."""
-    found = []
-    if instruction.name in {"COPY", "ADD"} and (name := instruction.flag("from")):
-        found.append((name, f"{instruction.name} --from"))
-    if instruction.name == "RUN":
-        found += [(mount["from"], "RUN --mount") for mount in instruction.mounts if mount.get("from")]
-    return found
-
-
-def _check_frontend(text: str, where: str) -> None:
-    for number, line in enumerate(text.splitlines(), 1):
-        match = _DIRECTIVE.fullmatch(line.strip().lstrip("\ufeff"))
-        if not match:
-            return
-        if match[1].lower() == "syntax" and not _FRONTEND.fullmatch(match[2]):
-            raise Refused(
-                f"{where}:{number}: the syntax line names a frontend of its own",
-                seen=line.strip()[:200],
-                todo="leave it out or write docker/dockerfile:1; builds run with the builder's own frontend only",
-            )
 
 
 _VARIABLE = re.compile(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.errors import Misuse, Refused
-from pipelines.images.dockerfile import Dockerfile, Instruction, SelectedStages, expand
+from pipelines.images.dockerfile import Dockerfile, SelectedStages, expand
+from pipelines.images.dockerfile_syntax import Instruction, check_trigger
 
 _FILES = {"ADD", "COPY"}
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -63,8 +64,22 @@ def check_platform(selected: SelectedStages) -> None:
             )
 
 
-def check_buildah(dockerfile: Dockerfile, version: str) -> None:
-    """Raise Refused if a Dockerfile needs what this version of buildah does not have."""
+def triggers_of(selected: SelectedStages, triggers: Mapping[str, Sequence[str]]) -> dict[str, tuple[Instruction, ...]]:
+    """Return what images run in the stages that are based on them, by the image's name in the Dockerfile.
+
+    `triggers` has their ONBUILD texts by the same names. Raises Refused, with the line that names the image, for one
+    that itself names an image or a stage: BuildKit looks that up even where the image is only copied from.
+    """
+    return {
+        use.name: tuple(check_trigger(text, selected.file.at(use.instruction)) for text in triggers.get(use.name, ()))
+        for use in selected.uses
+        if use.to is None
+    }
+
+
+def check_buildah(selected: SelectedStages, version: str) -> None:
+    """Raise Refused if a Dockerfile needs what this version of buildah does not have, or reads as BuildKit does not."""
+    dockerfile = selected.file
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     builder = f"buildah {version}"
     for instruction in dockerfile.instructions:
@@ -98,6 +113,28 @@ def check_buildah(dockerfile: Dockerfile, version: str) -> None:
                     f"{builder} gives secrets as files only",
                     "read the file /run/secrets/<id>, or build with BuildKit",
                 )
+    bases = {use.to for use in selected.uses if use.label == "FROM"}
+    mounted = {use.to for use in selected.uses if use.label == "RUN --mount"}
+    for number in selected.reached:
+        for instruction, known in _with_variables(selected, number):
+            for flag in (flag for flag in instruction.flags if flag.startswith("--mount=") and "$" in flag):
+                # Buildah replaces variables before it splits the options: a value with a comma would be one more.
+                value = _expanded(flag, known)
+                if "$" in value or value.count(",") != flag.count(",") or re.search(r"[\"'\\]", value):
+                    raise _refused(
+                        dockerfile,
+                        instruction,
+                        f"{builder} would read {flag[:100]} as another mount",
+                        "use a variable that an ARG or ENV of this stage gives a plain value, or build with BuildKit",
+                    )
+            mounts = number in bases and "--mount" in instruction.text
+            if instruction.name == "ONBUILD" and (mounts or number in mounted):
+                raise _refused(
+                    dockerfile,
+                    instruction,
+                    f"{builder} would run this ONBUILD where it is not meant, or take it from its cache",
+                    "write the instruction into the stage that needs it, or build with BuildKit",
+                )
 
 
 def secret_id(mount: dict[str, str]) -> str:
@@ -130,24 +167,31 @@ _CHECKS = {
 def unpinned_adds(selected: SelectedStages, *, builder: str) -> Iterator[Finding]:
     """Give a finding for each ADD of an address without a checksum, or without a commit."""
     for number in selected.reached:
-        known: dict[str, str] = {}
-        for instruction in selected.file.stages[number].instructions:
-            if instruction.name == "ARG":
-                _declare(instruction, known, selected)
-            elif instruction.name == "ENV":
-                known |= {n: _expanded(v, known) for n, v in zip(*[iter(instruction.words)] * 2, strict=False)}
-            elif instruction.name == "ADD" and not instruction.flag("checksum"):
-                for word in instruction.words[:-1]:
-                    source = _expanded(word, known)
-                    if _URL.match(source) and not _PINNED_REPOSITORY.fullmatch(source):
-                        yield Finding(
-                            path=selected.file.where,
-                            line=instruction.line,
-                            level=WARNING,
-                            rule=RULE,
-                            text=f"ADD fetches {source} and nothing says what it must be",
-                            todo=f"{_CHECKS[builder]}, or set max-age in shipway.yaml so that it is fetched anew",
-                        )
+        for instruction, known in _with_variables(selected, number):
+            if instruction.name != "ADD" or instruction.flag("checksum"):
+                continue
+            for word in instruction.words[:-1]:
+                source = _expanded(word, known)
+                if _URL.match(source) and not _PINNED_REPOSITORY.fullmatch(source):
+                    yield Finding(
+                        path=selected.file.where,
+                        line=instruction.line,
+                        level=WARNING,
+                        rule=RULE,
+                        text=f"ADD fetches {source} and nothing says what it must be",
+                        todo=f"{_CHECKS[builder]}, or set max-age in shipway.yaml so that it is fetched anew",
+                    )
+
+
+def _with_variables(selected: SelectedStages, number: int) -> Iterator[tuple[Instruction, Mapping[str, str]]]:
+    """Give each instruction of a stage, with the variables that the stage has set before it."""
+    known: dict[str, str] = {}
+    for instruction in selected.file.stages[number].instructions:
+        if instruction.name == "ARG":
+            _declare(instruction, known, selected)
+        elif instruction.name == "ENV":
+            known |= {n: _expanded(v, known) for n, v in zip(*[iter(instruction.words)] * 2, strict=False)}
+        yield instruction, known
 
 
 def _declare(instruction: Instruction, known: dict[str, str], selected: SelectedStages) -> None:

@@ -130,9 +130,9 @@ class _GraphReader:
         given = {**settings.build_args, **dict(arg.partition("=")[::2] for arg in self.target.build_args)}
         build_args = tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in file.arguments)
         dockerfile_checks.check(file, secrets=settings.secrets)
-        if self.target.builder == "buildah":
-            dockerfile_checks.check_buildah(file, self.target.builder_version)
         selected = file.select(build_args, target=settings.target, platform=self.target.platform)
+        if self.target.builder == "buildah":
+            dockerfile_checks.check_buildah(selected, self.target.builder_version)
         parents: list[Edge] = []
         externals: list[ExternalImage] = []
         for external in selected.externals:

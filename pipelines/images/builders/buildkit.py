@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import tempfile
@@ -33,6 +34,9 @@ _LOST = re.compile(
 )
 _UNREACHED = "failed to list workers"
 """The error of buildctl's first request, before it sends anything."""
+_NO_REGISTRY = {"version": 1, "rules": [{"action": "DENY", "selector": {"identifier": "docker-image://*"}}]}
+"""A source policy: every image is in the layout of bases, so whatever BuildKit would ask a registry for is an error.
+That includes a frontend that a Dockerfile names."""
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
@@ -63,6 +67,7 @@ class BuildKit:
             (request.work / folder).mkdir()
         dockerfile = request.work / "dockerfile" / "Dockerfile"
         dockerfile.write_text(request.dockerfile, encoding="utf-8")
+        (request.work / "policy.json").write_text(json.dumps(_NO_REGISTRY))
         # Named so, it counts for this Dockerfile alone and in place of any .dockerignore of the context.
         ignore = dockerfile.with_name("Dockerfile.dockerignore")
         ignore.write_text("#\n" + request.ignore, encoding="utf-8", errors="surrogateescape")
@@ -118,6 +123,7 @@ class BuildKit:
                 f"--local=context={request.context}",
                 f"--local=dockerfile={request.work / 'dockerfile'}",
                 f"--oci-layout=bases={request.work / 'bases'}",
+                f"--source-policy-file={request.work / 'policy.json'}",
                 *(f"--opt={name}={value}" for name, value in options.items()),
                 *(f"--secret=id={name},src={path}" for name, path in sorted(request.secrets.items())),
                 "--output=" + ",".join(f"{name}={value}" for name, value in exported.items()),

@@ -25,6 +25,7 @@ from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest, Reference
+from tests.build_workspace import derived
 from tests.git_repositories import Repository, simple
 from tests.git_server import serving
 from tests.registry_process import registry
@@ -249,6 +250,32 @@ def test_bases_are_fetched_once_where_there_is_a_cache(
     damaged.write_bytes(b"x" * layer["size"])
     assert fetched() == 1
     assert fetched() == 0
+
+
+def test_a_name_in_another_spelling_is_fetched(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
+    """BuildKit reads `FROM=` in a mount as a name, so `clone` fetches it, and it is a base of the build."""
+    digest = publish(shared, "moving:1")
+    name = f"{shared[0]}/moving:1"
+    app.write("Dockerfile", f"FROM scratch\nRUN --mount=type=bind,FROM={name},target=/m cat /m/v > /v\n").commit()
+    got = clone(repo=str(app.path), plain_http=shared[0])
+    assert [(base.name, base.digest) for base in got.bases] == [(name, digest)]
+
+
+def test_a_trigger_that_names_an_image_is_refused(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
+    """What a base's ONBUILD copies from would be looked up by nobody but the builder."""
+    address, folder = shared
+    publish(shared, "plain:1")
+    layout = Layout.create(folder)
+    made = derived(
+        layout, base_image.write(layout, base_image.find_busybox()), {"a": "b"}, OnBuild=["COPY --from=x /a /"]
+    )
+    client = Registry(Credentials(), plain_http=frozenset({address}))
+    to = Reference.parse(f"{address}/triggers:1")
+    client.push(layout, made, to)
+    client.tag(to.with_digest(made.digest), to.tag)
+    app.write("Dockerfile", f"# a comment\nFROM {address}/plain:1\nFROM {address}/triggers:1\n").commit()
+    with pytest.raises(Refused, match=r"^Dockerfile:3: a trigger of the image names an image or a stage"):
+        clone(repo=str(app.path), plain_http=shared[0])
 
 
 def test_disorder_elsewhere_in_the_tree_is_no_concern(

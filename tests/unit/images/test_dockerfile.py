@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import Misuse, Refused, ShipwayError
-from pipelines.images import dockerfile
+from pipelines.images import dockerfile, dockerfile_syntax
 
 
 def names(text: str, *args: str, target: str = "") -> list[str]:
@@ -78,6 +78,117 @@ def test_foreign_frontend_is_refused(syntax: str) -> None:
     """A frontend of its own is a program of a stranger: refused with its line (attack S13)."""
     with pytest.raises(Refused, match="Dockerfile:2: the syntax line"):
         names(f"# escape=`\n# syntax={syntax}\nFROM a\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("// syntax=evil.example/f:1\nFROM a\n", 1),
+        ("//syntax = docker/dockerfile:1\nFROM a\n", 1),
+        ("\ufeff// check=skip=all\n// Syntax=evil.example/f:1\nFROM a\n", 2),
+        ("#!/usr/bin/env x\n# syntax=evil.example/f:1\nFROM a\n", 2),
+        ("#!/usr/bin/env x\n// syntax=evil.example/f:1\nFROM a\n", 2),
+        ('{"syntax": "evil.example/f:1"}', 1),
+        ('#!x\n{\n"syntax":\n"evil.example/f:1"}\n', 2),
+        ("# check=error=true\n# SYNTAX=evil.example/f:1\nFROM a\n", 2),
+        ("# escape=`\x0bx\n# syntax=evil.example/f:1\nFROM a\n", 2),
+        ("# some=thing\n# syntax=evil.example/f:1\nFROM a\n", 2),
+        ("\r\n".join(("# syntax=docker/dockerfile:1 evil", "FROM a")), 1),
+    ],
+)
+def test_every_form_of_a_frontend(text: str, line: int) -> None:
+    """BuildKit reads the frontend's name in these forms too: each is refused with its line."""
+    with pytest.raises(Refused, match=rf"^Dockerfile:{line}: the syntax line names a frontend"):
+        names(text)
+
+
+def test_directives_of_newer_builders() -> None:
+    """What stands after `# check=` is a directive to BuildKit now; an unknown name ends them, as does `#!`."""
+    hidden = "RUN true \\\nCOPY --from=tools /a /b\n"
+    assert names("# check=skip=all\n# escape=`\nFROM a\n" + hidden) == ["a", "tools"]
+    assert names("# other=1\n# escape=`\nFROM a\n" + hidden) == ["a"]
+    assert names("#!/x\n# escape=`\nFROM a\n" + hidden) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN --mount=type=bind,FROM=tools,target=/m true",
+        "RUN --mount=type=BIND,From=tools,TARGET=/m true",
+        'RUN --mount="from=tools,target=/m" true',
+        "RUN --mount=type=tmpfs,from=tools,target=/m true",
+        'run --mount=type=cache,from=tools,target=/m ["true"]',
+        'COPY --from="tools" [ "/a", "/b" ]',
+        "  copy --chown=1 --from=tools a b",
+        "RUN \\\n  --mount=from=tools\\\n,target=/m true",
+        "RUN --mount=from=tools,target=/m <<EOF\nCOPY --from=other a b\nEOF",
+    ],
+)
+def test_every_spelling_that_is_followed(line: str) -> None:
+    """A name counts however it is spelled, if all builders read it alike."""
+    assert names(f"FROM a\n{line}\n") == ["a", "tools"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY --From=tools /a /b",
+        "COPY --FROM=tools /a /b",
+        "RUN --Mount=from=tools,target=/m true",
+        "COPY --from=to\\\nols /a /b",
+        "COPY --fr\\om=tools /a /b",
+        "COPY --fr\\\\om=tools /a /b",
+        "COPY --from=to\\ols /a /b",
+        "COPY --from=one --from=tools /a /b",
+        "COPY --$F=tools /a /b",
+        "RUN --mount=$M true",
+        "RUN --mount=type=bind,${K}=tools,target=/m true",
+        "RUN --mount=type=$T,target=/m true",
+        'RUN --mount=type=bind,\\"from=tools\\",target=/m true',
+        "RUN --mount='type=bind,\"from=tools\",target=/m' true",
+        "RUN --mount=from=one,FROM=tools,target=/m true",
+        "RUN --mount=type=bind,fr\\\\om=tools,target=/m true",
+    ],
+)
+def test_what_builders_read_differently(line: str) -> None:
+    """A spelling that hides a name from one of the builders, or from this reader, is refused with its line."""
+    with pytest.raises(Refused, match=r"^Dockerfile:2: "):
+        names(f"FROM a\n{line}\n")
+
+
+def test_from_in_capitals() -> None:
+    """`FROM --PLATFORM` is known to no builder."""
+    with pytest.raises(Refused, match=r"^Dockerfile:1: builders differ in how they read --PLATFORM"):
+        names("FROM --PLATFORM=linux/amd64 a\n")
+
+
+@pytest.mark.parametrize("name", ["1", "registry.example/x", "-a"])
+def test_a_stage_has_a_name_that_no_image_has(name: str) -> None:
+    """A stage's name is one that all builders take."""
+    with pytest.raises(ShipwayError, match=r"^Dockerfile:1: FROM cannot be read"):
+        names(f"FROM a AS {name}\nFROM a\n")
+
+
+def test_own_triggers() -> None:
+    """What ONBUILD names counts where a stage is based on it: it is refused there, and not elsewhere."""
+    base = "FROM a AS first\nONBUILD COPY --from=tools /a /b\n"
+    assert names(base) == ["a"]
+    assert names(base + "FROM a\nCOPY --from=first /a /b\n") == ["a"]
+    with pytest.raises(Refused, match=r"^Dockerfile:2: a trigger of the image names an image"):
+        names(base + "FROM first\n")
+
+
+@pytest.mark.parametrize("text", ["RUN a\nFROM b", "FROM b", "ONBUILD RUN a", "NONE", "", "RUN <<EOF\na"])
+def test_a_trigger_is_one_instruction(text: str) -> None:
+    """A configuration may hold any text; only one instruction is run."""
+    with pytest.raises(Refused, match=r"^Dockerfile:1: a trigger of the image is not one instruction"):
+        dockerfile_syntax.check_trigger(text, "Dockerfile:1")
+
+
+def test_an_unknown_instruction() -> None:
+    """No builder runs one, so it is an error with its line before anything is fetched."""
+    with pytest.raises(ShipwayError, match=r"^Dockerfile:2: this is no instruction"):
+        names("FROM a\nCOPPY x y\n")
 
 
 def test_heredocs_do_not_hide_instructions() -> None:

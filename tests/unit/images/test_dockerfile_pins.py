@@ -15,7 +15,7 @@ def pin(
 ) -> list[str]:
     """Return the lines of the pinned text."""
     selected = dockerfile.read(source, "Dockerfile").select(args, target=target, platform="linux/amd64")
-    text = dockerfile_pins.pin(source, selected, aliases=ALIASES, inserted=inserted or {})
+    text = dockerfile_pins.pin(selected, aliases=ALIASES, inserted=inserted or {})
     return text.split("\n")
 
 
@@ -40,6 +40,41 @@ def test_every_place() -> None:
         "COPY --from=one /a /b",
         "COPY --from=one /a /c",
         "COPY --chown=1 --from=x/tools:3 /from=tools /base",
+        "",
+    ]
+
+
+def test_names_in_any_case() -> None:
+    """An option of a mount gets the case that buildah knows, and a stage without a name gets one that all know."""
+    source = "FROM base\nRUN a\nFROM base\nRUN --mount=FROM=tools,target=/t --mount=target=/n,From=0 b\n"
+    assert pin(source) == [
+        "FROM x/base:1 AS shipway-stage-0",
+        "RUN a",
+        "FROM x/base:1",
+        "RUN --mount=from=x/tools:3,target=/t --mount=target=/n,from=shipway-stage-0 b",
+        "",
+    ]
+
+
+def test_a_name_that_is_left() -> None:
+    """The text is read again: a name that was not replaced is refused with its line, also below added lines."""
+    with pytest.raises(Refused, match=r"^Dockerfile:2: the name tools cannot be replaced"):
+        pin("FROM base\nRUN --mount=source=from=tools,from=tools,target=/m a\n", inserted={2: "LABEL a=1\nLABEL b=2"})
+
+
+def test_mounted_stages() -> None:
+    """Mounts read a stage of its own, which is based on the one that they name."""
+    source = "FROM base AS one\nRUN a\nFROM one\nCOPY --from=one / /\nRUN --mount=from=one,target=/m b\n"
+    selected = dockerfile.read(source, "Dockerfile").select((), target="", platform="linux/amd64")
+    mounted = layer_cache.mounted(selected)
+    added = {3: f"FROM one AS {mounted[0]}"}
+    assert dockerfile_pins.pin(selected, aliases=ALIASES, inserted=added, mounted=mounted).split("\n") == [
+        "FROM x/base:1 AS one",
+        "RUN a",
+        "FROM one AS shipway-mounted-0",
+        "FROM one",
+        "COPY --from=one / /",
+        "RUN --mount=from=shipway-mounted-0,target=/m b",
         "",
     ]
 
@@ -85,15 +120,16 @@ def test_other_platform() -> None:
 
 def test_inserted_lines() -> None:
     """Added lines come before the line of their number, whatever else is added."""
-    assert pin("FROM base\nRUN a\n", inserted={2: "ONE\nTWO", 3: "LAST"}) == [
+    added = {2: "LABEL one=1\nLABEL two=2", 3: "LABEL last=3"}
+    assert pin("FROM base\nRUN a\n", inserted=added) == [
         "FROM x/base:1",
-        "ONE",
-        "TWO",
+        "LABEL one=1",
+        "LABEL two=2",
         "RUN a",
-        "LAST",
+        "LABEL last=3",
         "",
     ]
-    assert pin("FROM base", inserted={2: "LAST"}) == ["FROM x/base:1", "LAST"]
+    assert pin("FROM base", inserted={2: "LABEL last=3"}) == ["FROM x/base:1", "LABEL last=3"]
 
 
 def marks(
@@ -101,7 +137,6 @@ def marks(
 ) -> dict[int, str]:
     """Return the labels for the layer cache."""
     return layer_cache.marks(
-        source,
         dockerfile.read(source, "Dockerfile").select(args, target=target, platform="linux/amd64"),
         images={"base": image, "tools": "t"},
         context=context,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ import pytest
 from pipelines.errors import Refused, Transient
 from tests.build_workspace import BUILDERS, Workspace, busybox, derived, each_builder, without_runtime
 from tests.image_files import config, files, text
+from tests.real.images.builders.cases import CASES, DOCKERFILES, SECRET, Case, prepared
 
-DOCKERFILES = Path(__file__).parent / "dockerfiles"
-SECRET = "canary-7f3a9c"
 DIFFERENCES = {
     # BuildKit takes away what it mounts a container's files on; buildah leaves these, empty, where the base lacks them.
     "": {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"},
@@ -26,143 +24,18 @@ DIFFERENCES = {
     "copy": {"/usr/local", "/usr/local/bin", "/owned/folder", "/owned/folder/deep"},
     # BuildKit also takes away the folders above a mount that it made.
     "mounts": {"/mnt", "/run/secrets", "/var/cache"},
+    "cached-stage": {"/ba", "/c", "/n", "/b"},
+    "spellings": {"/m"},
     # Buildah makes the folder of a VOLUME; BuildKit leaves that to the runtime. A last WORKDIR is the other way round.
     "settings": {"/data", "/work"},
 }
 """For a case (the empty name stands for all): paths that differ between the builders."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A folder of `dockerfiles`, and some of what its image must have."""
-
-    name: str
-    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """For a path: kind, mode, owner, and a file's text or a link's target."""
-    absent: tuple[str, ...] = ()
-    config: dict[str, object] = field(default_factory=dict)
-    build_args: tuple[str, ...] = ()
-    target: str = ""
-
-
-def plain(content: str, mode: str = "0644", owner: str = "0:0") -> tuple[str, ...]:
-    """Return what a file of that text looks like."""
-    return ("file", mode, owner, text(content))
-
-
-def folder(mode: str = "0755", owner: str = "0:0") -> tuple[str, ...]:
-    """Return what a folder looks like."""
-    return ("folder", mode, owner, "")
-
-
-CASES = [
-    Case(
-        "multi-stage",
-        files={
-            "/opt/out/deep/result": plain("HELLO\n"),
-            "/opt/verdict": plain("tested\n"),
-            "/home/file": plain("new\n"),
-            "/opt/out/deep": folder(),
-        },
-        absent=("/src", "/bin/vi"),
-        config={"Cmd": ["/bin/sh"]},
-    ),
-    Case(
-        "arguments",
-        build_args=("SUFFIX=xyz", "UNUSED=1"),
-        files={"/greeting": plain("good morning xyz\n"), "/srv/xyz/copied-xyz": plain("content\n")},
-        config={"WorkingDir": "/srv/xyz"},
-    ),
-    Case("syntax", files={"/two": plain("two\n")}),
-    Case(
-        "mounts",
-        files={
-            "/context": plain("from-context\n"),
-            "/stage": plain("from-stage\n"),
-            "/image": plain("tools"),
-            "/cache": plain("kept\n"),
-            "/secret-length": plain(f"{len(SECRET)}\n{len(SECRET)}\n"),
-        },
-    ),
-    Case(
-        "copy",
-        files={
-            "/usr/local/bin/script": ("file", "0750", "0:0", text("#!/bin/sh\necho ran\n")),
-            "/owned/script": ("file", "0755", "10:20", text("#!/bin/sh\necho ran\n")),
-            "/owned/folder/deep/b": plain("b\n", "0600", "65534:65534"),
-            "/many/a": plain("a\n"),
-            "/many/deep/b": plain("b\n"),
-            "/glob/script.sh": ("file", "0755", "0:0", text("#!/bin/sh\necho ran\n")),
-            "/unpacked/t/inner": plain("inner\n"),
-            "/spaces in name/with space.txt": plain("s\n"),
-            "/ran": plain("ran\n"),
-        },
-        absent=("/unpacked/archive.tar",),
-    ),
-    Case(
-        "links",
-        files={
-            "/etc/outside": ("link", "0777", "0:0", "/etc/shadow"),
-            "/etc/dangling": ("link", "0777", "0:0", "nowhere"),
-            "/opt/current": ("link", "0777", "0:0", "real"),
-            "/absolute": ("link", "0777", "0:0", "/etc/passwd"),
-            "/opt/real/file": plain("f\n"),
-        },
-        absent=("/etc/shadow",),
-    ),
-    Case(
-        "ignore",
-        files={
-            "/all/kept.txt": plain("kept.txt\n"),
-            "/all/build/keep.txt": plain("build/keep.txt\n"),
-            "/all/deep/er/ok.txt": plain("deep/er/ok.txt\n"),
-        },
-        absent=("/all/app.log", "/all/build/x", "/all/deep/er/secret.txt", "/all/Dockerfile", "/all/.git"),
-    ),
-    Case("own-ignore", files={"/all/a.txt": plain("a\n")}, absent=("/all/b.txt", "/all/.dockerignore")),
-    Case(
-        "user",
-        files={
-            "/data/uid": plain("1000\n", owner="1000:1000"),
-            "/data/private": folder("0700", "1000:1000"),
-            "/data/copied.txt": plain("x\n"),
-            "/data/where": plain("/data/made\n", owner="1000:1000"),
-            "/tmp/name": plain("nobody\n", owner="65534:65534"),
-        },
-        config={"User": "nobody", "WorkingDir": "/data/made"},
-    ),
-    Case(
-        "settings",
-        files={"/done": plain("done\n")},
-        absent=("/triggered",),
-        config={
-            "Shell": ["/bin/sh", "-ec"],
-            "ExposedPorts": {"443/tcp": {}, "53/udp": {}, "80/tcp": {}},
-            "Volumes": {"/data": {}},
-            "StopSignal": "SIGUSR1",
-            "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5_000_000_000, "Timeout": 3_000_000_000, "Retries": 2},
-            "OnBuild": ["RUN echo triggered > /triggered"],
-            "Entrypoint": ["/bin/sh", "-c"],
-            "Cmd": ["echo hi"],
-            "User": "5:6",
-            "WorkingDir": "/work",
-        },
-    ),
-    Case("scratch", files={"/etc/x": plain("x\n")}, absent=("/bin",), config={"Cmd": ["/etc/x"]}),
-    Case("plain", files={"/bin/sh": ("link", "0777", "0:0", "busybox")}),
-    Case("target", target="wanted", files={"/wanted": plain("wanted\n")}),
-]
-
-
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A workspace with busybox as `base`, busybox and a marker as `tools`, and one secret."""
-    made = Workspace(tmp_path / "workspace")
-    below = made.base()
-    made.base("tools", derived(made.layout, below, {"marker": "tools"}))
-    (made.root / "secrets").mkdir()
-    (made.root / "secrets" / "token").write_text(SECRET)
-    return made
+    """A workspace with the images that the Dockerfiles of the table name."""
+    return prepared(tmp_path / "workspace")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
