@@ -19,7 +19,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u
 
 
 class ShipwayError(Exception):
-    """A failure told in three parts: what failed, what was seen, what to do."""
+    """A failure in three parts: what failed, what was seen, what to do."""
 
     exit_code: ClassVar[int] = 1
 

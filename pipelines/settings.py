@@ -78,7 +78,7 @@ def read(path: Path) -> dict[str, str]:
     import yaml  # noqa: PLC0415 - steps get their settings by environment, and are started often
 
     try:
-        # Every value is the text that is written: a date, a version or a number is no other thing here.
+        # Every value is the text that is written: a date, a version or a number means nothing else here.
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}  # noqa: S506 - it makes text alone
     except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
         raise Misconfigured(

@@ -95,7 +95,7 @@ def loose_patterns(document: Document, _targets: Targets) -> list[str]:
         broken += [f"{name}: {key}" for key in dependency.keys() & {"transform", "filtersLogicalOperator"}]
         for entry in filters.get("data", []):
             if entry.get("type") != "string" or entry.keys() - {"path", "type", "value"}:
-                broken.append(f"{name}: the filter of {entry.get('path')} is no plain pattern")
+                broken.append(f"{name}: the filter of {entry.get('path')} is not a plain pattern")
             broken += [
                 f"{name}: {pattern} of {entry['path']} is not anchored"
                 for pattern in entry.get("value", [])
@@ -143,7 +143,7 @@ def wrong_parameters(document: Document, targets: Targets) -> list[str]:
             "workflowTemplateRef",
             "arguments",
         }:
-            broken.append(f"{name}: is no plain run of {target.name}")
+            broken.append(f"{name}: is not a plain run of {target.name}")
         names = [parameter["name"] for parameter in spec.get("arguments", {}).get("parameters", [])]
         broken += [f"{name}: {target.name} has no argument {word}" for word in names if word not in target.parameters]
         broken += [f"{name}: no argument {word}" for word in sorted(target.required - set(names))]
@@ -267,8 +267,8 @@ def illegal_names(document: Document, _targets: Targets) -> list[str]:
         entries = (spec[kind] for kind in ("github", "gitlab", "webhook", "calendar") if kind in spec)
         kinds.append([name for entry in entries for name in entry])
     for names in kinds:
-        broken += [f"{name} is no name" for name in names if not _DNS.fullmatch(name)]
-        broken += [f"{name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+        broken += [f"{name} is not a valid name" for name in names if not _DNS.fullmatch(name)]
+        broken += [f"{name} is duplicated" for name in sorted({n for n in names if names.count(n) > 1})]
     for trigger in _all_triggers(document):
         k8s = trigger["template"].get("k8s", {})
         found = k8s.get("source", {}).get("resource", {"metadata": {}})
@@ -284,7 +284,7 @@ def illegal_names(document: Document, _targets: Targets) -> list[str]:
         ]
         whole = begins + "0" * sum(appended or [5])
         if not _DNS.fullmatch(whole) or len(whole) > _LONGEST_NAME:
-            broken.append(f"{trigger['template']['name']}: {whole} is no name of a run")
+            broken.append(f"{trigger['template']['name']}: {whole} is not a valid run name")
     return broken
 
 

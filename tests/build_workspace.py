@@ -1,4 +1,4 @@
-"""A workspace as the step `clone` leaves it, made without Git: a checkout and the images it stands on."""
+"""A workspace as the step `clone` leaves it, made without Git: a checkout and the images it depends on."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def lock(dependencies: Sequence[Dependency]) -> str:
 
 
 def family(path: Path) -> Repository:
-    """Return a repository of three charts: web stands on api, api on base."""
+    """Return a repository of three charts: web depends on api, api on base."""
     repository = Repository(path)
     add(repository, "libs/base")
     add(repository, "apps/api", ("base", "^1.0.0", "file://../../libs/base", "1.0.0"))

@@ -27,7 +27,7 @@ class Image:
     place: str
     content: int
     on: str = ""
-    """An image that it stands on where the commit has it."""
+    """An image that it depends on where the commit has it."""
 
 
 @dataclass(frozen=True, kw_only=True)

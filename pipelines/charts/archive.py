@@ -154,7 +154,7 @@ def _read(tar: tarfile.TarFile, what: str) -> Archive:
         content = tar.extractfile(member)
         body = content.read(member.size) if content else b""
         if len(body) != member.size or path in files:
-            raise _bad(what, f"{member.name!r} is there twice, or not whole")
+            raise _bad(what, f"{member.name!r} is duplicated or truncated")
         files[path] = body
         ours = ours and member.mtime == LAYER_TIME
         roots.add(root)
@@ -179,4 +179,4 @@ def _path(name: str, what: str) -> tuple[str, str]:
 
 
 def _bad(what: str, seen: str) -> Refused:
-    return Refused(f"{what} is no chart's archive", seen=seen[:300], todo="have it packaged again, by Helm or Shipway")
+    return Refused(f"{what} is not a chart archive", seen=seen[:300], todo="have it packaged again, by Helm or Shipway")

@@ -119,7 +119,7 @@ def _different(chart: Chart, item: ComparedChart) -> ChartFinding:
         chart,
         chart.text.line("version"),
         "published",
-        f"{item.name} {item.version} is published with another content ({files})",
+        f"{item.name} {item.version} is published with different content ({files})",
         f"the next version is {item.next_version}; `shipway step chart-version --write=true` writes it",
         level=WARNING,
     )
@@ -252,7 +252,7 @@ class _Planner:
         try:
             return self._registry.archive(reference, self._published[path]).files
         except ShipwayError as error:
-            chart_tree.finding_of(error, path, path, "")  # re-raises what is no fault of the archive
+            chart_tree.finding_of(error, path, path, "")  # re-raises what is not the fault of the archive
             return {}
 
     def _fetch(self, items: Sequence[ExternalDependency]) -> None:
@@ -263,7 +263,7 @@ class _Planner:
         try:
             return self._repositories.fetch(item)
         except ShipwayError as error:
-            chart_tree.finding_of(error, "", "", "")  # re-raises what is no fault of the chart
+            chart_tree.finding_of(error, "", "", "")  # re-raises what is not the fault of the chart
             return error
 
     def _pack(self, path: str, theirs: Mapping[str, bytes]) -> Packed | None:

@@ -95,7 +95,7 @@ class ChartRepositories:
             reference = repository.with_tag(tag(item.version))
         except Misuse as error:
             raise ShipwayError(
-                f"{item.repository} is no registry's address", seen=error.seen, todo=error.todo
+                f"{item.repository} is not a registry's address", seen=error.seen, todo=error.todo
             ) from error
         self._allow(reference.registry, item.repository)
         manifest = self._registry.resolve(reference)
@@ -134,7 +134,7 @@ class ChartRepositories:
             entries = _read_index(text, name, f"{shown(base)}index.yaml")
         except (LookupError, TypeError, UnicodeDecodeError, AttributeError) as error:
             raise ShipwayError(
-                f"{shown(base)}index.yaml is no index of charts", seen=str(error)[:200], todo="check the address"
+                f"{shown(base)}index.yaml is not a chart index", seen=str(error)[:200], todo="check the address"
             ) from error
         return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
@@ -204,11 +204,11 @@ class ChartRepositories:
 
 
 def content(registry: Registry, reference: Reference, manifest: Manifest, layout: Layout) -> bytes:
-    """Return the archive that a manifest in a registry names; raises ShipwayError where it is no chart's, Transient."""
+    """Return the archive that a manifest in a registry names; raises ShipwayError if it is not a chart, Transient."""
     layers = [] if manifest.is_index else [layer for layer in manifest.layers if layer.media_type == CONTENT]
     if len(layers) != 1 or manifest.config.media_type != CONFIG:
         raise ShipwayError(
-            f"{reference} is no Helm chart", seen=manifest.descriptor.media_type, todo="check its address"
+            f"{reference} is not a Helm chart", seen=manifest.descriptor.media_type, todo="check its address"
         )
     if layers[0].size > archive.MOST_BYTES:
         raise Refused(

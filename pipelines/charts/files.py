@@ -32,7 +32,7 @@ def every_chart_file(root: Path) -> list[str]:
 def file(root: Root, path: str) -> bytes | None:
     """Return the content of a file of the tree, or None where there is none.
 
-    Raises Refused where it, or a folder on the way, is a link or something else that is no file.
+    Raises Refused where it, or a folder on the way, is a link or something else that is not a file.
     """
     if isinstance(root, GitTree):
         return _of_tree(root, path)
@@ -45,7 +45,7 @@ def file(root: Root, path: str) -> bytes | None:
     if not place.exists():
         return None
     if not place.is_file():
-        raise Refused(f"{path} is no file", todo="take it out of the chart")
+        raise Refused(f"{path} is not a file", todo="take it out of the chart")
     _check_size(place.stat().st_size, path)
     return place.read_bytes()
 
@@ -73,7 +73,7 @@ def chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> dict[str, by
 
 
 def kept(root: Root, folder: str) -> Iterator[str]:
-    """Give the files of a chart that its .helmignore leaves, by their paths in it.
+    """Yield the files of a chart that its .helmignore does not exclude, as paths within the chart.
 
     Raises ShipwayError for malformed rules, Refused for a path that is not UTF-8.
     """
@@ -140,7 +140,7 @@ def _of_tree(tree: GitTree, path: str) -> bytes | None:
             raise _too_large(path, most)
         return tree.contents[path]
     if entry is not None or tree.below(path):
-        raise Refused(f"{path} is no file", todo="take it out of the chart")
+        raise Refused(f"{path} is not a file", todo="take it out of the chart")
     return None
 
 

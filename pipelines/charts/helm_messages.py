@@ -37,7 +37,7 @@ class Message:
     line: int
     """Of that file, from 1; 0 where it says none."""
     rendered_line: int = 0
-    """Of what the template rendered, where that is no YAML."""
+    """Of what the template rendered, where that is not YAML."""
     pointer: str = ""
     """The value that a schema does not allow, `/image/tag`."""
     text: str

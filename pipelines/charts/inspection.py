@@ -16,7 +16,7 @@ from pipelines.charts.helm_messages import Message
 from pipelines.charts.kubernetes_schemas import KubernetesSchemas
 from pipelines.charts.model import ChartFinding, ComparedChart
 from pipelines.charts.rendered import RenderedDocument
-from pipelines.charts.source_lines import Places, finding_in
+from pipelines.charts.source_lines import SourceLines, finding_in
 from pipelines.declared.finding import REFUSED, WARNING
 from pipelines.errors import Transient
 
@@ -67,8 +67,8 @@ class Inspection:
         self._helm = helm
         self._work = work
         self._source = source
-        self._places = Places(source, {chart.path: chart for chart in charts})
-        self._objects = Objects(self._places, schemas)
+        self._source_lines = SourceLines(source, {chart.path: chart for chart in charts})
+        self._objects = Objects(self._source_lines, schemas)
         self._unknown: set[str] = set()
         self._refused: list[ChartFinding] = []
 
@@ -105,9 +105,9 @@ class Inspection:
         folder = self._source / chart.path / VALUES
         if not folder.is_dir() or folder.is_symlink() or chart.library:
             return
-        for place in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            path = chart_yaml.join(chart.path, f"{VALUES}/{place.name}")
-            if place.is_symlink() or not place.is_file() or place.stat().st_size > LARGEST:
+        for values_file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+            path = chart_yaml.join(chart.path, f"{VALUES}/{values_file.name}")
+            if values_file.is_symlink() or not values_file.is_file() or values_file.stat().st_size > LARGEST:
                 text = f"{path} is a link, no file, or too large"
                 self._refused.append(
                     finding_in(chart, path, 0, "values", text, todo="put the values themselves there", level=REFUSED)
@@ -115,7 +115,7 @@ class Inspection:
                 continue
             copy = self._work / "values" / f"{sum(1 for _ in (self._work / 'values').glob('*'))}.yaml"
             copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(place, copy)
+            shutil.copyfile(values_file, copy)
             yield ChartTrial(chart=chart, values=path, copy=copy)
 
     def _try(self, trial: ChartTrial) -> TrialResult:
@@ -171,27 +171,29 @@ class Inspection:
         chart = trial.chart
         if trial.copy and message.file == str(trial.copy.resolve()):
             return finding_in(chart, trial.values, message.line, message.rule, message.text)
-        place = self._places.find(chart, message.file)
-        path, line, text = place.path, 0 if place.within else message.line, message.text
-        if place.within:
-            shown = f"{place.within}:{message.line}" if message.line else place.within
+        source_file = self._source_lines.find(chart, message.file)
+        path, line, text = source_file.path, 0 if source_file.within else message.line, message.text
+        if source_file.within:
+            shown = f"{source_file.within}:{message.line}" if message.line else source_file.within
             text = f"{shown}: {text}"
         elif message.pointer:
             values = (
-                trial.values if trial.values and self._places.line_of_value(trial.values, message.pointer) else path
+                trial.values
+                if trial.values and self._source_lines.line_of_value(trial.values, message.pointer)
+                else path
             )
-            path, line = values, self._places.line_of_value(values, message.pointer)
+            path, line = values, self._source_lines.line_of_value(values, message.pointer)
         elif message.rendered_line:
             line = next((n for n in (self._fault_line(d, path, chart) for d in broken) if n), 0)
             text += "" if line else f" (line {message.rendered_line} of that)"
         return finding_in(chart, path, line, message.rule, text)
 
     def _fault_line(self, document: RenderedDocument, path: str, chart: ComparedChart) -> int:
-        if self._places.find(chart, document.source).path != path:
+        if self._source_lines.find(chart, document.source).path != path:
             return 0
         lines = document.text.split("\n")
         at = document.fault_line - 1
-        return self._places.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
+        return self._source_lines.line_of(path, lines[at]) if 0 <= at < len(lines) else 0
 
 
 def _merged(results: dict[ChartTrial, TrialResult], refused: Sequence[ChartFinding]) -> list[ChartFinding]:
@@ -232,8 +234,8 @@ def _schemas(chart: ComparedChart) -> Iterator[ChartFinding]:
 class Objects:
     """The checks of what Helm rendered."""
 
-    def __init__(self, places: Places, schemas: KubernetesSchemas | None) -> None:
-        self._places = places
+    def __init__(self, source_lines: SourceLines, schemas: KubernetesSchemas | None) -> None:
+        self._source_lines = source_lines
         self._schemas = schemas
 
     @property
@@ -280,7 +282,9 @@ class Objects:
             yield self._about(chart, document, document.line(*violation.path), "kubernetes", text)
 
     def _about(self, chart: ComparedChart, document: RenderedDocument, line: str, rule: str, text: str) -> ChartFinding:
-        place = self._places.find(chart, document.source)
-        if place.within:
-            return finding_in(chart, place.path, 0, rule, f"{place.within}: {text}")
-        return finding_in(chart, place.path, self._places.line_of(place.path, line) if line else 0, rule, text)
+        source_file = self._source_lines.find(chart, document.source)
+        if source_file.within:
+            return finding_in(chart, source_file.path, 0, rule, f"{source_file.within}: {text}")
+        return finding_in(
+            chart, source_file.path, self._source_lines.line_of(source_file.path, line) if line else 0, rule, text
+        )

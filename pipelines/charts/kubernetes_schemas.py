@@ -28,7 +28,7 @@ class KubernetesSchemas:
     """A folder of schemas, each read once."""
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder; raises Misconfigured where it is none."""
+        """Use a folder; raises Misconfigured if it does not exist."""
         if not folder.is_dir():
             raise Misconfigured(
                 "there is no folder of Kubernetes' schemas",

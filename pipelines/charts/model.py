@@ -70,7 +70,7 @@ class ComparedChart:
     differs: tuple[str, ...] = ()
     """The files that are not as published."""
     next_version: str = ""
-    """The first version that is free for another content; empty where none is needed."""
+    """The first version that is free for different content; empty if none is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)

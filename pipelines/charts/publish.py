@@ -40,7 +40,7 @@ def chart_publish(
     """Publish every chart of a checkout that the registry does not have, parents first; none is ever overwritten.
 
     Refuses the release as a whole, before anything is sent, when the checks found an error, when a chart's version is
-    published with another content, or when a chart's name belongs to another repository. A second run sends nothing;
+    published with different content, or when a chart's name belongs to another repository. A second run sends nothing;
     one after a run that was killed sends what is missing.
 
     Example:
@@ -93,7 +93,7 @@ def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
 
 
 def refuse_different(different: Sequence[ComparedChart]) -> None:
-    """Refuse charts whose version is published with another content, naming their files and the next version."""
+    """Refuse charts whose version is published with different content, naming their files and the next version."""
     if different:
         lines = [
             f"{c.name} {c.version} ({c.path}): {', '.join(c.differs[:10])}{' …' * (len(c.differs) > 10)}"
@@ -123,7 +123,7 @@ class _ChartPublisher:
     def publish(self, chart: ComparedChart) -> tuple[ReleasedChart, int]:
         """Return a chart as the registry has it, and how many bytes were sent for it.
 
-        Raises Refused when somebody published another content meanwhile, Transient when the registry does not answer.
+        Raises Refused when somebody published different content meanwhile, Transient when the registry does not answer.
         """
         to = self._registry.reference(chart.name, chart_yaml.tag(chart.version))
         if to.name != chart.repository:
@@ -175,7 +175,7 @@ class _ChartPublisher:
             return str(published.descriptor.digest)
         raise Refused(
             "a published version is never overwritten",
-            seen=f"{to} is {published.descriptor.digest} by now, with another content than {chart.path} has",
+            seen=f"{to} is now {published.descriptor.digest}, whose content differs from {chart.path}",
             todo="run the release again; it names the files and the next version",
         )
 

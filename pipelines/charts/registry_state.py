@@ -57,7 +57,7 @@ class ChartRegistry:
         return reference, ownership.of_manifest(published) if published else ""
 
     def archive(self, reference: Reference, manifest: Manifest) -> Archive:
-        """Return the published archive; raises ShipwayError where it is none, Transient."""
+        """Return the published archive; raises ShipwayError if it is not a chart archive, Transient."""
         return chart_archive.unpack(content(self.client, reference, manifest, self.layout), str(reference))
 
     def differences(self, reference: Reference, manifest: Manifest, files: Mapping[str, bytes]) -> tuple[str, ...]:

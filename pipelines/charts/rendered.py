@@ -27,10 +27,10 @@ class RenderedDocument:
     """The template as Helm names it, `web/templates/x.yaml`."""
     text: str = field(repr=False)
     value: Any = field(repr=False)
-    """None where it is no YAML."""
+    """None where it is not YAML."""
     root: yaml.Node | None = field(repr=False)
     fault: str
-    """Why it is no YAML; else empty."""
+    """Why it is not YAML; else empty."""
     fault_line: int
     """Of the document's text, from 1."""
 

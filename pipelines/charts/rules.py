@@ -82,12 +82,14 @@ def _identity(chart: Chart) -> Iterator[ChartFinding]:
 def _versions(chart: Chart) -> Iterator[ChartFinding]:
     line = chart.text.line("version")
     if parse_version(chart.version) is None:
-        text = f"version {chart.version!r} is no version of the form 1.2.3" if chart.version else "there is no version"
+        text = (
+            f"version {chart.version!r} is not a version of the form 1.2.3" if chart.version else "there is no version"
+        )
         yield finding(chart, line, "version", text, "see semver.org")
     if chart.app_version:
         line = chart.text.line("appVersion")
         if loose(chart.app_version) is None:
-            text = f"appVersion {chart.app_version!r} is no version of the form 1.2.3"
+            text = f"appVersion {chart.app_version!r} is not a version of the form 1.2.3"
             yield finding(chart, line, "app-version", text, "write the application's version; a leading v is fine")
         elif not chart.text.is_text("appVersion") and chart.app_version != str(chart.text.value.get("appVersion")):
             text = f"appVersion {chart.app_version} is a number, which Helm reads as {chart.text.value['appVersion']}"

@@ -23,8 +23,8 @@ class SourceFile:
     """A file of a dependency that this repository has no source of."""
 
 
-class Places:
-    """The files of one checkout's charts."""
+class SourceLines:
+    """The files and lines of one checkout's charts, by the names that Helm gives them."""
 
     def __init__(self, source: Path, planned: Mapping[str, ComparedChart]) -> None:
         self._source = source

@@ -80,7 +80,7 @@ def spread(broken: set[str], edges: Mapping[str, Edges]) -> set[str]:
 
 
 def finding_of(error: ShipwayError, folder: str, path: str, rule: str, *, line: int = 0) -> ChartFinding:
-    """Return an error about a chart as a finding; raises it again if it is no fault of the chart."""
+    """Return an error about a chart as a finding; raises it again if it is not the fault of the chart."""
     if isinstance(error, Transient | Misconfigured):
         raise error
     what = error.what

@@ -83,7 +83,7 @@ def _of_file(path: str, data: bytes, depth: int) -> Iterator[SchemaFault]:
 
 
 def of_text(path: str, data: bytes) -> list[SchemaFault]:
-    """Return what is wrong with one schema: that it is no JSON, or each reference that leaves it, with its line."""
+    """Return what is wrong with one schema: that it is not JSON, or each reference that leaves it, with its line."""
     try:
         schema = read_json(data, "it")
     except NotJson as error:

@@ -35,8 +35,8 @@ def chart_version(
 ) -> VersionChanges:
     """Name the charts whose content is not what their version published, with the next version of each.
 
-    With `write`, these versions are written: comments and layout stay, and the ranges and locks of charts that stand on
-    them follow. Files that are not in Git count, as they do for Helm.
+    With `write`, these versions are written: comments and layout stay, and the ranges and locks of charts that depend
+    on them follow. Files that are not in Git count, as they do for Helm.
 
     Example:
         shipway step chart-version --source=. --registry=registry.example.org --write=true

@@ -54,7 +54,7 @@ class Range:
 
     @classmethod
     def parse(cls, text: str) -> Range | None:
-        """Return the range that `text` writes, or None when it is none; an empty text is any release."""
+        """Return the range that `text` writes, or None if it is invalid; an empty text allows any release."""
         if len(text) > _LONGEST:
             return None
         spelled = _HYPHEN.sub(r">=\1, <=\2", text)

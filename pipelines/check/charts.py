@@ -65,7 +65,7 @@ def _part(chart: ComparedChart, findings: Sequence[ChartFinding]) -> PartResult:
     result = PartResult(kind=CHART, name=chart.name, path=chart.path, result=CHECKED, why="")
     errors = [finding for finding in findings if finding.chart == chart.path and finding.level in {ERROR, REFUSED}]
     if chart.state == DIFFERENT:
-        why = f"version {chart.version} is published with another content; the next version is {chart.next_version}"
+        why = f"version {chart.version} is published with different content; the next version is {chart.next_version}"
         return replace(result, result=DIFFERENT, why=why, lines=release_result.cut(chart.differs))
     if errors or chart.state == BROKEN:
         why = errors[0].text if errors else "no archive can be made of it"

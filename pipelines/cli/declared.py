@@ -129,7 +129,7 @@ class ImagesOptions(SourceOptions):
 
 
 def list_images(options: ImagesOptions) -> int:
-    """List the images that a repository declares, parents first, and what each stands on.
+    """List the images that a repository declares, parents first, and what each depends on.
 
     example: shipway images https://git.example.com/team/shop.git --revision main --json
     """
@@ -147,6 +147,6 @@ def list_images(options: ImagesOptions) -> int:
         return 0
     width = max((len(str(row["name"])) for row in rows), default=0)
     for row in rows:
-        parents = f"stands on {', '.join(row['parents'])}" if row["parents"] else ""
+        parents = f"depends on {', '.join(row['parents'])}" if row["parents"] else ""
         sys.stdout.write(f"{row['name']:<{width}}  {Path(str(row['path']))!s:<24}  {parents}".rstrip() + "\n")
     return 0

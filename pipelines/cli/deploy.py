@@ -27,7 +27,7 @@ class DeployOptions:
 
 def run(options: DeployOptions) -> int:
     """Write digests and tags of a branch's published images where shipway.yaml says: into the values of the
-    repository's own charts, whose versions move, and into environments. Nothing is built. What is as it should be is
+    repository's own charts, whose versions move, and into environments. Nothing is built. What is up to date is
     not written again.
 
     example: shipway deploy https://git.example.com/team/shop.git --environment dev
@@ -53,7 +53,7 @@ def show(targets: Sequence[Mapping[str, Any]]) -> None:
     """Print what was written to each target."""
     write = sys.stdout.write
     for target in targets:
-        what = target["pull_request"] or (f"commit {target['commit']}" if target["commit"] else "as it should be")
+        what = target["pull_request"] or (f"commit {target['commit']}" if target["commit"] else "up to date")
         write(f"\ndeployment to {target['name']}: {what}\n")
         for line in (*target["changes"], *target["kept"]):
             write(f"  {line}\n")

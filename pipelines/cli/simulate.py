@@ -88,7 +88,7 @@ def _sensor(path: Path) -> dict[str, Any]:
         ) from error
     spec = document.get("spec") if isinstance(document, dict) and document.get("kind") == "Sensor" else None
     if not isinstance(spec, dict) or not {"dependencies", "triggers"} <= spec.keys():
-        raise Misuse("this is no Sensor", seen=str(path), todo="name a file that `shipway compile` wrote")
+        raise Misuse("this is not a Sensor", seen=str(path), todo="name a file that `shipway compile` wrote")
     return {"spec": spec}
 
 

@@ -71,7 +71,7 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def _metavar(argument: Argument) -> str:
-    if argument.is_handover:
+    if argument.is_step_result:
         return "FOLDER"
     if argument.setting == "registry":
         return "HOST[/PROJECT]"
@@ -82,7 +82,7 @@ def _metavar(argument: Argument) -> str:
 
 def _help(argument: Argument) -> str:
     text = argument.help
-    if argument.is_handover:
+    if argument.is_step_result:
         text += " (the outputs folder of that step)"
     if argument.setting:
         text += f" (else ${argument.variable})"

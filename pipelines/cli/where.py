@@ -86,6 +86,7 @@ def run(options: WhereOptions) -> int:
             statuses = matching(every, options.what, inventory.descendants(every, options.what))
     sys.stderr.writelines(f"{finding}\n" for finding in declared.found.findings)
     if options.json:
+        # The key `standing` is public: scripts read it.
         rows = [
             {**asdict(one), "application_of_argo_cd": one.full_name, "standing": rollout(one) if one.state else ""}
             for one in statuses

@@ -27,7 +27,7 @@ class Finding:
     todo: str = ""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The path, with the line if there is one."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
@@ -35,11 +35,11 @@ class Finding:
         """Return the error for a command that cannot go on: where and what, the file's line, what to do."""
         line = data.decode(errors="replace").splitlines()[self.line - 1 : self.line] if self.line else []
         return ShipwayError(
-            f"{self.place}: {self.text}",
+            f"{self.location}: {self.text}",
             seen="".join(line).strip()[:200] or "nothing there",
-            todo=self.todo or "correct it; docs/planning.md says what may stand there",
+            todo=self.todo or "correct it; docs/planning.md says what is allowed there",
         )
 
     def __str__(self) -> str:
         """Write it on one line, as compilers do."""
-        return f"{self.place}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")
+        return f"{self.location}: {self.level}: {self.text} [{self.rule}]" + (f"; {self.todo}" if self.todo else "")

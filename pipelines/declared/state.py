@@ -9,8 +9,8 @@ ABSENT = "absent"
 DIFFERENT = "different"
 UNKNOWN = "unknown"
 BLOCKED = "blocked"
-"""States: in the registry as declared; not there; a version that is published with another content; a registry did not
-answer; not to be built before a finding is dealt with."""
+"""States: in the registry as declared; not there; a version that is published with different content; a registry did
+not answer; not to be built before a finding is dealt with."""
 UNPUBLISHED = "unpublished"
 """A chart that is not meant for the registry, which is never asked for it."""
 IDENTICAL = "identical"

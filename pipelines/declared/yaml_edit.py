@@ -48,7 +48,7 @@ class Edit:
 def read(data: bytes, file: str) -> tuple[YamlDocument, ...]:
     """Return every document of a file that says something.
 
-    Raises Refused for a file that is too large, ShipwayError, with the line, for one that is no YAML in UTF-8.
+    Raises Refused for a file that is too large, ShipwayError, with the line, for one that is not YAML in UTF-8.
     """
     mark, text = yaml_text.decoded(data, file)
     return tuple(

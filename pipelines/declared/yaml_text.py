@@ -149,7 +149,7 @@ def read(data: bytes, where: str) -> YamlText:
     mark, text = decoded(data, where)
     root, value = document(text, where, most_nodes=_MOST_NODES)
     if not isinstance(root, yaml.MappingNode) or not isinstance(value, dict):
-        raise ShipwayError(f"{where} is no mapping", seen=type(value).__name__, todo="write `key: value` lines")
+        raise ShipwayError(f"{where} is not a mapping", seen=type(value).__name__, todo="write `key: value` lines")
     return YamlText(where=where, text=text, value=value, root=root, mark=mark)
 
 

@@ -59,8 +59,8 @@ def deploy(
     environment: Annotated[str, Arg("this environment only, or `charts`; empty: all that shipway.yaml names")] = "",
     build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
     platform: Annotated[str, Arg("platform that is deployed; empty: this machine's")] = "",
-    rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as the step plan was told")] = (),
-    max_age: Annotated[str, Arg("age of images that this run built again, as the step plan was told")] = "",
+    rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as passed to the step plan")] = (),
+    max_age: Annotated[str, Arg("age of images that this run built again, as passed to the step plan")] = "",
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
     now: Annotated[int, Arg("moment of the plan, in seconds since 1970; 0: this one")] = 0,
     credentials: parameters.GitLogin = Path("../git"),
@@ -147,7 +147,7 @@ class _Deployment:
                     sys.stderr.write(f"{name}: {error}\n")
                     faults.append(error)
         edits.raise_together(faults, f"{state.url} is not deployed everywhere")
-        summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'as it should be'}" for t in targets)
+        summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'up to date'}" for t in targets)
         return _deployed(state.commit, summary, tuple(targets))
 
     def _charts(self, way: str) -> DeployTarget:

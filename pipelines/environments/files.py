@@ -38,7 +38,7 @@ def read(
 ) -> tuple[ApplicationFolder, ...]:
     """Return the folders of an environment whose config or values matter, as their bytes say.
 
-    Raises Misuse where there is no such environment, ShipwayError for all files that cannot be read.
+    Raises Misuse if there is no such environment, ShipwayError for all files that cannot be read.
     """
     paths = {path for path in config_yaml.config_files(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
@@ -48,7 +48,7 @@ def read(
     lacking = [path for path in places if path.startswith(f"{environment}/") and path not in every & contents.keys()]
     if lacking:
         raise ShipwayError(
-            f"{lacking[0]} is no values file of an application",
+            f"{lacking[0]} is not a values file of an application",
             seen=places[lacking[0]][0].where,
             todo="name <environment>/<application>/values.yaml, or commit it",
         )
@@ -86,7 +86,9 @@ def with_version(config: bytes, application: Application, key: str, text: str) -
     nodes = [value for document in documents for name, value in document.root.value if name.value == key]
     if len(nodes) != 1:
         raise ShipwayError(
-            f"{application.config} has {key} {len(nodes)} times", seen=f"{text} is to stand there", todo="write it once"
+            f"{application.config} has {key} {len(nodes)} times",
+            seen=f"{text} is to be written there",
+            todo="write it once",
         )
     edit = Edit(document=documents[0].number, node=nodes[0], text=text)
     new = yaml_edit.applied(documents, [edit], application.config)

@@ -60,6 +60,6 @@ def read(data: bytes | None, file: str) -> Held:
     ):
         seen = f"it has {', '.join(map(str, value)) or 'nothing'}"
         raise ShipwayError(
-            f"{file} is no list of images and charts", seen=seen, todo="write `images: []` and `charts: []`"
+            f"{file} is not a list of images and charts", seen=seen, todo="write `images: []` and `charts: []`"
         )
     return Held(images=tuple(lists[0]), charts=tuple(lists[1]))

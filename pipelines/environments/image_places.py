@@ -119,7 +119,7 @@ class ValuesText:
 def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> ValuesText:
     """Return a values file with the places that name images under an address such as `registry.example/team/`.
 
-    `at` are places that are named. Raises ShipwayError for what is no YAML, with its line, and for a path that leads
+    `at` are places that are named. Raises ShipwayError for what is not YAML, with its line, and for a path that leads
     nowhere or to two places; Refused for a file too large.
     """
     documents = yaml_edit.read(data, file)

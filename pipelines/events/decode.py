@@ -139,5 +139,5 @@ def _address(text: str) -> RepositoryUrl:
         return RepositoryUrl(text)
     except Misuse as error:
         raise Misconfigured(
-            "the setting `repositories` has an address that is none", seen=error.seen, todo=error.todo
+            "the setting `repositories` has an invalid address", seen=error.seen, todo=error.todo
         ) from error

@@ -121,7 +121,7 @@ def patterns(text: str) -> tuple[str, ...]:
     for pattern in names:
         if not _PATTERN.fullmatch(pattern):
             raise Misconfigured(
-                "a pattern of protected refs is none", seen=repr(pattern), todo="write whole names, with * and **"
+                "a pattern of protected refs is invalid", seen=repr(pattern), todo="write whole names, with * and **"
             )
     return names
 
@@ -190,10 +190,10 @@ def _repository(text: str) -> RepositoryUrl:
     try:
         url = RepositoryUrl(text)
     except Misuse as error:
-        raise Refused("the event's repository is none", seen=error.seen, todo="see the forge's settings") from error
+        raise Refused("the event's repository is invalid", seen=error.seen, todo="see the forge's settings") from error
     _check_carried(text)
     if url.scheme == "file" or _is_template(text):
-        raise Refused("the event's repository is none", seen=repr(text[:200]), todo="see the forge's settings")
+        raise Refused("the event's repository is invalid", seen=repr(text[:200]), todo="see the forge's settings")
     return url
 
 
@@ -206,7 +206,9 @@ def _ref(text: str) -> str:
     try:
         ref = Revision(text)
     except Misuse as error:
-        raise Refused("the event's ref is none", seen=error.seen, todo="give the branch or tag another name") from error
+        raise Refused(
+            "the event's ref is invalid", seen=error.seen, todo="give the branch or tag another name"
+        ) from error
     _check_carried(ref)
     if not _REF.fullmatch(ref) or _is_template(ref):
         raise Refused("a ref that is never built", seen=repr(text[:200]), todo="give the branch or tag another name")
@@ -215,7 +217,7 @@ def _ref(text: str) -> str:
 
 def _object(text: str) -> str:
     if not _OBJECT.fullmatch(text):
-        raise Refused("the event's commit is none", seen=repr(text[:200]), todo="see the forge's delivery log")
+        raise Refused("the event's commit is invalid", seen=repr(text[:200]), todo="see the forge's delivery log")
     return text
 
 

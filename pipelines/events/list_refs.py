@@ -51,7 +51,7 @@ def list_refs(
         raise Misuse("not the calendar's event", seen=type(night).__name__, todo="start `release` with it")
     if not reconcile_days.isdecimal():
         raise Misconfigured(
-            "the setting `reconcile-days` is no number", seen=repr(reconcile_days), todo="write a number of days"
+            "the setting `reconcile-days` is not a number", seen=repr(reconcile_days), todo="write a number of days"
         )
     time.sleep(max(0, min(pause, 600)))
     since = int(time.time()) - int(reconcile_days) * DAY_SECONDS

@@ -86,8 +86,8 @@ def requests(
 ) -> tuple[BaseRequest, ...]:
     """Return what to fetch for each name: a sibling as this commit's image, any other image as it is written.
 
-    `pins` maps names to the sibling's key or the digest of a plan. Raises Misuse with the line if a name is no image's,
-    Misconfigured if a sibling is meant and no registry is set.
+    `pins` maps names to the sibling's key or the digest of a plan. Raises Misuse with the line if a name is not an
+    image's, Misconfigured if a sibling is meant and no registry is set.
     """
     found = []
     for external in externals:

@@ -19,7 +19,7 @@ from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.tools.git.address import TreePath
 from pipelines.tools.registry.layout import LAYER_TIME
 
-_NOT_GIT = "\n# The repository's own data is no part of any image: it differs from clone to clone.\n.git\n**/.git\n"
+_NOT_GIT = "\n# The repository's own data is not part of any image: it differs from clone to clone.\n.git\n**/.git\n"
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 _ESCAPED = r"\\\g<0>"
 
@@ -43,10 +43,10 @@ def inside(checkout: Path, path: str, what: str) -> Path:
 
 
 def folder(checkout: Path, path: str) -> Path:
-    """Return a context's folder, links resolved; raises Misuse if it is none, Refused if links leave the checkout."""
+    """Return a context's resolved folder; raises Misuse if it is not a folder, Refused if links leave the checkout."""
     found = inside(checkout, path, "context")
     if not found.is_dir():
-        raise Misuse("the context is no folder", seen=path, todo="name a folder of the repository")
+        raise Misuse("the context is not a folder", seen=path, todo="name a folder of the repository")
     return found
 
 

@@ -143,7 +143,7 @@ def read(
 def _text(path: Path, where: str) -> str:
     data = path.read_bytes() if path.is_file() and path.stat().st_size <= _MAX_DOCKERFILE else None
     if data is None:
-        raise ShipwayError(f"{where} is no Dockerfile", seen="not a file, or over 1 MiB", todo="name another")
+        raise ShipwayError(f"{where} is not a Dockerfile", seen="not a file, or over 1 MiB", todo="name another")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -68,7 +68,7 @@ def proven(folder: Path, bases: Layout, checkout: Checkout, facts: ImageFacts) -
         seen = f"{error.what}: {error.seen}" if isinstance(error, ShipwayError) else "fields of other types"
         raise _refused(folder, reason(error) if isinstance(error, OSError) else seen) from error
     if damaged:
-        raise _refused(folder, f"another content under the name {damaged[0]}")
+        raise _refused(folder, f"different content under the name {damaged[0]}")
     _check_origin(manifest, config, bases, checkout, facts)
     return BuiltImage(layout=layout, descriptor=descriptor, size=sum(layer.size for layer in manifest.layers))
 

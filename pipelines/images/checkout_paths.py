@@ -34,7 +34,9 @@ def check_paths(source: Path, path: TreePath, dockerfile: TreePath, tree: Iterab
             f"the repository has no file {dockerfile}", seen=_kind(file), todo=_close(dockerfile, dockerfiles)
         )
     if file.stat().st_size > _MAX_DOCKERFILE:
-        raise Refused(f"{dockerfile} is no Dockerfile", seen=f"it has {file.stat().st_size} bytes", todo="name another")
+        raise Refused(
+            f"{dockerfile} is not a Dockerfile", seen=f"it has {file.stat().st_size} bytes", todo="name another"
+        )
     for name in _IGNORE_FILES:
         _inside(source, TreePath(f"{path}/{name}"), "an ignore file")
         _inside(source, TreePath(f"{dockerfile}{name}"), "an ignore file")

@@ -132,8 +132,8 @@ def _state(
         if answer.wrong or answer.absent:
             return BLOCKED, (f"base {external.name} exists nowhere" if answer.absent else answer.wrong,)
     silent = [(e.name, bases.get(e.name, NOT_ASKED).unknown) for e in node.externals]
-    if told := [f"base {name}: {why}" for name, why in silent if why]:
-        return UNKNOWN, told
+    if failures := [f"base {name}: {why}" for name, why in silent if why]:
+        return UNKNOWN, failures
     answer = registry.keys.get(node.name, NOT_ASKED)
     if answer.unknown or answer.wrong or node.name not in inputs:
         return UNKNOWN, (answer.unknown or answer.wrong,)
@@ -149,7 +149,7 @@ def _tags(node: ImageNode, registry: RegistryState, desired: DesiredTags) -> tup
         if answer.unknown:
             return (), "", f"the tag {tag}: {answer.unknown}"
         if tag == desired.version and answer.digest and answer.digest != digest:
-            text = f"version {tag} is published with another content and is never overwritten"
+            text = f"version {tag} is published with different content and is never overwritten"
             return (), text, ""
         if (
             tag == desired.latest
@@ -170,7 +170,7 @@ def _is_lower(version: str, than: str) -> bool:
 
 
 def _own_version(node: ImageNode, registry: RegistryState, line: int) -> Iterable[Finding]:
-    """Give a finding if an image's own version is published with another content: the new image does not get it."""
+    """Give a finding if an image's own version is published with different content: the new image does not get it."""
     version = node.settings.version
     published = registry.tags.get((node.name, version), NOT_ASKED) if version else NOT_ASKED
     key = registry.keys.get(node.name, NOT_ASKED)
@@ -180,7 +180,7 @@ def _own_version(node: ImageNode, registry: RegistryState, line: int) -> Iterabl
             line=line,
             level=WARNING,
             rule="version",
-            text=f"version {version} of {node.name} is published with another content, which stays",
+            text=f"version {version} of {node.name} is published with different content, which stays",
             todo="raise the version to publish what is declared now under one",
         )
 

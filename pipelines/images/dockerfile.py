@@ -171,7 +171,7 @@ class SelectedStages:
     @cached_property
     def scope(self) -> dict[str, str]:
         """The arguments that FROM lines see: those before the first FROM, and the platform's."""
-        given = self.given
+        values = self.values_by_name
         system, _, machine = self.platform.partition("/")
         scope: dict[str, str] = {}
         if self.platform:
@@ -180,14 +180,14 @@ class SelectedStages:
         for instruction in self.file.globals:
             for word in instruction.words:
                 name, equals, default = word.partition("=")
-                if name in given:
-                    scope[name] = given[name]
+                if name in values:
+                    scope[name] = values[name]
                 elif equals:
                     scope[name] = expand(unquoted(default), scope, self.file.at(instruction))
         return scope
 
     @property
-    def given(self) -> dict[str, str]:
+    def values_by_name(self) -> dict[str, str]:
         """The build arguments by name."""
         return dict(argument.partition("=")[::2] for argument in self.build_args)
 

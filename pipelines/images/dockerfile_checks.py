@@ -198,8 +198,8 @@ def _declare(instruction: Instruction, known: dict[str, str], selected: Selected
     """Add the values of an ARG: a build argument's, else its default, else that of the ARG before the first FROM."""
     for word in instruction.words:
         name, equals, default = word.partition("=")
-        if name in selected.given:
-            known[name] = selected.given[name]
+        if name in selected.values_by_name:
+            known[name] = selected.values_by_name[name]
         elif equals:
             known[name] = _expanded(default, known)
         elif name in selected.scope:

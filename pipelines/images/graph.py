@@ -122,8 +122,8 @@ class _GraphReader:
             return self._read(image, settings, configuration)
         except ShipwayError as error:
             rule = "refused" if isinstance(error, Refused) else "arg" if "no value" in error.what else "dockerfile"
-            self.findings.append(found := finding_of(error, image.dockerfile, rule))
-            return _blocked(image, configuration, f"{found.place}: {found.text}")
+            self.findings.append(finding := finding_of(error, image.dockerfile, rule))
+            return _blocked(image, configuration, f"{finding.location}: {finding.text}")
 
     def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> ImageNode:
         file = self._dockerfile(image)

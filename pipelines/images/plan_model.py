@@ -34,7 +34,7 @@ class ImageJob:
     renews: Hash
     """The lasting key, which will lead to this build; empty if it is the key itself."""
     moment: int
-    """The moment of the renewal, in seconds since 1970; 0 if the build is none."""
+    """The moment of the renewal, in seconds since 1970; 0 if the build is not a renewal."""
     pins: tuple[Plain, ...]
     """The images that the Dockerfile's names mean: each `name=sha256:…`, or `name=key-…` for an image of this plan."""
     parents: tuple[Name, ...]

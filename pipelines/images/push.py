@@ -122,7 +122,7 @@ def publish(
 
     `head` asks the remote what a ref names. If the registry has another image under the key, that one is taken, and
     this run sends nothing. Before anything is sent, raises Refused if the name belongs to another repository, if the
-    version is published with another content or if its Git tag names another commit by now, and Transient if that is
+    version is published with different content or if its Git tag names another commit by now, and Transient if that is
     unknown.
     """
     claimed = key_tag(key) if key else ""
@@ -163,7 +163,7 @@ def set_tags(
         if plan.is_release and mover.raise_latest(plan.version):
             named.append(tag_names.LATEST)
     elif ref.startswith("refs/tags/"):
-        say(f"{ref} is no version of the form v1.2.3, so it makes no tag")
+        say(f"{ref} is not a version of the form v1.2.3, so it makes no tag")
     if own_version and own_version != plan.version and _publish_once(mover, own_version):
         named.append(own_version)
     if plan.branch and mover.follow(plan.branch, ref, head, is_of_commit=is_of_commit):

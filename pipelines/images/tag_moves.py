@@ -104,7 +104,7 @@ class TagMover:
         if found.descriptor.digest != self.digest:
             commit = self._revision(found)
             raise Refused(
-                f"version {version} of {self.image.name} is published already, with another content",
+                f"version {version} of {self.image.name} is already published with different content",
                 seen=f"there is {found.descriptor.digest} of commit {commit or 'unknown'}, "
                 f"this run built {self.digest} of commit {self.commit}",
                 todo="give the new content a new version: a published one is never overwritten",

@@ -1,7 +1,7 @@
 """The names of an image's tags, decided from the ref and the commit alone; `tag_moves` sets them in a registry.
 
 Each kind of tag has names of its own, so that no branch can take another branch's tag or another kind of tag: a branch
-whose name is no legal tag, looks like another kind of tag, or looks as if it ended in a hash, gets a tag with a hash.
+whose name is not a legal tag, or looks like another kind of tag or as if it ended in a hash, gets a tag with a hash.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TagPlan:
 
     @property
     def is_release(self) -> bool:
-        """Whether `latest` may name the image: it has a version that is no pre-release."""
+        """Whether `latest` may name the image: it has a version that is not a pre-release."""
         return is_release(self.version)
 
 

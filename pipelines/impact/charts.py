@@ -69,11 +69,11 @@ class ImpactCharts:
             shutil.rmtree(root / "git")
         return self._commits[key]
 
-    def from_commit(self, found: CommitCharts, path: str) -> str:
+    def from_commit(self, charts: CommitCharts, path: str) -> str:
         """Return the digest of a commit's chart, whose folder it names; raises ShipwayError with its faults."""
-        key = (found.commit, path)
+        key = (charts.commit, path)
         if key not in self._packed:
-            packed, findings = chart_compare.pack(found.tree, self.registry, self.repositories, path)
+            packed, findings = chart_compare.pack(charts.tree, self.registry, self.repositories, path)
             if packed is None:
                 faults = [str(finding) for finding in findings if finding.level != "warning"]
                 raise ShipwayError(f"the chart in {path} cannot be packed", seen="\n".join(faults[:5]))

@@ -213,7 +213,7 @@ def _touched(item: Application | None, before: Rendering | None, after: Renderin
 
 
 def _chart_path(item: Application, url: RepositoryUrl, commit: CommitCharts) -> str | None:
-    """Return the folder of an application's chart in a commit, or None where it is none of that repository's."""
+    """Return the folder of an application's chart in a commit, or None if it is not in that repository."""
     if item.repo:
         path = item.path if RepositoryUrl(item.repo).host_and_path == url.host_and_path else ""
         return path if path in commit.tree.charts else None

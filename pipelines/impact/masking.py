@@ -52,7 +52,7 @@ _SHORTEST_BASE64 = 20
 _SHORT = 200
 _MOST_KNOWN = 1 << 14
 _LONG = 200
-"""Characters of Base64 that is no text and may hold anything."""
+"""Characters of Base64 that does not encode text and may hold anything."""
 
 
 class Masker:

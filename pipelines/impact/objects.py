@@ -56,16 +56,16 @@ class ObjectReader:
         self.masker = Masker(key)
         self._known: dict[str, RenderedObject] = {}
 
-    def know(self, found: Iterable[RenderedObject]) -> None:
+    def know(self, objects: Iterable[RenderedObject]) -> None:
         """Take objects that were read before, under the same key."""
-        self._known.update((item.document, item) for item in found)
+        self._known.update((item.document, item) for item in objects)
 
     def objects(self, output: str) -> dict[str, RenderedObject]:
         """Return the objects of a release by their identities.
 
-        Raises ShipwayError naming the template for a document that is no object.
+        Raises ShipwayError naming the template if a document is not an object.
         """
-        found: dict[str, RenderedObject] = {}
+        objects: dict[str, RenderedObject] = {}
         for source, text in rendered.texts(output):
             name = hashlib.blake2b(text.encode(), key=self._key).hexdigest()
             item = self._known.get(name)
@@ -74,15 +74,15 @@ class ObjectReader:
                 if document.is_empty:
                     continue
                 item = self._known[name] = _read(document, name, self.masker)
-            found[item.identity] = item
-        return found
+            objects[item.identity] = item
+        return objects
 
 
 def _read(document: RenderedDocument, name: str, masker: Masker) -> RenderedObject:
     if not document.is_object:
         text = masker.message(document.text.strip())
         seen = document.fault or f"it has no kind or no apiVersion: {text[:100]}"
-        raise ShipwayError(f"{document.source} renders something that is no object of Kubernetes", seen=seen)
+        raise ShipwayError(f"{document.source} renders something that is not an object of Kubernetes", seen=seen)
     group, kind, namespace, called = identity(document.value)
     value = masker.object(document.value)
     checksums, labels = _without_noise(value)

@@ -109,7 +109,7 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a run's plan came to."""
+    """The results of a run's plan, and whether it succeeded."""
 
     verdict: Words
     """One line for people."""

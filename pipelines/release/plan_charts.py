@@ -64,7 +64,7 @@ def plan(
 
     try:
         libraries = declared.configuration.libraries
-        found = chart_compare.plan(tree, registry, repositories, libraries=libraries, publisher=publisher)
+        comparison = chart_compare.plan(tree, registry, repositories, libraries=libraries, publisher=publisher)
     except Transient as error:
         why = " ".join(f"{error.what}: {error.seen}".split())
         return tuple(row(tree.charts[path], UNKNOWN, why) for path in sorted(tree.charts)), _findings(tree.findings)
@@ -74,12 +74,12 @@ def plan(
         circle = Finding(path=declared.charts[0], line=0, level=ERROR, rule="cycle", text=text)
         blocked = tuple(row(tree.charts[path], BLOCKED, error.what) for path in sorted(tree.charts))
         return blocked, (*_findings(tree.findings), circle)
-    faults = {finding.chart: finding.text for finding in reversed(found.findings) if finding.level != WARNING}
+    faults = {finding.chart: finding.text for finding in reversed(comparison.findings) if finding.level != WARNING}
     charts = []
-    for item in found.charts:
+    for item in comparison.charts:
         state, action, *reasons = _state(item, faults.get(item.path, "it cannot be packed"))
         charts.append(row(item, state, *reasons, action=action, digest=item.digest))
-    return tuple(charts), _findings(found.findings)
+    return tuple(charts), _findings(comparison.findings)
 
 
 def _state(item: ComparedChart, fault: str) -> tuple[str, ...]:
@@ -93,11 +93,11 @@ def _state(item: ComparedChart, fault: str) -> tuple[str, ...]:
     if item.state == UNPUBLISHED:
         return UNPUBLISHED, NOTHING, "a library chart that is not published"
     files = ", ".join(item.differs[:3]) + " …" * (len(item.differs) > 3)
-    why = f"{item.version} is published with another content ({files}); next is {item.next_version}"
+    why = f"{item.version} is published with different content ({files}); next is {item.next_version}"
     return DIFFERENT, NOTHING, why
 
 
-def _findings(found: tuple[ChartFinding, ...]) -> tuple[Finding, ...]:
+def _findings(findings: tuple[ChartFinding, ...]) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             path=item.path,
@@ -107,7 +107,7 @@ def _findings(found: tuple[ChartFinding, ...]) -> tuple[Finding, ...]:
             text=item.text,
             todo=item.todo,
         )
-        for item in found
-        # A version with another content is the chart's state, and reported as that.
+        for item in findings
+        # A version with different content is the chart's state, and reported as that.
         if item.rule != "published"
     )

@@ -74,14 +74,14 @@ class PlanRequest:
 
 
 def age(text: str) -> str:
-    """Return an age such as 7d. Raises Misuse if the text is no age."""
+    """Return an age such as 7d. Raises Misuse if the text is not an age."""
     if text and not _AGE.fullmatch(text):
         raise Misuse("not an age", seen=repr(text[:100]), todo="write 12h, 7d or 4w")
     return text
 
 
 def arguments(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return build arguments for every Dockerfile. Raises Misuse if one is no NAME=VALUE."""
+    """Return build arguments for every Dockerfile. Raises Misuse if one is not NAME=VALUE."""
     for argument in texts:
         if "=" not in argument.lstrip("="):
             raise Misuse("a build argument cannot be read", seen=repr(argument[:100]), todo="write NAME=VALUE")

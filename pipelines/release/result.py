@@ -123,7 +123,7 @@ def of_findings(findings: Iterable[Finding]) -> list[PartResult]:
         PartResult(
             kind=FINDING,
             name=finding.rule,
-            path=finding.place,
+            path=finding.location,
             result=BLOCKED,
             why="; ".join(filter(None, (finding.text, finding.todo))),
         )

@@ -84,7 +84,7 @@ def report(
 
     subject = _subject(workflow) or _by_event(decoded)
     if subject is None:
-        return _not_reported("the run is about no commit that is told of")
+        return _not_reported("the run names no commit to report on")
     try:
         forge = forge_connect.connect(RepositoryUrl(subject.repo), logins, forges=forges, network=network)
     except NoForge as error:
@@ -170,7 +170,9 @@ class _Report:
         if reporter == self.run:
             # A pending report that was delayed comes after the final one.
             return (
-                "this run's end is told already" if state is StatusState.PENDING and current.state is not state else ""
+                "this run's end is reported already"
+                if state is StatusState.PENDING and current.state is not state
+                else ""
             )
         if self.subject.quiet and state in {current.state, StatusState.PENDING}:
             return f"it says {current.state} already"

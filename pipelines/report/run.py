@@ -80,7 +80,7 @@ def failed_pods(workflow: Raw) -> list[FailedPod]:
         if node.get("type") == "Pod"
         and node.get("phase") in _BAD
         and (identity not in attempts or identity in last)
-        # The exit handler is no part of what the run did.
+        # The exit handler is not part of what the run did.
         and not str(node.get("name")).startswith(f"{name}.onExit")
     ]
     return [pod for _, pod in sorted(failed, key=lambda one: (one[0], one[1].name))]

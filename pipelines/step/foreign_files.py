@@ -78,10 +78,10 @@ def read_at(at: int, name: str, *, most: int, path: Path) -> bytes:
     return data
 
 
-def _check(found: os.stat_result, most: int | None, path: Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise _refused(path, f"{_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, no regular file")
-    if most is not None and found.st_size > most:
+def _check(status: os.stat_result, most: int | None, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(path, f"{_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a regular file")
+    if most is not None and status.st_size > most:
         raise _too_large(path, most)
 
 

@@ -1,7 +1,7 @@
 """Which characters above U+FFFF Go prints: those that Argo can pass on in a value.
 
 Argo writes a value into a template with strconv.Quote, whose form for an unprintable character is `\\U0001fae9`
-there. That is no JSON, and the run fails (argo-workflows#15512). Go prints letters, marks, numbers, punctuation and
+there. That is not JSON, and the run fails (argo-workflows#15512). Go prints letters, marks, numbers, punctuation and
 symbols, as far as its own Unicode tables know them: version 15.0 up to Go 1.26, whatever Python's have. So format
 characters such as those in flags, private ones, and whatever is newer than these tables are unprintable. Below U+10000
 the form is `\\u00ad`, which is JSON.

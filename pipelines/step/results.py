@@ -55,7 +55,7 @@ def store(result: Any, folder: Path) -> None:
             ) from None
         text = texts.encode(text_of(value)) if _is_encoded(hints[field.name]) else text_of(value)
         partial = folder / f".{name}.{os.getpid()}"
-        # Argo passes on UTF-8 alone; a name that is none is told as it is escaped.
+        # Argo passes on UTF-8 alone; a name that is not UTF-8 is escaped.
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
         partial.replace(folder / name)
 
@@ -63,7 +63,7 @@ def store(result: Any, folder: Path) -> None:
 def load(result: type[Any], folder: Path) -> Any:
     """Return the dataclass that `store` wrote into a folder.
 
-    Raises Misuse if a file is missing or unfit, and Refused if it is no regular file or too large.
+    Raises Misuse if a file is missing or unfit, and Refused if it is not a regular file or too large.
     """
     hints = get_type_hints(result, include_extras=True)
     values = {}

@@ -79,7 +79,7 @@ class Arg:
 class Group:
     """Marks a parameter whose fields are the step's arguments.
 
-    `without` names fields that are no arguments of this step and keep their defaults: a step takes no setting that it
+    `without` names fields that are not arguments of this step and keep their defaults: a step takes no setting that it
     does not use.
     """
 
@@ -111,14 +111,14 @@ class Argument:
         return variable(self.setting) if self.setting else ""
 
     @property
-    def is_handover(self) -> bool:
-        """Whether the value is the result of another step, given as its outputs' folder."""
+    def is_step_result(self) -> bool:
+        """Whether the value is the result of another step, passed as the folder of its outputs."""
         return dataclasses.is_dataclass(self.type)
 
     def parse(self, text: str) -> Any:
         """Return the value that `text` writes; raises Misuse naming the flag."""
         try:
-            if self.is_handover:
+            if self.is_step_result:
                 return results.load(self.type, Path(text))
             if self.encoded:
                 return texts.decode(text)
@@ -225,7 +225,7 @@ def read(name: str, function: Callable[..., Any]) -> Step:
 def group(kind: Any) -> tuple[Argument, ...]:
     """Return the fields of a group as arguments; raises TypeError for a class that cannot be one."""
     if not (dataclasses.is_dataclass(kind) and getattr(kind, "__dataclass_params__").frozen):  # noqa: B009 - typeshed hides it
-        raise TypeError(f"{kind} is no frozen dataclass and cannot be a group")
+        raise TypeError(f"{kind} is not a frozen dataclass and cannot be a group")
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
         _argument(str(kind), field.name, hints[field.name], field.default) for field in dataclasses.fields(kind)

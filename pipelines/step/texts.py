@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 from pipelines.errors import Misuse, Refused
 from pipelines.step.printable import unprintable
 
-# What Go's strconv.Quote writes in a form that is no JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
+# What Go's strconv.Quote writes in a form that is not JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
 _UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _MARK = "%-"

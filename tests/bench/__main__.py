@@ -25,7 +25,7 @@ _MEGABYTES = (30, 200)
 """Of the images' own layers: one whose build takes seconds, which shows fixed costs, and one that shows the rest."""
 _UNCHANGED = ((1, 1, 1), (2, 8), (5, 25), (10, 90))
 _CHANGED = (2, 6, 12)
-"""How many images stand on each level of the repositories that are released."""
+"""How many images depend on each level of the repositories that are released."""
 _CHANGED_MEGABYTES = (5, 20)
 """What a build of such an image writes, once, twice or three times: of little weight, and of some."""
 _BUILDERS = ("buildah", "buildkit")

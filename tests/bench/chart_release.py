@@ -17,7 +17,7 @@ from tests.bench.measure import command
 
 CHARTS = 50
 BASES = 5
-"""Charts that the others stand on, two each."""
+"""Charts that the others depend on, two each."""
 CHANGED = (17, 28, 49)
 CHARTPRESS = "chartpress==2.4.0"
 ANY = ">=0.0.0-0"

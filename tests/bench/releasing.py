@@ -21,7 +21,7 @@ _LINES = 40_000
 
 
 class Releasing:
-    """A repository of images that stand on each other, and both ways to build all of them."""
+    """A repository of images that depend on each other, and both ways to build all of them."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Releasing:
         builder: str = "buildah",
         buildkit_host: str = "",
     ) -> None:
-        """Make the repository: so many images on each level, each of which stands on one of the level below.
+        """Make the repository: so many images on each level, each of which depends on one of the level below.
 
         `megabytes` are those that a build writes, once, twice or three times.
         """
@@ -88,7 +88,7 @@ class Releasing:
                 list(pool.map(lambda name: self._build(clone, name, push=True), level))
 
     def without_levels(self) -> None:
-        """Do the same, each image as soon as the one that it stands on is there."""
+        """Do the same, each image as soon as the one that it depends on is there."""
         clone = self._clone()
         with ThreadPoolExecutor(AT_ONCE) as pool:
 

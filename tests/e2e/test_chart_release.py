@@ -58,7 +58,7 @@ def test_release_and_release_again(installation: Installation, git: GitServer, t
 
 
 def lock(made: Repository) -> None:
-    """Write the lock of the chart that stands on the other one, and leave its archive out."""
+    """Write the lock of the chart that depends on the other one, and leave its archive out."""
     subprocess.run(["helm", "dependency", "update", str(made.path / "site")], check=True, capture_output=True)
     made.git("add", "site/Chart.lock")
 

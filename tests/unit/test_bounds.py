@@ -22,7 +22,7 @@ from pipelines.errors import ShipwayError
         pytest.param(b"9" * 1_000_000, "1000000 digits", id="a million digits"),
         pytest.param(b"0." + b"9" * LONGEST_NUMBER, "the number 0.9", id="a long fraction"),
         pytest.param(b"1e999", "the number 1e999", id="beyond every float"),
-        *(pytest.param(text, "no number of JSON", id=text.decode()) for text in (b"NaN", b"Infinity", b"-Infinity")),
+        *(pytest.param(text, "is not a JSON number", id=text.decode()) for text in (b"NaN", b"Infinity", b"-Infinity")),
         pytest.param(b'["\xff"]', "not UTF-8", id="not UTF-8"),
         pytest.param(b'["\xed\xb2\x80"]', "not UTF-8", id="half a character as bytes"),
         pytest.param('["\udc80"]', "not UTF-8", id="half a character in a text"),

@@ -320,7 +320,7 @@ def _expanded(expression: Expression) -> Expression:
                 # Argo adds `|| task.Daemoned`; no task is a daemon here.
                 return Operation("||", (Name(f"{task}.Succeeded"), Name(f"{task}.Skipped")))
             if word not in RESULTS:
-                raise ExpressionError(f"{name!r} is no result of a task; there are {', '.join(RESULTS)}")
+                raise ExpressionError(f"{name!r} is not a result of a task; there are {', '.join(RESULTS)}")
             return expression
         case Operation(operator, operands):
             return Operation(operator, tuple(map(_expanded, operands)))

@@ -71,7 +71,7 @@ def _check_depends(dag: Dag, tasks: Mapping[str, Task]) -> None:
             needed, _, result = name.partition(".")
             if needed not in tasks:
                 raise Refused(
-                    f"{task.where} depends on {needed!r}, which is no task", todo=f"one of {', '.join(tasks)}"
+                    f"{task.where} depends on {needed!r}, which is not a task", todo=f"one of {', '.join(tasks)}"
                 )
             if result in expressions.OF_ITEMS and not tasks[needed].fans_out:
                 raise Refused(f"{task.where} depends on {name}, but {needed} has no items")

@@ -121,7 +121,7 @@ def _parameters(
             continue
         if parameter.enum and chosen not in parameter.enum:
             raise Misuse(
-                f"parameter {parameter.name} is none of its values",
+                f"parameter {parameter.name} does not allow this value",
                 seen=repr(chosen),
                 todo=f"one of {', '.join(parameter.enum)}",
             )

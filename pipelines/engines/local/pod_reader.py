@@ -128,7 +128,9 @@ def _check_mounts(spec: DocumentPath, containers: list[Container], volumes: dict
     for container in containers:
         for path, volume in container.mounts.items():
             if volume not in volumes:
-                raise spec.refuse(f"container {container.name} mounts {volume!r}, which is no volume of the template")
+                raise spec.refuse(
+                    f"container {container.name} mounts {volume!r}, which is not a volume of the template"
+                )
             if at.setdefault(path, volume) != volume:
                 raise spec.refuse(f"{path} is volume {at[path]!r} in one container and {volume!r} in another")
     if twice := [volume for volume in set(at.values()) if list(at.values()).count(volume) > 1]:

@@ -66,7 +66,7 @@ def _value(name: str, scope: Scope) -> str:
     if match := _AGE.fullmatch(name):
         moment = _value(match[1], scope)
         if not moment.isdecimal():
-            raise Unresolvable(f"{{{{{name}}}}} has no value: {moment!r} is no time")
+            raise Unresolvable(f"{{{{{name}}}}} has no value: {moment!r} is not a time")
         return "true" if int(time.time()) - int(moment) > int(match[2]) else "false"
     if name not in scope:
         raise Unresolvable(f"{{{{{name}}}}} has no value; Argo would wait for it without end")

@@ -92,7 +92,7 @@ def evaluate(operand: Operand, data: Mapping[str, Any]) -> Any:
             value = evaluate(operand.commands[0], data)
             for command in operand.commands[1:]:
                 if not isinstance(command, Call):
-                    raise not_simulated("a pipe into something that is no function", str(command))
+                    raise not_simulated("a pipe into something that is not a function", str(command))
                 value = _call(command, [*(evaluate(argument, data) for argument in command.arguments), value])
             return value
 
@@ -101,7 +101,7 @@ def render(template: str, data: Mapping[str, Any]) -> str:
     """Return the text that a template makes of data. Raises what `parse` and `evaluate` raise."""
     value = evaluate(parse(template), data)
     if not isinstance(value, str):
-        raise not_simulated("a template whose result is no text", template)
+        raise not_simulated("a template whose result is not text", template)
     if not value:
         raise TemplateError("the template makes an empty text")
     return value
@@ -120,7 +120,7 @@ def _pipeline(tokens: Tokens) -> tuple[Pipeline, Tokens]:
         elif len(operands) == 1:
             commands.append(first)
         else:
-            raise not_simulated("a call of something that is no function", str(first))
+            raise not_simulated("a call of something that is not a function", str(first))
         if not tokens or tokens[0] != ("sign", "|"):
             return Pipeline(tuple(commands)), tokens
         tokens = tokens[1:]

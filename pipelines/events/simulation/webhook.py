@@ -37,7 +37,7 @@ def event(source: Sender, payload: bytes, header: str) -> dict[str, Any]:
     body = go_json.loads(payload)
     if not isinstance(body, dict):
         raise Misuse(
-            "the payload is no JSON object", seen=type(body).__name__, todo="save the body that the forge sent"
+            "the payload is not a JSON object", seen=type(body).__name__, todo="save the body that the forge sent"
         )
     match source:
         case Sender.CALENDAR:

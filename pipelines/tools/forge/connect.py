@@ -143,11 +143,11 @@ def _address(repo: RepositoryUrl, forges: str) -> _ForgeAddress:
         )
     if kind not in {"github", "gitea"}:
         raise Misconfigured(
-            f"the setting `forges` has a kind that is none for {host}", seen=repr(kind), todo="write github or gitea"
+            f"the setting `forges` has an invalid kind for {host}", seen=repr(kind), todo="write github or gitea"
         )
     *above, owner, name = ["", "", *repo.path.removesuffix(".git").split("/")]
     if not owner or (above[2:] and kind == "github"):
-        raise NoForge(f"{repo} is no repository of a forge", seen=repo.path, todo="its path is OWNER/NAME")
+        raise NoForge(f"{repo} is not a repository of a forge", seen=repo.path, todo="its path is OWNER/NAME")
     # The port of an ssh address is ssh's; the pages and the API use the host's default port. Gitea may be below a path.
     over_http = repo.scheme in {"https", "http"}
     web = f"{repo.scheme}://{host}" if over_http else f"https://{urlsplit(repo.origin).hostname}"

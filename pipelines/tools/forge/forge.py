@@ -237,7 +237,7 @@ def _pull_request(value: Any, what: str) -> OpenPullRequest:
             body=str(value.get("body") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Unanswered(what, seen="the answer is no pull request") from error
+        raise Unanswered(what, seen="the answer is not a pull request") from error
 
 
 def _state(text: object, what: str) -> StatusState:

@@ -54,7 +54,7 @@ class App:
         if not isinstance(key, rsa.RSAPrivateKey):
             raise Misconfigured(
                 "the App's private key cannot be used",
-                seen="it is no RSA key in PEM, or it has a password",
+                seen="it is not an RSA key in PEM, or it has a password",
                 todo="put the file that GitHub gave for the App into the Secret `shipway-forge` as it is",
             ) from None
         return key

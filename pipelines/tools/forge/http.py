@@ -99,7 +99,7 @@ class ForgeApi:
             if not items:
                 return
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise Unanswered(what, seen=f"{self.base} answered with something that is no list")
+                raise Unanswered(what, seen=f"{self.base} answered with something that is not a list")
             yield from items
 
     def _followed(self, url: str, location: str, what: str) -> str:
@@ -154,7 +154,7 @@ class ForgeApi:
 def fields(value: Any, what: str) -> dict[str, Any]:
     """Return a response's value; raises Unanswered if it is not an object."""
     if not isinstance(value, dict):
-        raise Unanswered(what, seen="the answer is no object")
+        raise Unanswered(what, seen="the answer is not an object")
     return value
 
 
@@ -162,7 +162,7 @@ def identity(value: Any, what: str) -> int:
     """Return the number of a response's object; raises Unanswered if it has none."""
     number = fields(value, what).get("id")
     if not isinstance(number, int):
-        raise Unanswered(what, seen="the answer is no object with a number")
+        raise Unanswered(what, seen="the answer is not an object with a numeric id")
     return number
 
 

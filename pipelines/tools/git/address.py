@@ -181,7 +181,7 @@ def _check_parts(text: str) -> None:
         )
     if parts.username is not None and (not _USER.fullmatch(parts.username) or _TOKEN.match(parts.username)):
         raise Misuse(
-            "the address has a user name that is none",
+            "the address has an invalid user name",
             seen="(not shown: it may be secret)",
             todo="leave it out, and put a token into the Git credential; see README, Credentials",
         )

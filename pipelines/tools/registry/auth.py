@@ -39,7 +39,7 @@ class Authorization:
         self._lock = threading.Lock()
 
     def headers(self, registry: str, repository: str, scopes: Scopes) -> dict[str, str]:
-        """Return the header for a request; empty until a challenge has told which one the registry needs."""
+        """Return the header for a request; empty until a challenge says which one the registry needs."""
         login = self._credentials.login(registry, repository)
         if login and login.registry_token:
             return {"Authorization": f"Bearer {login.registry_token}"}

@@ -232,7 +232,7 @@ def _tags(repository: Repository, url: str, what: str) -> RegistryResponse:
         except (ValueError, KeyError, TypeError):
             tags = None
         if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-            raise Unanswered(what, seen="an answer that is no list of tags")
+            raise Unanswered(what, seen="an answer that is not a list of tags")
     return answer
 
 

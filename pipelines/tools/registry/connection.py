@@ -145,7 +145,7 @@ class Network:
             todo = f"check the name {host}, or try later"
             raise Unanswered(what, seen="its name is not known", todo=todo, silent=True) from error
         except exceptions.LocationValueError as error:
-            raise Unanswered(f"{host} sent an address that is none", seen=str(error)[:200]) from error
+            raise Unanswered(f"{host} sent an invalid address", seen=str(error)[:200]) from error
         except exceptions.HTTPError as error:
             raise Unanswered(what, seen=f"{method}: {_said(error)}", silent=True) from error
         finally:
@@ -201,7 +201,7 @@ def joined(base: str, location: str, why: str) -> str:
         url = urljoin(base, location)
         urlsplit(url)
     except ValueError as error:
-        raise Unanswered(f"{why} leads to an address that is none", seen=str(error)[:200]) from error
+        raise Unanswered(f"{why} leads to an invalid address", seen=str(error)[:200]) from error
     return url
 
 

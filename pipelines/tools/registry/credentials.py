@@ -94,7 +94,7 @@ class Credentials:
         logins = {}
         for key, entry in auths.items():
             if not isinstance(entry, dict):
-                raise _unreadable(path, f"auths has an entry that is no object: {key!r}")
+                raise _unreadable(path, f"auths has an entry that is not an object: {key!r}")
             login = _login(path, key, entry)
             if login:
                 logins[_normal(key)] = login

@@ -73,7 +73,7 @@ def refusal(what: str, *, status: int, data: bytes, registry: str, repository: s
         return Misconfigured(
             f"{what}: {registry} takes nothing in",
             seen=seen,
-            todo="end its read-only mode, or set `registry` to one that is no mirror",
+            todo="end its read-only mode, or set `registry` to one that is not a mirror",
         )
     if status == 403:
         return Misconfigured(

@@ -117,7 +117,7 @@ class Layout:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise ShipwayError(f"{self.path} has a blob that is no JSON object", seen=str(digest))
+            raise ShipwayError(f"{self.path} has a blob that is not a JSON object", seen=str(digest))
         return value
 
     def add(self, data: bytes, media_type: str) -> Descriptor:
@@ -206,13 +206,13 @@ class Layout:
             entries = read_json(foreign_files.read(self.path, "index.json", most=MOST_BYTES), "index.json")["manifests"]
         except OSError as error:
             raise ShipwayError(
-                f"{self.path} is no OCI image layout", seen=reason(error), todo="make it again"
+                f"{self.path} is not an OCI image layout", seen=reason(error), todo="make it again"
             ) from error
         except (ValueError, KeyError, TypeError):
             entries = None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ShipwayError(
-                f"{self.path} is no OCI image layout", seen="an index.json that lists nothing", todo="make it again"
+                f"{self.path} is not an OCI image layout", seen="an index.json that lists nothing", todo="make it again"
             )
         return entries
 

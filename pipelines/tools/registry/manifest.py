@@ -67,7 +67,7 @@ def read(data: bytes, *, content_type: str, what: str) -> Manifest:
     except ValueError as error:
         raise Unanswered(what, seen=f"{len(data)} bytes that are not JSON") from error
     if not isinstance(value, dict):
-        raise Unanswered(what, seen="JSON that is no manifest")
+        raise Unanswered(what, seen="JSON that is not a manifest")
     header = content_type.partition(";")[0].strip().lower()
     inner = str(value.get("mediaType") or "")
     if header.startswith(_SCHEMA_1) or value.get("schemaVersion") == 1:
@@ -82,7 +82,7 @@ def read(data: bytes, *, content_type: str, what: str) -> Manifest:
         )
     kind = inner if inner in _KNOWN else header
     if kind not in _KNOWN:
-        raise Unanswered(what, seen=f"{header or 'no content type'}, which is no image's manifest")
+        raise Unanswered(what, seen=f"{header or 'no content type'}, which is not an image manifest")
     return Manifest(descriptor=Descriptor(media_type=kind, digest=Digest.of(data), size=len(data)), data=data)
 
 

@@ -172,7 +172,7 @@ def test_an_address_that_is_none(repository: Repository, fake: LyingRegistry) ->
     add(repository, "c", ("moved", "^2.0.0", f"http://{fake.address}/moved", "2.1.0"))
     fake.lie("GET", "/moved/", Reply(status=302, headers={"Location": "https://[x/y"}))
     repository.commit()
-    with pytest.raises(Transient, match="leads to an address that is none"):
+    with pytest.raises(Transient, match="leads to an invalid address"):
         clone(repository, f"{fake.address}/charts")
 
 
@@ -247,7 +247,9 @@ def test_dependencies_are_fetched_once_and_recorded(repository: Repository, fake
     absent, other = last.findings
     assert (absent.chart, absent.line, absent.level) == ("late", 9, ERROR)
     assert "there is no chart api 0.9.0" in absent.text
-    assert str(other).startswith("web/Chart.yaml:4: warning: web 1.0.0 is published with another content (values.yaml)")
+    assert str(other).startswith(
+        "web/Chart.yaml:4: warning: web 1.0.0 is published with different content (values.yaml)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -364,7 +366,7 @@ def test_something_else_under_the_version_is_different(repository: Repository, f
     fake.manifests["charts/web", "1.0.0"] = (kind, body)
     [chart] = clone(repository, f"{fake.address}/charts").charts
     assert (chart.state, chart.next_version) == ("different", "1.0.1")
-    assert "is no Helm chart" in chart.differs[0]
+    assert "is not a Helm chart" in chart.differs[0]
 
 
 def test_a_circle_is_named(repository: Repository, fake: LyingRegistry) -> None:
@@ -378,7 +380,7 @@ def test_a_circle_is_named(repository: Repository, fake: LyingRegistry) -> None:
 
 
 def test_every_fault_of_every_chart_is_in_one_report(repository: Repository, fake: LyingRegistry) -> None:
-    """Sound charts are packed and compared beside broken ones; what stands on a broken chart is broken with it."""
+    """Sound charts are packed and compared beside broken ones; what depends on a broken chart is broken with it."""
     add(repository, "good")
     add(repository, "base", version="one")
     add(repository, "web", ("base", "1.x", "file://../base", "1.0.0"))

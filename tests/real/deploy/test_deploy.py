@@ -226,7 +226,7 @@ def test_a_nightly_build_is_not_taken_back(tmp_path: Path, address: str) -> None
         (
             {"dev/web/held.yaml": "images: web\n"},
             "environments",
-            "dev/web/held.yaml is no list of images",
+            "dev/web/held.yaml is not a list of images",
             ShipwayError,
         ),
         (
@@ -322,7 +322,7 @@ def test_an_environment_s_named_places_are_written_too(tmp_path: Path, address: 
     head = shop.environments.head()
     for more, told in (
         (named("web.img"), "dev/web/values.yaml has no web.img"),
-        (named("web.image", "dev/api/values.yaml"), "dev/api/values.yaml is no values file of an application"),
+        (named("web.image", "dev/api/values.yaml"), "dev/api/values.yaml is not a values file of an application"),
         ({"shipway.yaml": "values: here\n"}, "shipway.yaml of .* cannot be read"),
     ):
         head = shop.environments.commit(more)

@@ -427,7 +427,7 @@ def test_links_out_of_the_checkout(tmp_path: Path, cache: Path) -> None:
         ({"build_args": ("BUILDKIT_SYNTAX=attacker.example/x",)}, {}, Refused, "steers the builder"),
         ({"build_args": ("no equals",)}, {}, Misuse, "not NAME=value"),
         ({}, {"labels": ("=x",)}, Misuse, "a label is not name=value"),
-        ({}, {"context": "Dockerfile"}, Misuse, "the context is no folder"),
+        ({}, {"context": "Dockerfile"}, Misuse, "the context is not a folder"),
         ({}, {"compression": "lzma"}, Misconfigured, "compression is not known"),
         ({}, {"secret_ids": ("../x",)}, Misuse, "not a secret's id"),
     ],

@@ -1,4 +1,4 @@
-"""The step `clone`: a commit and what its Dockerfile stands on, from real repositories and a real registry."""
+"""The step `clone`: a commit and what its Dockerfile depends on, from real repositories and a real registry."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Repository:
-    """The simple repository, whose Dockerfile stands on nothing."""
+    """The simple repository, whose Dockerfile depends on nothing."""
     return simple(tmp_path / "app")
 
 
@@ -464,7 +464,7 @@ def test_large_files_that_cannot_be_had_fail_the_checkout(tmp_path: Path, worksp
 def test_a_file_that_is_too_large_for_a_dockerfile_is_refused(app: Repository, workspace: Path) -> None:
     """A Dockerfile that would fill the memory is not read."""
     app.write("Dockerfile", b"#" * (5 << 20)).commit()
-    with pytest.raises(Refused, match="no Dockerfile"):
+    with pytest.raises(Refused, match="is not a Dockerfile"):
         clone(repo=str(app.path))
 
 

@@ -694,6 +694,6 @@ def test_a_field_that_is_no_regular_file_is_refused_and_no_login_is_shown(
         )
         assert (done.returncode, named(address, "git-hunter2"), named(address, "main")) == (3, None, None)
     assert f"out/clone/{field} is not read" in done.stderr
-    assert "no regular file" in done.stderr
+    assert "not a regular file" in done.stderr
     assert "hunter2" not in done.stderr
     assert "bG9naW46" not in done.stderr

@@ -40,7 +40,7 @@ def git(tmp_path: Path) -> Iterator[GitServer]:
 
 @pytest.fixture
 def charts(tmp_path: Path) -> Repository:
-    """Return a repository with a chart, one that stands on it, and one that does not."""
+    """Return a repository with a chart, one that depends on it, and one that does not."""
     made = Repository(tmp_path / "charts")
     made.write("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
     made.write("web/values.yaml", "text: hello\n").write("web/templates/text.yaml", TEMPLATE)

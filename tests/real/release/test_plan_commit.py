@@ -266,7 +266,7 @@ def test_what_is_to_be_built_again_must_be_there(world: World) -> None:
 
 
 def test_a_base_that_moved_is_the_reason(world: World) -> None:
-    """Its digests stand in it; what does not stand on it is left alone."""
+    """Its digests stand in it; what does not depend on it is left alone."""
     world.build(world.plan())
     old = world.client.resolve(Reference(registry=world.registry.address, repository="public/debian", tag="12"))
     new = world.base("public/debian:12", "newer")
@@ -294,7 +294,7 @@ def test_a_revert_reuses_what_was_built(world: World) -> None:
 
 
 def test_what_was_built_again_stays(world: World) -> None:
-    """What is asked for is built though nothing changed, with what stands on it.
+    """What is asked for is built though nothing changed, with what depends on it.
 
     A run that asks for nothing takes none of it back.
     """
@@ -366,12 +366,12 @@ def test_an_image_s_own_version_stays_with_its_first_content(world: World) -> No
     plan = world.plan()
     assert actions(plan)["alone"] == TODO
     assert [str(finding).partition(";")[0] for finding in plan.findings] == [
-        "shipway.yaml:3: warning: version 1.0-1 of alone is published with another content, which stays [version]"
+        "shipway.yaml:3: warning: version 1.0-1 of alone is published with different content, which stays [version]"
     ]
 
 
 def test_a_base_that_exists_nowhere(world: World) -> None:
-    """It is a finding with its line; what stands on it is blocked, the rest is built."""
+    """It is a finding with its line; what depends on it is blocked, the rest is built."""
     world.commit(web__Dockerfile="# ours\nFROM REGISTRY/public/nothing:1\n")
     plan = world.plan()
     blocked = ("blocked", "nothing")
@@ -474,7 +474,7 @@ def test_a_file_that_cannot_be_believed_keeps_everything_back(world: World) -> N
     world.repository.commit()
     plan = world.plan()
     assert (plan.images, plan.charts, plan.waves) == ((), (), ())
-    assert [finding.place for finding in plan.findings] == ["shipway.yaml:2"]
+    assert [finding.location for finding in plan.findings] == ["shipway.yaml:2"]
     assert command.exit_code(plan) == 3
 
 

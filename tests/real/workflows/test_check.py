@@ -20,7 +20,7 @@ OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {text: %
 
 @pytest.mark.helm
 def test_a_commit_is_tried_as_a_whole_and_published_nowhere(tmp_path: Path) -> None:
-    """Children stand on parents that nobody published; what fails takes
+    """Children depend on parents that nobody published; what fails takes
     only its children with it, and every line that failed is told.
     """
     made = Repository(tmp_path / "shop")

@@ -117,7 +117,7 @@ def test_a_lock_that_lies_is_told() -> None:
 
 
 def test_parents_come_first_and_circles_are_named() -> None:
-    """A wave stands on earlier ones; a chart that merely hangs on a circle is not named as a part of it."""
+    """A wave depends on earlier ones; a chart that merely hangs on a circle is not named as a part of it."""
     assert chart_yaml.waves({"c": ["a", "b"], "b": ["a"], "a": [], "d": ["elsewhere"]}) == {
         "a": 0,
         "d": 0,

@@ -153,7 +153,7 @@ def test_the_header_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         (["push.json", "--sensor", "missing.yaml"], r"the Sensor missing\.yaml cannot be read\n  seen: No such file"),
         (["push.json", "--sensor", "tabs.yaml"], r"the Sensor tabs\.yaml cannot be read\n  seen: while scanning"),
         (["push.json", "--sensor", "latin.yaml"], r"the Sensor latin\.yaml cannot be read\n  seen: .*decode"),
-        (["push.json", "--sensor", "push.json"], r"this is no Sensor"),
+        (["push.json", "--sensor", "push.json"], r"this is not a Sensor"),
         (["push.json", "--source", "hand"], r"invalid choice: 'hand'"),
     ],
 )
@@ -349,7 +349,7 @@ def test_other_sensors_are_refused(change: Any, told: str) -> None:
 def test_what_cannot_be_simulated_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither other JSON nor another document gets a trace of Python."""
     path = tmp_path / "x.json"
-    for text, told in (("[]", "no JSON object"), ("{", "not JSON")):
+    for text, told in (("[]", "not a JSON object"), ("{", "not JSON")):
         path.write_text(text)
         assert main(["simulate", str(path)]) == 2
         assert told in capsys.readouterr().err

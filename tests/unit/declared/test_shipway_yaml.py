@@ -85,7 +85,7 @@ def test_an_ignored_folder_is_ignored_with_all_below(pattern: str) -> None:
         ("images:\n  web:\n    max-age: week\n", ["3: error: images.web.max-age: 'week' is not what"]),
         ("images:\n  web:\n    build-args:\n      1A: x\n", ["4: error: images.web.build-args: '1A' cannot be a key"]),
         ("images:\n  web: [\n", ["3: error: not YAML: "]),
-        ("- a\n", ["1: error: shipway.yaml is no mapping"]),
+        ("- a\n", ["1: error: shipway.yaml is not a mapping"]),
         ("images:\n  web: {version: latest}\n", ["2: error: images.web.version: 'latest' is not what"]),
     ],
 )

@@ -48,8 +48,8 @@ def test_what_cannot_be_changed_in_place_is_not_changed(text: str) -> None:
     ("data", "error"),
     [
         (b"a: [\n", "Chart.yaml:2: not YAML"),
-        (b"- a\n", "no mapping"),
-        (b"", "no mapping"),
+        (b"- a\n", "is not a mapping"),
+        (b"", "is not a mapping"),
         (b"\xff\xfe", "not UTF-8"),
         (b"a: !!python/object/apply:os.system [id]\n", "not YAML"),
         (b"a: 2020-99-99\n", "not YAML"),

@@ -67,7 +67,7 @@ def test_each_folder_with_a_config_is_an_application() -> None:
         (f"{CHART}chart: api\n", "4: 'chart' stands here and in line 1"),
         ("chart: web\nversion: 1.0.0\n", "1: the file: 'namespace' is a required property"),
         ("chart: 'web\n", "2: not YAML: found unexpected end of stream"),
-        ("- chart: web\n", "1: dev/web/config.yaml is no mapping: list"),
+        ("- chart: web\n", "1: dev/web/config.yaml is not a mapping: list"),
         ("chart: '{{ .x }}'\nversion: 1.0.0\nnamespace: shop\n", "1: chart: '{{ .x }}' is not what is wanted here"),
         ("repo: https://me:pw@git.example.com/x\npath: .\nrevision: main\nnamespace: x\n", "1: repo: "),
         ("repo: https://git.example.com/x\npath: a/../../b\nrevision: main\nnamespace: x\n", "2: path: "),

@@ -180,7 +180,7 @@ def test_manifest() -> None:
 
 
 def test_base_of() -> None:
-    """An image stands on the one with the most of its layers, not on one that it only copied from."""
+    """An image depends on the one with the most of its layers, not on one that it only copied from."""
     small, large, other = base(1), base(3), base(2)
     other.config["rootfs"]["diff_ids"] = ["sha256:" + "f" * 64]
     empty = base(0)

@@ -80,7 +80,7 @@ def test_what_argo_would_evaluate_is_a_finding_with_its_line(files: dict[str, st
 
 
 def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
-    """What FROM stands on may depend on them; the caller's win; undeclared ones have no effect."""
+    """What FROM depends on may depend on them; the caller's win; undeclared ones have no effect."""
     files = {
         "a/Dockerfile": "FROM scratch\n",
         "b/Dockerfile": "FROM scratch\n",

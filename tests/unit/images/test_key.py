@@ -72,7 +72,7 @@ class Repository:
         return {name: made.key for name, made in image_key.key_inputs(found, self.target, self.bases, moments).items()}
 
     def above(self, *names: str) -> set[str]:
-        """Return images with all that stand on them."""
+        """Return images with all that depend on them."""
         found = set(names)
         while more := {name for name, on in self.parents.items() if name not in found and found & set(on)}:
             found |= more
@@ -135,7 +135,7 @@ FOR_NONE: dict[str, Callable[[Repository, str], Repository]] = {
     "the clock": lambda r, _: replace(r, rebuilds=RebuildPolicy(now=2_000_000_000)),
     "an argument that nothing declares": lambda r, n: r.with_more(n, "build-args: {OTHER: 2}"),
     "a secret that nothing mounts": lambda r, n: r.with_more(n, "secrets: [token]"),
-    "an image that nothing stands on": lambda r, _: replace(r, bases={**r.bases, "golang:1.22": "sha256:other"}),
+    "an image that nothing depends on": lambda r, _: replace(r, bases={**r.bases, "golang:1.22": "sha256:other"}),
     "a shared folder that nobody has": lambda r, _: r.with_file("core/tool", "other"),
     "--rebuild of an image that is not there": lambda r, _: replace(
         r, rebuilds=RebuildPolicy(now=NOW, rebuild={"other"})
@@ -212,7 +212,7 @@ def test_an_age_changes_the_key_once_in_its_period() -> None:
 
 
 def test_an_image_whose_base_is_unknown_has_no_key() -> None:
-    """Nor has any that stands on it; the others have."""
+    """Nor has any that depends on it; the others have."""
     repository = Repository(parents={"a": ("debian:12",), "b": ("a",), "c": ("busybox:1",)}, files={})
     known = {name: digest for name, digest in repository.bases.items() if name != "debian:12"}
     assert replace(repository, bases=known).keys().keys() == {"c"}

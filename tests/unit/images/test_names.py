@@ -75,7 +75,7 @@ def test_circle_is_named() -> None:
 
 @given(st.dictionaries(st.integers(0, 30), st.sets(st.integers(0, 30), max_size=4), max_size=31))
 def test_waves_respect_every_edge(edges: dict[int, set[int]]) -> None:
-    """Every image comes once, after all it stands on, and as early as it can."""
+    """Every image comes once, after all it depends on, and as early as it can."""
     parents = {f"i{n:02}": {f"i{p:02}" for p in on if p < n and p in edges} for n, on in edges.items()}
     wave = {name: index for index, names in enumerate(image_names.waves(parents)) for name in names}
     assert wave.keys() == parents.keys()

@@ -124,7 +124,7 @@ def test_no_secret_is_shown_and_a_new_one_is_seen() -> None:
 
 def test_what_is_no_object_is_told() -> None:
     """By the template that rendered it."""
-    with pytest.raises(ShipwayError, match=r"web/templates/x\.yaml renders something that is no object"):
+    with pytest.raises(ShipwayError, match=r"web/templates/x\.yaml renders something that is not an object"):
         objects("# Source: web/templates/x.yaml\na: 1\n")
 
 

@@ -60,12 +60,12 @@ def bound_socket(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "seen"),
     [
-        (lambda path: path.symlink_to("../../../git/password"), "a link, no regular file"),
-        (lambda path: path.symlink_to("commit"), "a link, no regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "a link, no regular file"),
-        (os.mkfifo, "a FIFO, no regular file"),
-        (bound_socket, "a socket, no regular file"),
-        (lambda path: path.mkdir(), "a folder, no regular file"),
+        (lambda path: path.symlink_to("../../../git/password"), "a link, not a regular file"),
+        (lambda path: path.symlink_to("commit"), "a link, not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "a link, not a regular file"),
+        (os.mkfifo, "a FIFO, not a regular file"),
+        (bound_socket, "a socket, not a regular file"),
+        (lambda path: path.mkdir(), "a folder, not a regular file"),
         (sparse, "more than"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_device_is_refused(clone: Path) -> None:
     """A device is not even opened."""
     with foreign_files.opened(Path("/dev")) as at, pytest.raises(Refused) as caught:
         foreign_files.open_file(at, "zero", most=1, path=Path("/dev/zero"))
-    assert caught.value.seen == "a device, no regular file"
+    assert caught.value.seen == "a device, not a regular file"
 
 
 @pytest.mark.parametrize("link", ["out", "out/clone"])

@@ -231,7 +231,7 @@ def test_groups_that_cannot_be_spelled_out_are_refused() -> None:
         (unknown, "Place has no field mirrors"),
         (needed, "cannot go without registry"),
         (bare, "commit_id must be Annotated with Arg"),
-        (loose, "no frozen dataclass"),
+        (loose, "is not a frozen dataclass"),
     ):
         with pytest.raises(TypeError, match=told):
             signature.read("bad", function)

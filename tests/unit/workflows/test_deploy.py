@@ -19,7 +19,7 @@ def test_one_pod_alone_holds_the_login_that_writes() -> None:
 
 
 def test_a_release_fails_with_its_deployment() -> None:
-    """The verdict does not stand on it: both are leaves, and a DAG fails by its leaves."""
+    """The verdict does not depend on it: both are leaves, and a DAG fails by its leaves."""
     [document] = [d for d in compiled.documents() if d["metadata"]["name"] == "work"]
     [work] = [t for t in document["spec"]["templates"] if t["name"] == "work"]
     needed = " ".join(task.get("depends", "") for task in work["dag"]["tasks"] if task["name"] == "verdict")

@@ -207,7 +207,7 @@ def test_an_answer_of_another_form_is_unknown(server: ForgeServer, secret: Path,
         with pytest.raises(Transient, match="cannot be looked at"):
             forge.default_branch()
     server.lie("GET", "/branches/", Reply(status=302, headers={"Location": "https://[x/"}))
-    with pytest.raises(Transient, match="leads to an address that is none"):
+    with pytest.raises(Transient, match="leads to an invalid address"):
         forge.branch("main")
 
 

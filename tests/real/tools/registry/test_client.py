@@ -619,13 +619,13 @@ def test_an_address_that_is_none_is_unknown(liar: LyingRegistry, tmp_path: Path,
     layout, descriptor = image(tmp_path / "image")
     place, here = at(liar.address, "t"), client(liar.address)
     liar.lie("GET", _MANIFEST, Reply(status=302, headers={"Location": location}), times=5)
-    with pytest.raises(Transient, match=r"a redirect of .* leads to an address that is none"):
+    with pytest.raises(Transient, match=r"a redirect of .* leads to an invalid address"):
         here.resolve(place)
     liar.lie("POST", "uploads", Reply(status=202, headers={"Location": location}))
-    with pytest.raises(Transient, match=r"an upload to .* leads to an address that is none"):
+    with pytest.raises(Transient, match=r"an upload to .* leads to an invalid address"):
         here.push(layout, descriptor, place)
     liar.lie("GET", _MANIFEST, errors(401, "UNAUTHORIZED", "no", WWW_Authenticate=f'Bearer realm="{location}"'))
-    with pytest.raises(Transient, match=r"the token server of .* leads to an address that is none"):
+    with pytest.raises(Transient, match=r"the token server of .* leads to an invalid address"):
         here.resolve(place)
 
 

@@ -160,7 +160,7 @@ def test_the_document_itself_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("spec.templates.1.container.envFrom", [], "flow: spec.templates[1].container.envFrom"),
         ("spec.templates.1.container.env.0.valueFrom", {"fieldRef": {}}, "env[0].valueFrom.fieldRef"),
         ("spec.templates.1.container.volumeMounts.0.subPath", "x", "volumeMounts[0].subPath"),
-        ("spec.templates.1.container.volumeMounts.1.name", "nothing", "'nothing', which is no volume"),
+        ("spec.templates.1.container.volumeMounts.1.name", "nothing", "'nothing', which is not a volume"),
         ("spec.templates.1.container.volumeMounts.1.mountPath", "/work", "mounted twice"),
         ("spec.templates.1.container.volumeMounts.1.name", "work", "mounted at two paths"),
         ("spec.templates.1.container.command", None, "no command"),
