@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli import declared, isolation, results, running
+from pipelines.cli import declared, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, repeated, switch
 from pipelines.cli.options import BuildRunOptions, SourceOptions
@@ -16,7 +16,6 @@ from pipelines.images import platforms
 from pipelines.images.names import Image
 
 if TYPE_CHECKING:
-    from pipelines.cli.on_cluster import Cluster
     from pipelines.engines.local.nodes import RunResult
 
 TEMPLATE = "clone-build-push"
@@ -42,17 +41,16 @@ def run(options: BuildOptions) -> int:
 
     example: shipway build https://git.example.com/team/shop.git --revision v1.2.0 --image apps/web
     """
-    options.run.check()
-    cluster = _cluster(options) if options.run.on_cluster else None
-    settings = cluster.settings if cluster else cli_options.read_settings(options.run.settings, embedded=True)
-    key = "`settings.registry` of the chart's values" if cluster else "`registry` in the settings, or give --registry"
-    cli_options.require_registry(settings, "publish to", f"set {key}")
     for argument in options.build_arg:
         if "=" not in argument.lstrip("="):
             raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
-    repo = options.repo or running.examples(options.run.settings.state, settings)
+    engine = running.EngineChoice(options.run)
+    repo = engine.address(options.repo, "publish to", "set `registry` in the settings, or give --registry")
+    if engine.cluster:
+        engine.cluster.runs.template(TEMPLATE)
+        cli_options.require_registry(engine.settings, "publish to", "set `settings.registry` of the chart's values")
     platform = platforms.read_platform(options.platform)
-    repository = declared.read(settings, repo, options.revision, build_args=options.build_arg, platform=platform)
+    repository = declared.read(engine.settings, repo, options.revision, build_args=options.build_arg, platform=platform)
     for warning in repository.warnings:
         sys.stderr.write(f"shipway: {warning}\n")
     images = repository.choose(options.image)
@@ -66,15 +64,9 @@ def run(options: BuildOptions) -> int:
     }
     arguments |= {name: value for name, value in passed.items() if value}
     document = workflow(images, repository.parents, arguments, repository.inputs)
-    result: RunResult | None
-    if cluster is None:
-        running.preflight(settings, images[0].name)
-        own = arguments["repo"] if options.repo else ""
-        settings = isolation.settle(settings, options.run.isolation, "build", repo=own, revision=repository.commit)
-        result = running.run(options.run, settings, "build", {}, workflow=document)
-    else:
-        name = cluster.submit_composed(TEMPLATE, document, "build", jobs=options.run.jobs)
-        result = cluster.attend(name, options.run.follow)
+    if not engine.cluster:
+        running.preflight(engine.settings, images[0].name)
+    result = engine.run("build", {}, source=(options.repo, repository.commit), workflow=document)
 
     def describe(ended: RunResult) -> dict[str, Any]:
         nodes = {node.display_name: node for node in ended.root.children}
@@ -89,7 +81,7 @@ def run(options: BuildOptions) -> int:
             "logs": str(ended.folder / "logs"),
         }
 
-    return running.report(options.run.follow, result, settings, describe, _print)
+    return running.report(engine, result, describe, _print)
 
 
 def task_names(images: Iterable[Image]) -> dict[str, str]:
@@ -135,16 +127,6 @@ def workflow(
         "metadata": {"generateName": "build-"},
         "spec": {"entrypoint": "images", "templates": [{"name": "images", "dag": {"failFast": False, "tasks": tasks}}]},
     }
-
-
-def _cluster(options: BuildOptions) -> Cluster:
-    """Return the cluster to build on; raises Misuse if it cannot reach the repository, and as Cluster does."""
-    running.cluster_address(options.repo)
-    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
-
-    cluster = Cluster(options.run.namespace, options.run.settings)
-    cluster.runs.template(TEMPLATE)
-    return cluster
 
 
 def _print(build: Mapping[str, Any], settings: Mapping[str, str]) -> None:

@@ -45,12 +45,14 @@ class Cluster:
         cluster_arguments.check(self.runs.template(template), arguments)
         return self.runs.submit(template, runs.of_template(template, arguments, parallelism=jobs))
 
-    def submit_composed(self, template: str, workflow: Mapping[str, Any], prefix: str, *, jobs: int | None) -> str:
+    def submit_composed(self, prefix: str, workflow: Mapping[str, Any], *, jobs: int | None) -> str:
         """Start a Workflow whose tasks all call one installed template, and return its name, which has this prefix."""
+        tasks = workflow["spec"]["templates"][0]["dag"]["tasks"]
+        template = tasks[0]["templateRef"]["name"]
         installed = self.runs.template(template)
         known = {t["name"]: t for t in installed["spec"].get("templates", ())}.get(template, {})
         inputs = [p["name"] for p in known.get("inputs", {}).get("parameters", ())]
-        for task in workflow["spec"]["templates"][0]["dag"]["tasks"]:
+        for task in tasks:
             values = {p["name"]: p["value"] for p in task["arguments"]["parameters"]}
             cluster_arguments.check_names(template, inputs, values)
             cluster_arguments.check_values(values)

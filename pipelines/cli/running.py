@@ -10,6 +10,7 @@ import secrets
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -28,6 +29,7 @@ from pipelines.tools.processes.fork_client import ForkClient
 from pipelines.tools.registry.reference import Reference
 
 if TYPE_CHECKING:
+    from pipelines.cli.on_cluster import Cluster
     from pipelines.engines.local import documents as local_documents
 
 Options = TypeVar("Options", bound="TemplateOptions")
@@ -54,6 +56,71 @@ class TemplateOptions(Protocol):
         """Where and how to run."""
 
 
+class EngineChoice:
+    """The engine that a command's options choose: this machine's, or the cluster's."""
+
+    def __init__(self, options: RunOptions) -> None:
+        """Raises Misuse for flags of a cluster if the run is not on one; nothing is connected yet."""
+        options.check()
+        self.options = options
+
+    @cached_property
+    def cluster(self) -> Cluster | None:
+        """The cluster, or None for this machine; raises as Cluster does."""
+        if not self.options.on_cluster:
+            return None
+        from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
+
+        return Cluster(self.options.namespace, self.options.settings)
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The settings of the run; raises as `options.read_settings` and `Cluster.settings` do."""
+        if self.cluster:
+            return self.cluster.settings
+        return cli_options.read_settings(self.options.settings, embedded=True)
+
+    def address(self, repo: str, *needs: str) -> str:
+        """Return the address of a repository, on this machine of the examples if it is empty.
+
+        Raises Misuse if a cluster cannot reach it. On this machine, `needs` are arguments of
+        `options.require_registry`, which raises Misconfigured.
+        """
+        if self.options.on_cluster:
+            return cluster_address(repo)
+        cli_options.require_registry(self.settings, *needs)
+        return repo or examples(self.options.settings.state, self.settings)
+
+    def run(
+        self,
+        template: str,
+        arguments: Mapping[str, str],
+        *,
+        source: tuple[str, str],
+        workflow: Mapping[str, Any] | None = None,
+    ) -> RunResult | None:
+        """Run a template, or a `workflow` named `template`, and return the result, or None if it is left running.
+
+        `source` decides how far a build is kept from this machine: a repository, empty for the examples, and a
+        revision.
+        """
+        if self.cluster is None:
+            settings = self.settings
+            if isinstance(self.options, BuildRunOptions):
+                repo, revision = source
+                own = local_address(repo) if repo else ""
+                settings = isolation.settle(settings, self.options.isolation, template, repo=own, revision=revision)
+            if "repo" in arguments:
+                arguments = {**arguments, "repo": local_address(arguments["repo"])}
+            return run(self.options, settings, template, arguments, workflow=workflow)
+        jobs = self.options.jobs
+        if workflow is None:
+            name = self.cluster.submit(template, arguments, jobs=jobs)
+        else:
+            name = self.cluster.submit_composed(template, workflow, jobs=jobs)
+        return self.cluster.attend(name, self.options.follow)
+
+
 def run_template(
     command: Options,
     template: str,
@@ -67,36 +134,27 @@ def run_template(
 
     Without a repository, a local run gets the examples; `needs` are arguments of `options.require_registry`.
     """
-    options = command.run
-    options.check()
-    result: RunResult | None
-    if options.on_cluster:
-        result, settings = on_cluster(options, template, {"repo": cluster_address(command.repo), **arguments})
-    else:
-        settings = cli_options.read_settings(options.settings, embedded=True)
-        cli_options.require_registry(settings, *needs)
-        repo = local_address(command.repo or examples(options.settings.state, settings))
-        if isinstance(options, BuildRunOptions):
-            own, revision = repo if command.repo else "", arguments["revision"]
-            settings = isolation.settle(settings, options.isolation, template, repo=own, revision=revision)
-        result = run(options, settings, template, {"repo": repo, **arguments})
-    return report(options.follow, result, settings, functools.partial(describe, command), show)
+    engine = EngineChoice(command.run)
+    repo = engine.address(command.repo, *needs)
+    source = (command.repo, arguments.get("revision", "HEAD"))
+    result = engine.run(template, {"repo": repo, **arguments}, source=source)
+    return report(engine, result, functools.partial(describe, command), show)
 
 
 def report(
-    follow: FollowOptions,
+    engine: EngineChoice,
     result: RunResult | None,
-    settings: Mapping[str, str],
     describe: Callable[[RunResult], dict[str, Any]],
     show: Callable[[Mapping[str, Any], Mapping[str, str]], None],
 ) -> int:
     """Print a run's result as `describe` returns it, as JSON or with `show`, and return the exit code."""
+    follow = engine.options.follow
     if result is None:
         return left(follow)
     if follow.json:
         sys.stdout.write(json.dumps(describe(result), indent=2) + "\n")
     else:
-        show(describe(result), settings)
+        show(describe(result), engine.settings)
     return results.exit_code(result)
 
 
@@ -196,17 +254,6 @@ def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
     for reference in [] if steps else list(elsewhere):
         visit(*reference)
     return list(steps)
-
-
-def on_cluster(
-    options: RunOptions, template: str, arguments: Mapping[str, str]
-) -> tuple[RunResult | None, dict[str, str]]:
-    """Run an installed template on the cluster; return its result, or None if it is left running, and the settings."""
-    from pipelines.cli.on_cluster import Cluster  # noqa: PLC0415 - the Kubernetes client is for clusters only
-
-    cluster = Cluster(options.namespace, options.settings)
-    result = cluster.attend(cluster.submit(template, arguments, jobs=options.jobs), options.follow)
-    return result, cluster.settings if result else {}
 
 
 def local_address(repo: str) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.cli import isolation, running
-from pipelines.cli import options as cli_options
+from pipelines.cli import running
 from pipelines.cli.command import flags, group, positional, repeated
 from pipelines.cli.options import BuildRunOptions
-from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse
 
 
@@ -33,15 +31,6 @@ def run(options: SubmitOptions) -> int:
         if name in arguments:
             raise Misuse("a parameter is given twice", seen=name, todo="give it once")
         arguments[name] = value
-    options.run.check()
-    result: RunResult | None
-    if options.run.on_cluster:
-        result, _ = running.on_cluster(options.run, options.template, arguments)
-    else:
-        if "repo" in arguments:
-            arguments["repo"] = running.local_address(arguments["repo"])
-        settings = cli_options.read_settings(options.run.settings, embedded=True)
-        repo, revision = arguments.get("repo", "."), arguments.get("revision", "HEAD")
-        settings = isolation.settle(settings, options.run.isolation, options.template, repo=repo, revision=revision)
-        result = running.run(options.run, settings, options.template, arguments)
+    source = (arguments.get("repo") or ".", arguments.get("revision", "HEAD"))
+    result = running.EngineChoice(options.run).run(options.template, arguments, source=source)
     return running.report_outputs(options.run.follow, result)
