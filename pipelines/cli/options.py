@@ -56,12 +56,18 @@ class SourceOptions(RepositoryOptions):
 
 
 @flags
-class SettingsOptions:
-    """Where the settings come from."""
+class SettingsFileOptions:
+    """The file of the settings."""
 
     settings: Path | None = flag(
         f"settings of the deployment, YAML (else ${SETTINGS_VARIABLE})", type=Path, default=None, metavar="FILE"
     )
+
+
+@flags
+class SettingsOptions(SettingsFileOptions):
+    """Where the settings come from."""
+
     registry: str = flag(setting.REGISTRY_FLAG, metavar="HOST[/PROJECT]")
     state: Path = state()
 
@@ -132,7 +138,7 @@ class BuildRunOptions(RunOptions):
             )
 
 
-def settings_file(options: SettingsOptions) -> Path | None:
+def settings_file(options: SettingsFileOptions) -> Path | None:
     """Return the file that the flag or the environment names, or None."""
     variable = os.environ.get(SETTINGS_VARIABLE)
     return options.settings or (Path(variable) if variable else None)

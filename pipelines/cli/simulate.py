@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from pipelines import settings as setting
 from pipelines.cli import options as cli_options
 from pipelines.cli import running
 from pipelines.cli.command import flag, flags, group, positional, switch
-from pipelines.cli.options import SettingsOptions
+from pipelines.cli.options import SettingsFileOptions
 from pipelines.declared import yaml_text
 from pipelines.declared.yaml_text import KubernetesLoader
 from pipelines.errors import Misuse, ShipwayError, reason
@@ -35,7 +36,7 @@ class SimulateOptions:
     source: str = flag("who sent it", choices=[str(source) for source in webhook.SOURCES], default="github")
     event: str = flag("what the unsigned header X-GitHub-Event says; it changes nothing", metavar="NAME")
     sensor: Path = flag("the Sensor (default: the compiled one)", type=Path, default=SENSOR, metavar="FILE")
-    settings: SettingsOptions = group(SettingsOptions)
+    settings: SettingsFileOptions = group(SettingsFileOptions)
     json: bool = switch("print one JSON object")
 
 
@@ -47,7 +48,8 @@ def run(options: SimulateOptions) -> int:
     example: shipway simulate examples/payloads/github-push.json --source github --event push
     """
     source = Sender(options.source)
-    settings = cli_options.read_settings(options.settings, embedded=False)
+    path = cli_options.settings_file(options.settings)
+    settings = setting.read(path) if path else {}
     payload = _payload(options.payload)
     event_source, name = webhook.SOURCES[source]
     results = sensor.run(

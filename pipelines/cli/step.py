@@ -94,10 +94,10 @@ def _help(argument: Argument) -> str:
 
 
 def _settings(step: Step, texts: Mapping[str, str | None]) -> Mapping[str, str]:
-    """Return the environment's settings, at the flag's registry if there is one; raises Misuse for two projects."""
+    """Return the environment's settings, at the flag's registry unless it is empty; raises Misuse for two projects."""
     settings = {item.setting: os.environ.get(item.variable, "") for item in step.arguments if item.setting}
     registry = texts.get("registry")
-    if registry is None:
+    if not registry:
         return settings
     settings = at_registry(settings, registry)
     if settings["project"] and texts["project"]:

@@ -243,6 +243,12 @@ def test_settings_decide_the_lane(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert manual["lane"] == "untrusted"
 
 
+def test_a_registry_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """No trigger depends on it."""
+    assert main(["simulate", str(PAYLOADS / "github-push.json"), "--registry", "registry.example.org"]) == 2
+    assert "unrecognized arguments: --registry registry.example.org" in capsys.readouterr().err
+
+
 def test_a_large_payload_is_carried_as_few_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A push of 8,700 files makes no larger run; more than the source takes is refused as the source would."""
     large = PAYLOADS / "github-900-kb.json"

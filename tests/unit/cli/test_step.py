@@ -138,12 +138,17 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--registry=b.example.org", "--project=try"), "b.example.org/try/", "b.example.org/try/charts"),
         (("--registry=b.example.org/try", "--chart-registry=d.example.org/y"), "b.example.org/try/", "d.example.org/y"),
         (("--project=other",), "a.example.org/other/", "c.example.org/x"),
+        (("--registry=",), "a.example.org/team/", "c.example.org/x"),
+        (("--registry=", "--project=other"), "a.example.org/other/", "c.example.org/x"),
     ],
 )
 def test_a_registry_is_that_of_everything(
     flags: tuple[str, ...], images: str, charts: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As in every command, the flag names the place of images and charts, whatever the settings say of either."""
+    """As in every command, the flag names the place of images and charts, whatever the settings say of either.
+
+    An empty one is as none.
+    """
     assert run(StepOptions(step="places", rest=flags)) == 0
     assert json.loads(capsys.readouterr().out) == {"images": images, "charts": charts}
 
