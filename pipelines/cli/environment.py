@@ -102,8 +102,8 @@ def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[En
     """Yield the environments repository and the registries of the settings; raises Misconfigured if one is not set."""
     settings = cli_options.read_settings(settings_options, embedded=True)
     deploys = signature.from_settings(DeploySettings, settings)
-    address = environments or deploys.environments
-    for name, text in (("environments", address), ("registry", settings.get("registry", ""))):
+    declared = cli_options.environments_settings(settings, environments)
+    for name, text in (("environments", declared.environments_repository), ("registry", settings.get("registry", ""))):
         if not text:
             raise Misconfigured(f"no {name} to work with", seen=f"the setting `{name}` is empty", todo="set it")
     chart_settings = signature.from_settings(ChartSettings, settings)
@@ -114,8 +114,8 @@ def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[En
     ):
         yield EnvironmentWriter(
             git=git,
-            url=RepositoryUrl(address),
-            branch="" if environments else deploys.environments_branch,
+            url=RepositoryUrl(declared.environments_repository),
+            branch=declared.environments_branch,
             author=deploys.author,
             forges=ForgeAccess(
                 folder=cli_options.secret(settings, "shipway-forge"), forges=deploys.forges, network=chart_settings

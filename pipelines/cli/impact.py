@@ -55,8 +55,7 @@ def run(options: ImpactOptions) -> int:
             ),
             folder=folder,
             shown_to=EVERYBODY,
-            environments_repository=options.environments or settings.get("environments", ""),
-            environments_branch="" if options.environments else settings.get("environments-branch", ""),
+            environments=cli_options.environments_settings(settings, options.environments),
             settings=signature.from_settings(ChartSettings, settings),
         )
         if gathered.commit == gathered.base:

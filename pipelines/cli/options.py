@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines import settings as setting
 from pipelines.cli.command import flag, flags, group, positional, repeated, switch
 from pipelines.errors import Misconfigured, Misuse
+from pipelines.step import signature
+from pipelines.step.groups import EnvironmentsSettings
 from pipelines.tools.registry.reference import Reference
 
 if TYPE_CHECKING:
@@ -171,6 +173,13 @@ def require_registry(settings: Mapping[str, str], purpose: str, todo: str, also:
     """Raise Misconfigured if the settings name no registry, in the setting `registry` or in `also`."""
     if not settings.get("registry") and not settings.get(also):
         raise Misconfigured(f"no registry to {purpose}", seen="settings without one", todo=todo)
+
+
+def environments_settings(settings: Mapping[str, str], repository: str) -> EnvironmentsSettings:
+    """Return where environments are declared: at the head of a repository, if a flag names one, or as settings say."""
+    if repository:
+        return EnvironmentsSettings(environments_repository=repository)
+    return signature.from_settings(EnvironmentsSettings, settings)
 
 
 def secret(settings: Mapping[str, str], name: str) -> Path:

@@ -59,8 +59,8 @@ def run(options: WhereOptions) -> int:
     exit codes: 0 found, 10 found nowhere
     """
     settings = cli_options.read_settings(options.settings, embedded=True)
-    repository = options.environments or settings.get("environments", "")
-    if not repository:
+    environments = cli_options.environments_settings(settings, options.environments)
+    if not environments.environments_repository:
         raise Misconfigured(
             "no environments repository",
             seen="the setting `environments` is empty",
@@ -78,8 +78,7 @@ def run(options: WhereOptions) -> int:
             charts=charts,
             under=chart_settings.under,
         )
-        branch = "" if options.environments else settings.get("environments-branch", "")
-        declared = inventory.declared(repository, branch)
+        declared = inventory.declared(environments)
         every = inventory.statuses(declared, live)
         statuses = matching(every, options.what) if options.what else every
         if not statuses and is_commit(options.what):

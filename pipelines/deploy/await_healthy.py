@@ -14,9 +14,9 @@ from pipelines.deploy.commit_statuses import CommitStatuses
 from pipelines.deploy.inventory import Inventory
 from pipelines.deploy.status import BROKEN, SETTLED, WAITING, ApplicationStatus, rollout
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
-from pipelines.step.groups import ChartSettings, ReadLogins
+from pipelines.step.groups import ChartSettings, EnvironmentsSettings, ReadLogins
 from pipelines.step.log import say
-from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository, ForgeLogins, Forges, Repo
+from pipelines.step.parameters import ForgeLogins, Forges, Repo
 from pipelines.step.signature import Arg, Group
 from pipelines.step.texts import FreeText
 from pipelines.tools.forge.forge import StatusState
@@ -57,8 +57,7 @@ def await_healthy(
     account: Annotated[Path, Arg("folder of the account that may read Argo CD's applications")] = Path("../account"),
     logins: Annotated[ReadLogins, Group()],
     forge: ForgeLogins = Path("../forge"),
-    environments_repository: EnvironmentsRepository = "",
-    environments_branch: EnvironmentsBranch = "",
+    environments: Annotated[EnvironmentsSettings, Group()],
     argo_cd_namespace: Annotated[str, Arg("namespace of Argo CD's applications", setting="argo-cd-namespace")] = "",
     forges: Forges = "",
     settings: Annotated[ChartSettings, Group(without=("chart_hosts", "mirrors", "shared_names"))],
@@ -74,7 +73,7 @@ def await_healthy(
     """
     if not Revision(commit).is_commit:
         raise Misuse("not a commit", seen=repr(commit[:100]), todo="give its full id")
-    if not environments_repository:
+    if not environments.environments_repository:
         return _skipped("no environments repository is set")
     if not (account / "token").exists():
         return _skipped("this run has no account that may ask the cluster")
@@ -91,7 +90,7 @@ def await_healthy(
         )
 
         def read() -> tuple[ApplicationStatus, ...]:
-            declared = inventory.declared(environments_repository, environments_branch)
+            declared = inventory.declared(environments)
             statuses = inventory.statuses(declared, _live(cluster, path))
             return tuple(status for status in statuses if commit in status.source_commits)
 

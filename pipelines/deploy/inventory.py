@@ -20,6 +20,7 @@ from pipelines.environments import image_places, image_uses
 from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
+from pipelines.step.groups import EnvironmentsSettings
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.remote import Git
@@ -49,10 +50,11 @@ class Inventory:
     _images: dict[tuple[str, str, str], _ListedImage] = field(default_factory=dict)
     _charts: dict[tuple[str, str], tuple[str, str, bytes]] = field(default_factory=dict)
 
-    def declared(self, repository: str, branch: str) -> DeclaredEnvironments:
+    def declared(self, environments: EnvironmentsSettings) -> DeclaredEnvironments:
         """Return what the head of the environments repository declares; raises what Git raises."""
-        url = RepositoryUrl(repository)
-        return DeclaredEnvironments.read(self.git, url, self.git.resolve(url, Revision(branch or "HEAD")))
+        url = RepositoryUrl(environments.environments_repository)
+        head = self.git.resolve(url, Revision(environments.environments_branch or "HEAD"))
+        return DeclaredEnvironments.read(self.git, url, head)
 
     def statuses(
         self, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None

@@ -19,9 +19,8 @@ from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.impact.charts import CommitCharts, ImpactCharts
 from pipelines.impact.model import Gathered, Rendering, Touched
-from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, EnvironmentsSettings, ReadLogins
 from pipelines.step.log import say
-from pipelines.step.parameters import EnvironmentsBranch, EnvironmentsRepository
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision
@@ -43,8 +42,7 @@ def impact_gather(
     shown_to: Annotated[
         str, Arg("who may see values of environments by the way of a template: none or everybody", setting="impact")
     ] = "none",
-    environments_repository: EnvironmentsRepository = "",
-    environments_branch: EnvironmentsBranch = "",
+    environments: Annotated[EnvironmentsSettings, Group()],
     settings: Annotated[ChartSettings, Group(without=("mirrors", "shared_names"))],
 ) -> Gathered:
     """Find the applications that a commit touches, and bring the charts and values that they had and would have.
@@ -72,9 +70,9 @@ def impact_gather(
             settings, Layout.create(Path(work) / "layout"), logins.docker_config
         )
         charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
-        own = not environments_repository or url.host_and_path == RepositoryUrl(environments_repository).host_and_path
-        deployments = RepositoryUrl(environments_repository or inputs.repo)
-        deployed = pool.submit(_newest, git, deployments, environments_branch) if not own else None
+        deployments = RepositoryUrl(environments.environments_repository or inputs.repo)
+        own = url.host_and_path == deployments.host_and_path
+        deployed = pool.submit(_newest, git, deployments, environments.environments_branch) if not own else None
         head = git.resolve(url, Revision(inputs.revision))
         against = git.resolve(url, Revision(base or "HEAD"))
         ahead = pool.submit(charts.of_commit, url, head) if not own else None

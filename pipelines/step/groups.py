@@ -14,7 +14,16 @@ from typing import Annotated
 
 from pipelines.errors import Misconfigured
 from pipelines.settings import REGISTRY_FLAG
-from pipelines.step.parameters import GitLogin, Isolation, PullLogins, Ref, Repo, RevisionName
+from pipelines.step.parameters import (
+    EnvironmentsBranch,
+    EnvironmentsRepository,
+    GitLogin,
+    Isolation,
+    PullLogins,
+    Ref,
+    Repo,
+    RevisionName,
+)
 from pipelines.step.signature import Arg
 
 
@@ -33,6 +42,14 @@ class ReadLogins:
 
     credentials: GitLogin = Path("../git")
     docker_config: PullLogins = Path("../pull")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class EnvironmentsSettings:
+    """Where environments are declared."""
+
+    environments_repository: EnvironmentsRepository = ""
+    environments_branch: EnvironmentsBranch = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
