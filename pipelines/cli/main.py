@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from types import FrameType
+from typing import Any, TextIO, cast
 
 from pipelines.cli import command as cli_command
-from pipelines.cli import door as cli_door
 from pipelines.cli.command import CommandParser, misunderstood
 from pipelines.errors import ShipwayError, visible
 
@@ -36,6 +37,27 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came: in a pod, its node or its owner ends it, and a retry may succeed."""
 
 
+class EscapedStream:
+    """A stream of text that writes control characters as escapes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, and return its length."""
+        self._stream.write(visible(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return whatever else the stream has."""
+        return getattr(self._stream, name)
+
+
 COMMANDS = {
     "build": ("build:run", "build and publish the images of a repository, parents first"),
     "plan": ("plan:run", "say what would be built and released for a commit, and why"),
@@ -43,7 +65,7 @@ COMMANDS = {
     "release": ("release:release", "build, release and deploy whatever a commit declares and nobody has yet"),
     "check": ("release:check", "build and check whatever a commit declares, and publish nothing"),
     "charts": ("charts:run", "check and publish the Helm charts of a repository"),
-    "deploy": ("deploy:run", "write what is published to charts and environments"),
+    "deploy": ("release:deploy", "write what is published to charts and environments"),
     "promote": ("environment:promote", "let an application run in one environment what it runs in another"),
     "rollback": ("environment:rollback", "let an application run again what it ran before"),
     "submit": ("submit:run", "run one workflow"),
@@ -84,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Names of files are bytes; one that is not text is shown escaped, as Python does on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with cli_door.closed():
+        with _escaped():
             namespace, rest = parser.parse_known_args(words)
             if rest:
                 # The parser of all commands would name its own help, which does not list the command's flags.
@@ -111,6 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         _report(failure, as_json="--json" in words)
         return failure.exit_code
+
+
+@contextmanager
+def _escaped() -> Iterator[None]:
+    """Escape the control characters of stdout and stderr. JSON passes unchanged: it has none."""
+    with ExitStack() as streams:
+        streams.enter_context(redirect_stdout(cast("TextIO", EscapedStream(sys.stdout))))
+        streams.enter_context(redirect_stderr(cast("TextIO", EscapedStream(sys.stderr))))
+        yield
 
 
 @functools.cache

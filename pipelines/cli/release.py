@@ -1,17 +1,18 @@
-"""`shipway release` and `shipway check`: images, charts and deployments of one commit, published or tried."""
+"""`shipway release`, `check` and `deploy`: images, charts and deployments of one commit, published or tried."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.cli import charts, deploy, results, running
+from pipelines.cli import charts, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.charts import ChartsOptions, OnlyChartsOptions
-from pipelines.cli.command import flags, group, positional
-from pipelines.cli.options import BuildRunOptions, RepositoryOptions
+from pipelines.cli.command import flag, flags, group, positional
+from pipelines.cli.options import BuildRunOptions, RepositoryOptions, RunOptions
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
 from pipelines.step import texts
@@ -70,6 +71,31 @@ def check(options: CheckOptions) -> int:
     return running.run_template(options, "check", arguments, _describe_check, _print_check, needs=needs)
 
 
+@flags
+class DeployOptions:
+    """What to deploy, and where."""
+
+    repo: str = positional("address or folder of a Git repository")
+    branch: str = flag("whose head is deployed (default: the one that shipway.yaml says)")
+    environment: str = flag("this one only, or `charts` (default: all of shipway.yaml)", metavar="NAME")
+    run: RunOptions = group(RunOptions)
+
+
+def deploy(options: DeployOptions) -> int:
+    """Write digests and tags of a branch's published images where shipway.yaml says: into the values of the
+    repository's own charts, whose versions move, and into environments. Nothing is built. What is up to date is
+    not written again.
+
+    example: shipway deploy https://git.example.com/team/shop.git --environment dev
+    """
+    ref = f"refs/heads/{options.branch}" if options.branch else ""
+    arguments = {"ref": ref, "environment": options.environment}
+    options = dataclasses.replace(options, repo=options.repo or ".")
+    return running.run_template(
+        options, "deploy", arguments, _describe_deploy, _print_deploy, needs=("ask", "set `registry`")
+    )
+
+
 def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
     nodes = {node.display_name: node for node in result.root.walk()}
     summary = results.verdict(result)
@@ -107,6 +133,17 @@ def _describe_check(options: CheckOptions, result: RunResult) -> dict[str, Any]:
     }
 
 
+def _describe_deploy(options: DeployOptions, result: RunResult) -> dict[str, Any]:
+    return {
+        "repo": options.repo,
+        "commit": result.outputs.get("commit", ""),
+        **results.ending(result),
+        "targets": json.loads(texts.shown(result.outputs.get("targets", "[]"))),
+        "summary": texts.shown(result.outputs.get("summary", "")),
+        **results.failure(result.root),
+    }
+
+
 def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
     """Return the outputs of the plan that was carried out, or of the first one, or nothing."""
     outputs = (nodes[name].outputs for name in ("plan", "start") if name in nodes)
@@ -121,11 +158,21 @@ def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
                 yield job["name"], node
 
 
+def _show_targets(targets: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was written to each target."""
+    write = sys.stdout.write
+    for target in targets:
+        what = target["pull_request"] or (f"commit {target['commit']}" if target["commit"] else "up to date")
+        write(f"\ndeployment to {target['name']}: {what}\n")
+        for line in (*target["changes"], *target["kept"]):
+            write(f"  {line}\n")
+
+
 def _print(described: Mapping[str, Any], settings: Mapping[str, str]) -> None:
     charts.show_head(described)
     results.show_images(described["images"], settings)
     charts.show(described, settings)
-    deploy.show(described["targets"])
+    _show_targets(described["targets"])
     results.show_images(described["failed"], settings)
     if described["parts"]:
         sys.stdout.write("\n")
@@ -142,3 +189,10 @@ def _print_check(described: Mapping[str, Any], _settings: Mapping[str, str]) -> 
     results.show_parts(described)
     ending = f"{described['phase']} in {described['seconds']:.1f} s"
     sys.stdout.write(f"\n{ending}: {described['verdict'] or described['message']}; logs: {described['logs']}\n")
+
+
+def _print_deploy(deployment: Mapping[str, Any], _settings: Mapping[str, str]) -> None:
+    _show_targets(deployment["targets"])
+    if not deployment["targets"]:
+        sys.stdout.write(f"\n{deployment.get('error') or deployment['summary'] or deployment['message']}\n")
+    sys.stdout.write(f"\n{deployment['phase']} in {deployment['seconds']:.1f} s\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.engines.embedded import example
+from pipelines.engines.embedded.deployment import publish_example
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.reference import Reference
@@ -47,7 +47,7 @@ def test_digests_are_those_of_a_laptop(
     builder: str, installation: Installation, git: GitServer, tmp_path: Path
 ) -> None:
     """Each builder gives every image of the examples the digest that it gives on this machine."""
-    example.publish(EXAMPLES, git.root / "examples.git")
+    publish_example(EXAMPLES, git.root / "examples.git")
     repo = f"{git.url}/examples.git"
     here = local(installation, repo, builder, tmp_path)
     installation.configure(builder=builder)

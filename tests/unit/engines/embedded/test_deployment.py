@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engines.embedded import example
+from pipelines.engines.embedded.deployment import publish_example
 from tests.git_repositories import ENVIRONMENT
 
 FILES = {"base/Dockerfile": "FROM scratch\n", "base/with space\n": "odd\n", "web/.gitignore": "*\n", "web/ignored": "x"}
@@ -33,7 +33,7 @@ def git(repository: Path, *words: str) -> str:
 
 def test_everybody_gets_the_same_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user, hour, umask, place or Git configuration makes no difference, and no file is left out."""
-    commits = {example.publish(folder(tmp_path / "one"), tmp_path / "one.git")}
+    commits = {publish_example(folder(tmp_path / "one"), tmp_path / "one.git")}
     home = tmp_path / "home"
     home.mkdir()
     (home / ".gitconfig").write_text(
@@ -47,7 +47,7 @@ def test_everybody_gets_the_same_commit(tmp_path: Path, monkeypatch: pytest.Monk
         other = folder(tmp_path / "a deeper" / "place")
         (other / "base" / "tool").chmod(0o700)
         os.utime(other / "base" / "tool", (1, 1))
-        commits.add(example.publish(other, tmp_path / "two.git"))
+        commits.add(publish_example(other, tmp_path / "two.git"))
     finally:
         os.umask(before)
     assert len(commits) == 1
@@ -60,13 +60,13 @@ def test_an_edit_is_a_further_commit(tmp_path: Path) -> None:
     again, also after an edit was taken back, is told as it is.
     """
     source, repository = folder(tmp_path / "examples"), tmp_path / "state" / "examples.git"
-    first = example.publish(source, repository)
-    assert example.publish(source, repository) == first
+    first = publish_example(source, repository)
+    assert publish_example(source, repository) == first
     shutil.rmtree(source / "web")
     (source / "base" / "Dockerfile").write_text("FROM scratch\nCOPY tool /tool\n")
-    second = example.publish(source, repository)
+    second = publish_example(source, repository)
     assert git(repository, "log", "--format=%H", "main").split() == [second, first]
     assert git(repository, "show", "main:base/Dockerfile") == "FROM scratch\nCOPY tool /tool"
-    third = example.publish(folder(source), repository)
+    third = publish_example(folder(source), repository)
     assert git(repository, "log", "--format=%H", "main").split() == [third, second, first]
     assert git(repository, "rev-parse", f"{third}^{{tree}}") == git(repository, "rev-parse", f"{first}^{{tree}}")
