@@ -33,7 +33,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "examples:"
-	@echo "  make submit                                                     build examples/ into a registry of this machine"
+	@echo "  make submit                           build examples/ into a registry of this machine"
 	@echo "  make submit REPO=https://git.example.com/shop.git REVISION=main IMAGE=apps/web"
 	@echo "  make submit REPO=../shop REGISTRY=registry.example.com/team ARGS=--json"
 	@echo "  make submit ENGINE=argo NAMESPACE=ci REPO=https://git.example.com/shop.git"
@@ -48,14 +48,14 @@ submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, 
 	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: release
-release: run-ready helm ## Build, release and deploy what a commit declares: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
+release: run-ready helm ## Build, release and deploy a commit: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
 	@$(if $(IMAGE),$(error IMAGE= is for `make submit`: a release is of the whole commit))
 	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
 	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
 	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
 
 .PHONY: check-pr
-check-pr: run-ready helm ## Try what a commit declares and publish nothing: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
+check-pr: run-ready helm ## Try a commit, publish nothing: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
 	@$(if $(IMAGE),$(error IMAGE= is for `make submit`: a check is of the whole commit))
 	@shipway check $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
 	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
@@ -101,15 +101,15 @@ bench-cluster: dev-ready tools ## Measure on the cluster that KUBECONFIG names: 
 	$(if $(ARGS),,@$(BIN)/python -m tests.bench.events)
 
 .PHONY: bench-events
-bench-events: dev-ready tools ## The part of bench-cluster that begins with a webhook: ARGS="--runs 20 --pairs 7 --only first"
+bench-events: dev-ready tools ## Measure what begins with a webhook: ARGS="--runs 20 --pairs 7 --only first"
 	@$(BIN)/python -m tests.bench.events $(ARGS)
 
 .PHONY: e2e
-e2e: dev-ready test-packages tools ## Run on the cluster that KUBECONFIG names, or skip with a line: T=tests/e2e/test_circle.py
+e2e: dev-ready test-packages tools ## Run on the cluster of KUBECONFIG, or skip with a line: T=tests/e2e/test_circle.py
 	@$(BIN)/pytest -m cluster $(or $(T),tests/e2e)
 
 .PHONY: soak
-soak: dev-ready test-packages tools ## Kill releases on this machine, many times over, and try histories: ARGS='--kills 10 --histories 10'
+soak: dev-ready test-packages tools ## Kill releases here, and try histories: ARGS='--kills 10 --histories 10'
 	@$(BIN)/python -m tests.soak.local $(ARGS)
 
 .PHONY: soak-cluster
@@ -117,18 +117,18 @@ soak-cluster: dev-ready ## Break runs on the cluster, many times over, and count
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 .PHONY: soak-events
-soak-events: dev-ready ## Break what carries events, and count; the machine must be the cluster's only node: ARGS=--runs 10
+soak-events: dev-ready ## Break what carries events, on a cluster of one node, and count: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak.events $(ARGS)
 
 .PHONY: soak-order
-soak-order: dev-ready test-packages tools ## Miss, delay and overtake pushes with the real release, and count: ARGS=--runs 10
+soak-order: dev-ready test-packages tools ## Miss, delay and overtake pushes of real releases, and count: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak.order $(ARGS)
 
 .PHONY: soak-deployments soak-argo-cd
-soak-deployments: dev-ready test-packages ## Race deployments against other writers, many times over, and count: ARGS='--times 100'
+soak-deployments: dev-ready test-packages ## Race deployments against other writers, and count: ARGS='--times 100'
 	@$(BIN)/python -m tests.soak.deployments $(ARGS)
 
-soak-argo-cd: dev-ready test-packages tools ## Break what Argo CD needs while it follows a commit, and count: ARGS=--runs 10
+soak-argo-cd: dev-ready test-packages tools ## Break what Argo CD needs to follow a commit, and count: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak.argo_cd $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------------------------

@@ -79,7 +79,8 @@ def read(path: Path) -> dict[str, str]:
 
     try:
         # Every value is the text that is written: a date, a version or a number means nothing else here.
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}  # noqa: S506 - it makes text alone
+        text = path.read_text(encoding="utf-8")
+        value = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - it makes text alone
     except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
         raise Misconfigured(
             f"the settings {path} cannot be read", seen=reason(error), todo="name a file of `key: value` lines"

@@ -224,7 +224,8 @@ def read(name: str, function: Callable[..., Any]) -> Step:
 @functools.cache
 def group(kind: Any) -> tuple[Argument, ...]:
     """Return the fields of a group as arguments; raises TypeError for a class that cannot be one."""
-    if not (dataclasses.is_dataclass(kind) and getattr(kind, "__dataclass_params__").frozen):  # noqa: B009 - typeshed hides it
+    # By its name in a text: typeshed hides the attribute.
+    if not (dataclasses.is_dataclass(kind) and getattr(kind, "__dataclass_params__").frozen):  # noqa: B009
         raise TypeError(f"{kind} is not a frozen dataclass and cannot be a group")
     hints = get_type_hints(kind, include_extras=True)
     return tuple(

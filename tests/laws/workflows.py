@@ -16,7 +16,8 @@ _INPUT = re.compile(r"\{\{inputs\.parameters\.([a-z-]+)\}\}")
 _SHELLS = re.compile(r"(?:^|/)(?:ba|da|z|k)?sh$")
 _CHOOSING = re.compile(
     r"\.(?:image|serviceAccountName|namespace|secretName|schedulerName|priorityClassName|podSpecPatch|hostPath|path)$"
-    r"|(?:secretKeyRef|configMapKeyRef|secret|configMap|templateRef|imagePullSecrets|mutex|synchronization)\b.*\.(?:name|template|key)$"
+    r"|(?:secretKeyRef|configMapKeyRef|secret|configMap|templateRef|imagePullSecrets|mutex|synchronization)\b"
+    r".*\.(?:name|template|key)$"
     r"|\.(?:mountPath|subPath|workingDir)$"
 )
 _NEEDED = (

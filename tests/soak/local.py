@@ -206,7 +206,8 @@ def happen(folder: Path, number: int, chance: random.Random) -> int:
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
                     histories.check(folder / str(one), address, moves)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the moves that led to it are told, and the next are tried
+            # Whatever it is, the moves that led to it are printed, and the next are tried.
+            except Exception as error:  # noqa: BLE001
                 bad += 1
                 sys.stderr.write(f"history {one}: {error}\n  {moves}\n")
     return bad

@@ -1,9 +1,10 @@
-"""What holds for the files of this repository: their length, the names of classes, and the links of its documents."""
+"""What holds for the files of this repository: their length and names, and the links of its documents."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted([*ROOT.glob("pipelines/**/*.py"), *ROOT.glob("sensors/*.py")])
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
 MOST_LINES = 350
+MOST_COLUMNS = 120
 
 
 def test_no_module_is_long() -> None:
@@ -21,6 +23,37 @@ def test_no_module_is_long() -> None:
     assert MODULES
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_line_is_wide() -> None:
+    """Ruff lets a line pass that ends with a pragma, and reads no Makefile."""
+    patterns = ["*.py", "*.sh", ":(glob)**/Makefile", ".ci/run"]
+    listed = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, check=True, text=True)
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+    assert {ROOT / "Makefile", ROOT / ".ci/run", Path(__file__)} <= set(paths)
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > MOST_COLUMNS
+    ]
+    assert wide == []
+
+
+@pytest.mark.parametrize("kind", ["unit", "real"])
+def test_each_test_file_is_named_for_what_it_tests(kind: str) -> None:
+    """In each room's folder: test_<module>.py or test_<module>_<topic>.py, so that a module leads to its tests."""
+    folder = ROOT / "tests" / kind
+    tests = sorted(folder.glob("*/**/test_*.py"))
+    assert tests
+    nameless = []
+    for test in tests:
+        room = test.parent.relative_to(folder)
+        package = ROOT / room if room.parts[0] == "sensors" else ROOT / "pipelines" / room
+        modules = [path.stem for path in package.glob("*") if path.suffix == ".py" or path.is_dir()]
+        if not any(f"{test.stem}_".startswith(f"test_{module}_") for module in modules):
+            nameless.append(str(test.relative_to(ROOT)))
+    assert nameless == []
 
 
 def test_no_class_name_is_there_twice() -> None:

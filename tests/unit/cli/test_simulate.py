@@ -81,7 +81,8 @@ def test_each_payload_starts_what_it_should(
 
 def test_every_payload_is_tried() -> None:
     """No file of the folder is without a line above."""
-    [mark] = [m for m in test_each_payload_starts_what_it_should.pytestmark if m.name == "parametrize"]  # type: ignore[attr-defined]
+    marks = test_each_payload_starts_what_it_should.pytestmark  # type: ignore[attr-defined]
+    [mark] = [m for m in marks if m.name == "parametrize"]
     assert {row[0] for row in mark.args[1]} == {path.stem for path in PAYLOADS.glob("*.json")}
 
 

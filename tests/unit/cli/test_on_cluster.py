@@ -22,7 +22,7 @@ from tests.git_server import serving
 from tests.kubernetes_api import RESET, Cluster, Reply, cluster
 from tests.workflow_status import image, node, status
 
-FILES = Path(__file__).parents[4] / "charts/shipway/files"
+FILES = Path(__file__).parents[3] / "charts/shipway/files"
 REPO = "https://git.example.com/shop.git"
 SUBMIT = ("submit", "clone-build-push", "-p", f"repo={REPO}", "-p", "revision=main", "--engine", "argo")
 
