@@ -55,7 +55,7 @@ Move = tuple[str, int, int]
 """A name, and two numbers that choose among whatever there is."""
 
 
-class World:
+class HistoryWorld:
     """A repository, what happened to it that nobody has heard of yet, and runs that are under way."""
 
     def __init__(self, history: History, releases: Releases) -> None:
@@ -200,22 +200,22 @@ class World:
             self.events.append((ref, commit))
 
 
-MOVES: dict[str, Callable[[World, int, int], None]] = {
+MOVES: dict[str, Callable[[HistoryWorld, int, int], None]] = {
     move.__name__: move
     for move in (
-        World.change,
-        World.empty,
-        World.remove,
-        World.rename,
-        World.back,
-        World.rebase,
-        World.merge,
-        World.branch,
-        World.delete,
-        World.version,
-        World.start,
-        World.go,
-        World.kill,
+        HistoryWorld.change,
+        HistoryWorld.empty,
+        HistoryWorld.remove,
+        HistoryWorld.rename,
+        HistoryWorld.back,
+        HistoryWorld.rebase,
+        HistoryWorld.merge,
+        HistoryWorld.branch,
+        HistoryWorld.delete,
+        HistoryWorld.version,
+        HistoryWorld.start,
+        HistoryWorld.go,
+        HistoryWorld.kill,
     )
 }
 
@@ -224,7 +224,7 @@ def check(folder: Path, address: str, moves: Sequence[Move]) -> None:
     """Let these things happen in a new repository, and hold its registry against one that only knows the end."""
     history = History(folder / "shop")
     releases = Releases(repo=history.path, address=address, project=f"p{folder.name}", folder=folder / "runs")
-    world = World(history, releases)
+    world = HistoryWorld(history, releases)
     for move in moves:
         world.move(move)
     world.end()
@@ -247,7 +247,7 @@ def to_do(history: History, releases: Releases) -> dict[str, int]:
     return {ref: plan.to_do + plan.blocked + plan.unknown for ref, plan in left.items()}
 
 
-def state(world: World, releases: Releases) -> dict[str, object]:
+def state(world: HistoryWorld, releases: Releases) -> dict[str, object]:
     """Return what people see of what the refs declare: the keys
     that each tag stands for, and the content of each chart.
     """

@@ -40,7 +40,7 @@ Fault = Callable[[Events], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class BurstResult:
     """What came of one burst."""
 
     fault: str
@@ -61,7 +61,7 @@ class Outcome:
 
 def burst(
     events: Events, count: int, fault: Fault, name: str, *, late_seconds: float, per_second: float = 20.0
-) -> Outcome:
+) -> BurstResult:
     """Send a burst, strike after a third of it, and return what came of it."""
     bodies = [changed("github-push", after=secrets.token_hex(20)) for _ in range(count)]
     before = _SENT.copy()
@@ -92,7 +92,7 @@ def burst(
     taken = {run for run, status in answers.items() if 200 <= status < 300}
     found = _until(events, taken, late_seconds)
     late = [_created(found[run]) - sent[run] for run in wanted if run in found]
-    return Outcome(
+    return BurstResult(
         fault=name,
         sent=count,
         taken=len(taken),
@@ -195,7 +195,7 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-def doubles(events: Events, count: int) -> Outcome:
+def doubles(events: Events, count: int) -> BurstResult:
     """F14: send one push twenty times at once, and again after the run was deleted; return it as an outcome."""
     body = changed("github-push", after=secrets.token_hex(20))
     [run] = [made["metadata"]["name"] for made in events.simulated(Sender.GITHUB, body)]
@@ -205,7 +205,7 @@ def doubles(events: Events, count: int) -> Outcome:
     found = _until(events, {run}, 60)
     time.sleep(events_on.QUIET_SECONDS)
     found = events.runs()
-    return Outcome(
+    return BurstResult(
         fault="F14 one push, twenty times at once",
         sent=count,
         taken=sum(200 <= answer < 300 for answer in answers),
@@ -285,7 +285,7 @@ def main() -> int:
     return 1 if lost else 0
 
 
-def _tell(outcome: Outcome) -> int:
+def _tell(outcome: BurstResult) -> int:
     sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
     sys.stdout.flush()
     return outcome.lost + outcome.doubled

@@ -34,7 +34,7 @@ Wanted = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class FaultResult:
     """What came of some runs with one fault."""
 
     fault: str
@@ -132,7 +132,7 @@ FAULTS: Mapping[str, Callable[[Shop], Came]] = {
 }
 
 
-def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
+def outcome(shop: Shop, fault: str, runs: int) -> FaultResult:
     """Break it so many times, and return what was counted."""
     lost = made = doubled = stopped = ignored = 0
     seconds = []
@@ -148,7 +148,7 @@ def outcome(shop: Shop, fault: str, runs: int) -> Outcome:
         doubled += sum(count > 1 for count in built.values())
         stopped += sum("shipway/superseded-by" in run.document["metadata"].get("annotations", {}) for run in ended)
         ignored += sum("ignored" in _lanes(run) for run in ended)
-    return Outcome(
+    return FaultResult(
         fault=fault,
         runs=runs,
         lost=lost,

@@ -26,7 +26,7 @@ ERROR = re.compile(
 
 
 @dataclass(frozen=True)
-class Place:
+class Workbench:
     """The command, what its words may name, and where the registry keeps what it names."""
 
     shipway: Shipway
@@ -40,7 +40,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(embedded: tuple[Shipway, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(embedded: tuple[Shipway, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     """Repositories with a fault each, a Git server that wants a login, and an address where nobody is."""
     folder = tmp_path_factory.mktemp("refusals")
     address = embedded[1]["images"]["base"]["reference"].partition("/")[0]
@@ -73,7 +73,7 @@ def place(embedded: tuple[Shipway, dict[str, Any]], tmp_path_factory: pytest.Tem
     with serving(folder) as server:
         server.login = ("ada", "right")
         names = {"server": server.url, "dead": dead, "nobody": dead.removeprefix("http://"), "folder": str(folder)}
-        yield Place(Shipway(folder), names, embedded[0].state / "registry")
+        yield Workbench(Shipway(folder), names, embedded[0].state / "registry")
 
 
 BUILD = "build --settings good.yaml"
@@ -132,7 +132,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("line", "code", "said"), CASES, ids=[re.sub(r"[^ -~]", "?", line) for line, _, _ in CASES])
-def test_refused(line: str, code: int, said: str, place: Place) -> None:
+def test_refused(line: str, code: int, said: str, place: Workbench) -> None:
     """It is told once, with what was seen and what to do, and nothing is published."""
     before = place.published()
     words = [word.replace("\\", "").format(**place.names) for word in line.split(" ")]

@@ -38,7 +38,7 @@ QUICK = Timing(attempts=2, backoff_seconds=0.001, answer_seconds=0.5, connect_se
 
 
 @dataclass
-class World:
+class PlanWorld:
     """A repository, a registry, and somebody who does what plans say."""
 
     repository: Repository
@@ -125,11 +125,11 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[PlanWorld]:
     """Three images, one over the other, and one beside them."""
     (tmp_path / "work").mkdir()
     with lying_registry() as registry:
-        found = World(Repository(tmp_path / "repository"), registry, tmp_path / "work")
+        found = PlanWorld(Repository(tmp_path / "repository"), registry, tmp_path / "work")
         found.base("public/debian:12", "bookworm")
         found.commit(
             base__Dockerfile=("FROM REGISTRY/public/debian:12\nCOPY motd "
@@ -153,7 +153,7 @@ def one(plan: Plan, name: str) -> PlannedImage:
 DONE, TODO = ("published", "nothing"), ("absent", "build")
 
 
-def test_everything_is_built_once_in_waves(world: World) -> None:
+def test_everything_is_built_once_in_waves(world: PlanWorld) -> None:
     """After what the plan says was done, there is nothing to do."""
     plan = world.plan()
     assert [[job.name for job in wave] for wave in plan.waves] == [["alone", "base"], ["web"], ["shop"]]
@@ -164,7 +164,7 @@ def test_everything_is_built_once_in_waves(world: World) -> None:
     assert (set(actions(after).values()), after.waves, after.to_do) == ({DONE}, (), 0)
 
 
-def test_only_what_changed_and_what_stands_on_it_is_built_again(world: World) -> None:
+def test_only_what_changed_and_what_stands_on_it_is_built_again(world: PlanWorld) -> None:
     """With a reason each; a file that is in no context builds nothing."""
     world.build(world.plan())
     first = world.plan().commit
@@ -179,7 +179,7 @@ def test_only_what_changed_and_what_stands_on_it_is_built_again(world: World) ->
 
 
 @pytest.mark.parametrize(("old", "new"), [("caf\udce8", "caf\udce9"), ("a\rb", "a\nb")])
-def test_names_are_bytes(world: World, old: str, new: str) -> None:
+def test_names_are_bytes(world: PlanWorld, old: str, new: str) -> None:
     """Another name is another image, however alike the two look once they are text; every way to tell of it is open."""
     world.commit(**{f"web/{old}": "1"})
     world.build(world.plan())
@@ -191,7 +191,7 @@ def test_names_are_bytes(world: World, old: str, new: str) -> None:
     assert json.loads(json.dumps(asdict(plan)))["images"]
 
 
-def test_a_chart_with_a_name_that_is_not_text_is_blocked(world: World) -> None:
+def test_a_chart_with_a_name_that_is_not_text_is_blocked(world: PlanWorld) -> None:
     """A release would refuse it, so the plan says so."""
     world.commit(**{"site/Chart.yaml": "apiVersion: v2\nname: site\nversion: 1.0.0\n", "site/caf\udce8": "x"})
     (chart,) = world.plan().charts
@@ -199,7 +199,7 @@ def test_a_chart_with_a_name_that_is_not_text_is_blocked(world: World) -> None:
     assert chart.reasons[0].startswith("site/caf\\xe8 has a name that is not UTF-8")
 
 
-def test_the_files_that_changed_are_the_reason(world: World) -> None:
+def test_the_files_that_changed_are_the_reason(world: PlanWorld) -> None:
     """Those that the builder gets, of each image since it was built itself.
 
     Git is asked for the commits of both builds.
@@ -231,7 +231,7 @@ def test_the_files_that_changed_are_the_reason(world: World) -> None:
     assert one(world.plan(), "web").reasons == (f"shipway.yaml, its arguments or the builder changed since {third}",)
 
 
-def test_a_commit_that_is_gone_leaves_the_reason_vague(world: World) -> None:
+def test_a_commit_that_is_gone_leaves_the_reason_vague(world: PlanWorld) -> None:
     """What an image says of itself may be a commit that the remote does not have, or none at all."""
     world.build(world.plan())
     image = Reference(registry=world.registry.address, repository="team/web").with_digest(
@@ -244,7 +244,7 @@ def test_a_commit_that_is_gone_leaves_the_reason_vague(world: World) -> None:
         assert one(world.plan(), "web").reasons == (told,)
 
 
-def test_an_image_of_another_branch_is_not_called_unpublished(world: World) -> None:
+def test_an_image_of_another_branch_is_not_called_unpublished(world: PlanWorld) -> None:
     """What main has is what a new branch is compared with."""
     world.build(world.plan())
     first = world.plan().commit[:12]
@@ -255,7 +255,7 @@ def test_an_image_of_another_branch_is_not_called_unpublished(world: World) -> N
     assert one(plan, "alone").reasons == ("next does not name it",)
 
 
-def test_what_is_to_be_built_again_must_be_there(world: World) -> None:
+def test_what_is_to_be_built_again_must_be_there(world: PlanWorld) -> None:
     """A typing error would look like a rebuild; a folder is as good as a name."""
     plan_commit.require_named(("web", "./web/", "web/Dockerfile", "*"), world.plan())
     with pytest.raises(Misuse, match=r"^there is no image wbe to build again\n  seen: images: alone, base, web, shop"):
@@ -265,7 +265,7 @@ def test_what_is_to_be_built_again_must_be_there(world: World) -> None:
     plan_commit.require_named(("wbe",), world.plan())
 
 
-def test_a_base_that_moved_is_the_reason(world: World) -> None:
+def test_a_base_that_moved_is_the_reason(world: PlanWorld) -> None:
     """Its digests stand in it; what does not depend on it is left alone."""
     world.build(world.plan())
     old = world.client.resolve(Reference(registry=world.registry.address, repository="public/debian", tag="12"))
@@ -277,7 +277,7 @@ def test_a_base_that_moved_is_the_reason(world: World) -> None:
     assert one(plan, "base").reasons == (f"base {name} moved {old.descriptor.digest[:19]}… → {new[:19]}…",)
 
 
-def test_a_revert_reuses_what_was_built(world: World) -> None:
+def test_a_revert_reuses_what_was_built(world: PlanWorld) -> None:
     """The first content has its key still: nothing is built, and the branch's tag goes back."""
     world.build(world.plan())
     world.commit(web__page="2")
@@ -293,7 +293,7 @@ def test_a_revert_reuses_what_was_built(world: World) -> None:
     assert (world.built, world.plan().to_do) == ([], 0)
 
 
-def test_what_was_built_again_stays(world: World) -> None:
+def test_what_was_built_again_stays(world: PlanWorld) -> None:
     """What is asked for is built though nothing changed, with what depends on it.
 
     A run that asks for nothing takes none of it back.
@@ -323,7 +323,7 @@ def test_what_was_built_again_stays(world: World) -> None:
     assert one(later, "alone").reasons == ("it is older than 7d",)
 
 
-def test_a_renewal_that_was_cut_short_is_taken_up(world: World) -> None:
+def test_a_renewal_that_was_cut_short_is_taken_up(world: PlanWorld) -> None:
     """A build that was killed before its lasting key was set is not lost: the same run sets it, and builds nothing."""
     world.build(world.plan())
     plan = world.plan(rebuild="alone", now=NOW)
@@ -339,7 +339,7 @@ def test_a_renewal_that_was_cut_short_is_taken_up(world: World) -> None:
     assert one(world.plan(), "alone").digest == one(cut, "alone").digest
 
 
-def test_a_version_is_published_once(world: World) -> None:
+def test_a_version_is_published_once(world: PlanWorld) -> None:
     """A Git tag's version with other content is never overwritten, and the plan says so beforehand."""
     world.repository.git("tag", "v1.0.0")
     world.build(world.plan("v1.0.0"))
@@ -355,7 +355,7 @@ def test_a_version_is_published_once(world: World) -> None:
     assert plan.waves == ()
 
 
-def test_an_image_s_own_version_stays_with_its_first_content(world: World) -> None:
+def test_an_image_s_own_version_stays_with_its_first_content(world: PlanWorld) -> None:
     """It is told as a warning: the new image is built and has the branch's tag alone."""
     world.commit(**{"shipway.yaml": "images:\n  alone:\n    version: 1.0-1\n"})
     plan = world.plan()
@@ -370,7 +370,7 @@ def test_an_image_s_own_version_stays_with_its_first_content(world: World) -> No
     ]
 
 
-def test_a_base_that_exists_nowhere(world: World) -> None:
+def test_a_base_that_exists_nowhere(world: PlanWorld) -> None:
     """It is a finding with its line; what depends on it is blocked, the rest is built."""
     world.commit(web__Dockerfile="# ours\nFROM REGISTRY/public/nothing:1\n")
     plan = world.plan()
@@ -381,7 +381,7 @@ def test_a_base_that_exists_nowhere(world: World) -> None:
     assert plan.blocked
 
 
-def test_a_base_that_cannot_be_read_says_what_to_do(world: World) -> None:
+def test_a_base_that_cannot_be_read_says_what_to_do(world: PlanWorld) -> None:
     """Another name would not help where a setting is missing."""
     other = world.registry.address.replace("127.0.0.1", "localhost")
     world.commit(alone__Dockerfile=f"FROM {other}/public/debian:12\n")
@@ -390,7 +390,7 @@ def test_a_base_that_cannot_be_read_says_what_to_do(world: World) -> None:
     assert finding.todo == f"add {other} to the setting plain-http, if that is meant"
 
 
-def test_no_answer_is_unknown_and_never_absent(world: World) -> None:
+def test_no_answer_is_unknown_and_never_absent(world: PlanWorld) -> None:
     """About a base, about a key, about a tag: nothing is built on a guess, and what is known goes on."""
     world.build(world.plan())
     world.commit(web__page="2")
@@ -408,7 +408,7 @@ def test_no_answer_is_unknown_and_never_absent(world: World) -> None:
     assert "did not answer" in one(plan, "alone").reasons[0]
 
 
-def test_a_registry_that_says_nothing_is_asked_once(world: World) -> None:
+def test_a_registry_that_says_nothing_is_asked_once(world: PlanWorld) -> None:
     """A thousand images would wait for a thousand silences."""
     world.registry.lie("GET", "/team/|/public/", SILENCE)
     plan = world.plan()
@@ -416,7 +416,7 @@ def test_a_registry_that_says_nothing_is_asked_once(world: World) -> None:
     assert world.registry.count("GET", "/manifests/") <= 2 * (1 + 4)  # two attempts, for what was under way at once
 
 
-def test_charts_stand_in_the_same_plan(world: World) -> None:
+def test_charts_stand_in_the_same_plan(world: PlanWorld) -> None:
     """With their states, what they depend on, and the images that their values name."""
     world.commit(
         **{
@@ -440,7 +440,7 @@ def test_charts_stand_in_the_same_plan(world: World) -> None:
     assert {item.state for item in world.plan().charts} == {"unknown"}
 
 
-def test_files_that_deployments_write_are_no_part_of_an_image(world: World) -> None:
+def test_files_that_deployments_write_are_no_part_of_an_image(world: PlanWorld) -> None:
     """Else each deployment would build the image that it deploys.
 
     A Dockerfile that names them gets them all the same.
@@ -466,7 +466,7 @@ def test_files_that_deployments_write_are_no_part_of_an_image(world: World) -> N
     assert one(world.plan(), "repository").key != one(named, "repository").key
 
 
-def test_a_file_that_cannot_be_believed_keeps_everything_back(world: World) -> None:
+def test_a_file_that_cannot_be_believed_keeps_everything_back(world: PlanWorld) -> None:
     """By the conventions, what it switches off would be built, and what it ignores released."""
     broken = "images:\n  alone: {build: false, bild: true}\ncharts:\n  ignore: [charts/draft]\n"
     world.repository.write("shipway.yaml", broken)
@@ -478,7 +478,7 @@ def test_a_file_that_cannot_be_believed_keeps_everything_back(world: World) -> N
     assert command.exit_code(plan) == 3
 
 
-def test_the_documented_repository_of_many_applications(world: World) -> None:
+def test_the_documented_repository_of_many_applications(world: PlanWorld) -> None:
     """The documentation's example does what its text says: shared folders, versions, names, and what is off."""
     example = Path(__file__).parents[3] / "docs" / "images-repository.shipway.yaml"
     for folder in ("apps/jupyter", "apps/rstudio", "apps/retired", "apps/other", "app-init", "server"):
@@ -521,7 +521,7 @@ def test_the_documented_repository_of_many_applications(world: World) -> None:
     assert {job.name for wave in later.waves for job in wave} == {"jupyter", "rstudio", "other"}
 
 
-def test_plans_are_json(world: World) -> None:
+def test_plans_are_json(world: PlanWorld) -> None:
     """Every type of it survives."""
 
     assert json.loads(json.dumps(asdict(world.plan())))["waves"][0][0]["name"] == "alone"

@@ -30,7 +30,7 @@ class Killed(Exception):
 
 
 @dataclass
-class World:
+class TagWorld:
     """What a registry holds, and what a remote's refs name."""
 
     shelf: dict[str, Manifest] = field(default_factory=dict)
@@ -55,11 +55,11 @@ def change(n: int, ref: str) -> Change:
 
 
 class Step(Registry):
-    """One run of the step: its registry is a World, and before its call number `at` something else happens."""
+    """One run of the step: its registry is a TagWorld, and before its call number `at` something else happens."""
 
     def __init__(
         self,
-        world: World,
+        world: TagWorld,
         what: Change,
         at: int = -1,
         event: Callable[[], None] = lambda: None,
@@ -145,14 +145,14 @@ def test_the_last_change_wins_wherever_runs_interrupt_each_other(ref: str, tag: 
     for outer in points():
         outer_happened = False
         for inner in points():
-            world = World(head=first.commit)
+            world = TagWorld(head=first.commit)
             happened: list[bool] = []
 
-            def run_third(world: World = world) -> None:
+            def run_third(world: TagWorld = world) -> None:
                 world.head = third.commit
                 Step(world, third).run()
 
-            def run_second(world: World = world, inner: int = inner, happened: list[bool] = happened) -> None:
+            def run_second(world: TagWorld = world, inner: int = inner, happened: list[bool] = happened) -> None:
                 world.head = second.commit
                 happened.append(Step(world, second, inner, run_third).run())
 
@@ -179,9 +179,9 @@ def test_a_new_change_after_its_own_run_was_killed(ref: str) -> None:
     old, new = change(0, ref), change(1, ref)
     tag = "main" if "heads" in ref else "latest"
     for at in points():
-        world = World(head=old.commit)
+        world = TagWorld(head=old.commit)
 
-        def overtaken(world: World = world) -> None:
+        def overtaken(world: TagWorld = world) -> None:
             world.head = new.commit
             Step(world, new).run()
             raise Killed
@@ -202,7 +202,7 @@ def test_a_new_change_after_its_own_run_was_killed(ref: str) -> None:
 
 def test_a_tag_that_never_rests_is_given_up() -> None:
     """When others move the branch for ever, the run ends and says so."""
-    world = World(head=change(0, "").commit)
+    world = TagWorld(head=change(0, "").commit)
     step = Step(world, change(0, "refs/heads/main"))
     true_tag = step.tag
 
@@ -226,9 +226,9 @@ def test_a_version_keeps_its_first_content() -> None:
     one, other = change(0, "refs/tags/v9.0.0"), change(1, "refs/tags/v9.0.0")
     refused = overwritten = 0
     for at in points():
-        world = World()
+        world = TagWorld()
 
-        def in_between(world: World = world) -> None:
+        def in_between(world: TagWorld = world) -> None:
             with contextlib.suppress(Refused):
                 Step(world, one).run()
 
@@ -247,7 +247,7 @@ def test_a_version_keeps_its_first_content() -> None:
 
 def calls_to_version(what: Change) -> int:
     """Return how many calls an undisturbed run makes up to the one that sets the version's tag, that one with them."""
-    world = World()
+    world = TagWorld()
     counted: list[int] = []
     step = Step(world, what)
     true_tag = step.tag
@@ -270,7 +270,7 @@ def test_a_lasting_key_leads_to_the_latest_renewal(dies: bool) -> None:
     lasting, early, late = ("a" * 64, "b" * 64, "c" * 64)
     at = 0
     while True:
-        world = World(head=f"{9:040x}")
+        world = TagWorld(head=f"{9:040x}")
         Step(world, change(0, "refs/heads/main"), key=lasting).run()
         first, second, third = (change(n, "refs/heads/main") for n in (1, 2, 3))
         newer = Step(world, second, key=late, renewal=(lasting, 200))

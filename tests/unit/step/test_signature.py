@@ -139,7 +139,7 @@ def test_positional_parameters_are_refused() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PlaceGroup:
     """A group of the steps of these tests."""
 
     registry: Annotated[str, Arg("where to", setting="registry")]
@@ -157,7 +157,7 @@ class Host:
 def grouped(
     *,
     repo: Annotated[str, Arg("the address")],
-    place: Annotated[Place, Group()],
+    place: Annotated[PlaceGroup, Group()],
     deep: Annotated[bool, Arg("whether")] = False,
 ) -> Result:
     """Return what it was called with."""
@@ -181,7 +181,7 @@ def test_a_step_receives_its_group_as_one_object() -> None:
     """Built from the values of its fields; those left out keep their defaults."""
     step = signature.read("s", grouped)
     called = step.call({"repo": "r", "registry": "example.org", "depth": 3})
-    assert called == Result(commit_id=f"r {Place(registry='example.org', depth=3)}", count=3, done=False)
+    assert called == Result(commit_id=f"r {PlaceGroup(registry='example.org', depth=3)}", count=3, done=False)
     with pytest.raises(TypeError, match="registry"):
         step.call({"repo": "r"})
 
@@ -189,7 +189,7 @@ def test_a_step_receives_its_group_as_one_object() -> None:
 def test_a_step_takes_no_field_that_it_goes_without() -> None:
     """There is no flag and no variable for it, and it has its default."""
 
-    def less(*, place: Annotated[Place, Group(without=("plain_http", "depth"))]) -> Result:
+    def less(*, place: Annotated[PlaceGroup, Group(without=("plain_http", "depth"))]) -> Result:
         """Return what it was called with."""
         return Result(commit_id=place.plain_http, count=place.depth, done=False)
 
@@ -201,22 +201,22 @@ def test_a_step_takes_no_field_that_it_goes_without() -> None:
 def test_a_group_is_read_from_settings() -> None:
     """By the keys of its fields; an empty setting is none, and other keys are for others."""
     values = {"registry": "example.org", "plain-http": "", "builder": "buildkit"}
-    assert signature.from_settings(Place, values) == Place(registry="example.org")
+    assert signature.from_settings(PlaceGroup, values) == PlaceGroup(registry="example.org")
 
 
 def test_groups_that_cannot_be_spelled_out_are_refused() -> None:
     """Two arguments of one name, a field that is not there or has no text, and a class that can change."""
 
-    def twice(*, place: Annotated[Place, Group()], host: Annotated[Host, Group()]) -> Result:
+    def twice(*, place: Annotated[PlaceGroup, Group()], host: Annotated[Host, Group()]) -> Result:
         raise NotImplementedError(place, host)
 
     def again(*, registry: Annotated[str, Arg("where to")], host: Annotated[Host, Group()]) -> Result:
         raise NotImplementedError(registry, host)
 
-    def unknown(*, place: Annotated[Place, Group(without=("mirrors",))]) -> Result:
+    def unknown(*, place: Annotated[PlaceGroup, Group(without=("mirrors",))]) -> Result:
         raise NotImplementedError(place)
 
-    def needed(*, place: Annotated[Place, Group(without=("registry",))]) -> Result:
+    def needed(*, place: Annotated[PlaceGroup, Group(without=("registry",))]) -> Result:
         raise NotImplementedError(place)
 
     def bare(*, place: Annotated[Result, Group()]) -> Result:
@@ -228,7 +228,7 @@ def test_groups_that_cannot_be_spelled_out_are_refused() -> None:
     for function, told in (
         (twice, "has the argument registry twice"),
         (again, "has the argument registry twice"),
-        (unknown, "Place has no field mirrors"),
+        (unknown, "PlaceGroup has no field mirrors"),
         (needed, "cannot go without registry"),
         (bare, "commit_id must be Annotated with Arg"),
         (loose, "is not a frozen dataclass"),
