@@ -57,6 +57,7 @@ class Situation:
     moments: dict[str, int] = field(default_factory=dict)
     required: Mapping[str, Freshness] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
@@ -86,6 +87,7 @@ class Situation:
             changes=self.changes,
             desired=self.desired,
             versions=self.versions,
+            foreign=self.foreign,
         )
 
     def image(self, name: str) -> PlannedImage:
@@ -162,6 +164,18 @@ def test_a_blocked_image_blocks_what_depends_on_it() -> None:
     assert situation.image("base").reasons == ("its Dockerfile is empty",)
     assert situation.image("web").reasons == ("parent image base is blocked",)
     assert (situation.image("base").key, situation.image("base").digest) == ("", "")
+
+
+@pytest.mark.parametrize("key", [ABSENT, TagState(digest=BASE), SILENT], ids=["absent", "published", "unknown"])
+def test_a_name_of_another_repository_is_blocked(key: TagState) -> None:
+    """Whatever is published under it, whose digest and version are not reported: it is no content of this one."""
+    situation = Situation(nodes=(node("base", version="1.0"), node("web", "base")), foreign={"base": "it is theirs"})
+    situation.keys["base"] = key
+    situation.tags = {("base", "1.0"): TagState(digest="sha256:theirs")}
+    base = situation.image("base")
+    assert situation.actions() == {"base": BLOCKED, "web": BLOCKED}
+    assert (base.reasons, base.digest, base.tags) == (("it is theirs",), "", ())
+    assert (situation.decide().findings, situation.decide().waves) == ((), ())
 
 
 @pytest.mark.parametrize(
