@@ -281,7 +281,7 @@ def test_a_version_with_another_content_is_never_overwritten(situation: Situatio
     situation.tags = {("base", "1.0.0"): TagState(digest="sha256:old"), ("web", "1.0.0"): ABSENT}
     assert situation.actions() == {"base": ("different", "nothing"), "web": BLOCKED}
     assert situation.image("base").reasons == (
-        "version 1.0.0 is published with another content and is never overwritten",
+        "version 1.0.0 is published with different content and is never overwritten",
     )
     assert situation.image("web").reasons == ("parent image base is different",)
 
@@ -321,14 +321,14 @@ def test_latest_moves_to_a_higher_version_alone(latest: str, moves: bool) -> Non
 def test_an_image_s_own_version_stays_with_its_first_content(
     key: TagState, named: TagState, tags: tuple[str, ...], warned: bool
 ) -> None:
-    """Another content is built without it, and a warning names its line; nothing is said as long as it is unknown."""
+    """Other content is built without it, and a warning names its line; nothing is said as long as it is unknown."""
     situation = Situation(nodes=(node("web", version="1.0-1"),), keys={"web": key}, versions={"web": 3})
     situation.tags = {("web", "1.0-1"): named}
     decided = situation.decide()
     assert decided.images[0].tags == tags
     assert decided.images[0].state == ("unknown" if key is SILENT else "absent" if key is ABSENT else "published")
     told = (
-        "shipway.yaml:3: warning: version 1.0-1 of web is published with another content, which stays [version]; "
+        "shipway.yaml:3: warning: version 1.0-1 of web is published with different content, which stays [version]; "
         "raise the version to publish what is declared now under one"
     )
     assert [str(finding) for finding in decided.findings] == ([told] if warned else [])
