@@ -79,6 +79,7 @@ class Installation:
             "project": self.namespace,
             "plain-http": registry,
             "builder": "buildah",
+            "isolation": "chroot",  # which a pod's buildah has; the tests bring its RUN steps themselves
             "mirrors": f"shipway.local={registry}",
         }
 

@@ -94,7 +94,7 @@ def choose(isolation: str, *, has_steps: bool, attempt: Callable[[Isolation], Co
         "the RUN steps are not run outside a sandbox",
         seen="\n".join(failures) or f"no {' and no '.join(_RUNTIMES)} on this machine, which buildah needs for one",
         todo="install runc, or build with BuildKit (setting builder: buildkit); or let them reach whatever you can "
-        "reach, with --isolation chroot",
+        "reach, with --isolation chroot (on a cluster: the setting isolation)",
     )
 
 
