@@ -78,7 +78,7 @@ def calm(embedded: tuple[Shipway, dict[str, Any]], tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def disturbed(calm: Calm, tmp_path: Path) -> Iterator[tuple[Shipway, Images]]:
-    """The command where the first commit's image is published already and the second is to be built."""
+    """The command where the first commit's image is already published and the second is to be built."""
     shipway, images = place(tmp_path, calm.images.address)
     images.adopt("app", calm.images, calm.digests[0], tmp_path / "layout", "main", f"git-{calm.commits[0]}")
     yield shipway, images
