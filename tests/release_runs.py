@@ -17,9 +17,9 @@ from pathlib import Path
 
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport
 from pipelines.errors import ShipwayError
-from pipelines.images.model import Built, Checkout, Published
+from pipelines.images import finalize
+from pipelines.images.model import Checkout, Published
 from pipelines.images.plan_model import ImageJob
-from pipelines.images.registry_state import REVISION, VERSION
 from pipelines.release.model import Planned
 from pipelines.release.retag import Retagged
 from pipelines.release.verdict import verdict
@@ -34,13 +34,13 @@ push = step("push", Published)
 plan = step("plan", Planned)
 retag = step("retag", Retagged)
 
-Build = Callable[[Checkout, Path, ImageJob], Built]
+Build = Callable[[Checkout, Path, ImageJob], None]
 """Makes the image of a checkout in the folder `image` of a workspace."""
 Run = Generator[str, None, None]
 """Gives the name of each piece that it has done; it is dropped by not asking for the next one."""
 
 
-def small_image(checkout: Checkout, work: Path, item: ImageJob) -> Built:
+def small_image(checkout: Checkout, work: Path, item: ImageJob) -> None:
     """Make an image that differs when the files of its context or its bases do."""
     # What a RUN step fetches may be another thing with each key that asks for it anew.
     content = hashlib.sha256(item.key.encode())
@@ -49,9 +49,8 @@ def small_image(checkout: Checkout, work: Path, item: ImageJob) -> Built:
         content.update(f"{path.relative_to(context)} {path.read_text()}\n".encode())
     for base in checkout.bases:
         content.update(f"{base.name} {base.digest}\n".encode())
-    notes = {REVISION: checkout.commit, VERSION: item.version or checkout.commit[:12]}
-    _, descriptor = oci_images.image(work / "image", content.hexdigest(), annotations=notes)
-    return Built(digest=descriptor.digest, name=item.name, version="1", size=1, layers=1, builder="none")
+    notes = finalize.image_annotations(None, finalize.facts_of(checkout, name=item.name, version=item.version))
+    oci_images.image(work / "image", content.hexdigest(), annotations=notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +134,12 @@ class Releases:
                 project=self.project,
                 plain_http=self.address,
             )
-            built = self.build(checkout, work, item)
+            self.build(checkout, work, item)
             yield f"{item.name} is built"
             push(
                 checkout=checkout,
-                built=built,
                 name=item.name,
+                version=item.version,
                 key=item.key,
                 renews=item.renews,
                 moment=item.moment,

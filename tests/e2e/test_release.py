@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.step import texts
 from tests.e2e.installation import FINAL, Installation, Run
 from tests.e2e.place import kubectl
 from tests.git_repositories import Repository
@@ -177,7 +178,7 @@ def outcome(run: Run) -> dict[str, Any]:
         if node["type"] == "Pod" and node["displayName"].startswith("verdict"):
             for parameter in node.get("outputs", {}).get("parameters", ()):
                 if parameter["name"] == "summary":
-                    found: dict[str, Any] = json.loads(parameter["value"])
+                    found: dict[str, Any] = json.loads(texts.decode(parameter["value"]))
                     return found
     raise AssertionError(f"{run.name} has no summary")
 
