@@ -34,17 +34,10 @@ def reconcile() -> WorkflowTemplate:
 
     The container that reads the repository has no right in the cluster; the one that starts runs has no login to Git.
     """
+    containers, results = (LIST_REFS, START_RUNS), ("started", "existing")
+    nightly = pod(NAME, containers, results=results, deadline_seconds=1800, workspace="1Gi", account=RECONCILE.name)
     return workflow_template(
-        [
-            pod(
-                NAME,
-                (LIST_REFS, START_RUNS),
-                results=("started", "existing"),
-                deadline_seconds=1800,
-                workspace="1Gi",
-                account=RECONCILE.name,
-            )
-        ],
+        [nightly],
         title="Starts a run for each branch and tag that is looked at every night",
         arguments=workflow_pod.arguments((LIST_REFS,)),
         deadline_seconds=3600,

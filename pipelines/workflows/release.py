@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hera.workflows import DAG, ContainerSet, Task, WorkflowTemplate
+from hera.workflows import DAG, Task, WorkflowTemplate
 
 from pipelines.workflows import await_healthy, check, reporting, start, work
 from pipelines.workflows import pod as workflow_pod
@@ -18,22 +18,14 @@ START = replace(work.PLAN, step="start", inputs=(*start.REQUEST, "rebuild"))
 
 def release() -> WorkflowTemplate:
     """Return the WorkflowTemplate: it takes an event or a repository and puts out the line of the verdict."""
+    results, seconds = (*start.RESULTS, *work.RESULTS), start.PLANNING_SECONDS
+    first = pod(start.NAME, (START,), results=results, deadline_seconds=seconds, workspace="10Gi")
     return workflow_template(
-        [_release(), _start(), *start.templates(), *reporting.templates()],
+        [_release(), first, *start.templates(), *reporting.templates()],
         title="Builds and releases whatever a commit declares and the registry lacks",
         arguments=workflow_pod.arguments((START,)),
         deadline_seconds=work.DEADLINE_SECONDS,
         on_exit=reporting.END,
-    )
-
-
-def _start() -> ContainerSet:
-    return pod(
-        start.NAME,
-        (START,),
-        results=(*start.RESULTS, *work.RESULTS),
-        deadline_seconds=start.PLANNING_SECONDS,
-        workspace="10Gi",
     )
 
 

@@ -17,18 +17,12 @@ DEADLINE_SECONDS = 12 * 3600
 
 def review() -> WorkflowTemplate:
     """Return the WorkflowTemplate: it takes an event and checks its commit."""
+    tasks = [*start.tasks(inputs(*start.REQUEST)), reporting.begun(), check.task(depends=f"{start.NAME}.Succeeded")]
+    dag = DAG(name=NAME, inputs=pod.inputs((start.LOCATE,)), tasks=tasks)
     return workflow_template(
-        [_review(), start.locate(), *start.templates(), *reporting.templates()],
+        [dag, start.locate(), *start.templates(), *reporting.templates()],
         title="Checks what a pull request brings, and publishes nothing",
         arguments=pod.arguments((start.LOCATE,)),
         deadline_seconds=DEADLINE_SECONDS,
         on_exit=reporting.END,
-    )
-
-
-def _review() -> DAG:
-    return DAG(
-        name=NAME,
-        inputs=pod.inputs((start.LOCATE,)),
-        tasks=[*start.tasks(inputs(*start.REQUEST)), reporting.begun(), check.task(depends=f"{start.NAME}.Succeeded")],
     )
