@@ -81,6 +81,7 @@ class Installation:
             "builder": "buildah",
             "isolation": "chroot",  # which a pod's buildah has; the tests bring its RUN steps themselves
             "mirrors": f"shipway.local={registry}",
+            "shared-names": "any",  # each test has repositories of its own, and all publish into one project
         }
 
     def configure(self, values: Mapping[str, Any] | None = None, **settings: str) -> None:

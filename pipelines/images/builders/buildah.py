@@ -37,6 +37,8 @@ _VERSION = re.compile(r"\bversion (\S+)")
 _FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)
 _AFTER_STEP = '": '
 _KILLED = 137
+_KILLED_BELOW = re.compile(r"^unshare: sigprocmask unblock failed", re.MULTILINE)
+"""unshare ends by the signal that ended its child, but for SIGKILL, which no process can unblock (util-linux 2.38)."""
 _UNSEALED = re.compile(r"^Close_Fd sealing memfd copy: ", re.MULTILINE)
 """Buildah restarts itself from a copy in memory, which Linux refuses to seal (EBUSY, fcntl(2)) while another processor
 still holds a page that was just written. It happens by chance, whatever instruction was about to run."""
@@ -269,7 +271,7 @@ def _plain(bases: Layout, digest: Digest, layout: Layout) -> str:
 
 def _failure(done: Completed) -> ShipwayError:
     said = builder.tail(done.stdout, done.stderr)
-    if done.code < 0 or done.code == _KILLED:
+    if done.code < 0 or done.code == _KILLED or _KILLED_BELOW.search(done.stderr):
         return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
     match = _FAILED.search(done.stderr)
     if match:
