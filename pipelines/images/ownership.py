@@ -71,8 +71,14 @@ TODO = (
 
 
 def _identity(address: str) -> str:
-    """Return host and path of a repository, the same for https and ssh; an empty string for a folder."""
-    return public_address(address).partition("://")[2]
+    """Return host and path of a repository, the same for https and ssh; an empty string for a folder.
+
+    What a label says is an address whose end was cut once: cut to the same end, it is the address that it was made of.
+    """
+    text = public_address(address).partition("://")[2]
+    while text != (shorter := text.rstrip("/").removesuffix(".git")):
+        text = shorter
+    return text
 
 
 def last_part(reference: Reference) -> str:

@@ -28,6 +28,8 @@ OTHER = "https://git.example/other/shop"
     ("repo", "source"),
     [
         (f"{SHOP}.git", SHOP),
+        ("http://git.example/team/shop/.git", "http://git.example/team/shop/"),
+        (f"{SHOP}.git.git", f"{SHOP}.git"),
         ("ssh://git@git.example/team/shop.git", SHOP),
         ("ssh://git@git.example:2222/team/shop.git", SHOP),
         ("git@git.example:team/shop.git", SHOP),
