@@ -17,8 +17,9 @@ DEADLINE_SECONDS = 12 * 3600
 
 def review() -> WorkflowTemplate:
     """Return the WorkflowTemplate: it takes an event and checks its commit."""
-    tasks = [*start.tasks(inputs(*start.REQUEST)), reporting.begun(), check.task(depends=f"{start.NAME}.Succeeded")]
-    dag = DAG(name=NAME, inputs=pod.inputs((start.LOCATE,)), tasks=tasks)
+    checked = check.task(depends=f"{start.NAME}.Succeeded")
+    tasks = [*start.tasks(inputs(*start.REQUEST)), reporting.begun(), checked]
+    dag = DAG(name=NAME, inputs=pod.inputs((start.LOCATE,)), tasks=[*tasks])
     return workflow_template(
         [dag, start.locate(), *start.templates(), *reporting.templates()],
         title="Checks what a pull request brings, and publishes nothing",
