@@ -13,9 +13,8 @@ from typing import Annotated
 from pipelines.errors import Misuse
 from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
 from pipelines.step.signature import Arg
-from pipelines.tools.kubernetes import Denied, Document, Kubernetes
+from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _HASH = re.compile(r"[0-9a-f]{32}")
 
 
@@ -34,7 +33,7 @@ def supersede(
     Example:
         shipway step supersede --run=push-1 --group=0123456789abcdef0123456789abcdef
     """
-    if not (_NAME.fullmatch(run) and _HASH.fullmatch(group)):
+    if not (NAME.fullmatch(run) and _HASH.fullmatch(group)):
         raise Misuse("not a run and its group", seen=f"{run[:80]!r}, {group[:80]!r}", todo="give what decode puts out")
     cluster = Kubernetes(account)
     own = cluster.metadata(run)

@@ -32,10 +32,9 @@ from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
 from pipelines.tools.forge.forge import Forge, Status, StatusState
 from pipelines.tools.git.address import RepositoryUrl, Revision
-from pipelines.tools.kubernetes import Denied, Document, Kubernetes
+from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
 
 PENDING, FINAL = "pending", "final"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
 _JUDGES = frozenset({"verdict"})
@@ -71,7 +70,7 @@ def report(
     Example:
         shipway step report --run=push-1 --phase=final
     """
-    if not _NAME.fullmatch(run) or phase not in {PENDING, FINAL}:
+    if not NAME.fullmatch(run) or phase not in {PENDING, FINAL}:
         raise Misuse("not a run's name and its phase", seen=f"{run[:80]!r}, {phase[:20]!r}", todo="pending or final")
     if not (account / "token").exists():
         return _not_reported("not on a cluster: there is nobody to tell")
@@ -151,7 +150,7 @@ class _Report:
     def _superseded(self) -> str:
         """Return the newer run that this one was stopped for, if it is about the same commit."""
         name = self._newer()
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return ""
         try:
             other = _subject(self.cluster.workflow(name))
@@ -176,7 +175,7 @@ class _Report:
             )
         if self.subject.quiet and state in {current.state, StatusState.PENDING}:
             return f"it says {current.state} already"
-        if not _NAME.fullmatch(reporter):
+        if not NAME.fullmatch(reporter):
             return ""
         try:
             metadata = self.cluster.metadata(reporter)

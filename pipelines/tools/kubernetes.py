@@ -33,6 +33,8 @@ ANSWER_SECONDS = 30.0
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 _LOG_LINES = 60
 _LOG_BYTES = 128 * 1024
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+"""Of an object, as far as its name becomes a part of an address: a DNS subdomain of at most 253 characters."""
 # Argo's executor adds lines to what the command writes, and after a command that failed a last one.
 EXECUTOR_LINE = re.compile(r'(time="?|\{).*\bargo"?[=:] ?"?true\b.*')
 EXECUTOR_LAST_LINE = re.compile(r"Error: exit status \d+")
