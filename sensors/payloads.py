@@ -23,7 +23,8 @@ TAG = "^refs/tags/.+$"
 NUMBER = "^[1-9][0-9]*$"
 ANY = "^.+$"
 OBJECT = r"^\{[\s\S]+\}$"
-COMMAND = r"^/(retest|ok-to-test [0-9a-f]{40}([0-9a-f]{24})?)[ \t]*(\r?\n[\s\S]*)?$"
+# Whatever follows /ok-to-test: a maintainer who cut the commit short gets an answer.
+COMMAND = r"^/(retest[ \t]*|ok-to-test([ \t][^\r\n]*)?)(\r?\n[\s\S]*)?$"
 # Gitea writes `synchronized`, GitHub `synchronize`.
 ACTIONS = "^(opened|synchronized?|reopened|ready_for_review)$"
 _GITHUB_REPOSITORY = ("body.repository.id", "body.repository.clone_url", "body.repository.full_name")

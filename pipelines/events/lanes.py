@@ -15,6 +15,8 @@ from pipelines.tools.git.address import RepositoryUrl, Revision
 COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
 """The first line of a comment that asks for a run; the rest is for people."""
 _COMMAND = re.compile(COMMAND)
+_APPROVAL = re.compile(r"/ok-to-test(?:[ \t\r\n]|$)")
+"""The beginning of a comment that means to approve, whatever it names."""
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF = re.compile(r"refs/(heads|tags)/(.+)")
 _ZEROS = re.compile(r"0+")
@@ -162,11 +164,13 @@ def _pull_request(event: PullRequest, rules: LaneRules) -> LaneDecision:
 
 def _comment(event: Comment, rules: LaneRules) -> LaneDecision:
     asked = _COMMAND.match(event.text)
-    if not asked:
+    if not asked and not _APPROVAL.match(event.text):
         return _ignored("the comment asks for nothing")
     why = _maintains(event, rules)
     if not why:
         return _ignored("the comment is by nobody who may ask: no maintainer")
+    if not asked:
+        return LaneDecision(lane=Lane.WAITING, reason="/ok-to-test needs all 40 digits of a commit")
     said = f"/ok-to-test for {asked[1]}" if asked[1] else "/retest"
     return LaneDecision(lane=Lane.UNTRUSTED, reason=f"{said}, by {why}")
 

@@ -38,7 +38,8 @@ def locate(
     An event may be late or early. If its commit is in the ref's history but no longer its head, it is ignored: the
     newer commit has an event of its own. If its commit was never on a protected ref, Refused is raised: a forge also
     serves, by id, commits that only a fork has. `/retest` names no commit, so it approves none: a commit that is on no
-    branch of the repository waits. A person's request is not compared with the ref's head.
+    branch of the repository waits, and so does an `/ok-to-test` without a whole commit. A person's request is not
+    compared with the ref's head.
 
     Example:
         shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main
@@ -49,7 +50,8 @@ def locate(
 
 def compare(decoded: Decoded, *, credentials: Path, network: NetworkSettings, patience: int) -> Decoded:
     """Return a decoded event, compared with the repository. Raises Refused, and what Git raises."""
-    if decoded.lane in {Lane.IGNORED, Lane.WAITING} or decoded.source is Sender.HAND:
+    is_incomplete = decoded.lane is Lane.WAITING and decoded.kind is EventKind.COMMENT
+    if decoded.source is Sender.HAND or (decoded.lane in {Lane.IGNORED, Lane.WAITING} and not is_incomplete):
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=network.authorities) as git:
         located = _located(git, decoded, patience)
@@ -65,6 +67,8 @@ def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
         now = git.target(url, decoded.ref)
         if now is not None and decoded.head in {"", now.object, now.commit}:
             event = _at(decoded, now.commit)
+            if decoded.lane is Lane.WAITING:
+                return dataclasses.replace(event, reason=f"{decoded.reason}; the pull request is at {now.commit}")
             if decoded.kind is EventKind.COMMENT and not decoded.head and not _is_own(git, url, now.commit):
                 return dataclasses.replace(event, lane=Lane.WAITING, reason=lanes.waiting(now.commit))
             return event

@@ -11,6 +11,8 @@ CHECK = "shipway/check"
 """Contexts of statuses: of a run that publishes, and of one that only checks. A forge's rules may require either."""
 MARKER = "shipway: report"
 """Hidden first line of the one comment under a pull request."""
+ANSWER = "shipway: answer"
+"""Hidden first line of the one that answers a maintainer's command which starts nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,7 @@ class Subject:
 
     repo: str
     commit: str
+    """Empty if no status is to be set."""
     context: str
     number: int
     """The pull request's, or 0."""
@@ -26,6 +29,8 @@ class Subject:
     """Whether nobody waits for it: a nightly run that found everything in order changes no status that says so."""
     waiting: bool
     """Whether nothing was done, because no maintainer has approved the commit."""
+    answer: str = ""
+    """What a maintainer's command came to nothing for; empty if it did not, or if nobody asked."""
 
 
 @dataclass(frozen=True, kw_only=True)

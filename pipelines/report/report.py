@@ -22,7 +22,7 @@ from pipelines.events.event import BY_ANNOTATION, Decoded, EventKind, Lane
 from pipelines.release.result import ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report import text as report_text
-from pipelines.report.model import CHECK, MARKER, RELEASE, Failure, Reported, Subject
+from pipelines.report.model import ANSWER, CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.report.run import FailedPod
 from pipelines.step import results, texts
 from pipelines.step.groups import NetworkSettings
@@ -35,6 +35,8 @@ from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
 
 PENDING, FINAL = "pending", "final"
+_START = "start"
+"""The template of the first pod."""
 _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
 _JUDGES = frozenset({"verdict"})
@@ -81,7 +83,7 @@ def report(
         inputs = {field.name: report_run.argument(workflow, field.name) for field in dataclasses.fields(RunInputs)}
         return decode(inputs=RunInputs(**inputs), rules=rules)
 
-    subject = _subject(workflow) or _by_event(decoded)
+    subject = _answered(_subject(workflow), workflow, decoded) if _is_located(workflow) else _by_event(decoded)
     if subject is None:
         return _not_reported("the run names no commit to report on")
     try:
@@ -108,6 +110,11 @@ class _Report:
     def write(self, phase: str) -> Reported:
         """Report to the forge, unless a newer run has done so."""
         commit, context = self.subject.commit, self.subject.context
+        address = ""
+        if self.subject.answer and phase == FINAL:
+            address = self.forge.comment(self.subject.number, ANSWER, report_text.answer(self.subject.answer))
+        if not commit:
+            return _not_reported(self.subject.answer, address)
         state, reason = (StatusState.PENDING, "it has begun") if phase == PENDING else self._end()
         if self.subject.waiting:
             state, reason = StatusState.PENDING, _WAITS
@@ -119,12 +126,12 @@ class _Report:
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         description = report_text.line(reason or words or "done")
         current = self.forge.status(commit, context)
-        if why := self._kept(current, state):
-            return _not_reported(why)
-        address = ""
-        # The comment first, so that it is there for whoever follows the status.
+        # The comment first, so that it is there for whoever follows the status. It is the pull request's own: the push
+        # of the same commit may have the status, and has no comment.
         if phase == FINAL and self.subject.number and not self.subject.waiting:
             address = self._comment(state, reason, result, failed)
+        if why := self._kept(current, state):
+            return _not_reported(why, address)
         description = description if self.link else f"{description[:60]} [{self.run}]"
         self.forge.set_status(commit, Status(context=context, state=state, description=description, url=self.link))
         sys.stderr.write(f"{commit} {context}: {state}, {description}\n")
@@ -153,9 +160,10 @@ class _Report:
         if not NAME.fullmatch(name):
             return ""
         try:
-            other = _subject(self.cluster.workflow(name))
+            workflow = self.cluster.workflow(name)
         except Denied:
             return ""
+        other = _subject(workflow) if _is_located(workflow) else None
         return name if other and (other.commit, other.context) == (self.subject.commit, self.subject.context) else ""
 
     def _kept(self, current: Status | None, state: StatusState) -> str:
@@ -223,11 +231,14 @@ class _Report:
         return Failure(title=title, message=pod.message, lines=lines)
 
 
+def _is_located(workflow: Document) -> bool:
+    """Return whether the first pod got as far as to say what the run is about."""
+    return "lane" in report_run.outputs(workflow, _START)
+
+
 def _subject(workflow: Document) -> Subject | None:
-    """Return what the first pod found the run to be about, or None if it did not get that far."""
-    outputs = report_run.outputs(workflow, "start")
-    if "lane" not in outputs:
-        return None
+    """Return what the first pod found the run to be about; None if that is nothing to report on."""
+    outputs = report_run.outputs(workflow, _START)
     planned = report_run.outputs(workflow, "plan").get("commit", "") or outputs.get("commit", "")
     return _subject_of(
         repo=outputs["repo"],
@@ -236,6 +247,18 @@ def _subject(workflow: Document) -> Subject | None:
         number=int(outputs.get("number") or 0),
         kind=outputs.get("kind", ""),
     )
+
+
+def _answered(subject: Subject | None, workflow: Document, decoded: Callable[[], Decoded]) -> Subject | None:
+    """Return the subject with the answer to a maintainer's command that started nothing, if it was one."""
+    outputs = report_run.outputs(workflow, _START)
+    lane, kind = outputs["lane"], outputs.get("kind", "")
+    # What nobody asked for, or nobody may ask for, is ignored by the event alone.
+    if kind != EventKind.COMMENT or lane not in {Lane.IGNORED, Lane.WAITING} or decoded().lane is Lane.IGNORED:
+        return subject
+    number = int(outputs.get("number") or 0)
+    nothing = Subject(repo=outputs["repo"], commit="", context=CHECK, number=number, quiet=False, waiting=False)
+    return dataclasses.replace(subject or nothing, answer=outputs["reason"])
 
 
 def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
@@ -290,6 +313,6 @@ def _reporter(status: Status) -> str:
     return match[1] if match else urlsplit(status.url).path.rpartition("/")[2]
 
 
-def _not_reported(why: str) -> Reported:
+def _not_reported(why: str, comment: str = "") -> Reported:
     sys.stderr.write(f"{why}\n")
-    return Reported(state="", reason=why, comment="")
+    return Reported(state="", reason=why, comment=comment)

@@ -105,6 +105,11 @@ def comment(
     return "\n\n".join(parts)
 
 
+def answer(reason: str) -> str:
+    """Return the text that answers a command under a pull request which started nothing."""
+    return f"**Shipway: nothing is started**\n\n{code(reason, most=300)}"
+
+
 def impact(page: str, *, room: int) -> str:
     """Return the Markdown of the step `impact`, or its first line if there is no room for all.
 

@@ -109,6 +109,9 @@ def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repos
     )
     assert locate(server, comment).lane is Lane.IGNORED
     assert locate(server, dataclasses.replace(comment, text=f"/ok-to-test {head}")).revision == head
+    cut = locate(server, dataclasses.replace(comment, text=f"/ok-to-test {head[:10]}"))
+    assert (cut.lane, cut.head) == (Lane.WAITING, head)
+    assert cut.reason == f"/ok-to-test needs all 40 digits of a commit; the pull request is at {head}"
     again = dataclasses.replace(comment, text="/retest")
     assert locate(server, again).revision == head
     fork = app.git("commit-tree", "-m", "Fork", "-p", "main", "main^{tree}")

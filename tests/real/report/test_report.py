@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
-from pipelines.events.event import BY_ANNOTATION, PullRequest
+from pipelines.events.event import BY_ANNOTATION, Comment, PullRequest, Push
 from pipelines.release.result import FAILED, IMAGE, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
@@ -118,6 +118,7 @@ def report(place: Path, forge: ForgeServer, phase: str = "final", run: str = "pu
         plain_http=forge.address,
         argo_ui=ui,
         repositories=REPO,
+        maintainers="ada",
     )
 
 
@@ -257,6 +258,69 @@ def test_a_strangers_pull_request_says_what_it_waits_for(api: Cluster, forge: Fo
     put(api, run="push-3", second=3, phase="Succeeded", number=4, lane="waiting", kind="pull_request")
     assert "says success already" in report(place, forge, run="push-3").reason
     assert forge.states(COMMIT, CHECK) == ["pending", "success"]
+
+
+def test_a_pull_request_has_its_comment_beside_the_push_of_its_commit(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """A push to a pull request's branch starts two runs within a second; whichever has the status, one comments."""
+    put(api, node("verdict", verdict="all"), phase="Succeeded", run="push-1", lane="untrusted")
+    report(place, forge, run="push-1")
+    put(api, phase="Succeeded", run="pull-request-1", number=3, lane="untrusted", kind="pull_request")
+    told = report(place, forge, run="pull-request-1")
+    assert told.reason == "the newer run push-1 tells of this commit"
+    [comment] = forge.comments
+    assert told.comment == comment["html_url"]
+    assert f"**Shipway: done** at `{COMMIT[:12]}`" in comment["body"]
+    assert forge.states(COMMIT) == ["success"]
+
+
+def comment_event(text: str, author: str = "ada") -> str:
+    """Return an event of a comment under a pull request, as a Sensor passes it on."""
+    return events.write(
+        Comment(
+            source="gitea",
+            repo_id=1,
+            repo=REPO,
+            number=3,
+            comment_id=1,
+            author=author,
+            association="",
+            text=text,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "lane", "why"),
+    [
+        ("/ok-to-test 10e54295d7", "waiting", "/ok-to-test needs all 40 digits of a commit; the pull request is at x"),
+        (f"/ok-to-test {'d' * 40}", "ignored", "it is late: refs/pull/3/head is at x by now"),
+        ("/retest", "ignored", "the ref is gone"),
+    ],
+)
+def test_a_maintainers_command_that_starts_nothing_is_answered(
+    api: Cluster, forge: ForgeServer, place: Path, text: str, lane: str, why: str
+) -> None:
+    """Once, under the pull request; the commit that it names gets no status, and a stranger no answer."""
+    run = put(api, phase="Succeeded", number=3, lane=lane, kind="comment", commit="")
+    start = run["status"]["nodes"]["push-1-1"]["outputs"]["parameters"]
+    start.append({"name": "reason", "value": why})
+    for author, answers in (("mallory", 0), ("ada", 1), ("ada", 1)):
+        run["spec"] = {"arguments": {"parameters": [{"name": "event", "value": comment_event(text, author)}]}}
+        report(place, forge)
+        assert len(forge.comments) == answers
+    assert f"`{why}`" in forge.comments[0]["body"]
+    assert forge.statuses == []
+
+
+def test_a_push_that_was_ignored_gives_its_commit_no_status(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """Nothing of it was published, although its run succeeded."""
+    run = put(api, phase="Succeeded", lane="ignored")
+    event = Push(source="gitea", repo_id=1, repo=REPO, ref="refs/heads/main", before="1" * 40, head=COMMIT, pushed="")
+    run["spec"] = {"arguments": {"parameters": [{"name": "event", "value": events.write(event)}]}}
+    assert report(place, forge).state == ""
+    assert forge.statuses == []
 
 
 def test_where_there_is_nobody_to_tell_nothing_fails(api: Cluster, forge: ForgeServer, place: Path) -> None:

@@ -45,6 +45,7 @@ def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) ->
         ("github-comment-ok-to-test", "github-comment", "untrusted"),
         ("github-comment-on-issue", "", ""),
         ("github-comment-retest", "github-comment", "untrusted"),
+        ("github-comment-short-commit", "github-comment", "waiting"),
         ("github-deleted-branch", "", ""),
         ("github-draft-pull-request", "github-pull-request", "ignored"),
         ("github-force-push", "github-push", "untrusted"),
