@@ -9,12 +9,15 @@ import json
 import math
 import re
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
-from pipelines.errors import ShipwayError
+from pipelines.errors import Refused, ShipwayError
 
 LARGEST = 1 << 20
 """Bytes of a file that people write for Shipway or Helm, and that is read whole: YAML, values, a Dockerfile."""
+TOO_LARGE = bytes(LARGEST + 1)
+"""In place of such a file that was left unread: its readers refuse it, and none takes it for absent."""
 DEEPEST = 200
 """Mappings and lists inside each other: three times what the deepest definitions of Kubernetes have.
 
@@ -22,10 +25,38 @@ Python's own limit is 1000 calls, and a walk takes up to three a level.
 """
 LONGEST_NUMBER = 1000
 """Characters of a number: reading and writing longer ones takes time that grows with the square."""
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, also one without an end: a search that fails there would start again at each quote in it."""
 _BRACKETS = re.compile(r"[^\[\]{}]+")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_file(path: Path, what: str, *, most: int = LARGEST) -> bytes:
+    """Return the content of a file; raises Refused if it has more than `most` bytes, and OSError."""
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise too_large(what, path.stat().st_size, most=most)
+    return data
+
+
+def text_of(data: bytes, what: str, *, errors: str = "strict") -> str:
+    """Return a file's text; raises Refused if it has more than LARGEST bytes, ShipwayError if it is not UTF-8.
+
+    `errors` are those of `bytes.decode`, for files whose readers take any bytes.
+    """
+    if len(data) > LARGEST:
+        raise too_large(what, len(data))
+    try:
+        return data.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise ShipwayError(f"{what} is not UTF-8 text", seen=str(error)[:200], todo="save it as UTF-8") from None
+
+
+def too_large(what: str, size: int, *, most: int = LARGEST) -> Refused:
+    """Return the error about a file of `size` bytes, where at most `most` are read."""
+    return Refused(f"{what} is too large", seen=f"{size} bytes", todo=f"keep it below {most} bytes")
 
 
 class NotJson(ShipwayError, ValueError):

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines.tools.git.repository import GitRepository
+
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -18,6 +20,13 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "ada@example.org",
     "GIT_COMMITTER_DATE": "1700000000 +0000",
 }
+
+
+def content(repository: GitRepository, commit: str, path: str) -> str:
+    """Return the text of a file of a commit that was fetched."""
+    done = repository.call("cat-file", "blob", f"{commit}:{path}")
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
 class Repository:

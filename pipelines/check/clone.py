@@ -135,8 +135,8 @@ class _Fetcher:
             own = self.contexts / job.name
             shutil.copytree(self.source, own, symlinks=True, copy_function=os.link)
             build_context.prepare(own, build_context.folder(own, folder), job.shared)
-        text = (self.source / file).read_text(encoding="utf-8", errors="replace")
-        selected = dockerfile.read(text, str(file)).select(job.build_args, target=job.target, platform=job.platform)
+        read = dockerfile.read_file(self.source / file, str(file))
+        selected = read.select(job.build_args, target=job.target, platform=job.platform)
         items = image_bases.requests(
             selected.externals,
             (),

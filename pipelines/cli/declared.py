@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from pipelines import bounds
+from pipelines.bounds import LARGEST, TOO_LARGE
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
@@ -66,7 +68,7 @@ def read(
         dirty = git.uncommitted(url)
         repository = git.fetch(url, resolved, Path(folder) / "git")
         tree = {entry.path: entry for entry in repository.tree(resolved.commit) if not entry.is_submodule}
-        configuration = _configuration(repository, resolved.commit, tree)
+        configuration = _configuration(repository, tree)
         images = image_names.discover(tree, root_name=url.name, configuration=configuration)
         texts = {image.name: _text(repository, resolved.commit, tree, image.dockerfile) for image in images}
     parents: dict[str, tuple[str, ...]] = {}
@@ -94,11 +96,16 @@ def read(
     )
 
 
-def _configuration(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry]) -> Configuration:
+def _configuration(repository: GitRepository, tree: Mapping[str, TreeEntry]) -> Configuration:
     """Return what the commit's shipway.yaml says; raises ShipwayError with the first line that it must not say."""
-    if shipway_yaml.NAME not in tree:
+    entry = tree.get(shipway_yaml.NAME)
+    if entry is None:
         return Configuration()
-    return shipway_yaml.require(_text(repository, commit, tree, shipway_yaml.NAME).encode())
+    return shipway_yaml.require(_content(repository, entry), is_link=entry.is_link)
+
+
+def _content(repository: GitRepository, entry: TreeEntry) -> bytes:
+    return repository.contents([entry], most_bytes=LARGEST).get(entry.path, TOO_LARGE)
 
 
 def _text(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry], path: str) -> str:
@@ -107,9 +114,10 @@ def _text(repository: GitRepository, commit: str, tree: Mapping[str, TreeEntry],
     for _ in range(_MAX_LINKS):
         if at not in tree:
             raise ShipwayError(f"{path} is a link to nothing", seen=f"no {at} at {commit[:12]}", todo="commit it")
-        text = repository.show(commit, at)
+        data = _content(repository, tree[at])
         if not tree[at].is_link:
-            return text
+            return bounds.text_of(data, path)
+        text = os.fsdecode(data)
         at = os.path.normpath(PurePosixPath(at).parent / text)
         if at.split("/")[0] in {"", ".."}:
             raise Refused(

@@ -156,8 +156,13 @@ def seconds(age: str) -> int:
     return int(age[:-1]) * _UNITS[age[-1]] if age else 0
 
 
-def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
-    """Return what a file says, and what is wrong with it; where anything is, the conventions are returned."""
+def read(data: bytes, *, is_link: bool = False) -> tuple[Configuration, tuple[Finding, ...]]:
+    """Return what a file says, and what is wrong with it; where anything is, the conventions are returned.
+
+    One that `is_link` says nothing, whatever it leads to.
+    """
+    if is_link:
+        return Configuration(), (yaml_schema.finding(NAME, 0, "it is a link", "commit the file itself", rule=NAME),)
     try:
         text = yaml_text.read(data, NAME) if yaml_text.says_something(data) else None
     except ShipwayError as error:
@@ -169,9 +174,9 @@ def read(data: bytes) -> tuple[Configuration, tuple[Finding, ...]]:
     return (Configuration(), findings) if findings else (_configuration(text), ())
 
 
-def require(data: bytes) -> Configuration:
+def require(data: bytes, *, is_link: bool = False) -> Configuration:
     """Return what a file says; raises ShipwayError with the first line that it must not say."""
-    found, findings = read(data)
+    found, findings = read(data, is_link=is_link)
     for finding in findings:
         raise finding.error(data)
     return found

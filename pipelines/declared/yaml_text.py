@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.bounds import DEEPEST, LARGEST, LONGEST_NUMBER
+from pipelines import bounds
+from pipelines.bounds import DEEPEST, LONGEST_NUMBER
 from pipelines.errors import Refused, ShipwayError
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -94,12 +95,7 @@ class YamlText:
 
 def decoded(data: bytes, where: str) -> tuple[str, str]:
     """Return a file's byte order mark, or nothing, and its text; raises Refused, or ShipwayError if it is not UTF-8."""
-    if len(data) > LARGEST:
-        raise Refused(f"{where} is too large", seen=f"{len(data)} bytes", todo=f"keep it below {LARGEST} bytes")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ShipwayError(f"{where} is not UTF-8 text", seen=str(error)[:200], todo="save it as UTF-8") from None
+    text = bounds.text_of(data, where)
     return ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from pipelines.bounds import NotJson, read_json
+from pipelines.bounds import LARGEST, NotJson, read_json
 from pipelines.declared import yaml_schema, yaml_text
 from pipelines.declared.finding import Finding
 from pipelines.declared.yaml_text import YamlText
@@ -97,6 +97,8 @@ def _application(tree: GitTree, path: str) -> tuple[Application | None, list[Fin
     for file in (path, values):
         if file in tree.files and tree.files[file].mode == LINK:
             findings.append(_finding(file, 0, "it is a link, which Argo CD does not follow", "commit the file itself"))
+        elif len(tree.contents.get(file, b"")) > LARGEST:
+            findings.append(_finding(file, 0, "it is too large", f"keep it below {LARGEST} bytes"))
     if findings:
         return None, findings
     try:

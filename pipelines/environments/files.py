@@ -163,7 +163,8 @@ def named(head: Head, *, under: str) -> Places:
 
 
 def _named(head: Head, data: bytes, under: str) -> Places:
-    configuration, findings = shipway_yaml.read(data)
+    entry = head.files.get(shipway_yaml.NAME)
+    configuration, findings = shipway_yaml.read(data, is_link=entry is not None and entry.is_link)
     if findings:
         raise ShipwayError(
             f"{shipway_yaml.NAME} of {head.repository.url} cannot be read",

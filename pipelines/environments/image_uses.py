@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from pipelines.bounds import LARGEST
 from pipelines.charts.chart_yaml import CHART, LOCK, join
 from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
@@ -93,6 +94,11 @@ def read(
 
     def uses(file: str) -> list[ImageUse]:
         data = tree.contents.get(file, b"")
+        if len(data) > LARGEST:
+            todo = f"keep it below {LARGEST} bytes: deployments read no larger one"
+            findings.append(
+                Finding(path=file, line=0, level=WARNING, rule="values", text="it is too large to be read", todo=todo)
+            )
         # Values files are large, and most name no image of their own repository.
         if not host or host not in data:
             return []
@@ -104,8 +110,8 @@ def read(
         return [use for use in named if use.image in images]
 
     host = registry.encode()
-    found = [use for folder in charts for use in uses(join(folder, VALUES))]
     findings: list[Finding] = []
+    found = [use for folder in charts for use in uses(join(folder, VALUES))]
     applications = config_yaml.own(tree, configuration.deploy.environments)
     in_applications = [use for item in applications if item.values for use in uses(item.values)]
     for item in configuration.values:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.bounds import LARGEST, TOO_LARGE
 from pipelines.charts import chart_yaml
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
@@ -45,10 +46,14 @@ class DeclaredEnvironments:
             beside = {f"{path.rpartition('/')[0]}/{config_yaml.VALUES}" for path in configs} & entries.keys()
             wanted = [entries[path] for path in sorted(configs | beside | ({shipway_yaml.NAME} & entries.keys()))]
             git.fetch_files(repository, (entry.id for entry in wanted))
-            contents = repository.contents(wanted)
+            contents = dict.fromkeys((entry.path for entry in wanted), TOO_LARGE)
+            contents |= repository.contents(wanted, most_bytes=LARGEST)
         tree = GitTree(files={path: File(entry.mode, entry.id) for path, entry in entries.items()}, contents=contents)
         found = config_yaml.read(tree)
-        configuration, findings = shipway_yaml.read(contents.get(shipway_yaml.NAME, b""))
+        configuration, findings = shipway_yaml.read(
+            contents.get(shipway_yaml.NAME, b""),
+            is_link=shipway_yaml.NAME in entries and entries[shipway_yaml.NAME].is_link,
+        )
         return cls(
             commit=resolved.commit,
             found=replace(found, findings=tuple(sorted({*found.findings, *findings}))),

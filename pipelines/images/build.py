@@ -135,7 +135,7 @@ def _explained(error: StepFailed, dockerfile: Dockerfile, inserted: Mapping[int,
     for instruction in instructions:
         by_line = error.line and instruction.line <= error.line - added <= instruction.end
         if by_line or _words(instruction.text) in reported:
-            where = f"{dockerfile.where}:{instruction.line}: {instruction.text.strip().splitlines()[0]}"
+            where = f"{dockerfile.where}:{instruction.line}: {instruction.shown}"
             return ShipwayError(f"the build failed at {where}", seen=error.seen, todo="correct this step")
     return ShipwayError(f"the build of {dockerfile.where} failed", seen=error.seen, todo="see the output above")
 

@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from secrets import randbelow
 
+from pipelines import bounds
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.tools.git.address import TreePath
 from pipelines.tools.registry.layout import LAYER_TIME
 
 _NOT_GIT = "\n# The repository's own data is not part of any image: it differs from clone to clone.\n.git\n**/.git\n"
 _SPECIAL = re.compile(r"[*?\[\]\\]")
+_ANY = "surrogateescape"
 _ESCAPED = r"\\\g<0>"
 
 
@@ -100,7 +102,7 @@ def ignore(checkout: Path, dockerfile: str, context: Path, exclude: Iterable[str
     shared = os.path.relpath(context / ".dockerignore", root)
     for path in (beside, shared):
         if os.path.lexists(root / path):
-            return inside(checkout, path, "file").read_text(encoding="utf-8", errors="surrogateescape") + more
+            return bounds.text_of(bounds.read_file(inside(checkout, path, "file"), path), path, errors=_ANY) + more
     return more
 
 

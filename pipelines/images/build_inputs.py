@@ -22,7 +22,6 @@ from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
 _SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"BUILDKIT_.*|SOURCE_DATE_EPOCH")
-_MAX_DOCKERFILE = 1 << 20
 _ALIAS = "shipway.invalid/base:"
 _NONE: Mapping[int, str] = {}
 
@@ -98,7 +97,7 @@ class BuildInputs:
         if trigger.heredocs or text.endswith(("\\", "`")):
             raise Refused(
                 f"{self.selected.file.at(use.instruction)}: buildah cannot run a trigger of the base",
-                seen=f"ONBUILD {text.splitlines()[0][:200]}",
+                seen=f"ONBUILD {trigger.shown}",
                 todo="build with BuildKit, or use a base without it",
             )
         return text
@@ -120,17 +119,21 @@ def read(
     """
     _check_platform(checkout.platform)
     _check_arguments(checkout.build_args)
-    text = _text(build_context.inside(source, checkout.dockerfile, "Dockerfile"), checkout.dockerfile)
-    dockerfile = image_dockerfile.read(text, checkout.dockerfile)
+    file = build_context.inside(source, checkout.dockerfile, "Dockerfile")
+    if not file.is_file():
+        raise ShipwayError(f"{checkout.dockerfile} is not a Dockerfile", seen="not a file", todo="name another")
+    dockerfile = image_dockerfile.read_file(file, checkout.dockerfile)
     selected = dockerfile.select(checkout.build_args, target=checkout.target, platform=checkout.platform)
     dockerfile_checks.check(dockerfile, secrets=secret_ids)
     folder = build_context.folder(source, context or checkout.path)
     layout = Layout(bases.resolve())
     images = _images(selected, checkout)
+    triggers = dockerfile_checks.triggers_of(selected, image_bases.triggers(layout, images))
+    dockerfile_checks.check_triggers(selected, triggers, secrets=secret_ids)
     return BuildInputs(
         checkout=checkout,
         selected=selected,
-        triggers=dockerfile_checks.triggers_of(selected, image_bases.triggers(layout, images)),
+        triggers=triggers,
         context=folder,
         ignore=build_context.ignore(source, checkout.dockerfile, folder, exclude),
         bases=layout,
@@ -138,16 +141,6 @@ def read(
         base_images=tuple(BaseImage.read(image, layout) for image in images),
         secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile)),
     )
-
-
-def _text(path: Path, where: str) -> str:
-    data = path.read_bytes() if path.is_file() and path.stat().st_size <= _MAX_DOCKERFILE else None
-    if data is None:
-        raise ShipwayError(f"{where} is not a Dockerfile", seen="not a file, or over 1 MiB", todo="name another")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ShipwayError(f"{where} cannot be read", seen=str(error), todo="write it in UTF-8") from error
 
 
 def _images(selected: SelectedStages, checkout: Checkout) -> tuple[Base, ...]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from pipelines.bounds import LARGEST
 from pipelines.declared import shipway_yaml
 from pipelines.errors import Refused, ShipwayError
 from pipelines.tools.git.address import TreePath
 
-_MAX_DOCKERFILE = 4 << 20
 _IGNORE_FILES = (".dockerignore", ".containerignore")
 
 
@@ -33,7 +33,7 @@ def check_paths(source: Path, path: TreePath, dockerfile: TreePath, tree: Iterab
         raise ShipwayError(
             f"the repository has no file {dockerfile}", seen=_kind(file), todo=_close(dockerfile, dockerfiles)
         )
-    if file.stat().st_size > _MAX_DOCKERFILE:
+    if file.stat().st_size > LARGEST:
         raise Refused(
             f"{dockerfile} is not a Dockerfile", seen=f"it has {file.stat().st_size} bytes", todo="name another"
         )

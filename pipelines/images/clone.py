@@ -83,8 +83,8 @@ def clone(
     declared = configuration(source)
     name = declared.image(folder).name or PurePosixPath(folder).name or url.name
     user = Image(name=name, path=str(folder), dockerfile=str(file))
-    text = (source / file).read_text(encoding="utf-8", errors="replace")
-    selected = image_dockerfile.read(text, str(file)).select(build_args, target=target, platform=platform)
+    read = image_dockerfile.read_file(source / file, str(file))
+    selected = read.select(build_args, target=target, platform=platform)
     externals = selected.externals
     siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
     for warning in names.shadowed(user, externals, siblings):

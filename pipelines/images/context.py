@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines import bounds
+from pipelines.bounds import TOO_LARGE
 from pipelines.images import dockerignore
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.dockerignore import DockerIgnore
@@ -129,8 +131,10 @@ def conversions(tree: GitTree, folders: Sequence[str]) -> bytes:
     """
     paths = {path for folder in folders for path in _attributes(tree, folder)}
     found = [(path, tree.contents.get(path, b"")) for path in sorted(paths)]
-    if not any(_CONVERTS.search(data) for _, data in found):
+    if not any(data is TOO_LARGE or _CONVERTS.search(data) for _, data in found):
         return b""
+    # Of a file that was left unread, anything may be in it: its id counts.
+    found = [(path, tree.files[path].id.encode() if data is TOO_LARGE else data) for path, data in found]
     return b"".join(path.encode("utf-8", "surrogateescape") + b"\0" + data + b"\0" for path, data in found)
 
 
@@ -168,7 +172,7 @@ def _sources(dockerfile: Dockerfile) -> Iterator[str]:
 def _rules(tree: GitTree, folder: str, dockerfile: str) -> DockerIgnore:
     for path in ignore_files(folder, dockerfile):
         if path in tree.files:
-            return DockerIgnore.parse((tree.read(path) or b"").decode("utf-8", "surrogateescape"), path)
+            return DockerIgnore.parse(bounds.text_of(tree.read(path) or b"", path, errors="surrogateescape"), path)
     return DockerIgnore.parse("", folder)
 
 

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from pipelines import bounds
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.images import dockerfile_syntax
 from pipelines.images.dockerfile_syntax import Instruction
@@ -111,7 +113,7 @@ class Dockerfile:
                 if "$" in name:
                     raise Misuse(
                         f"{self.at(instruction)}: {label} names an image by a variable",
-                        seen=instruction.text.splitlines()[0],
+                        seen=instruction.shown,
                         todo="name a stage there, and give that stage the variable: ARG before FROM ${…} AS stage",
                     )
                 to = self._stage(name.lower(), index)
@@ -212,6 +214,11 @@ def read(text: str, where: str) -> Dockerfile:
             last = stages[-1]
             stages[-1] = Stage(name=last.name, base=last.base, instructions=(*last.instructions, instruction))
     return Dockerfile(where=where, text=settled, globals=tuple(instructions[:first]), stages=tuple(stages))
+
+
+def read_file(path: Path, where: str) -> Dockerfile:
+    """Return the Dockerfile in a file; raises Refused if it is too large, ShipwayError if no UTF-8."""
+    return read(bounds.text_of(bounds.read_file(path, where), where), where)
 
 
 def _stage(instruction: Instruction, where: str) -> Stage:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.errors import Misuse, Refused
+from pipelines.images import dockerfile_syntax
 from pipelines.images.dockerfile import Dockerfile, SelectedStages, expand
 from pipelines.images.dockerfile_syntax import Instruction, check_trigger
 
@@ -33,22 +34,38 @@ _UNKNOWN_TO_BUILDAH = {
 def check(dockerfile: Dockerfile, *, secrets: Collection[str]) -> None:
     """Raise Refused if a RUN asks for the host's network, devices, an SSH agent, privileges or an undeclared secret."""
     for instruction in dockerfile.instructions:
-        if instruction.name != "RUN":
-            continue
-        for flag, allowed in (("network", {"", "default", "none"}), ("security", {"", "sandbox"}), ("device", {""})):
-            if instruction.flag(flag) not in allowed:
-                raise _refused(dockerfile, instruction, f"RUN --{flag} is not given to any build", "leave it out")
-        for mount in instruction.mounts:
-            if mount.get("type") == "ssh":
-                raise _refused(dockerfile, instruction, "no build gets an SSH agent", "mount a secret instead")
-            if mount.get("type") == "secret" and secret_id(mount) not in secrets:
-                raise _refused(
-                    dockerfile,
-                    instruction,
-                    f"the secret {secret_id(mount)!r} is not declared",
-                    "declare it: `secrets` of the image in shipway.yaml, or --secret-ids of the step; "
-                    f"declared: {', '.join(sorted(secrets)) or 'none'}",
-                )
+        _check_run(instruction, dockerfile.at(instruction), secrets)
+
+
+def check_triggers(
+    selected: SelectedStages, triggers: Mapping[str, Sequence[Instruction]], *, secrets: Collection[str]
+) -> None:
+    """Raise Refused if a trigger asks for what `check` refuses; `triggers` has those of images, by their names."""
+    for use in selected.uses:
+        if use.label == "FROM":
+            stage = () if use.to is None else selected.file.stages[use.to].instructions
+            at = selected.file.at(use.instruction)
+            own = [check_trigger(each.trigger, at) for each in stage if each.name == "ONBUILD"]
+            for trigger in own if use.to is not None else triggers.get(use.name, ()):
+                _check_run(trigger, at, secrets)
+
+
+def _check_run(run: Instruction, at: str, secrets: Collection[str]) -> None:
+    if run.name != "RUN":
+        return
+    for flag, allowed in (("network", {"", "default", "none"}), ("security", {"", "sandbox"}), ("device", {""})):
+        if run.flag(flag) not in allowed:
+            raise Refused(f"{at}: RUN --{flag} is not given to any build", seen=run.shown, todo="leave it out")
+    for mount in run.mounts:
+        if mount.get("type") == "ssh":
+            raise Refused(f"{at}: no build gets an SSH agent", seen=run.shown, todo="mount a secret instead")
+        if mount.get("type") == "secret" and secret_id(mount) not in secrets:
+            raise Refused(
+                f"{at}: the secret {secret_id(mount)!r} is not declared",
+                seen=run.shown,
+                todo="declare it: `secrets` of the image in shipway.yaml, or --secret-ids of the step; "
+                f"declared: {', '.join(sorted(secrets)) or 'none'}",
+            )
 
 
 def check_platform(selected: SelectedStages) -> None:
@@ -113,6 +130,8 @@ def check_buildah(selected: SelectedStages, version: str) -> None:
                     f"{builder} gives secrets as files only",
                     "read the file /run/secrets/<id>, or build with BuildKit",
                 )
+    if numbers < _HEREDOC_SINCE or "<<" not in dockerfile.text:
+        _check_lines(dockerfile, builder)
     bases = {use.to for use in selected.uses if use.label == "FROM"}
     mounted = {use.to for use in selected.uses if use.label == "RUN --mount"}
     for number in selected.reached:
@@ -137,6 +156,19 @@ def check_buildah(selected: SelectedStages, version: str) -> None:
                 )
 
 
+def _check_lines(dockerfile: Dockerfile, builder: str) -> None:
+    """Raise Refused with the first line that is an instruction to buildah and not to BuildKit, or the reverse."""
+    ours = {each.line for each in dockerfile.globals} | {each.line for each in dockerfile.instructions}
+    ours |= {stage.base.line for stage in dockerfile.stages}
+    for line in sorted(ours ^ dockerfile_syntax.starts_for_buildah(dockerfile.text)):
+        what = "reads on over" if line in ours else "reads an instruction in"
+        raise Refused(
+            f"{dockerfile.where}:{line}: {builder} {what} this line",
+            seen=dockerfile.text.split("\n")[line - 1].strip()[:200],
+            todo="end the line before it with one escape character or none, without a heredoc, or build with BuildKit",
+        )
+
+
 def secret_id(mount: dict[str, str]) -> str:
     """Return the id of a secret mount: its own, else the last part of where it is mounted."""
     target = mount.get("target") or mount.get("dst") or mount.get("destination") or ""
@@ -150,8 +182,7 @@ def secret_ids(dockerfile: Dockerfile) -> frozenset[str]:
 
 
 def _refused(dockerfile: Dockerfile, instruction: Instruction, what: str, todo: str) -> Refused:
-    shown = instruction.text.strip().splitlines()[0][:200]
-    return Refused(f"{dockerfile.where}:{instruction.line}: {what}", seen=shown, todo=todo)
+    return Refused(f"{dockerfile.where}:{instruction.line}: {what}", seen=instruction.shown, todo=todo)
 
 
 RULE = "add"

@@ -60,10 +60,13 @@ def pin(
 def stage_name(selected: SelectedStages, number: int) -> str:
     """Return the name that a stage has for builders: its own, or a new one if something refers to its number.
 
-    A number would mean another stage once one is added, and an image to BuildKit where a mount has it.
+    A number would mean another stage once one is added, and an image to BuildKit where a mount has it; of two stages
+    of one name, BuildKit takes the last one.
     """
     is_used = any(use.to == number for use in selected.uses)
-    return selected.file.stages[number].name or (f"{_NUMBERED}{number}" if is_used else "")
+    name = selected.file.stages[number].name
+    is_own = name and sum(stage.name == name for stage in selected.file.stages) == 1
+    return name if is_own else f"{_NUMBERED}{number}" if is_used else ""
 
 
 def last_line(stage: Stage) -> int:
@@ -82,7 +85,7 @@ def _check(text: str, selected: SelectedStages, *, aliases: Mapping[str, str], i
             added = sum(more.count("\n") + 1 for number, more in inserted.items() if number <= line)
             raise Refused(
                 f"{pinned.where}:{max(line - added, 1)}: the name {use.name} cannot be replaced by its digest",
-                seen=use.instruction.text.strip().splitlines()[0][:200],
+                seen=use.instruction.shown,
                 todo="write each flag on its own, and from= in it once",
             )
 

@@ -32,6 +32,8 @@ _FLAG = re.compile(r"--[a-z-]+(?:=.*)?", re.DOTALL)
 _OPTION = re.compile(r"[A-Za-z]+(?:=.*)?", re.DOTALL)
 _QUOTES = re.compile(r"[\"'\\`]")
 _MOST_TRIES = 1000
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What Go takes for space; Python knows more of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,11 @@ class Instruction:
         return tuple((mount["from"], "RUN --mount") for mount in mounts if mount.get("from"))
 
     @property
+    def shown(self) -> str:
+        """The first line, for messages."""
+        return self.text.strip().partition("\n")[0][:200]
+
+    @property
     def trigger(self) -> str:
         """The instruction that an ONBUILD holds, as text."""
         return self.text.split(maxsplit=1)[1] if len(self.text.split(maxsplit=1)) > 1 else ""
@@ -90,7 +97,7 @@ def settle(text: str, where: str) -> str:
         # Older builders read on after a name that they do not know; a comment like `# a=b` ends what counts.
         are_known = are_known and name in _DIRECTIVES
         if name == "escape" and are_known:
-            kept.append(lines[count].strip())
+            kept.append(f"# escape={match['value']}")  # in the one form that every builder takes for it
         count += 1
     if _json_frontend("\n".join(lines[start:])):
         raise _foreign(where, start + 1, lines[start])
@@ -116,7 +123,7 @@ def read(text: str, where: str) -> tuple[Instruction, ...]:
         at = f"{where}:{instruction.line}"
         if has_from and instruction.name not in _INSTRUCTIONS:
             raise ShipwayError(
-                f"{at}: this is no instruction", seen=_shown(instruction), todo="write one that Dockerfiles have"
+                f"{at}: this is no instruction", seen=instruction.shown, todo="write one that Dockerfiles have"
             )
         _check_spelling(instruction, at)
         _check_visible(instruction, lines[instruction.line - 1 : instruction.end], at)
@@ -142,6 +149,25 @@ def check_trigger(text: str, at: str) -> Instruction:
     return instructions[0]
 
 
+def starts_for_buildah(text: str) -> set[int]:
+    """Return the numbers of the lines on which instructions of a settled text start for buildah.
+
+    Its parser (openshift/imagebuilder 1.2) knows no heredocs, and for it a line goes on after any number of escapes.
+    """
+    lines = text.split("\n")
+    escape = lines[0][-1] if lines[0].startswith("# escape=") else "\\"
+    goes_on = re.compile(rf"{re.escape(escape)}[ \t]*$")
+    starts, is_inside = set[int](), False
+    for number, line in enumerate(lines, 1):
+        stripped = line.lstrip(_SPACE)
+        if not stripped or stripped.startswith("#"):
+            continue
+        if not is_inside:
+            starts.add(number)
+        is_inside = goes_on.search(line) is not None
+    return starts
+
+
 def naming(name: str) -> re.Pattern[str]:
     """Return the pattern of a source as the lines of an instruction show it: `from=name`."""
     return re.compile(rf"\b(?i:from)=(?P<quote>[\"']?){re.escape(name)}(?=[\"',\s]|[\\`]\s*$|$)", re.MULTILINE)
@@ -150,20 +176,23 @@ def naming(name: str) -> re.Pattern[str]:
 def _instructions(text: str) -> tuple[Instruction, ...]:
     return tuple(
         Instruction(
-            name=command.cmd.upper(),
+            name=(command.cmd or "").upper(),
             flags=command.flags,
             words=command.value,
             line=command.start_line,
             end=command.end_line,
             heredocs=tuple(h.name for h in command.heredocs),
-            text=command.original,
+            text=command.original or "",
         )
         for command in _commands(text)
     )
 
 
 def _commands(text: str) -> tuple[Any, ...]:
-    """Return what the parser reads; raises ValueError if it cannot."""
+    """Return what the parser reads; raises ValueError if it cannot, or if it would read another text."""
+    if "\0" in text:
+        raise ValueError("it holds a zero byte, at which the parser stops and builders read on")
+    text.encode()  # half a character ends the process
     # The Go runtime it brings starts threads. A process forked from one with them would hang at its first collection.
     from dockerfile import parse_string  # noqa: PLC0415
 
@@ -172,7 +201,7 @@ def _commands(text: str) -> tuple[Any, ...]:
 
 def _first_unread(text: str) -> int:
     """Return the first line that cannot be read, which the parser does not report; 0 if that cannot be found out."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     # Each try parses the text again, so a long text is not searched.
     for count in range(len(lines) - 1, 0, -1) if len(lines) <= _MOST_TRIES else ():
         with contextlib.suppress(ValueError):
@@ -198,7 +227,7 @@ def _check_spelling(instruction: Instruction, at: str) -> None:
     if wrong:
         raise Refused(
             f"{at}: builders differ in how they read {wrong[0][:100]}",
-            seen=_shown(instruction),
+            seen=instruction.shown,
             todo="write the flag in small letters, once, without quotes, and no variable for a name or a type",
         )
 
@@ -211,7 +240,7 @@ def _check_visible(instruction: Instruction, lines: Sequence[str], at: str) -> N
         if len(naming(name).findall(shown)) < names.count(name):
             raise Refused(
                 f"{at}: the name {name} is not written in one piece",
-                seen=_shown(instruction),
+                seen=instruction.shown,
                 todo=f"write from={name} on one line",
             )
 
@@ -241,7 +270,3 @@ def _foreign(where: str, number: int, line: str) -> Refused:
         seen=line[:200],
         todo="leave it out or write docker/dockerfile:1; builds run with the builder's own frontend only",
     )
-
-
-def _shown(instruction: Instruction) -> str:
-    return instruction.text.strip().splitlines()[0][:200]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from pipelines.bounds import LARGEST
+from pipelines import bounds
 from pipelines.declared import order, shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.shipway_yaml import Configuration, ImageSettings
@@ -175,16 +175,11 @@ class _GraphReader:
 
     def _dockerfile(self, image: Image) -> Dockerfile:
         data = self.tree.read(image.dockerfile)
-        if data is None and self.tree.target(image.dockerfile):
-            raise Refused(f"{image.dockerfile} is too large", todo=f"keep it below {LARGEST} bytes")
         if data is None:
             raise ShipwayError(
                 f"{image.dockerfile} is a link that leads to no file of the repository", todo="commit the file itself"
             )
-        try:
-            return dockerfile.read(data.decode("utf-8"), image.dockerfile)
-        except UnicodeDecodeError as error:
-            raise ShipwayError(f"{image.dockerfile} is not UTF-8 text", seen=str(error), todo="save it so") from None
+        return dockerfile.read(bounds.text_of(data, image.dockerfile), image.dockerfile)
 
     def _warn_of_shadow(self, image: Image, external: ExternalImage) -> None:
         if external.name in names.PUBLIC:

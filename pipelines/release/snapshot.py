@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.bounds import LARGEST
+from pipelines.bounds import LARGEST, TOO_LARGE
 from pipelines.charts import archive as chart_archive
 from pipelines.charts import chart_yaml, helmignore
 from pipelines.charts import files as chart_files
@@ -29,7 +29,6 @@ from pipelines.tools.git.repository import Commit, GitRepository, TreeEntry
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 DOCKERFILE = "Dockerfile"
-_TOO_LARGE = bytes(LARGEST + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +55,22 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
     commit = repository.commit(resolved.commit)
     files = {entry.path: File(entry.mode, entry.id) for entry in repository.tree(commit.id)}
     reader = _SnapshotReader(git=git, repository=repository, commit=commit.id, files=files, root=work / "files")
-    reader.read([path for path in (shipway_yaml.NAME,) if path in files])
-    configuration, findings = shipway_yaml.read(reader.contents.get(shipway_yaml.NAME, b""))
+    own = files.get(shipway_yaml.NAME)
+    reader.read([shipway_yaml.NAME] if own else [])
+    configuration, findings = shipway_yaml.read(
+        reader.contents.get(shipway_yaml.NAME, b""), is_link=own is not None and own.mode == LINK
+    )
     folders = chart_yaml.discover(files, ignore=configuration.no_charts)
     tree = GitTree(files=files)
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]
-    own = [path for path in config_yaml.own_files(files, configuration.deploy.environments) if path in files]
+    applications = [path for path in config_yaml.own_files(files, configuration.deploy.environments) if path in files]
     read = [
         *_for_images(files, configuration),
         *git_tree.attributes(files),
         *values,
         *(path for path in _named(folders, (CHART, "values.yaml")) if path in files),
-        *own,
+        *applications,
     ]
     reader.fetch([*read, *in_charts])
     reader.read(read)
@@ -119,20 +121,17 @@ class _SnapshotReader:
     def read(self, paths: Iterable[str]) -> None:
         """Read files and the targets of links among them.
 
-        A YAML file that is too large is as many zeros as its readers refuse, so that none takes it for absent; other
-        files that are too large are left out. The builder takes no larger Dockerfile either.
+        Those that are too large are TOO_LARGE.
         """
         while missing := [path for path in self._known(paths) if path not in self.contents]:
             self.fetch(missing)
             contents = self.repository.contents(self._entries(missing), most_bytes=LARGEST)
-            yaml = (path for path in missing if path.endswith((".yaml", ".json")))
-            contents |= {path: _TOO_LARGE for path in yaml if path not in contents}
-            self.contents.update(contents)
+            self.contents.update({path: contents.get(path, TOO_LARGE) for path in missing})
             paths = self._targets(contents)
 
     def charts(self, folders: Sequence[str]) -> GitTree:
         """Return the tree with the files of charts, of each no more than Helm would read."""
-        contents = {path: data for path, data in self.contents.items() if data is not _TOO_LARGE}
+        contents = {path: data for path, data in self.contents.items() if data is not TOO_LARGE}
         contents |= self._bytes(_named(folders, (helmignore.NAME,)))
         tree = GitTree(files=self.files, contents=contents)
         by_chart: dict[str, list[str]] = {}

@@ -18,6 +18,7 @@ from pipelines.errors import ShipwayError
         pytest.param(b"[" * 100_000, "more than 200", id="only opened"),
         pytest.param(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "more than 200", id="objects"),
         pytest.param(b'["\\"",' + b"[" * 100_000, "more than 200", id="after an escaped quote"),
+        pytest.param(b'"' + b'\\"' * 500_000 + b"[" * 201, "Unterminated", id="a string without end, in its time"),
         pytest.param(b"9" * (LONGEST_NUMBER + 1), "1001 digits", id="a long integer"),
         pytest.param(b"9" * 1_000_000, "1000000 digits", id="a million digits"),
         pytest.param(b"0." + b"9" * LONGEST_NUMBER, "the number 0.9", id="a long fraction"),

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from pipelines import bounds
+from pipelines.bounds import LARGEST
 from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse
@@ -64,15 +66,19 @@ def check_out(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     attributes = source / ".gitattributes"
-    if not lfs and attributes.is_file() and not attributes.is_symlink() and b"filter=lfs" in attributes.read_bytes():
-        say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
+    if not lfs and attributes.is_file() and not attributes.is_symlink():
+        with attributes.open("rb") as file:
+            if b"filter=lfs" in file.read(LARGEST):
+                say("the repository keeps large files in Git LFS; their pointers are built, unless --lfs=true is given")
     return commit, files
 
 
 def configuration(source: Path) -> Configuration:
-    """Return the configuration in a checkout's shipway.yaml; raises ShipwayError with its first invalid line."""
+    """Return what a checkout's shipway.yaml says; raises ShipwayError with its first invalid line, Refused if large."""
     path = source / shipway_yaml.NAME
-    return shipway_yaml.require(path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
+    if path.is_symlink():
+        return shipway_yaml.require(b"", is_link=True)
+    return shipway_yaml.require(bounds.read_file(path, shipway_yaml.NAME) if path.is_file() else b"")
 
 
 def make_room(source: Path) -> None:

@@ -128,24 +128,16 @@ class GitRepository:
             entries.append(TreeEntry(mode=mode, id=identity, path=path))
         return tuple(entries)
 
-    def show(self, commit: str, path: str) -> str:
-        """Return the text of a file of a commit; raises ShipwayError if there is none."""
-        done = self.call("cat-file", "blob", f"{commit}:{path}")
-        if done.code != 0:
-            raise ShipwayError(f"{path} cannot be read at {commit}", seen=errors.cleaned(done.stderr))
-        return done.stdout
-
-    def contents(self, entries: Iterable[TreeEntry], *, most_bytes: int = 0) -> dict[str, bytes]:
+    def contents(self, entries: Iterable[TreeEntry], *, most_bytes: int) -> dict[str, bytes]:
         """Return the bytes of fetched files by path, as stored: .gitattributes do not apply. Raises ShipwayError.
 
-        With `most_bytes`, larger ones are left out, unread.
+        Files of more than `most_bytes` are left out, unread.
         """
-        selected = list(entries)
+        every = list(entries)
+        sizes = self.sizes(every)
+        selected = [entry for entry in every if sizes[entry.id] <= most_bytes]
         if not selected:
             return {}
-        if most_bytes:
-            sizes = self.sizes(selected)
-            selected = [entry for entry in selected if sizes[entry.id] <= most_bytes]
         text = "".join(f"{entry.id}\n" for entry in selected)
         done, data = self._bytes("cat-file", "--batch", "--buffer", stdin=text)
         contents: dict[str, bytes] = {}

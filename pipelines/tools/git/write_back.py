@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from pipelines import bounds
+from pipelines.bounds import LARGEST
 from pipelines.errors import Misconfigured, Transient
 from pipelines.tools.git import errors
 from pipelines.tools.git.address import RepositoryUrl
@@ -69,11 +71,18 @@ class Head:
         return {entry.path: entry for entry in self.repository.tree(self.commit)}
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the bytes of those paths that are files, fetched all at once; raises what `Git.fetch` raises."""
+        """Return the bytes of those paths that are files, fetched all at once.
+
+        Raises Refused if one has more than LARGEST bytes, and what `Git.fetch` raises.
+        """
         entries = [self.files[path] for path in dict.fromkeys(paths) if path in self.files]
         entries = [entry for entry in entries if entry.mode in _FILES]
         self.git.fetch_files(self.repository, [entry.id for entry in entries])
-        return self.repository.contents(entries)
+        contents = self.repository.contents(entries, most_bytes=LARGEST)
+        for entry in entries:
+            if entry.path not in contents:
+                raise bounds.too_large(entry.path, self.repository.sizes([entry])[entry.id])
+        return contents
 
     @property
     def message(self) -> str:

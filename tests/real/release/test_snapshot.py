@@ -10,11 +10,12 @@ import pytest
 from pipelines.bounds import LARGEST
 from pipelines.charts import files as chart_files
 from pipelines.charts.files import Root
+from pipelines.cli import declared
 from pipelines.errors import ShipwayError
 from pipelines.release import snapshot as release_snapshot
 from pipelines.release.snapshot import RepositorySnapshot
 from pipelines.tools.git.address import RepositoryUrl, Revision
-from pipelines.tools.git.checkout import check_out
+from pipelines.tools.git.checkout import check_out, configuration
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from tests.git_repositories import Repository
@@ -85,6 +86,22 @@ def test_a_declared_file_is_too_large_for_all_readers_or_for_none(tmp_path: Path
     assert told == ([f"shipway.yaml is too large: {LARGEST + 1} bytes"] if over else [])
     assert found.configuration.ignore == (() if over else ("old",))
     assert chart_files.file(found.root, "charts/site/values.yaml") == values
+
+
+def test_a_link_in_place_of_shipway_yaml_is_refused_by_every_reader(tmp_path: Path) -> None:
+    """A plan, a checkout, the list of images: none follows it, and none takes it for absent."""
+    repository = Repository(tmp_path / "shop").write("other.yaml", "ignore: [old]\n")
+    repository.link("shipway.yaml", "other.yaml").commit()
+    found = read(str(repository.path), tmp_path / "work")
+    assert [str(finding) for finding in found.findings] == [
+        "shipway.yaml: error: it is a link [shipway.yaml]; commit the file itself"
+    ]
+    with pytest.raises(ShipwayError, match=r"^shipway\.yaml: it is a link"):
+        configuration(repository.path)
+    with pytest.raises(ShipwayError, match=r"^shipway\.yaml: it is a link"):
+        declared.read(
+            {"secrets": str(tmp_path / "none")}, str(repository.path), "HEAD", build_args=(), platform="linux/amd64"
+        )
 
 
 @pytest.mark.parametrize("attributes", ["*.png binary\n", "*.txt eol=crlf\n"])

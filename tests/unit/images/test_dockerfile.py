@@ -202,3 +202,26 @@ def test_unreadable_is_one_error(text: str) -> None:
     """A Dockerfile that cannot be read is one clear error."""
     with pytest.raises(ShipwayError, match="Dockerfile"):
         names(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("FROM a\n# \0\nRUN --network=host true\n", id="a zero byte, at which the parser stops"),
+        pytest.param("FROM a\nRUN \ud800\n", id="half a character, which ends the process"),
+        pytest.param("FROM a\n\\\n", id="an instruction without a word"),
+        pytest.param("FROM a\n\x1c\n", id="space to Python alone"),
+    ],
+)
+def test_what_the_parser_reads_otherwise_is_an_error_with_its_line(text: str) -> None:
+    """Nothing of a Dockerfile is hidden from the checks, and none ends this process."""
+    with pytest.raises(ShipwayError, match=r"^Dockerfile:2: "):
+        names(text)
+    with pytest.raises(Refused, match=r"^Dockerfile:1: a trigger of the image is not one instruction"):
+        dockerfile_syntax.check_trigger(f"RUN {text}", "Dockerfile:1")
+
+
+@pytest.mark.parametrize("space", ["", " ", "\t", "\x85", "\u2003", "\x1c"])
+def test_an_escape_is_written_as_every_builder_reads_it(space: str) -> None:
+    """Builders differ in what they take for space there: what the parser takes for a directive, all shall."""
+    assert dockerfile_syntax.settle(f"#{space}escape{space}={space}`\nFROM a\n", "Dockerfile") == "# escape=`\nFROM a\n"

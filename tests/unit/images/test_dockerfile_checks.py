@@ -49,3 +49,37 @@ def test_triggers_that_buildah_runs_elsewhere(rest: str) -> None:
     with pytest.raises(Refused, match=r"^Dockerfile:2: buildah 1\.28\.2 would run this ONBUILD"):
         check("FROM a AS first\n" + rest)
     check("FROM a AS first\n" + rest.split("FROM", maxsplit=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("FROM a\nRUN true \\\\\nRUN true\n", 3, "reads on over"),
+        ("# escape=`\nFROM a\nRUN true ``\n\nCOPY a b\n", 5, "reads on over"),
+        ("FROM a\nONBUILD RUN <<E\nRUN --network=host true\nE\n", 3, "reads an instruction in"),
+        ("FROM a\nONBUILD COPY <<E /\nFROM b\nE\n", 3, "reads an instruction in"),
+    ],
+)
+def test_lines_that_buildah_joins_otherwise(text: str, line: int, what: str) -> None:
+    """What is one instruction to BuildKit must be one to buildah: no check sees those that buildah alone finds."""
+    with pytest.raises(Refused, match=rf"^Dockerfile:{line}: buildah 1\.28\.2 {what} this line"):
+        check(text)
+
+
+def test_lines_that_both_join() -> None:
+    """Comments and empty lines inside an instruction, tabs after the escape, and space before it."""
+    check("ARG X=1\n\n# c \\\nFROM a\n\x85RUN a \\\t\n# c\n\n  # d \\\n  b \\\\ c\n\t\\\nUSER 1\n")
+
+
+@pytest.mark.parametrize("run", ["--network=host true", "--security=insecure true", "--mount=type=ssh true"])
+def test_triggers_get_no_more_than_the_dockerfile(run: str) -> None:
+    """What a base, or an earlier stage, runs in a stage is refused like a RUN of the stage's own."""
+    text = f"FROM a AS first\nONBUILD RUN {run}\n"
+    selected = dockerfile.read(text, "Dockerfile").select((), target="", platform="linux/amd64")
+    dockerfile_checks.check_triggers(selected, {}, secrets=())
+    triggers = dockerfile_checks.triggers_of(selected, {"a": [f"RUN {run}"]})
+    with pytest.raises(Refused, match=r"^Dockerfile:1: "):
+        dockerfile_checks.check_triggers(selected, triggers, secrets=())
+    selected = dockerfile.read(text + "FROM first\n", "Dockerfile").select((), target="", platform="linux/amd64")
+    with pytest.raises(Refused, match=r"^Dockerfile:3: "):
+        dockerfile_checks.check_triggers(selected, {}, secrets=())

@@ -163,3 +163,17 @@ def test_marks_before_mounts() -> None:
     assert sorted(first) == [2, 3]
     assert first[2] == second[2]
     assert first[3] != second[3]
+
+
+def test_two_stages_of_one_name() -> None:
+    """BuildKit takes the last one for every use of the name, so each gets a name of its own."""
+    source = "FROM base AS one\nFROM tools AS one\nRUN a\nFROM base\nCOPY --from=0 /a /b\nCOPY --from=one /a /c\n"
+    assert pin(source) == [
+        "FROM x/base:1 AS shipway-stage-0",
+        "FROM x/tools:3 AS shipway-stage-1",
+        "RUN a",
+        "FROM x/base:1",
+        "COPY --from=shipway-stage-0 /a /b",
+        "COPY --from=shipway-stage-1 /a /c",
+        "",
+    ]

@@ -20,7 +20,7 @@ from pipelines.tools.git.environment import GitEnvironment
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.submodules import check_out_submodules
-from tests.git_repositories import ENVIRONMENT, Repository, simple
+from tests.git_repositories import ENVIRONMENT, Repository, content, simple
 from tests.git_server import GitServer, serving
 
 LOGIN = ("rob:ot$ci%40", "p@ss: w/ö\\rd$(id)%0a\"'&=€ ")
@@ -97,7 +97,7 @@ def test_one_commit_is_fetched_and_no_history(
     assert commits == ("3" if revision == "older" and not by_commit else "1")
     entries = {entry.path for entry in repository.tree(wanted.commit)}
     assert {"Dockerfile", "hello"} <= entries
-    assert repository.show(wanted.commit, "Dockerfile").startswith("FROM scratch\n")
+    assert content(repository, wanted.commit, "Dockerfile").startswith("FROM scratch\n")
 
 
 def test_a_moved_branch_gives_the_resolved_commit_or_fails(
@@ -108,7 +108,7 @@ def test_a_moved_branch_gives_the_resolved_commit_or_fails(
     wanted = git.resolve(address(server), Revision("main"))
     app.write("hello", "four\n").commit("Four")
     repository = git.fetch(address(server), wanted, tmp_path / "moved")
-    assert repository.show(wanted.commit, "hello") == "three\n"
+    assert content(repository, wanted.commit, "hello") == "three\n"
 
     app.git("checkout", "--quiet", "--orphan", "other")
     app.commit("Rewritten")
@@ -281,7 +281,9 @@ def test_a_redirect_on_the_same_host_is_followed(server: GitServer, app: Reposit
     server.moved = ("/old/", "/app/")
     with Git(credential(tmp_path / "git", *LOGIN)) as git:
         found = git.resolve(address(server, "old"), Revision("main"))
-        assert git.fetch(address(server, "old"), found, tmp_path / "fetched").show(found.commit, "hello") == "three\n"
+        assert (
+            content(git.fetch(address(server, "old"), found, tmp_path / "fetched"), found.commit, "hello") == "three\n"
+        )
 
 
 def test_a_credential_that_cannot_work_is_misconfigured(tmp_path: Path) -> None:
@@ -374,7 +376,7 @@ def test_a_folder_of_somebody_else_is_read(tmp_path: Path, monkeypatch: pytest.M
     with Git(GitCredentials.read(tmp_path / "none", {}), git=str(wrapper)) as git:
         found = git.resolve(url, Revision("main"))
         repository = git.fetch(url, found, tmp_path / "fetched")
-        assert repository.show(found.commit, "hello") == "three\n"
+        assert content(repository, found.commit, "hello") == "three\n"
         (app.path / "hello").write_text("four\n")
         assert git.uncommitted(url) == 1
         owner = app.path.stat().st_uid
@@ -394,7 +396,7 @@ def test_uncommitted_changes_are_counted_and_not_built(git: Git, tmp_path: Path)
     assert git.uncommitted(url) == 2
     assert not marker.exists()
     found = git.resolve(url, Revision("main"))
-    assert git.fetch(url, found, tmp_path / "fetched").show(found.commit, "hello") == "three\n"
+    assert content(git.fetch(url, found, tmp_path / "fetched"), found.commit, "hello") == "three\n"
 
 
 def test_a_folder_that_is_no_repository_is_said_so(git: Git, tmp_path: Path) -> None:
@@ -534,7 +536,7 @@ def test_a_repository_of_sha256_is_fetched(git: Git, tmp_path: Path, server: Git
     found = git.resolve(address(server, "newer"), Revision("main"))
     assert found.commit == commit
     assert len(commit) == 64
-    assert git.fetch(address(server, "newer"), found, tmp_path / "fetched").show(commit, "Dockerfile")
+    assert content(git.fetch(address(server, "newer"), found, tmp_path / "fetched"), commit, "Dockerfile")
 
 
 def test_submodules_are_checked_out_at_their_commits(git: Git, server: GitServer, tmp_path: Path) -> None:

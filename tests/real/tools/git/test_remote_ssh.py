@@ -11,7 +11,7 @@ from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
-from tests.git_repositories import Repository, simple
+from tests.git_repositories import Repository, content, simple
 from tests.ssh_server import SshServer, serving
 
 
@@ -50,7 +50,7 @@ def test_a_key_from_a_secret_fetches(
     with Git(GitCredentials.read(secret(tmp_path / name, server, mode=mode, end=end), {})) as git:
         found = git.resolve(url, Revision("main"))
         repository = git.fetch(url, found, tmp_path / "fetched")
-        assert repository.show(found.commit, "hello") == "three\n"
+        assert content(repository, found.commit, "hello") == "three\n"
         private = git._private
     assert not private.exists()
 
