@@ -20,6 +20,7 @@ from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.step import signature
 from pipelines.step.groups import ChartSettings
 from pipelines.tools import kubernetes
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
 
@@ -82,7 +83,8 @@ def run(options: WhereOptions) -> int:
         every = inventory.statuses(declared, live)
         statuses = matching(every, options.what) if options.what else every
         if not statuses and is_commit(options.what):
-            statuses = matching(every, options.what, inventory.descendants(every, options.what))
+            asked = RepositoryUrl(environments.environments_repository)
+            statuses = matching(every, options.what, inventory.descendants(every, options.what, asked))
     sys.stderr.writelines(f"{finding}\n" for finding in declared.found.findings)
     if options.json:
         # The key `standing` is public: scripts read it.

@@ -22,7 +22,7 @@ from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.step.groups import EnvironmentsSettings
 from pipelines.tools.git import history as git_history
-from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.address import RepositoryUrl, Revision, named_in_file
 from pipelines.tools.git.remote import Git
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.reference import Digest, Reference
@@ -65,15 +65,25 @@ class Inventory:
         """
         return tuple(in_parallel(lambda item: self._status(item, declared, live), declared.found.applications))
 
-    def descendants(self, statuses: tuple[ApplicationStatus, ...], commit: str) -> tuple[str, ...]:
-        """Return those of the images' other commits whose history contains a commit; skips unreadable repositories."""
+    def descendants(
+        self, statuses: tuple[ApplicationStatus, ...], commit: str, asked: RepositoryUrl
+    ) -> tuple[str, ...]:
+        """Return those of the images' other commits whose history contains a commit; skips unreadable repositories.
+
+        Images name their repositories, so the login is used at the host of `asked` alone.
+        """
         descendants = []
-        images = [image for item in statuses for image in item.images if image.source and image.revision]
-        for source, revision in sorted({(i.source, i.revision) for i in images if i.revision != commit}):
+        images = [image for item in statuses for image in item.images if image.source]
+        for source, revision in sorted(
+            {(i.source, i.revision) for i in images if i.revision != commit and status.is_commit(i.revision)}
+        ):
             with tempfile.TemporaryDirectory(prefix="shipway-where-") as folder:
                 try:
-                    url = RepositoryUrl(source)
-                    if git_history.merge_base(self.git, url, commit, revision, Path(folder) / "git") == commit:
+                    url = named_in_file(source, asked)
+                    if (
+                        not url.local_path
+                        and git_history.merge_base(self.git, url, commit, revision, Path(folder) / "git") == commit
+                    ):
                         descendants.append(revision)
                 except ShipwayError:
                     continue  # the repository lacks the commit, or this machine may not read it

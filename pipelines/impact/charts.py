@@ -24,7 +24,7 @@ from pipelines.charts.dependencies import ChartRepositories
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.charts.tree import Tree
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.address import RepositoryUrl, Revision, named_in_file
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import GitRepository, TreeEntry
@@ -55,6 +55,8 @@ class ImpactCharts:
     repositories: ChartRepositories
     folder: Path
     work: Path
+    asked: tuple[RepositoryUrl, ...]
+    """The repositories that a person or a setting named."""
     _packed: dict[tuple[str, str], str] = field(default_factory=dict)
     _commits: dict[tuple[str, str], CommitCharts] = field(default_factory=dict)
 
@@ -98,7 +100,7 @@ class ImpactCharts:
 
     def from_git(self, repo: str, path: str, revision: str) -> str:
         """Return the digest of a chart of any Git repository, by path and revision; raises ShipwayError."""
-        url = RepositoryUrl(repo)
+        url = named_in_file(repo, *self.asked)
         return self.from_commit(self.of_commit(url, self.git.resolve(url, Revision(revision))), path)
 
     def _read(self, repository: GitRepository, commit: str, entries: list[TreeEntry], folder: Path) -> CommitCharts:

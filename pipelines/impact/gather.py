@@ -69,8 +69,15 @@ def impact_gather(
         published, repositories = registry_state.connect(
             settings, Layout.create(Path(work) / "layout"), logins.docker_config
         )
-        charts = ImpactCharts(git=git, registry=published, repositories=repositories, folder=folder, work=Path(work))
         deployments = RepositoryUrl(environments.environments_repository or inputs.repo)
+        charts = ImpactCharts(
+            git=git,
+            registry=published,
+            repositories=repositories,
+            folder=folder,
+            work=Path(work),
+            asked=(url, deployments),
+        )
         own = url.host_and_path == deployments.host_and_path
         deployed = pool.submit(_newest, git, deployments, environments.environments_branch) if not own else None
         head = git.resolve(url, Revision(inputs.revision))

@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 from pathlib import PurePosixPath
+from typing import Self
 from urllib.parse import urlsplit
 
 from pipelines.errors import Misuse, Refused
@@ -37,7 +38,7 @@ class RepositoryUrl(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> RepositoryUrl:
+    def __new__(cls, text: str) -> Self:
         """Return `text`; raises Misuse if it is not an address that Git may be given."""
         if not text or text.startswith("-") or _CONTROL.search(text):
             raise Misuse("not a repository's address", seen=repr(text[:200]), todo=_TODO)
@@ -106,11 +107,12 @@ class RepositoryUrl(str):
     def submodule(self, url: str) -> RepositoryUrl:
         """Return the address that `url` in a .gitmodules of this repository means.
 
-        A relative one is resolved against this address (gitsubmodules(7)). Raises Refused for a folder of this machine
-        and for a relative address that leaves the host, and Misuse if it is not an address.
+        A relative one is resolved against this address (gitsubmodules(7)), any other is a ForeignUrl at another host.
+        Raises Refused for a folder of this machine and for a relative address that leaves the host, and Misuse if it
+        is not an address.
         """
         if not url.startswith(("./", "../")):
-            address = RepositoryUrl(url)
+            address = named_in_file(url, self)
         else:
             head, path = _split(self)
             joined = posixpath.normpath(posixpath.join(path, url))
@@ -120,7 +122,7 @@ class RepositoryUrl(str):
                     seen=f"{url!r} from {self}",
                     todo="write the submodule's whole address into .gitmodules",
                 )
-            address = RepositoryUrl(head + joined)
+            address = type(self)(head + joined)
         if address.scheme == "file":
             raise Refused(
                 "a submodule names a folder of this machine",
@@ -128,6 +130,30 @@ class RepositoryUrl(str):
                 todo="give the submodule an https or ssh address in .gitmodules",
             )
         return address
+
+
+class ForeignUrl(RepositoryUrl):
+    """An address that a file names, at a host that nobody asked for: no password is sent there."""
+
+    __slots__ = ()
+
+
+def named_in_file(text: str, *asked: RepositoryUrl) -> RepositoryUrl:
+    """Return an address that a repository or a registry names; raises Misuse if it is not an address.
+
+    It is a ForeignUrl unless it is at the host of an address that a person or a setting named.
+    """
+    url = RepositoryUrl(text)
+    return url if any(_is_at_host_of(url, one) for one in asked) else ForeignUrl(text)
+
+
+def _is_at_host_of(url: RepositoryUrl, asked: RepositoryUrl) -> bool:
+    """Whether a login for one address may be sent to another: over the same transport, or by https in place of ssh."""
+    if isinstance(asked, ForeignUrl):
+        return False
+    if asked.is_ssh and url.scheme == "https":
+        return urlsplit(url.origin).netloc.lower() == (urlsplit(asked.origin).hostname or "")
+    return url.origin.lower() == asked.origin.lower()
 
 
 class Revision(str):

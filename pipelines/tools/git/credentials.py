@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipelines.errors import Misconfigured
 from pipelines.tools.git import credential_helper
-from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.address import ForeignUrl, RepositoryUrl
 
 _SSH = (
     "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30"
@@ -77,6 +77,8 @@ class GitCredentials:
             if self.key:
                 return f"the key {self.key} was used"
             return f"{self.folder} has no file ssh-privatekey, so the user's own keys were used"
+        if isinstance(url, ForeignUrl):
+            return "no login was used: a file names that host, and nobody asked for it"
         if self.password:
             return f"the login in {self.folder} was used"
         if self.from_environment:
@@ -91,6 +93,8 @@ class GitCredentials:
             if not self.key and "SSH_AUTH_SOCK" in os.environ:
                 variables["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
             return variables
+        if isinstance(url, ForeignUrl):
+            return {}
         if url.scheme in {"https", "http"} and self.password:
             return {credential_helper.ORIGIN: url.origin, credential_helper.FOLDER: str(self.folder)}
         if url.scheme in {"https", "http"} and self.from_environment:

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
-from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.address import ForeignUrl, RepositoryUrl
 from pipelines.tools.processes.process import Completed
 
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -106,6 +106,9 @@ def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> 
         return Misconfigured(what, seen=seen, todo=todo)
     if re.search(_CERTIFICATE, text):
         return Misconfigured(what, seen=seen, todo="name the host's certificate authority in the setting ca-file")
+    if re.search(_LOGIN, text) and isinstance(url, ForeignUrl):
+        todo = f"name a repository of the host that was asked for, or one that {url.origin} lets anybody read"
+        return Refused(what, seen=_lines(seen, login), todo=todo)
     if re.search(_LOGIN, text):
         todo = "give a login that may read the repository, and check the address: hosts answer so for unknown ones, too"
         return Misconfigured(what, seen=_lines(seen, login), todo=todo)

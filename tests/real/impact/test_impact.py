@@ -141,6 +141,32 @@ def test_a_change_of_an_environment(tmp_path: Path, git: GitServer, environments
     assert "dev/bad/config.json:1" in found.markdown
 
 
+def test_a_chart_of_another_host_gets_no_login(tmp_path: Path, git: GitServer, charts: Repository) -> None:
+    """Whoever proposes a change of an environment must not choose who gets the login."""
+    (tmp_path / "login").mkdir()
+    (tmp_path / "login" / "password").write_text("hunter2")
+    made = Repository(tmp_path / "environments").write("README.md", "")
+    base = made.commit()
+    with git_server.serving(tmp_path) as other:
+        git.login = other.login = ("git", "hunter2")
+        for name, host in (("own", git), ("other", other)):
+            site = {"repo": f"{host.url}/charts", "path": "web", "revision": "main", "namespace": "dev"}
+            made.write(f"dev/{name}/config.json", json.dumps(site))
+        made.commit()
+        gathered = impact_gather(
+            repo=f"{git.url}/environments",
+            base=base,
+            folder=tmp_path / "impact",
+            shown_to=EVERYBODY,
+            credentials=tmp_path / "login",
+            registry="registry.invalid",
+        )
+        assert other.requests
+        assert other.logins == []
+    assert charts.path.is_dir()
+    assert {item.application: bool(item.fault) for item in gathered.touched} == {"own": False, "other": True}
+
+
 def test_a_repository_with_charts_and_environments(tmp_path: Path, git: GitServer, charts: Repository) -> None:
     """What its charts and its environments change, each application once; a version that is not published yet."""
     for name in ("web", "other"):

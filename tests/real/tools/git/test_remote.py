@@ -590,6 +590,24 @@ def test_a_hostile_submodule_is_refused(
     assert not (tmp_path / "marker").exists()
 
 
+def test_a_submodule_of_another_host_gets_no_login(tmp_path: Path) -> None:
+    """The host of the repository gets the login for it and for its submodules, whoever else asks for one."""
+    login = credential(tmp_path / "git", *LOGIN)
+    with serving(tmp_path / "own") as own, serving(tmp_path / "other") as other, Git(login) as git:
+        own.login = other.login = LOGIN
+        inner = {}
+        for server in (own, other):
+            inner[server.url] = Repository(server.root / "lib").write("lib", "lib\n").commit()
+        app = Repository(own.root / "app").submodule("vendor/own", "../../lib/.git", inner[own.url])
+        check_out(git, address(own), app.commit(), tmp_path / "honest")
+        stolen = app.submodule("vendor/other", f"{other.url}/lib/.git", inner[other.url]).commit()
+        with pytest.raises(Refused, match="a file names that host") as caught:
+            check_out(git, address(own), stolen, tmp_path / "hostile")
+        assert other.requests
+        assert other.logins == []
+        assert LOGIN[1] not in str(caught.value)
+
+
 def test_submodules_in_a_circle_end(git: Git, server: GitServer, tmp_path: Path) -> None:
     """A repository that has itself as a submodule, commit after commit, is refused and not followed for ever."""
     circle = Repository(server.root / "circle").write("x", "0")

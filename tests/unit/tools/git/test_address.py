@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import Misuse, Refused
-from pipelines.tools.git.address import RepositoryUrl, Revision, TreePath
+from pipelines.tools.git.address import ForeignUrl, RepositoryUrl, Revision, TreePath, named_in_file
 
 
 @pytest.mark.parametrize(
@@ -211,3 +211,34 @@ def test_a_path_never_leaves_the_tree(parts: list[str], absolute: bool) -> None:
         return
     assert not path.startswith("/")
     assert not {"..", ".git", ".GIT", "\\", "\n"} & set(path.split("/"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "is_foreign"),
+    [
+        ("https://git.example/a", "https://git.example/b", False),
+        ("https://git.example/a", "https://ada@Git.Example/b", False),
+        ("https://git.example/a", "https://git.example:8443/b", True),
+        ("https://git.example/a", "http://git.example/b", True),
+        ("https://git.example/a", "https://git.example.evil.example/b", True),
+        ("https://git.example/a", "https://git.example@evil.example/b", True),
+        ("https://git.example/a", "git@git.example:b", True),
+        ("http://git.example/a", "https://git.example/b", True),
+        ("git@git.example:a", "https://git.example/b", False),
+        ("ssh://git@git.example:2222/a", "https://git.example/b", False),
+        ("git@git.example:a", "https://git.example:8443/b", True),
+        ("git@git.example:a", "http://git.example/b", True),
+        ("git@git.example:a", "https://evil.example/b", True),
+        ("/srv/a", "https://evil.example/b", True),
+    ],
+)
+def test_an_address_in_a_file_gets_no_login_for_another_host(asked: str, named: str, is_foreign: bool) -> None:
+    """Whoever may write .gitmodules, an environment or a label must not choose who gets the password."""
+    own = RepositoryUrl(asked)
+    for url in (named_in_file(named, own), own.submodule(named)):
+        assert url == named
+        assert isinstance(url, ForeignUrl) == is_foreign
+        assert isinstance(url.submodule("../c"), ForeignUrl) == is_foreign
+    foreign = ForeignUrl(named)
+    assert isinstance(foreign.submodule(named), ForeignUrl)
+    assert isinstance(foreign.submodule(asked) if ":" in asked else foreign, ForeignUrl)
