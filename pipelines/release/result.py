@@ -12,6 +12,7 @@ from pipelines.declared.state import BLOCKED, DIFFERENT, PUBLISHED
 from pipelines.errors import ShipwayError
 from pipelines.release.model import Plan
 from pipelines.step import results, texts
+from pipelines.step.log import say
 
 IMAGE = "image"
 CHART = "chart"
@@ -102,10 +103,22 @@ def write_report(parts: Sequence[PartResult], good: str) -> str:
 
 
 def read_report(text: str, kind: str, good: str) -> dict[str, PartResult]:
-    """Return what `write_report` wrote, by name; nothing for an empty text."""
-    names, others = read_json(text, "the report of a check") if text else ([], [])
+    """Return what `write_report` wrote, by name; nothing for an empty text, or for one of another form.
+
+    It comes from a pod that runs a stranger's files, so its texts are cut here, too.
+    """
+    try:
+        value, rest = read_json(text, "the report of a check") if text else ([], [])
+        names = results.typed(tuple[str, ...], value)
+        others = results.typed(tuple[PartResult, ...], rest)
+    except (ValueError, TypeError, KeyError):
+        say("the report of a check cannot be read, and counts for nothing")
+        return {}
     parts = {name: PartResult(kind=kind, name=name, path="", result=good, why="") for name in names}
-    return parts | {part.name: part for part in results.typed(tuple[PartResult, ...], others)}
+    return parts | {
+        part.name: replace(part, kind=kind, why=" ".join(part.why.split())[:_LONGEST_WHY], lines=cut(part.lines))
+        for part in others
+    }
 
 
 def words(part: PartResult) -> str:

@@ -117,3 +117,28 @@ def test_a_result_has_a_greatest_size() -> None:
     assert [part.result for part in release_result.read_report(report, "image", "built").values()] == [
         "built"
     ] * 500 + ["failed"] * 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5", "[]", "[1, 2]", "[[{}], []]", '[["web"], [{"name": "x"}]]', '[["web"], [{"x": 1}]]', "[", '{"a": 1, "b": 2}'],
+)
+def test_a_report_of_another_form_counts_for_nothing(text: str) -> None:
+    """A pod that ran a stranger's files writes it, and must not take the verdict away."""
+    assert release_result.read_report(text, "image", "built") == {}
+
+
+def test_a_report_without_end_is_cut() -> None:
+    """Its reader is sure of the bounds that its writer keeps."""
+    part = {
+        "kind": "x",
+        "name": "web",
+        "path": "",
+        "result": "failed",
+        "why": "a\n" * 5000,
+        "lines": ["y" * 5000] * 500,
+    }
+    found = release_result.read_report(json.dumps([[], [part]]), "image", "built")["web"]
+    assert found.kind == "image"
+    assert len(results.text_of(found)) < 6000
+    assert "\n" not in found.why
