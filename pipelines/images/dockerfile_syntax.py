@@ -32,7 +32,7 @@ _FLAG = re.compile(r"--[a-z-]+(?:=.*)?", re.DOTALL)
 _OPTION = re.compile(r"[A-Za-z]+(?:=.*)?", re.DOTALL)
 _QUOTES = re.compile(r"[\"'\\`]")
 _MOST_TRIES = 1000
-_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go takes for space; Python knows more of it."""
 
 
@@ -159,7 +159,7 @@ def starts_for_buildah(text: str) -> set[int]:
     goes_on = re.compile(rf"{re.escape(escape)}[ \t]*$")
     starts, is_inside = set[int](), False
     for number, line in enumerate(lines, 1):
-        stripped = line.lstrip(_SPACE)
+        stripped = line.lstrip(SPACE)
         if not stripped or stripped.startswith("#"):
             continue
         if not is_inside:

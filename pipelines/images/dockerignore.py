@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pipelines.errors import ShipwayError
+from pipelines.images.dockerfile_syntax import SPACE
 
 NAME = ".dockerignore"
 _WILD = frozenset("*?[]\\")
+_SIGNS = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ")
+"""What a backslash before it only takes the meaning from."""
+_MOST_UNSURE = 3
+"""Wildcards whose every place is tried: the time grows with the length of a path by this power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +47,10 @@ class DockerIgnore:
         """Return the rules of a file's text; raises ShipwayError with file and line."""
         found = []
         for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-            if line.startswith("#") or not line.strip():
+            if line.startswith("#") or not (body := _cleaned(line)):
                 continue
-            body = line.strip()
-            keeps = body.startswith("!")
-            body = body.removeprefix("!").strip() if keeps else body
             try:
-                found.append(_pattern(body, keeps=keeps))
+                found.append(_pattern(body.removeprefix("!"), keeps=body.startswith("!")))
             except (ValueError, re.error) as error:
                 raise ShipwayError(
                     f"{where}:{number}: not a pattern that builders read", seen=repr(line), todo="correct that line"
@@ -114,14 +116,22 @@ class DockerIgnore:
         return ignored, tuple(fits)
 
 
+def _cleaned(line: str) -> str:
+    """Return a line as BuildKit cleans it in two turns: what looks like a `!` or a space after the first one is one."""
+    body = line.strip(SPACE)
+    keeps, body = body[:1] == "!", body.removeprefix("!").strip(SPACE)
+    if body:
+        body = "/" + posixpath.normpath(body).lstrip("/") if body.startswith("/") else posixpath.normpath(body)
+        body = body[1:] if len(body) > 1 and body.startswith("/") else body
+    body = ("!" * keeps + body).strip(SPACE)
+    return posixpath.normpath(body) if body else ""
+
+
 @lru_cache(maxsize=4096)
-def _pattern(text: str, *, keeps: bool) -> _Pattern:
+def _pattern(clean: str, *, keeps: bool) -> _Pattern:
     """Return a pattern that was read; raises ValueError or re.error if it is malformed."""
-    if not text:
+    if not clean:
         raise ValueError("a ! without a pattern")
-    clean = posixpath.normpath(text)
-    clean = clean.removeprefix("/") if clean.startswith("//") else clean
-    clean = clean[1:] if len(clean) > 1 and clean.startswith("/") else clean
     older = _translate(clean)
     by_end = clean.startswith("**") and not clean.startswith("**/") and not _WILD & set(clean[2:])
     newer = ".*" + re.escape(clean[2:]) if by_end else older  # `**.md` is any path that ends so
@@ -134,38 +144,72 @@ def _pattern(text: str, *, keeps: bool) -> _Pattern:
 
 
 def _translate(pattern: str) -> str:
-    found, at = "", 0
+    """Return the regular expression of a pattern; raises ValueError if builders read it otherwise, or it takes long.
+
+    Builders match without going back. Here what follows a wildcard is taken where it fits first, for good, if that
+    finds every match: between two `**`, what ends with a slash does, unless a bracket expression may be a slash.
+    """
+    regions: list[list[str]] = [[""]]  # between `**`, what stands between `*`
+    at, is_open = 0, False
     while at < len(pattern):
         sign = pattern[at]
         at += 1
         if sign == "*" and pattern[at : at + 1] == "*":
             at += 1
             at += pattern[at : at + 1] == "/"  # **/ means the same as **
-            found += ".*" if at == len(pattern) else "(?:.*/)?"
+            regions.append([""])
         elif sign == "*":
-            found += "[^/]*"
+            regions[-1].append("")
         elif sign == "?":
-            found += "[^/]"
+            regions[-1][-1] += "[^/]"
         elif sign == "\\":
-            if at == len(pattern):
-                raise ValueError("a backslash at the end")
-            found += re.escape(pattern[at])
+            if pattern[at : at + 1] not in _SIGNS:
+                raise ValueError(
+                    "a backslash at the end, or before a letter, which is more than that letter to builders"
+                )
+            regions[-1][-1] += re.escape(pattern[at])
             at += 1
         elif sign == "[":
             end = _class_end(pattern, at)
-            found += "[" + re.sub(r"([\[&~|])", r"\\\1", pattern[at:end]) + "]"
+            is_open = is_open or pattern[at] == "^"
+            regions[-1][-1] += "[" + re.sub(r"([&~|])", r"\\\1", pattern[at:end]) + "]"
             at = end + 1
+        elif sign in {"|", "^"}:
+            raise ValueError(f"a {sign}, which means more to builders")
         else:
-            found += re.escape(sign)
-    return found
+            regions[-1][-1] += re.escape(sign)
+    *middle, last = regions
+    ends = [region[-1] for region in middle]
+    is_sure = not is_open and all(end in {"", "/"} or end.endswith("/") for end in ends)
+    if not is_sure and sum(map(len, regions)) - 1 > _MOST_UNSURE:
+        raise ValueError(f"more than {_MOST_UNSURE} wildcards, of which a ** stands before no /, or a [^…] among them")
+    if last == [""] and middle:  # `**` at the end is anything
+        return _joined(middle, is_sure=is_sure) + ".*"
+    return (_joined(middle, is_sure=is_sure) + "(?:.*/)?" if middle else "") + "[^/]*".join(
+        [_stars(last[:-1], is_sure=is_sure), last[-1]] if len(last) > 1 else last
+    )
+
+
+def _joined(regions: Sequence[Sequence[str]], *, is_sure: bool) -> str:
+    first, *others = (_stars(region, is_sure=is_sure) for region in regions)
+    return first + "".join(f"(?>(?:.*?/)??{text})" if is_sure else f"(?:.*/)?{text}" for text in others)
+
+
+def _stars(pieces: Sequence[str], *, is_sure: bool) -> str:
+    first, *others = pieces
+    return first + "".join(f"(?>[^/]*?{text})" if is_sure else f"[^/]*{text}" for text in others)
 
 
 def _class_end(pattern: str, at: int) -> int:
-    """Return where a bracket expression ends, as in Go's filepath.Match; raises ValueError if it does not end."""
+    """Return where a bracket expression ends; raises ValueError if it does not, or has signs that builders add to."""
     begin = at + (pattern[at : at + 1] == "^")
-    at = begin
-    while at < len(pattern) and (pattern[at] != "]" or at == begin):
-        at += 2 if pattern[at] == "\\" else 1
-    if at >= len(pattern) or pattern[begin] in "]-":
-        raise ValueError("a bracket expression that does not end")
-    return at
+    end = pattern.find("]", begin + 1)
+    if (
+        end < 0
+        or pattern[begin] in "]-"
+        or pattern[end - 1] == "-"
+        or _WILD & {*pattern[begin:end]}
+        or "/" in pattern[begin:end]
+    ):
+        raise ValueError("a bracket expression that does not end, or with one of * ? [ \\\\ / in it")
+    return end

@@ -39,7 +39,10 @@ def kept(text: str, tree: list[str] = TREE) -> list[str]:
         ("[&&|a].md", ["a.md"]),
         ("[^b].md", ["a.md"]),
         ("x.g[a-z]", ["x.go"]),
-        ("\\a.md", ["a.md"]),
+        ("a\\.md", ["a.md"]),
+        ("/ x.go", ["x.go"]),
+        ("/x.go\t/", ["x.go"]),
+        ("\x1cx.go", []),
         ("x.g", []),
         ("xago", []),
         ("sub", []),
@@ -65,6 +68,7 @@ def test_what_a_pattern_takes_out(text: str, gone: list[str]) -> None:
         # A pattern that could not change a folder's verdict is not remembered for what is in it.
         ("**\n!**/*.md\nb/c", ["a.md", "b/a.md", "b/c/a.md"]),
         ("*\n! x.go", ["x.go"]),
+        ("*\n/!x.go", ["x.go"]),
         ("*.md\n!a.md\n*.md\n", [path for path in TREE if path != "a.md"]),
         # The folder's own verdict, not only the file's, decides what its parents' patterns still mean.
         ("b\n!b/c\nb/c/d.txt", [path for path in TREE if path not in {"b/a.md", "b/c/d.txt"}]),
@@ -75,8 +79,29 @@ def test_what_comes_back(text: str, left: list[str]) -> None:
     assert kept(text) == left
 
 
-@pytest.mark.parametrize("line", ["[a", "a\\", "!", "[]a]", "[z-a]"])
+@pytest.mark.parametrize("line", ["[a", "a\\", "!", "!/", "[]a]", "[z-a]", "[a-]"])
 def test_a_malformed_pattern_is_told_with_its_line(line: str) -> None:
     """BuildKit fails on it, too, without saying where."""
     with pytest.raises(ShipwayError, match=r"^x/\.dockerignore:2: not a pattern"):
         DockerIgnore.parse(f"ok\n{line}\n", "x/.dockerignore")
+
+
+@pytest.mark.parametrize("line", ["\\a.md", "\\d", "a|b", "^a", "[[:alpha:]]", "[*]", "[a\\]b]", "[a/b]"])
+def test_a_pattern_that_is_an_expression_to_builders_is_refused(line: str) -> None:
+    """They make a regular expression of it, in which these signs mean more than the pattern says."""
+    with pytest.raises(ShipwayError, match=r"^x/\.dockerignore:2: not a pattern"):
+        DockerIgnore.parse(f"ok\n{line}\n", "x/.dockerignore")
+
+
+@pytest.mark.parametrize("line", ["*a" * 20 + "*b", "**/*a*/" * 20 + "b", "a/**/*a*a/" * 20 + "**/b"])
+def test_a_pattern_of_many_stars_takes_no_longer_than_others(line: str) -> None:
+    """One line of a stranger's must not hold a plan for days."""
+    tree = ["a" * 250, "/".join(["a" * 50] * 40)]
+    assert kept(f"{line}\n", tree) == tree
+
+
+def test_a_pattern_that_could_take_long_is_refused() -> None:
+    """Where what fits first is not sure to be right, every place is tried, for a few stars."""
+    assert kept("a**a**d", ["aad", "ab/axd", "ab/ad"]) == ["ab/axd"]
+    with pytest.raises(ShipwayError, match=r"^x/\.dockerignore:1: not a pattern"):
+        DockerIgnore.parse("a**a**a**a**b\n", "x/.dockerignore")
