@@ -12,7 +12,15 @@ from pipelines.errors import ShipwayError
 from pipelines.images.key import Freshness, KeyInputs
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.plan_model import ImageJob, PlannedImage
-from pipelines.images.registry_state import NOT_ASKED, VERSION, PreviousImage, RegistryState, SourceChanges, TagState
+from pipelines.images.registry_state import (
+    NOT_ASKED,
+    REVISION,
+    VERSION,
+    PreviousImage,
+    RegistryState,
+    SourceChanges,
+    TagState,
+)
 from pipelines.images.tag_names import version_of
 from pipelines.tools.registry.reference import Reference, key_tag
 
@@ -25,6 +33,9 @@ class DesiredTags:
     """A branch's, a pull request's."""
     version: str = ""
     """Of a Git tag, never overwritten."""
+    commit: str = ""
+    """The commit's id, and the tag that names what the version was published as for it."""
+    released: str = ""
     latest: str = ""
     """`latest` if the version may raise it, else empty."""
 
@@ -76,15 +87,18 @@ def decide(
     findings: list[Finding] = []
     for name, node in graph.nodes.items():
         state, reasons = _state(node, inputs, bases, registry, planned)
+        digest = registry.keys.get(name, NOT_ASKED).digest
+        if not node.blocked and (kept := kept_version(name, registry, desired)):
+            state, reasons, digest = PUBLISHED, (), kept
         if name in foreign:
-            state, reasons = BLOCKED, (foreign[name],)
+            state, reasons, digest = BLOCKED, (foreign[name],), ""
         tags: tuple[str, ...] = ()
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
             renewal = required[name].why if registry.behind.get(name) and name in required else ""
             reasons = (renewal,) if renewal else why(node, inputs[name], planned, registry, changes.get(name))
         if state in {PUBLISHED, ABSENT}:
-            tags, refused, unknown = _tags(node, registry, desired)
+            tags, refused, unknown = _tags(node, registry, desired, digest)
             if state == PUBLISHED and name in registry.behind:
                 tags = (*tags, key_tag(inputs[name].lasting_key))
             if refused:
@@ -103,7 +117,7 @@ def decide(
             reasons=tuple(reasons),
             key=inputs[name].key if name in inputs else "",
             moment=inputs[name].moment if name in inputs else 0,
-            digest="" if name in foreign else registry.keys.get(name, NOT_ASKED).digest,
+            digest=digest,
             parents=node.parent_names,
             externals=tuple(external.name for external in node.externals),
             shared=node.settings.shared,
@@ -140,9 +154,24 @@ def _state(
     return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
 
 
-def _tags(node: ImageNode, registry: RegistryState, desired: DesiredTags) -> tuple[tuple[str, ...], str, str]:
+def kept_version(name: str, registry: RegistryState, desired: DesiredTags) -> str:
+    """Return the digest that a Git tag's version has been published as for this very commit, or an empty string.
+
+    It stays what the version is, whatever was built since, and whatever moved that it is based on. To build it again
+    is refused, if somebody asks for that.
+    """
+    if name in registry.behind:
+        return ""
+    published = registry.tags.get((name, desired.version), NOT_ASKED)
+    released = registry.tags.get((name, desired.released), NOT_ASKED)
+    is_kept = published.digest == released.digest or published.annotations.get(REVISION) == desired.commit
+    return published.digest if is_kept else ""
+
+
+def _tags(
+    node: ImageNode, registry: RegistryState, desired: DesiredTags, digest: str
+) -> tuple[tuple[str, ...], str, str]:
     """Return the tags that do not name the image yet, or else why it is refused, or why that is unknown."""
-    digest = registry.keys[node.name].digest
     missing = []
     for tag in (*desired.moving, *filter(None, (desired.version, desired.latest))):
         answer = registry.tags.get((node.name, tag), NOT_ASKED)

@@ -38,8 +38,22 @@ class Freshness:
     """How fresh an image must be."""
 
     at: int
-    """The earliest moment that it may have been built for, in seconds since 1970."""
+    """The earliest moment that it may have been built for, in seconds since 1970; with an age, the present moment."""
     why: str
+    age: int = 0
+    """The seconds after which it is too old; 0: only `at` counts."""
+
+    def moment(self, last: int, built: int) -> int:
+        """Return the moment that an image is to be built for: that of its last renewal, unless it is not fresh enough.
+
+        `built` is when it was last built, 0 if nobody knows. Until it is built, the moment stays the same for a whole
+        age, so that all runs ask for the same build.
+        """
+        if not self.age:
+            return max(last, self.at)
+        since = max(last, built)
+        ages = (self.at - since) // self.age
+        return since + ages * self.age if ages > 0 else last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,19 +129,18 @@ def key_inputs(
     return inputs
 
 
-def freshness(graph: Graph, policy: RebuildPolicy) -> dict[str, Freshness]:
-    """Return how fresh images must be, for those that a policy or an age of their own says something about."""
+def freshness(graph: Graph, policy: RebuildPolicy, *, has_ages: bool = True) -> dict[str, Freshness]:
+    """Return how fresh images must be, for those that a policy or an age of their own says something about.
+
+    Without ages, only what is asked for counts.
+    """
     required: dict[str, Freshness] = {}
     for name, node in graph.nodes.items():
+        age = (node.settings.max_age or policy.max_age) if has_ages else ""
         if name in policy.rebuild:
             required[name] = Freshness(at=policy.now, why="it was asked for")
-        elif age := node.settings.max_age or policy.max_age:
-            seconds = shipway_yaml.seconds(age)
-            # Each image has its own turn in the period, so that a thousand of them are not built in one night.
-            turn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % seconds
-            required[name] = Freshness(
-                at=(policy.now + turn) // seconds * seconds - turn, why=f"it is older than {age}"
-            )
+        elif age:
+            required[name] = Freshness(at=policy.now, age=shipway_yaml.seconds(age), why=f"it is older than {age}")
     return {name: item for name, item in required.items() if item.at > 0}
 
 

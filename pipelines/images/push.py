@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ def push(
             head=lambda ref: git.head(url, ref),
             key=key,
             renewal=(renews, moment),
+            built_at=int(time.time()),
             version_tag=version_tag,
             shared_names=settings.shared_names,
         )
@@ -115,15 +117,16 @@ def publish(
     head: Callable[[str], str | None],
     key: str = "",
     renewal: tuple[str, int] = ("", 0),
+    built_at: int = 0,
     version_tag: str = "",
     shared_names: str = "",
 ) -> NamedImage:
     """Publish an image with its tags in a registry, and return the result.
 
-    `head` asks the remote what a ref names. If the registry has another image under the key, that one is taken, and
-    this run sends nothing. Before anything is sent, raises Refused if the name belongs to another repository, if the
-    version is published with different content or if its Git tag names another commit by now, and Transient if that is
-    unknown.
+    `built_at` is when it was built, in seconds since 1970. `head` asks the remote what a ref names. If the registry has
+    another image under the key, that one is taken, and this run sends nothing. Before anything is sent, raises Refused
+    if the name belongs to another repository, if the version is published with different content or if its Git tag
+    names another commit by now, and Transient if that is unknown.
     """
     claimed = key_tag(key) if key else ""
     own_version = tag_names.own_version_tag(version_tag) if version_tag else ""
@@ -140,11 +143,15 @@ def publish(
         sent = client.push(layout, descriptor, to, mounts=mounts)
         say(f"{mover.image} {'is published' if sent else 'was there already'}")
     named = []
+    lasting, moment = renewal
     if claimed:
         mover = mover.claim(claimed)
         named.append(claimed)
-    if lasting := renewal[0]:
-        mover.renew(key_tag(lasting), renewal[1])
+    if lasting:
+        mover.renew(key_tag(lasting), moment)
+    if claimed and mover.digest == descriptor.digest:
+        # After the key: a run that dies in between leaves an image that seems too old, never one that seems fresh.
+        mover.note_built(lasting or key, built_at)
     named += set_tags(mover, plan, ref=checkout.ref, head=head, own_version=own_version)
     return NamedImage(image=mover.image, tags=tuple(named))
 
@@ -158,6 +165,8 @@ def set_tags(
     if plan.pull_request and mover.set(plan.pull_request):
         named.append(plan.pull_request)
     if plan.version:
+        if plan.released and not mover.is_of_commit() and mover.set(plan.released):
+            named.append(plan.released)
         mover.publish(plan.version)
         named.append(plan.version)
         if plan.is_release and mover.raise_latest(plan.version):

@@ -22,6 +22,7 @@ from pipelines.images.registry_state import (
     RENEWAL,
     REVISION,
     VERSION,
+    BuildTimes,
     PreviousImage,
     RegistryState,
     TagState,
@@ -31,12 +32,13 @@ from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
 from pipelines.tools.registry.manifest import Manifest
-from pipelines.tools.registry.reference import Reference, key_tag
+from pipelines.tools.registry.reference import Reference, built_of, key_tag
 from pipelines.tools.registry.transfer import in_parallel
 
 _USUAL = frozenset({"main", "master"})
 """The tags that most likely name an earlier image of another branch."""
 _BASE = "org.opencontainers.image.base."
+_UNDATED = "nobody wrote down when it was last built"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class SettledKeys:
     keys: Mapping[str, TagState]
     behind: Mapping[str, str]
     """For images that must be fresher: the digest that the lasting key still leads to, or an empty string."""
+    required: Mapping[str, Freshness] = field(default_factory=dict)
+    """How fresh images must be, with the reason that holds for those of which nobody knows when they were built."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +70,13 @@ class RegistryReader:
             zip(names, in_parallel(lambda name: self._base(name, platform), names, at_once=QUESTIONS), strict=True)
         )
 
-    def keys(self, questions: Sequence[tuple[str, str]]) -> list[TagState]:
-        """Return the state of keys, each a pair of the image's name and the key; raises Misconfigured."""
-        return in_parallel(self._tag, [(name, key_tag(key)) for name, key in questions], at_once=QUESTIONS)
+    def states(self, questions: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TagState]:
+        """Return the state of tags, each a pair of the image's name and the tag; raises Misconfigured."""
+        return dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
+
+    def times(self, names: Sequence[str]) -> dict[str, BuildTimes]:
+        """Return when images were last built, by name; raises Misconfigured."""
+        return dict(zip(names, in_parallel(self._times, names, at_once=QUESTIONS), strict=True))
 
     def state(
         self,
@@ -82,12 +90,15 @@ class RegistryReader:
         """
         keys, latest = settled.keys, desired.latest
         questions: list[tuple[str, str]] = []
-        for name in settled.inputs:
+        # What is published under a version counts also where the key is unknown, as after a base was deleted.
+        names = list(graph.nodes if desired.version else settled.inputs)
+        for name in names:
             own = graph.nodes[name].settings.version
-            questions += [(name, tag) for tag in (*desired.moving, desired.version, latest, own) if tag]
-        tags = dict(zip(questions, in_parallel(self._tag, questions, at_once=QUESTIONS), strict=True))
+            wanted = (*desired.moving, desired.version, desired.released, latest, own)
+            questions += [(name, tag) for tag in wanted if tag]
+        tags = self.states(questions)
         others = [
-            name for name in settled.inputs if latest and tags[name, latest].digest not in {"", keys[name].digest}
+            name for name in names if latest and tags[name, latest].digest not in {"", keys.get(name, NOT_ASKED).digest}
         ]
         released = in_parallel(lambda name: self._released(name, tags[name, latest]), others, at_once=QUESTIONS)
         tags |= {(name, latest): state for name, state in zip(others, released, strict=True)}
@@ -140,12 +151,25 @@ class RegistryReader:
         try:
             manifest = self.client.resolve(reference, mirrored=mirrored)
         except Transient as error:
-            why = f"{reference.registry} did not answer ({error.seen or error.what})"
-            if isinstance(error, Unanswered) and error.silent:
-                with self._lock:
-                    self._silent[reference.registry] = why
-            return TagState(unknown=why)
+            return TagState(unknown=self._no_answer(reference.registry, error))
         return TagState() if manifest is None else read(manifest, reference)
+
+    def _no_answer(self, registry: str, error: Transient) -> str:
+        """Return in words that a registry did not answer; one that said nothing at all is not asked again."""
+        why = f"{registry} did not answer ({error.seen or error.what})"
+        if isinstance(error, Unanswered) and error.silent:
+            with self._lock:
+                self._silent[registry] = why
+        return why
+
+    def _times(self, name: str) -> BuildTimes:
+        if why := self._silent.get(self.registry):
+            return BuildTimes(unknown=why)
+        try:
+            tags = self.client.tags(self._reference(name, tag_names.LATEST))
+        except Transient as error:
+            return BuildTimes(unknown=self._no_answer(self.registry, error))
+        return BuildTimes(seconds=dict(sorted(filter(None, map(built_of, tags)))))
 
     def _previous(
         self, name: str, candidates: Sequence[str], known: Mapping[tuple[str, str], TagState]
@@ -173,6 +197,8 @@ def desired_tags(ref: str, commit: str) -> DesiredTags:
     return DesiredTags(
         moving=plan.moving,
         version=plan.version,
+        commit=commit,
+        released=plan.released,
         latest=tag_names.LATEST if plan.is_release else "",
     )
 
@@ -191,26 +217,40 @@ def settle_keys(
     required: Mapping[str, Freshness],
     reader: RegistryReader,
 ) -> SettledKeys:
-    """Return each image's key with the moment of its last renewal, or of the one to make; raises Misconfigured."""
+    """Return each image's key with the moment of its last renewal, or of the one to make; raises Misconfigured.
+
+    When an image was last built is asked only where it may not be older than some age.
+    """
     states: dict[tuple[str, str], TagState] = {}
+    times: dict[str, BuildTimes] = {}
     moments: dict[str, int] = {}
     while True:
         inputs = image_key.key_inputs(graph, target, bases, moments)
-        questions = [(name, item.lasting_key) for name, item in inputs.items()]
-        new = [question for question in questions if question not in states]
-        states |= dict(zip(new, reader.keys(new), strict=True))
-        lasting = {name: states[name, key] for name, key in questions}
+        questions = {name: (name, key_tag(item.lasting_key)) for name, item in inputs.items()}
+        states |= reader.states([question for question in questions.values() if question not in states])
+        lasting = {name: _led(states[question]) for name, question in questions.items()}
+        # What was never built is built anyway, so it has no age.
+        wanted = {n: one for n, one in required.items() if not one.age or lasting.get(n, NOT_ASKED).digest}
+        aging = [name for name, item in wanted.items() if item.age]
+        times |= reader.times([name for name in aging if name not in times])
         # A renewal changes the keys of the images that depend on it, so these have to be asked for again.
-        settled = {name: max(lasting[name].moment, required[name].at if name in required else 0) for name in inputs}
+        settled = {name: lasting[name].moment for name in inputs}
+        for name in wanted.keys() & inputs:
+            built = times.get(name, BuildTimes()).seconds.get(inputs[name].lasting_key, 0)
+            settled[name] = wanted[name].moment(settled[name], built)
         if settled == {name: moments.get(name, 0) for name in inputs}:
             break
         moments = settled
     stale = [name for name, item in inputs.items() if item.moment > lasting[name].moment]
-    fresh = dict(zip(stale, reader.keys([(name, inputs[name].key) for name in stale]), strict=True))
+    fresh = reader.states([(name, key_tag(inputs[name].key)) for name in stale])
+    keys = {name: fresh.get((name, key_tag(item.key))) or lasting[name] for name, item in inputs.items()}
+    keys |= {name: TagState(unknown=times[name].unknown) for name in aging if times[name].unknown}
+    undated = [n for n in aging if inputs[n].lasting_key not in times[n].seconds and not lasting[n].moment]
     return SettledKeys(
         inputs=inputs,
-        keys={name: fresh.get(name) or _led(lasting.get(name, NOT_ASKED)) for name in inputs},
-        behind={name: _led(lasting[name]).digest for name in stale},
+        keys=keys,
+        behind={name: lasting[name].digest for name in stale},
+        required={**required, **{name: replace(required[name], why=_UNDATED) for name in undated}},
     )
 
 

@@ -50,6 +50,16 @@ NOT_ASKED = TagState(unknown="it was not asked")
 
 
 @dataclass(frozen=True, kw_only=True)
+class BuildTimes:
+    """When images of one name were last built, as its tags say, whoever built them."""
+
+    seconds: Mapping[str, int] = field(default_factory=dict)
+    """Since 1970, by lasting key."""
+    unknown: str = ""
+    """Why the tags are unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreviousImage:
     """An image that was published before under the same name, by its own annotations."""
 

@@ -18,7 +18,7 @@ from pipelines.images.registry_state import RENEWAL, RENEWED_FOR, REVISION, VERS
 from pipelines.step.log import say
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.manifest import Manifest
-from pipelines.tools.registry.reference import Digest, Reference
+from pipelines.tools.registry.reference import Digest, Reference, built_tag
 
 if TYPE_CHECKING:
     import semver
@@ -50,6 +50,11 @@ class TagMover:
         self._move(tag, self.digest)
         manifest = self.registry.resolve(self.image.with_tag(tag))
         return manifest is not None and manifest.descriptor.digest == self.digest
+
+    def is_of_commit(self) -> bool:
+        """Return whether the image says that it was built from this run's commit; raises Transient."""
+        manifest = self.registry.resolve(self.image)
+        return manifest is not None and state_of(manifest).annotations.get(REVISION) == self.commit
 
     def adopted(self, tag: str) -> TagMover:
         """Return the mover of the image that a key's tag names, or this one if there is no such tag; raises Transient.
@@ -83,6 +88,10 @@ class TagMover:
             self._move(tag, self.digest)
             digest = self._led_to(tag)
         return self._as_taken(tag, digest)
+
+    def note_built(self, lasting_key: str, seconds: int) -> None:
+        """Let a tag of this run's image say when it was built. Raises Transient."""
+        self.registry.tag(self.image, built_tag(lasting_key, seconds))
 
     def is_published(self, version: str) -> bool:
         """Whether a version's tag names this run's image already.

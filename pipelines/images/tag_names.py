@@ -24,7 +24,7 @@ _HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
 # `sha256-…` is how registries without the referrers API store signatures: distribution-spec, "Referrers Tag Schema".
 # Numbers alone are versions too: people expect 1.2 to follow 1.2.x.
 _RESERVED = re.compile(
-    r"latest|(?:git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
+    r"latest|(?:built|git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
 )
 _OWN_VERSION = re.compile(r"[0-9][A-Za-z0-9._-]{0,127}")
 _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
@@ -46,6 +46,15 @@ class TagPlan:
     def moving(self) -> tuple[str, ...]:
         """The tags that later images may take over: a branch's, a pull request's."""
         return tuple(filter(None, (self.branch, self.pull_request)))
+
+    @property
+    def released(self) -> str:
+        """Says that the version is the commit's, for an image that was built from an earlier one.
+
+        The commit's own tag follows later builds. Empty without a version, or if it would be too long for a tag.
+        """
+        tag = f"{self.commit}-{self.version}"
+        return tag if self.version and len(tag) <= _MOST else ""
 
     @property
     def is_release(self) -> bool:

@@ -128,16 +128,23 @@ def of_snapshot(
     desired = registry_reader.desired_tags(request.resolved.ref, snapshot.commit.id)
     base_states = reader.bases(graph, target.platform)
     bases, base_findings = image_decide.known_bases(graph, base_states)
-    required = image_key.freshness(graph, _rebuilds(request, graph))
+    # A tag does not move, so what it names is not built anew with age.
+    has_ages = not request.resolved.ref.startswith("refs/tags/")
+    required = image_key.freshness(graph, _rebuilds(request, graph), has_ages=has_ages)
     settled = registry_reader.settle_keys(graph, target, bases, required, reader)
     registry = reader.state(graph, settled, desired)
+    kept = {
+        node.image.dockerfile
+        for name, node in graph.nodes.items()
+        if image_decide.kept_version(name, registry, desired)
+    }
     publisher = _publisher(snapshot, request, destination)
     foreign = _foreign(graph, registry, publisher)
     decided = image_decide.decide(
         graph,
         target,
         inputs=settled.inputs,
-        required=required,
+        required=settled.required,
         bases=base_states,
         registry=registry,
         changes=_changes_since(git, snapshot, graph, registry.previous, target.builder) if git else {},
@@ -148,6 +155,7 @@ def of_snapshot(
     charts, chart_findings = plan_charts.plan(
         snapshot, destination.charts, values, destination.docker_config, work, publisher=publisher
     )
+    base_findings = [finding for finding in base_findings if finding.path not in kept]
     findings: set[Finding] = {*graph.findings, *values.findings, *base_findings, *decided.findings, *chart_findings}
     findings |= {_belongs_elsewhere(graph.nodes[name], why) for name, why in foreign.items()}
     findings |= {*image_graph.deployment_loops(graph.nodes, *values.follow(snapshot.configuration.deploy))}

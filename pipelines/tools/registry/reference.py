@@ -16,6 +16,7 @@ from pipelines.errors import Misuse
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _KEY = re.compile(r"[0-9a-f]{64}")
+_BUILT = re.compile(r"built-([0-9a-f]{64})-([0-9]{1,12})")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -128,3 +129,18 @@ def key_tag(key: str) -> str:
             "not an image's key", seen=repr(key[:100]), todo="give the 64 hex digits that `shipway plan` prints"
         )
     return f"key-{key}"
+
+
+def built_tag(key: str, seconds: int) -> str:
+    """Return the tag that says when an image of a lasting key was built, in seconds since 1970.
+
+    The time is in its name, so that neither the image's digest follows the clock nor another manifest is needed. Raises
+    Misuse if the key is invalid.
+    """
+    return f"built-{key_tag(key).removeprefix('key-')}-{seconds}"
+
+
+def built_of(tag: str) -> tuple[str, int] | None:
+    """Return the lasting key and the time of a tag that `built_tag` made; None for any other."""
+    match = _BUILT.fullmatch(tag)
+    return (match[1], int(match[2])) if match else None

@@ -4,139 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from pipelines.cli import plan as command
 from pipelines.errors import Misuse
-from pipelines.images import tag_names
-from pipelines.images.key import RebuildPolicy
-from pipelines.images.node import BuildTarget
 from pipelines.images.plan_model import PlannedImage
-from pipelines.images.tag_moves import TagMover
 from pipelines.release import plan_commit
 from pipelines.release.model import Plan
-from pipelines.release.plan_commit import Destination, PlanRequest
-from pipelines.step.groups import ChartSettings
-from pipelines.tools.git.address import RepositoryUrl, Revision
-from pipelines.tools.git.credentials import GitCredentials
-from pipelines.tools.git.remote import Git
-from pipelines.tools.registry.client import Registry
-from pipelines.tools.registry.connection import Timing
-from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.reference import Reference, key_tag
-from tests.git_repositories import Repository
-from tests.lying_registry import SILENCE, LyingRegistry, errors, lying_registry
-from tests.oci_images import image
-
-OCI = "org.opencontainers.image."
-DAY = 86400
-NOW = 1_700_000_000
-QUICK = Timing(attempts=2, backoff_seconds=0.001, answer_seconds=0.5, connect_seconds=0.5)
-
-
-@dataclass
-class PlanWorld:
-    """A repository, a registry, and somebody who does what plans say."""
-
-    repository: Repository
-    registry: LyingRegistry
-    folder: Path
-    built: list[str] = field(default_factory=list)
-    """Images in the order in which they were built."""
-
-    @property
-    def client(self) -> Registry:
-        """A client that remembers nothing."""
-        return Registry(Credentials(), plain_http=frozenset({self.registry.address}), timing=QUICK)
-
-    def commit(self, **files: str) -> None:
-        """Commit some files; __ in a name stands for /, and Dockerfiles name the registry as REGISTRY."""
-        for name, text in files.items():
-            self.repository.write(name.replace("__", "/"), text.replace("REGISTRY", self.registry.address))
-        self.repository.commit()
-
-    def plan(self, revision: str = "main", *, rebuild: str = "", max_age: str = "", now: int = 0) -> Plan:
-        """Plan a revision."""
-        address = self.registry.address
-        settings = ChartSettings(registry=address, project="team", plain_http=address)
-        place = Destination.connect(settings, self.folder / "none", timing=QUICK)
-        url = RepositoryUrl(str(self.repository.path))
-        with Git(GitCredentials.read(self.folder / "none")) as git:
-            request = PlanRequest(
-                url=url,
-                resolved=git.resolve(url, Revision(revision)),
-                target=BuildTarget(
-                    platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"
-                ),
-                rebuilds=RebuildPolicy(now=now, max_age=max_age),
-                rebuild=(rebuild,) if rebuild else (),
-            )
-            return plan_commit.plan(git, request, place)
-
-    def base(self, name: str, content: str) -> str:
-        """Publish an image from outside and return its digest."""
-        return self._push(name.partition(":")[0], content, {}, [name.partition(":")[2]])
-
-    def build(self, plan: Plan) -> None:
-        """Do what a plan says about images, as clone-build-push would."""
-        digests = {item.name: item.digest for item in plan.images}
-        wanted = tag_names.tag_plan(plan.ref, plan.commit)
-        for wave in plan.waves:
-            for job in wave:
-                pin = job.pins[0] if job.pins else None
-                notes = {f"{OCI}revision": plan.commit, f"{OCI}version": wanted.version or plan.commit[:12]}
-                if pin:
-                    name, _, digest = pin.partition("=")
-                    notes |= {f"{OCI}base.name": name, f"{OCI}base.digest": digests.get(name, digest)}
-                names = [key_tag(job.key), tag_names.commit_tag(plan.commit)]
-                names += [tag for tag in (wanted.branch, wanted.version, job.version) if tag]
-                digest = self._push(f"team/{job.name}", f"{job.name} {job.key}", notes, names)
-                if job.renews:
-                    self._renew(job.name, digest, job.renews, job.moment)
-                digests[job.name] = digest
-                self.built.append(job.name)
-        for item in plan.images:
-            for tag in item.tags if item.action == "tag" else ():
-                if tag.startswith("key-"):
-                    self._renew(item.name, item.digest, tag.removeprefix("key-"), item.moment)
-                else:
-                    self.client.tag(self._reference(f"team/{item.name}").with_digest(item.digest), tag)
-
-    def _renew(self, name: str, digest: str, lasting: str, moment: int) -> None:
-        image = self._reference(f"team/{name}").with_digest(digest)
-        TagMover(registry=self.client, image=image, commit="").renew(key_tag(lasting), moment)
-
-    def _push(self, name: str, content: str, notes: dict[str, str], names: list[str]) -> str:
-        layout, descriptor = image(
-            self.folder / f"layout-{len(list(self.folder.iterdir()))}", content, annotations=notes
-        )
-        to = self._reference(name)
-        client = self.client
-        client.push(layout, descriptor, to)
-        for tag in names:
-            client.tag(to.with_digest(descriptor.digest), tag)
-        return str(descriptor.digest)
-
-    def _reference(self, name: str) -> Reference:
-        return Reference(registry=self.registry.address, repository=name)
+from tests.lying_registry import SILENCE, errors
+from tests.plan_world import DAY, NOW, OCI, PlanWorld, plan_world
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[PlanWorld]:
     """Three images, one over the other, and one beside them."""
-    (tmp_path / "work").mkdir()
-    with lying_registry() as registry:
-        found = PlanWorld(Repository(tmp_path / "repository"), registry, tmp_path / "work")
-        found.base("public/debian:12", "bookworm")
-        found.commit(
-            base__Dockerfile=("FROM REGISTRY/public/debian:12\nCOPY motd "
-            "/\n"), base__motd="hello", web__Dockerfile="FROM base\n",
-            web__page="1", shop__Dockerfile="FROM web\n", alone__Dockerfile="FROM scratch\nCOPY x /\n", alone__x="x",
-            docs__x="x",
-        )  # fmt: skip
+    with plan_world(tmp_path / "world") as found:
         yield found
 
 
@@ -315,12 +201,68 @@ def test_what_was_built_again_stays(world: PlanWorld) -> None:
     assert {item.name: item.digest for item in elsewhere.images} == {item.name: item.digest for item in again.images}
     assert {item.action for item in elsewhere.images} == {"tag"}
 
-    world.build(world.plan(max_age="7d", now=NOW + DAY))
-    assert world.plan(max_age="7d", now=NOW + DAY).to_do == 0
-    assert world.plan().to_do == 0
-    later = world.plan(max_age="7d", now=NOW + 8 * DAY)
+    assert world.plan(max_age="7d", now=NOW + 7 * DAY - 1).to_do == 0
+    later = world.plan(max_age="7d", now=NOW + 7 * DAY)
     assert set(actions(later).values()) == {TODO}
     assert one(later, "alone").reasons == ("it is older than 7d",)
+
+
+def test_an_age_counts_from_the_last_build_of_whichever_run(world: PlanWorld) -> None:
+    """What was just built is not too old, on another branch neither.
+
+    After a night that was late, the age counts from then.
+    """
+    world.build(world.plan(), at=NOW)
+    world.repository.git("branch", "next", "main")
+    for ref in ("main", "next"):
+        assert not world.plan(ref, max_age="7d", now=NOW).waves
+        assert not world.plan(ref, max_age="7d", now=NOW + 7 * DAY - 1).waves
+    late = NOW + 13 * DAY
+    plan = world.plan(max_age="7d", now=late)
+    assert plan.waves[0][0].moment == NOW + 7 * DAY
+    world.build(plan, at=late + 60)
+    assert world.plan(max_age="7d", now=late).to_do == 0
+    assert world.plan(max_age="7d", now=late + 7 * DAY).to_do == 0
+    assert world.plan(max_age="7d", now=late + 60 + 7 * DAY).to_do == 4
+
+
+def test_a_record_that_is_not_there_or_not_answered(world: PlanWorld) -> None:
+    """Without one an image may be of any age, so it is built, and the reason says so; without an answer nothing is."""
+    world.build(world.plan())
+    world.registry.lie("GET", "/tags/list", errors(503, "UNAVAILABLE", "later"))
+    plan = world.plan(max_age="7d", now=NOW)
+    assert {state for state, _ in actions(plan).values()} == {"unknown"}
+    world.registry.honest()
+    world.registry.manifests = {
+        key: value for key, value in world.registry.manifests.items() if not key[1].startswith("built-")
+    }
+    assert one(world.plan(max_age="7d", now=NOW), "alone").reasons == ("nobody wrote down when it was last built",)
+    world.build(world.plan(max_age="7d", now=NOW))
+    assert world.plan(max_age="7d", now=NOW + 7 * DAY - 1).to_do == 0
+
+
+def test_a_released_version_is_left_alone(world: PlanWorld) -> None:
+    """Whatever the branch that it is on does, and whatever became of its bases: nothing to do, and nothing is blocked.
+
+    Here two images are older than the tagged commit.
+    """
+    world.build(world.plan())
+    world.commit(web__page="2")
+    world.build(world.plan())
+    world.repository.git("tag", "v3.0.0")
+    world.build(world.plan("v3.0.0"))
+    first = {item.name: item.digest for item in world.plan("v3.0.0").images}
+    for now in (NOW, NOW + 8 * DAY):
+        plan = world.plan("v3.0.0", max_age="7d", now=now)
+        assert (plan.to_do, plan.blocked) == (0, 0), plan
+    world.build(world.plan(max_age="7d", now=NOW + 8 * DAY), at=NOW + 8 * DAY)
+    world.base("public/debian:12", "newer")
+    world.build(world.plan())
+    del world.registry.manifests["public/debian", "12"]
+    plan = world.plan("v3.0.0", max_age="7d", now=NOW + 9 * DAY)
+    assert (plan.to_do, plan.blocked) == (0, 0), plan
+    assert {item.name: item.digest for item in plan.images} == first
+    assert one(world.plan("v3.0.0", rebuild="alone", now=NOW + 9 * DAY), "alone").state == "different"
 
 
 def test_a_renewal_that_was_cut_short_is_taken_up(world: PlanWorld) -> None:
@@ -342,8 +284,6 @@ def test_a_renewal_that_was_cut_short_is_taken_up(world: PlanWorld) -> None:
 def test_a_version_is_published_once(world: PlanWorld) -> None:
     """A Git tag's version with other content is never overwritten, and the plan says so beforehand."""
     world.repository.git("tag", "v1.0.0")
-    world.build(world.plan("v1.0.0"))
-    assert world.plan("v1.0.0").to_do == 4  # `latest`
     world.build(world.plan("v1.0.0"))
     assert world.plan("v1.0.0").to_do == 0
     world.commit(web__page="2")

@@ -16,7 +16,14 @@ from pipelines.images.key import Freshness, KeyInputs, key_inputs
 from pipelines.images.names import Image
 from pipelines.images.node import Edge, Graph, ImageNode
 from pipelines.images.plan_model import PlannedImage
-from pipelines.images.registry_state import VERSION, PreviousImage, RegistryState, SourceChanges, TagState
+from pipelines.images.registry_state import (
+    REVISION,
+    VERSION,
+    PreviousImage,
+    RegistryState,
+    SourceChanges,
+    TagState,
+)
 from pipelines.tools.registry.reference import key_tag
 from tests.trees import TARGET
 
@@ -284,6 +291,46 @@ def test_a_version_with_another_content_is_never_overwritten(situation: Situatio
         "version 1.0.0 is published with different content and is never overwritten",
     )
     assert situation.image("web").reasons == ("parent image base is different",)
+
+
+@pytest.mark.parametrize("key", [TagState(digest="sha256:renewed"), ABSENT, SILENT, None])
+@pytest.mark.parametrize(
+    "proof",
+    [
+        {"1.0.0": TagState(digest="sha256:old", annotations={REVISION: COMMIT})},
+        {"1.0.0": TagState(digest="sha256:old"), f"git-{COMMIT}-1.0.0": TagState(digest="sha256:old")},
+    ],
+    ids=["built from it", "tagged for it"],
+)
+def test_what_a_version_was_published_as_for_its_commit_stays(
+    situation: Situation, key: TagState | None, proof: dict[str, TagState]
+) -> None:
+    """Whatever was renewed since, whatever moved, and where nobody knows any more what it would be built on."""
+    situation.desired = DesiredTags(version="1.0.0", commit=COMMIT, released=f"git-{COMMIT}-1.0.0", latest="latest")
+    situation.keys = {"web": key, "base": key} if key else {}
+    situation.bases = {} if key is None else situation.bases
+    situation.tags = {(name, tag): state for name in ("base", "web") for tag, state in proof.items()}
+    situation.tags |= {(name, "latest"): TagState(digest="sha256:old") for name in ("base", "web")}
+    assert situation.actions() == {"base": DONE, "web": DONE}
+    assert situation.image("web").digest == "sha256:old"
+    situation.tags["web", "latest"] = ABSENT
+    assert situation.image("web").tags == ("latest",)
+
+
+def test_a_version_of_another_commit_or_to_be_built_again_is_different(situation: Situation) -> None:
+    """The proof is of one commit, and of the digest that the version names; who asks for a rebuild is refused."""
+    situation.desired = DesiredTags(version="1.0.0", commit=COMMIT, released=f"git-{COMMIT}-1.0.0")
+    named = TagState(digest="sha256:old", annotations={REVISION: "another"})
+    situation.tags = {
+        ("base", "1.0.0"): named,
+        ("base", f"git-{COMMIT}-1.0.0"): TagState(digest="sha256:other"),
+        ("web", "1.0.0"): ABSENT,
+    }
+    assert situation.actions()["base"] == ("different", "nothing")
+    situation.tags["base", f"git-{COMMIT}-1.0.0"] = named
+    assert situation.actions()["base"] == DONE
+    situation.behind = {"base": BASE}
+    assert situation.actions()["base"] == ("different", "nothing")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ bytes, and with nothing else: over generated repositories.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from pipelines.declared import shipway_yaml
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
-from pipelines.images.key import RebuildPolicy
+from pipelines.images.key import Freshness, RebuildPolicy
 from pipelines.images.node import BuildTarget, Graph
 from pipelines.tools.git.tree import File, GitTree
 from tests import trees
@@ -68,7 +67,7 @@ class Repository:
         """Return every image's key."""
         found = self.graph()
         assert not any(node.blocked for node in found.nodes.values()), found.findings
-        moments = {name: item.at for name, item in image_key.freshness(found, self.rebuilds).items()}
+        moments = {name: item.moment(0, 0) for name, item in image_key.freshness(found, self.rebuilds).items()}
         return {name: made.key for name, made in image_key.key_inputs(found, self.target, self.bases, moments).items()}
 
     def above(self, *names: str) -> set[str]:
@@ -194,21 +193,40 @@ def test_a_shared_folder_counts_for_those_that_have_it() -> None:
     assert changed(repository, repository.with_file("core/a.log", "")) == set()
 
 
-def test_an_age_changes_the_key_once_in_its_period() -> None:
-    """Each image has its own turn, so one night does not build them all."""
-    names = [f"i{number}" for number in range(20)]
-    repository = Repository(parents=dict.fromkeys(names, ("debian:12",)), files={})
-    start = NOW
-    turns: dict[str, list[int]] = {name: [] for name in names}
-    before = replace(repository, rebuilds=RebuildPolicy(now=start, max_age="7d")).keys()
-    for day in range(1, 22):
-        now = replace(repository, rebuilds=RebuildPolicy(now=start + day * DAY, max_age="7d")).keys()
-        for name in names:
-            if now[name] != before[name]:
-                turns[name].append(day)
-        before = now
-    assert all([after - first for first, after in itertools.pairwise(days)] == [7, 7] for days in turns.values())
-    assert len({days[0] for days in turns.values()}) > 3
+@settings(max_examples=200, deadline=None)
+@given(
+    age=st.integers(1, 100),
+    last=st.sampled_from([0, NOW - 50, NOW]),
+    built=st.integers(NOW - 60, NOW + 60),
+    waits=st.lists(st.integers(0, 250), min_size=1, max_size=4),
+)
+def test_an_age_counts_from_the_last_build(age: int, last: int, built: int, waits: list[int]) -> None:
+    """An image is due once it is that old and no second earlier, whether it was renewed before or not.
+
+    While it waits for its build, every run asks for the same one. The build is of a later moment than the last, and
+    the age counts anew from when it was done.
+    """
+    for wait in waits:
+        since = max(last, built)
+        required = Freshness(at=since + wait, age=age, why="")
+        moment = required.moment(last, built)
+        assert (moment > last) is (wait >= age)
+        if moment == last:
+            continue
+        assert since < moment <= required.at
+        until = moment + age - 1
+        assert replace(required, at=until).moment(last, built) == moment
+        assert replace(required, at=until + 1).moment(last, built) > moment
+        last, built = moment, required.at + wait % 7
+
+
+def test_an_age_is_not_asked_of_what_a_tag_names() -> None:
+    """It does not move; what is asked for by name is built."""
+    repository = Repository(parents={"a": (EXTERNALS[0],), "b": ("a",)}, files={}).with_more("a", "max-age: 12h")
+    policy = RebuildPolicy(now=NOW, max_age="7d", rebuild={"b"})
+    found = image_key.freshness(repository.graph(), policy)
+    assert {name: item.age for name, item in found.items()} == {"a": DAY // 2, "b": 0}
+    assert image_key.freshness(repository.graph(), policy, has_ages=False).keys() == {"b"}
 
 
 def test_an_image_whose_base_is_unknown_has_no_key() -> None:

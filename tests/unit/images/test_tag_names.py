@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import Refused
 from pipelines.images import tag_names
+from pipelines.tools.registry.reference import built_of, built_tag, key_tag
 
 LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -46,6 +47,7 @@ def test_branches_never_share_a_tag(one: str, other: str) -> None:
 @given(BRANCHES)
 @example("git-" + COMMIT)
 @example("key-" + "0" * 64)
+@example(built_tag("0" * 64, 1_700_000_000))
 @example("latest")
 @example("LATEST")
 @example("1.2.3")
@@ -57,10 +59,10 @@ def test_branches_never_share_a_tag(one: str, other: str) -> None:
 @example("pr-7-" + COMMIT)
 @example("sha256-" + "0" * 64 + ".sig")
 def test_no_branch_reaches_another_kind_of_tag(branch: str) -> None:
-    """A branch's tag is never `latest`, a version, or in the namespaces of commits, keys and pull requests."""
+    """A branch's tag is never `latest`, a version, or in the namespaces of builds, commits, keys and pull requests."""
     tag = tag_names.branch_tag(branch)
     assert tag.lower() != "latest"
-    assert not re.match(r"(git|key|pr|sha256)([-_.]|$)", tag, re.IGNORECASE)
+    assert not re.match(r"(built|git|key|pr|sha256)([-_.]|$)", tag, re.IGNORECASE)
     assert not re.fullmatch(r"v?\d+(\.\d+)*", tag)
     assert tag_names.version_of(tag) is None
 
@@ -104,7 +106,22 @@ def test_plan_follows_the_ref(ref: str, expected: tag_names.TagPlan) -> None:
 def test_every_planned_tag_is_legal(name: str) -> None:
     """No Git tag makes a tag that a registry refuses."""
     plan = tag_names.tag_plan(f"refs/tags/{name}", COMMIT)
-    assert all(LEGAL.fullmatch(tag) for tag in (plan.commit, plan.version) if tag)
+    assert all(LEGAL.fullmatch(tag) for tag in (plan.commit, plan.version, plan.released) if tag)
+
+
+def test_a_version_can_be_told_to_be_a_commit_s() -> None:
+    """By a tag of its own, which a branch at the same commit does not have."""
+    assert tag_names.tag_plan("refs/tags/v1.2.3", COMMIT).released == f"git-{COMMIT}-1.2.3"
+    assert tag_names.tag_plan("refs/heads/main", COMMIT).released == ""
+    assert tag_names.tag_plan("refs/tags/v1.2.3-" + "a" * 110, COMMIT).released == ""
+
+
+@given(st.text("0123456789abcdef", min_size=64, max_size=64), st.integers(0, 10**12 - 1))
+def test_the_time_of_a_build_is_read_back_from_its_tag(key: str, seconds: int) -> None:
+    """And from no other kind of tag."""
+    assert LEGAL.fullmatch(built_tag(key, seconds))
+    assert built_of(built_tag(key, seconds)) == (key, seconds)
+    assert built_of(key_tag(key)) is None
 
 
 def test_a_version_too_long_for_a_tag_is_refused() -> None:
