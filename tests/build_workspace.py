@@ -112,7 +112,7 @@ def busybox(layout: Layout) -> Descriptor:
 
 
 def derived(layout: Layout, below: Descriptor, files: Mapping[str, str], **config: object) -> Descriptor:
-    """Store an image that has some more files than another, and some other fields in its configuration."""
+    """Store an image with one layer of files more than another, if there are any, and some other fields."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, text in files.items():
@@ -122,9 +122,10 @@ def derived(layout: Layout, below: Descriptor, files: Mapping[str, str], **confi
     manifest = layout.json(below.digest)
     image: Json = layout.json(Digest(manifest["config"]["digest"]))
     image["config"] = {**image["config"], **config}
-    image["rootfs"]["diff_ids"].append(str(Digest.of(buffer.getvalue())))
-    image["history"].append({"created": "1980-01-01T00:00:00Z", "created_by": "files"})
-    manifest["layers"].append(layout.add(gzip.compress(buffer.getvalue(), mtime=0), LAYER + "+gzip").json())
+    if files:
+        image["rootfs"]["diff_ids"].append(str(Digest.of(buffer.getvalue())))
+        image["history"].append({"created": "1980-01-01T00:00:00Z", "created_by": "files"})
+        manifest["layers"].append(layout.add(gzip.compress(buffer.getvalue(), mtime=0), LAYER + "+gzip").json())
     manifest["config"] = layout.add(json.dumps(image).encode(), CONFIG).json()
     return layout.add(json.dumps(manifest).encode(), MANIFEST)
 

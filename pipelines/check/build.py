@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,13 +114,11 @@ class _Workshop:
 
     def _build(self, trial: Trial, built: Mapping[str, Digest]) -> Digest:
         assert trial.checkout is not None
-        # What buildah left of the image before may belong to a user of its namespace, and stay.
-        self.work.mkdir(parents=True, exist_ok=True)
         parents = [
             Base(name=name, reference=parent, resolved=built[parent], digest=built[parent], sibling=True)
             for name, parent in trial.parents.items()
         ]
-        image = Path(tempfile.mkdtemp(dir=self.work)) / "image"
+        image = self.work / "image"
         digest = build(
             checkout=replace(trial.checkout, bases=(*trial.checkout.bases, *parents)),
             source=self.contexts / trial.name if trial.has_own_context else self.source,

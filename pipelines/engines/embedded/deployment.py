@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 from pipelines.engines.embedded import base_image
 from pipelines.engines.embedded.registry import EmbeddedRegistry
+from pipelines.images.builders import builder
 from pipelines.tools.processes import process
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
@@ -31,7 +31,7 @@ def clean(state: Path) -> None:
     """Stop the registry and remove the files of runs on this machine; the folders of Secrets and unknown files stay."""
     registry(state).clean()
     for name in ("cache", "runs", "examples.git"):
-        shutil.rmtree(state / name, ignore_errors=True)
+        builder.remove_folder(state / name)
     with contextlib.suppress(OSError):  # it does not exist, or holds other files
         state.rmdir()
 

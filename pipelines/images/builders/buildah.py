@@ -103,9 +103,7 @@ class Buildah:
         (home / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         (home / "auth.json").write_text("{}")
         (home / "containers.conf").write_text("")
-        (home / "storage.conf").write_text(
-            f'[storage]\ndriver = "overlay"\ngraphroot = "{self._storage}/root"\nrunroot = "{self._storage}/run"\n'
-        )
+        (home / "storage.conf").write_text('[storage]\ndriver = "overlay"\n')
         return {
             **builder.environment(home, temporary),
             "CONTAINERS_REGISTRIES_CONF": str(home / "registries.conf"),
@@ -126,14 +124,12 @@ class Buildah:
             return self._run(
                 settings,
                 "build",
-                f"--root={folder / 'root'}",
-                f"--runroot={folder / 'run'}",
-                "--storage-driver=overlay",
                 "--no-cache",
                 *isolation.flags,
                 f"--file={dockerfile}",
                 *_policy(settings),
                 str(program.parent),
+                storage=folder,
                 prefix=isolation.prefix(self._program),
                 timeout_seconds=_ATTEMPT_SECONDS,
             )
@@ -211,6 +207,7 @@ class Buildah:
         settings: dict[str, str],
         command: str,
         *arguments: str,
+        storage: Path | None = None,
         cwd: Path | None = None,
         stream: bool = False,
         prefix: tuple[str, ...] | None = None,
@@ -220,10 +217,13 @@ class Buildah:
 
         Raises Transient if it never could.
         """
+        folder = storage or self._storage
+        # As flags: for a user without privileges it overlooks both in storage.conf and takes folders of its home.
+        folders = (f"--root={folder / 'root'}", f"--runroot={folder / 'run'}")
         said = ""
         for _ in range(_STARTS):
             done = process.run(
-                [*(builder.own_mounts() if prefix is None else prefix), self._program, command, *arguments],
+                [*(builder.own_mounts() if prefix is None else prefix), self._program, command, *folders, *arguments],
                 timeout_seconds=timeout_seconds,
                 env=settings,
                 cwd=cwd,

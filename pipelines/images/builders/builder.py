@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
 from pipelines.errors import ShipwayError
+from pipelines.tools.processes import process
 from pipelines.tools.registry.layout import Json, Layout
 from pipelines.tools.registry.reference import Digest
 
@@ -107,6 +109,14 @@ def make_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o755)
     return path
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of builders' state; parts of it may belong to the user ids that an ordinary user builds with."""
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        argv = ["unshare", "--user", "--map-auto", "--map-root-user", "rm", "-rf", "--", str(path)]
+        process.run(argv, timeout_seconds=TIMEOUT_SECONDS)
 
 
 def name_layers(config: Json) -> None:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,26 +81,6 @@ def test_one_digest(builder: str, tmp_path: Path) -> None:
     assert found["/made/time"].content == text("315532800\n")
     assert {entry.mtime for entry in found.values()} == {315532800}
     assert found["/new/umask"].content == text("0022\n")
-
-
-@each_builder
-def test_arguments_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> None:
-    """An argument's value counts even where only a setting of the image depends on it."""
-    made = Workspace(tmp_path / "workspace")
-    made.write({"Dockerfile": "FROM base\nARG WORD\nENV WORD=$WORD\nRUN true\n"}).base()
-    for word in ("one", "two"):
-        made.build(builder, cache, checkout=made.checkout(build_args=(f"WORD={word}",)))
-        assert f"WORD={word}" in config(made.image)["config"]["Env"]
-
-
-@each_builder
-def test_mounts_are_not_mixed_up(builder: str, tmp_path: Path, cache: Path) -> None:
-    """A step that reads the context through a mount runs again when the files there change."""
-    made = Workspace(tmp_path / "workspace")
-    made.write({"Dockerfile": "FROM base\nRUN --mount=type=bind,source=in,target=/in cp /in /out\n"}).base()
-    for word in ("one", "two"):
-        made.write({"in": word}).build(builder, cache)
-        assert files(made.image)["/out"].content == text(word)
 
 
 @each_builder
@@ -235,24 +214,6 @@ def test_unchanged_layers_stay(builder: str, tmp_path: Path, cache: Path) -> Non
     assert after["layers"][:-1] == before["layers"][:-1]
     assert after["layers"][-1] != before["layers"][-1]
     assert after["config"] != before["config"]
-
-
-@pytest.fixture
-def standing(tmp_path: Path) -> Iterator[str]:
-    """The address of a buildkitd that was there before."""
-    with tempfile.TemporaryDirectory(prefix="shipway-") as private:
-        address = f"unix://{private}/sock"
-        argv = ["buildkitd", f"--root={tmp_path / 'buildkitd'}", f"--addr={address}", "--containerd-worker=false"]
-        with (tmp_path / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as daemon:
-            try:
-                while subprocess.run(
-                    ["buildctl", f"--addr={address}", "debug", "workers"], check=False, capture_output=True
-                ).returncode:
-                    assert daemon.poll() is None, (tmp_path / "log").read_text()
-                    time.sleep(0.1)
-                yield address
-            finally:
-                daemon.terminate()
 
 
 @pytest.mark.buildkit

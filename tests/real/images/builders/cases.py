@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.images.model import Built
 from tests.build_workspace import Workspace, derived
 from tests.image_files import text
 
 DOCKERFILES = Path(__file__).parent / "dockerfiles"
 SECRET = "canary-7f3a9c"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SIBLINGS = (
+    "base",
+    "base:1.0",
+    "docker.io/library/base",
+    "registry.example:5000/team/base:2.0",
+    "registry.example:5000/team/base@sha256:" + "a" * 64,
+    "team/base",
+    "registry.example:5000/team/tools:1.2",
+    "registry.example:5000/team/direct:3",
+)
+"""Each way to write an image's name."""
+
+
+@dataclass(frozen=True)
+class BaseOfCase:
+    """An image that a Dockerfile is based on: busybox with some more files and some other fields."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
+    sibling: bool = False
+
+
+def _bases() -> dict[str, BaseOfCase]:
+    return {"base": BaseOfCase(), "tools": BaseOfCase({"marker": "tools"})}
 
 
 @dataclass(frozen=True)
@@ -23,8 +50,15 @@ class Case:
     config: dict[str, object] = field(default_factory=dict)
     build_args: tuple[str, ...] = ()
     target: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Some of the labels."""
     earlier: dict[str, str] = field(default_factory=dict)
-    """Files of the context as they were in an earlier commit."""
+    """Files of the context as they were in an earlier commit: as long as they are now."""
+    earlier_args: tuple[str, ...] | None = None
+    """The build arguments of that commit, if others."""
+    bases: dict[str, BaseOfCase] = field(default_factory=_bases)
+    builders: tuple[str, ...] = ("buildah", "buildkit")
+    """Those that can build it."""
 
 
 def plain(content: str, mode: str = "0644", owner: str = "0:0") -> tuple[str, ...]:
@@ -37,6 +71,8 @@ def folder(mode: str = "0755", owner: str = "0:0") -> tuple[str, ...]:
     return ("folder", mode, owner, "")
 
 
+NO_OPTIONS: Mapping[str, object] = {}
+
 CASES = [
     Case(
         "multi-stage",
@@ -48,12 +84,21 @@ CASES = [
         },
         absent=("/src", "/bin/vi"),
         config={"Cmd": ["/bin/sh"]},
+        earlier={"main.txt": "hello, world\n"},
     ),
     Case(
         "arguments",
         build_args=("SUFFIX=xyz", "UNUSED=1"),
         files={"/greeting": plain("good morning xyz\n"), "/srv/xyz/copied-xyz": plain("content\n")},
         config={"WorkingDir": "/srv/xyz"},
+        earlier={"file.txt": "CONTENT\n"},
+        earlier_args=("SUFFIX=abc", "GREETING=good night"),
+    ),
+    Case(
+        "argument-of-a-setting",
+        build_args=("WORD=two",),
+        config={"Env": [PATH, "WORD=two"]},
+        earlier_args=("WORD=one",),
     ),
     Case("syntax", files={"/two": plain("two\n")}),
     Case(
@@ -65,6 +110,7 @@ CASES = [
             "/cache": plain("kept\n"),
             "/secret-length": plain(f"{len(SECRET)}\n{len(SECRET)}\n"),
         },
+        earlier={"folder/file": "FROM-CONTEXT\n"},
     ),
     Case(
         "copy",
@@ -80,6 +126,7 @@ CASES = [
             "/ran": plain("ran\n"),
         },
         absent=("/unpacked/archive.tar",),
+        earlier={"script.sh": "#!/bin/sh\necho old\n", "folder/deep/b": "c\n"},
     ),
     Case(
         "links",
@@ -91,6 +138,7 @@ CASES = [
             "/opt/real/file": plain("f\n"),
         },
         absent=("/etc/shadow",),
+        earlier={"rootfs/opt/real/file": "g\n"},
     ),
     Case(
         "ignore",
@@ -100,8 +148,14 @@ CASES = [
             "/all/deep/er/ok.txt": plain("deep/er/ok.txt\n"),
         },
         absent=("/all/app.log", "/all/build/x", "/all/deep/er/secret.txt", "/all/Dockerfile", "/all/.git"),
+        earlier={"kept.txt": "KEPT.TXT\n", ".dockerignore": "kept.txt\n"},
     ),
-    Case("own-ignore", files={"/all/a.txt": plain("a\n")}, absent=("/all/b.txt", "/all/.dockerignore")),
+    Case(
+        "own-ignore",
+        files={"/all/a.txt": plain("a\n")},
+        absent=("/all/b.txt", "/all/.dockerignore"),
+        earlier={"Dockerfile.dockerignore": "a.txt\n"},
+    ),
     Case(
         "user",
         files={
@@ -112,6 +166,7 @@ CASES = [
             "/tmp/name": plain("nobody\n", owner="65534:65534"),
         },
         config={"User": "nobody", "WorkingDir": "/data/made"},
+        earlier={"file.txt": "y\n"},
     ),
     Case(
         "settings",
@@ -131,6 +186,7 @@ CASES = [
         },
     ),
     Case("scratch", files={"/etc/x": plain("x\n")}, absent=("/bin",), config={"Cmd": ["/etc/x"]}),
+    Case("no-layers", config={"Env": [PATH, "WORD=one"]}),
     Case("plain", files={"/bin/sh": ("link", "0777", "0:0", "busybox")}),
     Case(
         "cached-stage",
@@ -151,20 +207,72 @@ CASES = [
     ),
     Case("own-triggers", files={"/order": plain("trigger\nown\n")}),
     Case("target", target="wanted", files={"/wanted": plain("wanted\n")}),
+    Case(
+        "siblings",
+        files={f"/{letter}": plain(name) for letter, name in zip("abcdefgh", SIBLINGS, strict=True)},
+        labels={"org.opencontainers.image.base.name": "base"},
+        bases={name: BaseOfCase({"marker": name}, sibling=True) for name in SIBLINGS},
+    ),
+    Case(
+        "triggers",
+        # The shell's option -f leaves patterns alone.
+        files={"/given": plain("data\n"), "/order": plain("trigger /b*\nown\n")},
+        config={"Shell": ["/bin/sh", "-fc"], "Healthcheck": {"Test": ["CMD", "true"], "Retries": 4}, "OnBuild": None},
+        labels={"org.opencontainers.image.title": "app", "kept": "yes"},
+        bases={
+            "base": BaseOfCase(
+                {"marker": "base"},
+                {
+                    "Shell": ["/bin/sh", "-fc"],
+                    "OnBuild": ["COPY input.txt /given", "RUN echo trigger /b* >> /order"],
+                    "Healthcheck": {"Test": ["CMD", "true"], "Retries": 4},
+                    "Labels": {"org.opencontainers.image.title": "the base", "kept": "yes"},
+                },
+            )
+        },
+        earlier={"input.txt": "atad\n"},
+    ),
+    Case(
+        "heredoc",
+        files={"/one": plain("one\n"), "/two": plain("two\n"), "/file": plain("$literal\n")},
+        builders=("buildkit",),
+    ),
 ]
 
 
-def prepared(root: Path, *, marker: str = "tools") -> Workspace:
-    """Return a workspace with busybox as `base`, busybox and a marker as `tools`, and one secret.
+def of(builder: str) -> list[Case]:
+    """Return the cases that a builder can build."""
+    return [case for case in CASES if builder in case.builders]
 
-    Another marker stands for the bases of somebody else: `base` has a file more then, too.
+
+def prepared(root: Path, case: Case, *, foreign: bool = False, earlier: bool = False) -> Workspace:
+    """Return a workspace with a case's Dockerfile, the images that it is based on, and one secret.
+
+    What is `foreign` has other bases: of the same layers with another configuration, or of other layers. What is
+    `earlier` has the files of an earlier commit.
     """
-    made = Workspace(root)
+    made = Workspace(root).copy(DOCKERFILES / case.name)
     busybox = made.base()
-    if marker != "tools":
-        made.bases.clear()
-        made.base("base", derived(made.layout, busybox, {"foreign": marker}, Env=["PATH=/bin:/usr/bin"]))
-    made.base("tools", derived(made.layout, busybox, {"marker": marker}))
+    made.bases.clear()
+    for name, base in case.bases.items():
+        changed = {"Labels": {"somebody": "else"}, **base.config} if foreign else base.config
+        files = {path: text.swapcase() for path, text in base.files.items()} if foreign else base.files
+        made.base(name, derived(made.layout, busybox, files, **changed), sibling=base.sibling)
     (made.root / "secrets").mkdir(exist_ok=True)
     (made.root / "secrets" / "token").write_text(SECRET)
-    return made
+    return made.write(case.earlier) if earlier else made
+
+
+def build(
+    made: Workspace,
+    case: Case,
+    builder: str,
+    cache: Path,
+    *,
+    earlier: bool = False,
+    options: Mapping[str, object] = NO_OPTIONS,
+) -> Built:
+    """Build a prepared case, with the arguments of an earlier commit or those of now."""
+    arguments = case.earlier_args if earlier and case.earlier_args is not None else case.build_args
+    checkout = made.checkout(build_args=arguments, target=case.target)
+    return made.build(builder, cache, checkout=checkout, secret_ids=("token",), **options)

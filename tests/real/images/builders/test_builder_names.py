@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from pipelines.tools.registry.layout import LAYER_TIME
 from pipelines.tools.registry.reference import Digest
 from tests.build_workspace import Workspace, derived, each_builder
 from tests.counting_door import Door, counting
-from tests.real.images.builders.cases import CASES, DOCKERFILES, prepared
+from tests.real.images.builders.cases import NO_OPTIONS, build, of, prepared
 from tests.registry_process import registry
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -58,13 +60,40 @@ def doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Doo
 @each_builder
 def test_the_whole_table(builder: str, doors: tuple[Door, Door], tmp_path: Path, cache: Path) -> None:
     """Every Dockerfile of the table is built without a question to the registry that its bases are named at."""
+    _build_all(builder, doors, tmp_path, cache)
+
+
+@pytest.mark.buildkit
+def test_the_whole_table_with_a_standing_buildkitd(
+    doors: tuple[Door, Door], standing: str, tmp_path: Path, cache: Path
+) -> None:
+    """A buildkitd that others use, too, asks nobody for us, where it would for somebody who sends no source policy."""
+    _build_all("buildkit", doors, tmp_path, cache, {"buildkit_host": standing})
     asked, outside = doors
-    for case in CASES:
-        made = prepared(tmp_path / case.name).copy(DOCKERFILES / case.name)
+    assert _build_without_policy(standing, tmp_path, asked) != 0
+    assert (asked.count > 0, outside.count) == (True, 0)
+    asked.count = 0
+
+
+def _build_all(
+    builder: str, doors: tuple[Door, Door], folder: Path, cache: Path, options: Mapping[str, object] = NO_OPTIONS
+) -> None:
+    asked, outside = doors
+    for case in of(builder):
+        made = prepared(folder / case.name, case)
         _name_at(made, asked.address)
-        checkout = made.checkout(build_args=case.build_args, target=case.target)
-        made.build(builder, cache, checkout=checkout, secret_ids=("token",))
+        build(made, case, builder, cache, options=options)
         assert (asked.count, outside.count) == (0, 0), case.name
+
+
+def _build_without_policy(standing: str, folder: Path, asked: Door) -> int:
+    """Build, as somebody else would, a name that the registry lacks; return the client's exit code."""
+    context = folder / "somebody"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {asked.address}/team/base:1\n")
+    local = [f"--local=context={context}", f"--local=dockerfile={context}"]
+    argv = ["buildctl", f"--addr={standing}", "build", "--frontend=dockerfile.v0", *local]
+    return subprocess.run(argv, check=False, capture_output=True).returncode
 
 
 @each_builder
@@ -73,11 +102,24 @@ def test_a_name_that_was_overlooked(
     builder: str, spelling: str, doors: tuple[Door, Door], tmp_path: Path, cache: Path
 ) -> None:
     """A builder that gets a name after all fails, and asks nobody."""
+    _overlook(_settings(builder, cache), spelling, doors, tmp_path)
+
+
+@pytest.mark.buildkit
+def test_names_that_a_standing_buildkitd_gets(doors: tuple[Door, Door], standing: str, tmp_path: Path) -> None:
+    """So does a buildkitd that others use, too."""
+    settings = BuildSettings(builder="buildkit", cache=tmp_path, buildkit_host=standing)
+    for spelling in UNPINNED:
+        _overlook(settings, spelling, doors, tmp_path / spelling)
+
+
+def _overlook(settings: BuildSettings, spelling: str, doors: tuple[Door, Door], folder: Path) -> None:
+    """Hand a builder a text with a name, and see it fail unless the name is harmless there."""
     asked, outside = doors
-    made = Workspace(tmp_path / "workspace")
+    made = Workspace(folder / "workspace")
     alias, base = "shipway.invalid/base:1", made.base().digest
     text = UNPINNED[spelling].format(name=f"{asked.address}/team/other:1", base=alias)
-    work = tmp_path / "work"
+    work = folder / "work"
     work.mkdir()
     request = BuildRequest(
         context=made.source,
@@ -94,13 +136,13 @@ def test_a_name_that_was_overlooked(
         has_steps=True,
         work=work,
     )
-    program = choose_builder(_settings(builder, cache), tmp_path / builder)
-    if spelling in HARMLESS[builder]:
+    program = choose_builder(settings, folder / settings.builder)
+    if spelling in HARMLESS[settings.builder]:
         program.build(request)
     else:
         with pytest.raises(ShipwayError):
             program.build(request)
-    assert (asked.count, outside.count) == (0, 0)
+    assert (asked.count, outside.count) == (0, 0), spelling
 
 
 @each_builder
@@ -133,15 +175,12 @@ def _name_at(made: Workspace, address: str) -> None:
     """Name the bases, in the Dockerfile and in what `clone` returns, as images of a registry."""
     path = made.source / "Dockerfile"
     text = path.read_text()
-    for name in ("base", "tools"):
-        whole = f"{address}/team/{name}:1"
-        for before in ("FROM ", "from ", "from=", "FROM=", 'from="', "ARG BASE=", "$TARGETPLATFORM "):
-            for after in ("\n", " ", ",", '"', "`"):
-                text = text.replace(f"{before}{name}{after}", f"{before}{whole}{after}")
-        made.bases[:] = [
-            base if base.name != name else type(base)(**{**vars(base), "name": whole, "reference": whole})
-            for base in made.bases
-        ]
+    for number, base in enumerate(made.bases):
+        whole = f"{address}/team/base-{number}:1"
+        before = r"(?i:(?:(?<=FROM )|(?<=from=)|(?<=from=\")|(?<=ARG BASE=)|(?<=ARG TOOLS=)|(?<=\$TARGETPLATFORM )))"
+        text = re.sub(rf"{before}{re.escape(base.name)}(?=[\s,\"`])", whole, text)
+        made.bases[number] = type(base)(**{**vars(base), "name": whole, "reference": whole})
+    assert address in text or "base" not in text
     path.write_text(text)
 
 
