@@ -200,7 +200,11 @@ class World:
 
     def digest(self) -> str:
         """Return the digest that main's image has in the registry."""
-        return next(item.digest for item in self.plan().images if item.name == "web")
+        return self.digests()["web"]
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest that each of main's images has in the registry, empty where it has none."""
+        return {item.name: item.digest for item in self.plan().images}
 
 
 def world(

@@ -184,7 +184,7 @@ class ForgeServer:
                 return self._add_pull(asked.body)
             case ["PATCH", "pulls", text]:
                 pull = next(one for one in self.pulls if one["number"] == int(text))
-                pull.update({key: asked.body[key] for key in ("title", "body") if key in asked.body})
+                pull.update({key: asked.body[key] for key in ("title", "body", "state") if key in asked.body})
                 return Reply(status=200, value=pull)
         return said(404, "Not Found")
 

@@ -172,7 +172,7 @@ class _Deployment:
             state = self.reader.head()
             if url.host_and_path == self.reader.url.host_and_path:
                 _refuse_loops(state)
-            return _draft(state, edits.edit_environment(state, head, name), name)
+            return _draft(state, edits.edit_environment(state, head, name, way=way), name)
 
         branch = self.settings.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
@@ -192,8 +192,13 @@ class _Deployment:
 
 
 def _draft(state: DeployState, edited: Edited, environment: str = "") -> Draft:
-    trailers = (f"Shipway-Source: {state.url}@{state.commit}",)
-    return Draft(edited=edited, verb="Deploy", environment=environment, trailers=trailers)
+    return Draft(
+        edited=edited,
+        verb="Deploy",
+        environment=environment,
+        trailers=(f"Shipway-Source: {state.url}@{state.commit}",),
+        empty=f"{environment or 'the charts'} has nothing left to take of {state.url}@{state.commit}.",
+    )
 
 
 def _refuse_loops(state: DeployState) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from pipelines.charts import compare as chart_compare
 from pipelines.charts import registry_state, version_moves
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import CHART, LOCK
+from pipelines.declared.finding import ERROR
+from pipelines.declared.shipway_yaml import PULL_REQUEST
 from pipelines.declared.state import BROKEN, DIFFERENT, PUBLISHED
 from pipelines.deploy.message import ChartMove
 from pipelines.deploy.state import DeployState
@@ -39,6 +41,8 @@ class Edited:
     moves: tuple[ChartMove, ...] = ()
     kept: tuple[str, ...] = ()
     """What was not changed, and why."""
+    awaited: tuple[str, ...] = ()
+    """What is not published yet, of which more edits may follow."""
 
 
 def edit_charts(state: DeployState, head: Head) -> Edited:
@@ -144,20 +148,21 @@ def _versions(
     return written, tuple(moves)
 
 
-def edit_environment(state: DeployState, head: Head, environment: str) -> Edited:
+def edit_environment(state: DeployState, head: Head, environment: str, *, way: str) -> Edited:
     """Return the edits to an environment; raises Misuse if it does not exist, ShipwayError with every fault.
 
-    What a rollback has held back is not restored, and a newer version of a chart stays.
+    What a rollback has held back is not restored, and a newer version of a chart stays. By a pull request, nothing is
+    proposed either that another environment holds back.
     """
     published = {chart.name: chart for chart in state.plan.charts if chart.state == PUBLISHED}
-    images = state.published
     folders = environment_files.read(
         head,
         environment,
         under=state.under,
-        config=any_of(published),
-        values=any_of(item.name for item in images.values()),
+        config=any_of(chart.name for chart in state.plan.charts),
+        values=any_of(item.name for item in state.images.values()),
     )
+    elsewhere = environment_files.held(head) if way == PULL_REQUEST else {}
     desired = state.desired_images(folder.values for folder in folders if folder.values)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
@@ -165,8 +170,9 @@ def edit_environment(state: DeployState, head: Head, environment: str) -> Edited
     kept: list[str] = []
     faults: list[ShipwayError] = []
     for folder in folders:
-        held = [name for name, item in desired.items() if item.digest in folder.held.images]
-        kept += [f"{folder.path}: {name}@{desired[name].digest} was rolled back" for name in held]
+        named = {place.image for place in folder.values.places} & desired.keys() if folder.values else set()
+        held = {name: why for name in sorted(named) if (why := _held(folder, desired[name].digest, elsewhere))}
+        kept += [f"{folder.path}: {name}@{desired[name].digest} {why}" for name, why in held.items()]
         try:
             if folder.values:
                 data, changed = folder.values.edited({k: v for k, v in desired.items() if k not in held})
@@ -174,7 +180,7 @@ def edit_environment(state: DeployState, head: Head, environment: str) -> Edited
                 changes += changed
             if folder.application and folder.application.chart in published:
                 version = published[folder.application.chart].version
-                move, why = _move(folder, version)
+                move, why = _move(folder, version, elsewhere)
                 kept += [why] if why else []
                 if move:
                     moves.append(move)
@@ -184,17 +190,52 @@ def edit_environment(state: DeployState, head: Head, environment: str) -> Edited
         except ShipwayError as error:
             faults.append(error)
     raise_together(faults, f"{environment} of {head.repository.url} cannot be written")
-    return Edited(files=files, changes=tuple(changes), moves=tuple(moves), kept=tuple(kept))
+    return Edited(
+        files=files,
+        changes=tuple(changes),
+        moves=tuple(moves),
+        kept=tuple(kept),
+        awaited=_awaited(state, folders),
+    )
 
 
-def _move(folder: ApplicationFolder, version: str) -> tuple[ChartMove | None, str]:
+def _awaited(state: DeployState, folders: Sequence[ApplicationFolder]) -> tuple[str, ...]:
+    """Return what keeps an environment without edits from being up to date: errors, and what is not published yet.
+
+    These are the images and charts that its applications name.
+    """
+    images = {name: item.state for name, item in state.images.items() if name not in state.published}
+    charts = {chart.name: chart.state for chart in state.plan.charts if chart.state != PUBLISHED}
+    lines = {
+        f"{folder.path}: {place.image}: not published, {images[place.image]}"
+        for folder in folders
+        for place in (folder.values.places if folder.values else ())
+        if place.image in images
+    }
+    lines |= {
+        f"{folder.path}: chart {folder.application.chart}: not published, {charts[folder.application.chart]}"
+        for folder in folders
+        if folder.application and folder.application.chart in charts
+    }
+    errors = sum(finding.level == ERROR for finding in state.plan.findings)
+    return (*sorted(lines), *([f"{state.url}@{state.commit} has {errors} errors"] if errors else []))
+
+
+def _move(folder: ApplicationFolder, version: str, elsewhere: Mapping[str, str]) -> tuple[ChartMove | None, str]:
     """Return an application's move to a version, or why there is none although the versions differ."""
     application = folder.application
     assert application is not None
     if application.version == version:
         return None, ""
-    if f"{application.chart}@{version}" in folder.held.charts:
-        return None, f"{folder.path}: {application.chart} {version} was rolled back"
+    if why := _held(folder, f"{application.chart}@{version}", elsewhere):
+        return None, f"{folder.path}: {application.chart} {version} {why}"
     if semver.Version.parse(application.version) > semver.Version.parse(version):
         return None, f"{folder.path}: {application.chart} {application.version} is newer than {version}"
     return ChartMove(name=application.chart, folder=folder.path, old=application.version, new=version), ""
+
+
+def _held(folder: ApplicationFolder, item: str, elsewhere: Mapping[str, str]) -> str:
+    """Return in words where a digest or a chart's version is held back; empty if nowhere."""
+    if item in {*folder.held.images, *folder.held.charts}:
+        return "was rolled back"
+    return f"was rolled back in {elsewhere[item]}" if item in elsewhere else ""

@@ -134,7 +134,7 @@ class EnvironmentWriter:
     def environment_of(self, name: str) -> str:
         """Return the only environment that has an application; raises Misuse if several have it, or none."""
         with tempfile.TemporaryDirectory(prefix="shipway-environments-") as folder:
-            return environment_files.environment_of(self._repository.head(self.ref, Path(folder) / "git"), name)
+            return environment_files.environment_of(self.repository.head(self.ref, Path(folder) / "git"), name)
 
     def edited(self, folder: ApplicationFolder, versions: DesiredVersions, held: Held) -> Edited:
         """Return an application's files with other versions, and what it holds back; raises Refused, ShipwayError."""
@@ -164,9 +164,10 @@ class EnvironmentWriter:
 
     def write(self, environment: str, branch: str, draft: Callable[[Head], Draft], *, way: str) -> DeployTarget:
         """Write what `draft` computes for a head; raises what `TargetWriter.write` raises."""
-        writer = TargetWriter(repository=self._repository, forges=self.forges, client=self.registries.client)
+        writer = TargetWriter(repository=self.repository, forges=self.forges, client=self.registries.client)
         return writer.write(environment, self.ref, branch, draft, way=way)
 
     @property
-    def _repository(self) -> WriteBack:
+    def repository(self) -> WriteBack:
+        """The environments repository, to write to."""
         return WriteBack(git=self.git, url=self.url, author=self.author)

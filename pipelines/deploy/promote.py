@@ -40,6 +40,7 @@ def promote(writer: EnvironmentWriter, name: str, *, source: str, target: str, w
             verb="Promote",
             environment=target,
             reason=f"As {source} runs it at {head.commit}.",
+            empty=f"{target} runs {name} as {source} does at {head.commit}.",
             trailers=(f"Shipway-Promoted-From: {source}@{head.commit}",),
         )
 

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipelines.declared.shipway_yaml import COMMIT
-from pipelines.deploy import provenance
+from pipelines.deploy import provenance, withdrawal
 from pipelines.deploy.environment_writer import DesiredVersions, EnvironmentWriter
 from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.writer import Draft
 from pipelines.environments import files as environment_files
 from pipelines.environments.files import Places
+from pipelines.environments.hold import Held
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.write_back import Head
@@ -46,12 +47,14 @@ def rollback(
     """Write to an application the last other versions that it ran and was healthy with.
 
     If no status says that any were healthy, the last ones that are not known to be broken are taken. `to` chooses a
-    commit of the repository instead. The versions that it ran until now are held back from deployments. Raises Refused
-    if there is nothing to go back to.
+    commit of the repository instead. The versions that it ran until now are held back from deployments, and taken out
+    of open pull requests once the rollback is committed. Raises Refused if there is nothing to go back to.
     """
     registries = writer.registries
+    behind = Held()
 
     def draft(head: Head) -> Draft:
+        nonlocal behind
         named = environment_files.named(head, under=registries.under)
         folder = environment_files.one(head, environment, name, under=registries.under, places=named)
         assert folder.application is not None
@@ -61,6 +64,7 @@ def rollback(
         left = [digest for image, digest in now.images.items() if digest and images.get(image, digest) != digest]
         chart = folder.application.chart
         charts = [f"{chart}@{now.version}"] if chart and now.version != version else []
+        behind = Held(images=tuple(left), charts=tuple(charts))
         held = folder.held.without(images.values(), [f"{chart}@{version}"]).with_more(left, charts)
         edited = writer.edited(folder, past.versions, held)
         sys.stderr.write(f"{folder.path} goes back to {past.commit}: {past.health}\n")
@@ -73,7 +77,16 @@ def rollback(
             is_rollback=True,
         )
 
-    return writer.write(environment, f"shipway/{environment}/rollback-{name}", draft, way=way)
+    target = writer.write(environment, f"shipway/{environment}/rollback-{name}", draft, way=way)
+    if not target.commit or way != COMMIT:
+        return target
+    try:
+        why = f"{environment}/{name} was rolled back from {', '.join((*behind.images, *behind.charts))}"
+        withdrawn = withdrawal.withdraw(writer, behind, why=why)
+    except ShipwayError as error:
+        # The rollback is done, and deployments know of it from the tree.
+        withdrawn = (f"open pull requests may still propose what was left: {error.what}: {error.seen}",)
+    return replace(target, kept=(*target.kept, *withdrawn))
 
 
 def _chosen(history: list[PastVersions], to: str, path: str) -> PastVersions:

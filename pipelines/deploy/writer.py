@@ -19,6 +19,8 @@ from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.write_back import Head, Proposal, Propose, WriteBack, Written
 from pipelines.tools.registry.client import Registry
 
+CLOSED = "shipway: closed"
+"""Hidden first line of the comment that says why a pull request was closed."""
 _HEADS = "refs/heads/"
 
 
@@ -57,6 +59,8 @@ class Draft:
     reason: str = ""
     """The first paragraph of the body."""
     trailers: tuple[str, ...] = ()
+    empty: str = ""
+    """Why there are no edits, if there are none: the first line of the comment that closes a pull request."""
     is_rollback: bool = False
 
 
@@ -97,14 +101,14 @@ class TargetWriter:
             commit=written.commit,
             pull_request=link,
             changes=message.lines(edited.changes, edited.moves) if written.commit else (),
-            kept=edited.kept,
+            kept=(*edited.kept, *edited.awaited),
             attempts=written.attempts,
         )
 
     def _proposal(self, draft: Draft) -> Proposal:
         edited = draft.edited
         if not edited.files:
-            return Proposal()
+            return Proposal(body="\n".join((draft.empty, *edited.kept)), is_partial=bool(edited.awaited))
         images = {d: c.image for c in edited.changes for d in (c.old_digest, c.digest) if d}
         known = provenance.by_digest(self.client, images, self.forges.known)
         body = message.body(edited.changes, edited.moves, known, is_rollback=draft.is_rollback)
@@ -113,6 +117,7 @@ class TargetWriter:
             title=message.title(draft.verb, edited.changes, edited.moves, draft.environment),
             body="\n\n".join(filter(None, (draft.reason, body))),
             trailers=(*draft.trailers, *message.trailers(edited.changes, edited.moves)),
+            is_partial=bool(edited.awaited),
         )
 
     def _pull_request(self, base: str, branch: str, propose: Propose) -> tuple[Written, str]:
@@ -125,12 +130,21 @@ class TargetWriter:
                 seen=error.seen,
                 todo=f"{error.todo}; or ask for a commit, with --commit or by `commit` in shipway.yaml",
             ) from error
-        written = self.repository.branch(base, f"{_HEADS}{branch}", propose)
+        target = base.removeprefix(_HEADS)
+        current = forge.pull_request(branch, base=target)
+
+        def closing(proposal: Proposal) -> None:
+            assert current is not None
+            forge.comment(current.number, CLOSED, f"Closed: {proposal.body}")
+
+        written = self.repository.branch(
+            base, f"{_HEADS}{branch}", propose, is_open=current is not None, closing=closing
+        )
         if not written.commit:
+            if current:
+                forge.close(current.number)
             return written, ""
         proposal = written.proposal
-        if not proposal.files:  # commits of other people on the branch contain the change already
-            current = forge.pull_request(branch)
+        if not proposal.files:  # the branch contains the change already, or keeps what it proposes
             return written, current.url if current else ""
-        base = base.removeprefix(_HEADS)
-        return written, forge.propose(head=branch, base=base, title=proposal.title, body=f"{proposal.body}\n").url
+        return written, forge.propose(head=branch, base=target, title=proposal.title, body=f"{proposal.body}\n").url

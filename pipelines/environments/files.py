@@ -67,6 +67,17 @@ def read(
     )
 
 
+def held(head: Head) -> dict[str, str]:
+    """Return what rollbacks hold back in any environment: digests and NAME@VERSION, each with an application's folder.
+
+    Raises ShipwayError if a file cannot be read.
+    """
+    folders = sorted({path.rpartition("/")[0] for path in config_yaml.config_files(head.files)})
+    contents = head.read(f"{folder}/{hold.NAME}" for folder in folders)
+    found = {path.rpartition("/")[0]: hold.read(data, path) for path, data in contents.items()}
+    return {item: folder for folder, one in found.items() for item in (*one.images, *one.charts)}
+
+
 def check(head: Head, environment: str) -> None:
     """Raise Misuse, naming those that there are, where a head has no such environment."""
     names = sorted({path.split("/")[0] for path in config_yaml.config_files(head.files)})

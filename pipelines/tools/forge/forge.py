@@ -179,6 +179,11 @@ class Forge:
 
         return self.api.network.persist(write)
 
+    def close(self, number: int) -> None:
+        """Close a pull request; one that is closed already stays so."""
+        path, what = f"{self.path}/pulls/{number}", f"the pull request {number} cannot be closed"
+        self.api.network.persist(lambda: self.api.call("PATCH", path, body={"state": "closed"}, what=what))
+
     def branch(self, name: str) -> Branch | None:
         """Return a branch as the forge reports it, or None if there is none."""
         what = f"the branch {name} cannot be looked at"

@@ -32,6 +32,7 @@ ATTEMPTS = 12
 """How often a write is tried while others push."""
 _LONGEST_PAUSE_SECONDS = 4.0
 _TRAILER = "Shipway-Change: "
+_BASE = "Shipway-Base: "
 _FILE = "100644"
 _FILES = frozenset({_FILE, "100755"})
 
@@ -89,6 +90,11 @@ class Head:
         """The commit's message."""
         return self.repository.call("log", "-1", "--no-show-signature", "--format=%B", self.commit).stdout
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the commit is one that `WriteBack.branch` made."""
+        return _TRAILER in self.message
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
@@ -97,8 +103,11 @@ class Proposal:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     title: str = ""
     body: str = ""
+    """Of a change without files: why there is nothing to do."""
     trailers: Sequence[str] = ()
     """Lines such as `Shipway-Source: …`."""
+    is_partial: bool = False
+    """Whether more may follow once it is published: what a branch proposes beside these files stays there."""
 
     @property
     def mark(self) -> str:
@@ -106,7 +115,7 @@ class Proposal:
         total = hashlib.sha256()
         for path, data in sorted(self.files.items()):
             total.update(f"{path}\0{len(data)}\0".encode() + data)
-        return f"{_TRAILER}{total.hexdigest()[:32]}"
+        return f"{_TRAILER}{'partial-' * self.is_partial}{total.hexdigest()[:32]}"
 
     def text(self, *trailers: str) -> str:
         """Return the commit's message."""
@@ -155,41 +164,80 @@ class WriteBack:
                 _overtaken(self.url, ref, attempt)
         raise _too_often(self.url, ref, self.attempts)
 
-    def branch(self, base: str, branch: str, propose: Propose) -> Written:
-        """Set a pull request's branch to the base's head plus one commit with the change; raises what `commit` raises.
+    def branch(
+        self, base: str, branch: str, propose: Propose, *, is_open: bool, closing: Callable[[Proposal], object]
+    ) -> Written:
+        """Let a pull request's branch propose the change to the base's head; raises what `commit` raises.
 
-        If there is nothing to change, the branch is deleted. If its head is somebody else's commit, the branch is kept
-        and the change is committed onto it.
+        While the pull request `is_open` the branch only grows, by one commit for each update, so that reviews stay: on
+        its own head, merged with the base's head if that has moved. Otherwise it starts anew from the base's head. If
+        there is nothing to change, and nothing will be, `closing` is called and the branch is deleted. If its head is
+        somebody else's commit, the change is committed onto it, and the branch is never deleted.
         """
         with tempfile.TemporaryDirectory(prefix="shipway-write-") as folder:
             for attempt in range(1, self.attempts + 1):
-                head = self.head(base, Path(folder) / f"{attempt}-base")
+                head = self.head(base, Path(folder) / str(attempt))
                 proposal = _without_same(propose(head), head)
                 old = self.git.head(self.url, branch)
-                top = self._fetched(branch, old, Path(folder) / f"{attempt}-branch") if old else None
-                if top and _TRAILER not in top.message:
-                    written = self._onto_others(top, propose)
-                elif top and proposal.mark in top.message:
-                    return Written(commit=top.commit, proposal=proposal, attempts=attempt)
-                elif not proposal.files:
-                    if top is None or self.git.push(head.repository, None, branch, expected=old):
-                        return Written(attempts=attempt)
+                top = self.also(head, branch, old) if old else None
+                if old and not top:
                     written = None
+                elif top and (not top.is_ours or (is_open and proposal.is_partial)):
+                    written = self.onto(top, propose(top))
+                elif top and proposal.mark in top.message:
+                    written = Written(commit=top.commit, proposal=proposal)
+                elif not proposal.files:
+                    written = self._removed(top, proposal, closing if is_open else None)
                 else:
-                    new = self._commit(head, proposal, proposal.text(proposal.mark))
-                    pushed = self.git.push(head.repository, new, branch, expected=old)
-                    written = Written(commit=new, proposal=proposal) if pushed else None
+                    written = self._updated(head, branch, top, proposal, is_open=is_open)
                 if written:
                     return replace(written, attempts=attempt)
                 _overtaken(self.url, branch, attempt)
         raise _too_often(self.url, branch, self.attempts)
 
-    def _onto_others(self, top: Head, propose: Propose) -> Written | None:
-        """Commit the change onto a branch that people work on; None if somebody else pushed first."""
-        proposal = _without_same(propose(top), top)
+    def also(self, head: Head, ref: str, commit: str) -> Head | None:
+        """Return a ref's commit, fetched into a head's repository; None if the server does not have it any more."""
+        return replace(head, ref=ref, commit=commit) if self.git.fetch_also(head.repository, [commit]) else None
+
+    def _removed(
+        self, top: Head | None, proposal: Proposal, closing: Callable[[Proposal], object] | None
+    ) -> Written | None:
+        """Delete a branch; None if somebody pushed to it meanwhile."""
+        if top is None:
+            return Written(proposal=proposal)
+        if closing:
+            closing(proposal)
+        is_gone = self.git.push(top.repository, None, top.ref, expected=top.commit)
+        return Written(proposal=proposal) if is_gone else None
+
+    def _updated(
+        self, head: Head, branch: str, top: Head | None, proposal: Proposal, *, is_open: bool
+    ) -> Written | None:
+        """Push the change to the base's head; None if somebody pushed to the branch meanwhile."""
+        parents = [head.commit]
+        if top:
+            top.read(proposal.files)  # a push sends differences to the old versions, and fetches none
+        if top and is_open:
+            parents = [top.commit] if f"{_BASE}{head.commit}" in top.message else [top.commit, head.commit]
+        message = proposal.text(f"{_BASE}{head.commit}", proposal.mark)
+        new = self._commit(head, proposal, message, parents=parents)
+        if (
+            top
+            and parents == [top.commit]
+            and head.repository.commit(new).tree == head.repository.commit(top.commit).tree
+        ):
+            return Written(commit=top.commit, proposal=proposal)
+        pushed = self.git.push(head.repository, new, branch, expected=top.commit if top else None)
+        return Written(commit=new, proposal=proposal) if pushed else None
+
+    def onto(self, top: Head, proposal: Proposal) -> Written | None:
+        """Commit a change onto a branch as it is, nothing if it has it already; None if somebody pushed meanwhile."""
+        proposal = _without_same(proposal, top)
         if not proposal.files:
             return Written(commit=top.commit, proposal=proposal)
-        new = self._commit(top, proposal, proposal.text())
+        base = [line for line in top.message.splitlines() if line.startswith(_BASE)]
+        partial = replace(proposal, is_partial=True)
+        new = self._commit(top, proposal, proposal.text(*base, partial.mark) if top.is_ours else proposal.text())
         pushed = self.git.push(top.repository, new, top.ref, expected=top.commit)
         return Written(commit=new, proposal=proposal) if pushed else None
 
@@ -197,8 +245,9 @@ class WriteBack:
         repository = self.git.fetch(self.url, Resolved(commit=commit, ref=ref), folder, with_files=False)
         return Head(git=self.git, repository=repository, ref=ref, commit=commit)
 
-    def _commit(self, head: Head, proposal: Proposal, message: str) -> str:
-        return commit(head.repository, head.commit, proposal.files, message=message, author=self.author)
+    def _commit(self, head: Head, proposal: Proposal, message: str, *, parents: Sequence[str] = ()) -> str:
+        files, author = proposal.files, self.author
+        return commit(head.repository, head.commit, files, message=message, author=author, parents=parents)
 
 
 def _without_same(proposal: Proposal, head: Head) -> Proposal:
@@ -219,9 +268,20 @@ def _too_often(url: RepositoryUrl, ref: str, attempts: int) -> Transient:
     )
 
 
-def commit(repository: GitRepository, parent: str, files: Mapping[str, bytes], *, message: str, author: Author) -> str:
-    """Return a new commit: the parent's tree with files added, or replaced in their old mode; raises ShipwayError."""
-    modes = {entry.path: entry.mode for entry in repository.tree(parent) if entry.path in files}
+def commit(
+    repository: GitRepository,
+    onto: str,
+    files: Mapping[str, bytes],
+    *,
+    message: str,
+    author: Author,
+    parents: Sequence[str] = (),
+) -> str:
+    """Return a new commit: another one's tree with files added, or replaced in their old mode; raises ShipwayError.
+
+    Its parent is that one, unless others are given.
+    """
+    modes = {entry.path: entry.mode for entry in repository.tree(onto) if entry.path in files}
     with tempfile.TemporaryDirectory(prefix="shipway-files-") as folder:
         paths = [Path(folder) / str(number) for number in range(len(files))]
         for path, data in zip(paths, files.values(), strict=True):
@@ -229,12 +289,13 @@ def commit(repository: GitRepository, parent: str, files: Mapping[str, bytes], *
         listed = "".join(f"{path}\n" for path in paths)
         ids = _checked(repository, ["hash-object", "-w", "--no-filters", "--stdin-paths"], listed).split()
     lines = "".join(f"{modes.get(path, _FILE)} {blob}\t{path}\0" for path, blob in zip(files, ids, strict=True))
-    _checked(repository, ["read-tree", parent])
+    _checked(repository, ["read-tree", onto])
     _checked(repository, ["update-index", "-z", "--index-info"], lines)
     # Files that were not fetched are kept by their ids.
     tree = _checked(repository, ["write-tree", "--missing-ok"]).strip()
     identity = ["-c", f"user.name={author.name}", "-c", f"user.email={author.email}"]
-    return _checked(repository, [*identity, "commit-tree", tree, "-p", parent, "-F", "-"], message).strip()
+    history = [word for parent in parents or (onto,) for word in ("-p", parent)]
+    return _checked(repository, [*identity, "commit-tree", tree, *history, "-F", "-"], message).strip()
 
 
 def _checked(repository: GitRepository, words: Sequence[str], stdin: str | None = None) -> str:

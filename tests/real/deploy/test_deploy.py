@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,7 @@ import pytest
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from tests import git_server
 from tests.deployments import NONE, world
-from tests.forge_server import TOKEN, forge_server
-from tests.registry_process import registry
 from tests.soak import deployments
-
-
-@pytest.fixture
-def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A registry of its own."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    with registry(tmp_path) as found:
-        yield found
 
 
 def test_a_deployment_ends_after_three_runs(tmp_path: Path, address: str) -> None:
@@ -130,52 +118,6 @@ def test_environments_follow_images_and_charts(tmp_path: Path, address: str) -> 
     assert shop.environments.messages()[0] == "Deploy chart web 0.2.0 to prod"
     assert shop.environments.file("dev/other/values.yaml") == other
     assert shop.run()[2].written == 0
-
-
-def test_a_pull_request_is_opened_once_and_kept_up_to_date(tmp_path: Path, address: str) -> None:
-    """One open pull request, which the next commit updates; others' commits on it stay; merged, its branch goes."""
-    shop = world(tmp_path, address, deploy={"environments": {"dev": "pull-request"}})
-    with git_server.serving(tmp_path) as server, forge_server("gitea") as forge:
-        forge.repository = "team/environments"
-        host = server.url.removeprefix("http://")
-        (tmp_path / "forge").mkdir()
-        (tmp_path / "forge" / f"{host.replace(':', '_')}.token").write_text(TOKEN)
-        shop.settings = {
-            "environments": f"{server.url}/team/environments.git",
-            "forges": f"{host}=gitea+{forge.base}",
-            "plain_http": f"{address},{forge.address},{host}",
-        }
-        head = shop.environments.head()
-        [dev] = shop.run()[2].targets
-        branch = shop.environments.git("for-each-ref", "--format=%(refname:short)", "refs/heads/shipway")
-        assert branch.startswith("shipway/dev/shop-")
-        assert (shop.environments.head(), shop.environments.count(branch)) == (head, 2)
-        [pull] = forge.pulls
-        assert dev.pull_request
-        assert (pull["title"], len(forge.pulls)) == (f"Deploy web {shop.shop.head()[:12]} to dev", 1)
-        assert shop.digest() in pull["body"]
-        [again] = shop.deploy().targets
-        assert (again.commit, len(forge.pulls)) == (dev.commit, 1)
-        shop.shop.commit({"page": "2"})
-        shop.environments.commit({"README.md": "new"})
-        shop.run()
-        assert (len(forge.pulls), shop.environments.count(branch)) == (1, 3)
-        assert forge.pulls[0]["title"] == f"Deploy web {shop.shop.head()[:12]} to dev"
-        assert shop.digest() in shop.environments.file("dev/web/values.yaml", branch)
-        shop.environments.commit({"dev/web/more": "by hand"}, branch=branch)
-        shop.shop.commit({"page": "3"})
-        shop.run()
-        assert shop.environments.file("dev/web/more", branch) == "by hand\n"
-        assert shop.digest() in shop.environments.file("dev/web/values.yaml", branch)
-        assert len(forge.pulls) == 1
-        merged = shop.environments.git("rev-parse", branch)
-        shop.environments.git("update-ref", "refs/heads/main", merged)
-        forge.pulls[0]["state"] = "closed"
-        assert shop.run()[2].targets[0].changes == ()
-        assert (shop.environments.head(), len(forge.pulls)) == (merged, 1)
-        shop.shop.commit({"page": "4"})
-        shop.run()
-        assert (shop.environments.head(), len(forge.pulls)) == (merged, 2)
 
 
 def test_whoever_pushes_in_between_loses_nothing(tmp_path: Path, address: str) -> None:
