@@ -68,11 +68,11 @@ def image(
         container("main", main, 7, ()),
         message=message,
     )
-    return found | {"storedWorkflowTemplateSpec": compiled("clone-build-push")}
+    return found | {"storedWorkflowTemplateSpec": compiled("clone-build-push")["spec"]}
 
 
 def compiled(name: str) -> dict[str, Any]:
-    """Return the specification of an installed WorkflowTemplate."""
+    """Return an installed WorkflowTemplate."""
     path = Path(__file__).parent.parent / "charts" / "shipway" / "files" / f"{name}.yaml"
-    spec: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
-    return spec
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    return document

@@ -26,6 +26,14 @@ ROOMS = [f"pipelines.{room}" for layer in LAYERED[0]["layers"] for room in layer
 # What talks to users, programs and Hera decides nothing that a test could not see from outside.
 WITHOUT_DECISIONS = {f"pipelines.{room}" for room in ("__main__", "cli", "compile", "tools", "workflows")}
 EVERYWHERE = [*ROOMS, "pipelines.engines.embedded", "pipelines.engines.local", "sensors"]
+# import-linter, which prints without colours and without folding: that takes rich longer than all the rest.
+LINT = r"""
+import re, sys
+from importlinter.application import output
+from importlinter.cli import lint_imports
+output.console.print = lambda text="", end="\n": sys.stdout.write(re.sub(r"\[/?\w+\]", "", text) + end)
+sys.exit(lint_imports(no_cache=True))
+"""
 
 
 def violations() -> list[tuple[str, str, str]]:
@@ -73,8 +81,7 @@ def copy(tmp_path: Path) -> Path:
 
 def broken(root: Path) -> dict[str, str]:
     """Return what import-linter says of each broken contract, by the contract's name."""
-    lint = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    ended = subprocess.run([sys.executable, "-c", lint], cwd=root, capture_output=True, check=False, text=True)
+    ended = subprocess.run([sys.executable, "-c", LINT], cwd=root, capture_output=True, check=False, text=True)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     parts = re.split(r"^(.+)\n-+\n", ended.stdout.partition("Broken contracts")[2], flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))

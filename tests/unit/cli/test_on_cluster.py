@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipelines.cli.main import main
 from tests.git_repositories import Repository
 from tests.git_server import serving
 from tests.kubernetes_api import RESET, Cluster, Reply, cluster
-from tests.workflow_status import image, node, status
+from tests.workflow_status import compiled, image, node, status
 
-FILES = Path(__file__).parents[3] / "charts/shipway/files"
 REPO = "https://git.example.com/shop.git"
 SUBMIT = ("submit", "clone-build-push", "-p", f"repo={REPO}", "-p", "revision=main", "--engine", "argo")
 
@@ -31,8 +29,7 @@ SUBMIT = ("submit", "clone-build-push", "-p", f"repo={REPO}", "-p", "revision=ma
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A cluster with the chart installed, as the current directory's kubeconfig names it."""
     with cluster() as state:
-        template = yaml.safe_load((FILES / "clone-build-push.yaml").read_text())
-        state.templates["clone-build-push"] = template
+        state.templates["clone-build-push"] = compiled("clone-build-push")
         state.config = {"registry": "registry.example.com", "argo-ui": "https://argo.example.com/"}
         monkeypatch.setenv("KUBECONFIG", str(state.kubeconfig(tmp_path)))
         monkeypatch.delenv("SHIPWAY_SETTINGS", raising=False)
@@ -120,7 +117,7 @@ def test_what_no_run_may_say_is_refused_before_anything_is_sent(
 
 def test_what_is_only_referred_to_is_not_started(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     """Argo would make a run that cannot start."""
-    fake.templates["work"] = yaml.safe_load((FILES / "work.yaml").read_text())
+    fake.templates["work"] = compiled("work")
     assert main(["submit", "work", "--engine", "argo"]) == 2
     assert (
         "work is not started by itself\n  seen: no entrypoint\n  do:   start what refers to it"

@@ -209,7 +209,11 @@ def test_public_address(repository: str, address: str) -> None:
     assert public_address(repository) == address
 
 
-@given(st.recursive(st.text() | st.integers() | st.booleans(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.booleans(), lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=10
+    )
+)
 def test_canonical(value: object) -> None:
     """Equal values are written as equal bytes, whatever the order they were made in."""
     wrapped = {"value": value, "a": 1}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -86,15 +87,24 @@ class Repository:
         return replace(self, more={**self.more, name: more})
 
 
+PARTS = st.sets(st.sampled_from("abc"))
+
+
+@cache
+def named(number: int) -> st.SearchStrategy[tuple[str, ...]]:
+    """Give what the Dockerfile of the image of that number names: images of lower numbers, and externals."""
+    choice = [*(f"i{lower}" for lower in range(number)), *EXTERNALS[:2]]
+    return st.lists(st.sampled_from(choice), min_size=1, max_size=3, unique=True).map(tuple)
+
+
 @st.composite
 def repositories(draw: st.DrawFn) -> tuple[Repository, str]:
     """Draw a repository of some images, and one of them."""
     names = [f"i{number}" for number in range(draw(st.integers(1, 5)))]
     parents: dict[str, tuple[str, ...]] = {}
     for number, name in enumerate(names):
-        choice = [*names[:number], *EXTERNALS[:2]]
-        parents[name] = tuple(draw(st.lists(st.sampled_from(choice), min_size=1, max_size=3, unique=True)))
-    files = {f"{name}/src/{part}": f"{name} {part}" for name in names for part in draw(st.sets(st.sampled_from("abc")))}
+        parents[name] = draw(named(number))
+    files = {f"{name}/src/{part}": f"{name} {part}" for name in names for part in draw(PARTS)}
     files |= {f"{name}/src/main": name for name in names} | {"README.md": "read me"}
     return Repository(parents=parents, files=files), draw(st.sampled_from(names))
 

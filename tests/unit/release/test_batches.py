@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,11 +23,13 @@ def job(name: str, parents: tuple[str, ...]) -> ImageJob:
 def jobs(draw: st.DrawFn) -> list[ImageJob]:
     """Give builds, parents before children."""
     names = [f"i{number}" for number in range(draw(st.integers(0, 25)))]
-    found = []
-    for number, name in enumerate(names):
-        some = st.lists(st.sampled_from(names[:number]), max_size=2, unique=True) if number else st.just([])
-        found.append(job(name, tuple(draw(some))))
-    return found
+    return [job(name, tuple(names[one] for one in draw(numbers_below(number)))) for number, name in enumerate(names)]
+
+
+@cache
+def numbers_below(end: int) -> st.SearchStrategy[list[int]]:
+    """Give up to two numbers; a strategy that is made once costs a fraction of one that is made for each draw."""
+    return st.lists(st.integers(0, end - 1), max_size=2, unique=True) if end else st.just([])
 
 
 @given(jobs())

@@ -72,7 +72,7 @@ def test_a_container_of_the_name_main_is_shown_as_the_step_that_it_runs() -> Non
     stored = {
         f"namespaced/{name}/{template['name']}": template
         for name in verdicts
-        for template in compiled(name)["templates"]
+        for template in compiled(name)["spec"]["templates"]
     }
     tree = RunTree(RUN)
     tree.update({"status": status(RUN, "Failed", *nodes) | {"storedTemplates": stored}})

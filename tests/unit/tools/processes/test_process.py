@@ -12,7 +12,7 @@ _TAKES = """\
 import resource, sys
 sys.stdin.read()
 print(*resource.getrlimit(resource.RLIMIT_AS))
-bytearray(1 << 30)
+bytes(1 << 30)
 """
 
 
