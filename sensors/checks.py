@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pipelines.events import run_labels
 from pipelines.events.event import MOST_BYTES, REF_LABEL
+from pipelines.events.simulation import go_template
 from sensors import fields
+from sensors.payloads import NAME_HASH
 from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, TriggerTarget
 
 Document: TypeAlias = Mapping[str, Any]
@@ -17,12 +20,21 @@ Check: TypeAlias = Callable[[Document, Targets], list[str]]
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
-_NAME_ENCODING = re.compile(r"\{\{ .+ \| toJson \| sha256sum \| trunc (\d+) \}\}", re.DOTALL)
 _ENCODING = re.compile(r"\{\{ .+ \| toJson (?:\| trunc \d+ )?\| b64enc \}\}", re.DOTALL)
-_HASHED = {"metadata.name", f"metadata.labels.{REF_LABEL}"}
-"""Fields that get a hash of the event, and nothing else of it."""
+_SLUGS = " ".join(run_labels.expression(slug, ".anything") for slug in run_labels.SLUGS)
+_LABEL_FORM = run_labels.expression(run_labels.LABEL, ".anything")
+_NOTE_FORM = run_labels.expression(run_labels.NOTE, ".anything")
+_WORDS = re.compile(r'\{\{ (printf "[^"]*")')
+_LABEL_KEY = re.compile(r"metadata\.labels\.shipway\\\.io/[a-z-]+")
+_NOTE_KEY = re.compile(r"metadata\.annotations\.workflows\\\.argoproj\\\.io/(title|description)")
+_FORMS: Mapping[str, str] = {
+    "metadata.name": f'printf "%s-%s-%s" {_SLUGS} (.anything | sha256sum | trunc {NAME_HASH})',
+    f"metadata.labels.{REF_LABEL}": ".anything | sha256sum | trunc 32",
+}
+"""Templates of what a person reads or a run is found by; each makes a valid value of anything."""
 _LONGEST_NAME = 57
 """Argo appends a hash and more to a run's name for its pods."""
+_LONGEST_SLUG = 27
 _SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab", "webhook", "calendar"}
 _FEWEST_STEPS = 2
 _PROPOSALS = ("-pull-request", "-ready", "-comment")
@@ -152,7 +164,7 @@ def wrong_parameters(document: Document, targets: Targets) -> list[str]:
             found = _ARGUMENT.fullmatch(parameter["dest"])
             if found:
                 indices.append(int(found[1]))
-            elif parameter["dest"] not in _HASHED:
+            elif not _is_description(parameter["dest"]):
                 broken.append(f"{name}: a value goes to {parameter['dest']}")
         at = [names[index] if index < len(names) else str(index) for index in indices]
         if at != [ARGUMENT]:
@@ -214,13 +226,30 @@ def unencoded_values(document: Document, _targets: Targets) -> list[str]:
             broken.append(f"{name}: parameters over the trigger itself")
         broken += [f"{name}: {kind}" for kind in trigger["template"].keys() - {"name", "conditions", "k8s"}]
         for parameter in trigger["template"].get("k8s", {}).get("parameters", []):
-            source, dest = parameter["src"], parameter["dest"]
-            encoding = _NAME_ENCODING if dest in _HASHED else _ENCODING
-            if source.keys() - {"dependencyName", "dataTemplate"} or not encoding.fullmatch(
-                source.get("dataTemplate", "")
+            source, dest = dict(parameter["src"]), parameter["dest"]
+            if _LABEL_KEY.fullmatch(dest) or _NOTE_KEY.fullmatch(dest):
+                source.pop("value", "")
+            if source.keys() - {"dependencyName", "dataTemplate"} or not _is_encoded(
+                dest, source.get("dataTemplate", "")
             ):
                 broken.append(f"{name}: a value of the event reaches {dest} as it is")
     return broken
+
+
+def _is_description(dest: str) -> bool:
+    """Whether a place is for what a person reads, or by what a run is found."""
+    return dest in _FORMS or bool(_LABEL_KEY.fullmatch(dest) or _NOTE_KEY.fullmatch(dest))
+
+
+def _is_encoded(dest: str, template: str) -> bool:
+    """Whether a template makes nothing of an event that its place does not take."""
+    if not _is_description(dest):
+        return bool(_ENCODING.fullmatch(template))
+    form = _FORMS.get(dest, _LABEL_FORM)
+    if _NOTE_KEY.fullmatch(dest):
+        words = match[1] if (match := _WORDS.match(template)) else "printf"
+        form = " ".join([words, *[_NOTE_FORM] * words.count("%")])
+    return go_template.is_of_form(template, form)
 
 
 def unbounded_events(document: Document, _targets: Targets) -> list[str]:
@@ -276,13 +305,8 @@ def illegal_names(document: Document, _targets: Targets) -> list[str]:
         if "namespace" in found["metadata"]:
             broken.append(f"{trigger['template']['name']}: creates in another namespace")
         begins = found["metadata"].get("name", found["metadata"].get("generateName", ""))
-        appended = [
-            int(match[1])
-            for parameter in k8s.get("parameters", [])
-            if parameter["dest"] == "metadata.name"
-            and (match := _NAME_ENCODING.fullmatch(parameter["src"].get("dataTemplate", "")))
-        ]
-        whole = begins + "0" * sum(appended or [5])
+        is_appended = any(parameter["dest"] == "metadata.name" for parameter in k8s.get("parameters", []))
+        whole = begins + "0" * (_LONGEST_SLUG + 1 + NAME_HASH if is_appended else 5)
         if not _DNS.fullmatch(whole) or len(whole) > _LONGEST_NAME:
             broken.append(f"{trigger['template']['name']}: {whole} is not a valid run name")
     return broken

@@ -13,7 +13,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipelines.events import run_labels
 from pipelines.events.event import Comment, Event, Manual, Nightly, PullRequest, Push, Sender, longest
+from pipelines.events.lanes import PULL_REFS
+from pipelines.events.run_labels import LABEL, NOTE, PATH, SHORT, SLUGS
 from sensors import target as targets
 
 COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"
@@ -40,6 +43,8 @@ _TARGETS: Mapping[type[Event], str] = {
     Comment: targets.PROPOSAL,
     Nightly: targets.NIGHTLY,
 }
+NAME_HASH = 16
+"""Hexadecimal digits of the hash in a run's name: 64 bits, for events of one kind and slug."""
 _REF_FIELDS: Mapping[type[Event], str] = {Push: "ref", PullRequest: "number", Comment: "number"}
 """The field that names the branch, tag or pull request, by which a run is found before it has started."""
 
@@ -58,6 +63,10 @@ class Shape:
     """The pattern that the text at each path must match."""
     runs: str = ""
     """The beginning of its runs' names, if other than its own name: two shapes of the same event start one run."""
+    why: tuple[str, ...] = ()
+    """What started a run, for people: words with a %s for each of the expressions that follow."""
+    commit: str = ""
+    """An expression for the commit, if the event's `head` is not it."""
 
     def __post_init__(self) -> None:
         """Raise ValueError unless the fields are those of the event."""
@@ -86,6 +95,41 @@ class Shape:
         field = _REF_FIELDS.get(self.event)
         return self._json(("repo_id", "repo", field)) if field else ""
 
+    @property
+    def ref(self) -> str:
+        """An expression for the full name of the branch, the tag or the pull request."""
+        form = run_labels.quoted(PULL_REFS[self.source].format("%d"))
+        return f"(printf {form} {self.fields['number']})" if "number" in self.fields else self.fields["ref"]
+
+    @property
+    def run_name(self) -> str:
+        """An expression for what follows the kind in a run's name: a slug, and a hash of the event."""
+        repository, ref = map(run_labels.expression, SLUGS, (self.fields["repo"], self.ref))
+        return f'printf "%s-%s-%s" {repository} {ref} ({self.expression} | sha256sum | trunc {NAME_HASH})'
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Expressions for the labels that people find a run by; each gives a valid value, whatever the event says."""
+        commit = self.commit or self.fields.get("head", "")
+        number = f"(toString {self.fields['number']})" if "number" in self.fields else ""
+        texts = {
+            run_labels.REPOSITORY_LABEL: run_labels.expression(PATH, self.fields["repo"]),
+            run_labels.REF_LABEL: run_labels.expression(SHORT, self.ref),
+            # A request by hand may be for the head of a branch.
+            run_labels.COMMIT_LABEL: "" if self.event is Manual else commit,
+            run_labels.PULL_REQUEST_LABEL: number,
+        }
+        return {key: run_labels.expression(LABEL, text) for key, text in texts.items() if text}
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Expressions for the annotations that the Argo UI shows."""
+        names = ((PATH, self.fields["repo"]), (SHORT, self.ref))
+        title = " ".join(run_labels.expression((*operations, *NOTE), text) for operations, text in names)
+        words, *texts = self.why
+        why = [run_labels.quoted(words), *(run_labels.expression(NOTE, text) for text in texts)]
+        return {run_labels.TITLE: f'printf "`%s` `%s`" {title}', run_labels.DESCRIPTION: f"printf {' '.join(why)}"}
+
     def _json(self, names: tuple[str, ...]) -> str:
         pairs = " ".join(f'"{name}" {self.fields[name]}' for name in names)
         return f'dict "source" "{self.source}" {pairs} | toJson'
@@ -106,10 +150,18 @@ def number_in(path: str, key: str) -> str:
     return f'(get (.Input.{path} | default (dict)) "{key}" | int64)'
 
 
-def _shape(source: Sender, name: str, fields: Mapping[str, str], patterns: Mapping[str, str]) -> Shape:
+def text_in(path: str, key: str, other: str = '""') -> str:
+    """Return an expression for a text in an object that may be null, or `other` if it is missing or empty."""
+    return f'(get (.Input.{path} | default (dict)) "{key}" | default {other} | toString)'
+
+
+def _shape(
+    source: Sender, name: str, fields: Mapping[str, str], patterns: Mapping[str, str], why: tuple[str, ...]
+) -> Shape:
     """Return a shape of a forge's, with the repository among its fields and patterns."""
     identity, address, name_with_owner = _REPOSITORY[source]
     return Shape(
+        why=why,
         source=source,
         name=name,
         event=_EVENTS[name],
@@ -118,13 +170,27 @@ def _shape(source: Sender, name: str, fields: Mapping[str, str], patterns: Mappi
     )
 
 
-def _pushes(source: Sender, pushed: Mapping[str, str], push: Mapping[str, str], tag: Mapping[str, str]) -> list[Shape]:
-    """Return the shapes of pushed branches and tags; `push` and `tag` are the forge's own patterns for them."""
+def _pushes(
+    source: Sender,
+    pushed: Mapping[str, str],
+    *,
+    push: Mapping[str, str],
+    tag: Mapping[str, str],
+    subject: str,
+    commit: str,
+) -> list[Shape]:
+    """Return the shapes of pushed branches and tags; `push` and `tag` are the forge's own patterns for them.
+
+    `commit` is an expression for a tag's commit: `after` is the object of an annotated tag.
+    """
     fields = {**texts(ref="body.ref", before="body.before", head="body.after"), **pushed}
-    return [
-        _shape(source, name, fields, {**own, "body.ref": ref, "body.after": NOT_ZEROS})
-        for name, own, ref in (("push", push, BRANCH), ("tag", tag, TAG))
-    ]
+
+    def shape(name: str, own: Mapping[str, str], ref: str, commit: str) -> Shape:
+        why = (f"{name} at `%s`: `%s`", f"(trunc 10 {commit})", subject)
+        patterns = {**own, "body.ref": ref, "body.after": NOT_ZEROS}
+        return dataclasses.replace(_shape(source, name, fields, patterns, why), commit=commit)
+
+    return [shape("push", push, BRANCH, fields["head"]), shape("tag", tag, TAG, commit)]
 
 
 def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
@@ -140,6 +206,7 @@ def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
             **texts(author=f"{pull}.user.login", association=f"{pull}.author_association"),
         },
         {"body.action": ACTIONS, f"{pull}.head.sha": COMMIT, f"{pull}.base.ref": ANY, f"{pull}.user.login": ANY},
+        _pull_request(f"{pull}.head.sha", pull),
     )
     # Gitea marks a draft in its title, so a draft that is made ready was edited.
     ready = {"body.action": "^edited$", "body.changes.title.from": ANY, f"{pull}.draft": "^false$"}
@@ -160,15 +227,42 @@ def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
             "body.comment.user.login": ANY,
             "body.comment.body": COMMAND,
         },
+        _comment("body.comment.body", "body.issue"),
     )
-    return [*_pushes(source, pushed, {}, {}), opened, *([edited] if source is Sender.GITEA else []), comment]
+    pushes = _pushes(
+        source,
+        pushed,
+        push={},
+        tag={},
+        subject=text_in("body.head_commit", "message"),
+        commit=text_in("body.head_commit", "id", other=texts(head="body.after")["head"]),
+    )
+    return [*pushes, opened, *([edited] if source is Sender.GITEA else []), comment]
+
+
+def _pull_request(head: str, pull: str) -> tuple[str, ...]:
+    """Return what started the run of a pull request."""
+    return "pull request at `%s`: `%s`", f"(trunc 10 {texts(head=head)['head']})", text_in(pull, "title")
+
+
+def _comment(text: str, pull: str) -> tuple[str, ...]:
+    """Return what started the run of a comment on a pull request."""
+    return "comment `%s`: `%s`", texts(text=text)["text"], text_in(pull, "title")
 
 
 def _gitlab() -> list[Shape]:
     """Return GitLab's shapes. GitLab names neither a merge request's author nor who may approve: a setting does."""
     source, merge = Sender.GITLAB, "body.object_attributes"
     return [
-        *_pushes(source, {"pushed": '""'}, {"body.object_kind": "^push$"}, {"body.object_kind": "^tag_push$"}),
+        *_pushes(
+            source,
+            {"pushed": '""'},
+            push={"body.object_kind": "^push$"},
+            tag={"body.object_kind": "^tag_push$"},
+            # GitLab lists the newest commit last, and none of a tag.
+            subject='(get (last (.Input.body.commits | default (list (dict)))) "message" | default "" | toString)',
+            commit=f"(.Input.body.checkout_sha | default {texts(head='body.after')['head']} | toString)",
+        ),
         _shape(
             source,
             "pull-request",
@@ -186,6 +280,7 @@ def _gitlab() -> list[Shape]:
                 f"{merge}.last_commit.id": COMMIT,
                 f"{merge}.target_branch": ANY,
             },
+            _pull_request(f"{merge}.last_commit.id", merge),
         ),
         _shape(
             source,
@@ -203,6 +298,7 @@ def _gitlab() -> list[Shape]:
                 "body.merge_request.iid": NUMBER,
                 "body.user.username": ANY,
             },
+            _comment(f"{merge}.note", "body.merge_request"),
         ),
     ]
 
@@ -214,6 +310,7 @@ NIGHTLY = Shape(
     # The time to the minute: a calendar that is started twice sends the same minute.
     fields=texts(repo="metadata.repo", ref="metadata.ref", time="eventTime"),
     patterns={"metadata.repo": ANY, "metadata.ref": BRANCH},
+    why=("starts the runs of the night",),
 )
 MANUAL = Shape(
     source=Sender.WEBHOOK,
@@ -222,6 +319,7 @@ MANUAL = Shape(
     fields=texts(**{name: f"body.{name}" for name in ("repo", "ref", "head", "id")}),
     # No pattern: Argo logs the whole event if it lacks a filter's path, and the headers hold the bearer token.
     patterns={},
+    why=("asked for as `%s`", texts(id="body.id")["id"]),
 )
 SHAPES: tuple[Shape, ...] = (
     *_github(Sender.GITHUB, {"pushed": "(.Input.body.repository.pushed_at | int64 | toString)"}),

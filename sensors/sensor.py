@@ -1,8 +1,8 @@
 """The Sensor: from a payload to a run of the target, exactly one for each state of a ref.
 
-A run is named after a hash of the whole event it gets, and created by `patch`, which creates what is absent and leaves
-alone what is there: an event that is sent or delivered twice starts one run. `create` would fail on the second, and
-burn its retries. Without `atLeastOnce` Argo never retries, and with it alone it tries once (argo-events:
+A run's name ends in a hash of the whole event it gets, and it is created by `patch`, which creates what is absent and
+leaves alone what is there: an event that is sent or delivered twice starts one run. `create` would fail on the second,
+and burn its retries. Without `atLeastOnce` Argo never retries, and with it alone it tries once (argo-events:
 pkg/sensors/listener.go).
 """
 
@@ -20,7 +20,11 @@ from sensors.target import ARGUMENT, TriggerTarget
 
 NAME = "shipway"
 HASH = 32
-"""Hexadecimal digits in a run's name: 128 bits, with room for what Argo appends."""
+"""Hexadecimal digits of the hash by which runs of a ref find each other: 128 bits."""
+DOT = r"\."
+"""A dot in a key, in a path of Argo Events."""
+UNKNOWN = "unknown"
+"""The value of a label or an annotation whose template fails."""
 LOST = 65536
 """Bytes of an event's body that are kept if it could start no run."""
 _FORGES = (Sender.GITHUB, Sender.GITEA, Sender.GITLAB)
@@ -51,13 +55,17 @@ def _dependency(shape: Shape) -> m.EventDependency:
 def _trigger(shape: Shape, target: TriggerTarget) -> m.Trigger:
     workflow = target.workflow(f"{shape.runs or shape.name}-")
     parameters = [
-        m.TriggerParameter(src=_source(shape, f"sha256sum | trunc {HASH}"), dest="metadata.name", operation="append"),
-        m.TriggerParameter(src=_source(shape, "b64enc"), dest=target.path(workflow, ARGUMENT)),
+        m.TriggerParameter(src=_source(shape, shape.run_name), dest="metadata.name", operation="append"),
+        m.TriggerParameter(src=_source(shape, f"{shape.expression} | b64enc"), dest=target.path(workflow, ARGUMENT)),
     ]
     if shape.ref_expression:
-        encoded = f"{{{{ {shape.ref_expression} | sha256sum | trunc {HASH} }}}}"
-        source = m.TriggerParameterSource(dependency_name=shape.id, data_template=encoded)
-        parameters.append(m.TriggerParameter(src=source, dest=f"metadata.labels.{REF_LABEL}"))
+        hashed = _source(shape, f"{shape.ref_expression} | sha256sum | trunc {HASH}")
+        parameters.append(m.TriggerParameter(src=hashed, dest=f"metadata.labels.{REF_LABEL}"))
+    for place, texts in (("labels", shape.labels), ("annotations", shape.notes)):
+        for key, expression in texts.items():
+            # A payload that a forge writes in another way costs a text, not the event.
+            source = _source(shape, expression, otherwise=UNKNOWN)
+            parameters.append(m.TriggerParameter(src=source, dest=f"metadata.{place}.{key.replace('.', DOT)}"))
     return m.Trigger(
         at_least_once=True,
         # Waits of 2, 4, 8 … 64 seconds: a restart of the cluster's API passes within.
@@ -83,9 +91,7 @@ def _lost(shape: Shape) -> m.Trigger:
         "data": {"trigger": shape.id, "body": ""},
     }
     path = ".Input" if shape.source is Sender.CALENDAR else ".Input.body"  # headers may hold a token
-    source = m.TriggerParameterSource(
-        dependency_name=shape.id, data_template=f"{{{{ {path} | toJson | trunc {LOST} | b64enc }}}}"
-    )
+    source = _source(shape, f"{path} | toJson | trunc {LOST} | b64enc")
     return m.Trigger(
         at_least_once=True,
         retry_strategy=m.Backoff(steps=7, duration=manifest.duration("2s"), factor=manifest.amount(2)),
@@ -100,7 +106,5 @@ def _lost(shape: Shape) -> m.Trigger:
     )
 
 
-def _source(shape: Shape, encoding: str) -> m.TriggerParameterSource:
-    return m.TriggerParameterSource(
-        dependency_name=shape.id, data_template=f"{{{{ {shape.expression} | {encoding} }}}}"
-    )
+def _source(shape: Shape, expression: str, otherwise: str | None = None) -> m.TriggerParameterSource:
+    return m.TriggerParameterSource(dependency_name=shape.id, data_template=f"{{{{ {expression} }}}}", value=otherwise)

@@ -199,6 +199,8 @@ class NightlyRef:
 
     repo: str
     ref: str
+    commit: str
+    lane: str
     group: str
     """As in `Decoded`."""
     event: str

@@ -23,7 +23,8 @@ _ZEROS = re.compile(r"0+")
 # GitHub's words for people whom the repository's owner chose. CONTRIBUTOR is anybody who once had a commit merged.
 _MAINTAINING = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f,~^:?\[\\{}]+")
-_PULL_REFS = {Sender.GITLAB: "refs/merge-requests/{}/head"}
+PULL_REFS = dict.fromkeys(Sender, "refs/pull/{}/head") | {Sender.GITLAB: "refs/merge-requests/{}/head"}
+"""Under which ref each forge keeps a pull request of a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ def pull_ref(source: str, number: int) -> str:
     """Return the ref under which a forge keeps a pull request; raises Refused if the number is not positive."""
     if number < 1:
         raise Refused("a pull request without a number", seen=str(number), todo="see the forge's delivery log")
-    return _PULL_REFS.get(Sender(source), "refs/pull/{}/head").format(number)
+    return PULL_REFS[Sender(source)].format(number)
 
 
 def _by_ref(ref: str, rules: LaneRules) -> LaneDecision:

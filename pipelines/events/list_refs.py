@@ -76,7 +76,8 @@ def _refs(git: Git, night: Nightly, rules: LaneRules, since: int) -> Iterator[Ni
         event = dataclasses.replace(night, repo=str(repo), ref=ref)
         lane = _lane(night, ref, rules)
         group = lanes.key(lanes.key(repo.host_and_path), lane, ref)
-        yield NightlyRef(repo=str(repo), ref=ref, group=group, event=event_event.write(event))
+        written = event_event.write(event)
+        yield NightlyRef(repo=str(repo), ref=ref, commit=refs[ref], lane=lane, group=group, event=written)
 
 
 def _lane(night: Nightly, ref: str, rules: LaneRules) -> Lane:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.events import lanes
+from pipelines.events import lanes, run_labels
 from pipelines.events.event import GROUP_LABEL, NightlyRef, Reconciled, Tonight
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import Document, Kubernetes
@@ -22,7 +22,8 @@ def reconcile(
     """Start a run of `release` for each ref.
 
     It is named after repository, ref and night, so a second attempt finds the first one's runs.
-    Names from the repository are in the run as base64 only. Mostly, such a run finds nothing to do.
+    Names from the repository are in the run as base64, and in what people read of it. Mostly, such a run finds nothing
+    to do.
 
     Example:
         shipway step reconcile --tonight=out/list-refs
@@ -43,7 +44,11 @@ def _run(ref: NightlyRef, time: str) -> Document:
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
-        "metadata": {"name": f"nightly-{lanes.key(ref.repo, ref.ref, time)}", "labels": labels},
+        "metadata": {
+            "name": f"nightly-{run_labels.slug(ref.repo, ref.ref)}-{lanes.key(ref.repo, ref.ref, time)[:16]}",
+            "labels": labels | run_labels.labels(ref.repo, ref.ref, commit=ref.commit, lane=ref.lane),
+            "annotations": run_labels.notes(ref.repo, ref.ref, "nightly run"),
+        },
         "spec": {
             "workflowTemplateRef": {"name": TEMPLATE},
             "arguments": {"parameters": [{"name": "event", "value": ref.event}]},

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from pipelines.events.event import Sender
+from pipelines.events.run_labels import DESCRIPTION, TITLE
 from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation import webhook
 from tests.e2e.installation import CHART
@@ -176,10 +177,11 @@ def changed(name: str, **fields: Any) -> bytes:
 def made(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a run was asked for, without what the cluster and the controller add."""
     own = {key: value for key, value in run["metadata"]["labels"].items() if "argoproj.io/" not in key}
+    notes = {key: run["metadata"]["annotations"][key] for key in (TITLE, DESCRIPTION)}
     return {
         "apiVersion": run["apiVersion"],
         "kind": run["kind"],
-        "metadata": {"name": run["metadata"]["name"], "labels": own},
+        "metadata": {"name": run["metadata"]["name"], "labels": own, "annotations": notes},
         "spec": run["spec"],
     }
 

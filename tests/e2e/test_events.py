@@ -17,11 +17,13 @@ import pytest
 
 from pipelines.errors import Refused
 from pipelines.events.event import Decoded, Nightly, Sender, read
+from pipelines.events.run_labels import LABEL, NOTE, apply, slug
 from pipelines.events.simulation import webhook
 from tests.e2e import events as events_on
 from tests.e2e.events import PATIENCE_SECONDS, QUIET_SECONDS, REPOSITORIES, VALUES, Events, changed, lost, made
 from tests.e2e.installation import CHART
 from tests.e2e.place import kubectl, lacking
+from tests.real.events.test_run_labels import awkward_texts
 from tests.steps import step
 from tests.unit.cli.test_simulate import PAYLOADS
 
@@ -93,6 +95,10 @@ def test_awkward_names_arrive_byte_for_byte(events: Events) -> None:
         "ä<&>\u2028",
         "x" * 999,
         "ä" * 700,
+        "-",
+        "._-",
+        f"{'x' * 62}--y",
+        "\u202e\u0130`{}",
     ]
     wanted: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -103,6 +109,26 @@ def test_awkward_names_arrive_byte_for_byte(events: Events) -> None:
     assert len(wanted) == len(names)
     found = events.until(set(wanted))
     assert {name: made(found[name]) for name in wanted} == wanted
+
+
+def test_the_cluster_takes_every_label(namespace: str) -> None:
+    """Of any text: one run with each of their labels, and one for each name, as the API checks them."""
+    texts = awkward_texts(1000)
+    label = {f"shipway.io/x{number}": apply(LABEL, text) for number, text in enumerate(texts)}
+    names = sorted({f"pull-request-{slug(text, text)}-{'0' * 16}" for text in texts[:200]})
+    notes = {f"shipway.io/x{number}": apply(NOTE, text) for number, text in enumerate(texts)}
+    runs = [
+        {"name": "labelled", "labels": label},
+        {"name": "noted", "annotations": notes},
+        *({"name": n} for n in names),
+    ]
+    spec = {"workflowTemplateRef": {"name": "release"}}
+    items = [{"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": m, "spec": spec} for m in runs]
+    given = {"apiVersion": "v1", "kind": "List", "items": items}
+    taken = kubectl(namespace, "create", "--dry-run=server", "-o", "name", "-f", "-", given=given).split()
+    assert len(taken) == len(items) > 100
+    # Argo keeps a run's name in a label of its pods.
+    assert max(map(len, names)) <= 63
 
 
 def test_what_is_not_signed_starts_nothing(events: Events) -> None:

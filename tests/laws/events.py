@@ -8,17 +8,32 @@ from tests.laws.documents import Document, texts, walk
 
 _TEMPLATE = re.compile(r"spec\.triggers\[\d+\](?:\.dlqTrigger)?\.template\.k8s\.parameters\[\d+\]\.src\.dataTemplate")
 _ENCODED = ("| b64enc }}", "| sha256sum | trunc 32 }}")
+_NOTE = '(default "(none)" (trimAll " " (regexReplaceAll "[\\u0000-\\u001f`{}'
+_READABLE = (
+    ("metadata.name", r'\{\{ printf "%s-%s-%s" \(default "x" .+ \(default "x" .+ \| sha256sum \| trunc 16\) \}\}'),
+    (
+        "metadata.labels.",
+        r'\{\{ \(default "none" \(trimAll "-\._" \(trunc 63 \(regexReplaceAll "\[\^A-Za-z0-9\._-\]\+" .+\)\)\)\) \}\}',
+    ),
+    ("metadata.annotations.", rf'\{{\{{ printf "[^"\\]+"( {re.escape(_NOTE)}((?!{re.escape(_NOTE)}).)+)* \}}\}}'),
+)
+"""What people read, by the beginning of its place: of a narrow form whatever the event says."""
 _SECRETS = {"webhookSecret", "secretToken", "accessToken", "authSecret"}
 
 
 def stray_templates(document: Document) -> list[str]:
-    """Templates stand where values of an event are encoded, one action each, and nowhere else."""
-    return [
-        f"{path} = {text}"
-        for path, text in texts(document)
-        if "{{" in text
-        and not (_TEMPLATE.fullmatch(path) and text.endswith(_ENCODED) and text.count("{{") == text.count("}}") == 1)
-    ]
+    """Templates stand where values of an event are encoded or made harmless, one action each, and nowhere else."""
+    places = {path: value for path, value in walk(document) if path.endswith(".dest")}
+    broken = []
+    for path, text in texts(document):
+        if "{{" not in text:
+            continue
+        place = places.get(path.removesuffix(".src.dataTemplate") + ".dest", "")
+        forms = [form for begin, form in _READABLE if place.startswith(begin) and "shipway-ref" not in place]
+        is_safe = re.fullmatch(forms[0], text, re.DOTALL) if forms else text.endswith(_ENCODED)
+        if not (_TEMPLATE.fullmatch(path) and is_safe and text.count("{{") == text.count("}}") == 1):
+            broken.append(f"{path} = {text}")
+    return broken
 
 
 def unsigned(document: Document) -> list[str]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pipelines.errors import Refused
+from pipelines.events import run_labels
 from pipelines.events.simulation import go_json
 
 _TOKEN = re.compile(
-    r'\s*(?:(?P<text>"(?:[^"\\]|\\["\\])*")|(?P<number>\d+)|(?P<field>(?:\.[A-Za-z_][A-Za-z0-9_]*)+)'
+    r'\s*(?:(?P<text>"(?:[^"\\]|\\(?:["\\nrt]|u[0-9a-f]{4}))*")|(?P<number>\d+)'
+    r"|(?P<field>(?:\.[A-Za-z_][A-Za-z0-9_]*)+)"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[()|]))"
 )
 _ACTION = re.compile(r"\{\{ (?P<body>.*) \}\}", re.DOTALL)
@@ -107,6 +110,32 @@ def render(template: str, data: Mapping[str, Any]) -> str:
     return value
 
 
+def is_of_form(template: str, form: str) -> bool:
+    """Return whether a template is an expression, with some other expression in each place of its `.anything`."""
+    try:
+        return _has_form(parse(f"{{{{ {form} }}}}"), parse(template))
+    except Refused:
+        return False
+
+
+def _has_form(form: Operand, operand: Operand) -> bool:
+    match form, operand:
+        case Field(("anything",)), _:
+            return True
+        case Call(), Call():
+            return form.name == operand.name and _have_forms(form.arguments, operand.arguments)
+        case Pipeline((Field(("anything",)), _, *_)), Pipeline():
+            last = form.commands[1:]
+            return len(operand.commands) > len(last) and _have_forms(last, operand.commands[-len(last) :])
+        case Pipeline(), Pipeline():
+            return _have_forms(form.commands, operand.commands)
+    return form == operand
+
+
+def _have_forms(forms: Sequence[Operand], operands: Sequence[Operand]) -> bool:
+    return len(forms) == len(operands) and all(map(_has_form, forms, operands))
+
+
 Tokens: TypeAlias = list[tuple[str, str]]
 
 
@@ -132,7 +161,7 @@ def _operands(tokens: Tokens) -> tuple[list[Operand], Tokens]:
         (kind, text), tokens = tokens[0], tokens[1:]
         match kind:
             case "text":
-                operands.append(Constant(text[1:-1].replace('\\"', '"').replace("\\\\", "\\")))
+                operands.append(Constant(json.loads(text, strict=False)))
             case "number":
                 operands.append(Constant(int(text)))
             case "field":
@@ -199,6 +228,26 @@ def _get(data: Any, key: str) -> Any:
     return data.get(key, "")
 
 
+def _last(items: Any) -> Any:
+    if not isinstance(items, list):
+        raise TemplateError("last: no list")
+    return items[-1] if items else None
+
+
+def _printf(form: str, *values: Any) -> str:
+    kinds = re.findall("%(.)", form)
+    wanted = [{"s": str, "d": Int64}.get(kind) for kind in kinds]
+    if len(kinds) != len(values) or not all(kind and type(v) is kind for kind, v in zip(wanted, values, strict=True)):
+        raise not_simulated("printf with values of other types", form)
+    return form % values
+
+
+def _ascii(value: Any) -> str:
+    if not _string(value).isascii():
+        raise not_simulated("lower of letters beyond ASCII", value)
+    return str(value)
+
+
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise TemplateError(f"a text is expected, not {type(value).__name__}")
@@ -211,6 +260,13 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
     "toString": (_to_string, 1),
     "int64": (_int64, 1),
     "get": (_get, 2),
+    "list": (lambda *items: list(items), None),
+    "last": (_last, 1),
+    "printf": (_printf, None),
+    "regexReplaceAll": (lambda pattern, text, by: run_labels.replaced(pattern, _string(text), by), 3),
+    "trimAll": (lambda characters, text: _string(text).strip(characters), 2),
+    "trimSuffix": (lambda ending, text: _string(text).removesuffix(ending), 2),
+    "lower": (lambda text: _ascii(text).lower(), 1),
     "trunc": (lambda longest, text: go_json.cut(_string(text), longest), 2),
     "toJson": (go_json.dumps, 1),
     "b64enc": (lambda text: base64.b64encode(go_json.as_bytes(_string(text))).decode(), 1),

@@ -13,7 +13,7 @@ from pipelines.events.simulation.go_template import TemplateError, not_simulated
 
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _ARGUMENT = re.compile(r"spec\.arguments\.parameters\.(\d+)\.value")
-_LABEL = re.compile(r"metadata\.labels\.([a-z-]+)")
+_METADATA = re.compile(r"metadata\.(labels|annotations)\.((?:[a-z/-]|\\\.)+)")
 # Syntax that means something else in Python than in RE2, which Argo uses.
 _OTHER = re.compile(r"\(\?|\\(?![.\\+*?()|\[\]{}^$\-rnt/sS])|[*+?}]\+|\\s(?!\\S)")
 _KNOWN: Mapping[str, frozenset[str]] = {
@@ -25,7 +25,7 @@ _KNOWN: Mapping[str, frozenset[str]] = {
     "k8s": frozenset({"operation", "source", "parameters"}),
     "source": frozenset({"resource"}),
     "parameter": frozenset({"src", "dest", "operation"}),
-    "src": frozenset({"dependencyName", "dataTemplate"}),
+    "src": frozenset({"dependencyName", "dataTemplate", "value"}),
 }
 
 
@@ -99,20 +99,30 @@ def _created(k8s: Mapping[str, Any], dependency: str, data: Mapping[str, Any]) -
         _only("src", parameter["src"])
         if parameter["src"]["dependencyName"] != dependency:
             raise not_simulated("a value of another dependency", parameter["src"]["dependencyName"])
-        value = go_template.render(parameter["src"]["dataTemplate"], {"Input": data})
+        value = _rendered(parameter["src"], data)
         operation, target = parameter.get("operation", ""), parameter["dest"]
         if operation not in {"", "append"}:
             raise not_simulated("an operation on a value", operation)
-        argument, label = _ARGUMENT.fullmatch(target), _LABEL.fullmatch(target)
+        argument, described = _ARGUMENT.fullmatch(target), _METADATA.fullmatch(target)
         holder, key = (workflow["metadata"], "name") if target == "metadata.name" else (None, "value")
-        if label:
-            holder, key = workflow["metadata"]["labels"], label[1]
+        if described:
+            holder = workflow["metadata"].setdefault(described[1], {})
+            key = described[2].replace("\\.", ".")
         if argument:
             holder = workflow["spec"]["arguments"]["parameters"][int(argument[1])]
         if holder is None:
             raise not_simulated("a place for a value", target)
         holder[key] = (holder.get(key, "") if operation == "append" else "") + value
     return workflow
+
+
+def _rendered(source: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    try:
+        return go_template.render(source["dataTemplate"], {"Input": data})
+    except TemplateError:
+        if "value" not in source:
+            raise
+        return str(source["value"])
 
 
 def _value(path: str, data: Any) -> tuple[bool, str]:

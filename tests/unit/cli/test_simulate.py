@@ -353,7 +353,10 @@ def test_numbers_that_go_reads_in_another_way_are_refused(tmp_path: Path, capsys
         (lambda s: s["triggers"][0]["template"].update(conditions="a && b"), "the condition"),
         (lambda s: s["triggers"][0]["template"]["k8s"].update(operation="create"), "an operation"),
         (lambda s: s["triggers"][0]["template"]["k8s"]["parameters"][0].update(dest="spec.x"), "a place"),
-        (lambda s: s["triggers"][0]["template"]["k8s"]["parameters"][0]["src"].update(value="x"), "the field value"),
+        (
+            lambda s: s["triggers"][0]["template"]["k8s"]["parameters"][0]["src"].update(dataKey="x"),
+            "the field dataKey",
+        ),
     ],
 )
 def test_other_sensors_are_refused(change: Any, told: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,15 +109,29 @@ def test_the_api_is_asked_for_names_and_labels_only(api: Cluster, account: Path)
 def test_a_night_starts_each_run_once(api: Cluster, account: Path) -> None:
     """A second attempt finds the runs of the first.
 
-    Another night has its own; nothing of a name stands in a run as it is.
+    Another night has its own; nothing of a name stands in a specification as it is.
     """
     ref = "refs/heads/$(id)"
     event = base64.b64encode(ref.encode()).decode()
-    refs = (NightlyRef(repo="https://git.example.com/a.git", ref=ref, group=GROUP, event=event),)
+    repo = "https://git.example.com/a.git"
+    refs = (NightlyRef(repo=repo, ref=ref, commit="c" * 40, lane="trusted", group=GROUP, event=event),)
     first = reconcile(tonight=Tonight(time="1", refs=refs), account=account)
     assert len(first.started) == 1
     again = reconcile(tonight=Tonight(time="1", refs=refs), account=account)
     assert (again.started, again.existing) == ((), first.started)
     assert reconcile(tonight=Tonight(time="2", refs=refs), account=account).started != first.started
-    assert "$(id)" not in str(api.workflows)
+    assert "$(id)" not in str([run["spec"] for run in api.workflows.values()])
+    [name, _] = api.workflows
+    metadata = api.workflows[name]["metadata"]
+    assert re.fullmatch(r"nightly-a-id-[0-9a-f]{16}", name)
+    assert metadata["labels"] == {
+        "app.kubernetes.io/name": "shipway",
+        "app.kubernetes.io/component": "run",
+        GROUP_LABEL: GROUP,
+        "shipway.io/repository": "a",
+        "shipway.io/ref": "id",
+        "shipway.io/commit": "c" * 40,
+        "shipway.io/lane": "trusted",
+    }
+    assert metadata["annotations"]["workflows.argoproj.io/title"] == "`a` `$(id)`"
     assert {run["spec"]["workflowTemplateRef"]["name"] for run in api.workflows.values()} == {"release"}

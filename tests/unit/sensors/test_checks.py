@@ -57,6 +57,9 @@ def test_committed_documents_keep_the_laws(law: Callable[[Document], list[str]])
         (laws.unsigned, WEBHOOKS, lambda s: s["github"]["gitea"].pop("webhookSecret")),
         (laws.unsigned, WEBHOOKS, lambda s: s["webhook"]["manual"].pop("authSecret")),
         (laws.unsigned, WEBHOOKS, lambda s: s["github"]["gitea"]["webhookSecret"].update(name="other")),
+        (laws.stray_templates, SENSOR, lambda s: readable(s, "name", "| sha256sum | trunc 16", "")),
+        (laws.stray_templates, SENSOR, lambda s: readable(s, "io/ref", "regexReplaceAll", "regexFind")),
+        (laws.stray_templates, SENSOR, lambda s: readable(s, "title", '" (default', '" .Input.body.ref (default')),
         (laws.headers_read, SENSOR, lambda s: entry(s).update(path="headers.X-GitHub-Event")),
         (laws.headers_read, SENSOR, lambda s: entry(s).update(path="body.X-GitHub-Event")),
         (laws.headers_read, SENSOR, lambda s: encoding(s, ".Input.body.ref", ".Input.headers")),
@@ -155,6 +158,27 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
         SENSOR,
         lambda s: encoding(s, "| b64enc }}", "| b64enc }}{{ .Input.body.ref }}"),
     ),
+    (checks.unencoded_values, "event reaches spec", SENSOR, lambda s: event(s)["src"].update(value="x")),
+    (
+        checks.unencoded_values,
+        "metadata.name as it is",
+        SENSOR,
+        lambda s: readable(s, "name", '(default "x"', "(lower"),
+    ),
+    (checks.unencoded_values, "metadata.name as it is", SENSOR, lambda s: readable(s, "name", "trunc 16", "trunc 8")),
+    (checks.unencoded_values, "io/commit as it is", SENSOR, lambda s: readable(s, "commit", "trunc 63", "trunc 64")),
+    (checks.unencoded_values, "io/ref as it is", SENSOR, lambda s: readable(s, "io/ref", '(default "none"', "(lower")),
+    (checks.unencoded_values, "io/ref as it is", SENSOR, lambda s: readable(s, "io/ref", " }}", " | lower }}")),
+    (checks.unencoded_values, "io/ref as it is", SENSOR, lambda s: readable(s, "io/ref", "default", "unless")),
+    (checks.unencoded_values, "title as it is", SENSOR, lambda s: readable(s, "title", "`{}", "{}")),
+    (checks.unencoded_values, "title as it is", SENSOR, lambda s: readable(s, "title", " }}", " .Input.body.ref }}")),
+    (checks.unencoded_values, "title as it is", SENSOR, lambda s: readable(s, "title", "printf", "list")),
+    (
+        checks.wrong_parameters,
+        "goes to metadata.annotations.x",
+        SENSOR,
+        lambda s: event(s).update(dest="metadata.annotations.x"),
+    ),
     (checks.unencoded_values, "over the trigger", SENSOR, lambda s: s["triggers"][0].update(parameters=[{}])),
     (checks.unencoded_values, "github-push-lost", SENSOR, lambda s: dead(s)["template"].update(log={})),
     (checks.unbounded_events, "that is not cut", SENSOR, lambda s: encoding(s, "| toString | trunc 1000", "")),
@@ -216,6 +240,13 @@ def encoding(spec: Any, old: str, new: str) -> None:
     """Change the event's expression."""
     source = event(spec)["src"]
     source["dataTemplate"] = source["dataTemplate"].replace(old, new)
+
+
+def readable(spec: Any, place: str, old: str, new: str) -> None:
+    """Change the first expression of what people read in a place."""
+    [source] = [one["src"] for one in k8s(spec)["parameters"] if one["dest"].endswith(place)]
+    assert old in source["dataTemplate"]
+    source["dataTemplate"] = source["dataTemplate"].replace(old, new, 1)
 
 
 def dead(spec: Any) -> Any:
