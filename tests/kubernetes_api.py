@@ -72,6 +72,8 @@ class Cluster:
         self.workflows: dict[str, Document] = {}
         self.config: dict[str, str] | None = {}
         self.pods: list[Document] = []
+        self.lists: dict[str, list[Document]] = {}
+        """Objects of kinds that no run needs, by the path that lists them."""
         self.logs: dict[tuple[str, str], Log] = {}
         self.states: list[Document] = []
         """Each the status of the run that is watched; played one by one."""
@@ -145,6 +147,8 @@ class Cluster:
         if path == f"/api/v1/namespaces/{NAMESPACE}/configmaps/shipway":
             found = {} if self.config is None else {"shipway": {"data": self.config}}
             return _pick(found, "configmaps", "shipway")
+        if path in self.lists:
+            return 200, {"items": self.lists[path]}
         if path == f"/api/v1/namespaces/{NAMESPACE}/pods":
             return 200, {"items": self.pods}
         return _status(404, "the server could not find the requested resource")

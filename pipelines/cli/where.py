@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.charts import registry_state
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.deploy.inventory import Inventory
+from pipelines.deploy.running import LivePods
 from pipelines.deploy.status import is_commit, matching, rollout, table
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.step import signature
@@ -23,6 +24,9 @@ from pipelines.tools import kubernetes
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
+
+if TYPE_CHECKING:
+    from pipelines.engines.cluster.api import Api
 
 NOWHERE = 10
 """Exit code if no application has what is asked for; no error has it."""
@@ -47,8 +51,8 @@ def run(options: WhereOptions) -> int:
     """Say which applications run a commit, an image or a chart, and how they are: source commit, image digest, chart
     version, commit of the environments repository, Argo CD's application, its sync and health. Everything is asked of
     the systems themselves: labels and annotations in the registry, the environments repository, the Application objects
-    of the cluster that KUBECONFIG names. A whole commit id is also found where a later commit that has it in its
-    history is deployed.
+    and the pods of the cluster that KUBECONFIG names. A whole commit id is also found where a later commit that has it
+    in its history is deployed.
 
     examples:
       shipway where 1a2b3c4d
@@ -56,7 +60,8 @@ def run(options: WhereOptions) -> int:
       shipway where dev/web --json
       shipway where
 
-    RUNS says whether the application's objects name the image.
+    RUNS says whether the application's pods run the image; where their cluster does not tell, whether its objects name
+    it by a digest or a version. A tag that moves says nothing: unknown.
     exit codes: 0 found, 10 found nowhere
     """
     settings = cli_options.read_settings(options.settings, embedded=True)
@@ -68,7 +73,9 @@ def run(options: WhereOptions) -> int:
             todo="set it, or give --environments",
         )
     namespace = options.argo_cd_namespace or settings.get("argo-cd-namespace", "") or "argocd"
-    live = None if options.no_cluster else _applications(namespace)
+    cluster = None if options.no_cluster else _cluster()
+    live = None if cluster is None else _applications(cluster, namespace)
+    pods = None if cluster is None else LivePods(ask=lambda path: cluster.call("GET", path))
     chart_settings = signature.from_settings(ChartSettings, settings)
     docker_config = cli_options.secret(settings, "shipway-pull")
     with tempfile.TemporaryDirectory(prefix="shipway-where-") as work, cli_options.git(settings) as git:
@@ -80,7 +87,7 @@ def run(options: WhereOptions) -> int:
             under=chart_settings.under,
         )
         declared = inventory.declared(environments)
-        every = inventory.statuses(declared, live)
+        every = inventory.statuses(declared, live, pods)
         statuses = matching(every, options.what) if options.what else every
         if not statuses and is_commit(options.what):
             asked = RepositoryUrl(environments.environments_repository)
@@ -104,16 +111,20 @@ def run(options: WhereOptions) -> int:
     return 0 if statuses else NOWHERE
 
 
-def _applications(namespace: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return Argo CD's applications by name; raises ShipwayError if they cannot be read."""
+def _cluster() -> Api:
+    """Return the cluster that KUBECONFIG names; raises Misconfigured if there is none."""
     from pipelines.engines.cluster import api as cluster_api  # noqa: PLC0415 - slow to load
 
     try:
-        cluster = cluster_api.connect("")
+        return cluster_api.connect("")
     except Misconfigured as error:
         raise Misconfigured(
             "no cluster to ask for Argo CD's applications", seen=error.seen, todo=f"{error.todo}, or give --no-cluster"
         ) from error
+
+
+def _applications(cluster: Api, namespace: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return Argo CD's applications by name; raises ShipwayError if they cannot be read."""
     try:
         answer = cluster.call("GET", f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications")
     except (kubernetes.Lost, kubernetes.Denied) as error:

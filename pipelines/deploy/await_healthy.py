@@ -12,6 +12,7 @@ from typing import Annotated
 from pipelines.charts import registry_state
 from pipelines.deploy.commit_statuses import CommitStatuses
 from pipelines.deploy.inventory import Inventory
+from pipelines.deploy.running import LivePods
 from pipelines.deploy.status import BROKEN, SETTLED, WAITING, ApplicationStatus, rollout
 from pipelines.errors import Misconfigured, Misuse, ShipwayError
 from pipelines.step.groups import ChartSettings, EnvironmentsSettings, ReadLogins
@@ -29,9 +30,12 @@ from pipelines.tools.registry.layout import Layout
 
 NAMESPACE = "argocd"
 """Argo CD's namespace, unless the settings name another."""
-_POLL_SECONDS = 5.0
+_POLL_SECONDS = 1.0
+_DECLARED_SECONDS = 5.0
+"""How old what the environments repository declares may be."""
 _STEADY_SECONDS = 10.0
-"""How long an application must be settled: after a sync Argo CD reports the old health for a moment."""
+"""How long an application must be settled, by Argo CD's own times: after a sync it reports the old health for a
+moment."""
 _BROKEN_SECONDS = 60.0
 """How long an application may be broken: pods that start in the wrong order recover by themselves."""
 
@@ -89,9 +93,15 @@ def await_healthy(
             git=git, client=registry_client.connect(logins.docker_config, settings), charts=charts, under=settings.under
         )
 
+        declared, at = inventory.declared(environments), time.monotonic()
+        denied: dict[str, str] = {}
+
         def read() -> tuple[ApplicationStatus, ...]:
-            declared = inventory.declared(environments)
-            statuses = inventory.statuses(declared, _live(cluster, path))
+            nonlocal declared, at
+            if time.monotonic() - at > _DECLARED_SECONDS:
+                declared, at = inventory.declared(environments), time.monotonic()
+            pods = LivePods(ask=lambda path: cluster.call("GET", path), denied=denied)
+            statuses = inventory.statuses(declared, _live(cluster, path), pods)
             return tuple(status for status in statuses if commit in status.source_commits)
 
         return wait(read, commit_statuses, seconds=60.0 * minutes)
@@ -131,7 +141,11 @@ def wait(
         statuses = read()
         now = time.monotonic()
         rollouts = {status.full_name: rollout(status) for status in statuses}
-        settled_since = {name: settled_since.get(name, now) for name, how in rollouts.items() if how == SETTLED}
+        settled_since = {
+            status.full_name: settled_since.get(status.full_name, now - _age(status))
+            for status in statuses
+            if rollouts[status.full_name] == SETTLED
+        }
         rollouts |= {name: WAITING for name, since in settled_since.items() if now - since < steady}
         broken_since = {name: broken_since.get(name, now) for name, how in rollouts.items() if how == BROKEN}
         given_up = {name for name, since in broken_since.items() if now - since >= min(_BROKEN_SECONDS, seconds)}
@@ -154,7 +168,7 @@ def wait(
         )
     summary = "no application runs anything of this commit"
     if statuses:
-        summary = f"{len(statuses)} of {len(statuses)} applications are Synced and Healthy"
+        summary = f"{len(statuses)} of {len(statuses)} applications are Synced and Healthy{_unknown(statuses)}"
     say(summary)
     elapsed = round(time.monotonic() - began)
     return Waited(applications=len(statuses), healthy=len(statuses), summary=summary, seconds=elapsed)
@@ -167,7 +181,27 @@ def _commit_status(
         return StatusState.FAILURE, "; ".join(f"{status.application} is {_description(status)}" for status in failed)
     if open_:
         return StatusState.PENDING, f"waiting for Argo CD: {', '.join(status.application for status in open_)}"
-    return StatusState.SUCCESS, f"runs, Synced and Healthy: {', '.join(status.application for status in statuses)}"
+    names = ", ".join(status.application for status in statuses)
+    if unknown := _unknown(statuses):
+        return StatusState.SUCCESS, f"Synced and Healthy: {names}{unknown}"
+    return StatusState.SUCCESS, f"runs, Synced and Healthy: {names}"
+
+
+def _unknown(statuses: Sequence[ApplicationStatus]) -> str:
+    """Return, to be appended, of which applications it is unknown what they run, and why; empty if it is known."""
+    found = [
+        f"{status.application} ({image.why.removeprefix('unknown: ')})"
+        for status in statuses
+        for image in status.images
+        if image.runs is None and image.why
+    ]
+    return f"; unknown what runs: {', '.join(found)}" if found else ""
+
+
+def _age(status: ApplicationStatus) -> float:
+    """Return how many seconds ago an application became what it is, by Argo CD's own times; 0 if they do not say."""
+    since = status.state.since if status.state else 0.0
+    return max(0.0, time.time() - since) if since else 0.0
 
 
 def _description(status: ApplicationStatus) -> str:
@@ -175,4 +209,5 @@ def _description(status: ApplicationStatus) -> str:
         return "not in Argo CD"
     words = [status.state.sync or "not compared yet", status.state.health]
     behind = "" if status.commit in status.state.revisions else f"not at {status.commit[:8]} yet"
-    return ", ".join(filter(None, (*words, behind, status.state.message[:100])))
+    others = [image.why for image in status.images if image.is_contradicted]
+    return ", ".join(filter(None, (*words, behind, *others, status.state.message[:100])))

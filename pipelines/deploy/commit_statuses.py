@@ -47,9 +47,11 @@ class CommitStatuses:
         """Set the status of the commits behind an environment's applications, if it has changed.
 
         The commit of a deployment releases the chart that names an image, so the commit that the image was built from
-        gets the status, too. If that one succeeded before, a later change does not revoke it.
+        gets the status, too, but for pending. If that one succeeded before, a later change does not revoke it.
         """
-        for commit in dict.fromkeys((self.commit, *self._sources(applications))):
+        # Whoever ends this run reports that it waits no more for its own commit, and for no other.
+        sources = self._sources(applications) if state is not StatusState.PENDING else ()
+        for commit in dict.fromkeys((self.commit, *sources)):
             key, before = (commit, environment), self.reported.get((commit, environment))
             if before is None and commit != self.commit and self._succeeded(commit, environment):
                 before = (StatusState.SUCCESS, "")

@@ -15,11 +15,14 @@ from typing import Any
 from pipelines.charts import chart_yaml
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.deploy import status
+from pipelines.deploy.running import LivePods, RunningImages
 from pipelines.deploy.status import ApplicationStatus, DeployedImage
 from pipelines.environments import image_places, image_uses
+from pipelines.environments.image_places import ImagePlace
 from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
+from pipelines.images import tag_names
 from pipelines.step.groups import EnvironmentsSettings
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision, named_in_file
@@ -36,6 +39,8 @@ class _ListedImage:
     digest: str
     revision: str = ""
     source: str = ""
+    names: frozenset[str] = frozenset()
+    """Digests that nodes may report for it: its own, those of an index's manifests, that of its configuration."""
 
 
 @dataclass(kw_only=True)
@@ -57,13 +62,16 @@ class Inventory:
         return DeclaredEnvironments.read(self.git, url, head)
 
     def statuses(
-        self, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None
+        self,
+        declared: DeclaredEnvironments,
+        live: Mapping[str, Mapping[str, Any]] | None,
+        pods: LivePods | None = None,
     ) -> tuple[ApplicationStatus, ...]:
         """Return the status of every application; `live` are Argo CD's Applications by name, None without a cluster.
 
         Raises Transient or Misconfigured if a registry cannot be read; other faults are in an application's status.
         """
-        return tuple(in_parallel(lambda item: self._status(item, declared, live), declared.found.applications))
+        return tuple(in_parallel(lambda item: self._status(item, declared, live, pods), declared.found.applications))
 
     def descendants(
         self, statuses: tuple[ApplicationStatus, ...], commit: str, asked: RepositoryUrl
@@ -90,7 +98,11 @@ class Inventory:
         return tuple(descendants)
 
     def _status(
-        self, item: Application, declared: DeclaredEnvironments, live: Mapping[str, Mapping[str, Any]] | None
+        self,
+        item: Application,
+        declared: DeclaredEnvironments,
+        live: Mapping[str, Mapping[str, Any]] | None,
+        pods: LivePods | None,
     ) -> ApplicationStatus:
         document = (live or {}).get(item.full_name)
         state = status.live_state(document) if document else None
@@ -105,7 +117,8 @@ class Inventory:
             faults.append(f"{error.what}: {error.seen}")
         images: tuple[DeployedImage, ...] = ()
         try:
-            images = self._images_of(item, declared, defaults, state.images if state else None)
+            running = pods.of(document) if pods and document else RunningImages(unknown="no pods were asked for")
+            images = self._images_of(item, declared, defaults, state.images if state else None, running)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:
@@ -126,7 +139,12 @@ class Inventory:
         )
 
     def _images_of(
-        self, item: Application, declared: DeclaredEnvironments, defaults: bytes, live: tuple[str, ...] | None
+        self,
+        item: Application,
+        declared: DeclaredEnvironments,
+        defaults: bytes,
+        live: tuple[str, ...] | None,
+        running: RunningImages,
     ) -> tuple[DeployedImage, ...]:
         """Return the images in an application's values, and those in its chart's values that they do not override."""
         data = declared.values_of(item)
@@ -138,18 +156,43 @@ class Inventory:
             places += [place for place in own if place.image not in known]
         images = {}
         for place in places:
-            image = self._image(place.image, place.tag, place.digest)
-            names = {f"{place.image}@{image.digest}", f"{place.image}:{place.tag}"} - {f"{place.image}:"}
-            runs = None if live is None else any(text in names or text.endswith(f"@{image.digest}") for text in live)
-            images[place.image, place.tag, place.digest] = DeployedImage(
-                image=place.image,
-                tag=place.tag,
-                digest=image.digest,
-                revision=image.revision,
-                source=image.source,
-                runs=runs,
-            )
+            images[place.image, place.tag, place.digest] = self._deployed(place, live, running)
         return tuple(images.values())
+
+    def _deployed(self, place: ImagePlace, live: tuple[str, ...] | None, running: RunningImages) -> DeployedImage:
+        """Return an image that values name, and whether it runs."""
+        image = self._image(place.image, place.tag, place.digest)
+        pods = tuple(dict.fromkeys(one.digest for one in running.found if one.image == place.image))
+        moves = not place.digest and tag_names.version_of(place.tag) is None
+        if moves and pods and not any(self._is_same(place.image, image.digest, digest) for digest in pods):
+            # The tag has moved since: what runs is what it named then.
+            image = self._image(place.image, "", pods[0])
+        others = [digest[:19] for digest in pods if not self._is_same(place.image, image.digest, digest)]
+        runs, why = None, ""
+        if live is not None and pods:
+            runs = True if not others else None if moves else False
+            why = f"pods run {', '.join(others)}" if others else ""
+        elif live is not None and moves:
+            why = f"unknown: {place.tag or 'no tag'} is a moving tag, and {running.unknown or 'no pod runs it'}"
+        elif live is not None:
+            names = {f"{place.image}@{image.digest}", f"{place.image}:{place.tag}"} - {f"{place.image}:"}
+            runs = any(text in names or text.endswith(f"@{image.digest}") for text in live)
+        return DeployedImage(
+            image=place.image,
+            tag=place.tag,
+            digest=image.digest,
+            revision=image.revision,
+            source=image.source,
+            runs=runs,
+            why=why,
+            pods=pods,
+        )
+
+    def _is_same(self, image: str, digest: str, reported: str) -> bool:
+        """Whether a digest that a node reports is an image's: of its index, its manifest or its configuration."""
+        if digest == reported:
+            return True
+        return bool(self._image(image, "", digest).names & {reported, *self._image(image, "", reported).names})
 
     def _image(self, image: str, tag: str, digest: str) -> _ListedImage:
         key = (image, tag, digest)
@@ -173,12 +216,14 @@ class Inventory:
             return _ListedImage(digest=digest)
         resolved = str(manifest.descriptor.digest)
         if manifest.is_index:
-            return _ListedImage(digest=resolved)
+            listed = (str(item.get("digest")) for item in manifest.json.get("manifests") or ())
+            return _ListedImage(digest=resolved, names=frozenset({resolved, *listed}))
         labels = (self.client.config(reference, manifest).get("config") or {}).get("Labels") or {}
         return _ListedImage(
             digest=resolved,
             revision=str(labels.get(f"{_OCI}revision", "")),
             source=str(labels.get(f"{_OCI}source", "")),
+            names=frozenset({resolved, str(manifest.config.digest)}),
         )
 
     def _chart(self, name: str, version: str) -> tuple[str, str, bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pipelines.errors import Misuse
@@ -38,6 +39,8 @@ class LiveState:
     """What these sources ask for: a version, a branch."""
     images: tuple[str, ...]
     """The images that its objects name."""
+    since: float = 0.0
+    """When the last operation ended or, if that was later, its health changed; seconds since 1970, 0 if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,17 @@ class DeployedImage:
     source: str
     """The repository of that commit."""
     runs: bool | None
-    """Whether the application's objects name this digest or tag; None if no cluster was asked."""
+    """Whether this digest runs, as far as it is known: its pods run it or, if nothing is known of pods, its objects
+    name it by its digest or by a tag that does not move. None if that is unknown."""
+    why: str = ""
+    """Why it does not run, or why that is unknown."""
+    pods: tuple[str, ...] = ()
+    """The digests that the pods run."""
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether pods run another image in its place."""
+        return self.runs is False and bool(self.pods)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,28 +124,39 @@ def live_state(document: Mapping[str, Any]) -> LiveState:
         revisions=tuple(map(str, sync.get("revisions") or filter(None, [sync.get("revision")]))),
         targets=tuple(str(source.get("targetRevision") or "") for source in sources),
         images=tuple(map(str, (status.get("summary") or {}).get("images") or ())),
+        since=max(
+            _seconds(operation.get("finishedAt")), _seconds((status.get("health") or {}).get("lastTransitionTime"))
+        ),
     )
+
+
+def _seconds(text: object) -> float:
+    """Return a moment of Kubernetes' in seconds since 1970, 0 if it is none."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def rollout(status: ApplicationStatus) -> str:
     """Return SETTLED, BROKEN or WAITING.
 
     An application waits until Argo CD has compared it with its files: with their commit, or with their chart and images
-    if a later commit has replaced theirs.
+    if a later commit has replaced theirs. It waits as long as its pods run other images than its files name.
     """
     state = status.state
     if state is None:
         return WAITING
     compared = status.commit in state.revisions or (
         status.version in (*state.targets, *state.revisions)
-        and all(image.runs for image in status.images)
+        and all(image.runs is not False for image in status.images)
         and bool(status.images)
     )
     if not compared or state.operation == "Running":
         # A sync that is retried again and again is reported as running; its health shows the result.
         return BROKEN if compared and state.health == "Degraded" else WAITING
     if state.sync == "Synced" and state.health == "Healthy":
-        return SETTLED
+        return WAITING if any(image.is_contradicted for image in status.images) else SETTLED
     return BROKEN if state.health == "Degraded" or state.operation in {"Failed", "Error"} else WAITING
 
 
@@ -172,7 +196,7 @@ def table(statuses: Sequence[ApplicationStatus]) -> str:
         first = (status.path, f"{status.chart.rpartition('/')[2]} {status.version[:12]}")
         last = (status.commit[:8], state.sync if state else "?", state.health if state else "?")
         for image in status.images:
-            runs = {True: "yes", False: "no", None: "?"}[image.runs]
+            runs = {True: "yes", False: "no", None: "unknown" if state else "?"}[image.runs]
             cells = (image.image.rpartition("/")[2], image.digest[7:19] or "none", image.revision[:8] or "?")
             lines.append((*first, *cells, *last, runs))
         if not status.images:
@@ -180,10 +204,17 @@ def table(statuses: Sequence[ApplicationStatus]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     faults = [f"{status.path}: {status.fault}" for status in statuses if status.fault]
+    faults += [
+        f"{item.path}: {image.image.rpartition('/')[2]}: {image.why}"
+        for item in statuses
+        for image in item.images
+        if image.why
+    ]
     faults += [f"{item.path}: {item.state.message}" for item in statuses if item.state and item.state.message]
     return "".join(f"{line}\n" for line in (*rows, *faults))
 
 
 def _digests(status: ApplicationStatus) -> tuple[str, ...]:
     live = tuple(image.partition("@")[2] for image in status.state.images) if status.state else ()
-    return (*(image.digest for image in status.images), status.chart_digest, *live)
+    named = (digest for image in status.images for digest in (image.digest, *image.pods))
+    return (*named, status.chart_digest, *live)

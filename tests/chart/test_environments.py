@@ -251,13 +251,20 @@ def test_uninstalling_takes_nothing_from_a_cluster() -> None:
 
 @pytest.mark.helm
 def test_observers_may_read_applications_and_nothing_else() -> None:
-    """Of all that is in Argo CD's namespace."""
+    """Of all that is in Argo CD's namespace; in those that a value names, the list of pods."""
     documents = render(EVERYTHING)
     (role,) = of_kind(documents, "Role").values()
     assert role["rules"] == [{"apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["get", "list"]}]
     (binding,) = of_kind(documents, "RoleBinding").values()
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "shipway-await-healthy", "namespace": "ci"}]
     assert not of_kind(render({**EVERYTHING, "observers": []}), "Role")
+    more = [one for one in render({**EVERYTHING, "observedNamespaces": ["shop-dev"]}) if one not in documents]
+    assert [(one["kind"], one["metadata"]["namespace"]) for one in more] == [
+        ("Role", "shop-dev"),
+        ("RoleBinding", "shop-dev"),
+    ]
+    assert more[0]["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    assert more[1]["subjects"] == binding["subjects"]
 
 
 @pytest.mark.helm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -130,7 +131,9 @@ def test_the_table_has_a_line_for_each_image() -> None:
     assert lines[-1] == "dev/bad: no such chart"
 
 
-def wait(series: Sequence[ApplicationStatus | None], seconds: float = 60.0) -> tuple[list[str], str]:
+def wait(
+    series: Sequence[ApplicationStatus | None], seconds: float = 60.0, *, steady: float = 0.0
+) -> tuple[list[str], str]:
     """Wait over a series of statuses, the last of which stays; return the commit statuses and the result."""
     left: Iterator[ApplicationStatus | None] = iter(series)
     last: list[ApplicationStatus | None] = [None]
@@ -155,7 +158,7 @@ def wait(series: Sequence[ApplicationStatus | None], seconds: float = 60.0) -> t
 
     commit_statuses = Recorder(commit=SOURCE, repo="git.example.com/team/shop", forge=None, reported={})
     try:
-        return said, await_healthy.wait(read, commit_statuses, seconds=seconds, pause=0.0, steady=0.0).summary
+        return said, await_healthy.wait(read, commit_statuses, seconds=seconds, pause=0.0, steady=steady).summary
     except ShipwayError as error:
         return said, error.seen
 
@@ -170,11 +173,42 @@ def test_waiting_ends_when_everything_is_settled() -> None:
     ]
     assert end == "1 of 1 applications are Synced and Healthy"
     deployed = replace(IMAGE, revision=OTHER, source="https://git.example.com/team/shop.git")
-    assert [text[:5] for text in wait([replace(ROW, chart_revision=SOURCE, images=(deployed,))])[0]] == [
-        "c dev",
-        "b dev",
-    ]
+    changed = replace(ROW, chart_revision=SOURCE, images=(deployed,))
+    assert [text[:5] for text in wait([changed])[0]] == ["c dev", "b dev"]
+    late = replace(changed, state=replace(HEALTHY, sync="OutOfSync"))
+    assert [text[:13] for text in wait([late, changed])[0]] == ["c dev pending", "c dev success", "b dev success"]
     assert wait([None]) == ([], "no application runs anything of this commit")
+
+
+def test_how_long_it_is_settled_is_what_argo_cd_says() -> None:
+    """One that has long been settled is told at once; one that just became so waits, also by a clock ahead of ours."""
+    long_ago = replace(ROW, state=replace(HEALTHY, since=time.time() - 600))
+    assert wait([long_ago], steady=500.0)[0] == ["c dev success: runs, Synced and Healthy: web"]
+    for since in (time.time(), time.time() + 600, 0.0):
+        just = replace(ROW, state=replace(HEALTHY, since=since))
+        said, _ = wait([just], steady=0.05)
+        assert [text[:13] for text in said] == ["c dev pending", "c dev success"]
+    document = {
+        "status": {
+            "operationState": {"finishedAt": "2026-11-30T10:00:00Z"},
+            "health": {"lastTransitionTime": "2026-11-30T10:00:07Z"},
+        }
+    }
+    first = application_status.live_state(document).since
+    del document["status"]["health"]
+    assert first - application_status.live_state(document).since == 7.0
+
+
+def test_what_runs_unseen_is_unknown_and_pods_of_before_are_not_settled() -> None:
+    """Neither is pending for good: the first is told with its words, the second fails when the time is over."""
+    unseen = replace(ROW, images=(replace(IMAGE, runs=None, why="unknown: main is a moving tag, and so on"),))
+    told = "Synced and Healthy: web; unknown what runs: web (main is a moving tag, and so on)"
+    assert wait([unseen])[0] == [f"c dev success: {told}"]
+    before = replace(ROW, images=(replace(IMAGE, runs=False, why="pods run sha256:aa", pods=("sha256:aa",)),))
+    assert application_status.rollout(before) == WAITING
+    assert wait([before], seconds=0.0)[0][-1] == "c dev failure: web is Synced, Healthy, pods run sha256:aa"
+    unnamed = replace(ROW, images=(replace(IMAGE, runs=False),))
+    assert application_status.rollout(unnamed) == SETTLED
 
 
 def test_waiting_ends_with_its_time() -> None:
