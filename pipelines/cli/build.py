@@ -11,7 +11,7 @@ from pipelines.cli import declared, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flag, flags, group, repeated, switch
 from pipelines.cli.options import BuildRunOptions, SourceOptions
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, Refused, ShipwayError, Transient
 from pipelines.images import platforms
 from pipelines.images.names import Image
 
@@ -39,6 +39,8 @@ def run(options: BuildOptions) -> int:
 
     Without a repository, the examples are built; without settings, into a registry of this machine.
 
+    What a finding blocks is reported and left out, and the exit code is 3 then.
+
     example: shipway build https://git.example.com/team/shop.git --revision v1.2.0 --image apps/web
     """
     for argument in options.build_arg:
@@ -51,9 +53,16 @@ def run(options: BuildOptions) -> int:
         cli_options.require_registry(engine.settings, "publish to", "set `settings.registry` of the chart's values")
     platform = platforms.read_platform(options.platform)
     repository = declared.read(engine.settings, repo, options.revision, build_args=options.build_arg, platform=platform)
-    for warning in repository.warnings:
-        sys.stderr.write(f"shipway: {warning}\n")
-    images = repository.choose(options.image)
+    repository.report()
+    chosen = repository.choose(options.image)
+    images = [node.image for node in chosen if not node.blocked]
+    blocked = {node.name: node.blocked for node in chosen if node.blocked}
+    is_sound = not blocked and (bool(options.image) or repository.is_sound)
+    if not images and not is_sound:
+        todo = "mend what is blocked, and commit it"
+        raise Refused(
+            f"nothing of {repo} can be built", seen="\n".join(f"{n}: {w}" for n, w in blocked.items()), todo=todo
+        )
     if not images:
         raise Misuse(f"{repo} has no image", seen=f"no Dockerfile at {repository.commit[:12]}", todo="add a Dockerfile")
     arguments = {"repo": running.local_address(repo), "revision": repository.commit, "ref": repository.ref}
@@ -63,7 +72,7 @@ def run(options: BuildOptions) -> int:
         "lfs": "true" if options.lfs else "",
     }
     arguments |= {name: value for name, value in passed.items() if value}
-    document = workflow(images, repository.parents, arguments, repository.inputs)
+    document = workflow(images, repository.parents, arguments, repository.inputs(options.build_arg))
     if not engine.cluster:
         running.preflight(engine.settings, images[0].name)
     result = engine.run("build", {}, source=(options.repo, repository.commit), workflow=document)
@@ -77,11 +86,15 @@ def run(options: BuildOptions) -> int:
             "ref": repository.ref,
             "phase": ending["phase"],
             "seconds": ending["seconds"],
-            "images": {i: results.of_image(nodes.get(task)) for i, task in task_names(images).items()},
+            "images": {i: results.of_image(nodes.get(task)) for i, task in task_names(images).items()}
+            | {
+                name: {"phase": "Blocked", "message": why, "seconds": 0.0, "steps": {}} for name, why in blocked.items()
+            },
             "logs": str(ended.folder / "logs"),
         }
 
-    return running.report(engine, result, describe, _print)
+    code = running.report(engine, result, describe, _print)
+    return Refused.exit_code if not is_sound and code in {0, ShipwayError.exit_code, Transient.exit_code} else code
 
 
 def task_names(images: Iterable[Image]) -> dict[str, str]:

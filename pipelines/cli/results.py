@@ -106,7 +106,8 @@ def show_images(images: Mapping[str, Mapping[str, Any]], settings: Mapping[str, 
     write = sys.stdout.write
     for name, image in images.items():
         times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in image["steps"].items())
-        write(f"\n{name}: {image['phase']} in {image['seconds']:.1f} s{f' ({times})' if times else ''}\n")
+        took = f" in {image['seconds']:.1f} s{f' ({times})' if times else ''}" if image["seconds"] else ""
+        write(f"\n{name}: {image['phase']}{took}\n")
         if "reference" in image:
             write(f"  {image['reference']}\n")
             write(f"  tags  {', '.join(image['tags'])}\n")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -22,7 +24,11 @@ from pipelines.declared.yaml_text import TAG, YamlText
 from pipelines.errors import ShipwayError
 
 NAME = "shipway.yaml"
+DOCKERFILE = "Dockerfile"
+"""The name of a file that is an image without a word in shipway.yaml."""
 _WILD = frozenset("*?[")
+_IGNORE_FILES = (".dockerignore", ".containerignore")
+_NAMES_A_FILE = re.compile(r"(?i)(?:docker|container)file[^/]*$")
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _COMPUTED = (f"{TAG}bool", f"{TAG}int", f"{TAG}float")
 """Scalars that are not taken as they are written, as a date is, which is a fine text for `rebuild`."""
@@ -33,7 +39,7 @@ class ImageSettings:
     """What the file says of one image; everything has the convention's value."""
 
     name: str = ""
-    """Empty: that of its folder."""
+    """Empty: by convention. {path}, {folder}, {parent} and {file} stand for parts of the Dockerfile's path."""
     build: bool = True
     version: str = ""
     target: str = ""
@@ -80,7 +86,7 @@ class Deploy:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEntry:
-    """One key of `images`: a folder or a pattern, what it says, and where."""
+    """One key of `images`: a folder, a Dockerfile or a pattern, what it says, and where."""
 
     pattern: str
     line: int
@@ -88,9 +94,10 @@ class ImageEntry:
     lines: Mapping[str, int]
     """The line of each thing it says."""
 
-    def fits(self, folder: str) -> bool:
-        """Whether it applies to the image of a folder."""
-        return folder == self.pattern or fnmatch.fnmatchcase(folder, self.pattern)
+    def fits(self, dockerfile: str) -> bool:
+        """Whether it applies to the image of a Dockerfile: it names the folder, or a pattern of files the file."""
+        paths = (folder_of(dockerfile), *((dockerfile,) if _NAMES_A_FILE.search(self.pattern) else ()))
+        return any(fnmatch.fnmatchcase(path, self.pattern) for path in paths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +106,8 @@ class Configuration:
 
     ignore: tuple[str, ...] = ()
     entries: tuple[ImageEntry, ...] = ()
+    dockerfiles: tuple[str, ...] | None = None
+    """Patterns of further Dockerfiles; None where the file says nothing of them."""
     chart_ignore: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     values: tuple[ValuesFile, ...] = ()
@@ -113,23 +122,40 @@ class Configuration:
         """Patterns of folders whose charts count for nothing."""
         return (*self.ignore, *self.chart_ignore)
 
-    def image(self, folder: str) -> ImageSettings:
-        """Return what the file says of the image in a folder; later entries win, build arguments add up."""
+    def is_dockerfile(self, path: str) -> bool:
+        """Whether a file is the Dockerfile of an image."""
+        name = posixpath.basename(path)
+        return (name == DOCKERFILE or self._lists(path, name)) and not self.is_ignored(path)
+
+    def _lists(self, path: str, name: str) -> bool:
+        patterns = () if name.endswith(_IGNORE_FILES) else self.dockerfiles or ()
+        return any(fnmatch.fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+
+    def is_ignored(self, path: str) -> bool:
+        """Whether a Dockerfile counts for nothing, as those in hidden folders do that no entry names."""
+        folder = folder_of(path)
+        hidden = any(part.startswith(".") for part in folder.split("/") if part != ".")
+        named = hidden and any("/." in f"/{entry.pattern}" for entry in self.entries_of(path))
+        return (hidden and not named) or _is_ignored(folder, self.ignore)
+
+    def image(self, dockerfile: str) -> ImageSettings:
+        """Return what the file says of the image of a Dockerfile; later entries win, build arguments add up."""
         found = ImageSettings()
-        for entry in self.entries_of(folder):
+        for entry in self.entries_of(dockerfile):
             arguments = {**found.build_args, **entry.settings.get("build_args", {})}
             found = replace(found, **{**entry.settings, "build_args": arguments})
         return found
 
-    def entries_of(self, folder: str) -> list[ImageEntry]:
-        """Return the entries about the image in a folder, in the file's order."""
+    def entries_of(self, dockerfile: str) -> list[ImageEntry]:
+        """Return the entries about the image of a Dockerfile, in the file's order."""
         literal, patterns = self._entries
-        numbers = [*literal.get(folder, ()), *(number for number in patterns if self.entries[number].fits(folder))]
+        numbers = [number for path in (folder_of(dockerfile), dockerfile) for number in literal.get(path, ())]
+        numbers += [number for number in patterns if self.entries[number].fits(dockerfile)]
         return [self.entries[number] for number in sorted(numbers)]
 
     @cached_property
     def _entries(self) -> tuple[dict[str, list[int]], list[int]]:
-        """The numbers of the entries that name one folder, by it, and of those that are patterns.
+        """The numbers of the entries that name one folder or file, by it, and of those that are patterns.
 
         A file with an entry for each of many images is asked about each of them.
         """
@@ -139,16 +165,15 @@ class Configuration:
             (patterns if _WILD & {*entry.pattern} else literal.setdefault(entry.pattern, [])).append(number)
         return literal, patterns
 
-    def line(self, folder: str, what: str) -> int:
+    def line(self, dockerfile: str, what: str) -> int:
         """Return the line that says something of an image, 0 where none does."""
-        lines = [entry.lines[what] for entry in self.entries_of(folder) if what in entry.lines]
+        lines = [entry.lines[what] for entry in self.entries_of(dockerfile) if what in entry.lines]
         return lines[-1] if lines else 0
 
-    def is_ignored(self, folder: str) -> bool:
-        """Whether a Dockerfile in a folder counts for nothing, as those in hidden folders do that no entry names."""
-        hidden = any(part.startswith(".") for part in folder.split("/") if part != ".")
-        named = hidden and any("/." in f"/{entry.pattern}" for entry in self.entries_of(folder))
-        return (hidden and not named) or _is_ignored(folder, self.ignore)
+
+def folder_of(dockerfile: str) -> str:
+    """Return the folder of a Dockerfile, `.` for the root."""
+    return posixpath.dirname(dockerfile) or "."
 
 
 def seconds(age: str) -> int:
@@ -210,6 +235,7 @@ def _configuration(text: YamlText) -> Configuration:
     return Configuration(
         ignore=_folders(value.get("ignore", ())),
         entries=tuple(_entry(text, str(key)) for key in value.get("images") or {}),
+        dockerfiles=tuple(value["dockerfiles"]) if "dockerfiles" in value else None,
         chart_ignore=_folders(charts.get("ignore", ())),
         libraries=tuple(charts.get("libraries", ())),
         values=tuple(

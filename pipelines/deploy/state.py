@@ -79,7 +79,7 @@ class DeployState:
         desired: dict[str, DesiredImage] = {}
         for address in sorted(stale):
             item = published[address]
-            version = self.snapshot.configuration.image(item.path).version
+            version = self.snapshot.configuration.image(item.dockerfile).version
             image = Reference.parse(address).with_digest(item.digest)
             desired[address] = desired_image(self.destination.reader.client, image, (version, key_tag(item.key)))
         return desired

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from pipelines.declared.shipway_yaml import Configuration
-from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.declared import shipway_yaml
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.images import names as image_names
 from pipelines.images import tag_names
 from pipelines.images.dockerfile import ExternalImage
@@ -54,26 +54,6 @@ def read_pins(texts: Sequence[str]) -> dict[str, str]:
     return pins
 
 
-def siblings(
-    externals: Sequence[ExternalImage], files: Iterable[str], configuration: Configuration, *, root_name: str
-) -> tuple[Image, ...]:
-    """Return the images of a tree that some of the names could mean.
-
-    Errors in the rest of the tree do not matter: this build does not care about two folders of one name elsewhere.
-    """
-    names = {PurePosixPath(external.name.partition("@")[0]).name.partition(":")[0] for external in externals}
-    dockerfiles = [file for file in files if PurePosixPath(file).name == "Dockerfile"]
-    return image_names.discover(
-        (file for file in dockerfiles if _name(PurePosixPath(file).parent, configuration, root_name) in names),
-        root_name=root_name,
-        configuration=configuration,
-    )
-
-
-def _name(folder: PurePosixPath, configuration: Configuration, root_name: str) -> str:
-    return configuration.image(str(folder)).name or folder.name or root_name
-
-
 def requests(
     externals: Iterable[ExternalImage],
     known: Sequence[Image],
@@ -83,16 +63,25 @@ def requests(
     registry: str,
     project: str,
     pins: Mapping[str, str] = _NONE,
+    clashing: Collection[str] = (),
 ) -> tuple[BaseRequest, ...]:
     """Return what to fetch for each name: a sibling as this commit's image, any other image as it is written.
 
     `pins` maps names to the sibling's key or the digest of a plan. Raises Misuse with the line if a name is not an
-    image's, Misconfigured if a sibling is meant and no registry is set.
+    image's, Refused if it is one of those of several images, `clashing`, and Misconfigured if a sibling is meant and no
+    registry is set.
     """
     found = []
     for external in externals:
         where = f"{user.dockerfile}:{external.line}"
         pin = pins.get(external.name, "")
+        bare = image_names.bare_name(external.name, registry=registry, project=project)
+        if bare in clashing and bare != user.name and not pin:
+            raise Refused(
+                f"{where}: {external.name} may be one of several images of this repository",
+                seen=f"they have the same name, {bare}",
+                todo=f"name one of them in {shipway_yaml.NAME}",
+            )
         parent = _parent(external, pin, known, user, registry=registry, project=project)
         if parent and not registry:
             raise Misconfigured(

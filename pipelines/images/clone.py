@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
-from pipelines.errors import Misuse
+from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import Configuration
+from pipelines.errors import Misuse, Refused
 from pipelines.images import bases as image_bases
 from pipelines.images import build_context, dockerfile_checks, names, platforms
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images.checkout_paths import check_paths
+from pipelines.images.discover import CLASH, discover
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Checkout
 from pipelines.images.names import Image
 from pipelines.step.groups import BuilderSettings, CommitInputs, ReadLogins, RegistrySettings
 from pipelines.step.log import say
-from pipelines.step.parameters import Context, Source
+from pipelines.step.parameters import Context, ImageName, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl, TreePath
 from pipelines.tools.git.checkout import check_out_commit, configuration
@@ -43,6 +46,7 @@ def clone(
     submodules: Annotated[bool, Arg("whether submodules are checked out")] = False,
     lfs: Annotated[bool, Arg("whether large files are fetched with Git LFS")] = False,
     context: Context = "",
+    name: ImageName = "",
     shared: Annotated[
         tuple[str, ...], Arg("folders to lay into the context under their own path, from the repository's root")
     ] = (),
@@ -81,22 +85,26 @@ def clone(
         source, build_context.folder(source, context or str(folder)), shared, standing=builder.is_standing
     )
     declared = configuration(source)
-    name = declared.image(folder).name or PurePosixPath(folder).name or url.name
-    user = Image(name=name, path=str(folder), dockerfile=str(file))
+    found = discover(sorted(files), declared, url.name)
+    user = _image(folder, file, declared, url.name)
+    twins = [image.dockerfile for image in found.clashing.get(user.name, ())]
+    if user.dockerfile in twins and name in {"", user.name}:
+        todo = f"name one of them in {shipway_yaml.NAME}"
+        raise Refused(f"{file}: {CLASH}, {user.name}", seen=", ".join(twins), todo=todo)
     read = image_dockerfile.read_file(source / file, str(file))
     selected = read.select(build_args, target=target, platform=platform)
     externals = selected.externals
-    siblings = image_bases.siblings(externals, files, declared, root_name=url.name)
-    for warning in names.shadowed(user, externals, siblings):
+    for warning in names.shadowed(user, externals, found.images):
         say(warning)
     items = image_bases.requests(
         externals,
-        siblings,
+        found.images,
         user,
         commit=fetched.commit,
         registry=settings.registry,
         project=settings.project,
         pins=pinned,
+        clashing=found.clashing,
     )
     kept = LayerStore.layout(cache) if cache.is_dir() else None
     images = image_bases.fetch(items, client, bases, platform=platform, commit=fetched.commit, kept=kept)
@@ -112,4 +120,12 @@ def clone(
         platform=platform,
         bases=images,
         formerly=declared.formerly,
+        name=user.name if names.is_name(user.name) else "",
     )
+
+
+def _image(folder: TreePath, file: TreePath, declared: Configuration, root_name: str) -> Image:
+    """Return the image of a Dockerfile; where it is no image of its own, it has the name of the image of its folder."""
+    is_own = declared.is_dockerfile(file) and shipway_yaml.folder_of(file) == folder
+    name = names.name_of(file if is_own else TreePath(f"{folder}/{shipway_yaml.DOCKERFILE}"), declared, root_name)
+    return Image(name=name, path=str(folder), dockerfile=str(file))

@@ -122,6 +122,7 @@ def decide(
             externals=tuple(external.name for external in node.externals),
             shared=node.settings.shared,
             tags=tags,
+            dockerfile=node.image.dockerfile,
         )
     return ImageDecisions(
         images=tuple(planned.values()), waves=_waves(graph, target, inputs, planned), findings=tuple(findings)

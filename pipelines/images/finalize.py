@@ -71,7 +71,9 @@ def facts_of(checkout: Checkout, *, name: str, version: str) -> ImageFacts:
 
 
 def default_name(checkout: Checkout) -> str:
-    """Return the name of an image that has none of its own: its folder's, or the repository's for the root."""
+    """Return the name of an image that is given none: as `clone` found it, else its folder's or the repository's."""
+    if checkout.name:
+        return checkout.name
     path = checkout.path if checkout.path != "." else urlsplit(checkout.repo).path.rstrip("/").removesuffix(".git")
     return PurePosixPath(path).name.lower()
 

@@ -6,11 +6,9 @@ concerns are blocked, with all that depend on them.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 from pipelines import bounds
 from pipelines.declared import order, shipway_yaml
@@ -18,6 +16,7 @@ from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
 from pipelines.images import context, dockerfile, dockerfile_checks, job_texts, names
+from pipelines.images.discover import CLASH, discover, dockerfiles
 from pipelines.images.dockerfile import Dockerfile, ExternalImage
 from pipelines.images.names import Image
 from pipelines.images.node import MOST_WAVES, BuildTarget, Edge, Graph, ImageNode
@@ -39,23 +38,25 @@ def read(
     written: Sequence[str] = (),
 ) -> Graph:
     """Return the images of a tree; `written` are the files that a deployment writes."""
-    images, off, findings = discover(tree, configuration, root_name)
+    found = discover(tree.paths, configuration, root_name)
+    findings = list(found.findings)
+    clashing = {name: images[0] for name, images in found.clashing.items()}
     reader = _GraphReader(
         tree=tree,
         target=target,
         registry=registry,
         project=project,
         written=written,
-        known={image.name: image for image, _ in images},
-        off={image.name: image for image in off},
+        known={image.name: image for image in found.images} | clashing,
+        off={image.name: image for image in found.off},
         findings=findings,
     )
-    nodes = {image.name: reader.node(image, configuration) for image, blocked in images if not blocked}
-    nodes |= {image.name: _blocked(image, configuration, why) for image, why in images if why}
+    nodes = {image.name: reader.node(image, configuration) for image in found.images}
+    nodes |= {name: _blocked(image, configuration, CLASH) for name, image in clashing.items()}
     findings += _unused(tree, configuration)
     nodes = without_circles(nodes, findings)
     nodes = without_depth(nodes, findings)
-    return Graph(nodes=spread(nodes), off=tuple(off), findings=tuple(sorted(set(findings))))
+    return Graph(nodes=spread(nodes), off=found.off, clashing=found.clashing, findings=tuple(sorted(set(findings))))
 
 
 def finding_of(error: ShipwayError, path: str, rule: str, *, level: str = ERROR) -> Finding:
@@ -66,42 +67,6 @@ def finding_of(error: ShipwayError, path: str, rule: str, *, level: str = ERROR)
     where, line = (match["path"], int(match["line"])) if match else (path, 0)
     rule = shipway_yaml.NAME if where == shipway_yaml.NAME else rule
     return Finding(path=where, line=line, level=level, rule=rule, text=" ".join(text.split()), todo=error.todo)
-
-
-def discover(
-    tree: GitTree, configuration: Configuration, root_name: str
-) -> tuple[list[tuple[Image, str]], list[Image], list[Finding]]:
-    """Return each image with the reason why it is blocked, if any, those that are switched off, and the findings."""
-    found: dict[str, tuple[Image, str]] = {}
-    off: list[Image] = []
-    findings: list[Finding] = []
-    for folder in _folders(tree, configuration):
-        path = posixpath.normpath(f"{folder}/Dockerfile")
-        settings = configuration.image(folder)
-        name = settings.name or PurePosixPath(folder).name or root_name
-        image = Image(name=name, path=folder, dockerfile=path)
-        if not settings.build:
-            off.append(image)
-        elif not names.is_name(name):
-            todo = f"give it a name in {shipway_yaml.NAME}, or ignore its folder there"
-            findings.append(finding(path, 1, "name", f"the folder's name {name!r} cannot name an image", todo))
-        elif name in found:
-            first = found[name][0]
-            text = f"{first.dockerfile} is an image of the name {name}, too"
-            todo = f"rename a folder, or name one of them in {shipway_yaml.NAME}"
-            line = configuration.line(folder, "name")
-            findings.append(finding(shipway_yaml.NAME if line else path, line or 1, "name", text, todo))
-            found[name] = (first, "another image has the same name")
-        else:
-            found[name] = (image, "")
-    return list(found.values()), off, findings
-
-
-def _folders(tree: GitTree, configuration: Configuration) -> list[str]:
-    """Return the folders with a Dockerfile that is not ignored."""
-    likely = [path for path in tree.paths if path.endswith("Dockerfile")]
-    folders = [posixpath.dirname(path) or "." for path in likely if posixpath.basename(path) == "Dockerfile"]
-    return [folder for folder in folders if not configuration.is_ignored(folder)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +82,7 @@ class _GraphReader:
 
     def node(self, image: Image, configuration: Configuration) -> ImageNode:
         """Return an image with its edges, or blocked if there is an error in its files."""
-        settings = configuration.image(image.path)
+        settings = configuration.image(image.dockerfile)
         try:
             return self._read(image, settings, configuration)
         except ShipwayError as error:
@@ -177,7 +142,9 @@ class _GraphReader:
         data = self.tree.read(image.dockerfile)
         if data is None:
             raise ShipwayError(
-                f"{image.dockerfile} is a link that leads to no file of the repository", todo="commit the file itself"
+                f"{image.dockerfile} is a link that leaves the repository, or leads to no file there",
+                seen=self.tree.contents.get(image.dockerfile, b"").decode("utf-8", "replace"),
+                todo="commit the file itself",
             )
         return dockerfile.read(bounds.text_of(data, image.dockerfile), image.dockerfile)
 
@@ -200,7 +167,7 @@ class _GraphReader:
             self.findings.append(finding(image.dockerfile, external.line, "namesake", text, todo, level=WARNING))
 
     def _check_shared(self, image: Image, settings: ImageSettings, configuration: Configuration) -> None:
-        line = configuration.line(image.path, "shared")
+        line = configuration.line(image.dockerfile, "shared")
         for folder in settings.shared:
             if not self.tree.below(folder):
                 raise ShipwayError(
@@ -214,11 +181,11 @@ class _GraphReader:
 
 
 def _blocked(image: Image, configuration: Configuration, why: str) -> ImageNode:
-    return ImageNode(image=image, settings=configuration.image(image.path), build_args=(), blocked=why)
+    return ImageNode(image=image, settings=configuration.image(image.dockerfile), build_args=(), blocked=why)
 
 
 def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
-    used = {e.pattern for folder in _folders(tree, configuration) for e in configuration.entries_of(folder)}
+    used = {e.pattern for path in dockerfiles(tree.paths, configuration) for e in configuration.entries_of(path)}
     unused = [(e.line, f"there is no image in {e.pattern}") for e in configuration.entries if e.pattern not in used]
     ignored = zip(configuration.no_charts, configuration.ignored_lines, strict=True)
     unused += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]

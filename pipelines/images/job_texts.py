@@ -24,7 +24,7 @@ def check(
         try:
             narrow.check(text)
         except Unfit as error:
-            line = configuration.line(image.path, field)
+            line = configuration.line(image.dockerfile, field)
             place = f"{shipway_yaml.NAME}:{line}" if line else f"{image.dockerfile}:1"
             raise ShipwayError(
                 f"{place}: {what} cannot be passed on", seen=str(error), todo="write it without such characters"

@@ -42,6 +42,8 @@ class Checkout(FetchedCommit):
     bases: tuple[Base, ...]
     formerly: tuple[str, ...] = ()
     """Earlier addresses of the repository, as shipway.yaml lists them."""
+    name: Name = ""
+    """The image's name by shipway.yaml and its path; empty if that cannot be one."""
 
 
 @dataclass(frozen=True, kw_only=True)

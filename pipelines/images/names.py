@@ -1,6 +1,6 @@
-"""The names of images: which images a tree declares, and which of them a line of a Dockerfile means.
+"""The names of images: what an image is called, and which one a line of a Dockerfile means.
 
-By convention each file named Dockerfile is an image with the name of its folder. `FROM name` and
+By convention an image has the name of its folder, see `name_of`. `FROM name` and
 `FROM registry/project/name[:tag]`, with the deployment's own registry and project, mean the image of that name in the
 same repository; `name:tag` without a registry never does.
 """
@@ -8,16 +8,16 @@ same repository; `name:tag` without a registry never does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipelines.declared import order
 from pipelines.declared.shipway_yaml import Configuration
-from pipelines.errors import Misuse
 from pipelines.images.dockerfile import ExternalImage
 
-_CONVENTIONS = Configuration()
+_ILLEGAL = re.compile(r"[^a-z0-9._]+|[._]{2,}")
+_HYPHENS = re.compile(r"[._-]*-[._-]*")
+_KIND = re.compile(r"(?:docker|container)file")
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 PUBLIC = frozenset(
@@ -40,36 +40,38 @@ class Image:
     dockerfile: str
 
 
-def discover(paths: Iterable[str], *, root_name: str, configuration: Configuration = _CONVENTIONS) -> tuple[Image, ...]:
-    """Return the images of a tree, sorted by name, without those that shipway.yaml excludes; `paths` are its files.
+def name_of(dockerfile: str, configuration: Configuration, root_name: str) -> str:
+    """Return the name of a Dockerfile's image, which may be none that an image can have.
 
-    The image at the root is called `root_name`. Raises Misuse if a folder's name cannot name an image, or if two
-    folders declare one name.
+    It is what shipway.yaml says, else the folder's name, `root_name` for the root; a Dockerfile of another name adds
+    what it is called beside that: `web/Dockerfile.prod` is web-prod.
     """
-    found: dict[str, Image] = {}
-    for text in sorted(paths):
-        path = PurePosixPath(text)
-        if path.name != "Dockerfile":
-            continue
-        folder = path.parent
-        settings = configuration.image(str(folder))
-        if configuration.is_ignored(str(folder)) or not settings.build:
-            continue
-        name = settings.name or folder.name or root_name
-        if not _NAME.fullmatch(name):
-            raise Misuse(
-                f"the folder of {text} cannot name an image",
-                seen=repr(name),
-                todo="use lower-case letters, digits and . _ - between them",
-            )
-        if name in found:
-            raise Misuse(
-                f"two images are named {name}",
-                seen=f"{found[name].dockerfile} and {text}",
-                todo="rename one of the folders",
-            )
-        found[name] = Image(name=name, path=str(folder), dockerfile=text)
-    return tuple(sorted(found.values()))
+    rule = configuration.image(dockerfile).name
+    if "{" in rule:
+        return by_rule(rule, dockerfile, root_name)
+    folder, file = PurePosixPath(dockerfile).parent.name or root_name, _file(dockerfile)
+    return rule or f"{folder}-{file}".removesuffix("-")
+
+
+def by_rule(rule: str, dockerfile: str, root_name: str) -> str:
+    """Return the name that a rule makes of a Dockerfile's path.
+
+    {path}, {folder}, {parent} and {file} stand for parts of it; whatever cannot be in a name becomes a hyphen.
+    """
+    path = PurePosixPath(dockerfile).parent
+    text = rule.format(
+        path=path if path.name else root_name,
+        folder=path.name or root_name,
+        parent=path.parent.name,
+        file=_file(dockerfile),
+    )
+    return _HYPHENS.sub("-", _ILLEGAL.sub("-", text.lower())).strip("._-")
+
+
+def _file(dockerfile: str) -> str:
+    """Return what a Dockerfile is called beside that it is one: `prod` for Dockerfile.prod and prod.dockerfile."""
+    name = PurePosixPath(dockerfile.lower()).name
+    return _KIND.sub("", name).strip("._-") if _KIND.search(name) else PurePosixPath(name).stem
 
 
 def is_name(name: str) -> bool:
@@ -104,11 +106,3 @@ def shadowed(user: Image, externals: Iterable[ExternalImage], images: Sequence[I
         for external in externals
         if external.name in named and external.name in PUBLIC and external.name != user.name
     )
-
-
-def waves(parents: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Return the names in waves, each sorted: a wave depends on the waves before it alone.
-
-    `parents` maps every image to the siblings that it depends on. Raises Refused with the chain of a circle.
-    """
-    return order.waves(parents, what="images depend on each other in a circle", todo="take one of the FROM lines out")

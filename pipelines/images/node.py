@@ -72,4 +72,6 @@ class Graph:
     nodes: Mapping[str, ImageNode]
     off: tuple[Image, ...]
     """Those that shipway.yaml switches off."""
+    clashing: Mapping[str, tuple[Image, ...]] = field(default_factory=dict)
+    """Those that share a name, by it; the first of them is among the nodes, blocked."""
     findings: tuple[Finding, ...] = field(repr=False)

@@ -51,6 +51,7 @@ class PlannedImage(PlanRow):
     shared: tuple[str, ...]
     tags: tuple[str, ...]
     """The tags that should name it and do not yet, as far as they are known before a build."""
+    dockerfile: str = ""
     moment: int = 0
     """The moment of its last renewal, or of the one to make, in seconds since 1970; 0 if there is none."""
 

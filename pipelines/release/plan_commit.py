@@ -19,6 +19,7 @@ from pipelines.images import decide as image_decide
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
 from pipelines.images import ownership, registry_reader
+from pipelines.images.discover import discover
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.ownership import Publisher
@@ -90,7 +91,7 @@ def arguments(texts: Sequence[str]) -> tuple[str, ...]:
 
 def require_named(rebuild: Sequence[str], plan: Plan) -> None:
     """Raise Misuse if an image is to be built again that the plan does not have."""
-    names = {name for image in plan.images for name in _names(image.name, image.path)}
+    names = {name for image in plan.images for name in (image.name, image.path, image.dockerfile)}
     # If there are errors, it may be an image that has no name because of one.
     is_sound = all(finding.level != ERROR for finding in plan.findings)
     if is_sound and (unknown := sorted({str(Path(item)) for item in rebuild} - names - {"*"})):
@@ -228,7 +229,8 @@ def _deploys(
 def _graph(snapshot: RepositorySnapshot, request: PlanRequest, reader: RegistryReader) -> tuple[Graph, Values]:
     names = {"root_name": request.url.name, "registry": reader.registry, "project": reader.project}
     configuration = snapshot.configuration
-    images = {image.name for image, _ in image_graph.discover(snapshot.tree, configuration, request.url.name)[0]}
+    found = discover(snapshot.tree.paths, configuration, request.url.name)
+    images = {*(image.name for image in found.images), *found.clashing}
     values = image_uses.read(
         snapshot.tree,
         configuration,
@@ -242,18 +244,13 @@ def _graph(snapshot: RepositorySnapshot, request: PlanRequest, reader: RegistryR
 
 def _rebuilds(request: PlanRequest, graph: Graph) -> RebuildPolicy:
     asked = {str(Path(item)) for item in request.rebuild}
-    rebuild = {name for name, node in graph.nodes.items() if asked & {"*", *_names(name, node.image.path)}}
+    rebuild = {name for name, node in graph.nodes.items() if asked & {"*", *vars(node.image).values()}}
     return RebuildPolicy(now=request.rebuilds.now, max_age=request.rebuilds.max_age, rebuild=rebuild)
-
-
-def _names(name: str, folder: str) -> tuple[str, str, str]:
-    """Return the names that a person may give an image."""
-    return name, folder, str(Path(folder) / "Dockerfile")
 
 
 def _version_lines(snapshot: RepositorySnapshot, graph: Graph) -> dict[str, int]:
     return {
-        name: snapshot.configuration.line(node.image.path, "version")
+        name: snapshot.configuration.line(node.image.dockerfile, "version")
         for name, node in graph.nodes.items()
         if node.settings.version
     }

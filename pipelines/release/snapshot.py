@@ -21,14 +21,13 @@ from pipelines.declared.shipway_yaml import Configuration
 from pipelines.environments import config_yaml
 from pipelines.errors import ShipwayError
 from pipelines.images import context as image_context
+from pipelines.images.discover import dockerfiles
 from pipelines.tools.git import tree as git_tree
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.repository import Commit, GitRepository, TreeEntry
 from pipelines.tools.git.tree import LINK, File, GitTree
-
-DOCKERFILE = "Dockerfile"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,9 @@ class RepositorySnapshot:
     """The repository that was fetched."""
 
 
-def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> RepositorySnapshot:
+def read(
+    git: Git, url: RepositoryUrl, resolved: Resolved, work: Path, *, with_charts: bool = True
+) -> RepositorySnapshot:
     """Return the snapshot of a commit; `work` is an empty folder for its files. Raises what `Git.fetch` raises."""
     repository = git.fetch(url, resolved, work / "git", with_files=False)
     commit = repository.commit(resolved.commit)
@@ -60,7 +61,7 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
     configuration, findings = shipway_yaml.read(
         reader.contents.get(shipway_yaml.NAME, b""), is_link=own is not None and own.mode == LINK
     )
-    folders = chart_yaml.discover(files, ignore=configuration.no_charts)
+    folders = chart_yaml.discover(files, ignore=configuration.no_charts) if with_charts else ()
     tree = GitTree(files=files)
     values = [entry.file for entry in configuration.values if entry.file in files]
     in_charts = [path for folder in folders for path in tree.below(folder)]
@@ -94,9 +95,8 @@ def read(git: Git, url: RepositoryUrl, resolved: Resolved, work: Path) -> Reposi
 def _for_images(files: Collection[str], configuration: Configuration) -> list[str]:
     """Return the files that decide which images there are and what they are built from."""
     paths = []
-    for path in (path for path in files if path.endswith(DOCKERFILE)):
-        if posixpath.basename(path) == DOCKERFILE and not configuration.is_ignored(posixpath.dirname(path) or "."):
-            paths += [path, *image_context.ignore_files(posixpath.dirname(path) or ".", path)]
+    for path in dockerfiles(files, configuration):
+        paths += [path, *image_context.ignore_files(shipway_yaml.folder_of(path), path)]
     return [path for path in dict.fromkeys(paths) if path in files]
 
 

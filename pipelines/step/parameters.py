@@ -17,7 +17,7 @@ GitWriteLogin: TypeAlias = Annotated[Path, Arg("folder of the Git credential tha
 PullLogins: TypeAlias = Annotated[Path, Arg("folder of a Docker config.json for pulling; may be missing")]
 PushLogins: TypeAlias = Annotated[Path, Arg("folder of a Docker config.json for pushing; may be missing")]
 Context: TypeAlias = Annotated[str, Arg("folder of the context, from the repository's root; without it, the image's")]
-ImageName: TypeAlias = Annotated[str, Arg("the image's name; without it, that of its folder")]
+ImageName: TypeAlias = Annotated[str, Arg("the image's name; without it, as shipway.yaml or its folder says")]
 ImageVersion: TypeAlias = Annotated[str, Arg("the image's version; without it, the commit's first 12 digits")]
 Source: TypeAlias = Annotated[Path, Arg("folder that the commit is checked out into")]
 

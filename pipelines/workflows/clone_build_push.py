@@ -17,7 +17,7 @@ CLONE = StepContainer(
     size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
     inputs=(
         *("repo", "revision", "ref", "path", "dockerfile", "target", "build-args", "platform", "pins"),
-        *("submodules", "lfs", "context", "shared"),
+        *("submodules", "lfs", "context", "name", "shared"),
     ),
     fixed=READ_LOGINS,
     secrets=(GIT, PULL),

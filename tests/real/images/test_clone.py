@@ -98,6 +98,7 @@ def test_a_commit_is_checked_out_and_told(app: Repository, workspace: Path, caps
         build_args=(),
         platform=platforms.this_platform(),
         bases=(),
+        name="app",
     )
     assert names(workspace / "source") == {"Dockerfile", "hello", "rootfs/etc/localtime"}
     assert {path.name for path in workspace.iterdir()} == {"source", "bases", ".source.made-by-shipway"}
@@ -183,6 +184,22 @@ def test_a_sibling_of_another_name_than_its_folder(app: Repository, workspace: P
     digest = publish(shared, f"team/base:git-{commit}")
     got = clone(repo=str(app.path), path="web", registry=address, project="team", plain_http=address)
     assert [(b.name, b.digest, b.sibling) for b in got.bases] == [("base", digest, True)]
+
+
+def test_a_parent_whose_name_several_images_have(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:
+    """It is refused with its line, and so is each of them; the same name elsewhere is somebody else's image."""
+    address = shared[0]
+    app.write("x/twin/Dockerfile", "FROM scratch\n").write("y/twin/Dockerfile", "FROM scratch\n")
+    app.write("web/Dockerfile", "\nFROM twin\n").write("api/Dockerfile", f"FROM {address}/other/twin:1\n").commit()
+    digest = publish(shared, "other/twin:1")
+    settings = {"repo": str(app.path), "registry": address, "project": "team", "plain_http": address}
+    with pytest.raises(Refused, match=r"^web/Dockerfile:2: twin may be one of several images of this repository"):
+        clone(path="web", **settings)
+    with pytest.raises(Refused, match=r"^x/twin/Dockerfile: another image has the same name, twin") as caught:
+        clone(path="x/twin", **settings)
+    assert caught.value.seen == "x/twin/Dockerfile, y/twin/Dockerfile"
+    assert clone(path="x/twin", name="other", **settings).path == "x/twin"
+    assert [(b.digest, b.sibling) for b in clone(path="api", **settings).bases] == [(digest, False)]
 
 
 def test_what_a_plan_found_is_taken(app: Repository, workspace: Path, shared: tuple[str, Path]) -> None:

@@ -264,8 +264,8 @@ def test_build_refuses_what_a_stranger_may_have_named(
     repository = Repository(tmp_path / "served/shop")
     repository.write("{{workflow.uid}}/web/Dockerfile", "FROM scratch\n").commit()
     with serving(tmp_path / "served") as server:
-        assert main(["build", f"{server.url}/shop/.git", "--engine", "argo", "--detach"]) == 2
-    assert "is refused" in capsys.readouterr().err
+        assert main(["build", f"{server.url}/shop/.git", "--engine", "argo", "--detach"]) == 3
+    assert "the folder {{workflow.uid}}/web cannot be passed on" in capsys.readouterr().err
     assert main(["build", str(repository.path), "--engine", "argo"]) == 2
     assert "a cluster cannot read a folder of this machine" in capsys.readouterr().err
     assert fake.count("POST", "") == 0

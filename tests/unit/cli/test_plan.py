@@ -46,7 +46,9 @@ def test_a_revision_is_given_once() -> None:
 def planned(name: str, state: str, action: str, **more: tuple[str, ...]) -> PlannedImage:
     """Return an image of a plan."""
     lists = {"reasons": (), "parents": (), "externals": (), "shared": (), "tags": (), **more}
-    return PlannedImage(name=name, path=name, state=state, action=action, key="", digest="", moment=0, **lists)
+    return PlannedImage(
+        name=name, path=name, state=state, action=action, key="", digest="", moment=0, dockerfile="", **lists
+    )
 
 
 def made(*images: PlannedImage, findings: tuple[Finding, ...] = ()) -> Plan:

@@ -23,13 +23,13 @@ def read(text: str) -> Configuration:
 def test_everything_has_the_conventions_value() -> None:
     """A file that says nothing, in any of the ways to do so, changes nothing."""
     assert read("") == read("# nothing\n") == read("{}\n") == Configuration()
-    assert Configuration().image("apps/web") == ImageSettings()
+    assert Configuration().image("apps/web/Dockerfile") == ImageSettings()
 
 
 def test_scalars_are_taken_as_they_are_written() -> None:
     """1.10 is not 1.1, a date is a text, and a truth value is what the Dockerfile shall see."""
     text = "images:\n  web:\n    version: 1.10\n    rebuild: 2026-01-01\n    build-args: {A: 1.0, B: true, C: x}\n"
-    found = read(text).image("web")
+    found = read(text).image("web/Dockerfile")
     assert (found.version, found.rebuild) == ("1.10", "2026-01-01")
     assert found.build_args == {"A": "1.0", "B": "true", "C": "x"}
 
@@ -42,11 +42,12 @@ def test_later_entries_win_and_build_arguments_add_up() -> None:
         "  apps/web: {name: www, max-age: 4w, build-args: {B: 2}}\n"
         "  apps/old: {build: false}\n"
     )
-    web = found.image("apps/web")
+    web = found.image("apps/web/Dockerfile")
     assert web == ImageSettings(name="www", shared=("core",), max_age="4w", build_args={"A": "1", "B": "2"})
-    assert not found.image("apps/old").build
-    assert found.image("base") == ImageSettings()
-    assert (found.line("apps/web", "name"), found.line("apps/web", "shared"), found.line("base", "name")) == (3, 2, 0)
+    assert not found.image("apps/old/Dockerfile").build
+    assert found.image("base/Dockerfile") == ImageSettings()
+    said = (("apps/web", "name"), ("apps/web", "shared"), ("base", "name"))
+    assert [found.line(f"{folder}/Dockerfile", what) for folder, what in said] == [3, 2, 0]
     assert shipway_yaml.seconds("4w") == 4 * 7 * 86400
 
 
@@ -54,12 +55,10 @@ def test_later_entries_win_and_build_arguments_add_up() -> None:
 def test_an_ignored_folder_is_ignored_with_all_below(pattern: str) -> None:
     """All the ways in which people write it mean the same."""
     found = read(f"ignore: ['{pattern}']\n")
-    assert [path for path in ("tests", "tests/real/x", "tests2", "a/tests") if found.is_ignored(path)][:2] == [
-        "tests",
-        "tests/real/x",
-    ]
-    assert not found.is_ignored("a/tests")
-    assert not found.is_ignored("latests")
+    folders = [f for f in ("tests", "tests/real/x", "tests2", "a/tests") if found.is_ignored(f"{f}/Dockerfile")]
+    assert folders[:2] == ["tests", "tests/real/x"]
+    assert not found.is_ignored("a/tests/Dockerfile")
+    assert not found.is_ignored("latests/Dockerfile")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_schema_and_reader_know_the_same_things() -> None:
         "deploy: {branch: b, charts: commit, environments: {dev: commit, prod: pull-request}}\n"
         "formerly: [https://old.example/team/shop.git, git@old.example:team/shop.git]\n"
     )
-    assert everything.image("b") == ImageSettings(
+    assert everything.image("b/Dockerfile") == ImageSettings(
         name="c", build=False, version="1", target="t", build_args={"A": "b"}, secrets=("s",), shared=("d",),
         rebuild="r", max_age="1h",
     )  # fmt: skip
@@ -125,7 +124,7 @@ def test_schema_and_reader_know_the_same_things() -> None:
     )
     assert everything.formerly == ("https://old.example/team/shop.git", "git@old.example:team/shop.git")
     assert set(schema["properties"]["deploy"]["properties"]) == set(vars(everything.deploy))
-    top = {"ignore", "images", "charts", "values", "deploy", "formerly"}
+    top = {"ignore", "dockerfiles", "images", "charts", "values", "deploy", "formerly"}
     assert set(schema["properties"]) == top
     assert set(schema["properties"]["charts"]["properties"]) == {
         "ignore",
