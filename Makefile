@@ -124,6 +124,10 @@ soak-events: dev-ready ## Break what carries events, on a cluster of one node, a
 soak-order: dev-ready test-packages tools ## Miss, delay and overtake pushes of real releases, and count: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak.order $(ARGS)
 
+.PHONY: soak-circle
+soak-circle: dev-ready test-packages tools ## Push, tell and kill in random order with a forge's webhooks: ARGS=--runs 10
+	@$(BIN)/python -m tests.soak.circle $(ARGS)
+
 .PHONY: soak-deployments soak-argo-cd
 soak-deployments: dev-ready test-packages ## Race deployments against other writers, and count: ARGS='--times 100'
 	@$(BIN)/python -m tests.soak.deployments $(ARGS)

@@ -133,6 +133,22 @@ class ForgeServer:
         self.comments.append(comment)
         return comment
 
+    def write_pull(self, *, head: str, base: str, title: str, body: str) -> Document:
+        """Open a pull request as if somebody had done it."""
+        owner = self.repository.partition("/")[0]
+        number = len(self.pulls) + 1
+        pull = {
+            "number": number,
+            "state": "open",
+            "title": title,
+            "body": body,
+            "head": {"ref": head, "label": f"{owner}:{head}", "repo_id": 1},
+            "base": {"ref": base, "repo_id": 1},
+            "html_url": f"http://{self.address}/{self.repository}/pulls/{number}",
+        }
+        self.pulls.append(pull)
+        return pull
+
     def told(self, method: str, path: str) -> Reply | None:
         """Return the lie for a request, used up by this."""
         with self.lock:
@@ -244,17 +260,7 @@ class ForgeServer:
                     return said(409, "pull request already exists for these targets")
                 message = f"A pull request already exists for {owner}:{body['head']}."
                 return Reply(status=422, value={"message": "Validation Failed", "errors": [{"message": message}]})
-        number = len(self.pulls) + 1
-        pull = {
-            "number": number,
-            "state": "open",
-            "title": body["title"],
-            "body": body["body"],
-            "head": {"ref": body["head"], "label": f"{owner}:{body['head']}", "repo_id": 1},
-            "base": {"ref": body["base"], "repo_id": 1},
-            "html_url": f"http://{self.address}/{self.repository}/pulls/{number}",
-        }
-        self.pulls.append(pull)
+        pull = self.write_pull(head=body["head"], base=body["base"], title=body["title"], body=body["body"])
         return Reply(status=201, value=pull)
 
     def _page(self, asked: Asked, items: list[Document]) -> Reply:

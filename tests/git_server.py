@@ -7,12 +7,21 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefUpdate:
+    """What a push made of a ref; zeros stand for none."""
+
+    ref: str
+    before: str
+    after: str
 
 
 @dataclass(kw_only=True)
@@ -43,6 +52,9 @@ class GitServer:
     """Content by SHA-256, served by Git LFS's batch protocol."""
     lfs_status: int = 0
     """Answered to every request for large files."""
+    pushed: Callable[[RefUpdate], None] | None = None
+    """Called for each ref that a push has changed, before the answer."""
+    pushing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class _Server(ThreadingHTTPServer):
@@ -101,12 +113,27 @@ class _Handler(BaseHTTPRequestHandler):
             if state.hold is not None:
                 state.held.set()
                 state.hold.wait()
+            path = unquote(urlsplit(self.path).path)
             if state.status:
                 self._plain(state.status, b"not now\n")
             elif "/info/lfs/" in self.path:
                 self._large_files(body)
+            elif state.pushed and path.endswith("/git-receive-pack"):
+                self._received(body, path, state.pushed)
             else:
-                self._backend(body)
+                self._pass_on(self._asked(body))
+
+    def _received(self, body: bytes, path: str, pushed: Callable[[RefUpdate], None]) -> None:
+        """Take a push, and tell of what it changed."""
+        repository = self.server.state.root / path.strip("/").removesuffix("/git-receive-pack")
+        with self.server.state.pushing:
+            old = _refs(repository)
+            answer = self._asked(body)
+            new = _refs(repository)
+        for ref in sorted(old.keys() | new.keys()):
+            if old.get(ref) != new.get(ref) and ref.startswith(("refs/heads/", "refs/tags/")):
+                pushed(RefUpdate(ref=ref, before=old.get(ref, "0" * 40), after=new.get(ref, "0" * 40)))
+        self._pass_on(answer)
 
     def _plain(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -116,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _backend(self, body: bytes) -> None:
+    def _asked(self, body: bytes) -> bytes:
+        """Return what Git's own server answers."""
         state = self.server.state
         parts = urlsplit(self.path)
         environment = {
@@ -134,10 +162,12 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if state.by_commit:
             environment["HTTP_GIT_PROTOCOL"] = self.headers.get("Git-Protocol", "")
-        done = subprocess.run(
-            ["git", "http-backend"], env=environment, input=body, capture_output=True, check=False
-        ).stdout
-        head, _, content = done.partition(b"\r\n\r\n")
+        words = ["git", "http-backend"]
+        return subprocess.run(words, env=environment, input=body, capture_output=True, check=False).stdout
+
+    def _pass_on(self, answer: bytes) -> None:
+        state = self.server.state
+        head, _, content = answer.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         self.send_response(int(headers.pop("Status", "200 OK").split()[0]))
         for name, value in headers.items():
@@ -162,6 +192,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content = state.large_files.get(self.path.rpartition("/")[2])
         self._plain(404 if content is None else 200, content or b"", **{"Content-Type": "application/octet-stream"})
+
+
+def _refs(repository: Path) -> dict[str, str]:
+    words = ["git", f"--git-dir={repository}", "for-each-ref", "--format=%(objectname) %(refname)"]
+    listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return {name: value for value, _, name in (line.partition(" ") for line in listing.splitlines())}
 
 
 def _basic(user: str, password: str) -> str:

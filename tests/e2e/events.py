@@ -85,12 +85,7 @@ class Events:
         """Return the headers of a forge: Gitea sends its own, Gogs' and GitHub's."""
         if source is Sender.WEBHOOK:
             return {"Authorization": f"Bearer {self.keys['manual']}"}
-        sha256, sha1 = (hmac.new(self.keys[source].encode(), body, name).hexdigest() for name in ("sha256", "sha1"))
-        common = {"X-GitHub-Event": event, "X-GitHub-Delivery": secrets.token_hex(8)}
-        signed = {"X-Hub-Signature": f"sha1={sha1}", "X-Hub-Signature-256": f"sha256={sha256}"}
-        own = {"X-Gitea-Event": event, "X-Gitea-Signature": sha256, "X-Gogs-Event": event, "X-Gogs-Signature": sha256}
-        own |= {"X-Forgejo-Event": event, "X-Forgejo-Signature": sha256, "X-Gitea-Event-Type": event}
-        return {**common, **signed, **(own if source is Sender.GITEA else {})}
+        return signed(source, self.keys[source], body, event)
 
     @property
     def address(self) -> str:
@@ -122,6 +117,16 @@ class Events:
             time.sleep(1)
         time.sleep(QUIET_SECONDS)
         return self.runs()
+
+
+def signed(source: Sender, key: str, body: bytes, event: str) -> dict[str, str]:
+    """Return the headers that a forge sends with a body."""
+    sha256, sha1 = (hmac.new(key.encode(), body, name).hexdigest() for name in ("sha256", "sha1"))
+    common = {"X-GitHub-Event": event, "X-GitHub-Delivery": secrets.token_hex(8)}
+    signed = {"X-Hub-Signature": f"sha1={sha1}", "X-Hub-Signature-256": f"sha256={sha256}"}
+    own = {"X-Gitea-Event": event, "X-Gitea-Signature": sha256, "X-Gogs-Event": event, "X-Gogs-Signature": sha256}
+    own |= {"X-Forgejo-Event": event, "X-Forgejo-Signature": sha256, "X-Gitea-Event-Type": event}
+    return {**common, **signed, **(own if source is Sender.GITEA else {})}
 
 
 @contextlib.contextmanager

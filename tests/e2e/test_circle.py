@@ -1,7 +1,8 @@
 """The whole circle on a cluster: a commit to an application's source, and at the end a pod that runs it, and the commit
 knows.
 
-Runs are started as events start them, and Argo CD is told of a push as a webhook tells it.
+The first test starts runs by hand, and tells Argo CD of a push as a webhook tells it. The others have a forge whose own
+webhooks start everything, also those of Shipway's own commits: a Gitea, or else the stand-in.
 """
 
 from __future__ import annotations
@@ -18,33 +19,14 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import argo_cd
+from tests.e2e import argo_cd, forge_circle
 from tests.e2e.argo_cd import ArgoCd, state
+from tests.e2e.forge_circle import DEPLOYMENT, DOCKERFILE, ENVIRONMENTS, PROD, SHOP, ForgeCircle
 from tests.e2e.installation import Installation, Run
 from tests.e2e.place import Place, kubectl, lacking
 from tests.forge_server import TOKEN, ForgeServer, forge_server
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
-
-DOCKERFILE = 'FROM shipway.local/busybox:static\nCOPY text /text\nCMD ["sleep", "100000"]\n'
-DEPLOYMENT = """\
-{{- if .Values.image.digest }}
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: {{ .Release.Name }}}
-spec:
-  progressDeadlineSeconds: 15
-  selector: {matchLabels: {app: {{ .Release.Name }}}}
-  template:
-    metadata: {labels: {app: {{ .Release.Name }}}}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-        - name: web
-          image: "{{ .Values.image.repository }}@{{ .Values.image.digest }}"
-          readinessProbe: {exec: {command: [cat, /text]}, periodSeconds: 1}
-{{- end }}
-"""
 
 
 @dataclass
@@ -196,3 +178,58 @@ def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
     assert circle.running() == {digest}
     circle.mark("Synced and Healthy")
     circle.tell("a rollback")
+
+
+@pytest.fixture(scope="module")
+def closed(where: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeCircle]:
+    """Give a circle that a forge's own webhooks close, once its first commit is deployed."""
+    if why := lacking() or argo_cd.lacking():
+        pytest.skip(why)
+    with forge_circle.opened(where, tmp_path_factory.mktemp("closed")) as found:
+        yield found
+
+
+def test_a_pull_request_stays_itself_with_its_review(closed: ForgeCircle) -> None:
+    """What is proposed to prod is brought up to date by each push: the same number, and the approved commit in it."""
+    [first] = closed.proposals()
+    closed.forge.approve(ENVIRONMENTS, first.number)
+    reviewed = closed.environments.head(first.branch)
+    closed.push(secrets.token_hex(4))
+    closed.settled()
+    [second] = closed.proposals()
+    assert (second.number, second.branch) == (first.number, first.branch)
+    assert second.title != first.title
+    assert closed.environments.head(first.branch) != reviewed
+    assert closed.environments.contains(first.branch, reviewed)
+    assert closed.forge.approved(ENVIRONMENTS, first.number) == [reviewed]
+    assert [one.number for one in closed.forge.pull_requests(ENVIRONMENTS)] == [first.number]
+
+
+def test_a_pull_request_of_a_branch_of_ones_own_has_its_comment(closed: ForgeCircle) -> None:
+    """Also where the push of the same commit comes within the same second; a command cut short is answered there."""
+    branch = f"topic-{secrets.token_hex(3)}"
+    head = closed.shop.push({"web/text": branch}, "Try it", branch=branch, base="main")
+    number = closed.forge.propose(SHOP, branch, "Try it")
+    closed.settled()
+    [comment] = closed.forge.comments(SHOP, number)
+    assert f"**Shipway: done** at `{head[:12]}`" in comment
+    assert [one for one in closed.forge.statuses(SHOP, head) if one.state in {"failure", "error"}] == []
+    closed.forge.say(SHOP, number, f"/ok-to-test {head[:10]}")
+    closed.settled()
+    answer = closed.forge.comments(SHOP, number)[-1]
+    assert f"/ok-to-test needs all 40 digits of a commit; the pull request is at {head}" in answer
+
+
+def test_a_rollback_leaves_no_pull_request_with_what_it_left(closed: ForgeCircle) -> None:
+    """What dev was rolled back from is proposed to prod no more, and a comment says why; something newer is."""
+    closed.push(secrets.token_hex(4))
+    closed.settled()
+    [proposal] = closed.proposals()
+    closed.shipway("rollback", "web", "--environment", closed.argo.name)
+    assert closed.proposals() == []
+    comments = closed.forge.comments(ENVIRONMENTS, proposal.number)
+    assert f"Closed: {closed.argo.name}/web was rolled back from web@" in comments[-1]
+    closed.push(secrets.token_hex(4))
+    closed.settled()
+    [newer] = closed.proposals()
+    assert PROD in newer.title
