@@ -125,7 +125,7 @@ soak-order: dev-ready test-packages tools ## Miss, delay and overtake pushes of 
 	@$(BIN)/python -m tests.soak.order $(ARGS)
 
 .PHONY: soak-circle
-soak-circle: dev-ready test-packages tools ## Push, tell and kill in random order with a forge's webhooks: ARGS=--runs 10
+soak-circle: dev-ready test-packages tools ## Push, tell and kill in random order with real webhooks: ARGS=--runs 10
 	@$(BIN)/python -m tests.soak.circle $(ARGS)
 
 .PHONY: soak-deployments soak-argo-cd
