@@ -202,10 +202,12 @@ def _pick(found: Mapping[str, Document], kind: str, name: str) -> tuple[int, Doc
 
 
 def _selected(run: Document, selector: str) -> bool:
-    """Whether a run that has not ended bears the labels of a selector."""
+    """Whether a run bears the labels of a selector, and none that it excludes."""
     own: dict[str, str] = run["metadata"].get("labels", {})
-    wanted = dict(word.split("=") for word in selector.split(",") if "!=" not in word)
-    return wanted.items() <= own.items() and own.get("workflows.argoproj.io/completed") != "true"
+    words = selector.split(",")
+    wanted = dict(word.split("=") for word in words if "!=" not in word)
+    excluded = dict(word.split("!=") for word in words if "!=" in word)
+    return wanted.items() <= own.items() and not excluded.items() & own.items()
 
 
 def _status(code: int, message: str) -> tuple[int, Document]:

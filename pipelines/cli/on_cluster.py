@@ -43,7 +43,8 @@ class Cluster:
     def submit(self, template: str, arguments: Mapping[str, str], *, jobs: int | None) -> str:
         """Start a run of an installed template and return its name; raises as `arguments.check` does."""
         cluster_arguments.check(self.runs.template(template), arguments)
-        return self.runs.submit(template, runs.of_template(template, arguments, parallelism=jobs))
+        begin, described = runs.described(template, arguments)
+        return self.runs.submit(begin, runs.of_template(template, arguments, parallelism=jobs), described)
 
     def submit_composed(self, prefix: str, workflow: Mapping[str, Any], *, jobs: int | None) -> str:
         """Start a Workflow whose tasks all call one installed template, and return its name, which has this prefix."""
@@ -52,11 +53,12 @@ class Cluster:
         installed = self.runs.template(template)
         known = {t["name"]: t for t in installed["spec"].get("templates", ())}.get(template, {})
         inputs = [p["name"] for p in known.get("inputs", {}).get("parameters", ())]
-        for task in tasks:
-            values = {p["name"]: p["value"] for p in task["arguments"]["parameters"]}
+        arguments = [{p["name"]: p["value"] for p in task["arguments"]["parameters"]} for task in tasks]
+        for values in arguments:
             cluster_arguments.check_names(template, inputs, values)
             cluster_arguments.check_values(values)
-        return self.runs.submit(prefix, runs.composed(workflow, installed, parallelism=jobs))
+        begin, described = runs.described(prefix, arguments[0])
+        return self.runs.submit(begin, runs.composed(workflow, installed, parallelism=jobs), described)
 
     def attend(self, name: str, follow: FollowOptions) -> RunResult | None:
         """Follow a run to its end; return None if it is left running, with --detach or by Ctrl-C."""

@@ -23,7 +23,8 @@ SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
 
 def namespace() -> Any:
     """Return the flag for the namespace of the installation."""
-    return flag("of the installation on the cluster (default: the kubeconfig context's)")
+    text = "of the installation on the cluster (default: the kubeconfig context's)"
+    return flag(text, "-n", "--namespace", metavar="NAMESPACE")
 
 
 def state(text: str = "logs, caches and the embedded registry (default: %(default)s)") -> Any:

@@ -16,11 +16,14 @@ from pipelines.cli.on_cluster import Cluster
 from pipelines.cli.options import FollowOptions, SettingsOptions
 from pipelines.engines.cluster import api as cluster_api
 from pipelines.engines.cluster import arguments as cluster_arguments
-from pipelines.engines.cluster import names as cluster_names
 from pipelines.engines.cluster import runs as cluster_runs
 from pipelines.engines.cluster import status
 from pipelines.engines.local.reporter import PlainReporter
 from pipelines.errors import Misuse
+from pipelines.events import run_labels
+from pipelines.events.event import BY_ANNOTATION, Lane
+
+_LABELS = ("repository", "ref", "commit", "pull_request", "lane")
 
 
 @flags
@@ -28,6 +31,11 @@ class RunsOptions:
     """Which runs to list."""
 
     namespace: str = cli_options.namespace()
+    repository: str = flag("of this repository: its address, or its path such as team/shop", metavar="REPO")
+    ref: str = flag("of this branch or tag")
+    commit: str = flag("of this commit, or of those that begin so")
+    pull_request: int = flag("of the pull request of this number", type=int, default=0, metavar="N")
+    lane: str = flag("in this lane", choices=[str(lane) for lane in Lane])
     limit: int = flag("show so many (default: %(default)s; 0: all)", type=int, default=20, metavar="N")
     json: bool = switch("print one JSON list")
 
@@ -59,21 +67,28 @@ class RetryOptions(LogsOptions):
 
 
 def list_runs(options: RunsOptions) -> int:
-    """List the runs in the namespace of an installation on the cluster that KUBECONFIG names.
+    """List the runs in the namespace of an installation on the cluster that KUBECONFIG names. They are found by their
+    labels `shipway.io/repository`, `ref`, `commit`, `pull-request` and `lane`, which `argo list -l` and the Argo UI
+    take, too. A label decides nothing, and two names may have one: `a/b` and `a-b`.
 
-    example: shipway runs --namespace ci --json
+    examples:
+      shipway runs -n ci --repository team/shop --ref main
+      shipway runs -n ci --commit 1a2b3c4 --json
     """
     cluster = cluster_api.connect(options.namespace)
-    rows = [_row(run) for run in cluster_runs.Runs(cluster).newest(max(options.limit, 0))]
+    labels = run_labels.labels(options.repository, options.ref, number=options.pull_request, lane=options.lane)
+    commit = options.commit and run_labels.apply(run_labels.LABEL, options.commit)
+    rows = [_row(run) for run in cluster_runs.Runs(cluster).newest(max(options.limit, 0), labels, commit=commit)]
     if options.json:
         sys.stdout.write(json.dumps(rows) + "\n")
         return 0
     if not rows:
         sys.stderr.write(f"shipway: no runs in namespace {cluster.namespace} of {cluster.server}\n")
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
+    texts = [(row["name"], row["title"], row["message"] or row["description"]) for row in rows]
+    width, wide = (max((len(text[column]) for text in texts), default=0) for column in (0, 1))
+    for row, (name, title, message) in zip(rows, texts, strict=True):
         took = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"
-        line = f"{row['name']:<{width}}  {row['phase']:<9}  {row['created']}  {took:>7}  {row['message']}"
+        line = f"{name:<{width}}  {row['phase']:<9}  {row['created']}  {took:>7}  {title:<{wide}}  {message}"
         sys.stdout.write(line.rstrip() + "\n")
     return 0
 
@@ -82,13 +97,21 @@ def _row(run: Mapping[str, Any]) -> dict[str, Any]:
     run_status = run.get("status", {})
     started = status.seconds(run_status.get("startedAt"))
     ended = status.seconds(run_status.get("finishedAt")) or time.time()
+    labels, notes = run["metadata"].get("labels", {}), run["metadata"].get("annotations", {})
+    newer = notes.get(BY_ANNOTATION, "")
+    message = f"superseded by {newer}" if newer else " ".join(str(run_status.get("message") or "").split())[:120]
     return {
         "name": str(run["metadata"]["name"]),
         "template": cluster_runs.template_of(run),
         "phase": cluster_runs.phase(run),
         "created": str(run["metadata"]["creationTimestamp"]),
         "seconds": round(max(0.0, ended - started), 1) if started else None,
-        "message": " ".join(str(run_status.get("message") or "").split())[:120],
+        "message": message,
+        "superseded_by": newer or None,
+        # In the annotations they are code in Markdown.
+        "title": notes.get(run_labels.TITLE, "").replace("`", ""),
+        "description": notes.get(run_labels.DESCRIPTION, "").replace("`", ""),
+        **{key: labels.get(f"{run_labels.OURS}{key.replace('_', '-')}") for key in _LABELS},
     }
 
 
@@ -137,9 +160,9 @@ def retry(options: RetryOptions) -> int:
             seen=f"its phase is {cluster_runs.phase(old)}",
             todo=f"follow it with shipway logs {options.name}, or stop it first",
         )
-    template, spec = cluster_runs.again(old)
+    begin, spec, described = cluster_runs.again(old)
     if "workflowTemplateRef" in spec:
         arguments = {p["name"]: p["value"] for p in spec.get("arguments", {}).get("parameters", ()) if "value" in p}
-        cluster_arguments.check(cluster.runs.template(template), arguments)
-    name = cluster.runs.submit(template, spec, {cluster_names.RETRY_OF: options.name})
+        cluster_arguments.check(cluster.runs.template(spec["workflowTemplateRef"]["name"]), arguments)
+    name = cluster.runs.submit(begin, spec, described)
     return running.report_outputs(options.follow, cluster.attend(name, options.follow))

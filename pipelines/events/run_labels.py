@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 from pipelines.events.simulation import go_json
 
+OURS = "shipway.io/"
+"""What the labels begin with."""
 REPOSITORY_LABEL = "shipway.io/repository"
 REF_LABEL = "shipway.io/ref"
 COMMIT_LABEL = "shipway.io/commit"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import re
 import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipelines.bounds import read_json
 from pipelines.engines.cluster import names, problems
 from pipelines.engines.cluster.api import ANYTHING, Api, Query
 from pipelines.errors import ShipwayError, Transient
+from pipelines.events import run_labels
 from pipelines.tools.kubernetes import ARGO, METADATA, Denied, Document, Lost
 
 FINAL = frozenset({"Succeeded", "Failed", "Error"})
@@ -22,7 +25,21 @@ SILENCE_SECONDS = 60.0
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 # The fields of a template's spec that a composed run needs itself: Argo takes none of them from a referenced template.
 _FRAME = ("serviceAccountName", "automountServiceAccountToken", "executor", "ttlStrategy", "podGC")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_LANES = {"release": "trusted", "check": "untrusted"}
+"""Of what a person starts."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What people know a run by, beside its name."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+NOTHING = Described(labels={}, annotations={})
 
 
 class Runs:
@@ -45,22 +62,26 @@ class Runs:
         config_map = self._if_exists(path, "configmaps", names.CONFIG_MAP) or {}
         return {str(key): str(value) for key, value in (config_map.get("data") or {}).items()}
 
-    def submit(self, template: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> str:
-        """Make a run of a spec and return its name, which begins with `template`.
+    def submit(self, begin: str, spec: Mapping[str, Any], described: Described = NOTHING) -> str:
+        """Make a run of a spec, with labels and annotations, and return its name, which begins with `begin`.
 
         The name is chosen here and the run is marked: when the answer is lost, asking again finds the run that was
         made.
         """
         mark = secrets.token_hex(8)
-        labels = {names.APP_LABEL: names.APP}
+        labels = {names.APP_LABEL: names.APP, **described.labels}
         if "workflowTemplateRef" in spec:
-            labels[names.TEMPLATE_LABEL] = template
+            labels[names.TEMPLATE_LABEL] = spec["workflowTemplateRef"]["name"]
         for _ in range(5):
-            name = f"{template}-{secrets.token_hex(3)}"
+            name = f"{begin}-{secrets.token_hex(3)}"
             document: Document = {
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "Workflow",
-                "metadata": {"name": name, "labels": labels, "annotations": {names.MARK: mark, **(annotations or {})}},
+                "metadata": {
+                    "name": name,
+                    "labels": labels,
+                    "annotations": {names.MARK: mark, **described.annotations},
+                },
                 "spec": dict(spec),
             }
             if self._create(document, mark):
@@ -75,18 +96,27 @@ class Runs:
         """Return a run, with one request; raises Lost or Denied."""
         return self.api.call("GET", f"{self.path}/{names.check('run', name)}")
 
-    def newest(self, most: int) -> list[Document]:
+    def newest(self, most: int, labels: Mapping[str, str] | None = None, *, commit: str = "") -> list[Document]:
         """Return so many runs of the namespace, the newest first; all of them for 0.
 
-        A run is large, and there may be thousands, which the API lists by name: so names and times of all are asked
-        for, and then the runs that are wanted.
+        They have the `labels`, and a commit that begins with `commit`. A run is large, and there may be thousands,
+        which the API lists by name: so names and times of all are asked for, and then the runs that are wanted.
         """
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else None
         listed = self._ask(
-            lambda: self.api.call("GET", self.path, accept=METADATA.format("List") if most else ANYTHING),
+            lambda: self.api.call("GET", self.path, query=query, accept=METADATA.format("List") if most else ANYTHING),
             "list",
             "workflows",
         )
-        items = sorted(listed.get("items", ()), key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
+        items = sorted(
+            (
+                run
+                for run in listed.get("items", ())
+                if run["metadata"].get("labels", {}).get(run_labels.COMMIT_LABEL, "").startswith(commit)
+            ),
+            key=lambda run: str(run["metadata"]["creationTimestamp"]),
+            reverse=True,
+        )
         if not most:
             return items
         listed_names = [names.check("run", item["metadata"]["name"]) for item in items[:most]]
@@ -188,12 +218,30 @@ def composed(workflow: Mapping[str, Any], template: Mapping[str, Any], *, parall
     return spec | ({"parallelism": parallelism} if parallelism else {})
 
 
-def again(run: Mapping[str, Any]) -> tuple[str, Document]:
-    """Return the name and spec that submit the same run again."""
+def described(template: str, arguments: Mapping[str, str]) -> tuple[str, Described]:
+    """Return what the name of a run by hand begins with, and what else people know it by."""
+    if not (repo := arguments.get("repo", "")):
+        return template, NOTHING
+    revision = arguments.get("revision") or "HEAD"
+    commit = revision if _COMMIT.fullmatch(revision) else ""
+    ref = arguments.get("ref") or ("" if commit else revision)
+    labels = run_labels.labels(repo, ref, commit=commit, lane=_LANES.get(template, ""))
+    notes = run_labels.notes(repo, ref or commit[:10], "asked for by hand")
+    return f"{template}-{run_labels.slug(repo, ref or commit)}", Described(labels=labels, annotations=notes)
+
+
+def again(run: Mapping[str, Any]) -> tuple[str, Document, Described]:
+    """Return what submits the same run again: the beginning of its name, its spec, and what people know it by."""
     spec = copy.deepcopy(dict(run["spec"]))
     spec.pop("shutdown", None)
     spec.pop("suspend", None)
-    return template_of(run), spec
+    name, metadata = str(run["metadata"]["name"]), run["metadata"]
+    labels = {key: value for key, value in metadata.get("labels", {}).items() if key.startswith(run_labels.OURS)}
+    old = metadata.get("annotations", {})
+    why = f"retry of {name}" + (f": {old[run_labels.DESCRIPTION]}" if run_labels.DESCRIPTION in old else "")
+    title = {run_labels.TITLE: old[run_labels.TITLE]} if run_labels.TITLE in old else {}
+    notes = {names.RETRY_OF: name, run_labels.DESCRIPTION: why, **title}
+    return name.rpartition("-")[0] or template_of(run), spec, Described(labels=labels, annotations=notes)
 
 
 def template_of(run: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pty
@@ -15,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli.main import main
+from pipelines.cli.command import CommandParser, declare
+from pipelines.cli.main import COMMANDS, main
+from pipelines.events import run_labels
 from tests.git_repositories import Repository
 from tests.git_server import serving
 from tests.kubernetes_api import RESET, Cluster, Reply, cluster
@@ -237,6 +240,112 @@ def test_the_newest_runs_alone_are_read(fake: Cluster, capsys: pytest.CaptureFix
     assert len(json.loads(capsys.readouterr().out)) == 9
 
 
+def test_a_run_says_what_it_is_of(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name, labels and title say repository and ref, or the commit; a retry says of what."""
+    assert main([*SUBMIT, "--detach"]) == 0
+    first = fake.created["metadata"]
+    assert re.fullmatch(r"clone-build-push-shop-main-[0-9a-f]{6}", first["name"])
+    assert first["labels"] == {
+        "app.kubernetes.io/name": "shipway",
+        "workflows.argoproj.io/workflow-template": "clone-build-push",
+        "shipway.io/repository": "shop",
+        "shipway.io/ref": "main",
+    }
+    assert first["annotations"]["workflows.argoproj.io/title"] == "`shop` `main`"
+    assert first["annotations"]["workflows.argoproj.io/description"] == "asked for by hand"
+    fake.workflows[first["name"]]["status"] = status(first["name"], "Failed")
+    assert main(["retry", first["name"], "--detach"]) == 0
+    again = fake.created["metadata"]
+    assert re.fullmatch(r"clone-build-push-shop-main-[0-9a-f]{6}", again["name"])
+    assert again["labels"] == first["labels"]
+    assert again["annotations"] == first["annotations"] | {
+        "shipway/submission": again["annotations"]["shipway/submission"],
+        "shipway/retry-of": first["name"],
+        "workflows.argoproj.io/description": f"retry of {first['name']}: asked for by hand",
+    }
+    commit = "c" * 40
+    assert main([*SUBMIT[:-4], "-p", f"revision={commit}", "--engine", "argo", "--detach"]) == 0
+    assert fake.created["metadata"]["labels"]["shipway.io/commit"] == commit
+    assert fake.created["metadata"]["annotations"]["workflows.argoproj.io/title"] == "`shop` `cccccccccc`"
+
+
+def test_a_run_is_found_by_what_a_person_knows(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """By an address or a path, a ref in any form, the beginning of a commit, a pull request or a lane; and together."""
+    runs = {
+        "push-shop-a-b-1": run_labels.labels(
+            "https://git.example.com/team/shop.git", "refs/heads/a/b", commit="1a2b" * 10
+        ),
+        "tag-shop-v1-1": run_labels.labels("git@git.example.com:team/shop", "refs/tags/v1", commit="1a99" * 10),
+        "pull-request-web-1": run_labels.labels("https://h/team/web", "refs/pull/7/head", number=7, lane="untrusted"),
+        "older": {},
+    }
+    for day, (name, labels) in enumerate(runs.items(), start=1):
+        fake.put(name, {}, status(name, "Succeeded"), created=f"2026-11-0{day}T10:00:00Z")
+        fake.workflows[name]["metadata"]["labels"] = {**labels, "workflows.argoproj.io/completed": "true"}
+
+    def found(*words: str) -> list[str]:
+        assert main(["runs", "-n", "ci", "--json", *words]) == 0
+        return [row["name"].partition("-")[0] for row in json.loads(capsys.readouterr().out)]
+
+    assert found() == ["older", "pull", "tag", "push"]
+    assert (
+        found("--repository", "team/shop") == found("--repository", "ssh://git@h:22/team/shop.git") == ["tag", "push"]
+    )
+    assert found("--ref", "a/b") == found("--ref", "refs/heads/a/b") == ["push"]
+    assert found("--commit", "1a") == ["tag", "push"]
+    assert found("--commit", "1a2b" * 10) == ["push"]
+    assert found("--repository", "team/shop", "--ref", "v1", "--commit", "1a2b") == []
+    assert found("--pull-request", "7") == found("--lane", "untrusted") == found("--ref", "pull/7/head") == ["pull"]
+    assert found("--ref", "a/b", "--limit", "0") == ["push"]
+
+
+def test_a_list_of_runs_says_what_each_is_of(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line has the title, and why a run ended or what started it; a superseded one says by whom."""
+    for name, day in (("push-shop-main-1", 1), ("push-shop-main-2", 2)):
+        fake.put(
+            name,
+            {},
+            status(name, "Failed", message="Stopped with strategy 'Stop'"),
+            created=f"2026-11-0{day}T10:00:00Z",
+        )
+    old, new = (fake.workflows[name] for name in ("push-shop-main-1", "push-shop-main-2"))
+    notes = dict(run_labels.notes("https://h/team/shop.git", "refs/heads/main", "push at `1a2b3c4d5e`: `Mend`"))
+    old["metadata"]["annotations"] = notes | {"shipway/superseded-by": "push-shop-main-2"}
+    new["metadata"] |= {
+        "annotations": notes,
+        "labels": run_labels.labels("https://h/team/shop", "main", lane="trusted"),
+    }
+    new["status"] = status("push-shop-main-2", "Running")
+    assert main(["runs"]) == 0
+    lines = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[1], *line[-2:]) for line in lines] == [
+        ("push-shop-main-2", "Running", "team/shop main", "push at 1a2b3c4d5e: Mend"),
+        ("push-shop-main-1", "Failed", "team/shop main", "superseded by push-shop-main-2"),
+    ]
+    assert main(["runs", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["superseded_by"] for row in rows] == [None, "push-shop-main-2"]
+    assert (rows[0]["repository"], rows[0]["ref"], rows[0]["commit"], rows[0]["lane"]) == (
+        "team-shop",
+        "main",
+        None,
+        "trusted",
+    )
+
+
+def test_n_is_namespace_in_every_command_that_has_one() -> None:
+    """As in kubectl, argo and helm."""
+    having = []
+    for name, (reference, _) in COMMANDS.items():
+        module, _, function = reference.partition(":")
+        parser = CommandParser(prog=name, allow_abbrev=False)
+        declare(parser, getattr(importlib.import_module(f"pipelines.cli.{module}"), function))
+        flags = [action.option_strings for action in parser._actions]
+        assert all(("-n" in strings) is ("--namespace" in strings) for strings in flags), name
+        having += [name] if ["-n", "--namespace"] in flags else []
+    assert {"build", "release", "check", "deploy", "submit", "runs", "logs", "stop", "retry"} <= set(having)
+
+
 def test_build_composes_the_images_of_a_commit(
     fake: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,7 +363,7 @@ def test_build_composes_the_images_of_a_commit(
     installed = fake.templates["clone-build-push"]["spec"]
     frame = ("serviceAccountName", "executor", "ttlStrategy", "podGC", "automountServiceAccountToken")
     assert {key: run["spec"][key] for key in frame} == {key: installed[key] for key in frame}
-    assert capsys.readouterr().out.startswith("build-")
+    assert re.fullmatch(r"build-shop-main-[0-9a-f]{6}\n", capsys.readouterr().out)
 
 
 def test_build_refuses_what_a_stranger_may_have_named(
