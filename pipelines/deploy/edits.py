@@ -68,8 +68,14 @@ def edit_charts(state: DeployState, head: Head) -> Edited:
         files={**files, **moved},
         changes=tuple(changes),
         moves=moves,
-        kept=tuple(f"{name}: not published, {state.images[name].state}" for name in unbuilt),
+        awaited=(*(f"{name}: not published, {state.images[name].state}" for name in unbuilt), *_errors(state)),
     )
+
+
+def _errors(state: DeployState) -> tuple[str, ...]:
+    """Return one line if the plan has errors: what they are about may be published once they are corrected."""
+    errors = sum(finding.level == ERROR for finding in state.plan.findings)
+    return (f"{state.url}@{state.commit} has {errors} errors",) if errors else ()
 
 
 def raise_together(faults: list[ShipwayError], what: str) -> None:
@@ -200,10 +206,7 @@ def edit_environment(state: DeployState, head: Head, environment: str, *, way: s
 
 
 def _awaited(state: DeployState, folders: Sequence[ApplicationFolder]) -> tuple[str, ...]:
-    """Return what keeps an environment without edits from being up to date: errors, and what is not published yet.
-
-    These are the images and charts that its applications name.
-    """
+    """Return what an environment waits for: the plan's errors, and what its applications name and is not published."""
     images = {name: item.state for name, item in state.images.items() if name not in state.published}
     charts = {chart.name: chart.state for chart in state.plan.charts if chart.state != PUBLISHED}
     lines = {
@@ -217,8 +220,7 @@ def _awaited(state: DeployState, folders: Sequence[ApplicationFolder]) -> tuple[
         for folder in folders
         if folder.application and folder.application.chart in charts
     }
-    errors = sum(finding.level == ERROR for finding in state.plan.findings)
-    return (*sorted(lines), *([f"{state.url}@{state.commit} has {errors} errors"] if errors else []))
+    return (*sorted(lines), *_errors(state))
 
 
 def _move(folder: ApplicationFolder, version: str, elsewhere: Mapping[str, str]) -> tuple[ChartMove | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
@@ -84,7 +84,9 @@ class TargetWriter:
         def propose(head: Head) -> Proposal:
             nonlocal edited
             current = draft(head)
-            edited = current.edited
+            # Of a branch's own commit everything may be published; what its base waits for still is not.
+            awaited = tuple(dict.fromkeys((*edited.awaited, *current.edited.awaited)))
+            edited = replace(current.edited, awaited=awaited)
             return self._proposal(current)
 
         link = ""

@@ -113,6 +113,26 @@ def test_a_pull_request_keeps_what_a_broken_build_would_follow(
     assert shop.environments.count(branch) == shop.environments.count() + 3
 
 
+def test_charts_that_wait_for_an_image_keep_their_pull_request(
+    tmp_path: Path, address: str, forge: EnvironmentsForge
+) -> None:
+    """While the image of the newest commit is not built, the values that were proposed before still are."""
+    shop = forge.world(tmp_path, address, charts="pull-request")
+    forge.state.repository = "team/shop"
+    repo = forge.settings["environments"].replace("environments", "shop")
+    shop.run(repo=repo)
+    branch = shop.shop.git("for-each-ref", "--format=%(refname:short)", "refs/heads/shipway")
+    head, first = shop.shop.head(branch), shop.digest()
+    shop.shop.commit({"page": "2"})
+    [charts] = shop.deploy(repo=repo).targets
+    assert charts.kept == (f"{shop.web}: not published, absent",)
+    assert (forge.open, shop.shop.head(branch)) == ([1], head)
+    shop.run(repo=repo)
+    assert (forge.open, shop.shop.git("rev-parse", f"{branch}^1")) == ([1], head)
+    assert first not in shop.shop.file("charts/web/values.yaml", branch)
+    assert shop.digest() in shop.shop.file("charts/web/values.yaml", branch)
+
+
 def test_an_empty_pull_request_is_closed_with_the_reason(
     tmp_path: Path, address: str, forge: EnvironmentsForge
 ) -> None:
