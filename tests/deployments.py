@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.charts.model import ChartCheckout, ChartRelease
 from pipelines.deploy.model import Deployed
+from pipelines.deploy.release_charts import DeployedCharts, Fault
 from pipelines.images import tag_names
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import RebuildPolicy
@@ -37,6 +38,8 @@ from tests.steps import step
 chart_clone = step("chart-clone", ChartCheckout)
 chart_publish = step("chart-publish", ChartRelease)
 deploy = step("deploy", Deployed)
+deploy_charts = step("deploy-charts", DeployedCharts)
+deploy_publish = step("deploy-publish", Fault)
 
 OCI = "org.opencontainers.image."
 SOURCE = "https://git.example.org/team/shop.git"
@@ -197,6 +200,33 @@ class World:
     def run(self, **more: str | int) -> tuple[int, list[str], Deployed]:
         """Do what a release does: build, publish charts, deploy."""
         return self.build(), self.release(), self.deploy(**more)
+
+    def circle(self, run: str = "push-1", **more: str | int) -> tuple[DeployedCharts, list[str], Deployed]:
+        """Do what the pod of a release does for a run: write charts, publish those that moved, write environments."""
+        where = self.folder / f"circle-{secrets.token_hex(3)}"
+        given: dict[str, Any] = {"repo": str(self.shop.bare), "environments": str(self.environments.bare), "run": run}
+        given |= {"registry": self.registry, "project": "team", "plain_http": self.registry, "shared_names": "any"}
+        none = self.folder / "none"
+        given |= {"credentials": none, "write_credentials": none, "docker_config": none, "platform": "linux/amd64"}
+        given |= {"forge": self.folder / "forge", **self.settings, **more}
+        folders = {"source": where / "src", "archives": where / "archives", "unpacked": where / "unpacked"}
+        charts = deploy_charts(**given, **folders)
+        before = set(self.charts())
+        place = {"registry": self.registry, "project": "team", "plain_http": self.registry}
+        fault = deploy_publish(
+            checkout=charts,
+            report=chart_trees.report(charts),
+            repo=str(self.shop.bare),
+            archives=where / "archives",
+            docker_config=none,
+            **place,
+        )
+        assert fault.fault == ""
+        return charts, sorted(set(self.charts()) - before), deploy(**given, environment="environments")
+
+    def charts(self) -> list[str]:
+        """Return the versions of the chart `web` that are published."""
+        return list(self.client.tags(Reference.under(self.registry, "team", "charts/web")))
 
     def digest(self) -> str:
         """Return the digest that main's image has in the registry."""

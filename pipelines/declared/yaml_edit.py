@@ -87,6 +87,31 @@ def replaced(text: YamlText, changes: Mapping[tuple[str | int, ...], str]) -> st
     return applied([document], edits, text.where).decode() if edits else text.mark + text.text
 
 
+def differ_in_scalars(old: bytes, new: bytes, file: str) -> bool:
+    """Whether two texts of a file have the same documents but for values of scalars; raises what `read` raises."""
+    before, after = read(old, file), read(new, file)
+    every = {id(node): None for document in before for node in _scalars(document.root)}
+    return [document.number for document in before] == [document.number for document in after] and all(
+        _same(one.root, two.root, every) for one, two in zip(before, after, strict=True)
+    )
+
+
+def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Give the values of a tree that are scalars, each once; keys are none."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield node
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [value for _, value in node.value]
+        else:
+            waiting += _children(node)
+
+
 def _children(node: yaml.Node | None) -> Iterator[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -169,7 +194,8 @@ def _prove(documents: Sequence[YamlDocument], edits: Sequence[Edit], text: str, 
         )
 
 
-def _same(old: yaml.Node, new: yaml.Node | None, edited: dict[int, str]) -> bool:
+def _same(old: yaml.Node, new: yaml.Node | None, edited: Mapping[int, str | None]) -> bool:
+    """Whether two trees are the same but for the edited scalars, which are texts, or anything for None."""
     waiting: list[tuple[yaml.Node, yaml.Node | None]] = [(old, new)]
     seen: set[tuple[int, int]] = set()
     while waiting:
@@ -180,6 +206,8 @@ def _same(old: yaml.Node, new: yaml.Node | None, edited: dict[int, str]) -> bool
             continue
         seen.add((id(one), id(other)))
         if isinstance(one, yaml.ScalarNode):
+            if edited.get(id(one), "") is None:
+                continue
             tag, value = (f"{yaml_text.TAG}str", edited[id(one)]) if id(one) in edited else (one.tag, one.value)
             if (other.tag, other.value) != (tag, value):
                 return False

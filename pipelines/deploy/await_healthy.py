@@ -57,6 +57,7 @@ def await_healthy(
     *,
     repo: Repo,
     commit: Annotated[str, Arg("full id of the source commit")],
+    also: Annotated[tuple[str, ...], Arg("ids of commits made of it or that it is made of, as a JSON list")] = (),
     minutes: Annotated[int, Arg("how long to wait at most")] = 15,
     account: Annotated[Path, Arg("folder of the account that may read Argo CD's applications")] = Path("../account"),
     logins: Annotated[ReadLogins, Group()],
@@ -82,7 +83,7 @@ def await_healthy(
     if not (account / "token").exists():
         return _skipped("this run has no account that may ask the cluster")
     cluster = Kubernetes(account)
-    commit_statuses = CommitStatuses.connect(repo, commit, forge, forges=forges, network=settings)
+    commit_statuses = CommitStatuses.connect(repo, commit, forge, forges=forges, network=settings, also=also)
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{argo_cd_namespace or NAMESPACE}/applications"
     with (
         tempfile.TemporaryDirectory(prefix="shipway-await-") as work,
@@ -102,7 +103,7 @@ def await_healthy(
                 declared, at = inventory.declared(environments), time.monotonic()
             pods = LivePods(ask=lambda path: cluster.call("GET", path), denied=denied)
             statuses = inventory.statuses(declared, _live(cluster, path), pods)
-            return tuple(status for status in statuses if commit in status.source_commits)
+            return tuple(status for status in statuses if {commit, *also} & status.source_commits)
 
         return wait(read, commit_statuses, seconds=60.0 * minutes)
 

@@ -24,6 +24,8 @@ class CommitStatuses:
 
     commit: str
     """The commit of the run that waits."""
+    also: Sequence[str] = ()
+    """Further commits of the same run."""
     repo: str
     """Host and path of its repository."""
     forge: Forge | None
@@ -31,7 +33,16 @@ class CommitStatuses:
     """State and description by commit and environment."""
 
     @classmethod
-    def connect(cls, repo: str, commit: str, folder: Path, *, forges: str, network: NetworkSettings) -> CommitStatuses:
+    def connect(
+        cls,
+        repo: str,
+        commit: str,
+        folder: Path,
+        *,
+        forges: str,
+        network: NetworkSettings,
+        also: Sequence[str] = (),
+    ) -> CommitStatuses:
         """Return the statuses at a repository's forge; without a forge they are only printed."""
         url = RepositoryUrl(repo)
         forge: Forge | None = None
@@ -39,7 +50,7 @@ class CommitStatuses:
             forge = forge_connect.connect(url, folder, forges=forges, network=network)
         except NoForge as error:
             say(f"no status is written: {error.what}")
-        return cls(commit=commit, repo=url.host_and_path, forge=forge, reported={})
+        return cls(commit=commit, also=also, repo=url.host_and_path, forge=forge, reported={})
 
     def report(
         self, environment: str, applications: Sequence[ApplicationStatus], state: StatusState, text: str
@@ -50,12 +61,13 @@ class CommitStatuses:
         gets the status, too, but for pending. If that one succeeded before, a later change does not revoke it.
         """
         # Whoever ends this run reports that it waits no more for its own commit, and for no other.
-        sources = self._sources(applications) if state is not StatusState.PENDING else ()
-        for commit in dict.fromkeys((self.commit, *sources)):
+        own = (self.commit, *self.also)
+        others = (*self.also, *self._sources(applications)) if state is not StatusState.PENDING else ()
+        for commit in dict.fromkeys((self.commit, *others)):
             key, before = (commit, environment), self.reported.get((commit, environment))
-            if before is None and commit != self.commit and self._succeeded(commit, environment):
+            if before is None and commit not in own and self._succeeded(commit, environment):
                 before = (StatusState.SUCCESS, "")
-            if before == (state, text) or (before and before[0] is StatusState.SUCCESS and commit != self.commit):
+            if before == (state, text) or (before and before[0] is StatusState.SUCCESS and commit not in own):
                 self.reported[key] = before
                 continue
             self.reported[key] = (state, text)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pipelines.declared.finding import ERROR
+from pipelines.declared.shipway_yaml import COMMIT
 from pipelines.deploy import edits
 from pipelines.deploy.edits import Edited
 from pipelines.deploy.model import Deployed, DeployTarget
@@ -20,7 +22,7 @@ from pipelines.images import graph as image_graph
 from pipelines.images import platforms
 from pipelines.images.builders.choice import choose_builder
 from pipelines.images.node import BuildTarget
-from pipelines.release import plan_commit
+from pipelines.release import own_commit, plan_commit
 from pipelines.release.plan_commit import Destination
 from pipelines.step import parameters
 from pipelines.step.groups import BuilderSettings, ChartSettings
@@ -30,7 +32,8 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Author, Head, WriteBack
 
-CHARTS = "charts"
+CHARTS, ENVIRONMENTS = "charts", "environments"
+"""Parts of what shipway.yaml names: the repository's own charts, and every environment."""
 AUTHOR = "Shipway <shipway@noreply.invalid>"
 """Of commits, unless the setting `deploy-author` names another."""
 
@@ -50,23 +53,33 @@ class DeploySettings:
         return Author.parse(self.deploy_author or AUTHOR)
 
 
-def deploy(
-    *,
-    repo: parameters.Repo,
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DeployInputs:
+    """Which branch is deployed, for what, and what may read and write."""
+
+    repo: parameters.Repo
     ref: Annotated[
         str, Arg("full name of the branch whose head is deployed; empty: the one that shipway.yaml says")
+    ] = ""
+    build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = ()
+    platform: Annotated[str, Arg("platform that is deployed; empty: this machine's")] = ""
+    rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as passed to the step plan")] = ()
+    max_age: Annotated[str, Arg("age of images that this run built again, as passed to the step plan")] = ""
+    builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = ""
+    now: Annotated[int, Arg("moment of the plan, in seconds since 1970; 0: this one")] = 0
+    run: Annotated[str, Arg("name of the run, if it goes on to publish the charts that are written; else empty")] = ""
+    credentials: parameters.GitLogin = Path("../git")
+    write_credentials: parameters.GitWriteLogin = Path("../git-write")
+    forge: parameters.ForgeLogins = Path("../forge")
+    docker_config: parameters.PullLogins = Path("../pull")
+
+
+def deploy(
+    *,
+    inputs: Annotated[DeployInputs, Group()],
+    environment: Annotated[
+        str, Arg("this environment only, or `charts`, or `environments`; empty: all that shipway.yaml names")
     ] = "",
-    environment: Annotated[str, Arg("this environment only, or `charts`; empty: all that shipway.yaml names")] = "",
-    build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
-    platform: Annotated[str, Arg("platform that is deployed; empty: this machine's")] = "",
-    rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as passed to the step plan")] = (),
-    max_age: Annotated[str, Arg("age of images that this run built again, as passed to the step plan")] = "",
-    builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
-    now: Annotated[int, Arg("moment of the plan, in seconds since 1970; 0: this one")] = 0,
-    credentials: parameters.GitLogin = Path("../git"),
-    write_credentials: parameters.GitWriteLogin = Path("../git-write"),
-    forge: parameters.ForgeLogins = Path("../forge"),
-    docker_config: parameters.PullLogins = Path("../pull"),
     deploys: Annotated[DeploySettings, Group()],
     settings: Annotated[ChartSettings, Group()],
     builder: Annotated[BuilderSettings, Group()],
@@ -79,47 +92,88 @@ def deploy(
     Example:
         shipway step deploy --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/deploy
     """
-    settings.require_registry("ask")
-    destination = Destination.connect(settings, docker_config)
-    target = BuildTarget(
-        platform=platforms.read_platform(platform),
-        builder=builder.builder,
-        builder_version=builder_version or choose_builder(builder, Path("cache")).version(),
-        compression=builder.compression,
-        build_args=plan_commit.arguments(build_args),
-    )
-    url = RepositoryUrl(repo)
-    forge_access = ForgeAccess(folder=forge, forges=deploys.forges, network=settings)
-    with (
-        Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git,
-        Git(GitCredentials.read(write_credentials), ca_file=settings.authorities) as writing,
-        StateReader(
-            git=git,
-            url=url,
-            ref=ref or git.refs(url).default,
-            target=target,
-            destination=destination,
-            rebuild=rebuild,
-            max_age=plan_commit.age(max_age),
-            now=now,
-        ) as reader,
-    ):
-        deployment = _Deployment(
-            reader=reader, git=writing, author=deploys.author, settings=deploys, forges=forge_access
-        )
+    with opened(inputs, deploys, settings, builder) as deployment:
         return deployment.run(environment)
 
 
+@contextlib.contextmanager
+def opened(
+    inputs: DeployInputs, deploys: DeploySettings, settings: ChartSettings, builder: BuilderSettings
+) -> Iterator[Deployment]:
+    """Give the deployment of a branch, with its logins and connections; raises Misuse and Misconfigured."""
+    settings.require_registry("ask")
+    destination = Destination.connect(settings, inputs.docker_config)
+    target = BuildTarget(
+        platform=platforms.read_platform(inputs.platform),
+        builder=builder.builder,
+        builder_version=inputs.builder_version or choose_builder(builder, Path("cache")).version(),
+        compression=builder.compression,
+        build_args=plan_commit.arguments(inputs.build_args),
+    )
+    url = RepositoryUrl(inputs.repo)
+    forge_access = ForgeAccess(folder=inputs.forge, forges=deploys.forges, network=settings)
+    with (
+        Git(GitCredentials.read(inputs.credentials), ca_file=settings.authorities) as git,
+        Git(GitCredentials.read(inputs.write_credentials), ca_file=settings.authorities) as writing,
+        StateReader(
+            git=git,
+            url=url,
+            ref=inputs.ref or git.refs(url).default,
+            target=target,
+            destination=destination,
+            rebuild=inputs.rebuild,
+            max_age=plan_commit.age(inputs.max_age),
+            now=inputs.now,
+        ) as reader,
+    ):
+        yield Deployment(
+            reader=reader, git=writing, author=deploys.author, settings=deploys, forges=forge_access, maker=inputs.run
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Deployment:
+class Deployment:
+    """One branch, and what its head is written to."""
+
     reader: StateReader
     git: Git
     author: Author
     settings: DeploySettings
     forges: ForgeAccess
+    maker: str
+    """The run that publishes what is written, or empty."""
 
     def run(self, only: str) -> Deployed:
         """Write to every target of this branch; a fault in one does not keep the others from being written."""
+        ways, why = self._ways()
+        if why:
+            return _deployed("", why, ())
+        if only == ENVIRONMENTS:
+            ways.pop(CHARTS, None)
+        elif only and only not in ways:
+            raise Misconfigured(
+                f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo="add it there"
+            )
+        targets: list[DeployTarget] = []
+        faults: list[ShipwayError] = []
+        for name, way in ways.items():
+            if only in {"", ENVIRONMENTS, name}:
+                try:
+                    targets.append(self._charts(way) if name == CHARTS else self._environment(name, way))
+                except ShipwayError as error:
+                    sys.stderr.write(f"{name}: {error}\n")
+                    faults.append(error)
+        edits.raise_together(faults, f"{self.reader.url} is not deployed everywhere")
+        summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'up to date'}" for t in targets)
+        return _deployed(self.reader.head().commit, summary, tuple(targets))
+
+    def write_charts(self) -> tuple[DeployTarget, ...]:
+        """Write to the repository's own charts, if shipway.yaml says so of this branch; return that target or none."""
+        way = self._ways()[0].get(CHARTS, "")
+        return (self._charts(way),) if way else ()
+
+    def _ways(self) -> tuple[dict[str, str], str]:
+        """Return how each target of this branch is written, or why there is none."""
         state = self.reader.head()
         if errors := [finding for finding in state.snapshot.findings if finding.level == ERROR]:
             raise ShipwayError(
@@ -127,34 +181,18 @@ class _Deployment:
             )
         configured = state.snapshot.configuration.deploy
         if not configured:
-            return _deployed("", "shipway.yaml names nothing to deploy to", ())
+            return {}, "shipway.yaml names nothing to deploy to"
         named = configured.branch
         branch = f"refs/heads/{named}" if named else self.reader.git.refs(self.reader.url).default
         if self.reader.ref != branch:
-            return _deployed("", f"{branch} is deployed, not {self.reader.ref}", ())
-        ways = ({CHARTS: configured.charts} if configured.charts else {}) | dict(configured.environments)
-        if only and only not in ways:
-            raise Misconfigured(
-                f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo="add it there"
-            )
-        targets: list[DeployTarget] = []
-        faults: list[ShipwayError] = []
-        for name, way in ways.items():
-            if only in {"", name}:
-                try:
-                    targets.append(self._charts(way) if name == CHARTS else self._environment(name, way))
-                except ShipwayError as error:
-                    sys.stderr.write(f"{name}: {error}\n")
-                    faults.append(error)
-        edits.raise_together(faults, f"{state.url} is not deployed everywhere")
-        summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'up to date'}" for t in targets)
-        return _deployed(state.commit, summary, tuple(targets))
+            return {}, f"{branch} is deployed, not {self.reader.ref}"
+        return ({CHARTS: configured.charts} if configured.charts else {}) | dict(configured.environments), ""
 
     def _charts(self, way: str) -> DeployTarget:
         def draft(head: Head) -> Draft:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
-            return _draft(state, edits.edit_charts(state, head))
+            return self._draft(state, edits.edit_charts(state, head), way)
 
         return self._write(CHARTS, self.reader.url, self.reader.ref, draft, way)
 
@@ -172,7 +210,7 @@ class _Deployment:
             state = self.reader.head()
             if url.host_and_path == self.reader.url.host_and_path:
                 _refuse_loops(state)
-            return _draft(state, edits.edit_environment(state, head, name, way=way), name)
+            return self._draft(state, edits.edit_environment(state, head, name, way=way), way, name)
 
         branch = self.settings.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
@@ -190,15 +228,17 @@ class _Deployment:
         sys.stderr.writelines(f"{name}: {line}\n" for line in (*target.kept, *target.changes))
         return target
 
-
-def _draft(state: DeployState, edited: Edited, environment: str = "") -> Draft:
-    return Draft(
-        edited=edited,
-        verb="Deploy",
-        environment=environment,
-        trailers=(f"Shipway-Source: {state.url}@{state.commit}",),
-        empty=f"{environment or 'the charts'} has nothing left to take of {state.url}@{state.commit}.",
-    )
+    def _draft(self, state: DeployState, edited: Edited, way: str, environment: str = "") -> Draft:
+        # What people merge has a webhook of its own, whose run publishes.
+        maker = self.maker if way == COMMIT else ""
+        return Draft(
+            edited=edited,
+            verb="Deploy",
+            environment=environment,
+            trailers=own_commit.trailers(state.url, state.commit, maker),
+            is_marked=bool(maker),
+            empty=f"{environment or 'the charts'} has nothing left to take of {state.url}@{state.commit}.",
+        )
 
 
 def _refuse_loops(state: DeployState) -> None:

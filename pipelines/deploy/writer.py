@@ -61,6 +61,8 @@ class Draft:
     trailers: tuple[str, ...] = ()
     empty: str = ""
     """Why there are no edits, if there are none: the first line of the comment that closes a pull request."""
+    is_marked: bool = False
+    """Whether the commit's message has a hash of its files."""
     is_rollback: bool = False
 
 
@@ -120,6 +122,7 @@ class TargetWriter:
             body="\n\n".join(filter(None, (draft.reason, body))),
             trailers=(*draft.trailers, *message.trailers(edited.changes, edited.moves)),
             is_partial=bool(edited.awaited),
+            is_marked=draft.is_marked,
         )
 
     def _pull_request(self, base: str, branch: str, propose: Propose) -> tuple[Written, str]:

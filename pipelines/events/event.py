@@ -27,6 +27,9 @@ GROUP_LABEL = "shipway-group"
 """Set once the repository confirms a run's event: the `group` of `Decoded`."""
 BY_ANNOTATION = "shipway/superseded-by"
 """The newer run that a run was stopped for."""
+FOR_ANNOTATION = "supersedes.shipway/"
+"""What annotations of that newer run begin with, each followed by the name of a run that was stopped for it. The newer
+one tells their commits what becomes of them."""
 LONGEST_NAME = 1000
 LONGEST: Mapping[str, int] = {
     "before": 65,
@@ -159,6 +162,8 @@ class Lane(StrEnum):
     """It builds and checks, with no secret but a read-only Git login, and publishes nothing."""
     WAITING = "waiting"
     """It does nothing until a maintainer approves its commit."""
+    OWN = "own"
+    """It does nothing: a run of ours made its commit, and publishes what it moved."""
     IGNORED = "ignored"
     """It does nothing."""
 

@@ -13,6 +13,7 @@ from pipelines.errors import Refused
 from pipelines.events import lanes
 from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import Decoded, EventKind, Lane, Sender
+from pipelines.release import own_commit
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import GitLogin, Patience
 from pipelines.step.signature import Group
@@ -36,9 +37,10 @@ def locate(
     """Decode an event as the step decode does, and compare it with what its ref names now. Raises what decode raises.
 
     An event may be late or early. If its commit is in the ref's history but no longer its head, it is ignored: the
-    newer commit has an event of its own. If its commit was never on a protected ref, Refused is raised: a forge also
-    serves, by id, commits that only a fork has. `/retest` names no commit, so it approves none: a commit that is on no
-    branch of the repository waits, and so does an `/ok-to-test` without a whole commit. A person's request is not
+    newer commit has an event of its own, unless a run of ours made it of this one. If its commit was never on a
+    protected ref, Refused is raised: a forge also serves, by id, commits that only a fork has. `/retest` names no
+    commit, so it approves none: a commit that is on no branch of the repository waits, and so does an `/ok-to-test`
+    without a whole commit. A person's request is not
     compared with the ref's head.
 
     Example:
@@ -75,6 +77,10 @@ def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
         if now is not None and not tag and _has(git, decoded):
             if decoded.kind is EventKind.MANUAL:
                 return decoded
+            own = own_commit.read(git, url, now.commit) if decoded.kind is EventKind.PUSH else None
+            if own and own.source == decoded.head:
+                # Built is what a run made of it, which is the same but for values; reported on is the commit itself.
+                return dataclasses.replace(decoded, revision=now.commit)
             return _ignored(decoded, f"it is late: {decoded.ref} is at {now.commit} by now")
         # A forge may send the event of a push before all of its servers know of it.
         if time.monotonic() >= deadline:

@@ -5,18 +5,25 @@ It is `locate` and `plan` in one pod: a second pod would take six seconds more b
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated
 
 from pipelines.errors import ShipwayError
 from pipelines.events.decode import LaneSettings, RunInputs
-from pipelines.events.event import Decoded, Lane
+from pipelines.events.event import Decoded, EventKind, Lane
 from pipelines.events.locate import PATIENCE_SECONDS, locate
+from pipelines.release import own_commit
 from pipelines.release.model import Planned
+from pipelines.release.own_commit import OwnCommit
 from pipelines.release.plan import plan
-from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, ReadLogins
+from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, NetworkSettings, ReadLogins
 from pipelines.step.parameters import Patience, Rebuild
 from pipelines.step.signature import Group
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.remote import Git
 
 
 def start(
@@ -31,7 +38,8 @@ def start(
 ) -> Started:
     """Do what the step locate does and, in the trusted lane, what the step plan does. Raises what they raise.
 
-    If the plan fails, the outputs still say what the event is about, for the report.
+    A push of a commit that a run of ours made does nothing more: that run publishes what it moved. If the plan fails,
+    the outputs still say what the event is about, for the report.
 
     Example:
         shipway step start --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/main
@@ -39,19 +47,35 @@ def start(
     located = locate(inputs=inputs, rules=rules, credentials=logins.credentials, network=settings, patience=patience)
     if located.lane is not Lane.TRUSTED:
         return Started(**vars(located))
-    try:
-        planned = plan(
-            inputs=CommitInputs(repo=located.repo, revision=located.revision, ref=located.ref),
-            rebuild=rebuild,
-            max_age=located.max_age,
-            logins=logins,
-            settings=settings,
-            builder=builder,
-        )
-    except ShipwayError as error:
-        error.result = Started(**vars(located))
-        raise
+    with ThreadPoolExecutor(1) as beside:
+        own = beside.submit(_own, located, logins, settings)
+        try:
+            planned = plan(
+                inputs=CommitInputs(repo=located.repo, revision=located.revision, ref=located.ref),
+                rebuild=rebuild,
+                max_age=located.max_age,
+                logins=logins,
+                settings=settings,
+                builder=builder,
+            )
+        except ShipwayError as error:
+            if own.result() is None:
+                error.result = Started(**vars(located))
+                raise
+            planned = Planned()
+    if made := own.result():
+        reason = f"nothing to do: made by run {made.run} for commit {made.source}"
+        sys.stderr.write(f"{reason}\n")
+        return Started(**{**vars(located), "lane": Lane.OWN, "reason": reason})
     return Started(**{**vars(located), **vars(planned), "ref": planned.ref or located.ref})
+
+
+def _own(located: Decoded, logins: ReadLogins, network: NetworkSettings) -> OwnCommit | None:
+    """Return what a pushed branch's head was made of by a run of ours, or None."""
+    if located.kind is not EventKind.PUSH or located.revision != located.head:
+        return None
+    with Git(GitCredentials.read(logins.credentials), ca_file=network.authorities) as git:
+        return own_commit.read(git, RepositoryUrl(located.repo), located.head)
 
 
 @dataclass(frozen=True, kw_only=True)

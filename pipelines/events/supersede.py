@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misuse
-from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
 
 _HASH = re.compile(r"[0-9a-f]{32}")
+_MOST = 100
+"""Of the runs that one run tells of."""
+_LONGEST_KEY = 63
+"""Of what follows the slash in an annotation's key."""
 
 
 def supersede(
@@ -42,6 +47,7 @@ def supersede(
     begun = cluster.unfinished(f"{GROUP_LABEL}={group}")
     newest = max([own, *begun], key=_age)["name"]
     if newest != run:
+        _take_over(cluster, newest, [own])
         _stop(cluster, run, newest)
         return Superseded(newest=newest, stopped=(run,))
     group_runs = {other["name"]: other for other in begun}
@@ -53,11 +59,24 @@ def supersede(
             if other.get("labels", {}).get(GROUP_LABEL, group) == group
         }
     older = sorted(name for name, other in group_runs.items() if _age(other) < _age(own))
+    # Before they are stopped, so that a run that stops this one finds the names here or these runs unfinished.
+    _take_over(cluster, run, [group_runs[name] for name in older])
     return Superseded(newest=run, stopped=tuple(name for name in older if _stop(cluster, name, run)))
 
 
 def _age(run: Document) -> tuple[str, str]:
     return str(run["creationTimestamp"]), str(run["name"])
+
+
+def _take_over(cluster: Kubernetes, newest: str, older: Sequence[Document]) -> None:
+    """Note at the run that goes on which runs it is to tell of, also those that the older ones were to tell of."""
+    names = {str(run["name"]) for run in older}
+    for run in older:
+        noted = run.get("annotations") or {}
+        names |= {key.removeprefix(FOR_ANNOTATION) for key in noted if key.startswith(FOR_ANNOTATION)}
+    if names:
+        annotations = {f"{FOR_ANNOTATION}{name}": "" for name in sorted(names)[-_MOST:] if len(name) <= _LONGEST_KEY}
+        cluster.patch(newest, {"metadata": {"annotations": annotations}})
 
 
 def _stop(cluster: Kubernetes, run: str, newest: str) -> bool:

@@ -7,22 +7,22 @@ commit.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from pipelines.bounds import read_json
 from pipelines.errors import Misuse, ShipwayError, Transient
-from pipelines.events.decode import LaneSettings, RunInputs, decode
-from pipelines.events.event import BY_ANNOTATION, Decoded, EventKind, Lane
+from pipelines.events.decode import LaneSettings
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION
 from pipelines.release.result import ReleaseResult
 from pipelines.report import run as report_run
+from pipelines.report import subject as report_subject
 from pipelines.report import text as report_text
-from pipelines.report.model import ANSWER, CHECK, MARKER, RELEASE, Failure, Reported, Subject
+from pipelines.report.model import ANSWER, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.report.run import FailedPod
 from pipelines.step import results, texts
 from pipelines.step.groups import NetworkSettings
@@ -31,17 +31,17 @@ from pipelines.step.signature import Arg, Group
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
 from pipelines.tools.forge.forge import Forge, Status, StatusState
-from pipelines.tools.git.address import RepositoryUrl, Revision
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
 
 PENDING, FINAL = "pending", "final"
-_START = "start"
-"""The template of the first pod."""
 _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
+_TOLD = {StatusState.PENDING: "goes on", StatusState.SUCCESS: "published"}
+_PHASE, _COMPLETED = "workflows.argoproj.io/phase", "workflows.argoproj.io/completed"
 _JUDGES = frozenset({"verdict"})
 """Templates that fail because others failed."""
-_ASIDE = frozenset({"supersede", "report-begin-pod", "impact"})
+_ASIDE = frozenset({"begin-pod", "impact"})
 """Templates whose failure fails no run."""
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
 _MOST_LOGS = 5
@@ -79,11 +79,7 @@ def report(
     cluster = Kubernetes(account)
     workflow = cluster.workflow(run)
 
-    def decoded() -> Decoded:
-        inputs = {field.name: report_run.argument(workflow, field.name) for field in dataclasses.fields(RunInputs)}
-        return decode(inputs=RunInputs(**inputs), rules=rules)
-
-    subject = _answered(_subject(workflow), workflow, decoded) if _is_located(workflow) else _by_event(decoded)
+    subject = report_subject.of_run(workflow, rules)
     if subject is None:
         return _not_reported("the run names no commit to report on")
     try:
@@ -91,56 +87,105 @@ def report(
     except NoForge as error:
         return _not_reported(f"{error.what}: {error.seen}")
     link = f"{argo_ui.rstrip('/')}/workflows/{quote(cluster.namespace)}/{quote(run)}" if argo_ui else ""
-    return _Report(cluster=cluster, workflow=workflow, subject=subject, forge=forge, link=link).write(phase)
+    told = _Report(cluster=cluster, workflow=workflow, subject=subject, forge=forge, link=link, rules=rules)
+    return told.write(phase)
 
 
 class _Report:
     """One report of one run."""
 
-    def __init__(self, *, cluster: Kubernetes, workflow: Document, subject: Subject, forge: Forge, link: str) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Kubernetes,
+        workflow: Document,
+        subject: Subject,
+        forge: Forge,
+        link: str,
+        rules: LaneSettings,
+    ) -> None:
         self.cluster = cluster
         self.workflow = workflow
         self.subject = subject
         self.forge = forge
         self.link = link
+        self.rules = rules
         metadata = workflow["metadata"]
         self.run = str(metadata["name"])
         self.age = (str(metadata["creationTimestamp"]), self.run)
 
     def write(self, phase: str) -> Reported:
-        """Report to the forge, unless a newer run has done so."""
-        commit, context = self.subject.commit, self.subject.context
-        address = ""
+        """Report to the forge unless a newer run does, also about the runs that were stopped for this one."""
+        answer = ""
         if self.subject.answer and phase == FINAL:
-            address = self.forge.comment(self.subject.number, ANSWER, report_text.answer(self.subject.answer))
-        if not commit:
-            return _not_reported(self.subject.answer, address)
+            answer = self.forge.comment(self.subject.number, ANSWER, report_text.answer(self.subject.answer))
+        if not self.subject.commit:
+            return _not_reported(self.subject.answer, answer)
+        if newer := self._superseded():
+            return _not_reported(f"{newer} tells of this commit", answer)
         state, reason = (StatusState.PENDING, "it has begun") if phase == PENDING else self._end()
         if self.subject.waiting:
             state, reason = StatusState.PENDING, _WAITS
-        if newer := self._superseded():
-            return _not_reported(f"{newer} tells of this commit")
+        done = self._write_own(phase, state, reason, answer)
+        for name in self._stopped():
+            self._tell(name, state)
+        return done
+
+    def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
+        commit, context = self.subject.commit, self.subject.context
         result = _release_result(self.workflow)
         failed = [] if state in {StatusState.PENDING, StatusState.SUCCESS} else self._failures(result)
         words = report_text.headline(result, failed) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
+        if self.subject.is_own:
+            words = report_run.outputs(self.workflow, report_subject.START).get("reason", "")
         description = report_text.line(reason or words or "done")
         current = self.forge.status(commit, context)
         # The comment first, so that it is there for whoever follows the status. It is the pull request's own: the push
         # of the same commit may have the status, and has no comment.
         if phase == FINAL and self.subject.number and not self.subject.waiting:
             address = self._comment(state, reason, result, failed)
-        if why := self._kept(current, state):
+        if why := self._kept(self.subject, current, state):
             return _not_reported(why, address)
-        description = description if self.link else f"{description[:60]} [{self.run}]"
-        self.forge.set_status(commit, Status(context=context, state=state, description=description, url=self.link))
-        sys.stderr.write(f"{commit} {context}: {state}, {description}\n")
+        description = self._set(self.subject, state, description)
         return Reported(state=str(state), reason=description, comment=address)
+
+    def _set(self, subject: Subject, state: StatusState, text: str) -> str:
+        """Set a status and return its description, which names this run if no link does."""
+        description = text if self.link else f"{text[:60]} [{self.run}]"
+        status = Status(context=subject.context, state=state, description=description, url=self.link)
+        self.forge.set_status(subject.commit, status)
+        sys.stderr.write(f"{subject.commit} {subject.context}: {state}, {description}\n")
+        return description
+
+    def _stopped(self) -> list[str]:
+        """Return the runs that were stopped for this one, also for those among them."""
+        noted = self.workflow["metadata"].get("annotations") or {}
+        return sorted(key.removeprefix(FOR_ANNOTATION) for key in noted if key.startswith(FOR_ANNOTATION))
+
+    def _tell(self, name: str, state: StatusState) -> None:
+        """Tell the commit of a stopped run that this one goes on with it or, once that is known, how it ended."""
+        try:
+            self._tell_commit(report_subject.of_run(self.cluster.workflow(name), self.rules), state)
+        except Transient:
+            raise
+        except ShipwayError as error:  # its commit or its run may be gone
+            sys.stderr.write(f"{name}: {error.what}: {error.seen}\n")
+
+    def _tell_commit(self, other: Subject | None, state: StatusState) -> None:
+        # A check tells of its own commit alone, whatever became of a later one.
+        is_told = other is not None and (other.repo, other.context) == (self.subject.repo, RELEASE)
+        if other is None or not is_told or other.commit == self.subject.commit:
+            return
+        if why := self._kept(other, self.forge.status(other.commit, RELEASE), state):
+            sys.stderr.write(f"{other.commit}: {why}\n")
+            return
+        self._set(other, state, f"{_TOLD.get(state, 'failed')} with {self.subject.commit[:12]}, pushed after it")
 
     def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why if its parts do not say it."""
         if (self.workflow.get("spec") or {}).get("shutdown"):
-            return StatusState.ERROR, "stopped: a newer run goes on" if self._newer() else "stopped"
+            return self._handed_over() if self._newer() else (StatusState.ERROR, "stopped")
         root = report_run.root(self.workflow)
         if root is None:
             return StatusState.ERROR, "it never began"
@@ -151,11 +196,22 @@ class _Report:
         late = any("deadline" in str(node.get("message")) for node in report_run.nodes_of(self.workflow).values())
         return StatusState.ERROR, "it took too long" if late else ""
 
+    def _handed_over(self) -> tuple[StatusState, str]:
+        """Return the end of a run that was stopped for a newer one which does not tell of its commit any more."""
+        name = self._newer()
+        try:
+            phase = (self.cluster.metadata(name).get("labels") or {}).get(_PHASE) if NAME.fullmatch(name) else ""
+        except Denied:
+            phase = ""
+        if phase == "Succeeded" and self.subject.context == RELEASE:
+            return StatusState.SUCCESS, f"published by the newer run {name}"
+        return StatusState.ERROR, f"stopped: the newer run {name} goes on"
+
     def _newer(self) -> str:
         return str((self.workflow["metadata"].get("annotations") or {}).get(BY_ANNOTATION) or "")
 
     def _superseded(self) -> str:
-        """Return the newer run that this one was stopped for, if it is about the same commit."""
+        """Return the newer run that this one was stopped for, if it is about the same commit or tells of this one."""
         name = self._newer()
         if not NAME.fullmatch(name):
             return ""
@@ -163,14 +219,18 @@ class _Report:
             workflow = self.cluster.workflow(name)
         except Denied:
             return ""
-        other = _subject(workflow) if _is_located(workflow) else None
-        return name if other and (other.commit, other.context) == (self.subject.commit, self.subject.context) else ""
+        metadata, other = workflow["metadata"], report_subject.begun(workflow)
+        if other and (other.commit, other.context) == (self.subject.commit, self.subject.context):
+            return name
+        is_noted = f"{FOR_ANNOTATION}{self.run}" in (metadata.get("annotations") or {})
+        has_ended = (metadata.get("labels") or {}).get(_COMPLETED) == "true"
+        return name if is_noted and not has_ended and self.subject.context == RELEASE else ""
 
-    def _kept(self, current: Status | None, state: StatusState) -> str:
+    def _kept(self, subject: Subject, current: Status | None, state: StatusState) -> str:
         """Return why the current status is kept, or an empty text."""
         if current is None:
             return ""
-        if self.subject.waiting:
+        if subject.waiting:
             # A stranger may open a pull request with a commit of another one, whose status they must not change.
             return f"it says {current.state} already"
         reporter = _reporter(current)
@@ -181,7 +241,7 @@ class _Report:
                 if state is StatusState.PENDING and current.state is not state
                 else ""
             )
-        if self.subject.quiet and state in {current.state, StatusState.PENDING}:
+        if subject.quiet and state in {current.state, StatusState.PENDING}:
             return f"it says {current.state} already"
         if not NAME.fullmatch(reporter):
             return ""
@@ -229,62 +289,6 @@ class _Report:
                 sys.stderr.write(f"{error.what}: {error.seen}\n")
         title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
         return Failure(title=title, message=pod.message, lines=lines)
-
-
-def _is_located(workflow: Document) -> bool:
-    """Return whether the first pod got as far as to say what the run is about."""
-    return "lane" in report_run.outputs(workflow, _START)
-
-
-def _subject(workflow: Document) -> Subject | None:
-    """Return what the first pod found the run to be about; None if that is nothing to report on."""
-    outputs = report_run.outputs(workflow, _START)
-    planned = report_run.outputs(workflow, "plan").get("commit", "") or outputs.get("commit", "")
-    return _subject_of(
-        repo=outputs["repo"],
-        commits=(planned, outputs.get("head", ""), outputs.get("revision", "")),
-        lane=outputs["lane"],
-        number=int(outputs.get("number") or 0),
-        kind=outputs.get("kind", ""),
-    )
-
-
-def _answered(subject: Subject | None, workflow: Document, decoded: Callable[[], Decoded]) -> Subject | None:
-    """Return the subject with the answer to a maintainer's command that started nothing, if it was one."""
-    outputs = report_run.outputs(workflow, _START)
-    lane, kind = outputs["lane"], outputs.get("kind", "")
-    # What nobody asked for, or nobody may ask for, is ignored by the event alone.
-    if kind != EventKind.COMMENT or lane not in {Lane.IGNORED, Lane.WAITING} or decoded().lane is Lane.IGNORED:
-        return subject
-    number = int(outputs.get("number") or 0)
-    nothing = Subject(repo=outputs["repo"], commit="", context=CHECK, number=number, quiet=False, waiting=False)
-    return dataclasses.replace(subject or nothing, answer=outputs["reason"])
-
-
-def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
-    """Return what a run is about from its arguments alone, not yet compared with the repository."""
-    try:
-        event = decoded()
-    except ShipwayError as error:
-        sys.stderr.write(f"{error.what}\n")
-        return None
-    return _subject_of(
-        repo=event.repo, commits=(event.head, event.revision), lane=event.lane, number=event.number, kind=event.kind
-    )
-
-
-def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: str) -> Subject | None:
-    commit = next((text for text in commits if text and Revision(text).is_commit), "")
-    if not commit or lane == Lane.IGNORED:
-        return None
-    return Subject(
-        repo=repo,
-        commit=commit,
-        context=RELEASE if lane == Lane.TRUSTED else CHECK,
-        number=number,
-        quiet=kind == EventKind.NIGHTLY,
-        waiting=lane == Lane.WAITING,
-    )
 
 
 def _release_result(workflow: Document) -> ReleaseResult | None:

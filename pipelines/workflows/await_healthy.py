@@ -17,7 +17,12 @@ AWAIT = StepContainer(
     name="main",
     size=SMALL,
     inputs=("repo", "commit"),
-    fixed={"account": "../account", "credentials": "../git", "docker-config": "../pull", "forge": "../forge"},
+    fixed={
+        "account": "../await-healthy-account",
+        "credentials": "../git",
+        "docker-config": "../pull",
+        "forge": "../forge",
+    },
     secrets=(AWAIT_HEALTHY, GIT, PULL, FORGE),
 )
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from hera.workflows import DAG, Parameter, Task
 from hera.workflows import models as m
 
-NOTHING = "nothing"
-"""The name of a template that succeeds without a pod; a workflow that uses `either_way` needs it."""
 ENDS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
 
 
@@ -21,10 +19,10 @@ class Unhurried(DAG):
         return found
 
 
-def either_way(name: str, task: Task, inputs: Sequence[Parameter] = ()) -> DAG:
-    """Return a DAG that succeeds however its task ends, because its only leaf does."""
-    depends = f"{task.name}.Succeeded || {task.name}.Failed || {task.name}.Errored"
-    return DAG(name=name, inputs=list(inputs), tasks=[task, Task(name="either-way", template=NOTHING, depends=depends)])
+def aside(name: str, task: Task, inputs: Sequence[Parameter] = ()) -> DAG:
+    """Return a DAG that succeeds however its one task ends."""
+    task.continue_on = m.ContinueOn(failed=True, error=True)
+    return DAG(name=name, inputs=list(inputs), tasks=[task])
 
 
 def ended(*tasks: str) -> str:
@@ -32,9 +30,9 @@ def ended(*tasks: str) -> str:
     return " && ".join(f"({' || '.join(f'{task}.{end}' for end in ENDS)})" for task in tasks)
 
 
-def reference(name: str) -> m.TemplateRef:
-    """Return a reference to the first template of one of our WorkflowTemplates."""
-    return m.TemplateRef(name=name, template=name)
+def reference(name: str, template: str = "") -> m.TemplateRef:
+    """Return a reference to a template of one of our WorkflowTemplates, by default the first."""
+    return m.TemplateRef(name=name, template=template or name)
 
 
 def inputs(*names: str) -> dict[str, str]:

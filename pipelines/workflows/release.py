@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from hera.workflows import DAG, Task, WorkflowTemplate
 
-from pipelines.workflows import await_healthy, check, reporting, start, work
+from pipelines.workflows import check, deploy, reporting, start, work
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.dag import arguments, inputs, outputs, reference, repeated
+from pipelines.workflows.dag import Unhurried, arguments, inputs, outputs, reference, repeated
 from pipelines.workflows.pod import pod
 from pipelines.workflows.workflow_template import workflow_template
 
@@ -30,30 +30,41 @@ def release() -> WorkflowTemplate:
 
 
 def _release() -> DAG:
+    """Return the DAG. What was published is deployed and judged whatever became of the rest, both at a time."""
     plan = outputs(start.NAME, "repo", "revision", "ref", "max-age", "mutex", *work.USED)
-    return DAG(
+    deployed = {**{name: plan[name] for name in ("repo", "ref", "max-age", "now", "commit")}, **inputs("rebuild")}
+    settled = {name: plan[name] for name in ("repo", "ref", "max-age", "now", "settled", "builder-version")}
+    judged = {**settled, **inputs("rebuild"), "revision": plan["commit"]}
+    worked = f"{work.NAME}.Succeeded || {work.NAME}.Failed || {work.NAME}.Errored"
+    return Unhurried(
         name=NAME,
         inputs=workflow_pod.inputs((START,)),
+        fail_fast=False,
         tasks=[
             *start.tasks(inputs(*start.REQUEST, "rebuild")),
-            reporting.begun(),
             Task(
                 name=work.NAME,
                 template_ref=reference(work.NAME),
-                # Not after `supersede`: the mutex makes it wait for a run that `supersede` stops.
+                # Not after `begin`: the mutex makes it wait for a run that `supersede` stops.
                 depends=f"{start.NAME}.Succeeded",
                 when=start.in_lane("trusted"),
                 arguments=arguments({**plan, **inputs("rebuild")}),
             ),
             Task(
-                name=await_healthy.NAME,
-                template_ref=reference(await_healthy.NAME),
-                depends=f"{work.NAME}.Succeeded",
+                name=deploy.NAME,
+                template_ref=reference(work.NAME, deploy.NAME),
                 # Outside the mutex: the next push does not wait for Argo CD.
-                when=f"{{{{tasks.{work.NAME}.outputs.parameters.deploys}}}} > 0",
-                arguments=arguments({**outputs(start.NAME, "repo"), **outputs(work.NAME, "commit")}),
+                depends=worked,
+                when=f"{plan['deploys']} > 0",
+                arguments=arguments({**deployed, **outputs(start.NAME, "head")}),
             ),
-            check.task(depends=f"{work.NAME}.Skipped && {await_healthy.NAME}.Omitted"),
+            Task(
+                name="verdict",
+                template_ref=reference(work.NAME, "verdict"),
+                depends=worked,
+                arguments=arguments({**judged, "builds": plan["builds"], "releases": plan["releases"]}),
+            ),
+            check.task(depends=f"{work.NAME}.Skipped"),
         ],
-        outputs=repeated(work.NAME, "commit", "verdict"),
+        outputs=repeated("verdict", "commit", "verdict"),
     )

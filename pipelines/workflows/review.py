@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 12 * 3600
 def review() -> WorkflowTemplate:
     """Return the WorkflowTemplate: it takes an event and checks its commit."""
     checked = check.task(depends=f"{start.NAME}.Succeeded")
-    tasks = [*start.tasks(inputs(*start.REQUEST)), reporting.begun(), checked]
+    tasks = [*start.tasks(inputs(*start.REQUEST)), checked]
     dag = DAG(name=NAME, inputs=pod.inputs((start.LOCATE,)), tasks=[*tasks])
     return workflow_template(
         [dag, start.locate(), *start.templates(), *reporting.templates()],

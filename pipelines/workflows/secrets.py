@@ -38,13 +38,13 @@ PULL = Secret(name="shipway-pull", folder="pull")
 CHECK_PULL = Secret(name="shipway-check-pull", folder="pull")
 """Read-only logins for checks of what strangers wrote; without one, checks pull only public images."""
 PUSH = Secret(name="shipway-push", folder="push")
-SUPERSEDE = Secret(name="shipway-supersede", folder="account")
+SUPERSEDE = Secret(name="shipway-supersede", folder="supersede-account")
 """The token of the account that may list and stop runs."""
 RECONCILE = Secret(name="shipway-reconcile", folder="account")
 """The token of the account that may start runs."""
-AWAIT_HEALTHY = Secret(name="shipway-await-healthy", folder="account")
+AWAIT_HEALTHY = Secret(name="shipway-await-healthy", folder="await-healthy-account")
 """The token of the account that may read Argo CD's applications."""
-REPORT = Secret(name="shipway-report", folder="account")
+REPORT = Secret(name="shipway-report", folder="report-account")
 """The token of the account that may read runs and their logs."""
 FORGE = Secret(name="shipway-forge", folder="forge")
 """Logins to the APIs of forges, a token or an App's key for each host."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hera.workflows import DAG, ContainerSet, Parameter, Task
 
-from pipelines.workflows.dag import arguments, either_way, inputs, outputs
+from pipelines.workflows import reporting
+from pipelines.workflows.dag import arguments, aside, inputs, outputs
 from pipelines.workflows.pod import Size, StepContainer, pod
 from pipelines.workflows.secrets import GIT, SUPERSEDE
 
@@ -16,14 +18,6 @@ PLANNING_SECONDS = 1800
 _ASIDE = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
 """The size of a pod that nobody waits for: if processors are scarce, a build goes first."""
 REQUEST = ("event", "repo", "revision", "ref")
-STOP = StepContainer(
-    step="supersede",
-    name="main",
-    size=_ASIDE,
-    inputs=("run", "group"),
-    fixed={"account": "../account"},
-    secrets=(SUPERSEDE,),
-)
 RESULTS = ("kind", "lane", "reason", "repo", "revision", "ref", "head", "number", "mutex", "group", "max-age")
 """The outputs that the first pod has in every workflow."""
 NAME = "start"
@@ -31,8 +25,19 @@ NAME = "start"
 LOCATE = StepContainer(
     step="locate", name="main", size=SMALL, inputs=REQUEST, fixed={"credentials": "../git"}, secrets=(GIT,)
 )
-NEWEST = "newest"
-"""The template that lets the newest run of a branch win. It only saves work: if it fails, the run goes on."""
+BEGIN = "begin"
+"""The template that lets the newest run of a branch win, and tells the forge that it has begun. If it fails, the run
+goes on."""
+STOP = StepContainer(
+    step="supersede",
+    name="supersede",
+    size=_ASIDE,
+    inputs=("run", "group"),
+    fixed={"account": "../supersede-account"},
+    secrets=(SUPERSEDE,),
+)
+TELL = replace(reporting.container("pending"), after=("supersede",))
+"""After `supersede`: what yields to a newer run says nothing."""
 
 
 def locate() -> ContainerSet:
@@ -41,17 +46,16 @@ def locate() -> ContainerSet:
 
 
 def templates() -> list[ContainerSet | DAG]:
-    """Return the template NEWEST, and the pod that it starts."""
-    stop = Task(name="supersede", template="supersede", arguments=arguments(inputs("run", "group")))
+    """Return the template BEGIN, and the pod that it starts."""
+    told = Task(name="told", template=f"{BEGIN}-pod", arguments=arguments(inputs("run", "group")))
     return [
-        either_way(NEWEST, stop, inputs=[Parameter(name="run"), Parameter(name="group")]),
+        aside(BEGIN, told, inputs=[Parameter(name="run"), Parameter(name="group")]),
         pod(
-            "supersede",
-            (STOP,),
-            results=("newest", "stopped"),
-            deadline_seconds=300,
+            f"{BEGIN}-pod",
+            (STOP, TELL),
+            results=reporting.RESULTS,
+            deadline_seconds=900,
             workspace="64Mi",
-            account=SUPERSEDE.name,
         ),
     ]
 
@@ -62,18 +66,19 @@ def in_lane(lane: str) -> str:
 
 
 def tasks(values: Mapping[str, str]) -> list[Task]:
-    """Return the tasks NAME and `supersede`; the second is for runs that an event started, and nothing waits for it.
+    """Return the tasks NAME and BEGIN; the second is for runs that an event started, and nothing waits for it.
 
     A manual run neither stops others nor is stopped. A nightly run waits for the mutex, and a newer push stops it.
     """
     lane, kind, group = outputs(NAME, "lane", "kind", "group").values()
+    nothing_begins = (f"{lane} != {other}" for other in ("ignored", "waiting", "own"))
     return [
         Task(name=NAME, template=NAME, arguments=arguments(values)),
         Task(
-            name="supersede",
-            template=NEWEST,
+            name=BEGIN,
+            template=BEGIN,
             depends=f"{NAME}.Succeeded",
-            when=f"{lane} != ignored && {lane} != waiting && {kind} != manual && {kind} != nightly",
+            when=" && ".join((*nothing_begins, f"{kind} != manual", f"{kind} != nightly")),
             arguments=arguments({"run": "{{workflow.name}}", "group": group}),
         ),
     ]

@@ -1,4 +1,4 @@
-"""`work`: what one repository does at a time for `release`: waves of builds, charts, tags, deployments, the verdict.
+"""`work`: what one repository does at a time for `release`: waves of builds, charts, tags; and pods of its end.
 
 It is a WorkflowTemplate of its own because Argo's controller checks each new run: for each template of the
 WorkflowTemplate that the run starts, it asks the API for the whole WorkflowTemplate once (Argo Workflows 4.1.2,
@@ -69,7 +69,7 @@ def work() -> WorkflowTemplate:
     return workflow_template(
         # No references: each costs the controller's check two to four requests, of the 20 a second that it may make; a
         # template in the same WorkflowTemplate costs none.
-        [_work(), _planned(), clone_build_push.template(), chart_release.template(), deploy.template(), *_pods()],
+        [_work(), _planned(), clone_build_push.template(), chart_release.template(), *_pods()],
         title="Builds and releases what a plan lists, one run of a repository at a time",
         arguments=(),
         deadline_seconds=DEADLINE_SECONDS,
@@ -81,6 +81,7 @@ def _pods() -> list[ContainerSet]:
     return [
         pod("plan", (PLAN,), results=("ref", *RESULTS), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
         pod("retag", (AGAIN, RETAG), results=("images", "tags"), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
+        deploy.in_a_release(),
         pod(
             "verdict",
             (AGAIN, VERDICT),
@@ -92,7 +93,7 @@ def _pods() -> list[ContainerSet]:
 
 
 def _work() -> DAG:
-    """Return the DAG. A wave starts however the one before ended; the verdict reports on all of them."""
+    """Return the DAG. A wave starts however the one before ended."""
     plan = outputs("plan", "ref", *USED)
     commit = {"revision": plan["commit"], "ref": plan["ref"]}
     settled = {name: plan[name] for name in ("now", "settled", "builder-version")}
@@ -126,21 +127,6 @@ def _work() -> DAG:
             when=f"{plan['untagged']} > 0",
             arguments=arguments(again),
         ),
-        Task(
-            name=deploy.NAME,
-            template=deploy.NAME,
-            depends=_after("retag"),
-            when=f"{plan['deploys']} > 0",
-            arguments=arguments(
-                {**inputs("repo", "rebuild", "max-age"), "ref": plan["ref"], "now": plan["now"], "environment": ""}
-            ),
-        ),
-        Task(
-            name="verdict",
-            template="verdict",
-            depends=_after("retag"),
-            arguments=arguments({**again, "builds": plan["builds"], "releases": plan["releases"]}),
-        ),
     ]
     return Unhurried(
         name=NAME,
@@ -148,7 +134,6 @@ def _work() -> DAG:
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
-        outputs=[*repeated("verdict", "commit", "verdict"), *repeated("plan", "deploys")],
     )
 
 

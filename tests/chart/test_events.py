@@ -243,14 +243,16 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
         & {volume["name"] for volume in template["volumes"] if "secret" in volume}
         for name in ("release", "review", "reconcile")
         for template in documents[name]["spec"]["templates"]
-        if template["name"] in {"start", "supersede", "reconcile"}
+        if template["name"] in {"start", "begin-pod", "reconcile"}
         for container in template["containerSet"]["containers"]
     }
     assert seen == {
         ("release", "start", "main"): {"git", "pull"},
-        ("release", "supersede", "main"): {"account"},
+        ("release", "begin-pod", "supersede"): {"supersede-account"},
+        ("release", "begin-pod", "main"): {"report-account", "forge"},
         ("review", "start", "main"): {"git"},
-        ("review", "supersede", "main"): {"account"},
+        ("review", "begin-pod", "supersede"): {"supersede-account"},
+        ("review", "begin-pod", "main"): {"report-account", "forge"},
         ("reconcile", "reconcile", "list-refs"): {"git"},
         ("reconcile", "reconcile", "main"): {"account"},
     }
@@ -259,7 +261,7 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
             task["arguments"]["parameters"]
             for template in documents[name]["spec"]["templates"]
             for task in template.get("dag", {}).get("tasks", [])
-            if task["name"] == "supersede" and task["template"] != "supersede"
+            if task["name"] == "begin"
         ]
         group = {"name": "group", "value": "{{tasks.start.outputs.parameters.group}}"}
         assert stops == [[{"name": "run", "value": "{{workflow.name}}"}, group]]

@@ -22,7 +22,7 @@ import pytest
 from tests.e2e import argo_cd, forge_circle
 from tests.e2e.argo_cd import ArgoCd, state
 from tests.e2e.forge_circle import DEPLOYMENT, DOCKERFILE, ENVIRONMENTS, PROD, SHOP, ForgeCircle
-from tests.e2e.installation import Installation, Run
+from tests.e2e.installation import FINAL, Installation, Run
 from tests.e2e.place import Place, kubectl, lacking
 from tests.forge_server import TOKEN, ForgeServer, forge_server
 from tests.git_repositories import Repository
@@ -52,10 +52,10 @@ class Circle:
         deploy, and wait for Argo CD, which is told of the push.
         """
         name = self.installation.start("release", repo=self.url, revision="main", ref="refs/heads/main")
-        run = self.installation.until(name, lambda run: any(n["displayName"] == "await-healthy" for n in run.nodes))
+        self.installation.until(name, lambda run: _is_written(run) or run.phase in FINAL)
         self.mark("released and deployed")
         self.argo.refresh()
-        run = self.installation.until(name, lambda run: run.phase in {"Succeeded", "Failed", "Error"})
+        run = self.installation.until(name, lambda run: run.phase in FINAL)
         assert (run.phase == "Succeeded") is succeeds, self.installation.story(run)
         self.mark("Argo CD has it" if succeeds else "told as broken")
         return run
@@ -86,6 +86,11 @@ class Circle:
             for status in pod["status"].get("containerStatuses", ())
             if status["ready"] and "deletionTimestamp" not in pod["metadata"]
         }
+
+
+def _is_written(run: Run) -> bool:
+    """Whether the environment's commit is pushed."""
+    return any(node["displayName"] == "environments" and node["phase"] == "Succeeded" for node in run.nodes)
 
 
 @pytest.fixture
@@ -152,20 +157,21 @@ def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
         observers=[{"namespace": circle.installation.namespace, "name": "shipway-await-healthy"}],
     )
     good = circle.write("good")
-    # This commit's run writes its digest into the chart; that commit's run releases the chart, and moves the
-    # environment to it.
-    circle.release()
-    circle.release()
+    # The one run writes the image's digest into the chart, releases it, and moves the environment to it.
+    run = circle.release()
+    made = circle.shop.git("rev-parse", "HEAD")
+    assert made != good
+    pods = {node["displayName"].partition("(")[0] for node in run.nodes if node["type"] == "Pod"}
+    assert pods == {"start", "wave-1", "charts", "deploy", "verdict", "tell"}
     (row,) = circle.shipway("where", good)
     digest = row["images"][0]["digest"]
     assert (row["state"]["sync"], row["state"]["health"], row["images"][0]["runs"]) == ("Synced", "Healthy", True)
     assert circle.running() == {digest}
-    assert circle.forge.states(good, context)[-1] == "success"
+    assert [circle.forge.states(commit, context)[-1] for commit in (good, made)] == ["success", "success"]
     circle.mark("the pod runs it, and the commit says so")
     circle.tell("a commit's whole circle")
 
     bad = circle.write("bad", DOCKERFILE.replace('"sleep", "100000"', '"false"'))
-    circle.release()
     circle.release(succeeds=False)
     circle.tell("a commit whose image does not run")
     assert circle.forge.states(bad, context)[-1] == "failure"

@@ -81,7 +81,7 @@ def test_the_newest_run_wins(shop: Shop) -> None:
     shop.until(
         lambda: (
             "supersede"
-            in {n.get("templateName") for n in shop.installation.look(running).nodes if n["phase"] == "Succeeded"}
+            in {n["displayName"] for n in shop.installation.look(running).nodes if n["phase"] == "Succeeded"}
         )
     )
     shop.git.held.clear()

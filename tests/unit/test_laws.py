@@ -148,7 +148,7 @@ def test_each_law_catches_what_breaks_it(
     "change",
     [
         lambda end, pod: end["dag"]["tasks"][0]["arguments"]["parameters"][0].update(value="{{workflow.failures}}"),
-        lambda end, pod: end["dag"]["tasks"][1].update(when="{{workflow.status}} == Failed"),
+        lambda end, pod: end["dag"]["tasks"][0].update(when="{{workflow.status}} == Failed"),
         lambda end, pod: pod["inputs"]["parameters"].append({"name": "message"}),
         lambda end, pod: pod["containerSet"]["containers"][0]["args"].append("--phase={{workflow.status}}"),
         lambda end, pod: end["dag"]["tasks"][0].update(templateRef={"name": "other", "template": "other"}),

@@ -214,7 +214,9 @@ class DagRun:
         needed = {name for task in self.dag.tasks for name in task.ancestors}
         leaves = sorted(name for name in self.nodes if name not in needed)
         self.node.passes_on = frozenset().union(*(outgoing[name] for name in leaves))
-        bad = [phase for name in leaves if (phase := self._leaf_phase(name, incoming[name])).is_bad]
+        goes_on = {task.name: task.goes_on for task in self.dag.tasks}
+        phases = ((name, self._leaf_phase(name, incoming[name])) for name in leaves)
+        bad = [phase for name, phase in phases if phase.is_bad and phase not in goes_on[name]]
         if not bad:
             return Phase.SUCCEEDED
         return bad[0] if self.dag.fail_fast else bad[-1]

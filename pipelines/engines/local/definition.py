@@ -133,6 +133,8 @@ class Task:
     when: str = ""
     with_items: tuple[Any, ...] | None = None
     with_param: str | None = None
+    goes_on: frozenset[str] = frozenset()
+    """Phases, Failed and Error, that do not fail its DAG."""
     where: str = ""
 
     @property

@@ -174,8 +174,12 @@ def _mutexes(spec: DocumentPath) -> tuple[str, ...]:
 
 def _dag(spec: DocumentPath, parallelism: int | None) -> Dag:
     dag = spec.at("dag").map("dag")
+    tasks = tuple(dag.items("tasks"))
+    for task in tasks:
+        if len(tasks) > 1 and task.has("continueOn"):
+            raise task.at("continueOn").refuse("it runs here in a DAG of one task; elsewhere it changes conditions")
     return Dag(
-        tasks=tuple(_task(task) for task in dag.items("tasks")),
+        tasks=tuple(map(_task, tasks)),
         fail_fast=dag.at("failFast").boolean(default=True),
         parallelism=parallelism,
     )
@@ -201,8 +205,15 @@ def _task(spec: DocumentPath) -> Task:
         # Argo treats an empty list as no list (dag.go, ShouldExpand).
         with_items=tuple(items) if items else None,
         with_param=spec.at("withParam").tagged() if spec.at("withParam").value else None,
+        goes_on=_goes_on(spec.at("continueOn")) if spec.has("continueOn") else frozenset(),
         where=str(spec),
     )
+
+
+def _goes_on(spec: DocumentPath) -> frozenset[str]:
+    spec.map("continueOn")
+    phases = {"failed": "Failed", "error": "Error"}
+    return frozenset(phase for name, phase in phases.items() if spec.at(name).boolean(default=False))
 
 
 def _template_name(spec: DocumentPath) -> TemplateName:

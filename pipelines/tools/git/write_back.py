@@ -108,6 +108,8 @@ class Proposal:
     """Lines such as `Shipway-Source: …`."""
     is_partial: bool = False
     """Whether more may follow once it is published: what a branch proposes beside these files stays there."""
+    is_marked: bool = False
+    """Whether a commit onto a branch has the trailer below, too; one of a pull request always has."""
 
     @property
     def mark(self) -> str:
@@ -158,7 +160,7 @@ class WriteBack:
                 proposal = _without_same(propose(head), head)
                 if not proposal.files:
                     return Written(attempts=attempt)
-                new = self._commit(head, proposal, proposal.text())
+                new = self._commit(head, proposal, proposal.text(*[proposal.mark] * proposal.is_marked))
                 if self.git.push(head.repository, new, ref, expected=head.commit):
                     return Written(commit=new, proposal=proposal, attempts=attempt)
                 _overtaken(self.url, ref, attempt)

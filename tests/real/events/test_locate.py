@@ -11,7 +11,10 @@ from pipelines.errors import Refused
 from pipelines.events import event as events
 from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push, Tonight
 from pipelines.events.locate import compare
+from pipelines.release import own_commit
 from pipelines.step.groups import NetworkSettings
+from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.write_back import Proposal
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 from tests.steps import step
@@ -148,3 +151,23 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
         again = decode(event=listed.event, protected_branches="main,release/*", repositories=address(server))
         assert (again.ref, again.lane, again.group, again.max_age) == (listed.ref, Lane.TRUSTED, listed.group, "7d")
         assert compare(again, credentials=Path("none"), network=NetworkSettings(), patience=0).lane is Lane.TRUSTED
+
+
+def test_a_push_is_not_late_because_of_what_a_run_made_of_it(server: GitServer, app: Repository) -> None:
+    """The run is about the person's commit, and builds the head; behind a person's commit it is late as before."""
+    pushed = app.write("charts/web/values.yaml", "tag: a\n").commit()
+    made = made_of(server, app, pushed, "tag: b\n")
+    found = locate(server, dataclasses.replace(PUSH, head=pushed))
+    assert (found.lane, found.head, found.revision) == (Lane.TRUSTED, pushed, made)
+    twice = made_of(server, app, made, "tag: c\n")
+    assert locate(server, dataclasses.replace(PUSH, head=pushed)).revision == twice
+    assert locate(server, dataclasses.replace(PUSH, head=app.git("rev-parse", f"{pushed}~1"))).lane is Lane.IGNORED
+    app.write("more", "x").commit()
+    assert locate(server, dataclasses.replace(PUSH, head=pushed)).lane is Lane.IGNORED
+
+
+def made_of(server: GitServer, app: Repository, source: str, text: str) -> str:
+    """Commit what a run makes of a commit, and return it."""
+    files = {"charts/web/values.yaml": text.encode()}
+    lines = (*own_commit.trailers(RepositoryUrl(address(server)), source, "push-1"), Proposal(files=files).mark)
+    return app.write("charts/web/values.yaml", text).commit("Deploy web\n\n" + "\n".join(lines))

@@ -9,11 +9,12 @@ import pytest
 
 from pipelines.errors import Misconfigured
 from pipelines.events import event as events
-from pipelines.events.event import EventKind, Lane, PullRequest, Push
+from pipelines.events.event import EventKind, Lane, Nightly, PullRequest, Push
 from pipelines.events.start import Started
 from pipelines.release.model import Planned
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
+from tests.real.events.test_locate import made_of
 from tests.registry_process import registry
 from tests.steps import step
 
@@ -24,7 +25,7 @@ PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0
 NOWHERE = "127.0.0.1:1"
 
 
-def started(server: GitServer, event: Push | PullRequest, address: str) -> Started:
+def started(server: GitServer, event: Push | PullRequest | Nightly, address: str) -> Started:
     """Return what the step makes of an event of the repository that is served."""
     repo = f"{server.url}/app/.git"
     return start(
@@ -86,6 +87,20 @@ def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: R
         nothing = vars(Planned())
         del nothing["ref"]
         assert nothing == {name: getattr(found, name) for name in nothing}
+
+
+def test_what_a_run_made_starts_nothing(server: GitServer, app: Repository, tmp_path: Path) -> None:
+    """Its webhook says which run made it of which commit, also if no plan can be made; a night and a person plan it."""
+    pushed = app.write("charts/web/values.yaml", "tag: a\n").commit()
+    made = made_of(server, app, pushed, "tag: b\n")
+    with registry(tmp_path) as address:
+        found = started(server, dataclasses.replace(PUSH, head=made), address)
+        assert (found.lane, found.head, found.commit, found.builds) == (Lane.OWN, made, "", ())
+        assert found.reason == f"nothing to do: made by run push-1 for commit {pushed}"
+        assert started(server, dataclasses.replace(PUSH, head=pushed), address).commit == made
+        night = Nightly(source="calendar", repo="", ref="refs/heads/main", time="2026-11-24T03:00")
+        assert started(server, night, address).commit == made
+    assert started(server, dataclasses.replace(PUSH, head=made), "").lane is Lane.OWN
 
 
 def test_a_plan_that_cannot_be_made_leaves_what_the_event_is_about(server: GitServer, app: Repository) -> None:

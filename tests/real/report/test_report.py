@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
-from pipelines.events.event import BY_ANNOTATION, Comment, PullRequest, Push
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, Comment, PullRequest, Push
 from pipelines.release.result import FAILED, IMAGE, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
@@ -170,7 +170,7 @@ def test_whose_fault_it_is_follows_from_exit_codes(api: Cluster, forge: ForgeSer
         assert report(place, forge).state == state
     put(api, node("plan", "Error", "pod deleted"), phase="Error")
     assert report(place, forge).state == "error"
-    put(api, verdict, node("supersede", "Error", "account not found"), phase="Failed")
+    put(api, verdict, node("begin-pod", "Error", "account not found"), phase="Failed")
     assert report(place, forge).state == "failure"
 
 
@@ -193,10 +193,65 @@ def test_a_stopped_run_is_an_error_unless_a_newer_one_tells_of_the_commit(
     assert forge.statuses[-1][1]["description"] == "stopped"
     run["metadata"]["annotations"] = {BY_ANNOTATION: "push-2"}
     put(api, run="push-2", second=2, commit="d" * 40)
-    assert report(place, forge).reason == "stopped: a newer run goes on"
+    assert report(place, forge).reason == "stopped: the newer run push-2 goes on"
     put(api, run="push-2", second=2)
     assert report(place, forge).reason == "push-2 tells of this commit"
     assert forge.states(COMMIT) == ["error", "error"]
+
+
+def test_a_stopped_run_hands_its_commit_over(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """The newer run tells it that it goes on, and then how that ended; the stopped one says nothing any more."""
+    older, newer = "d" * 40, "e" * 40
+    run = put(api, phase="Failed", commit=older)
+    report(place, forge, "pending")
+    run["spec"]["shutdown"] = "Stop"
+    run["metadata"]["annotations"] = {BY_ANNOTATION: "push-2"}
+    notes = {f"{FOR_ANNOTATION}push-1": "", f"{FOR_ANNOTATION}gone": ""}
+    put(api, run="push-2", second=2, commit=newer)["metadata"]["annotations"] = notes
+    report(place, forge, "pending", run="push-2")
+    assert report(place, forge).reason == "push-2 tells of this commit"
+    assert forge.states(older, RELEASE) == ["pending", "pending"]
+    assert forge.statuses[-1][1]["description"] == f"goes on with {newer[:12]}, pushed after it"
+    done = node("verdict", verdict="all")
+    put(api, done, run="push-2", second=2, commit=newer, phase="Succeeded")["metadata"]["annotations"] = notes
+    report(place, forge, run="push-2")
+    assert (forge.states(newer)[-1], forge.states(older)[-1]) == ("success", "success")
+    assert forge.statuses[-1][1]["description"] == f"published with {newer[:12]}, pushed after it"
+    put(api, run="push-2", second=2, commit=newer, phase="Failed")["metadata"]["annotations"] = notes
+    report(place, forge, run="push-2")
+    assert forge.states(older)[-1] == "error"
+
+
+def test_a_run_that_was_stopped_too_late_tells_how_the_newer_one_ended(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """That one has told what it had to tell by then."""
+    run = put(api, phase="Failed")
+    run["spec"]["shutdown"] = "Stop"
+    run["metadata"]["annotations"] = {BY_ANNOTATION: "push-2"}
+    metadata = put(api, run="push-2", second=2, commit="d" * 40)["metadata"]
+    metadata["annotations"] = {f"{FOR_ANNOTATION}push-1": ""}
+    ended = "workflows.argoproj.io/completed"
+    metadata["labels"] = {ended: "true", "workflows.argoproj.io/phase": "Succeeded"}
+    assert report(place, forge).reason == "published by the newer run push-2"
+    assert forge.states(COMMIT) == ["success"]
+
+
+def test_a_check_is_not_handed_over(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """That a later commit was tried says nothing of this one."""
+    put(api, lane="untrusted", phase="Failed", commit="d" * 40)
+    notes = {f"{FOR_ANNOTATION}push-1": ""}
+    put(api, run="push-2", second=2, phase="Succeeded", lane="untrusted")["metadata"]["annotations"] = notes
+    report(place, forge, run="push-2")
+    assert forge.states("d" * 40) == []
+
+
+def test_what_a_run_made_says_so(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    reason = f"nothing to do: made by run push-0 for commit {'d' * 40}"
+    root = put(api, lane="own", phase="Succeeded")
+    root["status"]["nodes"]["push-1-1"]["outputs"]["parameters"].append({"name": "reason", "value": reason})
+    assert report(place, forge).reason == reason
+    assert forge.states(COMMIT, RELEASE) == ["success"]
 
 
 @pytest.mark.parametrize("ui", [UI, ""])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misuse, Transient
-from pipelines.events.event import BY_ANNOTATION, GROUP_LABEL, REF_LABEL, NightlyRef, Tonight
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, GROUP_LABEL, REF_LABEL, NightlyRef, Tonight
 from pipelines.events.reconcile import reconcile
 from pipelines.events.supersede import supersede
 from pipelines.tools import kubernetes
@@ -135,3 +135,23 @@ def test_a_night_starts_each_run_once(api: Cluster, account: Path) -> None:
     }
     assert metadata["annotations"]["workflows.argoproj.io/title"] == "`a` `$(id)`"
     assert {run["spec"]["workflowTemplateRef"]["name"] for run in api.workflows.values()} == {"release"}
+
+
+def test_who_goes_on_tells_of_those_that_were_stopped(api: Cluster, account: Path) -> None:
+    """It has their names, also of those that they were to tell of; so it has when the older one asks last."""
+    put(api, "first", 1, ref=REF)
+    put(api, "second", 2, ref=REF)
+    put(api, "third", 3, ref=REF)
+    supersede(run="second", group=GROUP, account=account)
+    assert noted(api, "second") == {"first"}
+    supersede(run="third", group=GROUP, account=account)
+    assert noted(api, "third") == {"first", "second"}
+    put(api, "late", 2, ref=REF)
+    assert supersede(run="late", group=GROUP, account=account).newest == "third"
+    assert noted(api, "third") == {"first", "second", "late"}
+
+
+def noted(api: Cluster, name: str) -> set[str]:
+    """Return the runs that one is to tell of."""
+    annotations = api.workflows[name]["metadata"].get("annotations", {})
+    return {key.removeprefix(FOR_ANNOTATION) for key in annotations if key.startswith(FOR_ANNOTATION)}

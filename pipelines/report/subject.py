@@ -1,0 +1,90 @@
+"""What a run is about, as far as a report needs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+
+from pipelines.errors import ShipwayError
+from pipelines.events.decode import LaneSettings, RunInputs, decode
+from pipelines.events.event import Decoded, EventKind, Lane
+from pipelines.report import run as report_run
+from pipelines.report.model import CHECK, RELEASE, Subject
+from pipelines.tools.git.address import Revision
+from pipelines.tools.kubernetes import Document
+
+START = "start"
+"""The template of the first pod."""
+
+
+def of_run(workflow: Document, rules: LaneSettings) -> Subject | None:
+    """Return what a run is about, from its event if it did not get far enough; None if that is nothing to report on."""
+
+    def decoded() -> Decoded:
+        inputs = {field.name: report_run.argument(workflow, field.name) for field in dataclasses.fields(RunInputs)}
+        return decode(inputs=RunInputs(**inputs), rules=rules)
+
+    if not _is_located(workflow):
+        return _by_event(decoded)
+    return _answered(begun(workflow), workflow, decoded)
+
+
+def begun(workflow: Document) -> Subject | None:
+    """Return what the first pod found a run to be about; None if that is nothing, or if it did not get that far."""
+    if not _is_located(workflow):
+        return None
+    outputs = report_run.outputs(workflow, START)
+    planned = report_run.outputs(workflow, "plan").get("commit", "") or outputs.get("commit", "")
+    return _subject_of(
+        repo=outputs["repo"],
+        # What was pushed, also where a run built what another had made of it.
+        commits=(outputs.get("head", ""), planned, outputs.get("revision", "")),
+        lane=outputs["lane"],
+        number=int(outputs.get("number") or 0),
+        kind=outputs.get("kind", ""),
+    )
+
+
+def _is_located(workflow: Document) -> bool:
+    """Return whether the first pod got as far as to say what the run is about."""
+    return "lane" in report_run.outputs(workflow, START)
+
+
+def _answered(subject: Subject | None, workflow: Document, decoded: Callable[[], Decoded]) -> Subject | None:
+    """Return the subject with the answer to a maintainer's command that started nothing, if it was one."""
+    outputs = report_run.outputs(workflow, START)
+    lane, kind = outputs["lane"], outputs.get("kind", "")
+    # What nobody asked for, or nobody may ask for, is ignored by the event alone.
+    if kind != EventKind.COMMENT or lane not in {Lane.IGNORED, Lane.WAITING} or decoded().lane is Lane.IGNORED:
+        return subject
+    number = int(outputs.get("number") or 0)
+    nothing = Subject(repo=outputs["repo"], commit="", context=CHECK, number=number, quiet=False, waiting=False)
+    return dataclasses.replace(subject or nothing, answer=outputs["reason"])
+
+
+def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
+    """Return what a run is about from its arguments alone, not yet compared with the repository."""
+    try:
+        event = decoded()
+    except ShipwayError as error:
+        sys.stderr.write(f"{error.what}\n")
+        return None
+    return _subject_of(
+        repo=event.repo, commits=(event.head, event.revision), lane=event.lane, number=event.number, kind=event.kind
+    )
+
+
+def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: str) -> Subject | None:
+    commit = next((text for text in commits if text and Revision(text).is_commit), "")
+    if not commit or lane == Lane.IGNORED:
+        return None
+    return Subject(
+        repo=repo,
+        commit=commit,
+        context=RELEASE if lane in {Lane.TRUSTED, Lane.OWN} else CHECK,
+        number=number,
+        quiet=kind == EventKind.NIGHTLY,
+        waiting=lane == Lane.WAITING,
+        is_own=lane == Lane.OWN,
+    )
