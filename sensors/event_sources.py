@@ -1,4 +1,9 @@
-"""The event sources: a pod for webhooks and one for the calendar, since Argo rolls the two out differently."""
+"""The event sources: a pod for webhooks and one for the calendar, since Argo rolls the two out differently.
+
+Argo Events writes some fields back, empty or with their default. They are written here already: a field that it has
+written is its own, so an upgrade by Helm 4, which applies on the server's side, would conflict with it or leave it
+behind.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from typing import Any
 
 from hera.events import models as m
 from hera.events.models.io.k8s.api.core import v1 as core
+from hera.events.models.io.k8s.apimachinery.pkg.util.intstr import IntOrString
 
 from pipelines.events.event import Sender
 from sensors import event_bus, manifest, payloads, pods
@@ -25,7 +31,7 @@ def secret(key: str) -> core.SecretKeySelector:
 
 def webhook(port: str, path: str, **more: Any) -> m.WebhookContext:
     """Return the address that a source listens on."""
-    return m.WebhookContext(endpoint=path, port=str(PORTS[port]), method="POST", **more)
+    return m.WebhookContext(endpoint=path, port=str(PORTS[port]), method="POST", **{"url": "", **more})
 
 
 def webhooks() -> dict[str, Any]:
@@ -37,13 +43,15 @@ def webhooks() -> dict[str, Any]:
     """
     spec = m.EventSourceSpec(
         event_bus_name=event_bus.NAME,
-        service=m.Service(ports=[core.ServicePort(name=name, port=port) for name, port in PORTS.items()]),
+        service=m.Service(ports=[_service_port(name, port) for name, port in PORTS.items()]),
         template=pods.template(account=WEBHOOKS, component=WEBHOOKS),
         github={
             str(source): m.GithubEventSource(
                 webhook=webhook("webhooks", f"/{source}"),
                 events=["push", "pull_request", "issue_comment"],
                 repositories=[],
+                owner="",
+                repository="",
                 webhook_secret=secret(source),
                 content_type="json",
                 active=True,
@@ -68,10 +76,16 @@ def webhooks() -> dict[str, Any]:
         },
     )
     document = manifest.document("EventSource", WEBHOOKS, spec)
-    # A number in Argo, a text in Hera.
+    # Numbers in Argo, texts in Hera.
     context = document["spec"]["webhook"][payloads.MANUAL.name]
     context["maxPayloadSize"] = int(context["maxPayloadSize"])
+    for source in document["spec"]["github"].values():
+        source["id"] = 0
     return document
+
+
+def _service_port(name: str, port: int) -> core.ServicePort:
+    return core.ServicePort(name=name, port=port, target_port=IntOrString(root=port))
 
 
 def calendar() -> dict[str, Any]:
@@ -81,7 +95,7 @@ def calendar() -> dict[str, Any]:
         template=pods.template(account=WEBHOOKS, component=CALENDAR),
         calendar={
             payloads.NIGHTLY.name: m.CalendarEventSource(
-                schedule=SCHEDULE, timezone="UTC", metadata={"repo": "", "ref": ""}
+                schedule=SCHEDULE, interval="", timezone="UTC", metadata={"repo": "", "ref": ""}
             )
         },
     )

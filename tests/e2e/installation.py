@@ -65,10 +65,11 @@ class Run:
 class Installation:
     """The chart `shipway`, installed in a namespace."""
 
-    def __init__(self, where: Place, namespace: str) -> None:
-        """Install nothing yet."""
+    def __init__(self, where: Place, namespace: str, program: str = "helm") -> None:
+        """Install nothing yet; `program` is the Helm to do it with."""
         self.where = where
         self.namespace = namespace
+        self.program = program
 
     @property
     def settings(self) -> dict[str, str]:
@@ -86,9 +87,15 @@ class Installation:
 
     def configure(self, values: Mapping[str, Any] | None = None, **settings: str) -> None:
         """Install the chart, or bring it to other values and settings; names of settings are written with _ for -."""
+        self.upgrade(values, "--wait", **settings)
+
+    def upgrade(
+        self, values: Mapping[str, Any] | None = None, *words: str, chart: str = str(CHART), **settings: str
+    ) -> str:
+        """Do the same with a chart and further words to Helm, and return what it wrote."""
         given = {**self.settings, **{name.replace("_", "-"): value for name, value in settings.items()}}
         whole = {"image": self.where.image, "imagePullPolicy": "Always", "settings": given, **(values or {})}
-        self.helm("upgrade", "--install", "shipway", str(CHART), "--wait", "--values", "-", given=json.dumps(whole))
+        return self.helm("upgrade", "--install", "shipway", chart, *words, "--values", "-", given=json.dumps(whole))
 
     def check(self) -> str:
         """Run `helm test` and return what it wrote; fails where it does."""
@@ -101,7 +108,7 @@ class Installation:
     def helm(self, *words: str, given: str = "") -> str:
         """Run Helm in the namespace and return what it wrote; fails where it does."""
         done = subprocess.run(
-            ["helm", *words, "-n", self.namespace], input=given, capture_output=True, text=True, check=False
+            [self.program, *words, "-n", self.namespace], input=given, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

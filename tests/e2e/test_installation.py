@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.chart.rendering import VALUES, Document, render
 from tests.chart.rights import Rights, golden, rights, with_events
-from tests.e2e.installation import PATIENCE_SECONDS, Installation
+from tests.e2e.events import BUS
+from tests.e2e.installation import CHART, PATIENCE_SECONDS, Installation
 from tests.e2e.place import Place, kubectl
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
@@ -31,6 +36,89 @@ def neighbours(where: Place) -> Iterator[tuple[Installation, Installation]]:
     yield Installation(where, names[0]), Installation(where, names[1])
     for name in names:
         subprocess.run(["kubectl", "delete", "namespace", name, "--wait=false"], capture_output=True, check=False)
+
+
+GITEA = {"forge": "gitea", "url": "https://git.example.com/team/shop.git", "branch": "main"}
+GITHUB = {"forge": "github", "url": "https://github.com/team/shop.git", "branch": "main"}
+EVENTS: dict[str, Any] = {"enabled": True, "manual": True, "bus": BUS, "repositories": [GITEA], "schedule": "0 3 1 1 *"}
+CHANGES: dict[str, dict[str, Any]] = {
+    "nothing": {"events": EVENTS},
+    "another forge": {"events": EVENTS | {"repositories": [GITEA, GITHUB]}},
+    "a forge less": {"events": EVENTS | {"repositories": [GITHUB]}},
+    "no requests by hand": {"events": EVENTS | {"manual": False}},
+    "another time": {"events": EVENTS | {"schedule": "0 4 1 1 *", "timezone": "Europe/Berlin"}},
+    "another branch": {"events": EVENTS | {"repositories": [GITEA | {"branch": "next"}]}},
+    "other nodes": {"events": EVENTS, "nodeSelector": {"kubernetes.io/os": "linux"}},
+    "another image": {"events": EVENTS, "image": "registry.example.com/shipway:2"},
+    "other resources": {"events": EVENTS, "resources": {"deploy": {"main": {"limits": {"memory": "2048Mi"}}}}},
+    "other accounts": {"events": EVENTS, "submitters": [{"kind": "User", "name": "eve"}]},
+    "nobody listens": {},
+    "somebody listens again": {"events": EVENTS},
+}
+
+
+def helm_of(major: int) -> str:
+    """Return the program that is Helm of a version, or an empty text."""
+    for name in ("helm", f"helm{major}"):
+        if (found := shutil.which(name)) and subprocess.run(
+            [found, "version", "--template", "{{.Version}}"], capture_output=True, text=True, check=True
+        ).stdout.startswith(f"v{major}"):
+            return found
+    return ""
+
+
+@pytest.mark.parametrize("major", [3, 4])
+def test_every_change_is_an_upgrade(major: int, where: Place, tmp_path: Path) -> None:
+    """An installation with events, after Argo Events has written to it: with nothing changed, with each kind of value,
+    with a newer chart. What was left out is gone, and nothing of what Helm applies is another's.
+    """
+    program = helm_of(major)
+    if not program:
+        pytest.skip(f"no Helm {major}: put it on PATH as helm{major}")
+    name = f"shipway-e2e-{secrets.token_hex(3)}"
+    kubectl(name, "create", "namespace", name)
+    try:
+        listening = Installation(where, name, program)
+        listening.upgrade({"events": EVENTS})
+        for values in CHANGES.values():
+            settled(listening)
+            listening.upgrade(values, project=name)
+        newer = ["package", str(CHART), "--version", "9.9.9", "--destination", str(tmp_path)]
+        listening.helm(*newer)
+        settled(listening)
+        listening.upgrade({"events": EVENTS}, chart=str(tmp_path / "shipway-9.9.9.tgz"))
+        settled(listening, "shipway-9.9.9")
+        listening.remove()
+    finally:
+        subprocess.run(["kubectl", "delete", "namespace", name, "--wait=false"], capture_output=True, check=False)
+
+
+def test_notes_name_the_secrets_that_are_missing(neighbours: tuple[Installation, Installation]) -> None:
+    """As the cluster has them while Helm installs."""
+    one, _ = neighbours
+    assert "shipway-push: pushes to" in one.upgrade()
+    kubectl(one.namespace, "create", "secret", "generic", "shipway-push", "--from-literal=config.json={}")
+    told = one.upgrade()
+    assert "shipway-push" not in told
+    assert "shipway-git: clones private repositories" in told
+
+
+def settled(installation: Installation, chart: str = "shipway-0.1.0") -> None:
+    """Wait until Argo Events has seen each of its objects, and check that they are as the chart says, and Helm's."""
+    rendered = installation.helm("get", "manifest", "shipway")
+    for document in yaml.load_all(rendered, Loader=yaml.CSafeLoader):
+        if not document or document["kind"] not in {"EventBus", "EventSource", "Sensor"}:
+            continue
+        words = ("get", document["kind"], document["metadata"]["name"], "-o", "json", "--show-managed-fields")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (seen := json.loads(kubectl(installation.namespace, *words)))["metadata"].get("finalizers"):
+            assert time.monotonic() < deadline, seen
+            time.sleep(1)
+        assert seen["metadata"]["labels"]["helm.sh/chart"] == chart
+        # Argo Events writes one field of a Sensor back that cannot be written without a value.
+        assert {key: value for key, value in seen["spec"].items() if key != "loggingFields"} == document["spec"]
+        owned = [m["fieldsV1"].get("f:spec", {}) for m in seen["metadata"]["managedFields"] if m["manager"] != "helm"]
+        assert {key for fields in owned for key in fields} <= {"f:loggingFields"}, owned
 
 
 @pytest.mark.parametrize("values", VALUES)
