@@ -150,6 +150,8 @@ def stop(options: StopOptions) -> int:
 def retry(options: RetryOptions) -> int:
     """Submit a run that has ended once more, with the same arguments, as a run of its own.
 
+    It has the labels of the run that it repeats, and changes no status that a newer one set.
+
     example: shipway retry clone-build-push-1a2b3c --namespace ci
     """
     cluster = options.cluster()

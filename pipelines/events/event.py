@@ -30,6 +30,9 @@ BY_ANNOTATION = "shipway/superseded-by"
 FOR_ANNOTATION = "supersedes.shipway/"
 """What annotations of that newer run begin with, each followed by the name of a run that was stopped for it. The newer
 one tells their commits what becomes of them."""
+RETRY_ANNOTATION = "shipway/retry-of"
+FIRST_ANNOTATION = "shipway/first-created"
+"""Of a run that was submitted once more: the run that it repeats, and when the first of them was created."""
 LONGEST_NAME = 1000
 LONGEST: Mapping[str, int] = {
     "before": 65,

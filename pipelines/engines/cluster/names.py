@@ -15,7 +15,6 @@ TEMPLATE_LABEL = "workflows.argoproj.io/workflow-template"
 RUN_LABEL = "workflows.argoproj.io/workflow"
 MARK = "shipway/submission"
 """The annotation with the call that made a run: a call whose answer was lost finds its own run again."""
-RETRY_OF = "shipway/retry-of"
 # A DNS subdomain (RFC 1123), as Kubernetes wants names of objects.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 

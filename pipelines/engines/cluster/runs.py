@@ -15,7 +15,7 @@ from pipelines.bounds import read_json
 from pipelines.engines.cluster import names, problems
 from pipelines.engines.cluster.api import ANYTHING, Api, Query
 from pipelines.errors import ShipwayError, Transient
-from pipelines.events import run_labels
+from pipelines.events import event, run_labels
 from pipelines.tools.kubernetes import ARGO, METADATA, Denied, Document, Lost
 
 FINAL = frozenset({"Succeeded", "Failed", "Error"})
@@ -236,11 +236,14 @@ def again(run: Mapping[str, Any]) -> tuple[str, Document, Described]:
     spec.pop("shutdown", None)
     spec.pop("suspend", None)
     name, metadata = str(run["metadata"]["name"]), run["metadata"]
-    labels = {key: value for key, value in metadata.get("labels", {}).items() if key.startswith(run_labels.OURS)}
+    # GROUP_LABEL says that a run's event was confirmed, so the new run sets it itself.
+    kept = (run_labels.OURS, event.REF_LABEL)
+    labels = {key: value for key, value in metadata.get("labels", {}).items() if key.startswith(kept)}
     old = metadata.get("annotations", {})
     why = f"retry of {name}" + (f": {old[run_labels.DESCRIPTION]}" if run_labels.DESCRIPTION in old else "")
     title = {run_labels.TITLE: old[run_labels.TITLE]} if run_labels.TITLE in old else {}
-    notes = {names.RETRY_OF: name, run_labels.DESCRIPTION: why, **title}
+    first = old.get(event.FIRST_ANNOTATION) or metadata["creationTimestamp"]
+    notes = {event.RETRY_ANNOTATION: name, event.FIRST_ANNOTATION: first, run_labels.DESCRIPTION: why, **title}
     return name.rpartition("-")[0] or template_of(run), spec, Described(labels=labels, annotations=notes)
 
 

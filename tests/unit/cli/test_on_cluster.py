@@ -18,7 +18,7 @@ import pytest
 
 from pipelines.cli.command import CommandParser, declare
 from pipelines.cli.main import COMMANDS, main
-from pipelines.events import run_labels
+from pipelines.events import event, run_labels
 from tests.git_repositories import Repository
 from tests.git_server import serving
 from tests.kubernetes_api import RESET, Cluster, Reply, cluster
@@ -261,8 +261,16 @@ def test_a_run_says_what_it_is_of(fake: Cluster, capsys: pytest.CaptureFixture[s
     assert again["annotations"] == first["annotations"] | {
         "shipway/submission": again["annotations"]["shipway/submission"],
         "shipway/retry-of": first["name"],
+        "shipway/first-created": first["creationTimestamp"],
         "workflows.argoproj.io/description": f"retry of {first['name']}: asked for by hand",
     }
+    again["creationTimestamp"] = "2026-11-24T10:00:00Z"
+    again["labels"] |= {event.REF_LABEL: "1" * 32, event.GROUP_LABEL: "2" * 32}
+    fake.workflows[again["name"]]["status"] = status(again["name"], "Failed")
+    assert main(["retry", again["name"], "--detach"]) == 0
+    third = fake.created["metadata"]
+    assert third["annotations"]["shipway/first-created"] == first["creationTimestamp"]
+    assert third["labels"] == {key: text for key, text in again["labels"].items() if key != event.GROUP_LABEL}
     commit = "c" * 40
     assert main([*SUBMIT[:-4], "-p", f"revision={commit}", "--engine", "argo", "--detach"]) == 0
     assert fake.created["metadata"]["labels"]["shipway.io/commit"] == commit
