@@ -109,7 +109,8 @@ class Releases:
                     plain_http=self.address,
                 )
             yield "tags"
-        verdict(planned=self.plan(planned.commit, planned.ref, now=planned.now, rebuild=rebuild))
+        again = self.plan(planned.commit, planned.ref, now=planned.now, rebuild=rebuild)
+        verdict(planned=again, builds=planned.builds, releases=planned.releases)
 
     def finish(self, revision: str, ref: str = "", *, rebuild: tuple[str, ...] = ()) -> None:
         """Run to the end; raises what the verdict raises."""
@@ -160,6 +161,7 @@ class Releases:
                 repo=str(self.repo),
                 revision=planned.commit,
                 ref=planned.ref,
+                needs=planned.needs,
                 source=work / "source",
                 archives=work / "archives",
                 unpacked=work / "unpacked",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from pipelines.charts.dependencies import CONFIG, CONTENT
 from pipelines.charts.model import ChartCheckout, ComparedChart
 from pipelines.charts.tree import Tree
 from pipelines.charts.version_range import loose
-from pipelines.declared.state import ABSENT, BROKEN, IDENTICAL
+from pipelines.declared.state import ABSENT, BROKEN, HELD, IDENTICAL
 from pipelines.errors import Misuse
 from pipelines.images.ownership import Publisher
 from pipelines.images.tag_names import parse_version
@@ -28,7 +29,9 @@ from pipelines.tools.git.checkout import check_out_commit, configuration, make_r
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.fetched_commit import FetchedCommit
 from pipelines.tools.git.remote import Git
+from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.layout import MANIFEST, Layout
+from pipelines.tools.registry.reference import Reference
 
 
 def chart_clone(
@@ -38,6 +41,10 @@ def chart_clone(
     app_version: Annotated[str, Arg("appVersion of every chart; empty: as Chart.yaml says")] = "",
     ignore: Annotated[tuple[str, ...], Arg("folders whose charts are left out, as a JSON list of patterns")] = (),
     libraries: Annotated[tuple[str, ...], Arg('library charts to publish, as a JSON list of names, or ["*"]')] = (),
+    needs: Annotated[
+        tuple[str, ...],
+        Arg("images without which a chart is held back, as a JSON list of NAME:TAG=FOLDER, the chart's"),
+    ] = (),
     logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
     archives: Annotated[Path, Arg("folder of the layout that charts to publish are written into")] = Path("archives"),
@@ -46,8 +53,9 @@ def chart_clone(
 ) -> ChartCheckout:
     """Check out one commit, pack each of its charts and ask the registry which are published.
 
-    What is wrong with charts is among the findings; only a circle of charts is refused at once. What shipway.yaml
-    ignores is left out, and its library charts are published, too. The folders are made anew by each run.
+    A chart is held back while the registry lacks an image that it needs, and so is what depends on that chart. What is
+    wrong with charts is among the findings; only a circle of charts is refused at once. What shipway.yaml ignores is
+    left out, and its library charts are published, too. The folders are made anew by each run.
 
     Example:
         shipway step chart-clone --repo=https://example.org/web.git --registry=registry.example.org --outputs=out/clone
@@ -73,8 +81,10 @@ def chart_clone(
         _stored(item, plan.packed.get(item.path), tree, layout=layout, unpacked=unpacked, commit=fetched)
         for item in plan.charts
     )
+    held = _held(needs, planned, tree.parents(), published.client, settings)
+    planned = tuple(replace(item, state=HELD) if item.path in held else item for item in planned)
     for item in planned:
-        say(f"{item.path}: {item.name} {item.version} is {item.state}")
+        say(f"{item.path}: {item.name} {item.version} is {item.state}{held.get(item.path, '')}")
     for finding in plan.findings:
         say(str(finding))
     return ChartCheckout(
@@ -112,6 +122,29 @@ def _stored(
         layout.name(descriptor, f"{item.name}:{chart_yaml.tag(item.version)}")
         digest = str(descriptor.digest)
     return replace(item, folder=str(folder), digest=digest)
+
+
+def _held(
+    needs: Sequence[str],
+    charts: Sequence[ComparedChart],
+    parents: Mapping[str, Sequence[str]],
+    client: Registry,
+    settings: ChartSettings,
+) -> dict[str, str]:
+    """Return why charts that are to be published are held back, by path; raises Transient if that is unknown."""
+    held: dict[str, str] = {}
+    for item in charts:  # parents first
+        if item.state != ABSENT:
+            continue
+        for need in needs:
+            image, _, path = need.partition("=")
+            name, _, tag = image.partition(":")
+            reference = Reference.under(settings.registry, settings.project, name, tag=tag)
+            if path == item.path and client.resolve(reference) is None:
+                held[path] = f": the image {name}, which its values name, failed"
+        if above := [path for path in parents.get(item.path, ()) if path in held]:
+            held.setdefault(item.path, f": {above[0]}, which it depends on, is")
+    return held
 
 
 def _version(text: str) -> str:

@@ -95,6 +95,8 @@ class Planned:
     """As in the plan."""
     charts: int = 0
     """How many charts are to be released."""
+    needs: tuple[Plain, ...] = ()
+    """For these charts, the images to build that their values name: each `NAME:key-…=FOLDER`, the chart's folder."""
     deploys: int = 0
     """How many places a deployment would write to, as far as a plan can know."""
     to_do: int = 0

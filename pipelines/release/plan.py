@@ -32,6 +32,7 @@ from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.checkout import warn_of_changes, with_ref
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
+from pipelines.tools.registry.reference import key_tag
 
 MOST_CHARACTERS = 24_000
 """Of a packed plan, enough for some hundred images. A Workflow has 1 MB for everything, and holds an argument several
@@ -107,6 +108,9 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
     )
     waves = [*plan.waves, *[()] * (MOST_WAVES - len(plan.waves))]
     in_batches = [*batches.split(plan.waves), *[()] * batches.MOST_BATCHES]
+    tags = {job.name: f"{job.name}:{key_tag(job.key)}" for wave in plan.waves for job in wave}
+    released = [chart for chart in plan.charts if chart.action == RELEASE]
+    needs = tuple(f"{tags[name]}={chart.path}" for chart in released for name in chart.images if name in tags)
     text = json.dumps(plan, default=vars, separators=(",", ":"))
     is_settled = not (plan.to_do or plan.blocked or plan.unknown)
     return Planned(
@@ -122,7 +126,7 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
         wave_7=waves[6],
         wave_8=waves[7],
         builds=tuple(job.name for wave in plan.waves for job in wave),
-        releases=tuple(chart.name for chart in plan.charts if chart.action == RELEASE),
+        releases=tuple(chart.name for chart in released),
         builder_version=builder_version,
         batches=sum(map(bool, in_batches)),
         batch_1=in_batches[0],
@@ -132,7 +136,8 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
         retag=retags,
         untagged=len(retags),
         formerly=plan.formerly,
-        charts=sum(item.action == RELEASE for item in plan.charts),
+        charts=len(released),
+        needs=needs,
         deploys=len(plan.deploys),
         to_do=plan.to_do,
         blocked=plan.blocked,

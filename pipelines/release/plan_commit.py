@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.state import TAG
 from pipelines.environments import image_uses
 from pipelines.environments.image_uses import Values
 from pipelines.errors import Misuse
@@ -19,6 +21,7 @@ from pipelines.images import decide as image_decide
 from pipelines.images import graph as image_graph
 from pipelines.images import key as image_key
 from pipelines.images import ownership, registry_reader
+from pipelines.images.decide import DesiredTags, ImageDecisions
 from pipelines.images.discover import discover
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget, Graph, ImageNode
@@ -141,7 +144,8 @@ def of_snapshot(
     }
     publisher = _publisher(snapshot, request, destination)
     foreign = _foreign(graph, registry, publisher)
-    decided = image_decide.decide(
+    decide = functools.partial(
+        image_decide.decide,
         graph,
         target,
         inputs=settled.inputs,
@@ -149,10 +153,13 @@ def of_snapshot(
         bases=base_states,
         registry=registry,
         changes=_changes_since(git, snapshot, graph, registry.previous, target.builder) if git else {},
-        desired=desired,
         versions=_version_lines(snapshot, graph),
         foreign=foreign,
     )
+    decided = decide(desired=desired)
+    if git and _lacks(decided, desired) and git.head(request.url, snapshot.ref) != snapshot.commit.id:
+        # The branch's tag belongs to a newer commit by now.
+        decided = decide(desired=replace(desired, moving=()))
     charts, chart_findings = plan_charts.plan(
         snapshot, destination.charts, values, destination.docker_config, work, publisher=publisher
     )
@@ -169,6 +176,11 @@ def of_snapshot(
         followers=values.followers,
         deploys=_deploys(snapshot, values, decided.images, reader),
     )
+
+
+def _lacks(decided: ImageDecisions, desired: DesiredTags) -> bool:
+    """Whether a branch's tag is all that an image lacks of it; else a build, or nothing, is to be done anyway."""
+    return any(image.action == TAG and {*image.tags} & {*desired.moving} for image in decided.images)
 
 
 def _empty(snapshot: RepositorySnapshot, request: PlanRequest) -> Plan:

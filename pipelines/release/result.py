@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pipelines.bounds import read_json
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.declared.state import BLOCKED, DIFFERENT, PUBLISHED
+from pipelines.declared.state import BLOCKED, DIFFERENT, HELD, PUBLISHED
 from pipelines.errors import ShipwayError
 from pipelines.release.model import Plan
 from pipelines.step import results, texts
@@ -42,7 +42,7 @@ PART_BYTES = 16_000
 _MOST_LINES = 20
 _LONGEST = 240
 _LONGEST_WHY = 400
-_ORDER = {FAILED: 0, DIFFERENT: 1, BLOCKED: 2, SKIPPED: 3}
+_ORDER = {FAILED: 0, DIFFERENT: 1, BLOCKED: 2, SKIPPED: 3, HELD: 4}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def words(part: PartResult) -> str:
         return f"{part.path}: {part.why}"
     if part.result in {FAILED, UNTRIED}:
         return f"{part.name}: {part.why}"
-    return f"{part.name}: {part.result}{' because ' if part.result == SKIPPED else ', '}{part.why}"
+    return f"{part.name}: {part.result}{' because ' if part.result in {SKIPPED, HELD} else ', '}{part.why}"
 
 
 def of_findings(findings: Iterable[Finding]) -> list[PartResult]:

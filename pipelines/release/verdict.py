@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pipelines.bounds import read_json
 from pipelines.charts.model import PlannedChart
-from pipelines.declared.state import ABSENT, PUBLISHED, TAG, UNKNOWN, UNPUBLISHED, PlanRow
+from pipelines.declared.state import ABSENT, HELD, PUBLISHED, TAG, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.plan_model import PlannedImage
 from pipelines.release import result as release_result
@@ -24,22 +24,27 @@ def verdict(
     builds: Annotated[tuple[str, ...], Arg("images that the run was to build, as its plan named them")] = (),
     releases: Annotated[tuple[str, ...], Arg("charts that it was to release, likewise")] = (),
 ) -> Verdict:
-    """Fail unless nothing is left to build or to release, and report the result of every image and chart.
+    """Fail unless nothing is left to build, to tag or to release, and report the result of every image and chart.
 
-    Missing tags are reported and fail nothing. Exit code 75 asks for another attempt, if a registry did not answer. The
-    outputs are written whether the step fails or not.
+    A chart whose values name an image that this run failed to publish was held back. Exit code 75 asks for another
+    attempt, if a registry did not answer. The outputs are written whether the step fails or not.
 
     Example:
         shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main
     """
     plan: Plan = results.typed(Plan, read_json(planned.plan, "the plan"))
     untagged = [image for image in plan.images if image.action == TAG]
+    failed = {image.name for image in plan.images if image.state == ABSENT and image.name in builds}
+    held: dict[str, str] = {}
+    for chart in plan.charts:  # parents first
+        if chart.state == ABSENT and (why := held_back(chart, failed, held)):
+            held[chart.path] = why
     parts = [
         *(_image(plan, image, builds) for image in plan.images),
-        *(_chart(chart, releases) for chart in plan.charts),
+        *(_chart(chart, releases, held.get(chart.path, "")) for chart in plan.charts),
         *release_result.of_findings(plan.findings),
     ]
-    published = sum(item.state == PUBLISHED for item in plan.everything)
+    published = sum(item.state == PUBLISHED and item.action != TAG for item in plan.everything)
     words = f"{published} of {len(plan.everything)} published at {plan.commit}"
     sys.stderr.write(release_result.text(parts))
     result = Verdict(
@@ -70,8 +75,9 @@ def _failure(plan: Plan, bad: Collection[PartResult]) -> ShipwayError:
 def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> PartResult:
     result, why = image.state, _why(image)
     if image.state == PUBLISHED:
-        result = BUILT if image.name in builds else PUBLISHED
-        why = f"lacks the tags {', '.join(image.tags)}" if image.action == TAG else ""
+        result, why = (BUILT if image.name in builds else PUBLISHED), ""
+        if image.action == TAG:
+            result, why = FAILED, f"it is published and lacks the tags {', '.join(image.tags)}"
     elif image.state == ABSENT:
         siblings = {one.name: one for one in plan.images}
         failed = [name for name in image.parents if name in siblings and siblings[name].state != PUBLISHED]
@@ -84,10 +90,23 @@ def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> PartResu
     return PartResult(kind=IMAGE, name=image.name, path=image.path, result=result, why=why)
 
 
-def _chart(chart: PlannedChart, releases: Collection[str]) -> PartResult:
+def held_back(chart: PlannedChart, failed: Collection[str], held: Mapping[str, str]) -> str:
+    """Return why a chart is not released; empty if it is.
+
+    `failed` are names of images, and `held` has the charts that are held back, by path.
+    """
+    if images := [name for name in chart.images if name in failed]:
+        return f"its values name {', '.join(images)}, which failed"
+    charts = [path for path in chart.parents if path in held]
+    return f"it depends on {', '.join(charts)}, which is held back" if charts else ""
+
+
+def _chart(chart: PlannedChart, releases: Collection[str], held: str) -> PartResult:
     result, why = chart.state, _why(chart)
     if chart.state == PUBLISHED:
         result, why = RELEASED if chart.name in releases else PUBLISHED, ""
+    elif held:
+        result, why = HELD, held
     elif chart.state == ABSENT and chart.name in releases:
         result, why = FAILED, "its release failed"
     elif chart.state == ABSENT:

@@ -15,7 +15,7 @@ CLONE = StepContainer(
     step="chart-clone",
     name="clone",
     size=Size(cpu="100m", memory="128Mi", most_cpu="2", most_memory="1Gi"),
-    inputs=("repo", "revision", "ref", "version", "app-version", "ignore", "libraries"),
+    inputs=("repo", "revision", "ref", "version", "app-version", "ignore", "libraries", "needs"),
     fixed=READ_LOGINS,
     secrets=(GIT, PULL),
 )

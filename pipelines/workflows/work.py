@@ -56,7 +56,7 @@ _ITEM = {
 """Inputs of clone-build-push, each with the part of an item that it takes."""
 RESULTS = (
     *("commit", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
-    *("builds", "releases", "settled", "builder-version"),
+    *("builds", "releases", "needs", "settled", "builder-version"),
 )
 """The outputs of a plan, beside its ref."""
 USED = tuple(name for name in RESULTS if name not in {"to-do", "blocked", "unknown"})
@@ -118,7 +118,7 @@ def _work() -> DAG:
             template=chart_release.NAME,
             depends=_after(before),
             when=f"{plan['charts']} > 0",
-            arguments=arguments({**inputs("repo"), **commit}),
+            arguments=arguments({**inputs("repo"), **commit, "needs": plan["needs"]}),
         ),
         Task(
             name="retag",

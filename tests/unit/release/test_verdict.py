@@ -46,16 +46,42 @@ def parts(text: str) -> dict[str, tuple[str, str]]:
     return {part["name"]: (part["result"], part["why"]) for part in json.loads(text)["parts"]}
 
 
-def test_tags_alone_fail_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is published is counted, what this run built is told apart; an image without a tag is told."""
-    found = verdict(planned=planned(image("a"), image("b", action=TAG)), builds=("a",))
-    assert (found.verdict, found.published, found.untagged) == (f"3 of 3 published at {'c' * 40}", 3, 1)
-    assert parts(found.summary) == {
-        "a": ("built", ""),
-        "b": ("published", "lacks the tags main"),
-        "shop": ("published", ""),
-    }
-    assert "lacks the tags main" in capsys.readouterr().err
+def test_what_this_run_built_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """From what was published before."""
+    found = verdict(planned=planned(image("a"), image("b")), builds=("a",))
+    assert (found.verdict, found.published, found.untagged) == (f"3 of 3 published at {'c' * 40}", 3, 0)
+    assert parts(found.summary) == {"a": ("built", ""), "b": ("published", ""), "shop": ("published", "")}
+    assert "3 of 3 published" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("builds", [("b",), ()], ids=["built by this run", "by one before"])
+def test_half_a_release_is_none(builds: tuple[str, ...]) -> None:
+    """An image without a tag of its commit fails each run alike, whichever built it."""
+    with pytest.raises(ShipwayError) as caught:
+        verdict(planned=planned(image("a"), image("b", action=TAG)), builds=builds)
+    assert caught.value.seen == "b: it is published and lacks the tags main"
+    found = caught.value.result
+    assert isinstance(found, Verdict)
+    assert (found.verdict, found.untagged) == (f"2 of 3 published at {'c' * 40}", 1)
+    assert parts(found.summary)["b"] == ("failed", "it is published and lacks the tags main")
+
+
+def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
+    """And with what it depends on; an image that this run did not build says nothing."""
+    absent = dataclasses.replace(CHART, state="absent", images=("web", "old"), name="site", path="charts/site")
+    above = dataclasses.replace(CHART, state="absent", parents=("charts/site",), name="umbrella", path="charts/u")
+    plan: Plan = results.typed(Plan, json.loads(planned(image("web", "absent", BUILD), image("old", BLOCKED)).plan))
+    plan = dataclasses.replace(plan, charts=(absent, above))
+    with pytest.raises(Refused) as caught:
+        verdict(
+            planned=Planned(plan=json.dumps(dataclasses.asdict(plan))), builds=("web",), releases=("site", "umbrella")
+        )
+    assert caught.value.seen.splitlines() == [
+        "web: its build failed",
+        "old: blocked, old's reason",
+        "site: held back because its values name web, which failed",
+        "umbrella: held back because it depends on charts/site, which is held back",
+    ]
 
 
 @pytest.mark.parametrize(
