@@ -127,6 +127,15 @@ def test_a_pull_request_is_opened_once_and_then_changed(server: ForgeServer, sec
     assert [one["title"] for one in server.pulls].count("web 1.0.1") == 1
 
 
+def test_a_pull_request_is_closed_and_stays_closed(server: ForgeServer, secret: Path) -> None:
+    forge = connect(server, secret)
+    number = forge.propose(head="shipway/shop", base="main", title="web 1.0.0", body="").number
+    for _ in range(2):
+        forge.close(number)
+        assert forge.pull_request("shipway/shop") is None
+    assert [one["state"] for one in server.pulls] == ["closed"]
+
+
 def test_a_branch_of_a_fork_is_not_taken_for_ours(secret: Path) -> None:
     with forge_server("gitea") as server:
         forge = connect(server, secret)
