@@ -18,6 +18,7 @@ _COMMAND = re.compile(COMMAND)
 _APPROVAL = re.compile(r"/ok-to-test(?:[ \t\r\n]|$)")
 """The beginning of a comment that means to approve, whatever it names."""
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_LATE = re.compile(r"it is late: .+ is at ([0-9a-f]+) by now", re.DOTALL)
 _REF = re.compile(r"refs/(heads|tags)/(.+)")
 _ZEROS = re.compile(r"0+")
 # GitHub's words for people whom the repository's owner chose. CONTRIBUTOR is anybody who once had a commit merged.
@@ -132,6 +133,17 @@ def patterns(text: str) -> tuple[str, ...]:
 def waiting(commit: str) -> str:
     """Return why a pull request's commit waits."""
     return f"a pull request from a fork: a maintainer must write /ok-to-test {commit}"
+
+
+def late(ref: str, commit: str) -> str:
+    """Return why a push of a commit that its ref has left behind is ignored; `commit` is what the ref names now."""
+    return f"it is late: {ref} is at {commit} by now"
+
+
+def newer(reason: str) -> str:
+    """Return the commit that a late push's ref names, from the reason; empty for any other reason."""
+    match = _LATE.fullmatch(reason)
+    return match[1] if match else ""
 
 
 def pull_ref(source: str, number: int) -> str:

@@ -81,7 +81,7 @@ def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
             if own and own.source == decoded.head:
                 # Built is what a run made of it, which is the same but for values; reported on is the commit itself.
                 return dataclasses.replace(decoded, revision=now.commit)
-            return _ignored(decoded, f"it is late: {decoded.ref} is at {now.commit} by now")
+            return _ignored(decoded, lanes.late(decoded.ref, now.commit))
         # A forge may send the event of a push before all of its servers know of it.
         if time.monotonic() >= deadline:
             break

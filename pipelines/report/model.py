@@ -31,6 +31,8 @@ class Subject:
     """Whether nothing was done, because no maintainer has approved the commit."""
     is_own: bool = False
     """Whether nothing was done, because a run of ours made the commit."""
+    newer: str = ""
+    """The commit that the branch of a push that came late is at, which has this one in its history."""
     answer: str = ""
     """What a maintainer's command came to nothing for; empty if it did not, or if nobody asked."""
 

@@ -121,6 +121,8 @@ class _Report:
             answer = self.forge.comment(self.subject.number, ANSWER, report_text.answer(self.subject.answer))
         if not self.subject.commit:
             return _not_reported(self.subject.answer, answer)
+        if self.subject.newer:
+            return self._write_late(self.subject.newer)
         if newer := self._superseded():
             return _not_reported(f"{newer} tells of this commit", answer)
         state, reason = (StatusState.PENDING, "it has begun") if phase == PENDING else self._end()
@@ -130,6 +132,24 @@ class _Report:
         for name in self._stopped():
             self._tell(name, state)
         return done
+
+    def _write_late(self, newer: str) -> Reported:
+        """Tell the commit of a push that came late what became of the newer one; raises Transient until that is known.
+
+        The exit handler tries again for half an hour. A commit that was told anything is left to whoever told it.
+        """
+        commit = self.subject.commit
+        if current := self.forge.status(commit, RELEASE):
+            return _not_reported(f"it says {current.state} already")
+        end = self.forge.status(newer, RELEASE)
+        if end is None or end.state is StatusState.PENDING:
+            raise Transient(
+                f"{commit} came late, and nobody knows yet what becomes of {newer}",
+                seen=f"{RELEASE} says {end.state if end else 'nothing'}",
+                todo="it is asked again",
+            )
+        description = self._set(self.subject, end.state, _with(end.state, newer))
+        return Reported(state=str(end.state), reason=description, comment="")
 
     def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
         commit, context = self.subject.commit, self.subject.context
@@ -180,7 +200,7 @@ class _Report:
         if why := self._kept(other, self.forge.status(other.commit, RELEASE), state):
             sys.stderr.write(f"{other.commit}: {why}\n")
             return
-        self._set(other, state, f"{_TOLD.get(state, 'failed')} with {self.subject.commit[:12]}, pushed after it")
+        self._set(other, state, _with(state, self.subject.commit))
 
     def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why if its parts do not say it."""
@@ -289,6 +309,11 @@ class _Report:
                 sys.stderr.write(f"{error.what}: {error.seen}\n")
         title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
         return Failure(title=title, message=pod.message, lines=lines)
+
+
+def _with(state: StatusState, newer: str) -> str:
+    """Return what is said of a commit that a newer one has in its history."""
+    return f"{_TOLD.get(state, 'failed')} with {newer[:12]}, pushed after it"
 
 
 def _release_result(workflow: Document) -> ReleaseResult | None:

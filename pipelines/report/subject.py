@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pipelines.errors import ShipwayError
+from pipelines.events import lanes
 from pipelines.events.decode import LaneSettings, RunInputs, decode
 from pipelines.events.event import Decoded, EventKind, Lane
 from pipelines.report import run as report_run
@@ -27,7 +28,7 @@ def of_run(workflow: Document, rules: LaneSettings) -> Subject | None:
 
     if not _is_located(workflow):
         return _by_event(decoded)
-    return _answered(begun(workflow), workflow, decoded)
+    return _answered(begun(workflow) or _late(workflow, decoded), workflow, decoded)
 
 
 def begun(workflow: Document) -> Subject | None:
@@ -43,6 +44,23 @@ def begun(workflow: Document) -> Subject | None:
         lane=outputs["lane"],
         number=int(outputs.get("number") or 0),
         kind=outputs.get("kind", ""),
+    )
+
+
+def _late(workflow: Document, decoded: Callable[[], Decoded]) -> Subject | None:
+    """Return the commit of a push that came late, if it would have been published; None for any other run."""
+    outputs = report_run.outputs(workflow, START)
+    newer = lanes.newer(outputs.get("reason", ""))
+    if not newer or outputs.get("kind") != EventKind.PUSH or decoded().lane is not Lane.TRUSTED:
+        return None
+    return Subject(
+        repo=outputs["repo"],
+        commit=outputs["head"],
+        context=RELEASE,
+        number=0,
+        quiet=False,
+        waiting=False,
+        newer=newer,
     )
 
 

@@ -378,6 +378,31 @@ def test_a_push_that_was_ignored_gives_its_commit_no_status(api: Cluster, forge:
     assert forge.statuses == []
 
 
+def test_a_push_that_came_late_is_told_what_became_of_the_newer_one(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """Once that is known, and once; a commit that was told something itself keeps it."""
+    old, new = COMMIT, "d" * 40
+    run = put(api, phase="Succeeded", lane="ignored")
+    start = run["status"]["nodes"]["push-1-1"]["outputs"]["parameters"]
+    start.append({"name": "reason", "value": f"it is late: refs/heads/main is at {new} by now"})
+    event = Push(source="gitea", repo_id=1, repo=REPO, ref="refs/heads/main", before="1" * 40, head=old, pushed="")
+    run["spec"] = {"arguments": {"parameters": [{"name": "event", "value": events.write(event)}]}}
+    with pytest.raises(Transient, match="nobody knows yet what becomes of"):
+        report(place, forge)
+    put(api, run="push-2", second=2, commit=new)
+    report(place, forge, "pending", run="push-2")
+    with pytest.raises(Transient):
+        report(place, forge)
+    put(api, node("verdict", verdict="all"), phase="Succeeded", run="push-2", second=2, commit=new)
+    report(place, forge, run="push-2")
+    assert forge.states(old) == []
+    for _ in range(2):
+        report(place, forge)
+        assert forge.states(old, RELEASE) == ["success"]
+    assert forge.statuses[-1][1]["description"] == f"published with {new[:12]}, pushed after it"
+
+
 def test_where_there_is_nobody_to_tell_nothing_fails(api: Cluster, forge: ForgeServer, place: Path) -> None:
     put(api, lane="ignored")
     assert report(place, forge).state == ""
