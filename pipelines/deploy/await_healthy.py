@@ -153,7 +153,10 @@ def wait(
         over = now - began >= seconds
         open_ = [status for status in statuses if rollouts[status.full_name] != SETTLED]
         failed = [status for status in open_ if over or status.full_name in given_up]
-        for environment in sorted({status.environment for status in statuses}):
+        environments = {status.environment for status in statuses}
+        for environment in sorted(commit_statuses.waiting - environments):
+            commit_statuses.report(environment, (), StatusState.SUCCESS, "a later commit has taken its place")
+        for environment in sorted(environments):
             own, own_open, own_failed = (
                 [status for status in some if status.environment == environment] for some in (statuses, open_, failed)
             )

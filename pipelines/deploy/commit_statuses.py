@@ -76,6 +76,12 @@ class CommitStatuses:
                 status = Status(context=_CONTEXT.format(environment), state=state, description=text)
                 self.forge.set_status(commit, status)
 
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The environments that the run's own commit waits for."""
+        waits = ((commit, name) for (commit, name), said in self.reported.items() if said[0] is StatusState.PENDING)
+        return frozenset(name for commit, name in waits if commit == self.commit)
+
     def _sources(self, applications: Sequence[ApplicationStatus]) -> list[str]:
         """Return the commits of this repository that the applications' images were built from."""
         images = (image for item in applications for image in item.images if image.revision and image.source)

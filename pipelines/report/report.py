@@ -10,21 +10,21 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from pipelines.bounds import read_json
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import LaneSettings
-from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, RETRY_ANNOTATION
 from pipelines.release.result import ReleaseResult
+from pipelines.report import result as report_result
 from pipelines.report import run as report_run
 from pipelines.report import subject as report_subject
 from pipelines.report import text as report_text
-from pipelines.report.model import ANSWER, MARKER, RELEASE, Failure, Reported, Subject
+from pipelines.report.model import ANSWER, CHECK, MARKER, RELEASE, Failure, Reported, Subject
 from pipelines.report.run import FailedPod
-from pipelines.step import results, texts
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import ForgeLogins, Forges
 from pipelines.step.signature import Arg, Group
@@ -110,9 +110,8 @@ class _Report:
         self.forge = forge
         self.link = link
         self.rules = rules
-        metadata = workflow["metadata"]
-        self.run = str(metadata["name"])
-        self.age = (str(metadata["creationTimestamp"]), self.run)
+        self.run = str(workflow["metadata"]["name"])
+        self.age = report_run.age(workflow["metadata"])
 
     def write(self, phase: str) -> Reported:
         """Report to the forge unless a newer run does, also about the runs that were stopped for this one."""
@@ -153,12 +152,14 @@ class _Report:
 
     def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
         commit, context = self.subject.commit, self.subject.context
-        result = _release_result(self.workflow)
+        result = report_result.release_result(self.workflow)
         failed = [] if state in {StatusState.PENDING, StatusState.SUCCESS} else self._failures(result)
         words = report_text.headline(result, failed) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         if self.subject.is_own:
             words = report_run.outputs(self.workflow, report_subject.START).get("reason", "")
+        first = (self.workflow["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, "")
+        reason = f"{reason or words or 'done'}, retry of {first}" if first else reason
         description = report_text.line(reason or words or "done")
         current = self.forge.status(commit, context)
         # The comment first, so that it is there for whoever follows the status. It is the pull request's own: the push
@@ -167,6 +168,7 @@ class _Report:
             address = self._comment(state, reason, result, failed)
         if why := self._kept(self.subject, current, state):
             return _not_reported(why, address)
+        self._end_waiting(self.subject, state, description)
         description = self._set(self.subject, state, description)
         return Reported(state=str(state), reason=description, comment=address)
 
@@ -177,6 +179,16 @@ class _Report:
         self.forge.set_status(subject.commit, status)
         sys.stderr.write(f"{subject.commit} {subject.context}: {state}, {description}\n")
         return description
+
+    def _end_waiting(self, subject: Subject, state: StatusState, text: str) -> None:
+        """End what a run that was killed left pending for environments: nobody waits for them any more."""
+        if state is StatusState.PENDING or subject.context != RELEASE or subject.is_own:
+            return
+        ended = state if state is StatusState.SUCCESS else StatusState.ERROR
+        for status in self.forge.statuses(subject.commit, "shipway/"):
+            if status.state is StatusState.PENDING and status.context not in {RELEASE, CHECK}:
+                why = f"nobody waits for it any more: {text}"
+                self._set(replace(subject, context=status.context), ended, why)
 
     def _stopped(self) -> list[str]:
         """Return the runs that were stopped for this one, also for those among them."""
@@ -200,7 +212,9 @@ class _Report:
         if why := self._kept(other, self.forge.status(other.commit, RELEASE), state):
             sys.stderr.write(f"{other.commit}: {why}\n")
             return
-        self._set(other, state, _with(state, self.subject.commit))
+        text = _with(state, self.subject.commit)
+        self._end_waiting(other, state, text)
+        self._set(other, state, text)
 
     def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why if its parts do not say it."""
@@ -269,7 +283,7 @@ class _Report:
             metadata = self.cluster.metadata(reporter)
         except Denied:
             return ""  # gone, so older: runs are kept for a day at least
-        if (str(metadata["creationTimestamp"]), reporter) > self.age:
+        if report_run.age(metadata) > self.age:
             return f"the newer run {reporter} tells of this commit"
         return ""
 
@@ -278,7 +292,7 @@ class _Report:
         text = report_text.comment(
             state=state, reason=reason, commit=self.subject.commit, link=self.link, result=result, failures=failed
         )
-        impact = _decoded(report_run.outputs(self.workflow, "impact").get("markdown", ""))
+        impact = report_result.decoded(self.workflow, "impact", "markdown")
         text = "\n\n".join(filter(None, (text, report_text.impact(impact, room=_MOST_CHARACTERS - len(text)))))
 
         def is_newer(body: str) -> bool:
@@ -314,26 +328,6 @@ class _Report:
 def _with(state: StatusState, newer: str) -> str:
     """Return what is said of a commit that a newer one has in its history."""
     return f"{_TOLD.get(state, 'failed')} with {newer[:12]}, pushed after it"
-
-
-def _release_result(workflow: Document) -> ReleaseResult | None:
-    """Return the result that the verdict of a release or a check put out, or None."""
-    text = _decoded(report_run.outputs(workflow, "verdict").get("summary", ""))
-    try:
-        result: ReleaseResult | None = results.typed(ReleaseResult, read_json(text, "the summary")) if text else None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        sys.stderr.write(f"the run's summary cannot be read: {error}\n")
-        return None
-    return result
-
-
-def _decoded(output: str) -> str:
-    """Return a text that a step put out encoded; an empty one if it is not."""
-    try:
-        return texts.decode(output)
-    except ValueError as error:
-        sys.stderr.write(f"an output of the run cannot be read: {error}\n")
-        return ""
 
 
 def _reporter(status: Status) -> str:

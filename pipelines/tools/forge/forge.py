@@ -102,19 +102,25 @@ class Forge:
 
     def status(self, commit: str, context: str) -> Status | None:
         """Return the newest status of a commit in this context, or None."""
+        return next((one for one in self.statuses(commit, context) if one.context == context), None)
+
+    def statuses(self, commit: str, prefix: str) -> tuple[Status, ...]:
+        """Return the newest status of a commit in each context that begins so."""
         what = f"the statuses of {commit} cannot be read"
         path = f"{self.path}/commits/{quote(commit, safe='')}/status"
 
-        def read() -> Status | None:
+        def read() -> tuple[Status, ...]:
+            newest: dict[str, Status] = {}
             for item in self.api.pages(path, inside="statuses", what=what):
-                if item.get("context") == context:
-                    return Status(
+                context = str(item.get("context"))
+                if context.startswith(prefix) and context not in newest:
+                    newest[context] = Status(
                         context=context,
                         state=_state(item.get(self.state_field), what),
                         description=str(item.get("description") or ""),
                         url=str(item.get("target_url") or ""),
                     )
-            return None
+            return tuple(newest.values())
 
         return self.api.network.persist(read)
 

@@ -12,7 +12,15 @@ import pytest
 
 from pipelines.errors import Misconfigured, Transient
 from pipelines.events import event as events
-from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, Comment, PullRequest, Push
+from pipelines.events.event import (
+    BY_ANNOTATION,
+    FIRST_ANNOTATION,
+    FOR_ANNOTATION,
+    RETRY_ANNOTATION,
+    Comment,
+    PullRequest,
+    Push,
+)
 from pipelines.release.result import FAILED, IMAGE, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
@@ -244,6 +252,47 @@ def test_a_check_is_not_handed_over(api: Cluster, forge: ForgeServer, place: Pat
     put(api, run="push-2", second=2, phase="Succeeded", lane="untrusted")["metadata"]["annotations"] = notes
     report(place, forge, run="push-2")
     assert forge.states("d" * 40) == []
+
+
+def test_an_environment_is_never_pending_for_good(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """What a killed run left waiting ends with it, or with the run that took its commit over; an end stays."""
+    older = "d" * 40
+
+    def left(commit: str) -> None:
+        for context, state in {"shipway/dev": "success", "shipway/prod": "pending", "other/prod": "pending"}.items():
+            forge.statuses.append((commit, {"context": context, "status": state, "description": "", "id": 1}))
+
+    left(COMMIT)
+    put(api, phase="Failed")
+    report(place, forge, "pending")
+    assert forge.states(COMMIT, "shipway/prod") == ["pending"]
+    report(place, forge)
+    assert forge.states(COMMIT, "shipway/prod") == ["pending", "error"]
+    assert forge.states(COMMIT, "shipway/dev") == ["success"]
+    assert forge.states(COMMIT, "other/prod") == ["pending"]
+    left(older)
+    put(api, phase="Failed", commit=older)
+    done = put(api, run="push-2", second=2, phase="Succeeded")
+    done["metadata"]["annotations"] = {f"{FOR_ANNOTATION}push-1": ""}
+    report(place, forge, run="push-2")
+    assert forge.states(older, "shipway/prod") == ["pending", "success"]
+    assert f"published with {COMMIT[:12]}" in forge.statuses[-2][1]["description"]
+
+
+def test_a_retry_is_as_old_as_its_first_run(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """It says what it repeats, changes what that run said, also if that reports late, and nothing of a newer one."""
+    put(api, phase="Failed")
+    report(place, forge)
+    again = put(api, node("verdict", verdict="all"), run="again", second=5, phase="Succeeded", number=3)
+    notes = {RETRY_ANNOTATION: "push-1", FIRST_ANNOTATION: api.workflows["push-1"]["metadata"]["creationTimestamp"]}
+    again["metadata"]["annotations"] = notes
+    assert report(place, forge, run="again").reason == "all, retry of push-1"
+    assert "retry of push-1" in forge.comments[0]["body"]
+    assert report(place, forge).reason == "the newer run again tells of this commit"
+    put(api, run="push-2", second=3, phase="Failed")
+    report(place, forge, run="push-2")
+    assert report(place, forge, run="again").reason == "the newer run push-2 tells of this commit"
+    assert forge.states(COMMIT, RELEASE) == ["error", "success", "error"]
 
 
 def test_what_a_run_made_says_so(api: Cluster, forge: ForgeServer, place: Path) -> None:

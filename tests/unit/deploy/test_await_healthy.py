@@ -180,6 +180,17 @@ def test_waiting_ends_when_everything_is_settled() -> None:
     assert wait([None]) == ([], "no application runs anything of this commit")
 
 
+def test_what_a_later_commit_replaces_is_not_pending_for_good() -> None:
+    """The environment runs something else by then, and nobody looks at this commit's again."""
+    behind = replace(ROW, state=replace(HEALTHY, sync="OutOfSync"))
+    said, _ = wait([behind, replace(ROW, environment="prod")])
+    assert said == [
+        "c dev pending: waiting for Argo CD: web",
+        "c dev success: a later commit has taken its place",
+        "c prod success: runs, Synced and Healthy: web",
+    ]
+
+
 def test_how_long_it_is_settled_is_what_argo_cd_says() -> None:
     """One that has long been settled is told at once; one that just became so waits, also by a clock ahead of ours."""
     long_ago = replace(ROW, state=replace(HEALTHY, since=time.time() - 600))
