@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport
 from pipelines.errors import ShipwayError
-from pipelines.images import finalize
+from pipelines.images import image_config
 from pipelines.images.model import Checkout, Published
 from pipelines.images.plan_model import ImageJob
 from pipelines.release.model import Planned
@@ -49,7 +49,7 @@ def small_image(checkout: Checkout, work: Path, item: ImageJob) -> None:
         content.update(f"{path.relative_to(context)} {path.read_text()}\n".encode())
     for base in checkout.bases:
         content.update(f"{base.name} {base.digest}\n".encode())
-    notes = finalize.image_annotations(None, finalize.facts_of(checkout, name=item.name, version=item.version))
+    notes = image_config.image_annotations(None, image_config.facts_of(checkout, name=item.name, version=item.version))
     oci_images.image(work / "image", content.hexdigest(), annotations=notes)
 
 

@@ -12,6 +12,7 @@ from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.images import names as image_names
 from pipelines.images import tag_names
 from pipelines.images.dockerfile import ExternalImage
+from pipelines.images.image_config import BaseImage
 from pipelines.images.model import Base
 from pipelines.images.names import Image
 from pipelines.tools.registry.client import NoImage, Registry
@@ -164,10 +165,7 @@ def fetch(
 
 def triggers(layout: Layout, fetched: Iterable[Base]) -> dict[str, tuple[str, ...]]:
     """Return the ONBUILD texts in the configuration of each image, by its name in the Dockerfile."""
-    configs = {base.name: layout.json(Digest(layout.json(base.digest)["config"]["digest"])) for base in fetched}
-    return {
-        name: tuple(map(str, (config.get("config") or {}).get("OnBuild") or ())) for name, config in configs.items()
-    }
+    return {base.name: BaseImage.read(base, layout).triggers for base in fetched}
 
 
 def _unpublished(item: BaseRequest, parent: Image, commit: str) -> ShipwayError:

@@ -19,7 +19,8 @@ from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
 from pipelines.images.builders.choice import choose_builder
 from pipelines.images.dockerfile import Dockerfile
-from pipelines.images.finalize import facts_of, finalize
+from pipelines.images.finalize import finalize
+from pipelines.images.image_config import facts_of
 from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout

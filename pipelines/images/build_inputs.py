@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.images import bases as image_bases
-from pipelines.images import build_context, dockerfile_checks, finalize, layer_cache, platforms
+from pipelines.images import build_context, dockerfile_checks, image_config, layer_cache, platforms
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images.dockerfile import SelectedStages, StageUse
 from pipelines.images.dockerfile_pins import last_line, pin, stage_name
 from pipelines.images.dockerfile_syntax import Instruction
-from pipelines.images.finalize import BaseImage
+from pipelines.images.image_config import BaseImage
 from pipelines.images.model import Base, Checkout
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
@@ -74,7 +73,7 @@ class BuildInputs:
         reads_files = layer_cache.mounts_files([*self.selected.file.instructions, *triggers])
         lines = layer_cache.marks(
             self.selected,
-            images={name: _hash(finalize.without_derived_labels(config)) for name, config in configs.items()},
+            images={name: _hash(image_config.without_derived_labels(config)) for name, config in configs.items()},
             context=build_context.digest(self.context) if reads_files else "",
             triggers=self.triggers,
         )
@@ -128,7 +127,9 @@ def read(
     folder = build_context.folder(source, context or checkout.path)
     layout = Layout(bases.resolve())
     images = _images(selected, checkout)
-    triggers = dockerfile_checks.triggers_of(selected, image_bases.triggers(layout, images))
+    base_images = tuple(BaseImage.read(image, layout) for image in images)
+    of_bases = {image.name: base.triggers for image, base in zip(images, base_images, strict=True)}
+    triggers = dockerfile_checks.triggers_of(selected, of_bases)
     dockerfile_checks.check_triggers(selected, triggers, secrets=secret_ids)
     return BuildInputs(
         checkout=checkout,
@@ -138,7 +139,7 @@ def read(
         ignore=build_context.ignore(source, checkout.dockerfile, folder, exclude),
         bases=layout,
         images=images,
-        base_images=tuple(BaseImage.read(image, layout) for image in images),
+        base_images=base_images,
         secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile)),
     )
 

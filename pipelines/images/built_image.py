@@ -11,8 +11,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from pipelines.errors import Refused, ShipwayError, reason
-from pipelines.images import finalize
-from pipelines.images.finalize import BaseImage, ImageFacts
+from pipelines.images import image_config
+from pipelines.images.image_config import BaseImage, ImageFacts
 from pipelines.images.model import Checkout
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.layout import Descriptor, Json, Layout
@@ -78,11 +78,11 @@ def _check_origin(manifest: Manifest, config: Json, bases: Layout, checkout: Che
     rootfs = config.get("rootfs")
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     images = [BaseImage.read(base, bases) for base in checkout.bases]
-    base = finalize.base_of(diff_ids if isinstance(diff_ids, list) else [], images)
-    expected, found = finalize.image_annotations(base, facts), manifest.json.get("annotations")
+    base = image_config.base_of(diff_ids if isinstance(diff_ids, list) else [], images)
+    expected, found = image_config.image_annotations(base, facts), manifest.json.get("annotations")
     fields = config.get("config")
     labels = fields.get("Labels") if isinstance(fields, dict) else None
-    forced = finalize.forced_labels(base, facts)
+    forced = image_config.forced_labels(base, facts)
     own = {key: labels.get(key) for key in forced} if isinstance(labels, dict) else {}
     for which, has, wanted in (
         ("annotations", found if isinstance(found, dict) else {}, expected),

@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from pipelines.declared.shipway_yaml import Configuration
 from pipelines.images.dockerfile import ExternalImage
+
+if TYPE_CHECKING:  # it loads a reader of YAML, which no build needs
+    from pipelines.declared.shipway_yaml import Configuration
 
 _ILLEGAL = re.compile(r"[^a-z0-9._]+|[._]{2,}")
 _HYPHENS = re.compile(r"[._-]*-[._-]*")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.images import built_image, ownership, tag_names
-from pipelines.images.finalize import facts_of
+from pipelines.images.image_config import facts_of
 from pipelines.images.model import Checkout, Published
 from pipelines.images.ownership import Publisher
 from pipelines.images.tag_moves import TagMover

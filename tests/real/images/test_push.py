@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
-from pipelines.images import finalize, tag_names
+from pipelines.images import image_config, tag_names
 from pipelines.images.model import Base, Checkout, Published
 from pipelines.images.push import publish
 from pipelines.step import results
@@ -76,8 +76,10 @@ class Run:
 
     def build(self, content: str, **annotations: str) -> None:
         """Write the image, with what `build` says of its origin, and other annotations for those of these names."""
-        facts = finalize.facts_of(self.checkout, name="", version=self.version)
-        notes = finalize.image_annotations(None, facts) | {f"{OCI}{key}": value for key, value in annotations.items()}
+        facts = image_config.facts_of(self.checkout, name="", version=self.version)
+        notes = image_config.image_annotations(None, facts) | {
+            f"{OCI}{key}": value for key, value in annotations.items()
+        }
         self.layout, self.descriptor = image(self.folder / "image", content, annotations=notes)
         self.digest = self.descriptor.digest
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import ShipwayError
-from pipelines.images import finalize
-from pipelines.images.finalize import BaseImage, ImageFacts
+from pipelines.images import image_config
+from pipelines.images.image_config import BaseImage, ImageFacts
 from pipelines.images.layer_cache import MARK
 from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.layout import CONFIG, LAYER, Descriptor, Json
@@ -77,7 +77,7 @@ BUILDKIT: list[Json] = [
 
 def test_history_of_buildah() -> None:
     """Only the instructions stay: no digest of a parent, no argument's value, no mark, no clock."""
-    history = finalize.image_config(built(BUILDAH, 4), base(), FACTS)["history"]
+    history = image_config.image_config(built(BUILDAH, 4), base(), FACTS)["history"]
     assert history[0] == BUILDAH[0], "the base's own history is the base's"
     assert [entry["created_by"] for entry in history[1:]] == [
         "ENV A=1",
@@ -92,7 +92,7 @@ def test_history_of_buildah() -> None:
 
 def test_history_of_buildkit() -> None:
     """BuildKit's remarks go, its words stay."""
-    history = finalize.image_config(built(BUILDKIT, 2), base(), FACTS)["history"]
+    history = image_config.image_config(built(BUILDKIT, 2), base(), FACTS)["history"]
     assert [entry["created_by"] for entry in history[1:]] == ["ENV A=1", "RUN make all"]
 
 
@@ -100,10 +100,10 @@ def test_history_fits_the_layers() -> None:
     """A base without a history gives one that still has an entry for each layer."""
     silent = base()
     silent.config["history"] = []
-    config = finalize.image_config(built(BUILDKIT[2:], 2), silent, FACTS)
+    config = image_config.image_config(built(BUILDKIT[2:], 2), silent, FACTS)
     assert sum(not entry.get("empty_layer") for entry in config["history"]) == 2
     with pytest.raises(ShipwayError, match="history does not fit"):
-        finalize.image_config(built(BUILDKIT, 7), None, FACTS)
+        image_config.image_config(built(BUILDKIT, 7), None, FACTS)
 
 
 def test_fields() -> None:
@@ -118,7 +118,7 @@ def test_fields() -> None:
         "OnBuild": ["RUN x"],
         "AttachStdin": False,
     }
-    config = finalize.image_config(built(BUILDKIT, 2, **fields), base(Shell=["/bin/bash", "-c"]), FACTS)
+    config = image_config.image_config(built(BUILDKIT, 2, **fields), base(Shell=["/bin/bash", "-c"]), FACTS)
     kept = config["config"]
     del kept["Labels"]
     assert kept == {
@@ -149,7 +149,9 @@ def test_labels() -> None:
         MARK: "x",
     }
     facts = replace(FACTS, source="", labels={"mine": "user", OCI + "revision": "lie"})
-    labels = finalize.image_config(built(BUILDKIT, 2, Labels=own), base(Labels=inherited), facts)["config"]["Labels"]
+    labels = image_config.image_config(built(BUILDKIT, 2, Labels=own), base(Labels=inherited), facts)["config"][
+        "Labels"
+    ]
     assert labels == {
         "kept": "base",
         "mine": "user",
@@ -167,7 +169,7 @@ def test_manifest() -> None:
     """The manifest says the same, and of an image from scratch it names no base."""
     one = Descriptor(media_type=CONFIG, digest=Digest("sha256:" + "1" * 64), size=1)
     layer = Descriptor(media_type=LAYER, digest=Digest("sha256:" + "2" * 64), size=2)
-    manifest = finalize.manifest(one, [layer], None, FACTS)
+    manifest = image_config.manifest(one, [layer], None, FACTS)
     assert manifest["layers"] == [{"mediaType": LAYER, "digest": "sha256:" + "2" * 64, "size": 2}]
     assert sorted(key.removeprefix(OCI) for key in manifest["annotations"]) == [
         "created",
@@ -184,9 +186,9 @@ def test_base_of() -> None:
     small, large, other = base(1), base(3), base(2)
     other.config["rootfs"]["diff_ids"] = ["sha256:" + "f" * 64]
     empty = base(0)
-    assert finalize.base_of(layers(4), [other, small, empty, large]) is large
-    assert finalize.base_of(layers(2), [other, small, large]) is small
-    assert finalize.base_of(["sha256:" + "e" * 64], [small, empty]) is None
+    assert image_config.base_of(layers(4), [other, small, empty, large]) is large
+    assert image_config.base_of(layers(2), [other, small, large]) is small
+    assert image_config.base_of(["sha256:" + "e" * 64], [small, empty]) is None
 
 
 @pytest.mark.parametrize(
@@ -217,5 +219,5 @@ def test_public_address(repository: str, address: str) -> None:
 def test_canonical(value: object) -> None:
     """Equal values are written as equal bytes, whatever the order they were made in."""
     wrapped = {"value": value, "a": 1}
-    assert finalize.canonical(wrapped) == finalize.canonical({"a": 1, "value": value})
-    assert json.loads(finalize.canonical(wrapped)) == wrapped
+    assert image_config.canonical(wrapped) == image_config.canonical({"a": 1, "value": value})
+    assert json.loads(image_config.canonical(wrapped)) == wrapped
