@@ -10,6 +10,7 @@ from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.state import ABSENT, BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import ShipwayError
 from pipelines.images.key import Freshness, KeyInputs
+from pipelines.images.names import title
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.plan_model import ImageJob, PlannedImage
 from pipelines.images.registry_state import (
@@ -238,6 +239,7 @@ def _job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple
     pins += [f"{edge.written}={key_tag(inputs.parents[edge.name])}" for edge in node.parents]
     return ImageJob(
         name=node.name,
+        title=title(node.name),
         path=node.image.path,
         dockerfile=node.image.dockerfile,
         target=node.settings.target,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # it loads a reader of YAML, which no build needs
 
 _ILLEGAL = re.compile(r"[^a-z0-9._]+|[._]{2,}")
 _HYPHENS = re.compile(r"[._-]*-[._-]*")
+_LONGEST_TITLE = 63
 _KIND = re.compile(r"(?:docker|container)file")
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
@@ -54,6 +55,15 @@ def name_of(dockerfile: str, configuration: Configuration, root_name: str) -> st
         return by_rule(rule, dockerfile, root_name)
     folder, file = PurePosixPath(dockerfile).parent.name or root_name, _file(dockerfile)
     return rule or f"{folder}-{file}".removesuffix("-")
+
+
+def title(name: str) -> str:
+    """Return what Argo shows the node of an image as: 2 to 63 letters, digits, dots and hyphens.
+
+    A node of any other display name would fail (argo-workflows: workflow/controller/operator.go, displayNameRegex).
+    """
+    legal = re.sub(r"[^A-Za-z0-9.-]+", "-", name)[:_LONGEST_TITLE].strip("-.")
+    return legal if len(legal) > 1 else f"image-{legal or 'x'}"
 
 
 def by_rule(rule: str, dockerfile: str, root_name: str) -> str:

@@ -19,6 +19,8 @@ class ImageJob:
     """
 
     name: Name
+    title: Name
+    """What Argo shows its node as."""
     path: Plain
     dockerfile: Plain
     target: Plain

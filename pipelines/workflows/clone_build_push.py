@@ -59,8 +59,8 @@ RESULTS = ("digest", "reference", "commit", "tags", "size")
 
 
 def template() -> ContainerSet:
-    """Return the pod."""
-    return pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi")
+    """Return the pod. Argo shows it by its input `title`, if it has one."""
+    return pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi", shown_as="title")
 
 
 def clone_build_push() -> WorkflowTemplate:

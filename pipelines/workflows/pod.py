@@ -21,6 +21,8 @@ from pipelines.step import results, signature
 from pipelines.step.signature import Step
 from pipelines.workflows.secrets import ROOT, Secret
 
+_SHOWN = "what people see in place of the node's name; empty: that name"
+DISPLAY_NAME = "workflows.argoproj.io/display-name"
 IMAGE = "shipway"
 """Replaced by the chart; no parameter ever names an image."""
 CONFIG_MAP = "shipway"
@@ -184,6 +186,20 @@ def outputs(container: StepContainer, names: Sequence[str], defaults: Mapping[st
     ]
 
 
+@dataclass(kw_only=True)
+class ShownPod(ContainerSet):
+    """A pod with a name for people; Hera has annotations of pods, and none of templates."""
+
+    shown_as: str = ""
+    """The input that holds it; empty for none."""
+
+    def _build_template(self) -> m.Template:
+        found: m.Template = super()._build_template()
+        if self.shown_as:
+            found.annotations = {DISPLAY_NAME: f"{{{{inputs.parameters.{self.shown_as}}}}}"}
+        return found
+
+
 def pod(
     name: str,
     containers: Sequence[StepContainer],
@@ -193,20 +209,23 @@ def pod(
     workspace: str,
     account: str = SERVICE_ACCOUNT,
     defaults: Mapping[str, str] = _NONE,
+    shown_as: str = "",
 ) -> ContainerSet:
     """Return a template that runs the containers in one pod; the outputs come from the last, which is named `main`.
 
     Each container's folder holds at most `workspace`. `defaults` are what outputs are where their files are missing, as
-    after a pod that was killed; without one such a pod fails as a whole. Volumes are models, not Hera's own: Hera
+    after a pod that was killed; without one such a pod fails as a whole. `shown_as` is an input of no step, whose value
+    people see in place of the node's name. Volumes are models, not Hera's own: Hera
     leaves the mount path of a ContainerSet's volumes out. Raises ValueError if a container reads the folder of one
     that has not ended when it starts.
     """
     if containers[-1].name != "main":
         raise ValueError("the outputs of a containerSet come from the container named main")
     secrets = dict.fromkeys(secret for container in containers for secret in container.secrets)
-    return ContainerSet(
+    return ShownPod(
         name=name,
-        inputs=inputs(containers),
+        shown_as=shown_as,
+        inputs=[*inputs(containers), *([Parameter(name=shown_as, default="", description=_SHOWN)] if shown_as else [])],
         outputs=outputs(containers[-1], results, defaults),
         containers=[container.node(container.reads(earlier)) for container, earlier in _ordered(containers)],
         volumes=[

@@ -48,7 +48,8 @@ VERDICT = StepContainer(
 _WAVES = tuple(f"wave-{number}" for number in range(1, MOST_WAVES + 1))
 _ITEM = {
     **{
-        name: name for name in ("name", "path", "dockerfile", "target", "build-args", "secret-ids", "shared", "exclude")
+        name: name
+        for name in ("name", "title", "path", "dockerfile", "target", "build-args", "secret-ids", "shared", "exclude")
     },
     **{name: name for name in ("version", "platform", "key", "renews", "moment", "pins")},
     "version-tag": "version",

@@ -50,6 +50,8 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
         "shop": "published",
     }
     assert images.tags("app") == before
+    waves = (n for n in second.nodes if n["type"] == "Retry" and n.get("templateName") == "clone-build-push")
+    assert {node["displayName"] for node in waves} == {"broken", "child"}
 
     push = {"source": "github", "repo_id": 7, "repo": repo, "ref": "refs/heads/main", "before": "1" * 40, "pushed": ""}
     third = ended(installation, installation.start("release", event=event(push, head=head(made))))

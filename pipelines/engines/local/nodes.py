@@ -104,7 +104,8 @@ class Node:
         above = self.parent
         if above is None or above.kind is not NodeKind.TASK_GROUP:
             return self.step or self.display_name
-        return above.display_name + _item(self.display_name.removeprefix(above.display_name))
+        # Argo may show an item by a name of its own.
+        return above.display_name + _item(self.name.removeprefix(above.name))
 
     @property
     def root(self) -> Node:

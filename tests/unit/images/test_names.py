@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.declared import shipway_yaml
 from pipelines.images import names as image_names
@@ -79,3 +83,18 @@ def test_a_name_that_shadows_a_public_image_is_reported() -> None:
     [told] = image_names.shadowed(IMAGES[2], [ExternalImage(name="python", line=3, instruction="FROM")], IMAGES)
     assert "apps/web/Dockerfile:3" in told
     assert "docker.io/library/python" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("web", "web"), ("web_app.x", "web-app.x"), ("team/web", "team-web"), ("a", "image-a"), ("x" * 70, "x" * 63)],
+)
+def test_a_node_is_shown_by_its_image(name: str, title: str) -> None:
+    """As far as Argo shows names."""
+    assert image_names.title(name) == title
+
+
+@given(st.one_of(st.text(), st.text("aZ0-._/", max_size=80)))
+def test_argo_takes_the_title_of_any_image(name: str) -> None:
+    """A node with another display name would fail (argo-workflows: operator.go, displayNameRegex)."""
+    assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]", image_names.title(name))

@@ -14,6 +14,7 @@ from pipelines.release.batches import MOST_BATCHES, split, with_parents
 def job(name: str, parents: tuple[str, ...]) -> ImageJob:
     """Return a build that depends on others."""
     return ImageJob(
+        title="x",
         name=name, path=name, dockerfile="", target="", build_args=(), secret_ids=(), shared=(), exclude=(), version="",
         platform="", key="", renews="", moment=0, pins=(), parents=parents,
     )  # fmt: skip

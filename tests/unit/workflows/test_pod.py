@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.workflows import chart_release, clone_build_push
+from pipelines.workflows import chart_release, clone_build_push, work
 from pipelines.workflows.pod import StepContainer, pod
 
 CLONE, BUILD, MAIN = clone_build_push.CONTAINERS
@@ -38,3 +38,18 @@ def test_a_folder_is_read_after_its_container_has_ended(after: tuple[str, ...]) 
     """One that may still be at work could change what was read."""
     with pytest.raises(ValueError, match=r"main reads the folder of (build|build, clone) "):
         mounts(CLONE, BUILD, replace(MAIN, after=after))
+
+
+def test_a_wave_shows_its_images() -> None:
+    """Argo takes a template's annotation for the node's name; each item of a wave passes its own, and one that a person
+    starts keeps the node's name.
+    """
+    templates = {template["name"]: template for template in work.work().to_dict()["spec"]["templates"]}
+    image = templates["clone-build-push"]
+    assert image["annotations"] == {"workflows.argoproj.io/display-name": "{{inputs.parameters.title}}"}
+    assert {p["name"]: p.get("default") for p in image["inputs"]["parameters"]}["title"] == ""
+    waves = [task for task in templates["work"]["dag"]["tasks"] if "withParam" in task]
+    assert waves
+    for task in waves:
+        assert {"name": "title", "value": "{{item.title}}"} in task["arguments"]["parameters"]
+    assert "annotations" not in templates["verdict"]

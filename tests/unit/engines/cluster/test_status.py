@@ -55,6 +55,15 @@ def test_parents_are_what_the_local_engine_has() -> None:
     assert found["run.after"].phase is Phase.OMITTED
 
 
+def test_an_item_that_argo_shows_by_another_name_is_shown_by_its_own() -> None:
+    """As the local engine shows it, whatever the template's annotation says."""
+    tree = RunTree(RUN)
+    shown = [{**one, "displayName": "web"} if one["name"] == "run.images(0:a)" else one for one in NODES]
+    tree.update({"status": status(RUN, "Failed", *shown)})
+    [item] = [node for node in tree.walk() if node.name == "run.images(0:a)"]
+    assert (item.display_name, item.label, item.short_name) == ("web", "images(0:a)", "images(0:a)")
+
+
 def test_a_container_of_the_name_main_is_shown_as_the_step_that_it_runs() -> None:
     """By the template that the run keeps: of two with one name in different WorkflowTemplates, each node's own."""
     verdicts: dict[str, Any] = {
