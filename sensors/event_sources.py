@@ -1,8 +1,7 @@
 """The event sources: a pod for webhooks and one for the calendar, since Argo rolls the two out differently.
 
 Argo Events writes some fields back, empty or with their default. They are written here already: a field that it has
-written is its own, so an upgrade by Helm 4, which applies on the server's side, would conflict with it or leave it
-behind.
+written is its own, and an upgrade by Helm 4, which applies on the server's side, would conflict with it.
 """
 
 from __future__ import annotations

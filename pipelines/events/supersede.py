@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misuse
+from pipelines.events import run_labels
 from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
+from pipelines.events.run_labels import DESCRIPTION
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
 
@@ -27,6 +29,8 @@ def supersede(
     *,
     run: Annotated[str, Arg("name of this run")],
     group: Annotated[str, Arg("the hash that runs of one repository, lane and ref share")],
+    lane: Annotated[str, Arg("its lane, for its label")] = "",
+    head: Annotated[str, Arg("the commit that it builds, for its label")] = "",
     account: Annotated[Path, Arg("folder of the account that may list and stop runs")] = Path("../account"),
 ) -> Superseded:
     """Stop every older run of the group, also those that have not begun; or this run, if a newer one has got this far.
@@ -43,12 +47,13 @@ def supersede(
     cluster = Kubernetes(account)
     own = cluster.metadata(run)
     # The label is set before the list is read, so that two runs at once see each other.
-    cluster.patch(run, {"metadata": {"labels": {GROUP_LABEL: group}}})
+    labels = {GROUP_LABEL: group, **run_labels.labels("", "", commit=head, lane=lane)}
+    cluster.patch(run, {"metadata": {"labels": labels}})
     begun = cluster.unfinished(f"{GROUP_LABEL}={group}")
     newest = max([own, *begun], key=_age)["name"]
     if newest != run:
         _take_over(cluster, newest, [own])
-        _stop(cluster, run, newest)
+        _stop(cluster, own, newest)
         return Superseded(newest=newest, stopped=(run,))
     group_runs = {other["name"]: other for other in begun}
     if ref := own.get("labels", {}).get(REF_LABEL, ""):
@@ -61,7 +66,7 @@ def supersede(
     older = sorted(name for name, other in group_runs.items() if _age(other) < _age(own))
     # Before they are stopped, so that a run that stops this one finds the names here or these runs unfinished.
     _take_over(cluster, run, [group_runs[name] for name in older])
-    return Superseded(newest=run, stopped=tuple(name for name in older if _stop(cluster, name, run)))
+    return Superseded(newest=run, stopped=tuple(name for name in older if _stop(cluster, group_runs[name], run)))
 
 
 def _age(run: Document) -> tuple[str, str]:
@@ -79,13 +84,16 @@ def _take_over(cluster: Kubernetes, newest: str, older: Sequence[Document]) -> N
         cluster.patch(newest, {"metadata": {"annotations": annotations}})
 
 
-def _stop(cluster: Kubernetes, run: str, newest: str) -> bool:
-    """Stop a run, whose exit handler still runs. Return False if it is gone."""
+def _stop(cluster: Kubernetes, run: Document, newest: str) -> bool:
+    """Stop a run, whose exit handler still runs, and say for which one. Return False if it is gone."""
+    name, noted = str(run["name"]), run.get("annotations") or {}
+    why = f"superseded by `{newest}`; {noted.get(DESCRIPTION, '')}".removesuffix("; ")
+    notes = {BY_ANNOTATION: newest, DESCRIPTION: why}
     try:
-        cluster.patch(run, {"metadata": {"annotations": {BY_ANNOTATION: newest}}, "spec": {"shutdown": "Stop"}})
+        cluster.patch(name, {"metadata": {"annotations": notes}, "spec": {"shutdown": "Stop"}})
     except Denied as error:
         if error.status != 404:
             raise
         return False
-    sys.stderr.write(f"{run} is stopped: {newest} is newer\n")
+    sys.stderr.write(f"{name} is stopped: {newest} is newer\n")
     return True

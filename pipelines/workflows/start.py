@@ -28,11 +28,12 @@ LOCATE = StepContainer(
 BEGIN = "begin"
 """The template that lets the newest run of a branch win, and tells the forge that it has begun. If it fails, the run
 goes on."""
+BEGINS = ("run", "group", "lane", "head")
 STOP = StepContainer(
     step="supersede",
     name="supersede",
     size=_ASIDE,
-    inputs=("run", "group"),
+    inputs=BEGINS,
     fixed={"account": "../supersede-account"},
     secrets=(SUPERSEDE,),
 )
@@ -47,9 +48,9 @@ def locate() -> ContainerSet:
 
 def templates() -> list[ContainerSet | DAG]:
     """Return the template BEGIN, and the pod that it starts."""
-    told = Task(name="told", template=f"{BEGIN}-pod", arguments=arguments(inputs("run", "group")))
+    told = Task(name="told", template=f"{BEGIN}-pod", arguments=arguments(inputs(*BEGINS)))
     return [
-        aside(BEGIN, told, inputs=[Parameter(name="run"), Parameter(name="group")]),
+        aside(BEGIN, told, inputs=[Parameter(name=name) for name in BEGINS]),
         pod(
             f"{BEGIN}-pod",
             (STOP, TELL),
@@ -70,7 +71,8 @@ def tasks(values: Mapping[str, str]) -> list[Task]:
 
     A manual run neither stops others nor is stopped. A nightly run waits for the mutex, and a newer push stops it.
     """
-    lane, kind, group = outputs(NAME, "lane", "kind", "group").values()
+    known = outputs(NAME, "group", "lane", "head")
+    lane, kind = known["lane"], outputs(NAME, "kind")["kind"]
     nothing_begins = (f"{lane} != {other}" for other in ("ignored", "waiting", "own"))
     return [
         Task(name=NAME, template=NAME, arguments=arguments(values)),
@@ -79,6 +81,6 @@ def tasks(values: Mapping[str, str]) -> list[Task]:
             template=BEGIN,
             depends=f"{NAME}.Succeeded",
             when=" && ".join((*nothing_begins, f"{kind} != manual", f"{kind} != nightly")),
-            arguments=arguments({"run": "{{workflow.name}}", "group": group}),
+            arguments=arguments({"run": "{{workflow.name}}", **known}),
         ),
     ]

@@ -182,8 +182,8 @@ def test_the_bus_runs_where_everything_runs() -> None:
 
 
 def test_what_argo_events_would_write_back_is_written() -> None:
-    """What it fills in is its own from then on: Helm 4, which applies on the server's side, could neither change it nor
-    take it away. tests/e2e asks the cluster whose each field is.
+    """What it fills in is its own from then on, and Helm 4, which applies on the server's side, would conflict with it.
+    tests/e2e asks the cluster whose each field is.
     """
     for source in of_kind(rendered(**ALL), "EventSource").values():
         spec = source["spec"]
@@ -288,5 +288,8 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
             for task in template.get("dag", {}).get("tasks", [])
             if task["name"] == "begin"
         ]
-        group = {"name": "group", "value": "{{tasks.start.outputs.parameters.group}}"}
-        assert stops == [[{"name": "run", "value": "{{workflow.name}}"}, group]]
+        told = [
+            {"name": word, "value": f"{{{{tasks.start.outputs.parameters.{word}}}}}"}
+            for word in ("group", "lane", "head")
+        ]
+        assert stops == [[{"name": "run", "value": "{{workflow.name}}"}, *told]]

@@ -12,6 +12,7 @@ import pytest
 from pipelines.errors import Misuse, Transient
 from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, GROUP_LABEL, REF_LABEL, NightlyRef, Tonight
 from pipelines.events.reconcile import reconcile
+from pipelines.events.run_labels import DESCRIPTION
 from pipelines.events.supersede import supersede
 from pipelines.tools import kubernetes
 from tests.kubernetes_api import HEEDED_RESET, NAMESPACE, TOKEN, Cluster, Reply, cluster
@@ -72,11 +73,22 @@ def test_the_newest_stops_the_others(api: Cluster, account: Path) -> None:
     put(api, "other", 5, group="c" * 32, ref="d" * 32)
     put(api, "by-hand", 6)
     put(api, "other-lane", 7, group="e" * 32, ref=REF)
-    found = supersede(run="same-second-b", group=GROUP, account=account)
+    api.workflows["begun"]["metadata"]["annotations"] = {DESCRIPTION: "push at `1a2b3c4d5e`: `Mend`"}
+    found = supersede(run="same-second-b", group=GROUP, lane="trusted", head="c" * 40, account=account)
     assert found.newest == "same-second-b"
     assert set(found.stopped) == {"begun", "pending", "nightly", "same-second-a"}
     assert stopped(api) == dict.fromkeys(found.stopped, "same-second-b")
-    assert api.workflows["same-second-b"]["metadata"]["labels"][GROUP_LABEL] == GROUP
+    assert api.workflows["same-second-b"]["metadata"]["labels"] == {
+        GROUP_LABEL: GROUP,
+        REF_LABEL: REF,
+        "shipway.io/lane": "trusted",
+        "shipway.io/commit": "c" * 40,
+    }
+    why = {name: api.workflows[name]["metadata"]["annotations"][DESCRIPTION] for name in ("begun", "pending")}
+    assert why == {
+        "begun": "superseded by `same-second-b`; push at `1a2b3c4d5e`: `Mend`",
+        "pending": "superseded by `same-second-b`",
+    }
 
 
 def test_an_older_run_yields_to_one_that_has_come_so_far(api: Cluster, account: Path) -> None:
