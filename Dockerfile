@@ -37,6 +37,7 @@ FROM ${BASE}
 ARG APT_SOURCES=""
 # libcap2-bin is needed here alone: newuidmap and newgidmap must carry file capabilities in place of the setuid bit,
 # since the setuid bit would ask for more than CAP_SETUID and CAP_SETGID. No other program keeps one, either.
+# Pods write nothing but their volumes, /tmp among them; buildah keeps some files in /var/tmp, whatever TMPDIR says.
 RUN if [ -n "$APT_SOURCES" ]; then rm -rf /etc/apt/sources.list.d && echo "$APT_SOURCES" > /etc/apt/sources.list; fi \
  && printf 'path-exclude=%s\n' '/usr/share/man/*' '/usr/share/locale/*' '/usr/lib/cni/*' > /etc/dpkg/dpkg.cfg.d/small \
  && apt-get update \
@@ -48,7 +49,9 @@ RUN if [ -n "$APT_SOURCES" ]; then rm -rf /etc/apt/sources.list.d && echo "$APT_
  && setcap cap_setgid+ep /usr/bin/newgidmap \
  && useradd --uid 1000 --create-home --home-dir /home/shipway shipway \
  && echo 'shipway:100000:65536' > /etc/subuid \
- && echo 'shipway:100000:65536' > /etc/subgid
+ && echo 'shipway:100000:65536' > /etc/subgid \
+ && rm -r /var/tmp \
+ && ln -s /tmp /var/tmp
 COPY --from=tools /opt/tools/bin /usr/local/bin
 COPY --from=python /opt/shipway /opt/shipway
 ENV PATH=/opt/shipway/bin:/usr/local/bin:/usr/bin:/bin \

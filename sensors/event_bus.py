@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sensors import manifest
+from sensors import manifest, pods
 
 NAME = "shipway"
+ACCOUNT = "shipway-webhooks"
+"""Has no right and no token, as what listens to forges."""
 MAX_PAYLOAD = "8MB"
 # NATS acknowledges before it has written to the disk, every two minutes by default (jepsen.io/analyses/nats-2.12.1).
 SETTINGS = "max_memory_store: -1\nmax_file_store: -1\nsync_interval: always\n"
@@ -18,6 +20,7 @@ def event_bus() -> dict[str, Any]:
     A body of GitHub's grows on its way, since `<`, `>` and `&` are written as six characters: what a message may hold
     is more than the 1 MiB that an event source takes. The chart can put a bus of the cluster's own in its place.
     """
+    container = {"securityContext": manifest.plain(pods.container_security())}
     return manifest.document(
         "EventBus",
         NAME,
@@ -25,6 +28,11 @@ def event_bus() -> dict[str, Any]:
             "jetstream": {
                 "version": "latest",
                 "replicas": 3,
+                "serviceAccountName": ACCOUNT,
+                "securityContext": manifest.plain(pods.pod_security()),
+                "containerTemplate": container,
+                "reloaderContainerTemplate": container,
+                "metricsContainerTemplate": container,
                 "maxPayload": MAX_PAYLOAD,
                 "settings": SETTINGS,
                 "persistence": {"volumeSize": "5Gi", "accessMode": "ReadWriteOnce"},

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hera.events import models as m
+from hera.events.models.io.k8s.api.core import v1 as core
 from hera.workflows import models as workflows
 from pydantic import BaseModel, RootModel
 
@@ -25,6 +26,10 @@ _BUSES: Mapping[str, frozenset[str]] = {
 _INSIDE: Mapping[str, frozenset[str]] = {
     "persistence": frozenset("storageClassName accessMode volumeSize".split()),
     "accessSecret": frozenset("name key optional".split()),
+    **dict.fromkeys(
+        ("containerTemplate", "reloaderContainerTemplate", "metricsContainerTemplate"),
+        frozenset("resources imagePullPolicy securityContext".split()),
+    ),
 }
 """Only the objects that our buses have."""
 _MODELS: Mapping[str, type[BaseModel]] = {
@@ -48,10 +53,15 @@ def _document(document: Mapping[str, Any], path: str) -> Iterator[str]:
         for bus, spec in document["spec"].items():
             yield from (f"spec.{bus}.{key}" for key in spec.keys() - _BUSES.get(bus, frozenset()))
             for key, value in spec.items():
-                if isinstance(value, dict | list):
+                if key == "securityContext":
+                    yield from _value(value, core.PodSecurityContext, f"spec.{bus}.{key}")
+                elif isinstance(value, dict | list):
                     # An object that is not listed has no known field.
                     known = _INSIDE.get(key, frozenset())
                     yield from (f"spec.{bus}.{key}.{inner}" for inner in sorted(set(value) - known))
+                    if isinstance(value, dict) and "securityContext" in known:
+                        rights = value.get("securityContext", {})
+                        yield from _value(rights, core.SecurityContext, f"spec.{bus}.{key}.securityContext")
     elif kind == "ConfigMap":
         yield from (f"{path}.{key}" for key in document.keys() - _CONFIG_MAP - _WHOLE)
         yield from _value(document.get("metadata", {}), workflows.ObjectMeta, f"{path}.metadata")

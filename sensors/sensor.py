@@ -34,7 +34,7 @@ def sensor(targets: Mapping[str, TriggerTarget]) -> dict[str, Any]:
     """Return the Sensor with a dependency and a trigger for every shape of payload; `targets` are by name."""
     spec = m.SensorSpec(
         event_bus_name=event_bus.NAME,
-        template=pods.template(account="shipway-sensor", component="shipway-sensor"),
+        template=pods.template(account="shipway-sensor", component="shipway-sensor", speaks_to_api=True),
         dependencies=[_dependency(shape) for shape in payloads.SHAPES],
         triggers=[_trigger(shape, targets[shape.target]) for shape in payloads.SHAPES],
     )

@@ -45,10 +45,9 @@ def supersede(
     if not (NAME.fullmatch(run) and _HASH.fullmatch(group)):
         raise Misuse("not a run and its group", seen=f"{run[:80]!r}, {group[:80]!r}", todo="give what decode puts out")
     cluster = Kubernetes(account)
-    own = cluster.metadata(run)
     # The label is set before the list is read, so that two runs at once see each other.
     labels = {GROUP_LABEL: group, **run_labels.labels("", "", commit=head, lane=lane)}
-    cluster.patch(run, {"metadata": {"labels": labels}})
+    own = cluster.patch(run, {"metadata": {"labels": labels}})
     begun = cluster.unfinished(f"{GROUP_LABEL}={group}")
     newest = max([own, *begun], key=_age)["name"]
     if newest != run:

@@ -1,7 +1,7 @@
 """The Kubernetes API as a pod uses it: with the token of one account, over plain HTTPS.
 
-The account is a folder with `token`, `ca.crt` and `namespace`: a mounted Secret of the type
-kubernetes.io/service-account-token. The caller chooses all names, so a request that is sent twice does no harm, and
+The account is a folder with `token`, `ca.crt` and `namespace`, as the kubelet makes it for a pod; it replaces the token
+before that ends. The caller chooses all names, so a request that is sent twice does no harm, and
 each is tried again. pipelines.engines.cluster.api uses the login of a kubeconfig instead, and reads answers by the
 functions here.
 """
@@ -87,11 +87,14 @@ class Kubernetes:
     def __init__(self, account: Path, *, server: str = "", pauses: tuple[float, ...] = _PAUSES) -> None:
         """Read the account; `server` is the API's address, by default the environment's. Raises Misconfigured."""
         try:
-            self._token = (account / "token").read_text(encoding="ascii").strip()
+            self._account = account
+            self._token()
             self.namespace = (account / "namespace").read_text(encoding="ascii").strip()
         except (OSError, UnicodeError) as error:
             raise Misconfigured(
-                "no account for the cluster's API", seen=str(error), todo="install the chart, which makes its Secret"
+                "no account for the cluster's API",
+                seen=str(error),
+                todo="run it as the installed chart does, which mounts it",
             ) from error
         authorities = account / "ca.crt"
         host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
@@ -101,6 +104,9 @@ class Kubernetes:
             ca_certs=str(authorities) if authorities.exists() else None, retries=False, timeout=ANSWER_SECONDS
         )
         self._pauses = pauses
+
+    def _token(self) -> str:
+        return (self._account / "token").read_text(encoding="ascii").strip()
 
     @property
     def workflows(self) -> str:
@@ -118,7 +124,7 @@ class Kubernetes:
     def _request(
         self, method: str, path: str, *, query: Query | None, body: Document | None = None, accept: str
     ) -> bytes:
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": accept}
+        headers = {"Authorization": f"Bearer {self._token()}", "Accept": accept}
         headers |= {"Content-Type": CONTENT_TYPES[method]} if body is not None else {}
         lost: Lost | None = None
         for pause in (*self._pauses, None):
@@ -163,9 +169,9 @@ class Kubernetes:
         listed = self.call("GET", self.workflows, query=query, accept=METADATA.format("List"))
         return [dict(item["metadata"]) for item in listed.get("items", ())]
 
-    def patch(self, name: str, change: Document) -> None:
-        """Merge a change into a Workflow."""
-        self.call("PATCH", f"{self.workflows}/{name}", body=change, accept=METADATA.format(""))
+    def patch(self, name: str, change: Document) -> Document:
+        """Merge a change into a Workflow and return its metadata."""
+        return dict(self.call("PATCH", f"{self.workflows}/{name}", body=change, accept=METADATA.format(""))["metadata"])
 
     def create(self, document: Document) -> bool:
         """Create a Workflow and return True, or False if one of its name exists."""

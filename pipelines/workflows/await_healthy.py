@@ -18,7 +18,7 @@ AWAIT = StepContainer(
     size=SMALL,
     inputs=("repo", "commit"),
     fixed={
-        "account": "../await-healthy-account",
+        "account": "../account",
         "credentials": "../git",
         "docker-config": "../pull",
         "forge": "../forge",

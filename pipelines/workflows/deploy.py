@@ -13,7 +13,7 @@ from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.workflows import await_healthy, chart_release
 from pipelines.workflows.pod import Size, StepContainer, arguments, pod
-from pipelines.workflows.secrets import FORGE, GIT, GIT_WRITE, PULL
+from pipelines.workflows.secrets import AWAIT_HEALTHY, FORGE, GIT, GIT_WRITE, PULL
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "deploy"
@@ -76,6 +76,7 @@ def in_a_release() -> ContainerSet:
         results=(*RESULTS, "made", "applications", "healthy", "seconds"),
         deadline_seconds=DEADLINE_SECONDS + await_healthy.DEADLINE_SECONDS,
         workspace="10Gi",
+        account=AWAIT_HEALTHY.name,
     )
 
 

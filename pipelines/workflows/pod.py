@@ -4,6 +4,10 @@ Each container works in a folder of its own, on a volume that it alone can write
 earlier one if its arguments name it (`--source=../clone/source`), through a mount that is read-only. So no container
 that runs a stranger's files can change what was decided before it, or what later containers write.
 
+Argo's own folder, /var/run/argo, all containers can write. So nothing that counts is left there once a stranger's files
+run: Argo copies a pod's outputs into it, unless their path is below a mount that the set as a whole has; and its
+executor, which it starts from there, runs in every container by then, since the kubelet starts them as they are listed.
+
 A template that others reference has volumes, account, security, deadline and retry of its own: Argo takes nothing from
 the spec of the WorkflowTemplate that holds a referenced template.
 """
@@ -19,7 +23,7 @@ from hera.workflows import models as m
 
 from pipelines.step import results, signature
 from pipelines.step.signature import Step
-from pipelines.workflows.secrets import ROOT, Secret
+from pipelines.workflows.secrets import ROOT, Account, Secret, executor_token
 
 _SHOWN = "what people see in place of the node's name; empty: that name"
 DISPLAY_NAME = "workflows.argoproj.io/display-name"
@@ -27,10 +31,13 @@ IMAGE = "shipway"
 """Replaced by the chart; no parameter ever names an image."""
 CONFIG_MAP = "shipway"
 SERVICE_ACCOUNT = "shipway-workflow"
-EXECUTOR_ACCOUNT = "shipway-executor"
 USER = 1000
 _OUTPUTS = "out"
 """The folder of a container's results, in its own."""
+RESULTS = f"{ROOT}/results"
+"""Where every container of a pod sees the folder of `main`, and none can write it; Argo reads the outputs there."""
+_TEMPORARY = "10Gi"
+"""The most that a container's /tmp holds; the largest of it is a clone of a repository."""
 _NONE: Mapping[str, str] = {}
 _AGAIN = (75, 143)
 """Exit codes after which another attempt may succeed: "try again later", and SIGTERM, as when a node is drained."""
@@ -83,7 +90,7 @@ class StepContainer:
     fixed: Mapping[str, str] = field(default_factory=dict)
     """Arguments with a fixed value, such as folders, relative to the container's own; `../<container>/…` is an earlier
     container's."""
-    secrets: Sequence[Secret] = ()
+    secrets: Sequence[Secret | Account] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     """More empty folders of its own, beside the first, each with its greatest size."""
     after: Sequence[str] = ()
@@ -118,6 +125,11 @@ class StepContainer:
         """The folder that it works in."""
         return f"{ROOT}/{self.name}"
 
+    @property
+    def temporary(self) -> str:
+        """The volume of its /tmp, which no other container sees."""
+        return f"{self.name}-tmp"
+
     def reads(self, earlier: Collection[str]) -> list[str]:
         """Return those of the earlier containers whose folders its arguments name."""
         named = {PurePosixPath(value).parts[1] for value in self.fixed.values() if value.startswith("../")}
@@ -137,6 +149,7 @@ class StepContainer:
             security_context=security(user_namespaces=self.user_namespaces),
             volume_mounts=[
                 m.VolumeMount(name=self.name, mount_path=self.folder),
+                m.VolumeMount(name=self.temporary, mount_path="/tmp"),  # noqa: S108 - a volume of its own
                 *(m.VolumeMount(name=name, mount_path=f"{ROOT}/{name}", read_only=True) for name in reads),
                 *(m.VolumeMount(name=name, mount_path=f"{ROOT}/{name}") for name in self.folders),
                 *(secret.mount for secret in self.secrets),
@@ -180,7 +193,7 @@ def outputs(container: StepContainer, names: Sequence[str], defaults: Mapping[st
     return [
         Parameter(
             name=name,
-            value_from=m.ValueFrom(path=f"{container.folder}/{_OUTPUTS}/{name}", default=defaults.get(name)),
+            value_from=m.ValueFrom(path=f"{RESULTS}/{_OUTPUTS}/{name}", default=defaults.get(name)),
         )
         for name in names
     ]
@@ -227,16 +240,19 @@ def pod(
         shown_as=shown_as,
         inputs=[*inputs(containers), *([Parameter(name=shown_as, default="", description=_SHOWN)] if shown_as else [])],
         outputs=outputs(containers[-1], results, defaults),
-        containers=[container.node(container.reads(earlier)) for container, earlier in _ordered(containers)],
+        containers=[container.node(container.reads(earlier)) for container, earlier in _listed(containers)],
+        volume_mounts=[m.VolumeMount(name=containers[-1].name, mount_path=RESULTS, read_only=True)],
         volumes=[
             *(_scratch(container.name, workspace) for container in containers),
+            *(_scratch(container.temporary, _TEMPORARY) for container in containers),
             *(_scratch(name, size) for container in containers for name, size in container.folders.items()),
             *(secret.volume for secret in secrets),
         ],
         active_deadline_seconds=str(deadline_seconds),  # the Argo SDK reads an IntOrString as text only
         service_account_name=account,
         automount_service_account_token=False,
-        executor=m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
+        executor=m.ExecutorConfig(service_account_name=account),
+        pod_spec_patch=executor_token(),
         pod_security_context=m.PodSecurityContext(
             run_as_non_root=True, run_as_user=USER, run_as_group=USER, fs_group=USER
         ),
@@ -259,12 +275,14 @@ def security(*, user_namespaces: bool) -> m.SecurityContext:
     if user_namespaces:
         return m.SecurityContext(
             allow_privilege_escalation=True,
+            read_only_root_filesystem=True,
             capabilities=m.Capabilities(drop=["ALL"], add=["SETUID", "SETGID"]),
             seccomp_profile=m.SeccompProfile(type="Unconfined"),
             app_armor_profile=m.AppArmorProfile(type="Unconfined"),
         )
     return m.SecurityContext(
         allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
         capabilities=m.Capabilities(drop=["ALL"]),
         seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
     )
@@ -285,6 +303,16 @@ def _ordered(containers: Sequence[StepContainer]) -> Iterator[tuple[StepContaine
                 f"{container.name} reads the folder of {', '.join(sorted(others))} and does not come after it"
             )
         yield container, [name for name in known if name in earlier]
+
+
+def _listed(containers: Sequence[StepContainer]) -> list[tuple[StepContainer, list[str]]]:
+    """Return the same in the order in which the kubelet starts them: those that wait for nobody, then the last first.
+
+    So what runs after a stranger's files has been started before them.
+    """
+    ordered = list(_ordered(containers))
+    waiting = [pair for pair in ordered if pair[0].after]
+    return [pair for pair in ordered if not pair[0].after] + waiting[::-1]
 
 
 def _scratch(name: str, size: str) -> m.Volume:

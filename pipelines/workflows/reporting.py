@@ -21,20 +21,27 @@ def templates() -> list[ContainerSet | DAG]:
     return [aside(END, task), _pod()]
 
 
-def container(phase: str) -> StepContainer:
+def container(phase: str, account: str = "../account") -> StepContainer:
     """Return the container that reports one phase of a run, `pending` or `final`."""
     return StepContainer(
         step="report",
         name="main",
         size=_SMALL,
         inputs=("run",),
-        fixed={"phase": phase, "account": "../report-account", "logins": "../forge"},
+        fixed={"phase": phase, "account": account, "logins": "../forge"},
         secrets=(REPORT, FORGE),
     )
 
 
 def _pod() -> ContainerSet:
-    found = pod(f"{END}-pod", (container("final"),), results=RESULTS, deadline_seconds=900, workspace="64Mi")
+    found = pod(
+        f"{END}-pod",
+        (container("final"),),
+        results=RESULTS,
+        deadline_seconds=900,
+        workspace="64Mi",
+        account=REPORT.name,
+    )
     # A forge may be unreachable for a while, and nothing reports later: half an hour of attempts.
     assert isinstance(found.retry_strategy, RetryStrategy)
     found.retry_strategy.limit = "8"

@@ -1,7 +1,8 @@
-"""The Secrets of an installation. Their names are fixed; the workflows say which container mounts which."""
+"""The Secrets and accounts of an installation. Their names are fixed; workflows say which container mounts which."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from hera.workflows import models as m
@@ -29,6 +30,54 @@ class Secret:
         return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The ServiceAccount of a pod, whose token a container mounts beside the containers' folders."""
+
+    name: str
+    folder: str = "account"
+
+    @property
+    def volume(self) -> m.Volume:
+        """The pod's volume."""
+        return m.Volume(name=self.folder, projected=token())
+
+    @property
+    def mount(self) -> m.VolumeMount:
+        """The mount of a container that may speak to the cluster's API."""
+        return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
+
+
+def token() -> m.ProjectedVolumeSource:
+    """Return what the kubelet makes for a pod: a token of its account for the cluster's API, and what goes with it.
+
+    It is good for an hour and no longer than its pod; the kubelet replaces it before it ends.
+    """
+    authorities = m.ConfigMapProjection(name="kube-root-ca.crt", items=[m.KeyToPath(key="ca.crt", path="ca.crt")])
+    namespace = m.DownwardAPIVolumeFile(
+        path="namespace", field_ref=m.ObjectFieldSelector(field_path="metadata.namespace")
+    )
+    return m.ProjectedVolumeSource(
+        default_mode=0o440,
+        sources=[
+            m.VolumeProjection(
+                service_account_token=m.ServiceAccountTokenProjection(path="token", expiration_seconds=3600)
+            ),
+            m.VolumeProjection(config_map=authorities),
+            m.VolumeProjection(downward_api=m.DownwardAPIProjection(items=[namespace])),
+        ],
+    )
+
+
+def executor_token() -> str:
+    """Return the patch of a pod that gives Argo's own containers such a token.
+
+    Argo mounts the volume in `init` and `wait` alone, and fills it with a Secret, whose token never ends.
+    """
+    projected = token().model_dump(by_alias=True, exclude_none=True)
+    return json.dumps({"volumes": [{"name": "exec-sa-token", "secret": None, "projected": projected}]})
+
+
 GIT = Secret(name="shipway-git", folder="git")
 """Read-only login to Git servers."""
 GIT_WRITE = Secret(name="shipway-git-write", folder="git-write")
@@ -38,14 +87,17 @@ PULL = Secret(name="shipway-pull", folder="pull")
 CHECK_PULL = Secret(name="shipway-check-pull", folder="pull")
 """Read-only logins for checks of what strangers wrote; without one, checks pull only public images."""
 PUSH = Secret(name="shipway-push", folder="push")
-SUPERSEDE = Secret(name="shipway-supersede", folder="supersede-account")
-"""The token of the account that may list and stop runs."""
-RECONCILE = Secret(name="shipway-reconcile", folder="account")
-"""The token of the account that may start runs."""
-AWAIT_HEALTHY = Secret(name="shipway-await-healthy", folder="await-healthy-account")
-"""The token of the account that may read Argo CD's applications."""
-REPORT = Secret(name="shipway-report", folder="report-account")
-"""The token of the account that may read runs and their logs."""
+SUPERSEDE = Account(name="shipway-supersede")
+"""The account that may list and stop runs."""
+RECONCILE = Account(name="shipway-reconcile")
+"""The account that may start runs."""
+AWAIT_HEALTHY = Account(name="shipway-await-healthy")
+"""The account that may read Argo CD's applications."""
+REPORT = Account(name="shipway-report")
+"""The account that may read runs and their logs."""
+REPORT_TOKEN = Secret(name="shipway-report", folder="report-account")
+"""A token of REPORT that lasts, for the pod `begin`: the kubelet makes tokens of a pod's own account alone, and that is
+SUPERSEDE's there."""
 FORGE = Secret(name="shipway-forge", folder="forge")
 """Logins to the APIs of forges, a token or an App's key for each host."""
 BUILD_SECRETS = Secret(name="shipway-build-secrets", folder="secrets")

@@ -10,7 +10,7 @@ from hera.workflows import DAG, ContainerSet, Parameter, Task
 from pipelines.workflows import reporting
 from pipelines.workflows.dag import arguments, aside, inputs, outputs
 from pipelines.workflows.pod import Size, StepContainer, pod
-from pipelines.workflows.secrets import GIT, SUPERSEDE
+from pipelines.workflows.secrets import FORGE, GIT, REPORT_TOKEN, SUPERSEDE
 
 SMALL = Size(cpu="100m", memory="128Mi", most_cpu="1", most_memory="512Mi")
 PLANNER = Size(cpu="200m", memory="256Mi", most_cpu="2", most_memory="2Gi")
@@ -34,10 +34,12 @@ STOP = StepContainer(
     name="supersede",
     size=_ASIDE,
     inputs=BEGINS,
-    fixed={"account": "../supersede-account"},
+    fixed={"account": "../account"},
     secrets=(SUPERSEDE,),
 )
-TELL = replace(reporting.container("pending"), after=("supersede",))
+TELL = replace(
+    reporting.container("pending", account="../report-account"), after=("supersede",), secrets=(REPORT_TOKEN, FORGE)
+)
 """After `supersede`: what yields to a newer run says nothing."""
 
 
@@ -57,6 +59,7 @@ def templates() -> list[ContainerSet | DAG]:
             results=reporting.RESULTS,
             deadline_seconds=900,
             workspace="64Mi",
+            account=SUPERSEDE.name,
         ),
     ]
 

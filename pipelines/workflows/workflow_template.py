@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hera.workflows import DAG, ContainerSet, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
-from pipelines.workflows.pod import EXECUTOR_ACCOUNT, SERVICE_ACCOUNT
+from pipelines.workflows.pod import SERVICE_ACCOUNT
 
 DAY = 24 * 3600
 
@@ -40,7 +40,7 @@ def workflow_template(
         templates=list(templates),
         service_account_name=SERVICE_ACCOUNT,
         automount_service_account_token=False,
-        executor=m.ExecutorConfig(service_account_name=EXECUTOR_ACCOUNT),
+        executor=m.ExecutorConfig(service_account_name=SERVICE_ACCOUNT),
         active_deadline_seconds=deadline_seconds,
         ttl_strategy=m.TTLStrategy(seconds_after_success=DAY, seconds_after_failure=7 * DAY),
         pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),

@@ -13,6 +13,7 @@ import json
 import secrets
 from typing import Any
 
+from pipelines.workflows.secrets import executor_token
 from tests.e2e.installation import Installation
 from tests.e2e.place import kubectl
 
@@ -106,7 +107,8 @@ def replaced(
             "onExit": "notify",
             "serviceAccountName": "shipway-workflow",
             "automountServiceAccountToken": False,
-            "executor": {"serviceAccountName": "shipway-executor"},
+            "executor": {"serviceAccountName": "shipway-workflow"},
+            "podSpecPatch": executor_token(),
             "volumes": [_configuration(), _empty("work"), _empty("tmp")],
             "templates": [
                 {
@@ -154,7 +156,7 @@ def _volume(place: str) -> None:
     rules = [{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["create", "get"]}]
     _create(place, "Role", HAND, apiVersion="rbac.authorization.k8s.io/v1", rules=rules)
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": HAND}
-    subjects = [{"kind": "ServiceAccount", "name": "shipway-executor", "namespace": place}]
+    subjects = [{"kind": "ServiceAccount", "name": "shipway-workflow", "namespace": place}]
     _create(place, "RoleBinding", HAND, apiVersion="rbac.authorization.k8s.io/v1", roleRef=role, subjects=subjects)
 
 

@@ -12,8 +12,9 @@ from hera.workflows import models
 
 from tests.chart.kubernetes_fields import MODELS, unknown
 from tests.chart.rendering import CHART, VALUES, Document, helm, of_kind, pods, render
+from tests.chart.rights import with_events
 from tests.laws import workflows
-from tests.laws.documents import walk
+from tests.laws.documents import every_container, walk
 from tests.laws.fields import unknown_fields
 
 pytestmark = pytest.mark.helm
@@ -28,11 +29,13 @@ BUILDERS = {
 ALWAYS = {"shipway-buildkit": "buildkitd", "check/try-images": "main"}
 """Those that are one wherever builds run: what a pull request declares is built in its own pod."""
 RESTRICTED = {
+    "readOnlyRootFilesystem": True,
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 ROOTLESS = {
+    "readOnlyRootFilesystem": True,
     "allowPrivilegeEscalation": True,
     "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
     "seccompProfile": {"type": "Unconfined"},
@@ -84,6 +87,37 @@ def test_containers_have_no_more_rights_than_they_need(values: str) -> None:
         for container in containers:
             builds = container["name"] == (ALWAYS if elsewhere else {**BUILDERS, **ALWAYS}).get(name)
             assert container["securityContext"] == (ROOTLESS if builds else RESTRICTED), name
+
+
+@pytest.mark.parametrize("values", [*VALUES, "events"])
+def test_nothing_is_written_beside_volumes(values: str) -> None:
+    """Every container of every document keeps the root of its image, Argo Events' and the standing builder's, too."""
+    documents = with_events("ci") if values == "events" else render(values)
+    seen = {
+        f"{document['kind']} {document['metadata']['name']}: {path}": container.get("securityContext", {})
+        for document in documents
+        for path, container in every_container(document)
+    }
+    assert len(seen) > 30
+    assert [name for name, context in seen.items() if context.get("readOnlyRootFilesystem") is not True] == []
+
+
+@pytest.mark.parametrize("values", [*VALUES, "events"])
+def test_no_token_lasts(values: str) -> None:
+    """No Secret holds a token, and no account gives one by itself; what is projected ends within the hour."""
+    documents = with_events("ci") if values == "events" else render(values)
+    assert of_kind(documents, "Secret") == {}
+    accounts = of_kind(documents, "ServiceAccount")
+    assert {account["automountServiceAccountToken"] for account in accounts.values()} == {False}
+    lives = [
+        value["expirationSeconds"]
+        for document in documents
+        for path, value in walk(document)
+        if path.endswith(".serviceAccountToken")
+    ]
+    assert set(lives) == {3600}
+    places = (place for document in documents for place in walk(document))
+    assert accounts.keys() <= {value for path, value in places if path.rpartition(".")[2] == "serviceAccountName"}
 
 
 def test_compiled_files_are_printed_unchanged() -> None:

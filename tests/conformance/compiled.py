@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from pipelines.engines.local import fields as local_fields
+from pipelines.workflows.pod import RESULTS
 
 FILES = Path(__file__).parents[2] / "charts" / "shipway" / "files"
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -95,7 +96,7 @@ def _template(name: str, document: str, template: Mapping[str, Any], pods: dict[
         told = pods.pop(f"{document}/{template['name']}/{container['name']}", {})
         lines = [told["shell"]] if "shell" in told else []
         if container["name"] == "main":
-            lines += _written(container["workingDir"], outputs, told.get("outputs", {}))
+            lines += _written(outputs, told.get("outputs", {}))
         assert told.keys() <= {"shell", "outputs"}
         for field in ("resources", "securityContext"):
             container.pop(field)
@@ -103,13 +104,16 @@ def _template(name: str, document: str, template: Mapping[str, Any], pods: dict[
     return made
 
 
-def _written(folder: str, outputs: list[Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
-    """Return the lines that write a pod's outputs, by paths relative to where its container works."""
+def _written(outputs: list[Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
+    """Return the lines that write a pod's outputs, by paths relative to where its container works.
+
+    Argo reads them below RESULTS, where that folder can be read alone.
+    """
     assert values.keys() <= {output["name"] for output in outputs}, values
     lines = []
     for output in outputs:
         source = output["valueFrom"]
-        path = posixpath.relpath(source["path"], folder)
+        path = posixpath.relpath(source["path"], RESULTS)
         if output["name"] in values:
             write = f"printf %s {shlex.quote(values[output['name']])} > {path}"
         elif "default" not in source:

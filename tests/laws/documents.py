@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 Document = dict[str, Any]
+_CONTAINER = re.compile(r"(?:^|\.)(?:container|script|(?:containers|initContainers|sidecars)\[\d+\])$")
 PARAMETER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
@@ -31,6 +32,16 @@ def texts(value: Any) -> Iterator[tuple[str, str]]:
 def templates(document: Document) -> list[Document]:
     """Return the templates of a WorkflowTemplate."""
     return list(document["spec"].get("templates", []))
+
+
+def every_container(document: Document) -> Iterator[tuple[str, Document]]:
+    """Give each container of a document of any kind with its path, those of what a controller makes of it too."""
+    for path, value in walk(document.get("spec", {})):
+        if _CONTAINER.search(path):
+            yield path, value
+    if "jetstream" in document.get("spec", {}):
+        for name in ("containerTemplate", "reloaderContainerTemplate", "metricsContainerTemplate"):
+            yield name, document["spec"]["jetstream"].get(name, {})
 
 
 def containers(template: Document) -> list[Document]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from tests.laws.documents import Document, containers, templates
+from tests.laws.workflows import ancestors
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "trust.md"
@@ -35,21 +36,23 @@ def table() -> str:
 def _rows(document: Document) -> Iterator[tuple[str, ...]]:
     for template in templates(document):
         secrets = {
-            volume["name"]: volume["secret"]["secretName"]
+            volume["name"]: volume["secret"]["secretName"] if "secret" in volume else template["serviceAccountName"]
             for volume in template.get("volumes", ())
-            if "secret" in volume
+            if "secret" in volume or "projected" in volume
         }
-        for number, container in enumerate(containers(template), start=1):
+        earlier = ancestors(template)
+        for container in containers(template):
             holds = [secrets[mount["name"]] for mount in container["volumeMounts"] if mount["name"] in secrets]
             reads, writes = (
                 [
                     mount["name"]
                     for mount in container["volumeMounts"]
                     if mount["name"] not in secrets and bool(mount.get("readOnly")) is read_only
+                    if mount["mountPath"] != "/tmp"
                 ]
                 for read_only in (True, False)
             )
-            name = f"{number} `{container['name']}`, `{container['args'][1]}`"
+            name = f"{len(earlier[container['name']]) + 1} `{container['name']}`, `{container['args'][1]}`"
             yield (
                 f"`{template['name']}`",
                 name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +21,9 @@ _CHOOSING = re.compile(
     r".*\.(?:name|template|key)$"
     r"|\.(?:mountPath|subPath|workingDir)$"
 )
+_TEMPORARY = "/tmp"
+_MOST_SECONDS = 3600
+"""The longest that a token lives."""
 _NEEDED = (
     "activeDeadlineSeconds",
     "serviceAccountName",
@@ -202,7 +206,7 @@ def lacking(document: Document) -> list[str]:
             mounts = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", [])}
             if unknown := mounts.keys() - volumes:
                 broken.append(f"{where}: mounts {', '.join(sorted(unknown))}, which the template lacks")
-            if not any(container.get("workingDir", "") == path for path in mounts.values()):
+            if container.get("workingDir", "") not in set(mounts.values()) - {_TEMPORARY}:
                 broken.append(f"{where}: works outside its volumes")
             broken += [
                 f"{where}: {word} is an absolute path"
@@ -262,7 +266,57 @@ def privileges(document: Document) -> list[str]:
                 broken.append(f"{where}: adds capabilities")
             if "seccompProfile" not in context or "allowPrivilegeEscalation" not in context:
                 broken.append(f"{where}: leaves its security to the cluster")
+            writable = {mount["mountPath"] for mount in container.get("volumeMounts", []) if not mount.get("readOnly")}
+            if context.get("readOnlyRootFilesystem") is not True or _TEMPORARY not in writable:
+                broken.append(f"{where}: writes the root of its image")
     broken += [path for path, _ in walk(document) if re.search(r"\.(?:hostPath|hostNetwork|hostPID|hostIPC)$", path)]
+    return broken
+
+
+def lasting_tokens(document: Document) -> list[str]:
+    """A token ends within the hour and with its pod; one container has it, and Argo's own do by a patch of a volume."""
+    broken = []
+    for template in templates(document):
+        if not containers(template):
+            continue
+        name = template["name"]
+        patch = json.loads(template.get("podSpecPatch", "{}"))
+        if [(v["name"], v.get("secret", v)) for v in patch.get("volumes", [])] != [("exec-sa-token", None)]:
+            broken.append(f"{name}: Argo's own containers have a token that lasts")
+        if template["executor"]["serviceAccountName"] != template["serviceAccountName"]:
+            broken.append(f"{name}: a token of an account that is not the pod's lasts")
+        volumes = [*template["volumes"], *patch.get("volumes", [])]
+        for volume in volumes:
+            for source in (volume.get("projected") or {}).get("sources", []):
+                seconds = source.get("serviceAccountToken", {"expirationSeconds": 0}).get("expirationSeconds")
+                if seconds is None or seconds > _MOST_SECONDS:
+                    broken.append(f"{name}: the token {volume['name']} lasts")
+        tokens = {volume["name"] for volume in volumes if "projected" in volume}
+        holders = [c["name"] for c in containers(template) for m in c["volumeMounts"] if m["name"] in tokens]
+        if len(holders) > 1:
+            broken.append(f"{name}: {' and '.join(holders)} have a token")
+    return broken
+
+
+def believed_folders(document: Document) -> list[str]:
+    """Nothing is believed of Argo's own folder, which every container can write.
+
+    Argo copies outputs into it but for those below a mount of the set; and it starts a container by a program in it,
+    which has to run before the containers that this one waits for do.
+    """
+    broken = []
+    for template in templates(document):
+        name, shared = template["name"], template.get("containerSet", {}).get("volumeMounts", [])
+        kept = {mount["mountPath"]: mount["name"] for mount in shared if mount.get("readOnly")}
+        broken += [f"{name}: every container writes {m['mountPath']}" for m in shared if not m.get("readOnly")]
+        for output in template.get("outputs", {}).get("parameters", []) if containers(template) else []:
+            below = [volume for path, volume in kept.items() if output["valueFrom"]["path"].startswith(f"{path}/")]
+            if below != ["main"]:
+                broken.append(f"{name}: the output {output['name']} passes through Argo's folder")
+        listed = [container.get("name", "main") for container in containers(template)]
+        for container, waits_for in ancestors(template).items():
+            late = [o for o in waits_for if ancestors(template)[o] and listed.index(o) < listed.index(container)]
+            broken += [f"{name}: {container} is started after {other}" for other in sorted(late)]
     return broken
 
 
@@ -287,5 +341,7 @@ LAWS = (
     lacking,
     shared_volumes,
     privileges,
+    lasting_tokens,
+    believed_folders,
     illegal_names,
 )

@@ -121,7 +121,7 @@ CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, An
     (
         workflows.shared_volumes,
         "reads build while build can write it",
-        lambda t, c: t["containerSet"]["containers"][2].update(dependencies=["clone"]),
+        lambda t, c: t["containerSet"]["containers"][1].update(dependencies=["clone"]),
     ),
     (workflows.shared_volumes, "not its own", lambda t, c: mounts(t, "clone")["clone"].update(readOnly=True)),
     (workflows.privileges, "may run as root", lambda t, c: t["securityContext"].pop("runAsNonRoot")),
@@ -132,6 +132,42 @@ CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, An
         lambda t, c: c["securityContext"]["capabilities"].update(add=["SYS_ADMIN"]),
     ),
     (workflows.privileges, "hostPath", lambda t, c: t["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
+    (workflows.privileges, "root of its image", lambda t, c: c["securityContext"].pop("readOnlyRootFilesystem")),
+    (workflows.privileges, "root of its image", lambda t, c: mounts(t, "clone")["clone-tmp"].update(readOnly=True)),
+    (workflows.lasting_tokens, "have a token that lasts", lambda t, c: t.pop("podSpecPatch")),
+    (workflows.lasting_tokens, "not the pod's lasts", lambda t, c: t["executor"].update(serviceAccountName="other")),
+    (
+        workflows.lasting_tokens,
+        "the token exec-sa-token lasts",
+        lambda t, c: t.update(podSpecPatch=t["podSpecPatch"].replace("3600", "3607")),
+    ),
+    (
+        workflows.lasting_tokens,
+        "clone and build have a token",
+        lambda t, c: [
+            t["volumes"].append({"name": "account", "projected": {"sources": []}}),
+            *(
+                one["volumeMounts"].append({"name": "account", "mountPath": "/shipway/account"})
+                for one in t["containerSet"]["containers"]
+                if one["name"] != "main"
+            ),
+        ],
+    ),
+    (
+        workflows.believed_folders,
+        "the output digest passes through Argo's folder",
+        lambda t, c: t["outputs"]["parameters"][0]["valueFrom"].update(path="/shipway/main/out/digest"),
+    ),
+    (
+        workflows.believed_folders,
+        "every container writes /shipway/results",
+        lambda t, c: t["containerSet"]["volumeMounts"][0].update(readOnly=False),
+    ),
+    (
+        workflows.believed_folders,
+        "main is started after build",
+        lambda t, c: t["containerSet"]["containers"].reverse(),
+    ),
     (workflows.illegal_names, "A_b", lambda t, c: c.update(name="A_b")),
 ]
 

@@ -54,6 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- /* Every container but a rootless builder: what the level "restricted" of Pod Security asks for. */}}
 {{- define "shipway.restricted" -}}
 allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
@@ -61,6 +62,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- /* A rootless builder: pipelines/workflows/pod.py says why. */}}
 {{- define "shipway.rootless-builder" -}}
 allowPrivilegeEscalation: true
+readOnlyRootFilesystem: true
 capabilities: {drop: [ALL], add: [SETUID, SETGID]}
 seccompProfile: {type: Unconfined}
 appArmorProfile: {type: Unconfined}

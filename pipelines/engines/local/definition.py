@@ -68,7 +68,7 @@ class Volume:
 
     name: str
     kind: str
-    """emptyDir, secret or configMap."""
+    """emptyDir, secret, configMap or projected, which is empty: it is a token, and there is no account here."""
     source: str = ""
     optional: bool = False
     items: Mapping[str, str] = field(default_factory=dict)

@@ -35,11 +35,23 @@ class PodFolder:
         folder.mkdir(parents=True, mode=0o700)
         mounts = {path: name for container in pod.containers for path, name in container.mounts.items()}
         volumes = {volume.name: volume for volume in pod.volumes}
+        self._same: dict[str, str] = {}
+        """Other paths of a volume, each with its first."""
+        first: dict[str, str] = {}
         for path in sorted(mounts):
-            self._make(self.path(path), volumes[mounts[path]])
+            at = first.setdefault(mounts[path], path)
+            if at == path:
+                self._make(self.path(path), volumes[mounts[path]])
+                continue
+            _make_parent(self.path(path))
+            self.path(path).symlink_to(self.path(at))
+            self._same[path] = at
 
     def path(self, path: str) -> Path:
-        """Return the path on this machine of a path in the pod."""
+        """Return the path on this machine of a path in the pod; no folder of a volume on its way is a link."""
+        for other, at in self._same.items():
+            if path == other or path.startswith(other + "/"):
+                path = at + path.removeprefix(other)
         return self.folder / path.lstrip("/")
 
     def working_folder(self, container: Container) -> Path:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
+from pipelines.bounds import read_json
 from pipelines.engines.local import definition
 from pipelines.engines.local.definition import Container, EnvVar, KeyRef, Pod, Volume
 from pipelines.engines.local.document_path import DocumentPath
 
 MAIN = "main"
 _RESERVED = frozenset({"wait", "init", "supervisor"})
-_KINDS = ("emptyDir", "secret", "configMap")
+_KINDS = ("emptyDir", "secret", "configMap", "projected")
+_TEMPORARY = "/tmp"  # noqa: S108 - a path of pods
+"""A mount here is passed over: a command has this machine's, and what is there no other container of its pod sees."""
+_ARGO_TOKEN = "exec-sa-token"  # noqa: S105 - a volume's name
+"""The volume with the token of Argo's own containers."""
+_NAMES = {"secret": "secretName", "configMap": "name"}
+"""The field with the name of what a volume holds."""
+_AUTHORITIES = "kube-root-ca.crt"
+"""The ConfigMap that a token of an account comes with, in every namespace of a cluster."""
 
 
 def read_pod(spec: DocumentPath, shared: tuple[Volume, ...]) -> Pod:
     """Return the pod of a template; `shared` are the volumes of its document. Raises Refused."""
+    _check_patch(spec)
     volumes = {volume.name: volume for volume in (*shared, *map(read_volume, spec.items("volumes")))}
     if spec.has("container"):
         one = spec.at("container").map("container")
@@ -39,15 +49,16 @@ def read_volume(spec: DocumentPath) -> Volume:
     if len(kinds) != 1:
         raise spec.refuse(f"exactly one of {', '.join(_KINDS)} expected")
     source = spec.at(kinds[0]).map(kinds[0])
+    for part in source.items("sources"):
+        if part.map("source of a token").has("configMap") and part.at("configMap").at("name").text() != _AUTHORITIES:
+            raise part.at("configMap").refuse("only a token of an account can be projected, with what goes with it")
     items = {
         item.map("item of a volume").at("key").text(): _relative(item.at("path")) for item in source.items("items")
     }
     return Volume(
         name=spec.at("name").text(),
         kind=kinds[0],
-        source={"emptyDir": "", "secret": source.at("secretName").text(""), "configMap": source.at("name").text("")}[
-            kinds[0]
-        ],
+        source=source.at(_NAMES[kinds[0]]).text("") if kinds[0] in _NAMES else "",
         optional=source.at("optional").boolean(default=False),
         items=items,
     )
@@ -100,6 +111,8 @@ def _container(spec: DocumentPath, name: str, mounts: list[DocumentPath]) -> Con
         path = _absolute(mount.at("mountPath"))
         if path in paths:
             raise mount.refuse(f"{path} is mounted twice")
+        if path == _TEMPORARY:
+            continue
         paths[path] = mount.at("name").text()
     return Container(
         name=name,
@@ -133,15 +146,28 @@ def _check_mounts(spec: DocumentPath, containers: list[Container], volumes: dict
                 )
             if at.setdefault(path, volume) != volume:
                 raise spec.refuse(f"{path} is volume {at[path]!r} in one container and {volume!r} in another")
-    if twice := [volume for volume in set(at.values()) if list(at.values()).count(volume) > 1]:
-        raise spec.refuse(f"volume {twice[0]!r} is mounted at two paths; here it can be one folder only")
     for path, volume in at.items():
         inside = [other for other in at if other.startswith(path + "/")]
         if inside and volumes[volume].kind != "emptyDir":
             raise spec.refuse(f"{inside[0]} lies in {path}, which holds a {volumes[volume].kind}")
+        if inside and list(at.values()).count(volume) > 1:
+            raise spec.refuse(f"{inside[0]} lies in {path}, and volume {volume!r} is mounted at another path, too")
     for container in containers:
         if container.working_dir and not _is_mounted(container.working_dir, container.mounts):
             raise spec.refuse(f"container {container.name} works in {container.working_dir}, which is on no volume")
+
+
+def _check_patch(spec: DocumentPath) -> None:
+    """Refuse a change of the pod that is more than another source of the token that Argo's own containers use."""
+    if not spec.has("podSpecPatch"):
+        return
+    try:
+        patch = read_json(spec.at("podSpecPatch").text(), "a podSpecPatch")
+        is_token = patch.keys() == {"volumes"} and all(one["name"] == _ARGO_TOKEN for one in patch["volumes"])
+    except (ValueError, AttributeError, KeyError, TypeError):
+        is_token = False
+    if not is_token:
+        raise spec.at("podSpecPatch").refuse(f"only the source of the volume {_ARGO_TOKEN} may differ")
 
 
 def _check_outputs(spec: DocumentPath, containers: list[Container]) -> None:

@@ -110,7 +110,7 @@ def test_the_api_is_asked_for_names_and_labels_only(api: Cluster, account: Path)
     api.lie("GET", "workflows$", Reply(503, "busy"), times=2)
     assert supersede(run="run", group=GROUP, account=account).newest == "run"
     assert all("PartialObjectMetadata" in accept for accept in api.accepts)
-    api.lie("GET", "run$", Reply(500, "etcd"))
+    api.lie("PATCH", "run$", Reply(500, "etcd"))
     with pytest.raises(Transient, match="does not answer"):
         supersede(run="run", group=GROUP, account=account)
     for run, group in (("../x", GROUP), ("run", "main"), ("run", "")):
