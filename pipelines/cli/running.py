@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Options = TypeVar("Options", bound="TemplateOptions")
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
 EXAMPLES = TEMPLATES.parents[2] / "examples"
-CONFIG_MAP = "shipway"
+CONFIG_MAP, VARIABLES = "shipway", "shipway-variables"
 PUBLISH = ("publish to", "set `registry`, or give --registry")
 """What a run needs that publishes, as arguments of `options.require_registry`."""
 _LEFT = 130
@@ -206,7 +206,10 @@ def run(
             loaded,
             template,
             arguments,
-            config_maps={CONFIG_MAP: {key: value for key, value in settings.items() if key != "secrets"}},
+            config_maps={
+                CONFIG_MAP: (given := {key: value for key, value in settings.items() if key != "secrets"}),
+                VARIABLES: {signature.variable(key): value for key, value in given.items()},
+            },
             secrets=Path(settings["secrets"]),
             folder=folder / "run",
             jobs=options.jobs or os.cpu_count() or 1,

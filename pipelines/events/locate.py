@@ -81,7 +81,8 @@ def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
             if own and own.source == decoded.head:
                 # Built is what a run made of it, which is the same but for values; reported on is the commit itself.
                 return dataclasses.replace(decoded, revision=now.commit)
-            return _ignored(decoded, lanes.late(decoded.ref, now.commit))
+            # What a run made says that it was made; the person's commit says what became of it.
+            return _ignored(decoded, lanes.late(decoded.ref, own.source if own else now.commit))
         # A forge may send the event of a push before all of its servers know of it.
         if time.monotonic() >= deadline:
             break

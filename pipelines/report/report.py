@@ -267,6 +267,9 @@ class _Report:
         if subject.waiting:
             # A stranger may open a pull request with a commit of another one, whose status they must not change.
             return f"it says {current.state} already"
+        if subject != self.subject and (current.state is StatusState.SUCCESS or state is StatusState.PENDING):
+            # What an older run has said by its end stays, unless this one knows better.
+            return "" if current.state is StatusState.PENDING else f"it says {current.state} already"
         reporter = _reporter(current)
         if reporter == self.run:
             # A pending report that was delayed comes after the final one.

@@ -30,6 +30,8 @@ DISPLAY_NAME = "workflows.argoproj.io/display-name"
 IMAGE = "shipway"
 """Replaced by the chart; no parameter ever names an image."""
 CONFIG_MAP = "shipway"
+VARIABLES = "shipway-variables"
+"""The ConfigMap with the same settings under the names of their environment variables."""
 SERVICE_ACCOUNT = "shipway-workflow"
 USER = 1000
 _OUTPUTS = "out"
@@ -144,7 +146,8 @@ class StepContainer:
             args=self.arguments(),
             dependencies=list(self.after) or None,
             working_dir=self.folder,
-            env=_settings(self.described) or None,
+            env=self._variables or None,
+            env_from=self._settings or None,
             resources=self.size.resources,
             security_context=security(user_namespaces=self.user_namespaces),
             volume_mounts=[
@@ -156,17 +159,46 @@ class StepContainer:
             ],
         )
 
+    @property
+    def _settings(self) -> list[m.EnvFromSource]:
+        """All settings at once, for a container with a login: a Workflow stores every template that it may use.
+
+        One that may run what others wrote gets those that its step reads, and no other.
+        """
+        if self._variables or not any(argument.setting for argument in self.described.arguments):
+            return []
+        return [m.EnvFromSource(config_map_ref=m.ConfigMapEnvSource(name=VARIABLES))]
+
+    @property
+    def _variables(self) -> list[m.EnvVar]:
+        """The settings that the step reads, one by one."""
+        if self.secrets and not self.user_namespaces:
+            return []
+        return [
+            m.EnvVar(
+                name=argument.variable,
+                value_from=m.EnvVarSource(
+                    config_map_key_ref=m.ConfigMapKeySelector(
+                        name=CONFIG_MAP, key=argument.setting, optional=None if argument.required else True
+                    )
+                ),
+            )
+            for argument in self.described.arguments
+            if argument.setting
+        ]
+
 
 def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
     """Return the inputs that the containers need together, required ones first; equal names are one input.
 
-    What one step requires is required. Raises ValueError where two steps give one name different defaults.
+    What one step requires is required. They have no description: a Workflow stores the inputs of each of its nodes.
+    Raises ValueError where two steps give one name different defaults.
     """
     found: dict[str, Parameter] = {}
     for container in containers:
         for name in container.inputs:
             argument = _argument(container.described, name)
-            parameter = Parameter(name=name, description=argument.help)
+            parameter = Parameter(name=name)
             if not argument.required:  # Hera would write a default of None as the text "null"
                 parameter.default = results.text_of(argument.default)
             first = found.setdefault(name, parameter)
@@ -178,10 +210,12 @@ def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
 
 
 def arguments(containers: Sequence[StepContainer]) -> list[Parameter]:
-    """Return the same as a workflow's arguments, whose defaults are values."""
+    """Return the same as a workflow's arguments, whose defaults are values, with what each of them is."""
     found = inputs(containers)
     for parameter in found:
         parameter.value, parameter.default = parameter.default, None
+        name = str(parameter.name)
+        parameter.description = next(_argument(c.described, name) for c in containers if name in c.inputs).help
     return found
 
 
@@ -317,21 +351,6 @@ def _listed(containers: Sequence[StepContainer]) -> list[tuple[StepContainer, li
 
 def _scratch(name: str, size: str) -> m.Volume:
     return m.Volume(name=name, empty_dir=m.EmptyDirVolumeSource(size_limit=m.Quantity(size)))
-
-
-def _settings(step: Step) -> list[m.EnvVar]:
-    return [
-        m.EnvVar(
-            name=argument.variable,
-            value_from=m.EnvVarSource(
-                config_map_key_ref=m.ConfigMapKeySelector(
-                    name=CONFIG_MAP, key=argument.setting, optional=None if argument.required else True
-                )
-            ),
-        )
-        for argument in step.arguments
-        if argument.setting
-    ]
 
 
 def _argument(step: Step, name: str) -> signature.Argument:

@@ -98,8 +98,8 @@ def _template(name: str, document: str, template: Mapping[str, Any], pods: dict[
         if container["name"] == "main":
             lines += _written(outputs, told.get("outputs", {}))
         assert told.keys() <= {"shell", "outputs"}
-        for field in ("resources", "securityContext"):
-            container.pop(field)
+        for field in ("resources", "securityContext", "envFrom"):
+            container.pop(field, None)
         container |= {"image": "busybox", "command": ["sh", "-c", "\n".join(lines) or "exit 0", "sh"]}
     return made
 

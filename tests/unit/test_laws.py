@@ -83,7 +83,7 @@ CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, An
     (
         workflows.code_from_parameters,
         "environment",
-        lambda t, c: c["env"].append({"name": "X", "value": "{{inputs.parameters.repo}}"}),
+        lambda t, c: c.setdefault("env", []).append({"name": "X", "value": "{{inputs.parameters.repo}}"}),
     ),
     (workflows.choices_by_parameters, "image", lambda t, c: c.update(image="{{inputs.parameters.repo}}")),
     (
@@ -290,7 +290,7 @@ def argument(release: dict[str, Any], name: str) -> dict[str, Any]:
     "change",
     [
         lambda t, c: t.update(containerset={}),
-        lambda t, c: c["env"][0]["valueFrom"]["configMapKeyRef"].update(optinal=True),
+        lambda t, c: c["envFrom"][0]["configMapRef"].update(optinal=True),
         lambda t, c: t["retryStrategy"]["backoff"].update(max="1m"),
     ],
 )
@@ -335,6 +335,7 @@ def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
             name = f"{template['name']}/{container['name']}"
             seen[name] = sorted(secret[m["name"]] for m in container["volumeMounts"] if m["name"] in secret)
             settings[name] = {env["name"] for env in container.get("env", ())}
+            assert secret.keys() & {m["name"] for m in container["volumeMounts"]} or "envFrom" not in container, name
     reading = ["shipway-check-pull", "shipway-git"]
     assert {name: secrets for name, secrets in seen.items() if secrets} == dict.fromkeys(
         ("plan/main", "try-images/again", "try-images/clone", "try-charts/clone", "impact/gather", "verdict/again"),

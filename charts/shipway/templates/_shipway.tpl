@@ -75,7 +75,7 @@ runAsGroup: 1000
 fsGroup: 1000
 {{- end }}
 
-{{- /* Whether a container reads a setting, given as its environment variable. */}}
+{{- /* Whether a container that does not take all settings reads one, given as its environment variable. */}}
 {{- define "shipway.reads" -}}
 {{- $variable := index . 1 }}
 {{- range (index . 0).env }}{{ if eq .name $variable }}yes{{ end }}{{ end }}

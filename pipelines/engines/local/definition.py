@@ -93,6 +93,8 @@ class Container:
     command: tuple[str, ...]
     working_dir: str
     env: tuple[EnvVar, ...]
+    variables: tuple[str, ...]
+    """ConfigMaps each key of which is a variable; `env` comes after them."""
     mounts: Mapping[str, str]
     """Path and volume."""
     dependencies: tuple[str, ...] = ()

@@ -152,6 +152,9 @@ def _check_sources(template: Template, config_maps: Mapping[str, Mapping[str, st
     if template.pod is None:
         return
     for container in template.pod.containers:
+        for name in container.variables:
+            if name not in config_maps:
+                raise Misconfigured(f"{template.where} takes variables of ConfigMap {name!r}, which is not there")
         for variable in container.env:
             if variable.config_map:
                 _check_key(variable.config_map, config_maps, template.where)

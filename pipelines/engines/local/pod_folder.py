@@ -63,6 +63,8 @@ class PodFolder:
     def variables(self, container: Container) -> dict[str, str]:
         """Return a container's own environment variables, without optional ones that have no value."""
         own: dict[str, str] = {}
+        for name in container.variables:
+            own.update(self.plan.config_maps[name])
         for variable in container.env:
             value = self._value(variable)
             if value is not None:

@@ -119,6 +119,10 @@ def _container(spec: DocumentPath, name: str, mounts: list[DocumentPath]) -> Con
         command=(*command, *(word.tagged() for word in spec.items("args"))),
         working_dir=_absolute(spec.at("workingDir")) if spec.has("workingDir") else "",
         env=tuple(map(_variable, spec.items("env"))),
+        variables=tuple(
+            item.map("envFrom").at("configMapRef").map("configMapRef").at("name").text()
+            for item in spec.items("envFrom")
+        ),
         mounts=paths,
         dependencies=tuple(needed.text() for needed in spec.items("dependencies")),
     )

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.errors import Refused
 from pipelines.events import event as events
+from pipelines.events import lanes
 from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push, Tonight
 from pipelines.events.locate import compare
 from pipelines.release import own_commit
@@ -162,6 +163,8 @@ def test_a_push_is_not_late_because_of_what_a_run_made_of_it(server: GitServer, 
     twice = made_of(server, app, made, "tag: c\n")
     assert locate(server, dataclasses.replace(PUSH, head=pushed)).revision == twice
     assert locate(server, dataclasses.replace(PUSH, head=app.git("rev-parse", f"{pushed}~1"))).lane is Lane.IGNORED
+    earlier = locate(server, dataclasses.replace(PUSH, head=app.git("rev-parse", f"{pushed}~1")))
+    assert lanes.newer(earlier.reason) == pushed
     app.write("more", "x").commit()
     assert locate(server, dataclasses.replace(PUSH, head=pushed)).lane is Lane.IGNORED
 

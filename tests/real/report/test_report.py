@@ -227,7 +227,17 @@ def test_a_stopped_run_hands_its_commit_over(api: Cluster, forge: ForgeServer, p
     assert forge.statuses[-1][1]["description"] == f"published with {newer[:12]}, pushed after it"
     put(api, run="push-2", second=2, commit=newer, phase="Failed")["metadata"]["annotations"] = notes
     report(place, forge, run="push-2")
-    assert forge.states(older)[-1] == "error"
+    assert (forge.states(newer)[-1], forge.states(older)[-1]) == ("error", "success"), "what is published stays so"
+
+
+def test_what_the_newer_run_could_not_publish_is_told_of_both(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """The stopped one published nothing by itself."""
+    older, newer = "d" * 40, "e" * 40
+    put(api, phase="Failed", commit=older)
+    notes = {f"{FOR_ANNOTATION}push-1": ""}
+    put(api, run="push-2", second=2, commit=newer, phase="Failed")["metadata"]["annotations"] = notes
+    report(place, forge, run="push-2")
+    assert (forge.states(newer), forge.states(older)) == (["error"], ["error"])
 
 
 def test_a_run_that_was_stopped_too_late_tells_how_the_newer_one_ended(

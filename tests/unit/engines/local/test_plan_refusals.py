@@ -160,7 +160,7 @@ def test_the_document_itself_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("spec.templates.1.container.workingDir", "/elsewhere", "/elsewhere, which is on no volume"),
         ("spec.templates.1.container.workingDir", "work", "workingDir"),
         ("spec.templates.1.container.lifecycle", {}, "flow: spec.templates[1].container.lifecycle"),
-        ("spec.templates.1.container.envFrom", [], "flow: spec.templates[1].container.envFrom"),
+        ("spec.templates.1.container.envFrom", [{"secretRef": {"name": "x"}}], "container.envFrom[0].secretRef"),
         ("spec.templates.1.container.env.0.valueFrom", {"fieldRef": {}}, "env[0].valueFrom.fieldRef"),
         ("spec.templates.1.container.volumeMounts.0.subPath", "x", "volumeMounts[0].subPath"),
         ("spec.templates.1.container.volumeMounts.1.name", "nothing", "'nothing', which is not a volume"),
