@@ -25,7 +25,7 @@ from pipelines.impact.model import ApplicationImpact, Gathered, Impact, Renderin
 from pipelines.impact.objects import ObjectReader, RenderedObject
 from pipelines.step.signature import Arg
 
-_FORM = 3
+_FORM = 4
 """Counts up whenever what is kept of a rendering changes."""
 _KEY = "key"
 _KEY_BYTES = 32

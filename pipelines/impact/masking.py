@@ -29,6 +29,7 @@ from pipelines.impact.secret_names import (
     has_secret_word,
     is_secret,
     known_forms,
+    takes_secrets,
 )
 
 _BEGIN, _END = "\ue000", "\ue001"
@@ -106,11 +107,16 @@ class Masker:
                 found[key] = self._everything(item)
             else:
                 hidden = is_secret(name) and not (name == "secretKey" and "remoteRef" in value)
-                hidden = hidden or (name.lower() == "key" and not is_reference and is_secret(f"{parent}_key"))
+                hidden = hidden or (name.lower() == "key" and not is_reference and is_secret(f"{parent}Key"))
                 hidden = hidden or (secret and not describes(name)) or (named and name.lower() in _VALUES)
                 # What is below `auth` has names of its own.
                 inherited = hidden and (not isinstance(item, Mapping | list) or not name.lower().endswith("auth"))
                 below = kind if name in {"items"} else ""
+                if name == "args" and isinstance(item, list) and isinstance(value.get("command"), list):
+                    # The words of one command.
+                    both = self._list([*value["command"], *item], name, secret=inherited, kind=below)
+                    found[key] = both[len(value["command"]) :]
+                    continue
                 found[self._walk(key)] = self._walk(item, name, secret=inherited, kind=below)
         return found
 
@@ -123,6 +129,7 @@ class Masker:
     def _list(self, value: list[Any], name: str, *, secret: bool, kind: str) -> list[Any]:
         found: list[Any] = []
         command = not name or name.lower() in _COMMANDS
+        positional = command and all(isinstance(item, str) for item in value) and takes_secrets(value)
         client = command and bool(value) and re.search(r"redis-cli|ldap|openssl", str(value[0])) is not None
         before = ""
         for item in value:
@@ -131,11 +138,12 @@ class Masker:
                 before = ""
                 continue
             # Of `--password VALUE` the value is the next word.
-            is_name = re.fullmatch(r"--?[\w.-]+|[\w.-]+" if command else r"--?[\w.-]+", before) is not None
+            is_name = re.fullmatch(r"--?[\w.-]+|[\w.-]+=?" if command else r"--?[\w.-]+", before) is not None
             follows = is_name and is_secret(before)
+            follows = follows or (positional and before != "" and not item.startswith(("-", "/")))
             if follows or (client and before in {"-a", "-w", "-k", "-K"}):
                 found.append(self._walk(item, secret=True))
-            elif re.fullmatch(r"-[pPuU]|--(?:proxy-)?user", before):
+            elif re.fullmatch(r"-[pPuU]|--(?:proxy-)?user|--from-literal", before):
                 found.append(
                     self._walk(item, secret=secret) if secret else self._known(f"{before} {item}")[len(before) + 1 :]
                 )

@@ -10,8 +10,8 @@ from pipelines.impact.secret_names import HARMLESS, SECRET_WORD, is_secret
 
 _WORD = re.compile(r"[\w.-]{0,80}")
 _WORD_BEFORE = re.compile(r"[\w.-]{0,80}$")
-_SEPARATOR = re.compile(r"[\"'\])}]*(?:\s*(?:=>|:=|[=:,>(：＝])|\s)[\s\"'=:(,>：＝]*")  # noqa: RUF001
-_ASSIGNS = re.compile(r"[=:：＝]")  # noqa: RUF001
+_SEPARATOR = re.compile(r"[\"'\])}]*(?:%3[aAdD]|\s*(?:=>|:=|\+=|[=:,>(：＝])|\s)[\s\"'=:(,>：＝]*")  # noqa: RUF001
+_ASSIGNS = re.compile(r"[=:：＝]|%3")  # noqa: RUF001
 _HARMLESS_PART = re.compile(
     rf"(?:{HARMLESS.pattern})[\"']?(?:[;&}})\]]|\s*$|\s+(?=-|[\w.-]+[=:]|[;&|<>#]))", re.IGNORECASE
 )
@@ -20,6 +20,8 @@ _LABEL_LINE = re.compile(r"(?:name|key|id|variable)[\"']?\s*[:=]\s*[\"']?(?P<nam
 _VALUE_LINE = re.compile(r"(?P<before>\s*[\"']?(?:value|val|default|content)[\"']?\s*[:=]\s*)(?P<value>\S.*)", re.I)
 _SECTION = re.compile(r"\s*\[+[\"']?(?P<name>[^\]\"']+)[\"']?\]+\s*$")
 _HEREDOC = re.compile(r"<<[-~]?\s*[\"']?(\w+)")
+_WRITTEN = re.compile(r"(?:>|\btee\b)\s*[\"']?(?:[^\s\"']*/)?(?P<name>[^\s/\"'<>|]+)")
+_COMMENT = re.compile(r"\s*(?:#.*)?$")
 _NEVER = re.compile(r"(?!)")
 _NEAR = 3
 """Characters before a name that tell a path or a variable."""
@@ -52,7 +54,7 @@ def mask(text: str, hide: Callable[[str], str], read: Callable[[str], str | None
             until = None if until and until.search(text_line) else until
             continue
         labelled = _VALUE_LINE.match(text_line) if is_labelled else None
-        if not found and _has_secret_column(text_line):
+        if all(map(_COMMENT.match, found)) and _has_secret_column(text_line):
             line, until = _Line(text_line), _NEVER
         elif labelled:
             line = _Line(labelled["before"] + hide(labelled["value"]), labelled["value"], ":")
@@ -61,7 +63,12 @@ def mask(text: str, hide: Callable[[str], str], read: Callable[[str], str | None
         found.append(line.shown)
         is_labelled = is_secret(label["name"]) if label else is_labelled and not labelled and bool(text_line.strip())
         deeper = indent if line.value is not None and _ASSIGNS.search(line.separator) else -1
-        until = until if line.value is None else _end_of_value(line.value, line.separator, indent)
+        if line.value is not None:
+            until = _end_of_value(line.value, line.separator, indent)
+        elif (heredoc := _HEREDOC.search(text_line)) and any(
+            is_secret(to["name"]) for to in _WRITTEN.finditer(text_line)
+        ):
+            until = re.compile(rf"^\s*{heredoc[1]}\s*$")
     return "\n".join(found)
 
 
