@@ -16,7 +16,7 @@ _AT = re.compile(
     r"(?:execution|parse) error (?:at|in) \((?P<file>[^()]+?)(?::(?P<line>\d+))?(?::\d+)?\): (?P<text>.*)", re.DOTALL
 )
 _PLACE = re.compile(r"^(?P<file>\S[^:\n]*):(?P<line>\d+)(?::\d+)?$", re.MULTILINE)
-_GO = re.compile(r"template: (?P<file>[^\s:]+/[^\s:]+):(?P<line>\d+):(?:\d+:)? ")
+_GO = re.compile(r"template: (?P<file>[^\s:/]+/[^\s:]+):(?P<line>\d+):(?:\d+:)? ")
 _RENDERED = re.compile(r"YAML parse error on (?P<file>\S+): (?P<text>.*)", re.DOTALL)
 _LOADED = re.compile(r"cannot load (?P<file>\S+): (?P<text>.*)", re.DOTALL)
 _VALUES = re.compile(r"failed to parse (?P<file>\S+): (?P<text>.*)", re.DOTALL)

@@ -25,7 +25,7 @@ _LONGEST = 512
 
 def loose(text: str) -> semver.Version | None:
     """Return a version as Helm takes it, also without minor or patch and with a leading v, or None."""
-    match = _LOOSE.fullmatch(text)
+    match = _LOOSE.fullmatch(text) if len(text) <= _LONGEST else None
     if not match:
         return None
     major, minor, patch = (int(match[part] or 0) for part in ("major", "minor", "patch"))

@@ -16,7 +16,8 @@ from typing import Any
 
 from pipelines.errors import Refused, ShipwayError
 
-_DIRECTIVE = re.compile(r"\s*(?P<mark>#|//)\s*(?P<name>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>.+?)\s*", re.DOTALL)
+_DIRECTIVE = re.compile(r"(?P<mark>#|//)\s*(?P<name>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>\S.*)", re.DOTALL)
+"""Of a line without the space around it."""
 _DIRECTIVES = {"syntax", "escape", "check"}
 _FRONTEND = re.compile(
     r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?:1(?:\.[0-9.]+)?(?:-labs)?(?:@sha256:[0-9a-f]{64})?"
@@ -90,7 +91,7 @@ def settle(text: str, where: str) -> str:
     start = count = 1 if lines[0].startswith("#!") else 0
     mark, kept = "", list[str]()
     are_known = not start  # after `#!` no directive but `syntax` counts, and that one for BuildKit alone
-    while count < len(lines) and (match := _DIRECTIVE.fullmatch(lines[count])) and mark in {"", match["mark"]}:
+    while count < len(lines) and (match := _DIRECTIVE.fullmatch(lines[count].strip())) and mark in {"", match["mark"]}:
         mark, name = match["mark"], match["name"].lower()
         if name == "syntax" and (mark != "#" or not _FRONTEND.fullmatch(match["value"])):
             raise _foreign(where, count + 1, lines[count].strip())

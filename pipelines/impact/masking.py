@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import re
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -52,6 +53,8 @@ _WHOLE = re.compile(r"kind[\"']?\s*:\s*[\"']?Secret\b|<!ENTITY")
 _SHORTEST_BASE64 = 20
 _SHORT = 200
 _MOST_KNOWN = 1 << 14
+_DEEPEST = 8
+"""Texts inside texts that are read; the time grows with their number."""
 _LONG = 200
 """Characters of Base64 that does not encode text and may hold anything."""
 
@@ -62,6 +65,7 @@ class Masker:
     def __init__(self, key: bytes) -> None:
         """Hash values with `key`."""
         self._key = key
+        self._inside = threading.local()
         # Most texts of objects are short, and stand in many of them.
         self._short = lru_cache(maxsize=_MOST_KNOWN)(self._text)
         self._short_known = lru_cache(maxsize=_MOST_KNOWN)(self._known)
@@ -170,10 +174,17 @@ class Masker:
         text = self._known(text)
         if not (has_secret_word(text) or _KEY.search(text)) or (is_image and re.fullmatch(r"[\w./:@-]+", text)):
             return text
-        found = self._structure(text)
-        if found is None:
-            return str(self._hidden(text)) if _WHOLE.search(text) else self._lines(text)
-        return found
+        depth = getattr(self._inside, "depth", 0)
+        if depth == _DEEPEST:
+            return str(self._hidden(text))
+        self._inside.depth = depth + 1
+        try:
+            found = self._structure(text)
+            if found is None:
+                return str(self._hidden(text)) if _WHOLE.search(text) else self._lines(text)
+            return found
+        finally:
+            self._inside.depth = depth
 
     def _known(self, text: str) -> str:
         """Return a text without what is secret by its form."""

@@ -31,12 +31,14 @@ _HARMLESS_KEY = re.compile(
     r"index|lookup|property|translation|message|host|metric|time|user|username|type|name|cert|crt|ca|by|on|the|any)_key$"
 )
 """Keys that open nothing."""
-_ROOTS = (
+_ROOT = re.compile(
     "pass pw secret token cred auth bearer dsn salt psk otp pin identified conn netrc mnemonic string community cookie"
-    " docker id_ key pat pepper kennwort contras senha secur \u043f\u0430\u0440\u043e\u043b\u044c \u5bc6 \u30d1\u30b9"
-    " \ube44\ubc00"
-).split()
+    " docker id_ key _pat -pat pat_ pepper kennwort contras senha secur"
+    " \u043f\u0430\u0440\u043e\u043b\u044c \u5bc6 \u30d1\u30b9 \ube44\ubc00".replace(" ", "|")
+)
 """One of them is in each of these words; to look for them is ten times as fast."""
+_REACH = 60
+"""Characters around one of them that hold the whole word."""
 _NO_PASSWORD = re.compile(r"(?:by|com|tres|(?:proxy|fastcgi|uwsgi|scgi|grpc|memcached)_)_?pass$")
 """Directives of nginx, and words of the language."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -167,7 +169,15 @@ def has_secret_word(text: str) -> bool:
     text = _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), text) if "\\" in text else text
     text = text if text.isascii() else unicodedata.normalize("NFKC", text)
     lower = text.lower()
-    return any(map(lower.__contains__, _ROOTS)) and SECRET_WORD.search(text) is not None
+    if len(lower) != len(text):
+        return SECRET_WORD.search(text) is not None
+    end = 0
+    for root in _ROOT.finditer(lower):
+        if root.start() >= end - _REACH:  # else it was in the part before, with the word around it
+            end = root.end() + _REACH
+            if SECRET_WORD.search(text, max(0, root.start() - _REACH), end):
+                return True
+    return False
 
 
 def takes_secrets(words: Sequence[str]) -> bool:

@@ -18,10 +18,9 @@ _HARMLESS_PART = re.compile(
 _COLUMNS = re.compile(r"[\w .\"-]+(?:[,;|\t][\w .\"-]+)+")
 _LABEL_LINE = re.compile(r"(?:name|key|id|variable)[\"']?\s*[:=]\s*[\"']?(?P<name>[\w.-]+)[\"',\s]*$", re.IGNORECASE)
 _VALUE_LINE = re.compile(r"(?P<before>\s*[\"']?(?:value|val|default|content)[\"']?\s*[:=]\s*)(?P<value>\S.*)", re.I)
-_SECTION = re.compile(r"\s*\[+[\"']?(?P<name>[^\]\"']+)[\"']?\]+\s*$")
+_SECTION = re.compile(r"\s*+\[++[\"']?(?P<name>[^\]\"']++)[\"']?\]++\s*$")
 _HEREDOC = re.compile(r"<<[-~]?\s*[\"']?(\w+)")
-_WRITTEN = re.compile(r"(?:>|\btee\b)\s*[\"']?(?:[^\s\"']*/)?(?P<name>[^\s/\"'<>|]+)")
-_COMMENT = re.compile(r"\s*(?:#.*)?$")
+_WRITTEN = re.compile(r"(?:>|\btee\b)\s*[\"']?(?:[^\s\"'<>|]*/)?(?P<name>[^\s/\"'<>|]+)")
 _NEVER = re.compile(r"(?!)")
 _NEAR = 3
 """Characters before a name that tell a path or a variable."""
@@ -44,8 +43,9 @@ def mask(text: str, hide: Callable[[str], str], read: Callable[[str], str | None
     found: list[str] = []
     until: re.Pattern[str] | None = None
     deeper, is_labelled, in_section = -1, False, False
+    is_head = True  # nothing but comments so far: what comes next may be a row of names
     for text_line in text.split("\n"):
-        indent = len(text_line) - len(text_line.lstrip())
+        was_head, indent = is_head, len(text_line) - len(text_line.lstrip())
         header, label = _SECTION.match(text_line), _LABEL_LINE.search(text_line)
         in_section = is_secret(header["name"]) if header else in_section
         goes_on = until is not None or (deeper >= 0 and (not text_line.strip() or indent > deeper))
@@ -54,7 +54,8 @@ def mask(text: str, hide: Callable[[str], str], read: Callable[[str], str | None
             until = None if until and until.search(text_line) else until
             continue
         labelled = _VALUE_LINE.match(text_line) if is_labelled else None
-        if all(map(_COMMENT.match, found)) and _has_secret_column(text_line):
+        is_head = is_head and (not text_line.strip() or text_line.lstrip().startswith("#"))
+        if was_head and _has_secret_column(text_line):
             line, until = _Line(text_line), _NEVER
         elif labelled:
             line = _Line(labelled["before"] + hide(labelled["value"]), labelled["value"], ":")

@@ -112,3 +112,9 @@ def test_warnings_count_and_remarks_do_not() -> None:
         "1 chart(s) linted, 0 chart(s) failed\n"
     )
     assert [(m.file, m.text) for m in found] == [("templates", "directory does not exist")]
+
+
+def test_a_message_without_end_is_read_in_its_time() -> None:
+    """A template writes what `fail` says, a megabyte of slashes among it."""
+    (message,) = helm_messages.failure("Error: template: " + "/" * 1_000_000)
+    assert message.text.startswith("template: ///")

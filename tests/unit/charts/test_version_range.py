@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.charts.chart_lock import fits
+from pipelines.charts.version_range import loose
 
 
 # What github.com/Masterminds/semver says of each, by its README and its tests.
@@ -47,3 +48,9 @@ def test_ranges_mean_what_helm_takes_them_for(allowed: str, inside: str, outside
         **dict.fromkeys(inside.split(), True),
         **dict.fromkeys(outside.split(), False),
     }
+
+
+def test_a_version_of_many_digits_is_none() -> None:
+    """Python reads no number of more than 4300 digits; Helm, none above 18446744073709551615."""
+    assert loose("9" * 5000) is None
+    assert loose("1.2.3-" + "0" * 1000) is None

@@ -225,3 +225,10 @@ def test_what_the_parser_reads_otherwise_is_an_error_with_its_line(text: str) ->
 def test_an_escape_is_written_as_every_builder_reads_it(space: str) -> None:
     """Builders differ in what they take for space there: what the parser takes for a directive, all shall."""
     assert dockerfile_syntax.settle(f"#{space}escape{space}={space}`\nFROM a\n", "Dockerfile") == "# escape=`\nFROM a\n"
+
+
+@pytest.mark.parametrize("head", ["# a=b", "#", "# a", "#!"])
+def test_a_long_line_at_the_head_is_read_in_its_time(head: str) -> None:
+    """Half a megabyte of space there must not hold a plan for hours."""
+    settled = dockerfile_syntax.settle(f"{head}{' ' * 500_000}c\nFROM a\n", "Dockerfile")
+    assert settled.endswith("\nFROM a\n")

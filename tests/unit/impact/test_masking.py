@@ -538,13 +538,39 @@ def test_the_number_of_masked_values_is_told() -> None:
     assert compare.page(gathered, [impact], unchanged=0).splitlines()[0].endswith("; 3 values masked.")
 
 
-@pytest.mark.parametrize("part", ["a", "://", "pass", "password ", "-p ", "a:", "{", "<a ", "'", "password:\n", "A1b/"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a",
+        "://",
+        "pass",
+        "password ",
+        "-p ",
+        "a:",
+        "{",
+        "<a ",
+        "'",
+        "password:\n",
+        "A1b/",
+        "<!--",
+        "pw\n[[",
+        "pw\n# a\n",
+    ],
+)
 def test_long_texts_are_read_whole(part: str) -> None:
     """A text of whatever form comes to an end: as long as it was, or masked."""
     text = (part * 50_000)[:50_000]
     found = Masker(b"key").object({"text": text, "password": text})
     assert found["text"] == text or "\ue000" in found["text"]
     assert found["password"] != text
+
+
+def test_texts_in_texts_end() -> None:
+    """What is deeper than anybody writes is masked as a whole: reading it takes longer with each of them."""
+    text = "".join(f"{' ' * depth}a: |\n" for depth in range(500)) + " " * 500 + f"password: {H}\n"
+    assert H not in Masker(b"key").object({"text": text})["text"]
+    shallow = f"a: |\n  b: |\n    password: {H}\n    user: me\n"
+    assert "user: me" in Masker(b"key").object({"text": shallow})["text"]
 
 
 def test_messages_of_helm() -> None:
