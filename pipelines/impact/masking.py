@@ -11,9 +11,8 @@ import hashlib
 import hmac
 import json
 import re
-import threading
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import yaml
@@ -62,13 +61,18 @@ _LONG = 200
 class Masker:
     """Masks under one key: equal values have equal hashes, and nobody without the key can try values."""
 
-    def __init__(self, key: bytes) -> None:
-        """Hash values with `key`."""
+    def __init__(self, key: bytes, depth: int = 0) -> None:
+        """Hash values with `key`; `depth` is how many texts those that it reads are in."""
         self._key = key
-        self._inside = threading.local()
+        self._depth = depth
         # Most texts of objects are short, and stand in many of them.
         self._short = lru_cache(maxsize=_MOST_KNOWN)(self._text)
         self._short_known = lru_cache(maxsize=_MOST_KNOWN)(self._known)
+
+    @cached_property
+    def _inner(self) -> Masker:
+        """For texts in texts."""
+        return Masker(self._key, self._depth + 1)
 
     def object(self, value: Any) -> Any:
         """Return a copy of an object in which marks stand for what is secret."""
@@ -174,17 +178,12 @@ class Masker:
         text = self._known(text)
         if not (has_secret_word(text) or _KEY.search(text)) or (is_image and re.fullmatch(r"[\w./:@-]+", text)):
             return text
-        depth = getattr(self._inside, "depth", 0)
-        if depth == _DEEPEST:
+        if self._depth == _DEEPEST:
             return str(self._hidden(text))
-        self._inside.depth = depth + 1
-        try:
-            found = self._structure(text)
-            if found is None:
-                return str(self._hidden(text)) if _WHOLE.search(text) else self._lines(text)
-            return found
-        finally:
-            self._inside.depth = depth
+        found = self._structure(text)
+        if found is None:
+            return str(self._hidden(text)) if _WHOLE.search(text) else self._lines(text)
+        return found
 
     def _known(self, text: str) -> str:
         """Return a text without what is secret by its form."""
@@ -224,7 +223,7 @@ class Masker:
         """Return a text of JSON, YAML or XML with marks in it, or None if it is none of them."""
         head = text.lstrip()[:1]
         if head == "<":
-            return elements(text, self._walk)
+            return elements(text, self._inner._walk)
         if ":" not in text and head not in {"[", "-"}:
             return None
         try:
@@ -237,7 +236,7 @@ class Masker:
             if not values or not all(isinstance(value, dict | list) for value in values):
                 return None
             for value in values:
-                self._walk(value)
+                self._inner._walk(value)
         except (ValueError, RecursionError):
             return None
         parts, end = [], 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import types
 import typing
 from pathlib import Path
@@ -22,6 +23,8 @@ from pipelines.step import foreign_files, texts
 MOST_BYTES = 64 * 1024 * 1024
 """Of one field: a plan of some thousand images has a few megabytes."""
 _MOST_NUMBER = 64
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+"""Python itself reads digits of other scripts, too, and more than a Workflow's number has."""
 
 
 def kebab(name: str) -> str:
@@ -93,7 +96,9 @@ def parse(hint: Any, text: str) -> Any:
     if kind is bool:
         return {"true": True, "false": False}[text]
     if kind is int:
-        return int(text)
+        if not _INTEGER.fullmatch(text):
+            raise texts.Unfit("not a whole number")
+        return typed(hint, int(text))
     if isinstance(kind, type) and issubclass(kind, str | Path):
         return typed(hint, text)
     return typed(hint, read_json(text, "it"))
@@ -108,7 +113,7 @@ def typed(hint: Any, value: Any) -> Any:
     if origin is typing.Annotated:
         found = typed(args[0], value)
         for note in args[1:]:
-            if isinstance(note, texts.Narrow):
+            if isinstance(note, texts.Narrow | texts.Within):
                 note.check(found)
         return found
     if origin is tuple:

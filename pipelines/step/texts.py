@@ -51,6 +51,20 @@ class Narrow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Within:
+    """Marks a number that lies between two others."""
+
+    least: int
+    most: int
+
+    def check(self, number: int) -> int:
+        """Return the number. Raises Unfit if it lies elsewhere."""
+        if not self.least <= number <= self.most:
+            raise Unfit("a number beyond what it can be")
+        return number
+
+
+@dataclass(frozen=True, kw_only=True)
 class Encoded:
     """Marks what travels encoded: a text, whatever it holds, or a value with such texts in it."""
 
@@ -68,6 +82,10 @@ Name: TypeAlias = Annotated[str, Narrow(what="a name", pattern=r"[A-Za-z0-9._+:/
 """An image, a chart, a version, an environment, a stage, a run."""
 ObjectId: TypeAlias = Annotated[str, Narrow(what="a full commit id", pattern=r"(?:[0-9a-f]{40}(?:[0-9a-f]{24})?)?")]
 Hash: TypeAlias = Annotated[str, Narrow(what="a hash", pattern=r"[0-9a-f]{0,64}")]
+LATEST = 253_402_300_799
+"""The end of the year 9999: no date of the usual form is later."""
+Seconds: TypeAlias = Annotated[int, Within(least=0, most=LATEST)]
+"""Since 1970."""
 ContentDigest: TypeAlias = Annotated[str, Narrow(what="a digest", pattern=r"(?:sha256:[0-9a-f]{64})?")]
 Packed: TypeAlias = Annotated[str, Narrow(what="base64", pattern=r"[A-Za-z0-9+/=]*", most=128_000)]
 Words: TypeAlias = Annotated[str, Narrow(what="words of ours", pattern=r"[\w .,:;/()*'+-]*", most=512)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.step.texts import ObjectId, Plain
+from pipelines.step.texts import ObjectId, Plain, Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,6 @@ class FetchedCommit:
     ref: Plain
     """The full ref that the revision named, `refs/heads/main`; empty for a bare commit id."""
     commit: ObjectId
-    time: int
-    """The commit's time, in seconds since 1970."""
+    time: Seconds
+    """The commit's time."""
     tree: ObjectId

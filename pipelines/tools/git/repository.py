@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ShipwayError
+from pipelines.step.texts import LATEST
 from pipelines.tools.git import errors
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.environment import GitEnvironment, configuration
@@ -108,9 +109,9 @@ class GitRepository:
         if done.code != 0 or not words or words[0] != commit:
             seen = f"it is an annotated tag of {words[0]}" if words else errors.cleaned(done.stderr)
             raise ShipwayError(f"{commit} is not a commit of {self.url}", seen=seen, todo="give the id of a commit")
-        # An unreadable date counts as none; a date before 1970 counts as 1970.
+        # An unreadable date counts as none, a date before 1970 as 1970, one after the year 9999 as its end.
         time = int(words[2]) if len(words) > 2 else 0
-        return Commit(id=words[0], tree=words[1], time=max(time, 0))
+        return Commit(id=words[0], tree=words[1], time=min(max(time, 0), LATEST))
 
     def has(self, commit: str) -> bool:
         """Whether the commit was fetched."""

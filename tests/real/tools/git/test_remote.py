@@ -529,6 +529,18 @@ def test_an_old_history_with_harmless_faults_is_built(git: Git, tmp_path: Path) 
     assert repository.commit(commit).tree == tree
 
 
+@pytest.mark.parametrize(("date", "time"), [(-5, 0), (253402300799, 253402300799), (999999999999999, 253402300799)])
+def test_a_commit_of_another_age(git: Git, tmp_path: Path, date: int, time: int) -> None:
+    """Anybody may write any date into a commit; images and charts can have none after the year 9999."""
+    late = Repository(tmp_path / "late").write("Dockerfile", "FROM scratch\n")
+    who = f"Ada <ada@example.org> {date} +0000"
+    text = f"tree {late.git('write-tree')}\nauthor {who}\ncommitter {who}\n\nLate\n"
+    commit = late.git("hash-object", "-w", "-t", "commit", "--literally", "--stdin", stdin=text.encode())
+    late.git("update-ref", "refs/heads/main", commit)
+    url = RepositoryUrl(str(late.path))
+    assert git.fetch(url, git.resolve(url, Revision("main")), tmp_path / "fetched").commit(commit).time == time
+
+
 def test_a_repository_of_sha256_is_fetched(git: Git, tmp_path: Path, server: GitServer) -> None:
     """The newer object format works as the older one does."""
     newer = Repository(server.root / "newer", "--object-format=sha256")
