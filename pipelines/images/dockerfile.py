@@ -18,6 +18,9 @@ from pipelines.errors import Misuse, ShipwayError
 from pipelines.images import dockerfile_syntax
 from pipelines.images.dockerfile_syntax import Instruction
 
+_MOST_DIGITS = 10
+_LONGEST = 1 << 16
+"""Characters of an expanded text: ten variables, each made of ten of the one before, would have 10 GB."""
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
@@ -129,7 +132,8 @@ class Dockerfile:
         for index in range(before - 1, -1, -1):
             if name and self.stages[index].name == name:
                 return index
-        return int(name) if name.isascii() and name.isdigit() and int(name) < before else None
+        number = int(name) if name.isascii() and name.isdigit() and len(name) < _MOST_DIGITS else before
+        return number if number < before else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,14 +210,12 @@ def read(text: str, where: str) -> Dockerfile:
     if first is None:
         at = f"{where}:{instructions[0].line}" if instructions else where
         raise ShipwayError(f"{at}: there is no FROM", seen=f"{len(instructions)} instructions", todo="start with FROM")
-    stages: list[Stage] = []
-    for instruction in instructions[first:]:
-        if instruction.name == "FROM":
-            stages.append(_stage(instruction, where))
-        else:
-            last = stages[-1]
-            stages[-1] = Stage(name=last.name, base=last.base, instructions=(*last.instructions, instruction))
-    return Dockerfile(where=where, text=settled, globals=tuple(instructions[:first]), stages=tuple(stages))
+    starts = [number for number, instruction in enumerate(instructions) if instruction.name == "FROM"]
+    stages = tuple(
+        _stage(instructions[start], instructions[start + 1 : end], where)
+        for start, end in zip(starts, [*starts[1:], len(instructions)], strict=True)
+    )
+    return Dockerfile(where=where, text=settled, globals=instructions[:first], stages=stages)
 
 
 def read_file(path: Path, where: str) -> Dockerfile:
@@ -221,15 +223,15 @@ def read_file(path: Path, where: str) -> Dockerfile:
     return read(bounds.text_of(bounds.read_file(path, where), where), where)
 
 
-def _stage(instruction: Instruction, where: str) -> Stage:
-    words = instruction.words
+def _stage(base: Instruction, instructions: tuple[Instruction, ...], where: str) -> Stage:
+    words = base.words
     if len(words) == 3 and words[1].upper() == "AS" and _STAGE_NAME.fullmatch(words[2].lower()):
-        return Stage(name=words[2].lower(), base=instruction, instructions=())
+        return Stage(name=words[2].lower(), base=base, instructions=instructions)
     if len(words) != 1:
         raise ShipwayError(
-            f"{where}:{instruction.line}: FROM cannot be read", seen=instruction.text, todo="write FROM image [AS name]"
+            f"{where}:{base.line}: FROM cannot be read", seen=base.shown, todo="write FROM image [AS name]"
         )
-    return Stage(name="", base=instruction, instructions=())
+    return Stage(name="", base=base, instructions=instructions)
 
 
 _VARIABLE = re.compile(
@@ -240,7 +242,7 @@ _VARIABLE = re.compile(
 def expand(text: str, scope: Mapping[str, str], where: str) -> str:
     """Return a text with $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word} replaced.
 
-    Raises Misuse if a variable has no value.
+    Raises Misuse if a variable has no value, or if the text grows beyond what a name, a path or an address has.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -248,7 +250,7 @@ def expand(text: str, scope: Mapping[str, str], where: str) -> str:
             return match["escaped"]
         name = match["plain"] or match["name"]
         if not name:
-            raise Misuse(f"{where}: a variable is written in a way that is not read", seen=repr(text))
+            raise Misuse(f"{where}: a variable is written in a way that is not read", seen=repr(text[:200]))
         operator, word = match["operator"] or "", match["word"] or ""
         has = name in scope and (scope[name] != "" or not operator.startswith(":"))
         if operator.endswith("+"):
@@ -259,11 +261,15 @@ def expand(text: str, scope: Mapping[str, str], where: str) -> str:
             return expand(word, scope, where)
         raise Misuse(
             f"{where}: the variable {name} has no value",
-            seen=repr(text),
+            seen=repr(text[:200]),
             todo=f"give it a default (ARG {name}=… before the first FROM) or a build argument",
         )
 
-    return unquoted(_VARIABLE.sub(value, text))
+    found = unquoted(_VARIABLE.sub(value, text))
+    if len(found) > _LONGEST and len(found) > len(text):
+        todo = "let fewer variables stand in each other"
+        raise Misuse(f"{where}: variables make it longer than {_LONGEST} characters", seen=repr(text[:200]), todo=todo)
+    return found
 
 
 def unquoted(text: str) -> str:

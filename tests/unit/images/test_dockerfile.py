@@ -232,3 +232,20 @@ def test_a_long_line_at_the_head_is_read_in_its_time(head: str) -> None:
     """Half a megabyte of space there must not hold a plan for hours."""
     settled = dockerfile_syntax.settle(f"{head}{' ' * 500_000}c\nFROM a\n", "Dockerfile")
     assert settled.endswith("\nFROM a\n")
+
+
+def test_variables_that_grow_without_end() -> None:
+    """Ten of each other, ten times: an error with its line, in place of ten gigabytes."""
+    text = "ARG A0=aaaaaaaaaa\n" + "".join(f"ARG A{n + 1}={f'$A{n}' * 10}\n" for n in range(9)) + "FROM $A9\n"
+    with pytest.raises(Misuse, match=r"^Dockerfile:5: variables make it longer than 65536 characters"):
+        names(text)
+
+
+def test_a_number_that_is_no_stage() -> None:
+    """Python reads no number of more than 4300 digits; to builders it is a name."""
+    assert names(f"FROM a\nCOPY --from={'9' * 5000} /a /b\n")[1] == "9" * 5000
+
+
+def test_many_instructions_are_read_in_their_time() -> None:
+    """A file of the largest size has 200,000 of them."""
+    assert len(list(dockerfile.read("FROM a\n" + "RUN x\n" * 50_000, "Dockerfile").instructions)) == 50_000
