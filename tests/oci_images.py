@@ -21,7 +21,12 @@ def image(
     """Return a layout and the one image in it, told apart by `content`; `padding` bytes make each layer longer."""
     layout = Layout.create(folder)
     blobs = [layout.add(f"{content} {n}".encode() + bytes(padding), LAYER) for n in range(layers)]
-    value = {"os": "linux", "architecture": architecture, "config": {"Labels": dict(annotations or {})}}
+    value = {
+        "os": "linux",
+        "architecture": architecture,
+        "config": {"Labels": dict(annotations or {})},
+        "rootfs": {"type": "layers", "diff_ids": [str(blob.digest) for blob in blobs]},
+    }
     config = layout.add(json.dumps(value).encode(), CONFIG)
     manifest = {
         "schemaVersion": 2,

@@ -234,6 +234,6 @@ class Inventory:
             if manifest is None:
                 raise ShipwayError(f"{name} {version} is not in the registry", seen=str(reference))
             values = self.charts.archive(reference, manifest).files.get("values.yaml", b"")
-            revision = str((manifest.json.get("annotations") or {}).get(f"{_OCI}revision", ""))
+            revision = str(manifest.annotations.get(f"{_OCI}revision", ""))
             self._charts[key] = (str(manifest.descriptor.digest), revision, values)
         return self._charts[key]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from pipelines.deploy.provenance import Provenance
 from pipelines.environments.image_places import Change
+from pipelines.errors import visible
 
 _MOST_NAMES = 3
 _SHORT = 12
+_LONGEST = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ def title(verb: str, changes: Sequence[Change], moves: Sequence[ChartMove], envi
         what = ", ".join(images) if len(images) <= _MOST_NAMES else f"{len(images)} images"
     else:
         what = "chart " + ", ".join(charts) if len(charts) <= _MOST_NAMES else f"{len(charts)} charts"
-    return f"{verb} {what}{f' to {environment}' if environment else ''}"
+    return _line(f"{verb} {what}{f' to {environment}' if environment else ''}")
 
 
 def lines(changes: Sequence[Change], moves: Sequence[ChartMove]) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ def lines(changes: Sequence[Change], moves: Sequence[ChartMove]) -> tuple[str, .
         for change in changes
     )
     charts = (f"chart {move.name}: {move.old} → {move.new} ({move.folder})" for move in moves)
-    return tuple(dict.fromkeys((*images, *charts)))
+    return tuple(dict.fromkeys(map(_line, (*images, *charts))))
 
 
 def body(
@@ -67,7 +69,7 @@ def body(
         if new.forge and old.repo == new.repo and old.commit and old.commit != new.commit:
             first, last = (new, old) if is_rollback else (old, new)
             part.append(f"  compare  {new.forge.compare_link(first.commit, last.commit)}")
-        part += [f"  in       {change.file}:{change.line}" for change in own]
+        part += [f"  in       {_line(change.file)}:{change.line}" for change in own]
         parts.append("\n".join(part))
     if moves:
         parts.append("\n".join(lines((), moves)))
@@ -78,6 +80,11 @@ def trailers(changes: Sequence[Change], moves: Sequence[ChartMove]) -> tuple[str
     """Return the lines for programs."""
     images = sorted({f"Shipway-Image: {change.image}@{change.digest}" for change in changes})
     return (*images, *sorted({f"Shipway-Chart: {move.name} {move.new}" for move in moves}))
+
+
+def _line(text: str) -> str:
+    """Return a text on one line: a value or a path must not write a trailer, or a paragraph of its own."""
+    return " ".join(visible(text).split())[:_LONGEST]
 
 
 def _both(tag: str, digest: str) -> str:

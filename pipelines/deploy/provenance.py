@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pipelines.deploy.status import is_commit
 from pipelines.errors import Misuse
 from pipelines.images.registry_state import REVISION, SOURCE
 from pipelines.tools.forge.forge import Forge
@@ -24,14 +25,18 @@ class Provenance:
 
 
 def read(client: Registry, image: Reference) -> tuple[str, RepositoryUrl | None]:
-    """Return the commit and repository of an image or a chart; empty or None if unknown. Raises Transient."""
+    """Return the commit and repository of an image or a chart; empty or None if unknown. Raises Transient.
+
+    Whoever pushed it wrote both; what is not of their form is unknown.
+    """
     manifest = client.resolve(image)
-    annotations = (manifest.json.get("annotations") or {}) if manifest else {}
+    annotations = manifest.annotations if manifest else {}
     try:
-        source = RepositoryUrl(str(annotations.get(SOURCE, "")))
+        source = RepositoryUrl(annotations.get(SOURCE, ""))
     except Misuse:
         source = None
-    return str(annotations.get(REVISION, "")), source
+    commit = annotations.get(REVISION, "")
+    return commit if is_commit(commit) else "", source
 
 
 def by_digest(

@@ -151,7 +151,7 @@ def desired_image(
             seen=f"{image.registry} answered 404",
             todo="build it, or name one that is published",
         )
-    revision = str((manifest.json.get("annotations") or {}).get(REVISION, ""))
+    revision = str(manifest.annotations.get(REVISION, ""))
     tags = [tag for tag in candidates if tag]
     own = [tag for tag in tags if not tag.startswith("key-")]
     built = [tag_names.commit_tag(revision)] if revision else []

@@ -88,7 +88,7 @@ def last_part(reference: Reference) -> str:
 
 def of_manifest(manifest: Manifest) -> str:
     """Return the public address of the repository that a manifest was published from; empty if it does not say."""
-    return TagState(annotations=manifest.json.get("annotations") or {}).source
+    return TagState(annotations=manifest.annotations).source
 
 
 def require(client: Registry, image: Reference, tags: Sequence[str], publisher: Publisher) -> None:

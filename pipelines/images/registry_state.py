@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ REVISION = "org.opencontainers.image.revision"
 SOURCE = "org.opencontainers.image.source"
 FOLDER = "io.shipway.folder"
 """Annotation of a chart that was published from a folder of a machine: its source is what the chart itself says."""
+_MOMENT = re.compile(r"[0-9]{1,12}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 RENEWED_FOR = "io.shipway.renewed-for"
 RENEWAL = "io.shipway.renewal"
 """Annotations under a lasting key of an image that was renewed: the moment, and the digest of the renewed image."""
@@ -42,8 +45,8 @@ class TagState:
     @property
     def moment(self) -> int:
         """The moment of the renewal that a lasting key leads to, in seconds since 1970; else 0."""
-        text = self.annotations.get(RENEWED_FOR, "")
-        return int(text) if text.isdecimal() and self.annotations.get(RENEWAL, "").startswith("sha256:") else 0
+        is_renewed = _MOMENT.fullmatch(text := self.annotations.get(RENEWED_FOR, ""))
+        return int(text) if is_renewed and _DIGEST.fullmatch(self.annotations.get(RENEWAL, "")) else 0
 
 
 NOT_ASKED = TagState(unknown="it was not asked")

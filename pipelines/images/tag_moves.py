@@ -247,8 +247,7 @@ class TagMover:
 
 def state_of(manifest: Manifest) -> TagState:
     """Return the state of a tag that names a manifest."""
-    annotations = {str(key): str(value) for key, value in (manifest.json.get("annotations") or {}).items()}
-    return TagState(digest=str(manifest.descriptor.digest), annotations=annotations)
+    return TagState(digest=str(manifest.descriptor.digest), annotations=manifest.annotations)
 
 
 def releases(registry: Registry, image: Reference) -> Iterator[tuple[semver.Version, Digest]]:
@@ -270,9 +269,8 @@ def release_of(registry: Registry, image: Reference, digest: str) -> semver.Vers
 
 def _annotation(registry: Registry, reference: Reference, manifest: Manifest, name: str) -> str:
     """Return an annotation of an image, else its label of that name, else an empty string."""
-    annotations = manifest.json.get("annotations") or {}
-    if name in annotations:
-        return str(annotations[name])
+    if name in manifest.annotations:
+        return manifest.annotations[name]
     if manifest.is_index:
         return ""
     config = registry.config(reference, manifest).get("config") or {}

@@ -148,7 +148,7 @@ class Registry:
         Raises Transient, or the refusal.
         """
         manifest = self._known(to)
-        value = {**manifest.json, "annotations": {**(manifest.json.get("annotations") or {}), **notes}}
+        value = {**manifest.json, "annotations": {**manifest.annotations, **notes}}
         data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         kind = manifest.descriptor.media_type
         described = Descriptor(media_type=kind, digest=Digest.of(data), size=len(data))
@@ -175,9 +175,13 @@ class Registry:
         raise Unanswered(what, seen="its pages have no end", todo="delete old tags")
 
     def config(self, ref: Reference, manifest: Manifest) -> dict[str, Any]:
-        """Return the configuration of an image; raises Transient, Misconfigured."""
-        value = read_json(transfer.read_blob(self._repository(ref), manifest.config), f"the configuration of {ref}")
-        return value if isinstance(value, dict) else {}
+        """Return the configuration of an image; raises Transient, Misconfigured, and ShipwayError if it is none."""
+        what = f"the configuration of {ref}"
+        value = read_json(transfer.read_blob(self._repository(ref), manifest.config), what)
+        if not isinstance(value, dict):
+            return {}
+        registry_manifest.check_config(value, None, f"cannot read {what}")
+        return value
 
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
         """Fetch one blob of a repository into a layout; raises Transient if the content does not match its digest."""

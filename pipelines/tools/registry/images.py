@@ -161,6 +161,7 @@ def _check_platform(layout: Layout, manifest: Manifest, platform: str, ref: Refe
         config = layout.json(manifest.config.digest)
     except ValueError as error:
         raise ShipwayError(f"cannot use {ref}", seen="its configuration is not JSON", todo="name an image") from error
+    registry_manifest.check_config(config, len(manifest.layers), f"cannot use {ref}")
     os, architecture = str(config.get("os") or ""), str(config.get("architecture") or "")
     if os and architecture and platform.split("/")[:2] != [os, architecture]:
         raise Refused(

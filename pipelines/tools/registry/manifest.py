@@ -33,6 +33,12 @@ class Manifest:
         return value
 
     @property
+    def annotations(self) -> dict[str, str]:
+        """Its annotations that are texts, as all should be."""
+        found = self.json.get("annotations")
+        return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+
+    @property
     def is_index(self) -> bool:
         """Whether it lists manifests of platforms."""
         return self.descriptor.media_type in {INDEX, DOCKER_INDEX}
@@ -80,10 +86,38 @@ def read(data: bytes, *, content_type: str, what: str) -> Manifest:
             seen=f"it is called {header} and calls itself {inner or 'both an index and an image'}",
             todo="have that image pushed again",
         )
+    lists = [[value.get("config")], value.get("layers"), value.get("manifests")]
+    is_sound = all(map(_are_objects, lists))
+    if not is_sound or not _are_objects([item.get("platform") for item in value.get("manifests") or () if item]):
+        raise ShipwayError(what, seen="fields of other types than a manifest's", todo="have that image pushed again")
     kind = inner if inner in _KNOWN else header
     if kind not in _KNOWN:
         raise Unanswered(what, seen=f"{header or 'no content type'}, which is not an image manifest")
     return Manifest(descriptor=Descriptor(media_type=kind, digest=Digest.of(data), size=len(data)), data=data)
+
+
+def check_config(config: Json, layers: int | None, what: str) -> None:
+    """Raise ShipwayError unless the fields of an image's configuration have their types, and it has so many layers."""
+    fields, rootfs = config.get("config") or {}, config.get("rootfs") or {}
+    is_sound = isinstance(fields, dict) and isinstance(rootfs, dict) and _are_objects(config.get("history"))
+    if is_sound:
+        labels, diff_ids = fields.get("Labels") or {}, rootfs.get("diff_ids")
+        lists = [diff_ids, *(fields.get(name) for name in ("OnBuild", "Shell", "Env"))]
+        lists.append([entry.get("created_by") or "" for entry in config.get("history") or () if entry])
+        is_sound = isinstance(labels, dict) and all(map(_are_texts, [*lists, [*labels.values()]]))
+        is_sound = is_sound and layers in {None, len(diff_ids or ())}
+    if not is_sound:
+        raise ShipwayError(
+            what, seen="its configuration has fields of other types, or other layers", todo="name another image"
+        )
+
+
+def _are_objects(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(item is None or isinstance(item, dict) for item in value))
+
+
+def _are_texts(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
 def choose(index: Manifest, platform: str, what: str) -> Descriptor:

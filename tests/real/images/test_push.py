@@ -192,6 +192,7 @@ def test_layers_of_a_base_are_not_sent_again(tmp_path: Path, remote: Repository,
     liar.asked.clear()
     entry = Base(name="base", reference=str(base), resolved=run.digest, digest=run.digest, sibling=True)
     run.checkout = Checkout(**{**vars(run.checkout), "bases": (entry,)})
+    run.build(run.commit, **{"base.name": "base", "base.digest": str(run.digest)})
     run.push(liar.address)
     assert liar.count("PUT", f"{NAME}/blobs/uploads") == 1, "only the configuration is sent"
 
