@@ -28,7 +28,8 @@ SECRET_WORD = re.compile(rf"{_SECRET.pattern}|{_SNAKE_KEY}(?!(?-i:[a-z]))", re.I
 _ENDS_IN_KEY = re.compile(rf"{_SNAKE_KEY}$", re.IGNORECASE)
 _HARMLESS_KEY = re.compile(
     r"(?:^|_)(?:public|pub|topology|partition|sort|foreign|row|range|cache|object|label|annotation|field|map|group|"
-    r"index|lookup|property|translation|message|host|metric|time|user|username|type|name|cert|crt|ca|by|on|the|any)_key$"
+    r"index|lookup|property|translation|message|host|metric|time|user|username|type|name|cert|crt|ca|by|on|the|"
+    r"any)_key$"
 )
 """Keys that open nothing."""
 _ROOT = re.compile(
@@ -108,7 +109,8 @@ _AFTER = tuple(
         (
             "-p",
             _START + r"(-p(?!\d+:\d+\b|[a-z-]+=|assw|asscode|"
-            r"(?:orts?|aths?|rofile|refix|roto(?:col)?|id(?:file)?|lugins?|olicy|arallel|rint|rogress|roject|rovider|rune|retty|ublic|ublish|prof|ing|oll|ool|eers?|rometheus|eriod|ods?|"
+            r"(?:orts?|aths?|rofile|refix|roto(?:col)?|id(?:file)?|lugins?|olicy|arallel|rint|rogress|roject|rovider|"
+            r"rune|retty|ublic|ublish|prof|ing|oll|ool|eers?|rometheus|eriod|ods?|"
             r"reserve|arents)(?:[\s\"']|$)))",
             r"([^\s\"'=][^\s\"']*|[\"'][^\"']+|=(?![/.\d])[^\s\"']+)",
         ),

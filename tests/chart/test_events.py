@@ -231,7 +231,7 @@ def test_what_listens_has_no_rights_and_what_starts_has_few() -> None:
     accounts = of_kind(documents, "ServiceAccount")
     assert accounts["shipway-webhooks"]["automountServiceAccountToken"] is False
     assert accounts["shipway-sensor"]["automountServiceAccountToken"] is False
-    assert "Secret" not in {document["kind"] for document in documents}
+    assert of_kind(documents, "Secret").keys() == {"shipway-report"}
     bound = [s["name"] for b in of_kind(documents, "RoleBinding").values() for s in b["subjects"]]
     assert "shipway-webhooks" not in bound
     assert of_kind(documents, "Role")["shipway-sensor"]["rules"] == [

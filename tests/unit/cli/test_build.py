@@ -65,4 +65,6 @@ def test_the_engine_takes_it_with_the_compiled_template(tmp_path: Path) -> None:
     assert workflow["spec"]["templates"][0]["dag"]["failFast"] is False
     (tmp_path / "build.yaml").write_text(yaml.safe_dump(workflow))
     files = local_documents.load([*sorted(running.TEMPLATES.glob("*.yaml")), tmp_path / "build.yaml"])
-    assert local_plan.make(files, "build", {}, config_maps={}, secrets=None).workflow.name == "build"
+    assert (
+        local_plan.make(files, "build", {}, config_maps={running.VARIABLES: {}}, secrets=None).workflow.name == "build"
+    )
