@@ -172,9 +172,17 @@ def opened(where: Place, folder: Path) -> Iterator[ForgeCircle]:
         git = stack.enter_context(git_server.serving(folder / "git", host=where.host))
         argo = ArgoCd(where, namespace, git, f"dev-{name}")
         argo.registry, argo.address = f"{where.registry}/{namespace}/charts", urls[ENVIRONMENTS]
-        config = f"chart: web\nversion: 0.1.0\nnamespace: {namespace}\n"
+        # Nothing runs prod, so it is at a version that no commit of the shop releases.
+        config = {argo.name: "0.1.0", PROD: "0.0.1"}
         people[ENVIRONMENTS].push(
-            {f"{place}/web/{file}": text for place in (argo.name, PROD) for file, text in _files(config).items()}
+            {
+                f"{place}/web/{file}": text
+                for place, version in config.items()
+                for file, text in {
+                    "config.yaml": f"chart: web\nversion: {version}\nnamespace: {namespace}\n",
+                    "values.yaml": "# nothing of its own\n",
+                }.items()
+            }
         )
         installation, events = _installed(where, namespace, forge, urls)
         stack.callback(argo.remove)
@@ -207,10 +215,6 @@ def opened(where: Place, folder: Path) -> Iterator[ForgeCircle]:
         circle.settled()
         yield circle
         assert relay.faults == []
-
-
-def _files(config: str) -> dict[str, str]:
-    return {"config.yaml": config, "values.yaml": "# nothing of its own\n"}
 
 
 def _installed(where: Place, namespace: str, forge: ForgeHost, urls: dict[str, str]) -> tuple[Installation, Events]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,16 +94,21 @@ class Person:
         self.clone.git("remote", "add", "origin", address)
 
     def push(self, files: Mapping[str, str], message: str = "Change", *, branch: str = "main", base: str = "") -> str:
-        """Commit files onto what a branch names now, a new one onto `base`, push, and return the commit."""
-        if self.head(branch) or base:
-            self.clone.git("fetch", "--quiet", "origin")
-            start = f"origin/{branch}" if self.head(branch) else f"origin/{base}"
-            self.clone.git("checkout", "--quiet", "-B", branch, start)
-        for path, content in files.items():
-            self.clone.write(path, content)
-        commit = self.clone.commit(message)
-        self.clone.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
-        return commit
+        """Commit files onto what a branch names now, a new one onto `base`, push, and return the commit.
+
+        Whoever is overtaken starts again.
+        """
+        for _ in range(5):
+            if (is_there := self.head(branch)) or base:
+                self.clone.git("fetch", "--quiet", "origin")
+                self.clone.git("checkout", "--quiet", "-B", branch, f"origin/{branch if is_there else base}")
+            for path, content in files.items():
+                self.clone.write(path, content)
+            commit = self.clone.commit(message)
+            with contextlib.suppress(AssertionError):
+                self.clone.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+                return commit
+        raise AssertionError(f"{branch} moved each time")
 
     def head(self, branch: str = "main") -> str:
         """Return what a branch of the forge names now, empty if there is none."""
