@@ -22,6 +22,7 @@ import pytest
 from tests.e2e import argo_cd, forge_circle
 from tests.e2e.argo_cd import ArgoCd, state
 from tests.e2e.forge_circle import DEPLOYMENT, DOCKERFILE, ENVIRONMENTS, PROD, SHOP, ForgeCircle
+from tests.e2e.forge_orders import ORDERS
 from tests.e2e.installation import FINAL, Installation, Run
 from tests.e2e.place import Place, kubectl, lacking
 from tests.forge_server import TOKEN, ForgeServer, forge_server
@@ -239,3 +240,16 @@ def test_a_rollback_leaves_no_pull_request_with_what_it_left(closed: ForgeCircle
     closed.settled()
     [newer] = closed.proposals()
     assert PROD in newer.title
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_commit_ends_with_its_true_status_in_any_order(closed: ForgeCircle, order: str) -> None:
+    """One push is one green, for people's commits and Shipway's own; the pod runs it, and one pull request stays."""
+    head, proposed = closed.shop.head(), [one.number for one in closed.proposals()]
+    commits = ORDERS[order](closed)
+    closed.settled()
+    every = closed.shop.commits(head)
+    assert set(commits) <= set(every)
+    assert closed.problems(every) == []
+    assert closed.running() == closed.digests()
+    assert [one.number for one in closed.proposals()] == proposed
