@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 import shutil
@@ -46,12 +45,17 @@ class Repository:
         path.mkdir(parents=True)
         self.git("init", "--quiet", "--template=", "--initial-branch=main", *arguments)
 
+    @classmethod
+    def at(cls, path: Path) -> Repository:
+        """Return a repository that is there."""
+        found = cls.__new__(cls)
+        found.path, found._unstaged = path, []
+        return found
+
     def copy(self, path: Path) -> Repository:
         """Return the same repository in another folder."""
-        made = copy.copy(self)
-        made.path, made._unstaged = path, []
         shutil.copytree(self.path, path, symlinks=True)
-        return made
+        return self.at(path)
 
     def git(self, *arguments: str, stdin: bytes = b"") -> str:
         """Run Git here and return what it printed, stripped."""

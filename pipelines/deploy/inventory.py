@@ -88,8 +88,9 @@ class Inventory:
             with tempfile.TemporaryDirectory(prefix="shipway-where-") as folder:
                 try:
                     url = named_in_file(source, asked)
+                    # A folder of this machine is opened for whoever keeps environments in one, as on a laptop.
                     if (
-                        not url.local_path
+                        bool(url.local_path) <= bool(asked.local_path)
                         and git_history.merge_base(self.git, url, commit, revision, Path(folder) / "git") == commit
                     ):
                         descendants.append(revision)

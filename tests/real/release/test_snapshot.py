@@ -171,8 +171,7 @@ def test_over_the_network(tmp_path: Path, shop: Repository, partial: bool) -> No
         found = read(f"{server.url}/shop/.git", tmp_path / "work")
         posts = sum(request.startswith("POST") for request in server.requests)
     check(found, shop)
-    large, had = shop.git("rev-parse", "HEAD:web/large"), Repository.__new__(Repository)
-    had.path = tmp_path / "work" / "git"
+    large, had = shop.git("rev-parse", "HEAD:web/large"), Repository.at(tmp_path / "work" / "git")
     objects = had.git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").splitlines()
     assert (large in objects) is not partial
     assert posts <= 8  # refs, the tree, shipway.yaml, the rest, and what links lead to: not one for each file
