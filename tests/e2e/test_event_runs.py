@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipelines.events.event import BY_ANNOTATION
+from pipelines.events.run_labels import DESCRIPTION
 from tests.e2e import shop as shops
 from tests.e2e.installation import Run
 from tests.e2e.place import Place, kubectl
@@ -53,6 +54,9 @@ def test_a_push_is_built_once_and_a_late_one_not(shop: Shop) -> None:
     published = shop.digest("main")
     assert published
     assert shop.digest(f"git-{new}") == published
+    selector = f"shipway.io/repository=team-shop,shipway.io/ref=main,shipway.io/commit={new},shipway.io/lane=trusted"
+    found = kubectl(shop.installation.namespace, "get", "workflows", "-l", selector, "-o", "name")
+    assert found.split() == [f"workflow.argoproj.io/{run}"]
     assert shop.tell("refs/heads/main", new) == run
     late = shop.ended(shop.tell("refs/heads/main", old))
     assert (late.phase, told(late, "lane")) == ("Succeeded", "ignored")
@@ -101,6 +105,7 @@ def test_the_newest_run_wins(shop: Shop) -> None:
     assert ended.phase == "Succeeded", shop.installation.story(ended)
     other = shop.ended(running)
     assert (other.phase, notes(other).get(BY_ANNOTATION)) == ("Failed", newest)
+    assert notes(other)[DESCRIPTION] == f"superseded by `{newest}`; push at `{first[:10]}`: `Mend the shop`"
     # Its report finds no node either: the run itself is what has ended.
     shop.until(lambda: root(shop.installation.look(pending)).get("phase") == "Failed")
     assert notes(shop.installation.look(pending)).get(BY_ANNOTATION) == newest

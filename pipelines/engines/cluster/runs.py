@@ -26,6 +26,8 @@ AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 # The fields of a template's spec that a composed run needs itself: Argo takes none of them from a referenced template.
 _FRAME = ("serviceAccountName", "automountServiceAccountToken", "executor", "ttlStrategy", "podGC")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_BEFORE = re.compile(r"^(?:retry of `[^`]+`(?:: )?|superseded by `[^`]+`(?:; )?)+")
+"""What stands in a description before what started the first run."""
 _LANES = {"release": "trusted", "check": "untrusted"}
 """Of what a person starts."""
 T = TypeVar("T")
@@ -240,7 +242,8 @@ def again(run: Mapping[str, Any]) -> tuple[str, Document, Described]:
     kept = (run_labels.OURS, event.REF_LABEL)
     labels = {key: value for key, value in metadata.get("labels", {}).items() if key.startswith(kept)}
     old = metadata.get("annotations", {})
-    why = f"retry of {name}" + (f": {old[run_labels.DESCRIPTION]}" if run_labels.DESCRIPTION in old else "")
+    started = _BEFORE.sub("", old.get(run_labels.DESCRIPTION, ""))
+    why = f"retry of `{name}`" + (f": {started}" if started else "")
     title = {run_labels.TITLE: old[run_labels.TITLE]} if run_labels.TITLE in old else {}
     first = old.get(event.FIRST_ANNOTATION) or metadata["creationTimestamp"]
     notes = {event.RETRY_ANNOTATION: name, event.FIRST_ANNOTATION: first, run_labels.DESCRIPTION: why, **title}

@@ -262,7 +262,7 @@ def test_a_run_says_what_it_is_of(fake: Cluster, capsys: pytest.CaptureFixture[s
         "shipway/submission": again["annotations"]["shipway/submission"],
         "shipway/retry-of": first["name"],
         "shipway/first-created": first["creationTimestamp"],
-        "workflows.argoproj.io/description": f"retry of {first['name']}: asked for by hand",
+        "workflows.argoproj.io/description": f"retry of `{first['name']}`: asked for by hand",
     }
     again["creationTimestamp"] = "2026-11-24T10:00:00Z"
     again["labels"] |= {event.REF_LABEL: "1" * 32, event.GROUP_LABEL: "2" * 32}
@@ -271,6 +271,12 @@ def test_a_run_says_what_it_is_of(fake: Cluster, capsys: pytest.CaptureFixture[s
     third = fake.created["metadata"]
     assert third["annotations"]["shipway/first-created"] == first["creationTimestamp"]
     assert third["labels"] == {key: text for key, text in again["labels"].items() if key != event.GROUP_LABEL}
+    text = again["annotations"]["workflows.argoproj.io/description"]
+    again["annotations"]["workflows.argoproj.io/description"] = f"superseded by `push-2`; {text}"
+    fake.workflows[again["name"]]["status"] = status(again["name"], "Failed")
+    assert main(["retry", again["name"], "--detach"]) == 0
+    third = fake.created["metadata"]["annotations"]["workflows.argoproj.io/description"]
+    assert third == f"retry of `{again['name']}`: asked for by hand"
     commit = "c" * 40
     assert main([*SUBMIT[:-4], "-p", f"revision={commit}", "--engine", "argo", "--detach"]) == 0
     assert fake.created["metadata"]["labels"]["shipway.io/commit"] == commit
