@@ -83,7 +83,8 @@ def of_image(node: Node | None) -> dict[str, Any]:
     if node is None:
         return {"phase": "Omitted", "message": "the run ended before it", "seconds": 0.0, "steps": {}}
     last = [n for n in node.walk() if n.kind == "Container"][-3:]
-    steps = {n.label: round(max(0.0, n.finished - n.started), 2) for n in last if not n.never_ran}
+    ran = sorted((n for n in last if not n.never_ran), key=lambda n: n.started)
+    steps = {n.label: round(max(0.0, n.finished - n.started), 2) for n in ran}
     outputs: dict[str, Any] = dict(node.outputs)
     if "tags" in outputs:
         outputs["tags"] = json.loads(outputs["tags"])
