@@ -12,17 +12,11 @@ ROOT = "/shipway"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Secret:
-    """A Secret with a fixed name, mounted beside the containers' folders; its own is empty if it is missing."""
+class _Mounted:
+    """A folder of the pod that a container mounts to read."""
 
     name: str
     folder: str
-
-    @property
-    def volume(self) -> m.Volume:
-        """The pod's volume."""
-        source = m.SecretVolumeSource(secret_name=self.name, optional=True, default_mode=0o440)
-        return m.Volume(name=self.folder, secret=source)
 
     @property
     def mount(self) -> m.VolumeMount:
@@ -31,21 +25,26 @@ class Secret:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class Secret(_Mounted):
+    """A Secret with a fixed name, mounted beside the containers' folders; its own is empty if it is missing."""
+
+    @property
+    def volume(self) -> m.Volume:
+        """The pod's volume."""
+        source = m.SecretVolumeSource(secret_name=self.name, optional=True, default_mode=0o440)
+        return m.Volume(name=self.folder, secret=source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account(_Mounted):
     """The ServiceAccount of a pod, whose token a container mounts beside the containers' folders."""
 
-    name: str
     folder: str = "account"
 
     @property
     def volume(self) -> m.Volume:
         """The pod's volume."""
         return m.Volume(name=self.folder, projected=token())
-
-    @property
-    def mount(self) -> m.VolumeMount:
-        """The mount of a container that may speak to the cluster's API."""
-        return m.VolumeMount(name=self.folder, mount_path=f"{ROOT}/{self.folder}", read_only=True)
 
 
 def token() -> m.ProjectedVolumeSource:
