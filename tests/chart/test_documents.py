@@ -26,7 +26,7 @@ BUILDERS = {
     "shipway-test": "check",
 }
 """By pod, the container that may be a rootless builder."""
-ALWAYS = {"shipway-buildkit": "buildkitd", "check/try-images": "main"}
+ALWAYS = {"shipway-buildkit": "buildkitd", "check/try-images": "build"}
 """Those that are one wherever builds run: what a pull request declares is built in its own pod."""
 RESTRICTED = {
     "readOnlyRootFilesystem": True,

@@ -181,6 +181,10 @@ def exit_handlers(document: Document) -> list[str]:
     return broken
 
 
+STRANGERS = frozenset({"build", "check-build", "chart-check", "impact"})
+"""Steps that run what a repository brings, or a program on it that may be tricked."""
+
+
 def lacking(document: Document) -> list[str]:
     """A referenced template has what it needs itself: account, token, deadline, security, retry, limits, volumes."""
     broken = []
@@ -313,6 +317,10 @@ def believed_folders(document: Document) -> list[str]:
             below = [volume for path, volume in kept.items() if output["valueFrom"]["path"].startswith(f"{path}/")]
             if below != ["main"]:
                 broken.append(f"{name}: the output {output['name']} passes through Argo's folder")
+        for one in containers(template):
+            ran = next(iter(one.get("args", ())[1:2]), "")
+            if one.get("name", "main") == "main" and ran in STRANGERS:
+                broken.append(f"{name}: Argo takes the outputs of {ran}, and follows its links")
         listed = [container.get("name", "main") for container in containers(template)]
         for container, waits_for in ancestors(template).items():
             late = [o for o in waits_for if ancestors(template)[o] and listed.index(o) < listed.index(container)]

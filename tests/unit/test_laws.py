@@ -168,6 +168,11 @@ CHANGES: list[tuple[Callable[[Document], list[str]], str, Callable[[dict[str, An
         "main is started after build",
         lambda t, c: t["containerSet"]["containers"].reverse(),
     ),
+    (
+        workflows.believed_folders,
+        "Argo takes the outputs of impact",
+        lambda t, c: t["containerSet"]["containers"][1]["args"].__setitem__(1, "impact"),
+    ),
     (workflows.illegal_names, "A_b", lambda t, c: c.update(name="A_b")),
 ]
 
@@ -221,7 +226,7 @@ def retyped(step: str, output: str, kind: Any) -> Callable[[str], Step]:
 @pytest.mark.parametrize(
     ("step", "output", "kind", "broken"),
     [
-        ("check-build", "report", str, "try-images: the output report is free text"),
+        ("pass-on-images", "report", str, "try-images: the output report is free text"),
         ("start", "ref", str, "start: the output ref is free text"),
         ("plan", "wave_1", tuple[PlannedImage, ...], "plan: the output wave-1 is free text"),
         ("plan", "batch_1", tuple[str, ...], "plan: the output batch-1 is free text"),
@@ -236,7 +241,7 @@ def test_a_free_text_breaks_the_law(step: str, output: str, kind: Any, broken: s
 
 def test_what_is_encoded_reaches_who_decodes_it_alone() -> None:
     """A step that read the encoded text would show it, and one that decoded a plain text would change it."""
-    plain = texts.mixed_encodings(TEMPLATES, retyped("check-build", "report", Plain))
+    plain = texts.mixed_encodings(TEMPLATES, retyped("pass-on-images", "report", Plain))
     assert plain == [f"verdict: --batch-{number} gets what is not encoded" for number in range(1, 5)]
     encoded = texts.mixed_encodings(TEMPLATES, retyped("plan", "commit", FreeText))
     assert "try-images: --revision gets what is encoded" in encoded
@@ -341,7 +346,7 @@ def test_a_check_holds_nothing_that_a_stranger_could_want() -> None:
         ("plan/main", "try-images/again", "try-images/clone", "try-charts/clone", "impact/gather", "verdict/again"),
         reading,
     )
-    assert settings["try-images/main"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION", "SHIPWAY_ISOLATION"}
+    assert settings["try-images/build"] == {"SHIPWAY_BUILDER", "SHIPWAY_COMPRESSION", "SHIPWAY_ISOLATION"}
 
 
 def test_the_table_of_containers_is_that_of_the_compiled_pods() -> None:

@@ -6,15 +6,19 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from pipelines.charts.model import ChartReport
+from pipelines.check.model import BuildReport
+from pipelines.cli.main import main
 from pipelines.engines.local.definition import OutputParameter, Pod
 from pipelines.engines.local.plan import WorkflowPlan
 from pipelines.engines.local.pod_folder import NoOutput, PodFolder
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.images.model import Checkout
+from pipelines.impact.model import Impact
 from pipelines.step import foreign_files, results
 from pipelines.tools.registry.layout import INDEX, Descriptor, Layout
 from pipelines.tools.registry.reference import Digest
@@ -33,6 +37,10 @@ CHECKOUT = Checkout(
     build_args=(),
     platform="",
     bases=(),
+)
+
+IMPACT = Impact(
+    commit="", base="", changed=1, unchanged=0, broken=0, masked=0, rendered=0, cached=0, markdown="# a", impact=()
 )
 
 
@@ -88,6 +96,31 @@ def test_a_device_is_refused(clone: Path) -> None:
     with foreign_files.opened(Path("/dev")) as at, pytest.raises(Refused) as caught:
         foreign_files.open_file(at, "zero", most=1, path=Path("/dev/zero"))
     assert caught.value.seen == "a device, not a regular file"
+
+
+@pytest.mark.parametrize(
+    ("step", "written"),
+    [
+        ("pass-on-images", BuildReport(report="{{é}}", built=1, failed=0)),
+        ("pass-on-charts", ChartReport(checked=("a",), findings=(), errors=2, warnings=3, report="text")),
+        ("pass-on-impact", IMPACT),
+    ],
+)
+def test_outputs_of_a_strangers_container_are_passed_on_as_they_are_or_not_at_all(
+    clone: Path, step: str, written: Any
+) -> None:
+    """Argo follows the links that it finds among outputs, with a token in its reach: `main` leaves none."""
+    results.store(written, Path("build"))
+    assert main(["step", step, "--result=build", "--outputs=main"]) == 0
+    passed = {path.name: path.read_text() for path in Path("main").iterdir()}
+    assert len(passed) == 3
+    assert passed == {name: Path("build", name).read_text() for name in passed}
+    for name in passed:
+        kept = Path("build", name).rename("kept")
+        Path("build", name).symlink_to("../../git/password")
+        assert main(["step", step, "--result=build", f"--outputs=after-{name}"]) == 3
+        assert not Path(f"after-{name}").exists()
+        kept.rename(Path("build", name))
 
 
 @pytest.mark.parametrize("link", ["out", "out/clone"])
