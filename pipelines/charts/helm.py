@@ -20,6 +20,8 @@ from pipelines.tools.processes.process import Completed
 TOOLS_VARIABLE = "SHIPWAY_TOOLS"
 """Names the folder in whose `bin` `make tools` builds Helm; default: shipway/tools below the user's caches."""
 MAJOR = 4
+MOST_OUTPUT = 64 << 20
+"""Characters of what Helm renders or says: a release that Helm can store has a sixtieth of them."""
 _VERSION = re.compile(r'Version:"v(\d+)\.([^"]*)"')
 
 
@@ -82,6 +84,7 @@ class Helm:
             # A template of one line can render without end: a chart is a stranger's program.
             timeout_seconds=self._timeout_seconds,
             memory_bytes=self._memory_bytes,
+            most_output=MOST_OUTPUT,
             offline=True,
             cwd=self._home,
             env=self._environment(),

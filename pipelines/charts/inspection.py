@@ -18,7 +18,7 @@ from pipelines.charts.model import ChartFinding, ComparedChart
 from pipelines.charts.rendered import RenderedDocument
 from pipelines.charts.source_lines import SourceLines, finding_in
 from pipelines.declared.finding import REFUSED, WARNING
-from pipelines.errors import Transient
+from pipelines.errors import Refused, Transient
 
 _HOOK = "helm.sh/hook"
 VALUES = "ci"
@@ -121,7 +121,7 @@ class Inspection:
     def _try(self, trial: ChartTrial) -> TrialResult:
         try:
             return self._tried(trial)
-        except Transient as error:
+        except (Transient, Refused) as error:
             # The chart brought Helm to that, and would again: this is no reason to run everything once more.
             message = Message(file="", line=0, text=f"{error.what}: {error.seen}", rule="template")
             return self._result(trial, [message], [])

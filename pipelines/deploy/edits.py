@@ -93,8 +93,8 @@ def _texts(state: DeployState, head: Head) -> list[ValuesText]:
     own = {item.values for item in config_yaml.own(state.snapshot.tree, configuration.deploy.environments)}
     named = {file: places for file, places in image_uses.named(configuration, state.under).items() if file not in own}
     of_charts = [posixpath.normpath(posixpath.join(folder, image_uses.VALUES)) for folder in state.snapshot.charts]
-    contents = head.read([*of_charts, *named])
     host = state.destination.reader.registry.encode()
+    contents = head.read([*of_charts, *named], needs=lambda path, data: path in named or host in data)
     faults = [
         ShipwayError(f"there is no file {path}", seen=named[path][0].where, todo="correct the path, or commit it")
         for path in sorted(named.keys() - contents.keys())

@@ -43,7 +43,11 @@ def read(
     paths = {path for path in config_yaml.config_files(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
     every = {f"{path.rpartition('/')[0]}/{name}" for path in paths for name in (config_yaml.VALUES, hold.NAME)}
-    contents = head.read([*paths, *every, shipway_yaml.NAME])
+    host = under.partition("/")[0].encode()
+    contents = head.read(
+        [*paths, *every, shipway_yaml.NAME],
+        needs=lambda path, data: not path.endswith(f"/{config_yaml.VALUES}") or (values(data) and host in data),
+    )
     places = _named(head, contents.get(shipway_yaml.NAME, b""), under)
     lacking = [path for path in places if path.startswith(f"{environment}/") and path not in every & contents.keys()]
     if lacking:

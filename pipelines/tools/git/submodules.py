@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines.bounds import LARGEST, too_large
 from pipelines.errors import Refused, ShipwayError
 from pipelines.tools.git.address import TreePath
 from pipelines.tools.git.refs import Resolved
@@ -65,6 +66,8 @@ def _by_path(repository: GitRepository, tree: tuple[TreeEntry, ...], commit: str
             seen=f"mode {file.mode}" if file else "not in the commit",
             todo="commit a .gitmodules, or build without submodules",
         )
+    if (size := repository.sizes([file])[file.id]) > LARGEST:
+        raise too_large(f".gitmodules of {repository.url}", size)
     named = repository.submodule_settings(commit).values()
     return {item["path"].rstrip("/"): item["url"] for item in named if item.get("path") and item.get("url")}
 

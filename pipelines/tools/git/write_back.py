@@ -22,6 +22,7 @@ from pathlib import Path
 from pipelines import bounds
 from pipelines.bounds import LARGEST
 from pipelines.errors import Misconfigured, Transient
+from pipelines.step.log import say
 from pipelines.tools.git import errors
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
@@ -30,6 +31,8 @@ from pipelines.tools.git.repository import GitRepository, TreeEntry
 
 ATTEMPTS = 12
 """How often a write is tried while others push."""
+MOST_SEARCHED = 64 << 20
+"""Bytes of a file that is looked through for whether it is of use at all."""
 _LONGEST_PAUSE_SECONDS = 4.0
 _TRAILER = "Shipway-Change: "
 _BASE = "Shipway-Base: "
@@ -71,10 +74,11 @@ class Head:
         """Every file, link and submodule by path."""
         return {entry.path: entry for entry in self.repository.tree(self.commit)}
 
-    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
+    def read(self, paths: Iterable[str], *, needs: Callable[[str, bytes], bool] | None = None) -> dict[str, bytes]:
         """Return the bytes of those paths that are files, fetched all at once.
 
-        Raises Refused if one has more than LARGEST bytes, and what `Git.fetch` raises.
+        Raises Refused if one has more than LARGEST bytes, and what `Git.fetch` raises. One that is not needed, as its
+        bytes say, up to MOST_SEARCHED of them, is told and left out.
         """
         entries = [self.files[path] for path in dict.fromkeys(paths) if path in self.files]
         entries = [entry for entry in entries if entry.mode in _FILES]
@@ -82,7 +86,11 @@ class Head:
         contents = self.repository.contents(entries, most_bytes=LARGEST)
         for entry in entries:
             if entry.path not in contents:
-                raise bounds.too_large(entry.path, self.repository.sizes([entry])[entry.id])
+                fault = bounds.too_large(entry.path, self.repository.sizes([entry])[entry.id])
+                data = self.repository.contents([entry], most_bytes=MOST_SEARCHED if needs else 0).get(entry.path)
+                if needs is None or data is None or needs(entry.path, data):
+                    raise fault
+                say(f"{fault.what}, and names nothing that is written: it is left as it is")
         return contents
 
     @property

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 
 TAIL_LINES = 40
 PIPE = subprocess.PIPE
@@ -58,6 +58,7 @@ def run(
     umask: int = -1,
     into: Path | None = None,
     memory_bytes: int = 0,
+    most_output: int = 0,
     offline: bool = False,
 ) -> Completed:
     """Run a command to its end and return how it ended; the caller judges an exit code other than 0.
@@ -65,10 +66,10 @@ def run(
     With `stream`, both outputs go to this process's stderr line by line while the command runs, and the result's
     `stdout` and `stderr` hold their last lines. With `into`, standard output goes into that file byte for byte, and the
     result's `stdout` is empty. `env` replaces the whole environment. On Linux, `memory_bytes` bounds the memory that
-    the command may map; 0 sets no bound. With `offline`, the command has no network where the kernel allows that. The
-    command does not outlive this process, however that ends.
+    the command may map; `most_output` bounds the characters of each output; 0 sets no bound. With `offline`, the
+    command has no network where the kernel allows that. The command does not outlive this process, however that ends.
 
-    Raises Misconfigured if the program does not exist, Transient if the time limit passes.
+    Raises Misconfigured if the program does not exist, Transient if the time limit passes, Refused for too much output.
     """
     words = tuple(str(word) for word in argv)
     if echo:
@@ -99,12 +100,18 @@ def run(
         try:
             if stream:
                 stdout, stderr = _stream(child, timeout_seconds)
+            elif most_output:
+                stdout, stderr = _bounded(child, timeout_seconds, most_output)
             else:
                 stdout, stderr = _collect(child, stdin, timeout_seconds)
         except subprocess.TimeoutExpired as error:
             raise Transient(
                 f"{words[0]} did not finish", seen=f"still running after {timeout_seconds:g} s", todo="run it again"
             ) from error
+    if most_output and max(len(stdout), len(stderr)) > most_output:
+        raise Refused(
+            f"{words[0]} prints too much", seen=f"more than {most_output} characters", todo="let it print less"
+        )
     return Completed(argv=words, code=child.returncode, stdout=stdout or "", stderr=stderr)
 
 
@@ -252,23 +259,39 @@ def _collect(child: subprocess.Popen[str], stdin: str | None, timeout_seconds: f
         raise
 
 
+def _bounded(child: subprocess.Popen[str], timeout_seconds: float, most: int) -> tuple[str, str]:
+    """Return both outputs, one character more of what is longer: its pipe is closed then, which ends the command."""
+    texts = ["", ""]
+
+    def pump(source: IO[str], number: int) -> None:
+        with source:
+            texts[number] = source.read(most + 1)
+
+    _pumped(child, timeout_seconds, pump)
+    return texts[0], texts[1]
+
+
 def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, str]:
-    assert child.stdout is not None
-    assert child.stderr is not None
     tails: tuple[deque[str], deque[str]] = (deque(maxlen=TAIL_LINES), deque(maxlen=TAIL_LINES))
     lock = threading.Lock()
 
-    def pump(source: IO[str], tail: deque[str]) -> None:
+    def pump(source: IO[str], number: int) -> None:
         with source:
             for line in source:
-                tail.append(line)
+                tails[number].append(line)
                 with lock:
                     sys.stderr.write(line)
                     sys.stderr.flush()
 
+    _pumped(child, timeout_seconds, pump)
+    return "".join(tails[0]), "".join(tails[1])
+
+
+def _pumped(child: subprocess.Popen[str], timeout_seconds: float, pump: Callable[[Any, int], None]) -> None:
+    """Read both outputs of a command in threads until it has ended; raises TimeoutExpired."""
     pumps = [
-        threading.Thread(target=pump, args=(source, tail), daemon=True)
-        for source, tail in zip((child.stdout, child.stderr), tails, strict=True)
+        threading.Thread(target=pump, args=(source, number), daemon=True)
+        for number, source in enumerate((child.stdout, child.stderr))
     ]
     # Popen.wait with a time limit polls every 50 ms; waitid returns at once.
     ended = threading.Thread(target=until_ended, args=(child.pid,), daemon=True)
@@ -280,4 +303,3 @@ def _stream(child: subprocess.Popen[str], timeout_seconds: float) -> tuple[str, 
     child.wait()
     for thread in pumps:
         thread.join(timeout=5)
-    return "".join(tails[0]), "".join(tails[1])

@@ -224,12 +224,15 @@ def test_templates_that_read_the_cluster(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ({"memory_bytes": 2 << 30}, "a: {{ range until 400000000 }}{{ . }}{{ end }}\n"),
         ({"timeout_seconds": 2}, "a: {{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}\n"),
+        ({}, 'a: {{ range until 20 }}{{ repeat 65536 "x" }}{{ end }}\n'),
+        ({}, '{{ fail (repeat 1200000 "x") }}\n'),
     ],
 )
 def test_templates_without_end(
     bound: dict[str, Any], template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chart that takes all memory, or all time, is a finding, and the others are checked all the same."""
+    """A chart that takes all memory, or all time, or prints all there is, is a finding; the others are checked."""
+    monkeypatch.setattr("pipelines.charts.helm.MOST_OUTPUT", 1 << 20)
     monkeypatch.setattr("pipelines.check.charts.Helm", functools.partial(Helm, **bound))
     repository = family(tmp_path / "repository")
     add(repository, "apps/endless")
@@ -237,7 +240,8 @@ def test_templates_without_end(
     report = _check(tmp_path, repository)
     [finding] = [finding for finding in report.findings if finding.chart == "apps/endless"]
     assert (finding.level, finding.path) == ("error", "apps/endless/Chart.yaml")
-    assert ("memory" if "memory_bytes" in bound else "did not finish") in finding.text
+    told = {"memory_bytes": "memory", "timeout_seconds": "did not finish"}
+    assert told.get("".join(bound), "helm prints too much: more than 1048576 characters") in finding.text
     assert set(report.checked) == {"libs/base", "apps/api", "apps/web", "apps/endless"}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.bounds import LARGEST
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from tests import git_server
 from tests.deployments import NONE, world
@@ -226,6 +227,24 @@ def test_paths_that_lead_nowhere_or_twice_are_told(
         shop.deploy()
     assert "shipway.yaml:1" in raised.value.seen
     assert shop.shop.head() == before
+
+
+def test_large_values_are_told_and_hold_up_nothing_unless_they_name_an_image(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an environment and of a chart; what names an image and is not read would stay behind without a word."""
+    shop = world(tmp_path, address, deploy={"charts": "commit", "environments": {"dev": "commit"}})
+    more = f"\n# web {'x' * LARGEST}\n"
+    shop.environments.commit({"dev/other/values.yaml": f"a: 1{more}"})
+    chart = {"charts/large/Chart.yaml": "apiVersion: v2\nname: large\nversion: 1.0.0\n"}
+    shop.shop.commit({**chart, "charts/large/values.yaml": f"a: 1{more}"})
+    assert shop.run()[2].written == 2
+    told = capsys.readouterr().err
+    for path in ("dev/other/values.yaml", "charts/large/values.yaml"):
+        assert f"{path} is too large, and names nothing that is written" in told
+    shop.environments.commit({"dev/other/values.yaml": f"image: {shop.web}:1{more}"})
+    with pytest.raises(Refused, match=r"^dev/other/values\.yaml is too large"):
+        shop.deploy()
 
 
 def test_named_places_are_written_too(tmp_path: Path, address: str) -> None:

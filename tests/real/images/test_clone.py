@@ -421,6 +421,16 @@ def test_submodules_only_where_asked(tmp_path: Path, workspace: Path) -> None:
     assert not (workspace / ".source.work").exists()
 
 
+def test_settings_of_submodules_are_read_to_their_bound(tmp_path: Path, workspace: Path) -> None:
+    """A .gitmodules is a file that people write; nothing is fetched for a larger one."""
+    with serving(tmp_path) as server:
+        app = simple(tmp_path / "app").submodule("vendor/lib", "../../lib/.git", "1" * 40)
+        text = (app.path / ".gitmodules").read_text()
+        app.write(".gitmodules", text + "#" * ((1 << 20) + 1 - len(text))).commit()
+        with pytest.raises(Refused, match=r"\.gitmodules of .* is too large"):
+            clone(repo=f"{server.url}/app/.git", submodules=True)
+
+
 def large(tmp_path: Path, content: bytes) -> tuple[Repository, str, str]:
     """Return a repository with a pointer to a large file, whose
     .lfsconfig points elsewhere; the pointer; its SHA-256.

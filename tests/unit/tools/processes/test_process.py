@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pipelines.errors import Refused
 from pipelines.tools.processes import process
 
 _TAKES = """\
@@ -33,3 +34,14 @@ def test_a_command_that_ends_at_once_is_bounded_in_vain() -> None:
     """It may be gone before its bound is set."""
     for _ in range(20):
         assert process.run(["true"], timeout_seconds=60, memory_bytes=1 << 30).code == 0
+
+
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_output_is_bounded(descriptor: int) -> None:
+    """A command that prints without end is ended, by either output, and one at the bound is read whole."""
+    prints = "import os\nwhile True: os.write({}, b'x' * 65536)"
+    with pytest.raises(Refused, match="prints too much"):
+        process.run([sys.executable, "-c", prints.format(descriptor)], timeout_seconds=60, most_output=1000)
+    words = [sys.executable, "-c", f"import os; os.write({descriptor}, b'x' * 1000)"]
+    done = process.run(words, timeout_seconds=60, most_output=1000)
+    assert (done.code, len(done.stdout) + len(done.stderr)) == (0, 1000)
