@@ -15,12 +15,11 @@ from pathlib import Path
 
 from pipelines import bounds
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.images import dockerfile_syntax
+from pipelines.images import dockerfile_syntax, variables
 from pipelines.images.dockerfile_syntax import Instruction
+from pipelines.tools.registry.reference import Reference
 
 _MOST_DIGITS = 10
-_LONGEST = 1 << 16
-"""Characters of an expanded text: ten variables, each made of ten of the one before, would have 10 GB."""
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
@@ -92,6 +91,11 @@ class Dockerfile:
         declared = (i for i in (*self.globals, *self.instructions) if i.name == "ARG")
         return frozenset(word.partition("=")[0] for instruction in declared for word in instruction.words)
 
+    @cached_property
+    def escape(self) -> str:
+        """The character that escapes others."""
+        return dockerfile_syntax.escape_of(self.text)
+
     def at(self, instruction: Instruction) -> str:
         """Return where an instruction starts, for messages."""
         return f"{self.where}:{instruction.line}"
@@ -102,7 +106,7 @@ class Dockerfile:
         Raises Misuse if a variable has no value, Refused if a trigger of an earlier stage names an image.
         """
         stage = self.stages[index]
-        base = expand(stage.base.words[0], scope, self.at(stage.base))
+        base = self._base(stage.base, scope)
         earlier = next((i for i in range(index - 1, -1, -1) if self.stages[i].name == base.lower() != ""), None)
         uses = [
             StageUse(
@@ -122,6 +126,18 @@ class Dockerfile:
                 to = self._stage(name.lower(), index)
                 uses.append(StageUse(stage=index, instruction=instruction, written=name, name=name, label=label, to=to))
         return [use for use in uses if use.to is not None or use.name != "scratch"]
+
+    def _base(self, instruction: Instruction, scope: Mapping[str, str]) -> str:
+        written, where = instruction.words[0], self.at(instruction)
+        name, unset = variables.expand(written, scope, where, escape=self.escape)
+        try:
+            Reference.parse(name)
+        except ShipwayError as error:
+            if unset:
+                raise variables.no_value(unset[0], written, where) from error
+            if not name:
+                raise Misuse(f"{where}: FROM names no image", seen=instruction.shown, todo="name one") from error
+        return name
 
     def _check_own_triggers(self, base: Stage) -> None:
         for instruction in base.instructions:
@@ -179,17 +195,18 @@ class SelectedStages:
         """The arguments that FROM lines see: those before the first FROM, and the platform's."""
         values = self.values_by_name
         system, _, machine = self.platform.partition("/")
-        scope: dict[str, str] = {}
-        if self.platform:
-            for side in ("TARGET", "BUILD"):
-                scope |= {f"{side}PLATFORM": self.platform, f"{side}OS": system, f"{side}ARCH": machine}
+        machine, _, variant = machine.partition("/")
+        parts = {"PLATFORM": self.platform, "OS": system, "OSVERSION": "", "ARCH": machine, "VARIANT": variant}
+        known = {f"{side}{name}": text for side in ("TARGET", "BUILD") for name, text in parts.items() if self.platform}
+        scope = {name: values.get(name, text) for name, text in known.items()}
         for instruction in self.file.globals:
             for word in instruction.words:
                 name, equals, default = word.partition("=")
                 if name in values:
                     scope[name] = values[name]
                 elif equals:
-                    scope[name] = expand(unquoted(default), scope, self.file.at(instruction))
+                    where = self.file.at(instruction)
+                    scope[name], _ = variables.expand(default, scope, where, escape=self.file.escape)
         return scope
 
     @property
@@ -232,46 +249,3 @@ def _stage(base: Instruction, instructions: tuple[Instruction, ...], where: str)
             f"{where}:{base.line}: FROM cannot be read", seen=base.shown, todo="write FROM image [AS name]"
         )
     return Stage(name="", base=base, instructions=instructions)
-
-
-_VARIABLE = re.compile(
-    r"\\(?P<escaped>.)|\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<operator>:?[-+])(?P<word>[^}]*))?\}|(?P<bad>.?))"
-)
-
-
-def expand(text: str, scope: Mapping[str, str], where: str) -> str:
-    """Return a text with $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word} replaced.
-
-    Raises Misuse if a variable has no value, or if the text grows beyond what a name, a path or an address has.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        if match["escaped"] is not None:
-            return match["escaped"]
-        name = match["plain"] or match["name"]
-        if not name:
-            raise Misuse(f"{where}: a variable is written in a way that is not read", seen=repr(text[:200]))
-        operator, word = match["operator"] or "", match["word"] or ""
-        has = name in scope and (scope[name] != "" or not operator.startswith(":"))
-        if operator.endswith("+"):
-            return expand(word, scope, where) if has else ""
-        if has:
-            return scope[name]
-        if operator.endswith("-"):
-            return expand(word, scope, where)
-        raise Misuse(
-            f"{where}: the variable {name} has no value",
-            seen=repr(text[:200]),
-            todo=f"give it a default (ARG {name}=… before the first FROM) or a build argument",
-        )
-
-    found = unquoted(_VARIABLE.sub(value, text))
-    if len(found) > _LONGEST and len(found) > len(text):
-        todo = "let fewer variables stand in each other"
-        raise Misuse(f"{where}: variables make it longer than {_LONGEST} characters", seen=repr(text[:200]), todo=todo)
-    return found
-
-
-def unquoted(text: str) -> str:
-    """Return a text without the quotes around it."""
-    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -14,8 +14,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.errors import Misuse, Refused
 from pipelines.images import dockerfile_syntax
-from pipelines.images.dockerfile import Dockerfile, SelectedStages, expand
+from pipelines.images.dockerfile import Dockerfile, SelectedStages, Stage
 from pipelines.images.dockerfile_syntax import Instruction, check_trigger
+from pipelines.images.platforms import normalized
+from pipelines.images.variables import expand, no_value
 
 _FILES = {"ADD", "COPY"}
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -69,16 +71,23 @@ def _check_run(run: Instruction, at: str, secrets: Collection[str]) -> None:
 
 
 def check_platform(selected: SelectedStages) -> None:
-    """Raise Refused if a stage that is built is for another platform."""
+    """Raise Refused if a stage that is built is for another platform, Misuse if it names none."""
     for stage in (selected.file.stages[number] for number in selected.reached):
-        where = selected.file.at(stage.base)
-        asked = expand(stage.base.flag("platform"), selected.scope, where)
-        if asked not in {"", selected.platform}:
+        if (asked := platform_of(stage, selected)) != selected.platform:
             raise Refused(
-                f"{where}: a stage of another platform",
+                f"{selected.file.at(stage.base)}: a stage of another platform",
                 seen=f"{asked}, where this build is for {selected.platform}",
                 todo="leave --platform out; one build makes the image of one platform",
             )
+
+
+def platform_of(stage: Stage, selected: SelectedStages) -> str:
+    """Return the platform that a stage is for; raises Misuse if its FROM names none."""
+    where, written = selected.file.at(stage.base), stage.base.flag("platform")
+    asked, unset = expand(written, selected.scope, where, escape=selected.file.escape)
+    if unset and not asked:
+        raise no_value(unset[0], written, where)
+    return normalized(asked, where) if written else selected.platform
 
 
 def triggers_of(selected: SelectedStages, triggers: Mapping[str, Sequence[str]]) -> dict[str, tuple[Instruction, ...]]:
@@ -240,5 +249,6 @@ def _declare(instruction: Instruction, known: dict[str, str], selected: Selected
 def _expanded(text: str, known: Mapping[str, str]) -> str:
     """Return a text with its variables replaced, or unchanged if only the build knows the value of one."""
     with contextlib.suppress(Misuse):
-        return expand(text, known, "")
+        expanded, unset = expand(text, known, "")
+        return text if unset else expanded
     return text

@@ -20,8 +20,10 @@ _DIRECTIVE = re.compile(r"(?P<mark>#|//)\s*(?P<name>[A-Za-z][A-Za-z0-9]*)\s*=\s*
 """Of a line without the space around it."""
 _DIRECTIVES = {"syntax", "escape", "check"}
 _FRONTEND = re.compile(
-    r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?:1(?:\.[0-9.]+)?(?:-labs)?(?:@sha256:[0-9a-f]{64})?"
+    r"(?:(?:index\.)?docker\.io/)?docker/dockerfile(?:-upstream)?"
+    r"(?::(?:latest|labs|experimental|(?:1(?:\.[0-9.]+)?|master)(?:-labs|-experimental)?))?(?:@sha256:[0-9a-f]{64})?"
 )
+"""docker/dockerfile's own channels: what they add to the builder's frontend later, it says that it does not know."""
 _INSTRUCTIONS = frozenset(
     "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME"
     " WORKDIR".split()
@@ -85,7 +87,7 @@ def settle(text: str, where: str) -> str:
     """Return a text in which no builder sees another directive than its `escape`, every line where it was.
 
     That line comes first, and the other directives become empty comments. Raises Refused with the line if one names a
-    frontend other than docker/dockerfile:1: a program that would run in place of the builder's own.
+    frontend other than docker/dockerfile: a program that would run in place of the builder's own.
     """
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
     start = count = 1 if lines[0].startswith("#!") else 0
@@ -150,13 +152,19 @@ def check_trigger(text: str, at: str) -> Instruction:
     return instructions[0]
 
 
+def escape_of(text: str) -> str:
+    """Return the character that escapes others in a settled text."""
+    first = text.partition("\n")[0]
+    return first[-1] if first.startswith("# escape=") else "\\"
+
+
 def starts_for_buildah(text: str) -> set[int]:
     """Return the numbers of the lines on which instructions of a settled text start for buildah.
 
     Its parser (openshift/imagebuilder 1.2) knows no heredocs, and for it a line goes on after any number of escapes.
     """
     lines = text.split("\n")
-    escape = lines[0][-1] if lines[0].startswith("# escape=") else "\\"
+    escape = escape_of(text)
     goes_on = re.compile(rf"{re.escape(escape)}[ \t]*$")
     starts, is_inside = set[int](), False
     for number, line in enumerate(lines, 1):

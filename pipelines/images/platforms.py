@@ -7,19 +7,40 @@ import re
 
 from pipelines.errors import Misuse
 
-_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
-# The kernel's names and those of the OCI image specification (Go's GOARCH).
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "armv6l": "arm/v6", "i686": "386"}
+_PLATFORM = re.compile(r"[a-z0-9_.-]+(?:/[a-z0-9_.-]+){0,2}")
+# The kernel's names, and those that people use for what the OCI image specification has (Go's GOARCH).
+_MACHINES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
+_MACHINES |= {"armhf": "arm/v7", "armv7l": "arm/v7", "armel": "arm/v6", "armv6l": "arm/v6"}
+_KNOWN = {*_MACHINES, *"386 amd64 arm arm64 loong64 mips64le ppc64le riscv64 s390x wasm".split()}
+_SYSTEMS = {"linux", "windows", "darwin", "freebsd"}
+_VARIANTS = {"amd64/v1": "amd64", "arm": "arm/v7", "arm64/8": "arm64", "arm64/v8": "arm64", "arm64/v8.0": "arm64"}
+_VARIANTS |= {f"arm/{number}": f"arm/v{number}" for number in (5, 6, 7, 8)}
 
 
 def this_platform() -> str:
     """Return the platform of this machine's containers."""
-    machine = platform.machine()
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+    return normalized(f"linux/{platform.machine()}", "")
+
+
+def normalized(text: str, where: str) -> str:
+    """Return the platform that a text names in one of the forms that docker takes: amd64, linux, linux/arm64/v8.
+
+    Raises Misuse if it names none.
+    """
+    system, slash, machine = text.lower().partition("/")
+    if not slash and system in _KNOWN:
+        system, machine = "linux", system
+    elif not slash and system in _SYSTEMS:
+        return this_platform().replace("linux", system, 1)
+    if not machine or not _PLATFORM.fullmatch(f"{system}/{machine}"):
+        todo = "give system/architecture, like linux/amd64"
+        raise Misuse(f"{where}: not a platform".removeprefix(": "), seen=repr(text[:200]), todo=todo)
+    name, _, variant = machine.partition("/")
+    name = _MACHINES.get(name, name)
+    machine = f"{name}/{variant}" if variant and "/" not in name else name
+    return f"{system}/{_VARIANTS.get(machine, machine)}"
 
 
 def read_platform(text: str) -> str:
     """Return the platform that `text` names, or this machine's if it is empty; raises Misuse."""
-    if text and not _PLATFORM.fullmatch(text):
-        raise Misuse("not a platform", seen=repr(text[:200]), todo="give system/architecture, like linux/amd64")
-    return text or this_platform()
+    return normalized(text, "") if text else this_platform()

@@ -36,19 +36,31 @@ def test_arguments_before_from_are_expanded() -> None:
     assert names(text, "BASE=x:1") == ["x:1-amd64"]
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [("${A:-d}", "d"), ("${A-d}", ""), ("${B:-d}", "b"), ("${B:+d}", "d"), ("${A:+d}", ""), ("$B", "b"), ('"$B"', "b")],
-)
-def test_forms_of_variables(written: str, meant: str) -> None:
-    """Each form of a variable that the builders read gives what they give."""
-    assert dockerfile.expand(written, {"A": "", "B": "b"}, "Dockerfile:1") == meant
-
-
 def test_argument_without_value_names_its_line() -> None:
     """An ARG that nothing sets is a clear error with file and line."""
     with pytest.raises(Misuse, match=r"Dockerfile:2: the variable BASE has no value"):
         names("ARG BASE\nFROM ${BASE}\n")
+
+
+@pytest.mark.parametrize("name", ["x:${B}", "${B}/x", "x:${B}-alpine", "${A:-${B}}"])
+def test_a_variable_without_a_value_that_a_name_needs(name: str) -> None:
+    """It is empty, as for docker; where no name is left without it, the error says which one."""
+    assert names("FROM x:latest${B}\n") == ["x:latest"]
+    with pytest.raises(Misuse, match=r"Dockerfile:1: the variable [AB] has no value"):
+        names(f"FROM {name}\n")
+
+
+@pytest.mark.parametrize("text", ["${A:-" * 60 + "}" * 60, "${A/" + "*a" * 200 + "/b}", "x" * 300 + "${A#*}"])
+def test_variables_are_bounded(text: str) -> None:
+    """Neither their depth nor their patterns make the reader wait, or end it."""
+    with pytest.raises(Misuse, match=r"^Dockerfile:2: "):
+        names(f"ARG A={'a' * 300}\nFROM {text}\n")
+
+
+def test_the_parts_of_a_platform() -> None:
+    """The variant is no part of the architecture."""
+    read = dockerfile.read("FROM x:$TARGETARCH-$TARGETVARIANT-$BUILDARCH\n", "Dockerfile")
+    assert read.select(platform="linux/arm/v7").externals[0].name == "x:arm-v7-arm"
 
 
 def test_an_argument_of_a_stage_is_not_seen_by_from() -> None:
@@ -64,7 +76,11 @@ def test_variable_in_copy_from_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "syntax", ["docker/dockerfile:1", "docker/dockerfile:1.7-labs", "docker.io/docker/dockerfile:1.4"]
+    "syntax",
+    "docker/dockerfile docker/dockerfile:1 docker/dockerfile:1.7-labs docker.io/docker/dockerfile:1.4"
+    " docker/dockerfile:latest docker/dockerfile:labs docker/dockerfile:1-labs docker/dockerfile:experimental"
+    " docker/dockerfile:1.0-experimental docker/dockerfile-upstream:master docker/dockerfile-upstream:master-labs"
+    f" docker/dockerfile:1@sha256:{'0' * 64}".split(),
 )
 def test_own_frontend_passes(syntax: str) -> None:
     """The builder's own frontend may be named."""
@@ -72,7 +88,9 @@ def test_own_frontend_passes(syntax: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "syntax", ["attacker/frontend", "docker/dockerfile:2", "evil.io/docker/dockerfile:1", "docker/dockerfile"]
+    "syntax",
+    "attacker/frontend docker/dockerfile:2 evil.io/docker/dockerfile:1 docker/dockerfile:latest-x docker/dockerfiles"
+    " docker/dockerfile:1@sha256:0 dockerfile library/dockerfile:1 docker/dockerfile:nightly".split(),
 )
 def test_foreign_frontend_is_refused(syntax: str) -> None:
     """A frontend of its own is a program of a stranger: refused with its line (attack S13)."""
