@@ -15,7 +15,6 @@ from pipelines.charts.compare import Packed
 from pipelines.charts.dependencies import CONFIG, CONTENT
 from pipelines.charts.model import ChartCheckout, ComparedChart
 from pipelines.charts.tree import Tree
-from pipelines.charts.version_range import loose
 from pipelines.declared.state import ABSENT, BROKEN, HELD, IDENTICAL
 from pipelines.errors import Misuse
 from pipelines.images.ownership import Publisher
@@ -155,6 +154,6 @@ def _version(text: str) -> str:
 
 
 def _app_version(text: str) -> str:
-    if text and loose(text) is None:
-        raise Misuse("not a version", seen=repr(text[:100]), todo="give 1.2.3 or v1.2.3")
+    if not text.isprintable() or set(text) & {*"\"'\\"}:
+        raise Misuse("not an appVersion", seen=repr(text[:100]), todo="give a text on one line, without quotes")
     return text

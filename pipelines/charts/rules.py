@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pipelines.charts import chart_lock
 from pipelines.charts.chart_yaml import Chart, Unusable, is_name
 from pipelines.charts.model import ChartFinding
-from pipelines.charts.version_range import loose
+from pipelines.declared import yaml_text
 from pipelines.declared.finding import ERROR, REFUSED, WARNING
+from pipelines.declared.yaml_text import KubernetesLoader
 from pipelines.images.tag_names import parse_version
 
 
@@ -86,13 +87,11 @@ def _versions(chart: Chart) -> Iterator[ChartFinding]:
             f"version {chart.version!r} is not a version of the form 1.2.3" if chart.version else "there is no version"
         )
         yield finding(chart, line, "version", text, "see semver.org")
-    if chart.app_version:
-        line = chart.text.line("appVersion")
-        if loose(chart.app_version) is None:
-            text = f"appVersion {chart.app_version!r} is not a version of the form 1.2.3"
-            yield finding(chart, line, "app-version", text, "write the application's version; a leading v is fine")
-        elif not chart.text.is_text("appVersion") and chart.app_version != str(chart.text.value.get("appVersion")):
-            text = f"appVersion {chart.app_version} is a number, which Helm reads as {chart.text.value['appVersion']}"
+    if chart.app_version and not chart.text.is_text("appVersion"):
+        read = yaml_text.load(chart.app_version, chart.file, KubernetesLoader)
+        if chart.app_version != str(read):
+            text = f"appVersion {chart.app_version} is no text to Helm, which reads it as {read}"
+            line = chart.text.line("appVersion")
             yield finding(chart, line, "app-version", text, "put it in quotes", level=WARNING)
     for item in chart.dependencies:
         if not item.name or not item.version:

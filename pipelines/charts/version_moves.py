@@ -26,14 +26,9 @@ def next_version(version: str, taken: Collection[str], bump: str = "patch") -> s
     """
     found = semver.Version.parse(version).replace(build=None)
     step = {"patch": found.bump_patch, "minor": found.bump_minor, "major": found.bump_major}[bump]
-    if found.prerelease and bump == "patch":
-        label, found = found.prerelease, found.bump_prerelease()
-        if not re.search(r"[0-9]", label):
-            found = semver.Version(found.major, found.minor, found.patch, prerelease=f"{label}.1")
-    else:
-        found = step()
+    found = _counted(found) if found.prerelease and bump == "patch" else step()
     while chart_yaml.tag(str(found)) in taken:
-        found = found.bump_prerelease() if found.prerelease else found.bump_patch()
+        found = _counted(found) if found.prerelease else found.bump_patch()
     return str(found)
 
 
@@ -72,6 +67,16 @@ def moved(
         if chart.lock and pins:
             found |= _lock(chart, text, pins, ranges)
     return found
+
+
+def _counted(version: semver.Version) -> semver.Version:
+    """Return the next pre-release: the last number counted up, or one begun where that would not be higher."""
+    label = version.prerelease or ""
+    if last := re.fullmatch(r"(.*?)([0-9]{1,18})([^0-9]*)", label):
+        counted = version.replace(prerelease=f"{last[1]}{int(last[2]) + 1}{last[3]}")
+        if counted > version:
+            return counted
+    return version.replace(prerelease=f"{label}.1")
 
 
 def _lock(chart: Chart, text: str, pins: Mapping[str, str], ranges: Mapping[str, str]) -> dict[str, bytes]:

@@ -168,7 +168,7 @@ def _written(text: str, start: int, end: int, edit: Edit, file: str) -> str:
     if old[:1] in {'"', "'"}:
         return f"{old[0]}{new}{old[0]}"
     gap = " " if start == end and text[start - 1 : start] not in {" ", "\t"} else ""
-    plain = _PLAIN.fullmatch(new) and yaml_text.load(new, file) == new
+    plain = _PLAIN.fullmatch(new) and yaml_text.is_plain(new)
     is_flow = _is_flow(text, start, end)
     return gap + (new if plain and not (is_flow and ":" in new) else f'"{new}"')
 

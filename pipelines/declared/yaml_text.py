@@ -22,21 +22,61 @@ _MOST_NODES = 100_000
 _NUMBERS = frozenset({f"{TAG}int", f"{TAG}float", f"{TAG}timestamp"})
 
 
+class _NumberForm:
+    """A form of numbers, between whose digits Go's YAML takes any underscores out."""
+
+    def __init__(self, form: str) -> None:
+        self._form = re.compile(rf"[-+]?(?:{form})")
+
+    def match(self, text: str) -> re.Match[str] | None:
+        return self._form.fullmatch(text.replace("_", ""))
+
+
 class KubernetesLoader(LOADER):  # type: ignore[misc]
-    """Reads scalars as Helm, kubectl and Argo do: no times, no numbers to the base of sixty, no `=`."""
+    """Reads scalars as Helm, kubectl and Argo do (sigs.k8s.io/yaml, which is go.yaml.in/yaml/v2 and JSON).
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+    It knows no times, no numbers to the base of sixty, no `=`, while `y` is true and `7e10` a number.
+    """
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+    bool_values = {**LOADER.bool_values, "y": True, "n": False}  # noqa: RUF012 - PyYAML's own attribute
+
+    def whole_number(self, node: yaml.ScalarNode) -> int:
+        """Return an integer, to whichever base it is written."""
+        text = node.value.replace("_", "").lower()
+        return int(text, 8 if text.lstrip("+-")[1:2].isdigit() and text.lstrip("+-")[0] == "0" else 0)
 
 
+KubernetesLoader.add_constructor(f"{TAG}int", KubernetesLoader.whole_number)
 for _kind, _form, _first in (
-    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
-    ("int", r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
-    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
-    ("merge", r"<<", "<"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", re.compile(r"(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON)$"), "yYtToO"),
+    ("bool", re.compile(r"(?:n|N|no|No|NO|false|False|FALSE|off|Off|OFF)$"), "nNfFoO"),
+    ("int", _NumberForm(r"0[bB][01]+|0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0|[1-9][0-9]*"), "-+0123456789"),
+    ("float", _NumberForm(r"(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"), "-+0123456789."),
+    ("float", re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"), "-+."),
+    ("merge", re.compile(r"<<$"), "<"),
+    ("null", re.compile(r"(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
 ):  # fmt: skip
-    KubernetesLoader.add_implicit_resolver(TAG + _kind, re.compile(rf"^(?:{_form})$"), list(_first))
+    KubernetesLoader.add_implicit_resolver(TAG + _kind, _form, list(_first))
+
+
+def is_text(node: yaml.Node | None) -> bool:
+    """Whether a scalar is a text for everybody who reads it: by its quotes, by its tag, or as it stands."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag != f"{TAG}str":
+        return False
+    return bool(node.style) or is_plain(node.value) or not _is_plain(node.value, LOADER)
+
+
+def is_plain(text: str) -> bool:
+    """Whether Helm, kubectl and Argo, and readers of YAML 1.1 read a text without quotes as this very text."""
+    return _is_plain(text, LOADER) and _is_plain(text, KubernetesLoader)
+
+
+def _is_plain(text: str, kind: Any) -> bool:
+    try:
+        return bool(load(text, "it", kind) == text)
+    except ShipwayError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +128,8 @@ class YamlText:
         return str(node.value)
 
     def is_text(self, *path: str | int) -> bool:
-        """Whether a scalar is a string for YAML, not a number or a truth value that only looks like one."""
-        node = self.node(*path)
-        return isinstance(node, yaml.ScalarNode) and node.tag == f"{TAG}str"
+        """Whether a scalar is a text for everybody, not a number or a truth value for some."""
+        return is_text(self.node(*path))
 
 
 def decoded(data: bytes, where: str) -> tuple[str, str]:

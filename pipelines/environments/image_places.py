@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from pipelines.declared import yaml_edit
+from pipelines.declared import yaml_edit, yaml_text
 from pipelines.declared.yaml_edit import Edit, YamlDocument
 from pipelines.declared.yaml_text import TAG
 from pipelines.errors import Refused, ShipwayError
@@ -21,7 +21,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(
     r"(?P<name>[^@\s]+?)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_NULL, _STR = f"{TAG}null", f"{TAG}str"
+_NULL = f"{TAG}null"
 _PARTS = ("tag", "digest")
 ADDRESSES = ("repository", "image", "name")
 """Keys of a mapping that may hold an image's address, with its tag or digest beside it."""
@@ -72,7 +72,7 @@ class ImagePlace:
         if self.digest:
             return self.digest == desired.digest
         tag = self.parts.get("tag")
-        return self.tag in desired.also and (tag is None or tag.tag == _STR)
+        return self.tag in desired.also and (tag is None or yaml_text.is_text(tag))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +281,7 @@ def _edits(file: str, place: ImagePlace, desired: DesiredImage) -> Iterator[Edit
             "or release the commit it is from again and deploy that",
         )
     text = f"{tag}@{desired.digest}" if both else tag
-    if _text(node) != text or node.tag != _STR:
+    if _text(node) != text or not yaml_text.is_text(node):
         yield Edit(document=place.document, node=node, text=text)
 
 

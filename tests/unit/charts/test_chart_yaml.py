@@ -144,8 +144,13 @@ def test_a_chart_that_cannot_be_named_so_is_found(name: str) -> None:
         (chart("x", version="1.0"), "version", 3),
         (chart("x", version="v1.0.0"), "version", 3),
         (chart("x", version="'01.0.0'"), "version", 3),
-        (chart("x", more="appVersion: latest\n"), "app-version", 4),
         (chart("x", more="appVersion: 1.10\n"), "app-version", 4),
+        (chart("x", more="appVersion: 7e10\n"), "app-version", 4),
+        (chart("x", more="appVersion: '7e10'\n"), "", 0),
+        *(
+            (chart("x", more=f"appVersion: {text}\n"), "", 0)
+            for text in ("26.0.0.Final", "1.2.3.4", "latest", "main-0a1b2c3", "1.1.1w", "RELEASE.2024-12-18T13-15-44Z")
+        ),
         (chart("x", more="type: job\n"), "type", 4),
         (chart("x", "redis ^2 https://example.org"), "lock", 5),
         (chart("x", "redis ^2 https://e.org", locked="redis 1.0.0 https://e.org"), "", 0),

@@ -19,6 +19,10 @@ from pipelines.declared import yaml_text
         ("1.2.3-rc.1", ("1.2.3-rc.2",), "patch", "1.2.3-rc.3"),
         ("1.2.3-beta", (), "patch", "1.2.3-beta.1"),
         ("1.2.3-rc.1", (), "minor", "1.3.0"),
+        ("1.2.3-rc1", ("1.2.3-rc2",), "patch", "1.2.3-rc3"),
+        ("1.2.3-rc9", ("1.2.3-rc9.1",), "patch", "1.2.3-rc9.2"),  # 1.2.3-rc10 is lower
+        ("1.2.3-beta.9-x", (), "patch", "1.2.3-beta.9-x.1"),
+        ("1.2.3-0", (), "patch", "1.2.3-1"),
     ],
 )
 def test_the_next_version_is_free(version: str, taken: tuple[str, ...], bump: str, following: str) -> None:
