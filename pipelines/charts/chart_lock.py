@@ -28,6 +28,8 @@ class Pin:
     version: str
     repository: str
     line: int
+    number: int
+    """Its index in the list, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +40,25 @@ class Lock:
     pins: tuple[Pin, ...]
     text: YamlText
 
-    def pin(self, name: str, repository: str, allowed: str) -> Pin | None:
-        """Return what is pinned for a dependency; of two pins, under two aliases, the one in its range."""
-        found = [pin for pin in self.pins if pin.name == name and pin.repository.rstrip("/") == repository.rstrip("/")]
-        return next((pin for pin in found if fits(pin.version, allowed)), found[0] if found else None)
+    def pins_of(self, chart: YamlText) -> dict[int, Pin]:
+        """Return what is pinned for each dependency of a Chart.yaml, by its index; none for those that are not locked.
+
+        Helm writes one pin for each dependency, in their order: a chart may be there twice, under two aliases, or from
+        two registries. Where people changed the order, the pin in the range counts.
+        """
+        found: dict[int, Pin] = {}
+        free = list(self.pins)
+        for number, item in entries(chart):
+            mine = [pin for pin in free if (pin.name, pin.repository.rstrip("/")) == _identity(item)]
+            if mine:
+                found[number] = max(mine, key=lambda pin: (fits(pin.version, item["version"]), pin.number == number))
+                free.remove(found[number])
+        return found
 
 
 def read(text: YamlText) -> Lock:
     """Return what a Chart.lock says; entries that are no mappings are left out."""
-    pins = tuple(Pin(**item, line=text.line("dependencies", number)) for number, item in entries(text))
+    pins = tuple(Pin(**item, line=text.line("dependencies", number), number=number) for number, item in entries(text))
     return Lock(digest=text.scalar("digest"), pins=pins, text=text)
 
 
@@ -76,27 +88,20 @@ def faults(chart: YamlText, lock: Lock) -> list[LockFault]:
 
 def misfits(chart: YamlText, lock: Lock) -> list[LockFault]:
     """Return the dependencies whose pin is missing, does not fit, or is one too many."""
-    requirements = chart.value.get("dependencies") or []
+    pins = lock.pins_of(chart)
     found: list[LockFault] = []
-    required = set()
-    for number, _ in enumerate(requirements):
-        name, version, repository = (
-            chart.scalar("dependencies", number, key) for key in ("name", "version", "repository")
-        )
-        required.add((name, repository.rstrip("/")))
-        pin = lock.pin(name, repository, version)
-        if pin is None:
-            other = next((pin for pin in lock.pins if pin.name == name), None)
+    free = [pin for pin in lock.pins if pin not in pins.values()]
+    for number, item in entries(chart):
+        name, version, repository = item["name"], item["version"], item["repository"]
+        if number not in pins:
+            other = next((pin for pin in free if pin.name == name), None)
             text = f"{name} is locked from {other.repository}, not {repository}" if other else f"{name} is not locked"
             found.append((other.line if other else 1, text))
-        elif not fits(pin.version, version):
-            found.append((pin.line, f"{name} is locked at {pin.version}, which {version!r} does not allow"))
-    found += [
-        (pin.line, f"{pin.name} is locked and no dependency any more")
-        for pin in lock.pins
-        if (pin.name, pin.repository.rstrip("/")) not in required
-    ]
-    return found
+            free = [pin for pin in free if pin is not other]
+        elif repository and not fits(pins[number].version, version):  # of what lies in charts/, Helm locks the range
+            line, locked = pins[number].line, pins[number].version
+            found.append((line, f"{name} is locked at {locked}, which {version!r} does not allow"))
+    return found + [(pin.line, f"{pin.name} is locked and no dependency any more") for pin in free]
 
 
 def fits(version: str, allowed: str) -> bool:
@@ -105,21 +110,24 @@ def fits(version: str, allowed: str) -> bool:
     return parsed is not None and span is not None and span.holds(parsed)
 
 
-def moved(chart: YamlText, lock: Lock, versions: Mapping[str, str], ranges: Mapping[str, str]) -> str:
+def moved(chart: YamlText, lock: Lock, versions: Mapping[int, str], ranges: Mapping[int, str]) -> str:
     """Return the lock's text with some pins at new versions and the digest that goes with them.
 
-    `versions` maps a dependency's name to its version, `ranges` to the range that Chart.yaml allows from now on. The
+    `versions` has versions of dependencies and `ranges` what Chart.yaml allows from now on, by their index in it. The
     time in the lock stays: it says when ranges were resolved.
     """
     locked = [dict(item) for item in lock.text.value.get("dependencies") or []]
     changes: dict[tuple[str | int, ...], str] = {}
-    for number, item in enumerate(locked):
-        if (name := str(item.get("name"))) in versions and item.get("version") != versions[name]:
-            item["version"] = versions[name]
-            changes["dependencies", number, "version"] = versions[name]
+    for number, pin in lock.pins_of(chart).items():
+        if versions.get(number, pin.version) != pin.version:
+            locked[pin.number]["version"] = changes["dependencies", pin.number, "version"] = versions[number]
     requirements = [
-        {**item, "version": ranges[item["name"]]} if item.get("name") in ranges else item
-        for item in chart.value.get("dependencies") or []
+        {**item, "version": ranges[number]} if number in ranges else item
+        for number, item in enumerate(chart.value.get("dependencies") or [])
     ]
     changes["digest",] = digest(requirements, locked)
     return yaml_edit.replaced(lock.text, changes)
+
+
+def _identity(item: Mapping[str, str]) -> tuple[str, str]:
+    return item["name"], item["repository"].rstrip("/")

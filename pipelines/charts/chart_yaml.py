@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.charts import chart_lock
-from pipelines.charts.chart_lock import Lock, fits
+from pipelines.charts.chart_lock import Lock, Pin, fits
 from pipelines.declared import order
 from pipelines.declared.yaml_text import YamlText
 
@@ -67,6 +67,11 @@ class Chart:
     def file(self) -> str:
         """The path of its Chart.yaml."""
         return join(self.path, CHART)
+
+    @property
+    def pins(self) -> dict[int, Pin]:
+        """What its lock pins for each dependency, by number."""
+        return self.lock.pins_of(self.text) if self.lock else {}
 
     @property
     def lock_file(self) -> str:
@@ -152,10 +157,11 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
     parents: list[str] = []
     externals: list[ExternalDependency] = []
     faults: list[Unusable] = []
+    pins = chart.pins
     for item in chart.dependencies:
         if item.is_vendored:
             continue
-        pin = chart.lock.pin(item.name, item.repository, item.version) if chart.lock else None
+        pin = pins.get(item.number)
         parent = parent_of(chart, item, charts, own=own)
         if item.folder is not None:
             fault = _unusable(chart, item, item.folder, parent, charts)
@@ -189,14 +195,14 @@ def parent_of(chart: Chart, item: Dependency, charts: Mapping[str, Chart], *, ow
         return found if found and found.name == item.name and found.path != chart.path else None
     if not own or item.repository.rstrip("/") != f"oci://{own}":
         return None
-    pinned = [pin.version for pin in (chart.lock.pins if chart.lock else ()) if pin.name == item.name]
+    pin = chart.pins.get(item.number)
     return next(
         (
             other
             for other in charts.values()
             if other.name == item.name
             and other.path != chart.path
-            and (other.version in pinned if pinned else fits(other.version, item.version))
+            and (other.version == pin.version if pin else fits(other.version, item.version))
         ),
         None,
     )

@@ -48,17 +48,15 @@ def moved(
             changes["version",] = new
         if app_version and chart.app_version:
             changes["appVersion",] = app_version
-        pins: dict[str, str] = {}
-        ranges: dict[str, str] = {}
+        pins: dict[int, str] = {}
+        ranges: dict[int, str] = {}
         for item in chart.dependencies:
             parent = chart_yaml.parent_of(chart, item, tree, own=own)
             if parent is None:
                 continue
-            pins[item.name] = versions.get(parent.path, parent.version)
-            if not fits(pins[item.name], item.version):
-                ranges[item.name] = changes["dependencies", item.number, "version"] = _following(
-                    item.version, pins[item.name]
-                )
+            new = pins[item.number] = versions.get(parent.path, parent.version)
+            if not fits(new, item.version):
+                ranges[item.number] = changes["dependencies", item.number, "version"] = _following(item.version, new)
         text = yaml_edit.replaced(chart.text, changes)
         if app_version and not chart.app_version:
             text = text.rstrip("\n") + f'\nappVersion: "{app_version}"\n'
@@ -79,7 +77,7 @@ def _counted(version: semver.Version) -> semver.Version:
     return version.replace(prerelease=f"{label}.1")
 
 
-def _lock(chart: Chart, text: str, pins: Mapping[str, str], ranges: Mapping[str, str]) -> dict[str, bytes]:
+def _lock(chart: Chart, text: str, pins: Mapping[int, str], ranges: Mapping[int, str]) -> dict[str, bytes]:
     """Return the lock at its new content, or nothing where it is as it was, or out of step for another reason."""
     assert chart.lock is not None
     lock = chart_lock.moved(chart.text, chart.lock, pins, ranges)
