@@ -25,6 +25,7 @@ KEYS: Mapping[str, str] = {
     "kubernetes-schemas": (
         "folder of Kubernetes' JSON schemas that charts are checked against, as kubeconform keeps them"
     ),
+    "kubernetes-version": "version of Kubernetes that charts are rendered for; default: that of Helm",
     "plain-http": "registries spoken to without TLS, separated by commas",
     "mirrors": "registries asked in place of others, as other=mirror, separated by commas",
     "ca-file": "certificate authorities trusted beside the system's, as a PEM file",

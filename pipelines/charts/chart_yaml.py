@@ -1,7 +1,8 @@
 """Which charts a tree declares, what each of them says about itself, and the order in which they are published.
 
-Convention: every Chart.yaml outside another chart's `charts/` is a chart. A dependency whose name and version are in
-the tree, named by `file://` or by the address that this deployment publishes to, is the tree's own chart.
+Convention: every Chart.yaml is a chart but in another chart's `charts/`, `files/` and other folders of Helm's. A
+dependency whose name and version are in the tree, named by `file://` or by the address that this deployment publishes
+to, is the tree's own chart.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LOCK = "Chart.lock"
 # A component of a repository's name: distribution-spec, "Pulling manifests"; Helm's charts live under their own name.
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _LONGEST_NAME = 250
+_OF_HELM = frozenset({"charts", "files", "templates", "crds", "ci"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ class Chart:
     dependencies: tuple[Dependency, ...]
     text: YamlText
     lock: Lock | None
+    archives: tuple[str, ...] = ()
+    """Names of the archives in its `charts/`."""
 
     @property
     def file(self) -> str:
@@ -72,6 +76,13 @@ class Chart:
     def pins(self) -> dict[int, Pin]:
         """What its lock pins for each dependency, by number."""
         return self.lock.pins_of(self.text) if self.lock else {}
+
+    def committed(self, item: Dependency) -> str:
+        """Return the version of a dependency's archive in `charts/`, the locked one; empty if none is there."""
+        pin = self.pins.get(item.number)
+        versions = (name[len(item.name) + 1 : -4] for name in self.archives if name.startswith(f"{item.name}-"))
+        fitting = [v for v in versions if (v == pin.version if pin else fits(v, item.version))]
+        return fitting[-1] if fitting else ""
 
     @property
     def lock_file(self) -> str:
@@ -87,6 +98,8 @@ class ExternalDependency:
     version: str
     repository: str
     line: int
+    committed: str = ""
+    """Its archive in the tree, where it is not to be fetched."""
 
     @property
     def file(self) -> str:
@@ -126,8 +139,8 @@ def discover(paths: Iterable[str], *, ignore: Sequence[str] = ()) -> tuple[str, 
     )
 
 
-def read(folder: str, text: YamlText, lock: Lock | None) -> Chart:
-    """Return the chart of a folder; `rules` finds what is wrong with it."""
+def read(folder: str, text: YamlText, lock: Lock | None, archives: tuple[str, ...] = ()) -> Chart:
+    """Return the chart of a folder, `archives` lie in its `charts/`; `rules` finds what is wrong with it."""
     dependencies = tuple(
         Dependency(**item, line=text.line("dependencies", number), number=number)
         for number, item in chart_lock.entries(text)
@@ -141,6 +154,7 @@ def read(folder: str, text: YamlText, lock: Lock | None) -> Chart:
         dependencies=dependencies,
         text=text,
         lock=lock,
+        archives=archives,
     )
 
 
@@ -171,9 +185,12 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
                 parents.append(parent.path)
         elif parent:
             parents.append(parent.path)
-        elif pin:
+        elif version := chart.committed(item) or (pin.version if pin else ""):
+            archive = join(chart.path, embedded_file(item.name, version)) if chart.committed(item) else ""
             externals.append(
-                ExternalDependency(name=item.name, version=pin.version, repository=item.repository, line=item.line)
+                ExternalDependency(
+                    name=item.name, version=version, repository=item.repository, line=item.line, committed=archive
+                )
             )
         elif chart.lock and not chart_lock.faults(chart.text, chart.lock):
             # Without a lock, or with one out of step, `rules` says so.
@@ -259,8 +276,8 @@ def tag(version: str) -> str:
 
 
 def _holds_charts(folders: set[str]) -> Callable[[str], bool]:
-    """Return a test for whether a folder is the `charts/` of a chart."""
-    return lambda folder: posixpath.basename(folder) == "charts" and (posixpath.dirname(folder) or ".") in folders
+    """Return a test for whether a folder is one of those of a chart that Helm knows, whose charts are part of it."""
+    return lambda folder: posixpath.basename(folder) in _OF_HELM and (posixpath.dirname(folder) or ".") in folders
 
 
 def _ancestors(folder: str) -> set[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipelines.charts import archive as chart_archive
-from pipelines.charts import chart_yaml, metadata, registry_state, rules
+from pipelines.charts import chart_yaml, dependencies, metadata, registry_state, rules
 from pipelines.charts import files as chart_files
 from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import Chart, ExternalDependency
@@ -166,7 +166,7 @@ class _Planner:
                 item
                 for path in paths
                 for item in self._tree.edges[path].externals
-                if item.file not in self._theirs.get(path, {})
+                if item.committed or item.file not in self._theirs.get(path, {})
             ]
         )
 
@@ -261,6 +261,10 @@ class _Planner:
 
     def _fetch_one(self, item: ExternalDependency) -> tuple[str, bytes] | ShipwayError:
         try:
+            if item.committed:
+                data = chart_files.file(self._tree.root, item.committed) or b""
+                dependencies.verify(item, item.committed, data)
+                return item.committed, data
             return self._repositories.fetch(item)
         except ShipwayError as error:
             chart_tree.finding_of(error, "", "", "")  # re-raises what is not the fault of the chart
@@ -268,22 +272,23 @@ class _Planner:
 
     def _pack(self, path: str, theirs: Mapping[str, bytes]) -> Packed | None:
         chart, edges = self._tree.charts[path], self._tree.edges[path]
-        dependencies: dict[str, tuple[str, bytes]] = {}
+        embedded: dict[str, tuple[str, bytes]] = {}
         faults: list[ChartFinding] = []
         for item in edges.externals:
-            found = (item.repository, theirs[item.file]) if item.file in theirs else self._fetched[item]
+            taken = item.file in theirs and not item.committed
+            found = (item.repository, theirs[item.file]) if taken else self._fetched[item]
             if isinstance(found, ShipwayError):
                 faults.append(chart_tree.finding_of(found, path, chart.file, "dependency", line=item.line))
             else:
-                dependencies[item.file] = found
+                embedded[item.file] = found
         for parent in edges.parents:
             other = self._tree.charts[parent]
-            dependencies[chart_yaml.embedded_file(other.name, other.version)] = (parent, self.packed[parent].archive)
+            embedded[chart_yaml.embedded_file(other.name, other.version)] = (parent, self.packed[parent].archive)
         try:
             files = chart_files.chart(self._tree.root, path, self._tree.changed)
             vendored = _archives_of([item.name for item in chart.dependencies if not item.is_vendored])
             files = {name: data for name, data in files.items() if not vendored.fullmatch(name)}
-            files |= {name: data for name, (_, data) in dependencies.items()}
+            files |= {name: data for name, (_, data) in embedded.items()}
             archive = chart_archive.pack(chart.name, files)
         except ShipwayError as error:
             faults.append(chart_tree.finding_of(error, path, chart.file, "file"))
@@ -295,7 +300,7 @@ class _Planner:
                     config=metadata.config(chart.text),
                     embedded=tuple(
                         Embedded(file=name, digest=str(Digest.of(data)), source=source)
-                        for name, (source, data) in sorted(dependencies.items())
+                        for name, (source, data) in sorted(embedded.items())
                     ),
                 )
         self.findings += faults

@@ -79,14 +79,7 @@ class ChartRepositories:
                 seen=repr(item.repository[:200]),
                 todo="write an address with https:// or oci://",
             )
-        what = f"the dependency {item.name} {item.version} from {address}"
-        found = yaml_text.read(archive.unpack(data, what).files["Chart.yaml"], what)
-        if found.scalar("name") != item.name or loose(found.scalar("version")) != loose(item.version):
-            raise Refused(
-                f"{what} is another chart",
-                seen=f"{found.scalar('name')} {found.scalar('version')}",
-                todo="look into that repository; its index or its tag names the wrong archive",
-            )
+        verify(item, address, data)
         return address, data
 
     def _from_registry(self, item: ExternalDependency) -> tuple[str, bytes]:
@@ -201,6 +194,18 @@ class ChartRepositories:
             except BaseException as error:  # noqa: BLE001  whoever waits for it gets it, and so does the caller
                 future.set_exception(error)
         return future.result()
+
+
+def verify(item: ExternalDependency, address: str, data: bytes) -> None:
+    """Raise Refused unless an archive is the chart of that name and version."""
+    what = f"the dependency {item.name} {item.version} from {address}"
+    found = yaml_text.read(archive.unpack(data, what).files["Chart.yaml"], what)
+    if found.scalar("name") != item.name or loose(found.scalar("version")) != loose(item.version):
+        raise Refused(
+            f"{what} is another chart",
+            seen=f"{found.scalar('name')} {found.scalar('version')}",
+            todo="look into that repository; its index or its tag names the wrong archive",
+        )
 
 
 def content(registry: Registry, reference: Reference, manifest: Manifest, layout: Layout) -> bytes:

@@ -85,6 +85,16 @@ def kept(root: Root, folder: str) -> Iterator[str]:
         yield path
 
 
+def archives(root: Root, folder: str) -> tuple[str, ...]:
+    """Return the names of the archives in a chart's `charts/`, sorted."""
+    inside = join(folder, "charts")
+    if isinstance(root, GitTree):
+        names = [path[len(inside) + 1 :] for path in root.below(inside) if path in root.contents]
+    else:
+        names = [path.name for path in (root / inside).glob("*.tgz")]
+    return tuple(sorted(name for name in names if name.endswith(".tgz") and "/" not in name))
+
+
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make a folder hold exactly these files."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -22,18 +22,27 @@ TOOLS_VARIABLE = "SHIPWAY_TOOLS"
 MAJOR = 4
 MOST_OUTPUT = 64 << 20
 """Characters of what Helm renders or says: a release that Helm can store has a sixtieth of them."""
+_KUBERNETES = re.compile(r"v?[0-9]+\.[0-9]+(?:\.[0-9]+)?")
 _VERSION = re.compile(r'Version:"v(\d+)\.([^"]*)"')
 
 
 class Helm:
     """The program, found on PATH or where `make tools` built it."""
 
-    def __init__(self, home: Path, *, timeout_seconds: float = 120, memory_bytes: int = 4 << 30) -> None:
+    def __init__(
+        self, home: Path, *, kubernetes: str = "", timeout_seconds: float = 120, memory_bytes: int = 4 << 30
+    ) -> None:
         """Keep what Helm writes in `home`, and end each call that takes longer or more memory.
 
+        Charts are rendered for a version of Kubernetes; empty: the one that Helm was built for.
+
         The memory is bounded on Linux, as addresses: Go reserves up to 1.5 GiB of them when it starts, so a bound below
-        2 GiB lets the start fail by chance. Raises Misconfigured where Helm is missing.
+        2 GiB lets the start fail by chance. Raises Misconfigured where Helm is missing, or for no version.
         """
+        if kubernetes and not _KUBERNETES.fullmatch(kubernetes):
+            todo = "write 1.33 or 1.33.2 in the setting kubernetes-version"
+            raise Misconfigured("not a version of Kubernetes", seen=repr(kubernetes[:50]), todo=todo)
+        self._kubernetes = [f"--kube-version={kubernetes}"] if kubernetes else []
         self._program = find()
         self._home = home.resolve()
         for name in ("", "cache", "config", "data", "tmp"):
@@ -43,7 +52,7 @@ class Helm:
         self._sound: set[Path] = set()
 
     def version(self) -> str:
-        """Return the program's version, `4.2.4`; raises Misconfigured where it is not Helm 4."""
+        """Return the program's version, `4.2.4`, with what it renders for; raises Misconfigured if it is not Helm 4."""
         done = self._run("version")
         match = _VERSION.search(done.stdout)
         if done.code != 0 or match is None or int(match[1]) != MAJOR:
@@ -52,7 +61,7 @@ class Helm:
                 seen=(done.stdout + done.stderr).strip()[:300],
                 todo="install Helm 4, or take it from PATH and run `make tools`",
             )
-        return f"{match[1]}.{match[2]}"
+        return " ".join([f"{match[1]}.{match[2]}", *self._kubernetes])
 
     def lint(self, chart: Path, values: Sequence[Path] = ()) -> Completed:
         """Check a chart's folder strictly; the messages are on stdout."""
@@ -76,7 +85,7 @@ class Helm:
             for fault in values_schema.faults(chart):
                 raise fault.error(chart.name)
             self._sound.add(chart)
-        return self._run(*words)
+        return self._run(*words, *self._kubernetes)
 
     def _run(self, *words: str | Path) -> Completed:
         done = process.run(

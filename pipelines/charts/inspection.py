@@ -105,7 +105,9 @@ class Inspection:
         folder = self._source / chart.path / VALUES
         if not folder.is_dir() or folder.is_symlink() or chart.library:
             return
-        for values_file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+        # As chart-testing has it, what is called values are values, and what is beside them is for something else.
+        for values_file in [file for file in files if file.stem.endswith("values")] or files:
             path = chart_yaml.join(chart.path, f"{VALUES}/{values_file.name}")
             if values_file.is_symlink() or not values_file.is_file() or values_file.stat().st_size > LARGEST:
                 text = f"{path} is a link, no file, or too large"
@@ -128,6 +130,8 @@ class Inspection:
 
     def _tried(self, trial: ChartTrial) -> TrialResult:
         folder = Path(trial.chart.folder)
+        # Strictly, Helm wants the folder, which charts of dependencies or definitions alone do not have.
+        (folder / "templates").mkdir(exist_ok=True)
         linted = self._helm.lint(folder, trial.files)
         messages = helm_messages.lint(linted.stdout)
         if linted.code != 0 and not messages:

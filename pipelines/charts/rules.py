@@ -103,7 +103,7 @@ def _versions(chart: Chart) -> Iterator[ChartFinding]:
 
 def _lock(chart: Chart) -> Iterator[ChartFinding]:
     todo = f"run `helm dependency update {chart.path}` and commit Chart.lock"
-    fetched = [item for item in chart.dependencies if not item.is_vendored]
+    fetched = [item for item in chart.dependencies if not item.is_vendored and not chart.committed(item)]
     if chart.lock is None:
         if fetched:
             yield finding(chart, fetched[0].line, "lock", "there are dependencies and no Chart.lock", todo)

@@ -107,4 +107,5 @@ def _chart(root: Root, folder: str, changed: Mapping[str, bytes]) -> Chart:
             f"{old} holds the dependencies, as apiVersion v1 has it",
             todo="move them into Chart.yaml, write apiVersion: v2 there, and run `helm dependency update`",
         )
-    return chart_yaml.read(folder, text, chart_lock.read(lock) if lock else None)
+    archives = chart_files.archives(root, folder) if text.value.get("dependencies") else ()
+    return chart_yaml.read(folder, text, chart_lock.read(lock) if lock else None, archives)

@@ -17,6 +17,7 @@ from pipelines.declared.state import BROKEN, DIFFERENT
 from pipelines.release import result as release_result
 from pipelines.release.result import CHART, CHECKED, FAILED, PartResult
 from pipelines.step.log import say
+from pipelines.step.parameters import KubernetesVersion
 from pipelines.step.signature import Arg
 
 
@@ -26,6 +27,7 @@ def chart_check(
     source: Annotated[Path, Arg("folder that holds the checked-out commit")] = Path("source"),
     cloned_in: Annotated[Path, Arg("folder that chart-clone ran in, where it unpacked the charts")] = Path(),
     kubernetes_schemas: Annotated[str, Arg("folder of Kubernetes' JSON schemas", setting="kubernetes-schemas")] = "",
+    kubernetes_version: KubernetesVersion = "",
 ) -> ChartReport:
     """Lint and render each chart that is not yet published, with its default values and with each of its `ci/*.yaml`.
 
@@ -40,7 +42,7 @@ def chart_check(
     findings = list(checkout.findings)
     if charts:
         with tempfile.TemporaryDirectory(prefix="shipway-") as home:
-            helm = Helm(Path(home))
+            helm = Helm(Path(home), kubernetes=kubernetes_version)
             schemas = KubernetesSchemas(Path(kubernetes_schemas)) if kubernetes_schemas else None
             inspection = Inspection(helm, Path(home), source, checkout.charts, schemas)
             findings += inspection.inspect(charts)

@@ -44,7 +44,7 @@ def run(options: ImpactOptions) -> int:
     settings = cli_options.read_settings(options.settings, embedded=True)
     with tempfile.TemporaryDirectory(prefix="shipway-impact-") as work, ThreadPoolExecutor(max_workers=1) as beside:
         folder = Path(work) / "impact"
-        helm = bounded(Path(work) / "helm")
+        helm = bounded(Path(work) / "helm", settings.get("kubernetes-version", ""))
         version = beside.submit(helm.version)  # a twentieth of a second, in which gathering waits for Git
         gathered = impact_gather(
             inputs=CommitInputs(repo=options.repo, revision=options.revision),

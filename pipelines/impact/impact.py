@@ -23,6 +23,7 @@ from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.impact import compare
 from pipelines.impact.model import ApplicationImpact, Gathered, Impact, Rendering, Touched
 from pipelines.impact.objects import ObjectReader, RenderedObject
+from pipelines.step.parameters import KubernetesVersion
 from pipelines.step.signature import Arg
 
 _FORM = 4
@@ -39,6 +40,7 @@ def impact(
     rendered: Annotated[
         Path, Arg("folder that keeps what was rendered, with secrets hashed; it may be taken again")
     ] = Path("rendered"),
+    kubernetes_version: KubernetesVersion = "",
 ) -> Impact:
     """Render every application before and after a commit, and return what differs, with secrets masked.
 
@@ -53,13 +55,13 @@ def impact(
             commit="", base="", changed=0, unchanged=0, broken=0, masked=0, rendered=0, cached=0, markdown="", impact=()
         )
     with tempfile.TemporaryDirectory(prefix="shipway-") as home:
-        helm = bounded(Path(home))
+        helm = bounded(Path(home), kubernetes_version)
         return impact_of(gathered, helm, helm.version(), folder=folder, kept=rendered)
 
 
-def bounded(home: Path) -> Helm:
-    """Return Helm with the time that one rendering may take; raises Misconfigured where it is missing."""
-    return Helm(home, timeout_seconds=_TIME_LIMIT)
+def bounded(home: Path, kubernetes: str = "") -> Helm:
+    """Return Helm with the time that one rendering may take; raises Misconfigured as Helm does."""
+    return Helm(home, kubernetes=kubernetes, timeout_seconds=_TIME_LIMIT)
 
 
 def impact_of(gathered: Gathered, helm: Helm, version: str, *, folder: Path, kept: Path) -> Impact:

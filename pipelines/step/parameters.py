@@ -39,6 +39,10 @@ Isolation: TypeAlias = Annotated[
     ),
 ]
 
+KubernetesVersion: TypeAlias = Annotated[
+    str, Arg("version of Kubernetes that charts are rendered for", setting="kubernetes-version")
+]
+
 Patience: TypeAlias = Annotated[int, Arg("seconds that a commit may still be on its way to its ref")]
 
 Rebuild: TypeAlias = Annotated[

@@ -19,7 +19,7 @@ from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Reference
-from tests.chart_trees import add, by_name, clone, family, publish, report, states
+from tests.chart_trees import add, archive, by_name, clone, family, publish, report, states
 from tests.git_repositories import Repository
 
 
@@ -221,6 +221,27 @@ def test_what_helm_pushed_is_known_by_its_content(repository: Repository, place:
     assert states(clone(repository, place)) == {"base": ABSENT, "api": IDENTICAL, "web": ABSENT}
     repository.write("libs/base/values.yaml", "text: other\n").commit()
     assert by_name(clone(repository, place))["api"].differs == ("charts/base/values.yaml",)
+
+
+def test_archives_in_git_are_taken_as_they_are(tmp_path: Path, place: str) -> None:
+    """Nothing is fetched where charts/ holds the locked archive, or without a lock one in the range."""
+    found = Repository(tmp_path / "repository")
+    item = ("redis", "^2", "https://charts.example.org/x", "2.1.0")
+    for name, packed in (("locked", "2.1.0"), ("free", "2.0.0"), ("old", "2.0.0"), ("wrong", "2.1.0")):
+        add(found, name, item)
+        data = archive("redis", "2.0.9" if name == "wrong" else packed)
+        found.write(f"{name}/charts/redis-{packed}.tgz", data)
+    found.git("rm", "-qf", "free/Chart.lock")
+    found.commit()
+    checkout = clone(found, place)
+    charts = by_name(checkout)
+    assert [part.source for part in charts["locked"].embedded] == ["locked/charts/redis-2.1.0.tgz"]
+    assert [part.file for part in charts["free"].embedded] == ["charts/redis-2.0.0.tgz"]
+    assert {f.chart: "not allowed" in f.text for f in checkout.findings} == {"old": True, "wrong": False}
+    good = replace(checkout, findings=(), charts=(charts["locked"], charts["free"]))
+    assert publish(good, place).pushed == 2
+    found.write("locked/charts/redis-2.1.0.tgz", archive("redis", "2.1.0", {"values.yaml": "new: x\n"})).commit()
+    assert by_name(clone(found, place))["locked"].state == DIFFERENT
 
 
 def test_a_step_leaves_files_for_the_next(repository: Repository, place: str) -> None:

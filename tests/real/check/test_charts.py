@@ -38,11 +38,13 @@ def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "workspace")
 
 
-def _check(tmp_path: Path, repository: Repository, *, kubernetes_schemas: str = "") -> ChartReport:
+def _check(
+    tmp_path: Path, repository: Repository, *, kubernetes_schemas: str = "", kubernetes_version: str = ""
+) -> ChartReport:
     repository.commit()
     with registry(tmp_path) as address:
         checkout = clone(repository, f"{address}/charts")
-    return chart_check(checkout=checkout, kubernetes_schemas=kubernetes_schemas)
+    return chart_check(checkout=checkout, kubernetes_schemas=kubernetes_schemas, kubernetes_version=kubernetes_version)
 
 
 def _lines(report: ChartReport) -> list[str]:
@@ -134,7 +136,7 @@ def test_a_vendored_chart_may_be_named_by_its_folder(tmp_path: Path) -> None:
 
 
 def test_values_to_try(tmp_path: Path) -> None:
-    """Each ci/*.yaml is tried, whatever its name; what only one of them brings about names it."""
+    """Where none is called values, each ci/*.yaml is tried; what only one of them brings about names it."""
     repository = Repository(tmp_path / "repository")
     add(repository, "web")
     repository.write(
@@ -149,6 +151,36 @@ def test_values_to_try(tmp_path: Path) -> None:
     assert found["warning", "web/templates/more.yaml", 1] == "with the default values alone: give w"
     assert found["error", "web/templates/more.yaml", 1] == "with web/ci/none.yaml: give w"
     assert len(found) == 3, _lines(report)
+
+
+def test_values_have_a_name_of_their_own_where_any_has_it(tmp_path: Path) -> None:
+    """As chart-testing has it: beside `ci/*-values.yaml` lies what configures something else."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web")
+    repository.write("web/values.schema.json", '{"additionalProperties": {"type": "string"}}')
+    repository.write("web/ci/default-values.yaml", "text: x\n").write("web/ci/kind.yaml", "nodes: []\n")
+    assert _check(tmp_path, repository).findings == ()
+
+
+def test_charts_without_templates_are_charts(tmp_path: Path) -> None:
+    """Of dependencies alone, as Helm takes it with an empty folder, which Git does not keep."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "base")
+    add(repository, "umbrella", ("base", "1.0.0", "file://../base", "1.0.0"))
+    repository.git("rm", "-rqf", "umbrella/templates")
+    assert _check(tmp_path, repository).findings == ()
+    repository.write("umbrella/templates/.gitkeep", "")
+    assert _check(tmp_path, repository).findings == ()
+
+
+def test_the_version_of_kubernetes_is_a_setting(tmp_path: Path) -> None:
+    """A chart for a newer Kubernetes than Helm's own can be rendered for it; what is no version is told."""
+    repository = Repository(tmp_path / "repository")
+    add(repository, "web", more='kubeVersion: ">=1.99.0-0"\n')
+    assert "kubeVersion: >=1.99.0-0" in "".join(_lines(_check(tmp_path, repository)))
+    assert _check(tmp_path, repository, kubernetes_version="1.99").findings == ()
+    with pytest.raises(Misconfigured, match="not a version of Kubernetes"):
+        _check(tmp_path, repository, kubernetes_version="1.99 --debug")
 
 
 def test_values_that_nobody_gives(tmp_path: Path) -> None:

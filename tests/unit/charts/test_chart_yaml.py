@@ -43,6 +43,8 @@ def test_every_chart_outside_another_ones_charts_is_found() -> None:
         "charts/web/charts/vendored/Chart.yaml",
         "charts/web/charts/vendored/charts/deep/Chart.yaml",
         "charts/web/examples/nested/Chart.yaml",
+        "charts/web/files/skeleton/Chart.yaml",
+        "charts/web/templates/skeleton/Chart.yaml",
         "Chart.yaml.md",
         "test/old/Chart.yaml",
         "test/web/Chart.yaml",
