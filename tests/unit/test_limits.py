@@ -9,7 +9,7 @@ from pipelines import bounds
 from pipelines.charts import archive, dependencies, helm
 from pipelines.declared import yaml_text
 from pipelines.events import event
-from pipelines.images import dockerfile, node
+from pipelines.images import node, variables
 from pipelines.impact import compare
 from pipelines.release import plan, result
 from pipelines.step import results, texts
@@ -31,7 +31,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         bounds.DEEPEST,
         yaml_text._MOST_NODES,
         bounds.LONGEST_NUMBER,
-        dockerfile._LONGEST,
+        variables._LONGEST,
         texts.BUILD_ARGUMENT.most,
         node.MOST_WAVES,
         submodules._MAX_DEPTH,
