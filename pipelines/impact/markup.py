@@ -67,7 +67,7 @@ def elements(text: str, mask: Callable[..., Any]) -> str | None:
             return None
         tag, secret = open_tags[-1]
         parts.append(_masked(before, mask, secret=secret))
-        if tag.lower() in _LABELS and before.strip():
+        if _last_word(tag) in _LABELS and before.strip():
             label = is_secret(before.strip())
         written = match[0]
         for group in ("comment", "cdata"):
@@ -81,8 +81,8 @@ def elements(text: str, mask: Callable[..., Any]) -> str | None:
         elif match["tag"]:
             pairs = {item["name"].lower(): item["value"] for item in _ATTRIBUTE.finditer(match["attributes"])}
             named = any(is_secret(value) for name, value in pairs.items() if name in _LABELS)
-            inner = secret or named or is_secret(match["tag"]) or (label and match["tag"].lower() in _VALUES)
-            label = label and match["tag"].lower() not in _VALUES
+            inner = secret or named or is_secret(match["tag"]) or (label and _last_word(match["tag"]) in _VALUES)
+            label = label and _last_word(match["tag"]) not in _VALUES
             written = _attributes(match, mask, secret=inner)
             if not match["empty"]:
                 open_tags.append((match["tag"], inner))
@@ -90,6 +90,11 @@ def elements(text: str, mask: Callable[..., Any]) -> str | None:
     if len(open_tags) != 1 or text[end:].strip():
         return None
     return "".join([*parts, text[end:]])
+
+
+def _last_word(tag: str) -> str:
+    """Return `value` of `param-value`."""
+    return tag.lower().rpartition("-")[2]
 
 
 def _attributes(tag: re.Match[str], mask: Callable[..., Any], *, secret: bool) -> str:

@@ -49,6 +49,8 @@ _KEY = re.compile(r"(?<![A-Za-z])key[\"']?\s*:", re.IGNORECASE)
 _COMMENT = re.compile(r"#[^\n]*")
 _WHOLE = re.compile(r"kind[\"']?\s*:\s*[\"']?Secret\b|<!ENTITY")
 """Of a text that cannot be read: it may hold secrets under any name."""
+_SPLIT = re.compile(r"([\w.-]{1,80})\\\n[ \t]*([\w.-]{1,80})(?=\s*[=:])")
+"""A name that goes on in the next line."""
 _SHORTEST_BASE64 = 20
 _SHORT = 200
 _MOST_KNOWN = 1 << 14
@@ -104,6 +106,8 @@ class Masker:
         fields = {str(key).lower(): key for key in value}
         labels = (value[fields[label]] for label in _LABELS if label in fields)
         named = any(isinstance(label, str) and is_secret(label) for label in labels) and "operator" not in fields
+        target = value.get("target")
+        patches_secret = isinstance(target, Mapping) and str(target.get("kind")).lower() == "secret"
         is_reference = describes(parent) or _is_reference(value)
         secret = secret and not is_reference
         found = {}
@@ -116,9 +120,14 @@ class Masker:
             else:
                 hidden = is_secret(name) and not (name == "secretKey" and "remoteRef" in value)
                 hidden = hidden or (name.lower() == "key" and not is_reference and is_secret(f"{parent}Key"))
+                hidden = hidden or (patches_secret and name == "patch")
                 hidden = hidden or (secret and not describes(name)) or (named and name.lower() in _VALUES)
-                # What is below `auth` has names of its own.
-                inherited = hidden and (not isinstance(item, Mapping | list) or not name.lower().endswith("auth"))
+                # What is below `auth` has names of its own, unless they are those of hosts.
+                inherited = hidden and (
+                    not isinstance(item, Mapping | list)
+                    or not name.lower().endswith("auth")
+                    or (isinstance(item, Mapping) and all("." in str(host) for host in item))
+                )
                 below = kind if name in {"items"} else ""
                 if name == "args" and isinstance(item, list) and isinstance(value.get("command"), list):
                     # The words of one command.
@@ -175,7 +184,7 @@ class Masker:
 
     def _text(self, text: str, *, is_image: bool = False) -> str:
         """Return a text in which marks stand for what is secret."""
-        text = self._known(text)
+        text = self._known(_SPLIT.sub(_joined, text) if "\\\n" in text else text)
         if not (has_secret_word(text) or _KEY.search(text)) or (is_image and re.fullmatch(r"[\w./:@-]+", text)):
             return text
         if self._depth == _DEEPEST:
@@ -207,11 +216,14 @@ class Masker:
 
     def _encoded(self, text: str) -> str:
         """Return Base64, or a mark for it if it holds a secret, or is long and cannot be read."""
-        if re.fullmatch(r"[0-9a-fA-F]+|[a-z/]+", text):
+        if re.fullmatch(r"[a-z/]+", text):
             return text
         try:
-            data = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
-        except binascii.Error:
+            if re.fullmatch(r"[0-9a-fA-F]+", text):
+                data = bytes.fromhex(text)
+            else:
+                data = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
+        except (binascii.Error, ValueError):
             return text
         try:
             is_secret_inside = self._text(inside := data.replace(b"\0", b"").decode()) != inside
@@ -264,6 +276,11 @@ class Masker:
 def shown(text: str) -> tuple[str, int]:
     """Return a text with its marks as people read them, and how many there are."""
     return text.replace(_BEGIN, "(secret ").replace(_END, ")"), text.count(_BEGIN)
+
+
+def _joined(split: re.Match[str]) -> str:
+    """Return the name of a secret that goes on in the next line in one piece; others as they are."""
+    return split[1] + split[2] if is_secret(split[1] + split[2]) else split[0]
 
 
 def _is_reference(value: Mapping[Any, Any]) -> bool:

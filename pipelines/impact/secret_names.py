@@ -96,15 +96,21 @@ _AFTER = tuple(
             r"([^\s@/:\"'<>\\,]{1,200})(?=@(?!sha\d+:)[\w(\[])",
         ),
         # jdbc:oracle:thin:user/password@host
-        (":thin:", r"(?<=:thin:)([^\s/@]{1,64}/)", r"([^\s@]{1,200})(?=@)"),
+        (":thin: :oci", r"(:(?:thin|oci8?):[^\s/@]{1,64}/)", r"([^\s@]{1,200})(?=@)"),
         # a line of .pgpass
-        (":", r"(?:(?<=\n)|^)([\w.*-]{1,200}:(?:\d{1,5}|\*):[\w.*-]{1,100}:[\w.*@-]{1,100}:)", r"(\S+)(?=\s|$)"),
+        (
+            ":",
+            r"(?:(?<=\n)|^)((?:[\w.*-]|\\:){1,200}:(?:\d{1,5}|\*):[\w.*-]{1,100}:[\w.*@-]{1,100}:)",
+            r"(\S+)(?=\s|$)",
+        ),
         # -u user:password, but not -u 1000:1000
         (
             "-u -U -user",
-            _START + r"((?:-[uU]|--(?:proxy-)?user)[\s=]{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"'/$=]{1,100}:)",
+            _START + r"((?:-[uU]|--(?:proxy-)?user)[\s=]{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"'/$=]{0,100}:)",
             r"([^\s\"']+)",
         ),
+        # -u TOKEN: without a password
+        ("-u --user", _START + r"((?:-u|--user)[\s=]{0,9}[\"']?)", r"([^\s:\"'/$=]{1,200})(?=:[\"']?(?:\s|$))"),
         # -pVALUE, but not -path, -p8080:80 and -port=80
         (
             "-p",
@@ -132,7 +138,7 @@ _AFTER = tuple(
         (
             ">",
             r"(\b(?:echo|printf)[ \t]{1,9})",
-            rf"([^\n|;&>]{{1,2000}})(?=>[^\n;&|]{{0,200}}(?:{SECRET_WORD.pattern}))",
+            rf"([^\n|;&>]{{1,2000}})(?=(?:\|[^\n;&>]{{0,200}})?>[^\n;&|]{{0,200}}(?:{SECRET_WORD.pattern}))",
         ),
         # INSERT INTO users VALUES ('me', VALUE), and the lines after COPY users FROM stdin;
         (
@@ -149,7 +155,7 @@ _AFTER = tuple(
         ("-U", _START + r"(-U[ \t]{0,9}[^\s%\"']{1,100}%)", r"([^\s\"']+)"),
         ("sqlplus", r"(\bsqlplus\s{1,9}(?:-\S{1,20}\s{1,9}){0,5}[^\s/]{1,100}/)", r"([^\s@\"']+)"),
         # user default on >VALUE, of Redis
-        (" >", r"(?:(?<=\n)|^)(user\s[^\n>]{1,300}\s>)", r"(\S+)"),
+        (" >", r"((?:(?:(?<=\n)|^)user|(?i:\bsetuser))\s[^\n>]{1,300}\s>)", r"(\S+)"),
         # user_me="VALUE" of Java's logins
         ("LoginModule", r"(\buser_\w{1,100}\s{0,9}=\s{0,9}\"?)", r"([^\s\";]+)"),
         ("com2sec", r"(\bcom2sec6?\s{1,9}(?:-\S+\s+\S+\s+)?\S{1,100}\s{1,9}\S{1,100}\s{1,9})", r"(\S+)"),
