@@ -17,6 +17,7 @@ from pipelines.images.dockerfile_pins import last_line, pin, stage_name
 from pipelines.images.dockerfile_syntax import Instruction
 from pipelines.images.image_config import BaseImage
 from pipelines.images.model import Base, Checkout
+from pipelines.step.log import say
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
 _SECRET_ID = re.compile(r"[A-Za-z0-9._-]+")
@@ -140,7 +141,7 @@ def read(
         bases=layout,
         images=images,
         base_images=base_images,
-        secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile)),
+        secrets=_secrets(secrets.resolve(), secret_ids, dockerfile_checks.secret_ids(dockerfile), dockerfile.where),
     )
 
 
@@ -156,11 +157,13 @@ def _images(selected: SelectedStages, checkout: Checkout) -> tuple[Base, ...]:
     return tuple(fetched[external.name] for external in selected.externals)
 
 
-def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str]) -> dict[str, Path]:
+def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str], where: str) -> dict[str, Path]:
     for name in declared:
         if not _SECRET_ID.fullmatch(name):
             raise Misuse("not a secret's id", seen=repr(name[:100]), todo="use letters, digits and . _ -")
-    found = {name: folder / name for name in sorted(mounted)}
+    if without := sorted({*mounted} - {*declared}):
+        say(f"{where} is built without the secrets {', '.join(without)}, which are not declared")
+    found = {name: folder / name for name in sorted({*mounted} & {*declared})}
     for name, path in found.items():
         if not path.is_file():
             raise Misconfigured(

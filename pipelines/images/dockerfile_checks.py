@@ -34,7 +34,10 @@ _UNKNOWN_TO_BUILDAH = {
 
 
 def check(dockerfile: Dockerfile, *, secrets: Collection[str]) -> None:
-    """Raise Refused if a RUN asks for the host's network, devices, an SSH agent, privileges or an undeclared secret."""
+    """Raise Refused if a RUN asks for the host's network, devices, an SSH agent, privileges, or needs a secret.
+
+    One that is declared is fine, and so is a mount without `required`: it is built without the secret then.
+    """
     for instruction in dockerfile.instructions:
         _check_run(instruction, dockerfile.at(instruction), secrets)
 
@@ -61,9 +64,10 @@ def _check_run(run: Instruction, at: str, secrets: Collection[str]) -> None:
     for mount in run.mounts:
         if mount.get("type") == "ssh":
             raise Refused(f"{at}: no build gets an SSH agent", seen=run.shown, todo="mount a secret instead")
-        if mount.get("type") == "secret" and secret_id(mount) not in secrets:
+        is_required = mount.get("required", "false").lower() not in {"false", "f", "0"}
+        if mount.get("type") == "secret" and is_required and secret_id(mount) not in secrets:
             raise Refused(
-                f"{at}: the secret {secret_id(mount)!r} is not declared",
+                f"{at}: the secret {secret_id(mount)!r} is required and not declared",
                 seen=run.shown,
                 todo="declare it: `secrets` of the image in shipway.yaml, or --secret-ids of the step; "
                 f"declared: {', '.join(sorted(secrets)) or 'none'}",
@@ -179,9 +183,9 @@ def _check_lines(dockerfile: Dockerfile, builder: str) -> None:
 
 
 def secret_id(mount: dict[str, str]) -> str:
-    """Return the id of a secret mount: its own, else the last part of where it is mounted."""
+    """Return the id of a secret mount: its source, its own, else the last part of where it is mounted."""
     target = mount.get("target") or mount.get("dst") or mount.get("destination") or ""
-    return mount.get("id") or target.rsplit("/", 1)[-1]
+    return mount.get("source") or mount.get("src") or mount.get("id") or target.rsplit("/", 1)[-1]
 
 
 def secret_ids(dockerfile: Dockerfile) -> frozenset[str]:

@@ -136,6 +136,7 @@ class _GraphReader:
             context=found,
             parents=tuple(parents),
             externals=tuple(externals),
+            without=tuple(sorted(dockerfile_checks.secret_ids(file) - {*settings.secrets})),
         )
 
     def _dockerfile(self, image: Image) -> Dockerfile:

@@ -75,7 +75,8 @@ class KeyInputs:
     version: str
     """The image's own, as in its labels; empty for most."""
     salt: Mapping[str, str]
-    """Texts that force a build although nothing changed: `rebuild` of shipway.yaml, and the moment of a renewal."""
+    """Texts that force a build although nothing changed: `rebuild` of shipway.yaml, the moment of a renewal, secrets
+    that are mounted and not declared."""
 
     @cached_property
     def key(self) -> str:
@@ -145,5 +146,5 @@ def freshness(graph: Graph, policy: RebuildPolicy, *, has_ages: bool = True) -> 
 
 
 def _salt(node: ImageNode, moment: int) -> dict[str, str]:
-    texts = {"rebuild": node.settings.rebuild, _MOMENT: str(moment or "")}
+    texts = {"rebuild": node.settings.rebuild, _MOMENT: str(moment or ""), "without": ",".join(node.without)}
     return {name: text for name, text in texts.items() if text}

@@ -51,6 +51,8 @@ class ImageNode:
     context: Context | None = None
     parents: tuple[Edge, ...] = ()
     externals: tuple[ExternalImage, ...] = ()
+    without: tuple[str, ...] = ()
+    """The secrets that its Dockerfile mounts and that are not declared: it is built without them."""
     blocked: str = ""
     """Why it cannot be built; empty where it can."""
 

@@ -28,7 +28,6 @@ from pipelines.images.registry_state import (
     TagState,
 )
 from pipelines.images.tag_moves import release_of, state_of
-from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
 from pipelines.tools.registry.manifest import Manifest
@@ -124,7 +123,7 @@ class RegistryReader:
             return TagState(digest=str(reference.digest))
         reference = reference if reference.tag else reference.with_tag("latest")
         try:
-            return self._ask(reference, lambda manifest, at: _of_platform(manifest, at, platform), mirrored=True)
+            return self._ask(reference, lambda manifest, at: self._of_platform(manifest, at, platform), mirrored=True)
         except Misconfigured as error:
             # Public registries answer this for images that do not exist, too.
             return TagState(wrong=f"{name} cannot be read: {error.what} ({error.seen})", todo=error.todo)
@@ -150,9 +149,14 @@ class RegistryReader:
             return TagState(unknown=why)
         try:
             manifest = self.client.resolve(reference, mirrored=mirrored)
+            return TagState() if manifest is None else read(manifest, reference)
         except Transient as error:
             return TagState(unknown=self._no_answer(reference.registry, error))
-        return TagState() if manifest is None else read(manifest, reference)
+
+    def _of_platform(self, manifest: Manifest, reference: Reference, platform: str) -> TagState:
+        """Return the state of the platform's manifest: an index also moves when another platform's image does."""
+        chosen = self.client.choose(reference, manifest, platform) if manifest.is_index else manifest.descriptor
+        return TagState(digest=str(chosen.digest))
 
     def _no_answer(self, registry: str, error: Transient) -> str:
         """Return in words that a registry did not answer; one that said nothing at all is not asked again."""
@@ -201,13 +205,6 @@ def desired_tags(ref: str, commit: str) -> DesiredTags:
         released=plan.released,
         latest=tag_names.LATEST if plan.is_release else "",
     )
-
-
-def _of_platform(manifest: Manifest, reference: Reference, platform: str) -> TagState:
-    """Return the state of the platform's manifest: an index also moves when another platform's image does."""
-    if manifest.is_index:
-        return TagState(digest=str(registry_manifest.choose(manifest, platform, str(reference)).digest))
-    return TagState(digest=str(manifest.descriptor.digest))
 
 
 def settle_keys(

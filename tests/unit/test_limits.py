@@ -32,6 +32,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         yaml_text._MOST_NODES,
         bounds.LONGEST_NUMBER,
         variables._LONGEST,
+        variables._LONGEST_MATCH,
         texts.BUILD_ARGUMENT.most,
         node.MOST_WAVES,
         submodules._MAX_DEPTH,

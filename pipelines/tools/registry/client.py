@@ -6,6 +6,7 @@ if there was no complete answer, so that the state is unknown; Misconfigured or 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pipelines import settings
 from pipelines.bounds import read_json
-from pipelines.errors import Misconfigured, Misuse, ShipwayError
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.step.groups import NetworkSettings
 from pipelines.tools.registry import images, transfer
 from pipelines.tools.registry import manifest as registry_manifest
@@ -176,12 +177,14 @@ class Registry:
 
     def config(self, ref: Reference, manifest: Manifest) -> dict[str, Any]:
         """Return the configuration of an image; raises Transient, Misconfigured, and ShipwayError if it is none."""
-        what = f"the configuration of {ref}"
-        value = read_json(transfer.read_blob(self._repository(ref), manifest.config), what)
-        if not isinstance(value, dict):
-            return {}
-        registry_manifest.check_config(value, None, f"cannot read {what}")
-        return value
+        return images.read_config(self._repository(ref), manifest, ref)
+
+    def choose(self, ref: Reference, index: Manifest, platform: str) -> Descriptor:
+        """Return the entry of an index for a platform; raises Refused if it has none, Transient, Misconfigured."""
+        for repository in self._mirrors_of(ref):
+            with contextlib.suppress(Unanswered, Refused):
+                return images.choose(repository, index, ref, platform)
+        return images.choose(self._repository(ref), index, ref, platform)
 
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
         """Fetch one blob of a repository into a layout; raises Transient if the content does not match its digest."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pipelines.bounds import read_json
 from pipelines.errors import Refused, ShipwayError
 from pipelines.tools.registry import errors, transfer
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.connection import Unanswered
-from pipelines.tools.registry.layout import Descriptor, Layout
+from pipelines.tools.registry.layout import Descriptor, Json, Layout
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Digest, Reference
 from pipelines.tools.registry.repository import Repository
@@ -70,7 +71,7 @@ def pull(
     for _ in range(_DEEPEST_INDEX):
         if not image.is_index:
             break
-        chosen = registry_manifest.choose(image, platform, str(ref))
+        chosen = choose(repository, image, ref, platform)
         found = manifest(repository, ref.with_digest(chosen.digest))
         if found is None:
             raise Unanswered(
@@ -94,6 +95,26 @@ def pull(
     transfer.in_parallel(bring, image.blobs)
     layout.add(image.data, image.descriptor.media_type)
     return Pulled(resolved=named.descriptor.digest, descriptor=image.descriptor)
+
+
+def choose(repository: Repository, index: Manifest, ref: Reference, platform: str) -> Descriptor:
+    """Return the entry of an index for a platform; raises Refused if it has none, Unanswered."""
+
+    def config(entry: Descriptor) -> Json:
+        image = manifest(repository, ref.with_digest(entry.digest))
+        return {} if image is None or image.is_index else read_config(repository, image, ref)
+
+    return registry_manifest.choose(index, platform, str(ref), config)
+
+
+def read_config(repository: Repository, image: Manifest, ref: Reference) -> Json:
+    """Return the configuration of an image; raises Unanswered, and ShipwayError if it is none."""
+    what = f"the configuration of {ref}"
+    value = read_json(transfer.read_blob(repository, image.config), what)
+    if not isinstance(value, dict):
+        return {}
+    registry_manifest.check_config(value, None, f"cannot read {what}")
+    return value
 
 
 def send(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,8 @@ ACCEPT = ", ".join((MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
 _KNOWN = frozenset({MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX})
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
 # The variant that an architecture alone stands for: platforms.Normalize of github.com/containerd/platforms.
+_MOST_UNNAMED = 20
+"""Entries of an index without a platform whose configurations are read."""
 _USUAL_VARIANT = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 
 
@@ -120,18 +123,28 @@ def _are_texts(value: Any) -> bool:
     return value is None or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
-def choose(index: Manifest, platform: str, what: str) -> Descriptor:
-    """Return the entry of an index for a platform (`linux/arm64`); raises Refused with the platforms that it has."""
+def choose(index: Manifest, platform: str, what: str, config: Callable[[Descriptor], Json]) -> Descriptor:
+    """Return the entry of an index for a platform (`linux/arm64`); raises Refused with the platforms that it has.
+
+    An entry that names no platform has that of its configuration, which `config` returns.
+    """
     os, _, rest = platform.partition("/")
     architecture, _, variant = rest.partition("/")
     entries = [item for item in index.json.get("manifests") or () if isinstance(item, dict)]
     variants = [variant] if variant else ["", _USUAL_VARIANT.get(architecture, "")]
-    for candidate in variants:
-        for item in entries:
-            has = item.get("platform") or {}
-            if (has.get("os"), has.get("architecture"), has.get("variant") or "") == (os, architecture, candidate):
+    wanted = [(os, architecture, candidate) for candidate in variants]
+    named = [(item["platform"], item) for item in entries if item.get("platform")]
+    unnamed = [Descriptor.read(item) for item in entries if not item.get("platform")][:_MOST_UNNAMED]
+    for candidate in wanted:
+        for has, item in named:
+            if (has.get("os"), has.get("architecture"), has.get("variant") or "") == candidate:
                 return Descriptor.read(item)
-    platforms = sorted({_platform(item) for item in entries} - {"unknown/unknown"})
+    for entry in unnamed:
+        has = config(entry)
+        if (has.get("os"), has.get("architecture"), has.get("variant") or "") in wanted:
+            return entry
+        named.append((has, {"platform": has}))
+    platforms = sorted({_platform(item) for _, item in named} - {"unknown/unknown"})
     raise Refused(
         f"{what} has no image for {platform}",
         seen=f"it has {', '.join(platforms) or 'none at all'}",

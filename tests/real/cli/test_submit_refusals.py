@@ -102,7 +102,7 @@ CASES = [
     (f"{BUILD} linked", 3, "a link that leaves the repository"),
     (f"{BUILD} circle", 3, "in a circle: a → b → a"),
     (f"{BUILD} fails", 1, r"the build failed at Dockerfile:3: RUN echo my reason(.|\n)*my reason\n"),
-    (f"{BUILD} secret", 3, "Dockerfile:2: the secret 'token' is not declared"),
+    (f"{BUILD} secret", 3, "Dockerfile:2: the secret 'token' is required and not declared"),
     (f"{BUILD} app --platform linux/riscv64", 3, "another platform than this machine's"),
     (f"{SUBMIT} -p repo={{folder}}/none", 1, "the repository has no file Dockerfile"),
     (f"{SUBMIT} -p repo={{folder}}/app -p path=there", 1, "the repository has no folder there"),

@@ -326,6 +326,21 @@ def test_gzip(builder: str, tmp_path: Path, cache: Path) -> None:
     assert made.build(builder, tmp_path / "other", compression="gzip").digest == first
 
 
+@each_builder
+def test_a_secret_is_optional(builder: str, tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is mounted without `required` and not declared is not there, whatever the folder of secrets holds."""
+    mounts = "--mount=type=secret,id=one --mount=type=secret,id=two,required=false --mount=type=secret,id=declared"
+    made = Workspace(tmp_path / "workspace")
+    made.write({"Dockerfile": f"FROM base\nRUN {mounts} ls /run/secrets > /found\n"})
+    made.base()
+    (made.root / "secrets").mkdir()
+    for name in ("one", "declared"):
+        (made.root / "secrets" / name).write_text("secret")
+    made.build(builder, cache, secret_ids=("declared",))
+    assert files(made.image)["/found"].content == text("declared\n")
+    assert "Dockerfile is built without the secrets one, two, which are not declared" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("dockerfile", "kind", "message"),
     [
@@ -334,9 +349,9 @@ def test_gzip(builder: str, tmp_path: Path, cache: Path) -> None:
         ("FROM base\nRUN --device=vendor.example/x true\n", Refused, "Dockerfile:2: RUN --device"),
         ("FROM base\nRUN --mount=type=ssh true\n", Refused, "Dockerfile:2: no build gets an SSH agent"),
         (
-            "FROM base\nRUN --mount=type=secret,id=other true\n",
+            "FROM base\nRUN --mount=type=secret,id=other,required=true true\n",
             Refused,
-            "Dockerfile:2: the secret 'other' is not declared",
+            "Dockerfile:2: the secret 'other' is required and not declared",
         ),
         ("FROM base\nRUN --mount=type=secret,id=token true\n", Misconfigured, "the secret token has no value here"),
         ("# syntax=attacker.example/frontend:1\nFROM base\n", Refused, "Dockerfile:1: the syntax line"),

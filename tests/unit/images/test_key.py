@@ -152,6 +152,15 @@ FOR_NONE: dict[str, Callable[[Repository, str], Repository]] = {
 }
 
 
+def test_a_secret_that_is_mounted_and_not_declared() -> None:
+    """An image that is built without it is another one than with it."""
+    mount = "FROM golang:1.22\nRUN --mount=type=secret,id=token true\n"
+    repository = Repository(parents={"i0": ("golang:1.22",)}, files={"i0/src/main": ""}, comments={"i0": mount})
+    assert repository.graph().nodes["i0"].without == ("token",)
+    assert changed(repository, repository.with_more("i0", "secrets: [token]")) == {"i0"}
+    assert not changed(repository, repository.with_more("i0", "secrets: [other]"))
+
+
 def changed(one: Repository, other: Repository) -> set[str]:
     """Return the images whose keys differ."""
     first, second = one.keys(), other.keys()

@@ -713,6 +713,25 @@ def test_an_index_gives_the_platform_asked_for(liar: LyingRegistry, tmp_path: Pa
     assert len(list((tmp_path / "copy/blobs/sha256").iterdir())) == 4
 
 
+@pytest.mark.parametrize("asked", ["linux/arm64", "linux/s390x"])
+def test_an_entry_without_a_platform_is_read_by_its_configuration(
+    liar: LyingRegistry, tmp_path: Path, asked: str
+) -> None:
+    """Other builders write such indexes; an entry that names the platform goes first."""
+    made, _ = serve_index(liar, tmp_path, ["linux/riscv64", "linux/amd64", "linux/arm64", "linux/s390x"])
+    index = json.loads(index_of(made))
+    for entry in index["manifests"][:3]:
+        del entry["platform"]
+    liar.manifests[NAME, "t"] = (INDEX, json.dumps(index).encode())
+    liar.asked.clear()
+    pulled = client(liar.address).pull(at(liar.address, "t"), Layout.create(tmp_path / "copy"), platform=asked)
+    assert pulled.descriptor == made[asked]
+    assert liar.count("GET", "manifests/") == (5 if asked == "linux/arm64" else 2)
+    with pytest.raises(Refused, match="linux/386") as raised:
+        client(liar.address).pull(at(liar.address, "t"), Layout.create(tmp_path / "copy"), platform="linux/386")
+    assert "it has linux/amd64, linux/arm64, linux/riscv64, linux/s390x\n" in str(raised.value)
+
+
 def test_a_missing_platform_names_those_there(liar: LyingRegistry, tmp_path: Path) -> None:
     """An image that does not run here is refused, with the platforms that it has."""
     serve_index(liar, tmp_path, ["linux/amd64", "linux/arm64/v8", "unknown/unknown"])
