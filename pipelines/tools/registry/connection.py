@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -65,6 +66,12 @@ class Unanswered(Transient):
         """Whether the server did not answer at all, so that other requests are pointless."""
         self.wait_seconds = wait_seconds
         """The wait that the server asked for."""
+
+
+class UnknownHost(Unanswered):
+    """There is no host of that name: whoever asks again is told the same."""
+
+    exit_code = Misconfigured.exit_code
 
 
 class Network:
@@ -142,8 +149,10 @@ class Network:
         except exceptions.SSLError as error:
             raise _tls(host, error) from error
         except exceptions.NameResolutionError as error:
-            todo = f"check the name {host}, or try later"
-            raise Unanswered(what, seen="its name is not known", todo=todo, silent=True) from error
+            # Where no server of names answers, it may exist.
+            is_later = getattr(error.__cause__, "errno", None) == socket.EAI_AGAIN
+            kind, todo = (Unanswered if is_later else UnknownHost), f"check the name {host}, or try later"
+            raise kind(what, seen="its name is not known", todo=todo, silent=True) from error
         except exceptions.LocationValueError as error:
             raise Unanswered(f"{host} sent an invalid address", seen=str(error)[:200]) from error
         except exceptions.HTTPError as error:
@@ -175,6 +184,8 @@ class Network:
         for attempt in range(1, attempts or self.timing.attempts):
             try:
                 return call()
+            except UnknownHost:
+                raise
             except Unanswered as error:
                 jitter = random.uniform(1, 1.5)  # noqa: S311  no secret
                 wait = self.timing.backoff_seconds * 2 ** (attempt - 1) * jitter

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipelines.bounds import read_json
-from pipelines.errors import Refused, ShipwayError
+from pipelines.errors import Misconfigured, Refused, ShipwayError
 from pipelines.tools.registry import errors, transfer
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.connection import Unanswered
@@ -16,6 +17,7 @@ from pipelines.tools.registry.reference import Digest, Reference
 from pipelines.tools.registry.repository import Repository
 
 _DEEPEST_INDEX = 3
+_MEDIA_TYPE = re.compile(r"media[ -]?type|zstd", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +131,7 @@ def send(
         source = mounts.get(blob.digest, "")
         if trusting and not source and blob != image.config and transfer.has_blob(repository, blob):
             return
-        wide = replace(repository, scopes=(*repository.scopes, f"repository:{source}:pull")) if source else repository
-        transfer.upload(wide, blob, layout, mount_from=source)
+        transfer.upload(repository, blob, layout, mount_from=source)
 
     transfer.in_parallel(send_blob, image.blobs)
     put(repository, image, image.descriptor.digest)
@@ -138,6 +139,7 @@ def send(
 
 def put(repository: Repository, image: Manifest, name: str) -> bool:
     """Store a manifest under a tag or its digest; return False if the registry lacks one of its blobs."""
+    is_zstd = any(layer.media_type.endswith("zstd") for layer in image.layers)
     what = f"cannot push {repository.registry}/{repository.name}{'@' if name.startswith('sha256:') else ':'}{name}"
 
     def ask() -> bool:
@@ -149,11 +151,15 @@ def put(repository: Repository, image: Manifest, name: str) -> bool:
             body=image.data,
         ) as response:
             data = repository.network.body(response, what=what)
-            if response.status in {200, 201, 202}:
+            if response.status in transfer.ANSWERED:
                 return True
             if response.status in {400, 404} and "MANIFEST_BLOB_UNKNOWN" in errors.codes(data):
                 return False
-            raise repository.refusal(what, response.status, data)
+            refused = repository.refusal(what, response.status, data)
+            if is_zstd and (type(refused) is ShipwayError or _MEDIA_TYPE.search(refused.seen)):
+                todo = "set `compression: gzip` if this registry knows no zstd; else see its own log"
+                raise Misconfigured(what, seen=refused.seen, todo=todo)
+            raise refused
 
     return repository.persist(ask)
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from pipelines.errors import ShipwayError
+from pipelines.errors import ShipwayError, Transient
 from pipelines.tools.registry import errors
 from pipelines.tools.registry.connection import MEBIBYTE, PARALLEL, Unanswered
 from pipelines.tools.registry.layout import Descriptor, Layout
 from pipelines.tools.registry.reference import Digest
-from pipelines.tools.registry.repository import Repository
+from pipelines.tools.registry.repository import RegistryResponse, Repository
 
+ANSWERED = frozenset({200, 201, 202, 204})
+"""Of an upload: registries differ in which one they mean, so what is there afterwards counts."""
 _BLOB_GONE = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
+_IS_THERE = frozenset({200, 403, 404, 405})
+"""Answers to a HEAD; an upload shows whether it is allowed."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -72,7 +77,7 @@ def has_blob(repository: Repository, blob: Descriptor) -> bool:
     """Whether the registry reports a blob of this size; it may be wrong, see `verify_blob`."""
     what = f"cannot ask {repository.registry} for {blob.digest}"
     answer = repository.persist(
-        lambda: repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), what=what, expect=frozenset({200, 404}))
+        lambda: repository.ask("HEAD", repository.url(f"blobs/{blob.digest}"), what=what, expect=_IS_THERE)
     )
     length = answer.headers.get("Content-Length", str(blob.size))
     return answer.status == 200 and length == str(blob.size)
@@ -120,12 +125,12 @@ def upload(repository: Repository, blob: Descriptor, source: Layout, *, mount_fr
 
 def _upload(repository: Repository, blob: Descriptor, source: Layout, mount_from: str) -> None:
     what = f"cannot push to {repository.registry}/{repository.name}"
-    start = repository.url("blobs/uploads/")
-    if mount_from:
-        start += "?" + urlencode({"mount": blob.digest, "from": mount_from})
-    session = repository.ask("POST", start, what=what, expect=frozenset({201, 202}), headers={"Content-Length": "0"})
-    if session.status == 201 or (mount_from and has_blob(repository, blob)):
+    session = _mount(repository, blob, mount_from, what) if mount_from else None
+    if mount_from and ((session and session.status == 201) or has_blob(repository, blob)):
         return
+    if session is None or "Location" not in session.headers:
+        start = repository.url("blobs/uploads/")
+        session = repository.ask("POST", start, what=what, expect=ANSWERED, headers={"Content-Length": "0"})
     address = repository.follow(session, what)
     address += ("&" if urlsplit(address).query else "?") + urlencode({"digest": blob.digest})
     timing = repository.network.timing
@@ -138,7 +143,7 @@ def _upload(repository: Repository, blob: Descriptor, source: Layout, mount_from
         silence_seconds=max(timing.commit_seconds, timing.answer_seconds),
     ) as response:
         data = repository.network.body(response, what=what)
-        if response.status == 201:
+        if response.status in ANSWERED:
             return
         if response.status in {400, 404, 416} and _BLOB_GONE & set(errors.codes(data)):
             if not source.is_intact(blob):
@@ -148,6 +153,21 @@ def _upload(repository: Repository, blob: Descriptor, source: Layout, mount_from
             # The session was lost, or stored other content than was sent: a new one may succeed.
             raise Unanswered(what, seen=f"the upload was lost: {errors.said(data)}")
         raise repository.refusal(what, response.status, data)
+
+
+def _mount(repository: Repository, blob: Descriptor, mount_from: str, what: str) -> RegistryResponse | None:
+    """Return the answer to the request to mount a blob, or None if that is refused.
+
+    What may be pushed here need not be allowed to read there, and a token server may refuse it, too.
+    """
+    wide = replace(repository, scopes=(*repository.scopes, f"repository:{mount_from}:pull"))
+    start = wide.url("blobs/uploads/?" + urlencode({"mount": blob.digest, "from": mount_from}))
+    try:
+        return wide.ask("POST", start, what=what, expect=ANSWERED, headers={"Content-Length": "0"})
+    except Transient:
+        raise
+    except ShipwayError:
+        return None
 
 
 def read_blob(repository: Repository, blob: Descriptor) -> bytes:

@@ -367,6 +367,62 @@ def test_a_manifest_that_comes_back_otherwise_is_never_published(liar: LyingRegi
             client(liar.address).push(layout, descriptor, at(liar.address))
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 400])
+@pytest.mark.parametrize("tokens", [0, 200, 401, 403])
+def test_a_mount_that_is_denied_is_an_upload(liar: LyingRegistry, tmp_path: Path, status: int, tokens: int) -> None:
+    """Who may not read there may push here: nothing of that is a question of the login."""
+    challenge = {"WWW_Authenticate": f'Bearer realm="http://{liar.address}/token"'} if tokens else {}
+    liar.lie("GET", "^/token$", Reply(status=tokens, body=b'{"token": "t"}'))
+    refusal = errors(status, "DENIED", "unauthorized to access repository: other/base, action: pull", **challenge)
+    liar.lie("POST", "uploads", lambda asked: refusal if "mount" in asked.query else liar.truth(asked))
+    layout, descriptor = image(tmp_path / "image")
+    layers = [Digest(entry["digest"]) for entry in json.loads(layout.read(descriptor.digest))["layers"]]
+    pushing = client(liar.address, login=Login(username="u", password="p"))
+    assert pushing.push(layout, descriptor, at(liar.address), mounts=dict.fromkeys(layers, "other/base"))
+    assert liar.count("PUT", "uploads/") == len(layers) + 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_what_is_there_after_an_upload_counts(liar: LyingRegistry, tmp_path: Path, status: int) -> None:
+    """Registries differ in the number that they answer; one that stored nothing is found out."""
+    for method in ("POST", "PUT"):
+        liar.lie(method, "/v2/", lambda asked: replace(liar.truth(asked), status=status))
+    layout, descriptor = image(tmp_path / "image")
+    assert client(liar.address).push(layout, descriptor, at(liar.address))
+    liar.honest()
+    liar.blobs.clear()
+    liar.manifests.clear()
+    liar.lie("PUT", "uploads", Reply(status=status))
+    liar.lie("PUT", "manifests", Reply(status=status))
+    with pytest.raises(Transient, match="was pushed and cannot be read back"):
+        client(liar.address).push(layout, descriptor, at(liar.address))
+
+
+@pytest.mark.parametrize("said", ["unknown layer media type", "manifest invalid", "mediaType is not supported"])
+def test_a_registry_that_knows_no_zstd(liar: LyingRegistry, tmp_path: Path, said: str) -> None:
+    """The remedy is named for layers of zstd, and only for them."""
+    liar.lie("PUT", "manifests/", errors(400, "MANIFEST_INVALID", said))
+    layout, descriptor = image(tmp_path / "image")
+    with pytest.raises(ShipwayError) as raised:
+        client(liar.address).push(layout, descriptor, at(liar.address))
+    assert "compression: gzip" not in str(raised.value)
+    value = json.loads(layout.read(descriptor.digest))
+    for entry in value["layers"]:
+        entry["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"
+    packed = layout.add(json.dumps(value).encode(), descriptor.media_type)
+    with pytest.raises(Misconfigured, match="cannot push") as raised:
+        client(liar.address).push(layout, packed, at(liar.address))
+    assert "compression: gzip" in raised.value.todo
+
+
+def test_a_host_that_does_not_exist_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its state is unknown, and nobody asks again: neither this client nor the engine."""
+    with pytest.raises(Transient, match="its name is not known") as raised:
+        client("nowhere.invalid").resolve(at("nowhere.invalid", "t"))
+    assert raised.value.exit_code == Misconfigured.exit_code
+    assert "trying again" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
