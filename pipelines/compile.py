@@ -19,9 +19,8 @@ from pipelines.workflows.check import check as check_workflow
 from pipelines.workflows.clone_build_push import clone_build_push
 from pipelines.workflows.deploy import deploy
 from pipelines.workflows.reconcile import reconcile
-from pipelines.workflows.release import release
+from pipelines.workflows.release import parts, release
 from pipelines.workflows.review import review
-from pipelines.workflows.work import work
 from sensors.documents import documents as event_documents
 
 WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
@@ -30,10 +29,10 @@ WORKFLOWS: tuple[Callable[[], WorkflowTemplate], ...] = (
     check_workflow,
     clone_build_push,
     deploy,
+    parts,
     reconcile,
     release,
     review,
-    work,
 )
 HEADER = "# Compiled by `shipway compile`; change {} and compile again.\n"
 EVENTS = "sensors"

@@ -1,4 +1,10 @@
-"""`release`: plans, builds and releases all that a commit declares, for an event or by hand, and gives a verdict."""
+"""`release`: plans, builds and releases all that a commit declares, for an event or by hand, and gives a verdict.
+
+All of it but the entry stands in a WorkflowTemplate of its own, `work`. When a run starts, Argo's controller asks the
+API for the whole WorkflowTemplate for each of its templates and each reference, and for none that stands beside the
+template which starts it. And a run keeps the WorkflowTemplate that it starts twice, others once (Argo Workflows 4.1.2,
+workflow/validate).
+"""
 
 from __future__ import annotations
 
@@ -13,15 +19,17 @@ from pipelines.workflows.pod import pod
 from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "release"
-START = replace(work.PLAN, step="start", inputs=(*start.REQUEST, "rebuild"))
+INPUTS = (*start.REQUEST, "rebuild")
+START = replace(work.PLAN, step="start", inputs=INPUTS)
+RESULTS = ("commit", "verdict")
 
 
 def release() -> WorkflowTemplate:
     """Return the WorkflowTemplate: it takes an event or a repository and puts out the line of the verdict."""
-    results, seconds = (*start.RESULTS, *work.RESULTS), start.PLANNING_SECONDS
-    first = pod(start.NAME, (START,), results=results, deadline_seconds=seconds, workspace="10Gi")
+    whole = Task(name=NAME, template_ref=reference(work.NAME, NAME), arguments=arguments(inputs(*INPUTS)))
+    entry = DAG(name=NAME, inputs=workflow_pod.inputs((START,)), tasks=[whole], outputs=repeated(NAME, *RESULTS))
     return workflow_template(
-        [_release(), first, *start.templates(), *reporting.templates()],
+        [entry, *reporting.templates()],
         title="Builds and releases whatever a commit declares and the registry lacks",
         arguments=workflow_pod.arguments((START,)),
         deadline_seconds=work.DEADLINE_SECONDS,
@@ -29,42 +37,57 @@ def release() -> WorkflowTemplate:
     )
 
 
+def parts() -> WorkflowTemplate:
+    """Return the WorkflowTemplate `work`, all that a release runs; only `release` refers to it."""
+    results = (*start.RESULTS, *work.PLANNED, "commit", "settled", "deploys", "builds", "releases")
+    first = pod(start.NAME, (START,), results=results, deadline_seconds=start.PLANNING_SECONDS, workspace="10Gi")
+    return workflow_template(
+        [*work.templates(), _release(), first, *start.templates()],
+        title="What a release runs",
+        arguments=(),
+        deadline_seconds=work.DEADLINE_SECONDS,
+        is_started=False,
+    )
+
+
 def _release() -> DAG:
     """Return the DAG. What was published is deployed and judged whatever became of the rest, both at a time."""
-    plan = outputs(start.NAME, "repo", "revision", "ref", "max-age", "mutex", *work.USED)
-    deployed = {**{name: plan[name] for name in ("repo", "ref", "max-age", "now", "commit")}, **inputs("rebuild")}
-    settled = {name: plan[name] for name in ("repo", "ref", "max-age", "now", "settled", "builder-version")}
-    judged = {**settled, **inputs("rebuild"), "revision": plan["commit"]}
+    plan = outputs(
+        start.NAME,
+        *("repo", "ref", "max-age", "mutex", *work.PLANNED, "commit", "settled", "deploys", "builds", "releases"),
+    )
+    commit = {**{name: plan[name] for name in ("repo", "ref", "max-age", "now")}, **inputs("rebuild")}
+    planned = {**commit, "revision": plan["commit"], "builder-version": plan["builder-version"]}
     worked = f"{work.NAME}.Succeeded || {work.NAME}.Failed || {work.NAME}.Errored"
     return Unhurried(
         name=NAME,
         inputs=workflow_pod.inputs((START,)),
         fail_fast=False,
         tasks=[
-            *start.tasks(inputs(*start.REQUEST, "rebuild")),
+            *start.tasks(inputs(*INPUTS)),
             Task(
                 name=work.NAME,
-                template_ref=reference(work.NAME),
+                template=work.NAME,
                 # Not after `begin`: the mutex makes it wait for a run that `supersede` stops.
                 depends=f"{start.NAME}.Succeeded",
                 when=start.in_lane("trusted"),
-                arguments=arguments({**plan, **inputs("rebuild")}),
+                arguments=arguments({**planned, **{name: plan[name] for name in ("mutex", *work.PLANNED)}}),
             ),
             Task(
                 name=deploy.NAME,
-                template_ref=reference(work.NAME, deploy.NAME),
+                template=deploy.NAME,
                 # Outside the mutex: the next push does not wait for Argo CD.
                 depends=worked,
                 when=f"{plan['deploys']} > 0",
-                arguments=arguments({**deployed, **outputs(start.NAME, "head")}),
+                arguments=arguments({**commit, "commit": plan["commit"], **outputs(start.NAME, "head")}),
             ),
             Task(
                 name="verdict",
-                template_ref=reference(work.NAME, "verdict"),
+                template="verdict",
                 depends=worked,
-                arguments=arguments({**judged, "builds": plan["builds"], "releases": plan["releases"]}),
+                arguments=arguments({**planned, **{name: plan[name] for name in ("settled", "builds", "releases")}}),
             ),
             check.task(depends=f"{work.NAME}.Skipped"),
         ],
-        outputs=repeated("verdict", "commit", "verdict"),
+        outputs=repeated("verdict", *RESULTS),
     )

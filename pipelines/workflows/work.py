@@ -1,15 +1,12 @@
-"""`work`: what one repository does at a time for `release`: waves of builds, charts, tags; and pods of its end.
-
-It is a WorkflowTemplate of its own because Argo's controller checks each new run: for each template of the
-WorkflowTemplate that the run starts, it asks the API for the whole WorkflowTemplate once (Argo Workflows 4.1.2,
-workflow/validate). So the ones that start often are small.
+"""The templates of `work`: what one repository does at a time for `release`, waves of builds, charts, tags; and pods of
+its end.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
+from hera.workflows import DAG, ContainerSet, Parameter, Task
 from hera.workflows import models as m
 
 from pipelines.images.node import MOST_WAVES
@@ -18,7 +15,6 @@ from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import GIT, PULL, PUSH, READ_LOGINS
 from pipelines.workflows.start import PLANNER, PLANNING_SECONDS, SMALL
-from pipelines.workflows.workflow_template import workflow_template
 
 NAME = "work"
 DEADLINE_SECONDS = 12 * 3600
@@ -55,32 +51,20 @@ _ITEM = {
     "version-tag": "version",
 }
 """Inputs of clone-build-push, each with the part of an item that it takes."""
-RESULTS = (
-    *("commit", "now", *_WAVES, "untagged", "charts", "to-do", "blocked", "unknown", "deploys"),
-    *("builds", "releases", "needs", "settled", "builder-version"),
-)
-"""The outputs of a plan, beside its ref."""
-USED = tuple(name for name in RESULTS if name not in {"to-do", "blocked", "unknown"})
+PLANNED = ("now", *_WAVES, "untagged", "charts", "needs", "builder-version")
+"""The outputs of a plan that say what is to be done before the verdict."""
 FRESH_SECONDS = 15
 """How old a plan may be when the run gets the mutex."""
 
 
-def work() -> WorkflowTemplate:
-    """Return the WorkflowTemplate, which only others start: they pass the plan and the mutex."""
-    return workflow_template(
-        # No references: each costs the controller's check two to four requests, of the 20 a second that it may make; a
-        # template in the same WorkflowTemplate costs none.
-        [_work(), _planned(), clone_build_push.template(), chart_release.template(), *_pods()],
-        title="Builds and releases what a plan lists, one run of a repository at a time",
-        arguments=(),
-        deadline_seconds=DEADLINE_SECONDS,
-        is_started=False,
-    )
+def templates() -> list[ContainerSet | DAG]:
+    """Return the template NAME and what it starts, then the pods of a release's end."""
+    return [_work(), _planned(), clone_build_push.template(), chart_release.template(), *_pods()]
 
 
 def _pods() -> list[ContainerSet]:
     return [
-        pod("plan", (PLAN,), results=("ref", *RESULTS), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
+        pod("plan", (PLAN,), results=PLANNED, deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
         pod("retag", (AGAIN, RETAG), results=("images", "tags"), deadline_seconds=PLANNING_SECONDS, workspace="10Gi"),
         deploy.in_a_release(),
         pod(
@@ -95,11 +79,11 @@ def _pods() -> list[ContainerSet]:
 
 def _work() -> DAG:
     """Return the DAG. A wave starts however the one before ended."""
-    plan = outputs("plan", "ref", *USED)
-    commit = {"revision": plan["commit"], "ref": plan["ref"]}
-    settled = {name: plan[name] for name in ("now", "settled", "builder-version")}
-    again = {**inputs("repo", "rebuild", "max-age"), **commit, **settled}
-    tasks: list[Task | m.DAGTask] = [Task(name="plan", template="planned", arguments=arguments(inputs(*ASKED, *USED)))]
+    plan, commit = outputs("plan", *PLANNED), inputs("repo", "revision", "ref")
+    again = {**inputs(*ASKED), **{name: plan[name] for name in ("now", "builder-version")}}
+    tasks: list[Task | m.DAGTask] = [
+        Task(name="plan", template="planned", arguments=arguments(inputs(*ASKED, *PLANNED)))
+    ]
     before = "plan"
     for wave in _WAVES:
         item = {name: f"{{{{item.{part.replace('-', '_')}}}}}" for name, part in _ITEM.items()}
@@ -109,7 +93,7 @@ def _work() -> DAG:
                 template=clone_build_push.NAME,
                 depends=_after(before),
                 with_param=plan[wave],
-                arguments=arguments({**inputs("repo"), **commit, **item}),
+                arguments=arguments({**commit, **item}),
             )
         )
         before = wave
@@ -119,7 +103,7 @@ def _work() -> DAG:
             template=chart_release.NAME,
             depends=_after(before),
             when=f"{plan['charts']} > 0",
-            arguments=arguments({**inputs("repo"), **commit, "needs": plan["needs"]}),
+            arguments=arguments({**commit, "needs": plan["needs"]}),
         ),
         Task(
             name="retag",
@@ -131,7 +115,7 @@ def _work() -> DAG:
     ]
     return Unhurried(
         name=NAME,
-        inputs=[Parameter(name=name) for name in (*ASKED, "mutex", *USED)],
+        inputs=[Parameter(name=name) for name in (*ASKED, "mutex", *PLANNED)],
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,
@@ -145,7 +129,7 @@ def _planned() -> DAG:
     """
     return DAG(
         name="planned",
-        inputs=[Parameter(name=name) for name in (*ASKED, *USED)],
+        inputs=[Parameter(name=name) for name in (*ASKED, *PLANNED)],
         tasks=[
             Task(
                 name="again",
@@ -154,7 +138,7 @@ def _planned() -> DAG:
                 arguments=arguments(inputs(*ASKED)),
             )
         ],
-        outputs=repeated("again", "ref", *USED, otherwise=inputs("ref", *USED)),
+        outputs=repeated("again", *PLANNED, otherwise=inputs(*PLANNED)),
     )
 
 

@@ -267,22 +267,22 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
     seen = {
         (name, template["name"], container["name"]): {m["name"] for m in container["volumeMounts"]}
         & {volume["name"] for volume in template["volumes"] if "secret" in volume or "projected" in volume}
-        for name in ("release", "review", "reconcile")
+        for name in ("work", "review", "reconcile")
         for template in documents[name]["spec"]["templates"]
         if template["name"] in {"start", "begin-pod", "reconcile"}
         for container in template["containerSet"]["containers"]
     }
     assert seen == {
-        ("release", "start", "main"): {"git", "pull"},
-        ("release", "begin-pod", "supersede"): {"account"},
-        ("release", "begin-pod", "main"): {"report-account", "forge"},
+        ("work", "start", "main"): {"git", "pull"},
+        ("work", "begin-pod", "supersede"): {"account"},
+        ("work", "begin-pod", "main"): {"report-account", "forge"},
         ("review", "start", "main"): {"git"},
         ("review", "begin-pod", "supersede"): {"account"},
         ("review", "begin-pod", "main"): {"report-account", "forge"},
         ("reconcile", "reconcile", "list-refs"): {"git"},
         ("reconcile", "reconcile", "main"): {"account"},
     }
-    for name in ("release", "review"):
+    for name in ("work", "review"):
         stops = [
             task["arguments"]["parameters"]
             for template in documents[name]["spec"]["templates"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.workflows import chart_release, clone_build_push, work
+from pipelines.workflows import chart_release, clone_build_push, release
 from pipelines.workflows.pod import StepContainer, pod
 
 CLONE, BUILD, MAIN = clone_build_push.CONTAINERS
@@ -44,7 +44,7 @@ def test_a_wave_shows_its_images() -> None:
     """Argo takes a template's annotation for the node's name; each item of a wave passes its own, and one that a person
     starts keeps the node's name.
     """
-    templates = {template["name"]: template for template in work.work().to_dict()["spec"]["templates"]}
+    templates = {template["name"]: template for template in release.parts().to_dict()["spec"]["templates"]}
     image = templates["clone-build-push"]
     assert image["annotations"] == {"workflows.argoproj.io/display-name": "{{inputs.parameters.title}}"}
     assert {p["name"]: p.get("default") for p in image["inputs"]["parameters"]}["title"] == ""
