@@ -42,22 +42,12 @@ RESULTS = f"{ROOT}/results"
 _TEMPORARY = "10Gi"
 """The most that a container's /tmp holds; the largest of it is a clone of a repository."""
 _NONE: Mapping[str, str] = {}
-_AGAIN = (75, 143)
+_AGAIN = "75|143"
 """Exit codes after which another attempt may succeed: "try again later", and SIGTERM, as when a node is drained."""
-_EVICTED = ("The node was low on resource", "imminent node shutdown", "Preempted in order to admit critical pod")
+_EVICTED = "node was low on resource|imminent node shutdown|in order to admit critical pod"
 """The kubelet's messages for a pod that it ended for its node (kubernetes: pkg/kubelet, eviction, nodeshutdown and
 preemption); Argo passes on only these. A pod that exceeded its own limit has another message."""
-TRANSIENT = " || ".join(
-    (
-        "lastRetry.status == 'Error'",
-        *(
-            f"lastRetry.message contains '{words}'"
-            for code in _AGAIN
-            for words in (f"(exit code {code})", f"non-zero code: {code}")
-        ),
-        *(f"lastRetry.message contains '{words}'" for words in _EVICTED),
-    )
-)
+TRANSIENT = f"lastRetry.status == 'Error' || lastRetry.message matches 'code:? ({_AGAIN})([^0-9]|$)|{_EVICTED}'"
 """Argo's own failures (a pod deleted, a node lost), the codes and the evictions above. In a containerSet only the
 message has the exit code of a container. It is the message of the first failed container by name: if that one never
 ran, `dependency "clone" exited with non-zero code: 75`."""

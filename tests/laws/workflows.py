@@ -22,6 +22,7 @@ _CHOOSING = re.compile(
     r"|\.(?:mountPath|subPath|workingDir)$"
 )
 _TEMPORARY = "/tmp"
+_ARGO_TOKEN = '{"volumes": [{"name": "exec-sa-token", "secret": null}]}'
 _MOST_SECONDS = 3600
 """The longest that a token lives."""
 _NEEDED = (
@@ -111,7 +112,7 @@ def _is_given_mutex(document: Document, path: str, text: str) -> bool:
     """Whether a text is a mutex's whole name, from an input without a value, in a document that nobody starts."""
     place = re.fullmatch(r"templates\[(\d+)\]\.synchronization\.mutexes\[\d+\]\.name", path)
     name = _INPUT.fullmatch(text)
-    if not place or not name or "entrypoint" in document["spec"]:
+    if not place or not name or _is_started(document):
         return False
     return {"name": name[1]} in templates(document)[int(place[1])]["inputs"]["parameters"]
 
@@ -195,7 +196,7 @@ def lacking(document: Document) -> list[str]:
         broken += [f"{name}: no {field}" for field in _NEEDED if field not in template]
         if template.get("automountServiceAccountToken") is not False:
             broken.append(f"{name}: mounts a token")
-        if "exit code 75" not in template.get("retryStrategy", {}).get("expression", ""):
+        if "code:? (75|143)(" not in template.get("retryStrategy", {}).get("expression", ""):
             broken.append(f"{name}: retries more than what may pass")
         volumes = {volume["name"] for volume in template.get("volumes", [])}
         for container in containers(template):
@@ -284,7 +285,7 @@ def lasting_tokens(document: Document) -> list[str]:
         if not containers(template):
             continue
         name = template["name"]
-        patch = json.loads(template.get("podSpecPatch", "{}"))
+        patch = json.loads(_patch(document, template))
         if [(v["name"], v.get("secret", v)) for v in patch.get("volumes", [])] != [("exec-sa-token", None)]:
             broken.append(f"{name}: Argo's own containers have a token that lasts")
         if template["executor"]["serviceAccountName"] != template["serviceAccountName"]:
@@ -300,6 +301,32 @@ def lasting_tokens(document: Document) -> list[str]:
         if len(holders) > 1:
             broken.append(f"{name}: {' and '.join(holders)} have a token")
     return broken
+
+
+def unpatched_references(documents: Sequence[Document]) -> list[str]:
+    """Who refers to a template that leaves Argo's token to the run says itself how long it lasts.
+
+    A law for all documents together, since one refers to what another has.
+    """
+    named = {document["metadata"]["name"]: document for document in documents}
+    return [
+        f"{name} refers to {task['templateRef']['name']} and leaves Argo's own containers a token that lasts"
+        for name, document in named.items()
+        for template in templates(document)
+        for task in template.get("dag", {}).get("tasks", [])
+        if "templateRef" in task and _is_started(document) and "podSpecPatch" not in document["spec"]
+    ]
+
+
+def _patch(document: Document, template: Document) -> str:
+    """Return the patch of a template's pods: its own, or that of the run, whose law is `unpatched_references`."""
+    spec = document["spec"]
+    inherited = spec.get("podSpecPatch", "{}") if _is_started(document) else _ARGO_TOKEN
+    return str(template.get("podSpecPatch", inherited))
+
+
+def _is_started(document: Document) -> bool:
+    return "entrypoint" in document["spec"]
 
 
 def believed_folders(document: Document) -> list[str]:

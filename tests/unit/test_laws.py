@@ -277,6 +277,16 @@ def test_only_what_start_makes_names_a_mutex(change: Callable[[dict[str, Any], d
     assert workflows.choices_by_parameters(changed["work"]) or workflows.undecoded_mutexes(list(changed.values()))
 
 
+def test_whoever_starts_a_run_patches_the_pods_of_what_it_refers_to() -> None:
+    """A run takes the patch of the WorkflowTemplate that it starts, and nothing else of it for another's templates."""
+    assert workflows.unpatched_references(TEMPLATES) == []
+    for name in ("release", "review"):
+        document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == name))
+        del document["spec"]["podSpecPatch"]
+        assert workflows.unpatched_references([document])
+        assert workflows.lasting_tokens(document)
+
+
 def test_a_mutex_that_whoever_starts_a_run_could_name_is_a_choice() -> None:
     """What takes its mutex from outside is only referred to; as something to start, it breaks the law."""
     document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "work"))

@@ -85,10 +85,10 @@ _TOKENS = {
 }
 _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
 _STRENGTH = {"||": 10, "or": 10, "&&": 15, "and": 15} | dict.fromkeys(
-    (*_COMPARISONS, "contains", "startsWith", "endsWith", "in"), 20
+    (*_COMPARISONS, "contains", "startsWith", "endsWith", "matches", "in"), 20
 )
 _UNARY = 50
-_WORDS = frozenset({"or", "and", "not", "in", "contains", "startsWith", "endsWith"})
+_WORDS = frozenset({"or", "and", "not", "in", "contains", "startsWith", "endsWith", "matches"})
 _FUNCTIONS = frozenset({"asInt", "int"})
 _ALIASES = {"or": "||", "and": "&&", "not": "!", "int": "asInt"}
 _UNESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
@@ -258,11 +258,20 @@ def _compare(operator: str, left: Value, right: Value) -> bool:
     if operator == "in" and isinstance(right, list):
         return any(_same(left, item) for item in right)
     if isinstance(left, str) and isinstance(right, str):
+        if operator == "matches":
+            return _matches(left, right)
         texts = {"contains": right in left, "startsWith": left.startswith(right), "endsWith": left.endswith(right)}
         return texts[operator] if operator in texts else _ordered(operator, left < right, left == right)
     if _is_number(left) and _is_number(right) and operator in _COMPARISONS:
         return _ordered(operator, left < right, left == right)  # type: ignore[operator]  # both are numbers
     raise ExpressionError(f"{operator!r} does not apply to {left!r} and {right!r}")
+
+
+def _matches(text: str, pattern: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error as error:
+        raise ExpressionError(f"not a pattern: {pattern!r}: {error}") from error
 
 
 def _ordered(operator: str, is_less: bool, is_equal: bool) -> bool:

@@ -61,6 +61,7 @@ _ACCOUNT = "says who a pod is to the cluster; there is none here"
 _LIMITS = "bounds a pod's share of a machine; here `--jobs` bounds how many run"
 _CLEANUP = "says when the cluster forgets; here the run's folder is kept or removed as a whole"
 _LABELS = "describes objects of the cluster; none are made here"
+_PATCH = "changes a pod of the cluster; one that changes more than Argo's token is refused"
 _TEXT = "is for people"
 
 PASSED_OVER: Mapping[str, Mapping[str, str]] = {
@@ -79,6 +80,7 @@ PASSED_OVER: Mapping[str, Mapping[str, str]] = {
         "podMetadata": _LABELS,
         "podPriorityClassName": _WHERE,
         "podResources": _LIMITS,
+        "podSpecPatch": _PATCH,
         "priority": "orders workflows that wait for each other; one runs here",
         "schedulerName": _WHERE,
         "securityContext": _RIGHTS,
@@ -101,7 +103,7 @@ PASSED_OVER: Mapping[str, Mapping[str, str]] = {
         "nodeSelector": _WHERE,
         "pendingTimeout": "bounds the wait for a place in the cluster; here a command starts at once",
         "podResources": _LIMITS,
-        "podSpecPatch": "changes a pod of the cluster; one that changes more than Argo's token is refused",
+        "podSpecPatch": _PATCH,
         "priorityClassName": _WHERE,
         "schedulerName": _WHERE,
         "securityContext": _RIGHTS,

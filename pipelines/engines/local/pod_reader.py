@@ -25,7 +25,7 @@ _AUTHORITIES = "kube-root-ca.crt"
 
 def read_pod(spec: DocumentPath, shared: tuple[Volume, ...]) -> Pod:
     """Return the pod of a template; `shared` are the volumes of its document. Raises Refused."""
-    _check_patch(spec)
+    check_patch(spec)
     volumes = {volume.name: volume for volume in (*shared, *map(read_volume, spec.items("volumes")))}
     if spec.has("container"):
         one = spec.at("container").map("container")
@@ -161,7 +161,7 @@ def _check_mounts(spec: DocumentPath, containers: list[Container], volumes: dict
             raise spec.refuse(f"container {container.name} works in {container.working_dir}, which is on no volume")
 
 
-def _check_patch(spec: DocumentPath) -> None:
+def check_patch(spec: DocumentPath) -> None:
     """Refuse a change of the pod that is more than another source of the token that Argo's own containers use."""
     if not spec.has("podSpecPatch"):
         return

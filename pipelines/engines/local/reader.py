@@ -32,6 +32,7 @@ def read_workflow(document: DocumentPath) -> tuple[Workflow, tuple[Volume, ...]]
         raise Misuse(
             f"{document.document} is not started by itself", seen="no entrypoint", todo="start what refers to it"
         )
+    pod_reader.check_patch(spec)
     arguments = spec.at("arguments").map("workflow arguments") if spec.has("arguments") else None
     workflow = Workflow(
         name=document.document,

@@ -22,6 +22,8 @@ LAST: dict[str, Value] = {
     ("text", "holds"),
     [
         ("lastRetry.status == 'Error' || lastRetry.message contains '(exit code 75)'", True),
+        ("lastRetry.message matches 'code (75|143)([^0-9]|$)'", True),
+        ("lastRetry.message matches '^code (75|143)$'", False),
         ("lastRetry.status == 'Error' or lastRetry.message contains '(exit code 7)'", False),
         ('lastRetry.status == "Failed" && asInt(lastRetry.exitCode) == 64', True),
         ("lastRetry.exitCode == 64", False),

@@ -145,6 +145,7 @@ def test_the_document_itself_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("spec.templates.1.podSpecPatch", "volumes: []", "flow: spec.templates[1].podSpecPatch"),
         ("spec.templates.1.podSpecPatch", '{"volumes": [{"name": "work"}]}', "the source of the volume exec-sa-token"),
         ("spec.templates.1.podSpecPatch", '{"volumes": [], "containers": []}', "flow: spec.templates[1].podSpecPatch"),
+        ("spec.podSpecPatch", '{"containers": []}', "flow: spec.podSpecPatch"),
         ("spec.templates.1.timeout", "300", "flow: spec.templates[1].timeout"),
         ("spec.templates.1.activeDeadlineSeconds", "{{inputs.parameters.x}}", "activeDeadlineSeconds"),
         ("spec.templates.1.inputs.artifacts", [], "flow: spec.templates[1].inputs.artifacts"),
