@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pipelines.charts import chart_yaml
 from pipelines.charts.registry_state import ChartRegistry
@@ -24,6 +25,7 @@ from pipelines.environments.hold import Held
 from pipelines.environments.image_places import Change, DesiredImage
 from pipelines.environments.model import Application
 from pipelines.errors import Refused, ShipwayError
+from pipelines.images import tag_names
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Author, Head, WriteBack
@@ -56,8 +58,10 @@ class Registries:
     under: str
     """The prefix of the images' addresses."""
 
-    def versions(self, folder: ApplicationFolder, *, allow_missing: bool = False) -> DesiredVersions:
-        """Return the versions that an application's files ask for, tags resolved.
+    def versions(
+        self, folder: ApplicationFolder, *, told: Mapping[str, str] = MappingProxyType({}), allow_missing: bool = False
+    ) -> DesiredVersions:
+        """Return the versions that an application's files ask for, tags resolved; `told` has digests of IMAGE:TAG.
 
         Raises Refused if a tag is not in the registry, unless `allow_missing`, which gives it an empty digest, and
         ShipwayError if the files name an image by two digests.
@@ -66,7 +70,8 @@ class Registries:
         images: dict[str, str] = {}
         tags: dict[str, tuple[str, ...]] = {}
         for place in folder.values.places if folder.values else ():
-            digest = place.digest or self._resolved(place.image, place.tag, folder.path, allow_missing=allow_missing)
+            digest = place.digest or told.get(f"{place.image}:{place.tag}", "")
+            digest = digest or self._resolved(place.image, place.tag, folder.path, allow_missing=allow_missing)
             if images.setdefault(place.image, digest) != digest:
                 raise ShipwayError(
                     f"{folder.path} names {place.image} by two digests",
@@ -82,7 +87,7 @@ class Registries:
         """Return the digest and tag to write for each image; raises Refused if a digest is gone, Transient."""
         desired: dict[str, DesiredImage] = {}
         for address, digest in sorted(versions.images.items()):
-            tags = versions.tags.get(address, ())
+            tags = [*filter(tag_names.is_lasting, versions.tags.get(address, ()))]
             image = Reference.parse(address).with_digest(digest)
             desired[address] = state.desired_image(self.client, image, tags, beside=tags[0] if tags else "")
         return desired

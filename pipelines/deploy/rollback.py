@@ -6,7 +6,7 @@ Versions count as healthy if `await-healthy` reported so to the commits that the
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pipelines.declared.shipway_yaml import COMMIT
@@ -15,8 +15,9 @@ from pipelines.deploy.environment_writer import DesiredVersions, EnvironmentWrit
 from pipelines.deploy.model import DeployTarget
 from pipelines.deploy.writer import Draft
 from pipelines.environments import files as environment_files
-from pipelines.environments.files import Places
+from pipelines.environments.files import ApplicationFolder, Places
 from pipelines.environments.hold import Held
+from pipelines.environments.image_places import is_digest
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.tools.forge.forge import StatusState
 from pipelines.tools.git.write_back import Head
@@ -58,8 +59,9 @@ def rollback(
         named = environment_files.named(head, under=registries.under)
         folder = environment_files.one(head, environment, name, under=registries.under, places=named)
         assert folder.application is not None
-        now = registries.versions(folder, allow_missing=True)
-        past = _chosen(list(_history(writer, head, folder.path, now, named)), to, folder.path)
+        states = list(_states(writer, head, folder.path, named))
+        now = registries.versions(folder, told=states[0][2] if states else {}, allow_missing=True)
+        past = _chosen(list(_history(writer, states, now, environment)), to, folder.path)
         images, version = past.versions.images, past.versions.version
         left = [digest for image, digest in now.images.items() if digest and images.get(image, digest) != digest]
         chart = folder.application.chart
@@ -110,21 +112,48 @@ def _chosen(history: list[PastVersions], to: str, path: str) -> PastVersions:
     return (healthy or usable)[0]
 
 
+def _states(
+    writer: EnvironmentWriter, head: Head, path: str, named: Places
+) -> Iterator[tuple[str, ApplicationFolder, dict[str, str]]]:
+    """Yield the commits that changed an application, newest first, with its files and the digests of their IMAGE:TAG.
+
+    The digests are those in the commits' messages: a tag that stands alone since then may name another one by now.
+    """
+    writer.git.deepen(head.repository, head.commit, _DEPTH)
+    form = "--format=%H %(trailers:key=Shipway-Image,valueonly,separator=%x20)"
+    words = ["log", f"--max-count={_MOST}", "--first-parent", "--no-show-signature", form, head.commit]
+    environment, name = path.split("/")
+    found: list[tuple[str, ApplicationFolder, dict[str, str]]] = []
+    told: dict[str, str] = {}
+    for commit, *images in map(str.split, reversed(head.repository.call(*words, "--", path).stdout.splitlines())):
+        try:
+            old = replace(head, commit=commit)
+            folder = environment_files.one(old, environment, name, under=writer.registries.under, places=named)
+        except (Transient, Misconfigured):
+            raise
+        except ShipwayError as error:
+            sys.stderr.write(f"{commit[:12]}: {error.what}\n")
+            continue
+        said = {image: digest for image, _, digest in (text.rpartition("@") for text in images) if is_digest(digest)}
+        alone = [place for place in (folder.values.places if folder.values else ()) if not place.digest]
+        both = ((f"{place.image}:{place.tag}", place.image) for place in alone)
+        told = {key: digest for key, image in both if (digest := said.get(image) or told.get(key, ""))}
+        found.append((commit, folder, told))
+    yield from reversed(found)
+
+
 def _history(
-    writer: EnvironmentWriter, head: Head, path: str, now: DesiredVersions, named: Places
+    writer: EnvironmentWriter,
+    states: Iterable[tuple[str, ApplicationFolder, dict[str, str]]],
+    now: DesiredVersions,
+    environment: str,
 ) -> Iterator[PastVersions]:
     """Yield the versions that an application ran before, newest first, each once."""
     registries = writer.registries
-    writer.git.deepen(head.repository, head.commit, _DEPTH)
-    words = ["log", f"--max-count={_MOST}", "--first-parent", "--no-show-signature", "--format=%H", head.commit]
-    log = head.repository.call(*words, "--", path)
     known = [now]
-    environment, name = path.split("/")
-    for commit in log.stdout.split():
+    for commit, folder, told in states:
         try:
-            old = replace(head, commit=commit)
-            folder = environment_files.one(old, environment, name, under=registries.under, places=named)
-            versions = registries.versions(folder)
+            versions = registries.versions(folder, told=told)
         except (Transient, Misconfigured):
             raise
         except ShipwayError as error:

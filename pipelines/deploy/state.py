@@ -140,7 +140,8 @@ def desired_image(
     """Return an image's digest with the tags that name it and no longer move, the preferred one first.
 
     Versions among `candidates` come first, then the tag of the commit that it was built from, then the key's tag.
-    `beside` is the tag that was written with the digest; it may name something else by now. Raises Refused if the
+    Candidates that follow a branch do not count. `beside` is the tag that was written with the digest; it may name
+    something else by now. Raises Refused if the
     digest is not in the registry, Transient.
     """
     assert image.digest is not None
@@ -152,7 +153,7 @@ def desired_image(
             todo="build it, or name one that is published",
         )
     revision = str(manifest.annotations.get(REVISION, ""))
-    tags = [tag for tag in candidates if tag]
+    tags = [tag for tag in candidates if tag_names.is_lasting(tag)]
     own = [tag for tag in tags if not tag.startswith("key-")]
     built = [tag_names.commit_tag(revision)] if revision else []
     resolved = {tag: client.resolve(image.with_tag(tag)) for tag in dict.fromkeys((*own, *built, *tags))}

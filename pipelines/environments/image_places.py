@@ -134,6 +134,11 @@ def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> V
     return ValuesText(file=file, data=data, documents=documents, places=(*named, *places))
 
 
+def is_digest(text: str) -> bool:
+    """Whether a text is a digest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def path(text: str) -> tuple[str, ...]:
     r"""Return the keys of a dotted path; a dot that belongs to a key is written `\.`."""
     return tuple(part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", text))
@@ -232,7 +237,7 @@ def _named(documents: Sequence[YamlDocument], file: str, at: At) -> ImagePlace:
         )
     line, text = node.start_mark.line + 1, _text(node)
     match = _REFERENCE.fullmatch(text)
-    if _DIGEST.fullmatch(text) or at.path[-1] == "digest":
+    if is_digest(text) or at.path[-1] == "digest":
         parts = {"digest": node}
     elif match and ("/" in text or match["tag"] or match["digest"]):
         tag, digest = match["tag"] or "", match["digest"] or ""

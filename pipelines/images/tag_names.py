@@ -26,6 +26,7 @@ _HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
 _RESERVED = re.compile(
     r"latest|(?:built|git|key|pr|sha256|sha512)(?:[-_.].*)?|v?[0-9]+(?:\.[0-9]+)*(?:[-_].*)?", re.IGNORECASE
 )
+_LASTING = re.compile(r"(?:built|git|key)-.+|v?[0-9].*", re.IGNORECASE)
 _OWN_VERSION = re.compile(r"[0-9][A-Za-z0-9._-]{0,127}")
 _PULL_REQUEST = re.compile(r"refs/(?:pull|merge-requests|pull-requests)/([0-9]{1,18})/(?:head|merge|from)")
 
@@ -118,6 +119,11 @@ def version_tag(version: str) -> str:
             todo=f"use at most {_MOST} characters",
         )
     return tag
+
+
+def is_lasting(tag: str) -> bool:
+    """Whether a tag has the form of those that name a version or a build, and follow no branch."""
+    return _LASTING.fullmatch(tag) is not None
 
 
 def version_of(tag: str) -> semver.Version | None:

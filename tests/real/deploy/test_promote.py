@@ -195,6 +195,37 @@ def test_any_tag_of_what_is_promoted_may_stand_alone(shop: World) -> None:
     assert shop.environments.file("prod/web/values.yaml") == f"repository: {shop.web}\ntag: 1.0.0\n"
 
 
+def test_a_tag_that_follows_a_branch_is_never_copied(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names this digest today: what is written names it tomorrow, too, or nothing is written."""
+    digest, tag = Reference.parse(shop.web).with_digest(shop.digest()), f"git-{shop.shop.head()}"
+    shop.client.tag(digest, "main")
+    values = f"repository: {shop.web}\ntag: main\n"
+    shop.environments.commit({"dev/web/values.yaml": values, "prod/web/values.yaml": values})
+    words = ("promote", "web", "--from", "dev", "--to", "prod", "--commit")
+    assert shipway(shop, *words) == 0
+    assert shop.environments.file("prod/web/values.yaml") == values.replace("main", tag)
+    shop.build(shop.plan(max_age="7d", now=MOMENT))
+    shop.environments.commit({"prod/web/values.yaml": values})
+    shop.client.tag(digest, "main")
+    assert shipway(shop, *words) == 3
+    assert "no tag is known" in capsys.readouterr().err
+
+
+def test_rollback_finds_the_digest_that_the_message_says(shop: World) -> None:
+    """A tag that stood alone names something newer by now; what it named when it was written is in the trailers."""
+    old, tag = Reference.parse(shop.web).with_digest(shop.digest()), f"git-{shop.shop.head()}"
+    shop.client.tag(old, "main")
+    values = f"repository: {shop.web}\ntag: main\n"
+    shop.environments.commit({"dev/web/values.yaml": values}, f"Deploy web to dev\n\nShipway-Image: {old}")
+    shop.environments.commit({"dev/web/values.yaml": f"{values}replicas: 2\n"})
+    shop.shop.commit({"page": "2"})
+    shop.run()
+    shop.client.tag(Reference.parse(shop.web).with_digest(shop.digest()), "main")
+    assert f"tag: git-{shop.shop.head()}\n" in dev(shop)
+    assert shipway(shop, "rollback", "dev/web") == 0
+    assert dev(shop) == values.replace("main", tag) + "replicas: 2\n"
+
+
 def test_places_that_are_named_move_too(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
     """If values leave the repository to the chart, places named in shipway.yaml are promoted, rolled back, found."""
     places = [{"file": f"{place}/web/values.yaml", "image": "web", "at": "image.digest"} for place in ("dev", "prod")]
