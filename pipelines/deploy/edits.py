@@ -177,6 +177,9 @@ def edit_environment(state: DeployState, head: Head, environment: str, *, way: s
     faults: list[ShipwayError] = []
     for folder in folders:
         named = {place.image for place in folder.values.places} & desired.keys() if folder.values else set()
+        if folder.values:
+            lines = folder.values.not_written(state.images).items()
+            kept += [f"{folder.values.file}:{line}: {why}" for line, why in lines]
         held = {name: why for name in sorted(named) if (why := _held(folder, desired[name].digest, elsewhere))}
         kept += [f"{folder.path}: {name}@{desired[name].digest} {why}" for name, why in held.items()]
         try:

@@ -7,7 +7,7 @@ A place that names an image is a mapping with `repository`, to which `registry` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
@@ -22,7 +22,8 @@ _REFERENCE = re.compile(
     r"(?P<name>[^@\s]+?)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _NULL = f"{TAG}null"
-_PARTS = ("tag", "digest")
+_PARTS = {"tag": "imageTag", "digest": "imageDigest"}
+"""Keys of a mapping beside an address, each with its other name."""
 ADDRESSES = ("repository", "image", "name")
 """Keys of a mapping that may hold an image's address, with its tag or digest beside it."""
 
@@ -65,7 +66,9 @@ class ImagePlace:
     whole: yaml.ScalarNode | None = field(repr=False)
     """A text that holds the whole reference."""
     parts: Mapping[str, yaml.ScalarNode] = field(repr=False)
-    """The scalars `tag` and `digest` of a mapping."""
+    """The scalars `tag` and `digest` of a mapping; without them and the whole text, nothing can be written there."""
+    node: yaml.Node = field(repr=False)
+    """What says the address."""
 
     def names(self, desired: DesiredImage) -> bool:
         """Whether it names the desired image: if there is a digest, that alone decides."""
@@ -96,6 +99,13 @@ class ValuesText:
     data: bytes = field(repr=False)
     documents: tuple[YamlDocument, ...] = field(repr=False)
     places: tuple[ImagePlace, ...]
+    bare: tuple[ImagePlace, ...] = ()
+    """Addresses without a tag or a digest that could be written, each once."""
+
+    def not_written(self, images: Collection[str]) -> dict[int, str]:
+        """Return, by line, what keeps the addresses of some images from being followed."""
+        why = "is named without a tag or a digest that could be written"
+        return {place.line: f"{place.image} {why}" for place in self.bare if place.image in images}
 
     def edited(self, desired: Mapping[str, DesiredImage]) -> tuple[bytes, tuple[Change, ...]]:
         """Return the file with the places of some images at the desired digests and tags, and what changed.
@@ -131,7 +141,10 @@ def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> V
         if under:
             found += _places(document, document.root, under, seen)
     places = [p for p in found if not taken & {id(n) for n in (p.whole, *p.parts.values()) if n is not None}]
-    return ValuesText(file=file, data=data, documents=documents, places=(*named, *places))
+    whole = [*named, *(place for place in places if place.whole or place.parts)]
+    known = {id(place.node) for place in whole} | {place.image for place in named}
+    bare = {id(p.node): p for p in found if not (p.whole or p.parts or known & {id(p.node), p.image})}
+    return ValuesText(file=file, data=data, documents=documents, places=tuple(whole), bare=tuple(bare.values()))
 
 
 def is_digest(text: str) -> bool:
@@ -153,62 +166,75 @@ def _places(document: YamlDocument, node: yaml.Node, under: str, seen: set[int])
             yield from _scalar(document, item, under)
             yield from _places(document, item, under, seen)
     elif isinstance(node, yaml.MappingNode):
-        # The last of several equal keys is the one that counts.
-        keys: dict[str, yaml.Node] = {str(key.value): value for key, value in node.value}
-        parts = {name: keys[name] for name in _PARTS if isinstance(keys.get(name), yaml.ScalarNode)}
+        keys = keys_of(node)
+        own = {str(key.value): value for key, value in node.value}
+        parts = _parts(keys)
         split = False
-        for name in ADDRESSES:
-            address = _address(keys, name)
-            if address.startswith(under) and ":" not in address.removeprefix(under) and "@" not in address and parts:
-                yield _mapping(document, address, keys[name], parts)
-                split = True
+        for name in ADDRESSES if own.keys() & {*ADDRESSES, "registry", *_PARTS.values(), *_PARTS} else ():
+            found = address(keys, name)
+            if found.startswith(under) and ":" not in found.removeprefix(under) and "@" not in found:
+                yield _mapping(document, found, keys[name], parts)
+                split = split or bool(parts)
+            if split:
                 break
-        for key, value in keys.items():
-            if not (split and key in {*ADDRESSES, "registry", *_PARTS}):
+        for key, value in own.items():
+            if not (split and key in {*ADDRESSES, "registry", *_PARTS.values(), *_PARTS}):
                 yield from _scalar(document, value, under)
             yield from _places(document, value, under, seen)
 
 
-def _address(keys: Mapping[str, yaml.Node], name: str) -> str:
+def keys_of(node: yaml.MappingNode) -> dict[str, yaml.Node]:
+    """Return what a mapping has, and takes over by merge keys; of several equal keys the last one counts."""
+    taken: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        if key.tag == f"{TAG}merge":
+            for part in reversed(value.value if isinstance(value, yaml.SequenceNode) else [value]):
+                taken |= keys_of(part) if isinstance(part, yaml.MappingNode) else {}
+    return taken | {str(key.value): value for key, value in node.value}
+
+
+def address(keys: Mapping[str, yaml.Node], name: str) -> str:
     """Return the address that a mapping's keys make together, or an empty text."""
-    rest, host = keys.get(name), keys.get("registry")
-    if not isinstance(rest, yaml.ScalarNode) or not rest.value:
-        return ""
-    if isinstance(host, yaml.ScalarNode) and host.value:
-        return f"{host.value}/{rest.value}"
-    return str(rest.value)
+    rest, host = (_text(keys.get(key)).rstrip("/") for key in (name, "registry"))
+    return f"{host}/{rest}" if host and rest else rest
 
 
-def _mapping(document: YamlDocument, address: str, node: yaml.Node, parts: Mapping[str, yaml.Node]) -> ImagePlace:
-    scalars = {name: part for name, part in parts.items() if isinstance(part, yaml.ScalarNode)}
-    tag, digest = (_text(scalars.get(name)) for name in _PARTS)
+def _parts(keys: Mapping[str, yaml.Node]) -> dict[str, yaml.ScalarNode]:
+    found = {name: keys.get(name, keys.get(other)) for name, other in _PARTS.items()}
+    return {name: node for name, node in found.items() if isinstance(node, yaml.ScalarNode)}
+
+
+def _mapping(document: YamlDocument, image: str, node: yaml.Node, parts: Mapping[str, yaml.ScalarNode]) -> ImagePlace:
+    tag, digest = (_text(parts.get(name)) for name in _PARTS)
     if "@" in tag and not digest:  # a tag that brings its digest with it
         digest = tag.partition("@")[2]
     return ImagePlace(
-        image=address,
+        image=image,
         line=node.start_mark.line + 1,
         tag=tag.partition("@")[0],
         digest=digest,
         document=document.number,
         whole=None,
-        parts=scalars,
+        parts=parts,
+        node=node,
     )
 
 
 def _scalar(document: YamlDocument, node: yaml.Node, under: str) -> Iterator[ImagePlace]:
-    """Give the place that one text is, where it is a whole reference: a name alone names nothing that could change."""
+    """Give the place that one text is, where it is a reference; a name alone is one where nothing can be written."""
     if not isinstance(node, yaml.ScalarNode) or not str(node.value).startswith(under):
         return
     match = _REFERENCE.fullmatch(str(node.value))
-    if match and (match["tag"] or match["digest"]):
+    if match:
         yield ImagePlace(
             image=match["name"],
             line=node.start_mark.line + 1,
             tag=match["tag"] or "",
             digest=match["digest"] or "",
             document=document.number,
-            whole=node,
+            whole=node if match["tag"] or match["digest"] else None,
             parts={},
+            node=node,
         )
 
 
@@ -224,11 +250,8 @@ def _named(documents: Sequence[YamlDocument], file: str, at: At) -> ImagePlace:
             f"{file} has {shown} twice", seen=f"lines {lines}; {at.where}", todo="name a place that is there once"
         )
     document, node = found[0]
-    if isinstance(node, yaml.MappingNode):
-        keys = {str(key.value): value for key, value in node.value}
-        parts = {name: keys[name] for name in _PARTS if isinstance(keys.get(name), yaml.ScalarNode)}
-        if parts:
-            return _mapping(document, at.image, node, parts)
+    if isinstance(node, yaml.MappingNode) and (parts := _parts(keys_of(node))):
+        return _mapping(document, at.image, node, parts)
     if not isinstance(node, yaml.ScalarNode):
         raise ShipwayError(
             f"{file}:{node.start_mark.line + 1}: {shown} is neither a text nor a mapping with a tag or a digest",
@@ -242,7 +265,7 @@ def _named(documents: Sequence[YamlDocument], file: str, at: At) -> ImagePlace:
     elif match and ("/" in text or match["tag"] or match["digest"]):
         tag, digest = match["tag"] or "", match["digest"] or ""
         return ImagePlace(
-            image=at.image, line=line, tag=tag, digest=digest, document=document.number, whole=node, parts={}
+            image=at.image, line=line, tag=tag, digest=digest, document=document.number, whole=node, parts={}, node=node
         )
     else:
         parts = {"tag": node}
@@ -302,5 +325,5 @@ def _change(file: str, place: ImagePlace, desired: DesiredImage) -> Change:
     )
 
 
-def _text(node: yaml.ScalarNode | None) -> str:
-    return "" if node is None or node.tag == _NULL else str(node.value)
+def _text(node: yaml.Node | None) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) and node.tag != _NULL else ""

@@ -13,7 +13,6 @@ import yaml
 
 from pipelines.bounds import LARGEST
 from pipelines.charts.chart_yaml import CHART, LOCK, join
-from pipelines.declared import yaml_edit
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.declared.shipway_yaml import NAME, Configuration, Deploy
 from pipelines.environments import config_yaml, hold, image_places
@@ -22,6 +21,7 @@ from pipelines.environments.model import ImageFollower
 from pipelines.errors import ShipwayError
 from pipelines.images.names import bare_name
 from pipelines.tools.git.tree import GitTree
+from pipelines.tools.registry.reference import Reference
 
 VALUES = "values.yaml"
 
@@ -92,7 +92,7 @@ def read(
 ) -> Values:
     """Return where the values of a tree's charts and environments name one of `images`."""
 
-    def uses(file: str) -> list[ImageUse]:
+    def uses(file: str, *, written: bool) -> list[ImageUse]:
         data = tree.contents.get(file, b"")
         if len(data) > LARGEST:
             todo = f"keep it below {LARGEST} bytes: deployments read no larger one"
@@ -103,17 +103,24 @@ def read(
         if not host or host not in data:
             return []
         try:
-            documents = yaml_edit.read(data, file)
+            text = image_places.read(data, file, under=under)
         except ShipwayError:
             return []  # The chart's own checks report it, or the deployment.
-        named = (use for document in documents for use in _uses(document.root, file, registry, project))
-        return [use for use in named if use.image in images]
+        todo = f"write `tag:` or `digest:` beside it, or name the place in `values` of {NAME}"
+        free = [f"{under}{name}" for name in images if (file, name) not in elsewhere]
+        for line, why in text.not_written(free).items() if written else ():
+            findings.append(Finding(path=file, line=line, level=WARNING, rule="values", text=why, todo=todo))
+        every = (use for document in text.documents for use in _uses(document.root, file, registry, project))
+        return [use for use in every if use.image in images]
 
     host = registry.encode()
+    under = Reference.under(registry, project, "x").name.removesuffix("x") if registry else ""
+    elsewhere = {(item.file, item.image) for item in configuration.values}
+    deploy = configuration.deploy
     findings: list[Finding] = []
-    found = [use for folder in charts for use in uses(join(folder, VALUES))]
-    applications = config_yaml.own(tree, configuration.deploy.environments)
-    in_applications = [use for item in applications if item.values for use in uses(item.values)]
+    found = [use for folder in charts for use in uses(join(folder, VALUES), written=bool(deploy.charts))]
+    applications = config_yaml.own(tree, deploy.environments)
+    in_applications = [use for item in applications if item.values for use in uses(item.values, written=True)]
     for item in configuration.values:
         if item.file not in tree.files:
             findings.append(_warning(item.line, f"there is no file {item.file}"))
@@ -149,14 +156,16 @@ def named(configuration: Configuration, under: str) -> dict[str, tuple[At, ...]]
 def is_stale(data: bytes, file: str, under: str, digests: Mapping[str, str]) -> bool:
     """Whether a values file may name an image otherwise than by its digest; `digests` are by address, empty if unknown.
 
-    `under` is what addresses begin with. What cannot be read, or is named by shipway.yaml, may be stale.
+    `under` is what addresses begin with. What cannot be read may be stale.
     """
     try:
-        places = image_places.read(data, file, under=under).places
+        text = image_places.read(data, file, under=under)
     except ShipwayError:
         return True
-    mine = [place for place in places if place.image in digests]
-    return not mine or any(not place.digest or place.digest != digests[place.image] for place in mine)
+    mine = [place for place in text.places if place.image in digests]
+    return not (mine or text.not_written(digests)) or any(
+        not place.digest or place.digest != digests[place.image] for place in mine
+    )
 
 
 def is_in(file: str, folder: str) -> bool:
@@ -172,14 +181,11 @@ def _uses(node: yaml.Node, file: str, registry: str, project: str) -> Iterator[I
         for item in node.value:
             yield from _uses(item, file, registry, project)
     elif isinstance(node, yaml.MappingNode):
-        texts: Mapping[str, yaml.Node] = {str(key.value): value for key, value in node.value}
-        host = texts.get("registry")
-        for key in ADDRESSES:
-            rest = texts.get(key)
-            both = isinstance(host, yaml.ScalarNode) and isinstance(rest, yaml.ScalarNode)
-            if both and rest and host and (name := _own(f"{host.value}/{rest.value}", registry, project)):
-                yield ImageUse(file=file, line=rest.start_mark.line + 1, image=name)
-        for value in texts.values():
+        texts = image_places.keys_of(node)
+        for key in ADDRESSES if "registry" in texts else ():
+            if name := _own(image_places.address(texts, key), registry, project):
+                yield ImageUse(file=file, line=texts[key].start_mark.line + 1, image=name)
+        for _, value in node.value:
             yield from _uses(value, file, registry, project)
 
 

@@ -232,8 +232,9 @@ def _deploys(
     }
     under = Reference.under(reader.registry, reader.project, "x").name.removesuffix("x")
     files = {use.file: snapshot.tree.read(use.file) or b"" for use in values.uses}
+    elsewhere = {item.file for item in snapshot.configuration.values}
     is_stale = bool(deploy.charts) and any(
-        image_uses.is_stale(data, file, under, digests) for file, data in files.items()
+        file in elsewhere or image_uses.is_stale(data, file, under, digests) for file, data in files.items()
     )
     return (*(("charts",) if is_stale else ()), *deploy.environments)
 

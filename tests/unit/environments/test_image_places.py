@@ -55,6 +55,23 @@ def edited(text: str, *at: str) -> tuple[str, tuple[Change, ...]]:
         (f"repository: {WEB}\ntag: v1@{OLD}\n", f"repository: {WEB}\ntag: git-1@{NEW}\n"),
         (f"\ufeffimage: {WEB}:v1\n", f"\ufeffimage: {WEB}:git-1@{NEW}\n"),
         (f"image: {WEB}\ntag: v1\n", f"image: {WEB}\ntag: git-1\n"),
+        (f"image: {WEB}\nimageTag: v1\n", f"image: {WEB}\nimageTag: git-1\n"),
+        (f"registry: null\nrepository: {WEB}\ntag: v1\n", f"registry: null\nrepository: {WEB}\ntag: git-1\n"),
+        (f"registry: ~\nimage: {WEB}:v1\n", f"registry: ~\nimage: {WEB}:git-1@{NEW}\n"),
+        (
+            "registry: reg.example.org/team/\nname: web\ntag: v1\n",
+            "registry: reg.example.org/team/\nname: web\ntag: git-1\n",
+        ),
+        (f"repository: {WEB}/\ntag: v1\n", f"repository: {WEB}/\ntag: git-1\n"),
+        (
+            f"d: &d {{repository: {WEB}}}\nw: {{<<: *d, tag: v1}}\n",
+            f"d: &d {{repository: {WEB}}}\nw: {{<<: *d, tag: git-1}}\n",
+        ),
+        (
+            "a: &a {registry: reg.example.org}\nb: &b {repository: team/web, tag: x}\nw: {<<: [*a, *b], tag: v1}\n",
+            "a: &a {registry: reg.example.org}\nb: &b {repository: team/web, tag: x}\nw: {<<: [*a, *b], tag: git-1}\n",
+        ),
+        (f"repository: {WEB}\ntag: 7e10 # a number to Helm\n", f"repository: {WEB}\ntag: git-1 # a number to Helm\n"),
     ],
 )
 def test_every_form_follows_the_image(old: str, new: str) -> None:
@@ -119,6 +136,30 @@ def test_a_tag_alone_cannot_name_a_digest_that_no_tag_names(tag: str) -> None:
 def test_what_is_no_such_place_stays(text: str) -> None:
     """Other images, names without a tag, prose, and places that name the image already are left alone."""
     assert edited(text) == (text, ())
+
+
+def test_what_helm_reads_as_no_text_is_written_again() -> None:
+    """Though it is the tag that is asked for."""
+    values = image_places.read(f"repository: {WEB}\ntag: 7e10\n".encode(), "values.yaml", under=UNDER)
+    data, _ = values.edited({WEB: DesiredImage(digest=NEW, tag="7e10", also=frozenset({"7e10"}))})
+    assert data.decode() == f'repository: {WEB}\ntag: "7e10"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (f"image:\n  repository: {WEB}\n", [2]),
+        (f"a: {WEB}\nb: {WEB}:v1\n", [1]),
+        ("registry: reg.example.org\nrepository: team/web\n", [2]),
+        (f"d: &d\n  repository: {WEB}\nw: {{<<: *d, tag: v1}}\n", []),
+        (f"d: &d\n  repository: {WEB}\nw: {{<<: *d}}\n", [2]),
+        (f"repository: {WEB}\ntag: {{a: b}}\n", [1]),
+        (f"text: see {WEB} for more\nother: {UNDER}x\n", []),
+    ],
+)
+def test_an_address_without_a_place_is_told(text: str, lines: list[int]) -> None:
+    """By its line: nothing can be written there, and nobody would know."""
+    assert [*image_places.read(text.encode(), "values.yaml", under=UNDER).not_written([WEB])] == lines
 
 
 @pytest.mark.parametrize(
