@@ -82,7 +82,7 @@ def _untried(trial: Trial, parts: Mapping[str, PartResult]) -> PartResult | None
         return replace(part, lines=trial.lines)
     for name in trial.parents.values():
         if not parts[name].is_good:
-            return replace(part, result=SKIPPED, why=f"parent {name} failed")
+            return replace(part, result=SKIPPED, why=f"its parent {name} failed")
         if parts[name].result == LEFT_OUT:
             return replace(part, result=LEFT_OUT, why=f"parent {name} was left out")
     return None

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from pipelines.cli import charts, results, running
@@ -13,8 +14,9 @@ from pipelines.cli import options as cli_options
 from pipelines.cli.charts import ChartsOptions, OnlyChartsOptions
 from pipelines.cli.command import flag, flags, group, positional
 from pipelines.cli.options import BuildRunOptions, RepositoryOptions, RunOptions
-from pipelines.engines.local.nodes import Node, NodeKind, RunResult
+from pipelines.engines.local.nodes import Node, RunResult
 from pipelines.errors import Misuse
+from pipelines.release.result import SKIPPED
 from pipelines.step import texts
 
 _MOST_LINES = 200
@@ -99,6 +101,10 @@ def deploy(options: DeployOptions) -> int:
 def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
     nodes = {node.display_name: node for node in result.root.walk()}
     summary = results.verdict(result)
+    images = {name: results.of_image(node) for name, node in _builds(nodes)}
+    for part in summary.get("parts", ()):
+        if part["result"] == SKIPPED and part["name"] in images:
+            images[part["name"]]["message"] = f"{SKIPPED}: {part['why']}"
     return {
         "repo": options.repo or str(running.EXAMPLES),
         "revision": options.revision,
@@ -108,7 +114,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
         "parts": summary.get("parts", []),
         "left_out": summary.get("left_out", 0),
         **results.ending(result),
-        "images": {name: results.of_image(node) for name, node in _builds(nodes)},
+        "images": images,
         **charts.of(nodes["charts"].outputs if "charts" in nodes else {}),
         "targets": json.loads(texts.shown(nodes["deploy"].outputs.get("targets", "[]"))) if "deploy" in nodes else [],
         "failed": {
@@ -150,11 +156,11 @@ def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
     return next(filter(None, outputs), {})
 
 
-def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-    """Yield name and node of each image that the plan has built."""
+def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node | None]]:
+    """Yield name and node of each image that the plan has built; None for one whose wave did not start."""
     for wave, jobs in _planned(nodes).items():
-        if wave.startswith("wave-") and wave in nodes and nodes[wave].kind is NodeKind.TASK_GROUP:
-            for job, node in zip(json.loads(jobs), nodes[wave].items, strict=False):
+        if wave.startswith("wave-") and wave in nodes:
+            for job, node in zip_longest(json.loads(jobs), nodes[wave].items):
                 yield job["name"], node
 
 

@@ -225,7 +225,7 @@ def _waves(
     for name, node in graph.nodes.items():
         if planned[name].action != BUILD:
             continue
-        parents = tuple(parent for parent in node.parent_names if parent in number)
+        parents = tuple(sorted((one for one in number if one in node.parent_names), key=number.__getitem__))
         number[name] = max((number[parent] + 1 for parent in parents), default=0)
         if number[name] == len(waves):
             waves.append([])
@@ -254,7 +254,16 @@ def _job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple
         moment=inputs.moment,
         pins=tuple(pins),
         parents=parents,
+        requires=_requires(parents),
     )
+
+
+def _requires(parents: Sequence[str]) -> str:
+    """Return the expression that matches lists of names in JSON, one of each wave, that have all the parents.
+
+    No quote may stand in it; this range of characters has the quote that stands around a name, and none of names.
+    """
+    return f"'{'.*'.join('[!-,]' + name.replace('.', '[.]') + '[!-,]' for name in parents)}'"
 
 
 _NAMED_FILES = 3

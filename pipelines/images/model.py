@@ -64,6 +64,7 @@ class Built:
 class Published:
     """An image in a registry, read back by digest."""
 
+    name: Name
     digest: Digest
     reference: Address
     """By digest."""

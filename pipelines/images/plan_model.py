@@ -40,7 +40,9 @@ class ImageJob:
     pins: tuple[Plain, ...]
     """The images that the Dockerfile's names mean: each `name=sha256:…`, or `name=key-…` for an image of this plan."""
     parents: tuple[Name, ...]
-    """The images of earlier waves of the same plan that it depends on."""
+    """The images of earlier waves of the same plan that it depends on, in the order of the waves."""
+    requires: Plain
+    """The same as an expression that the names of what was built must match, in quotes, for Argo's `when`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,7 @@ def push(
         )
     assert named.image.digest is not None
     return Published(
+        name=facts.name,
         digest=named.image.digest,
         reference=str(named.image),
         commit=checkout.commit,

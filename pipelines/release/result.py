@@ -28,7 +28,7 @@ CHECKED = "checked"
 LEFT_OUT = "left out"
 """Not tried, and not through a fault."""
 FAILED = "failed"
-SKIPPED = "skipped"
+SKIPPED = "not built"
 """Not tried because something that it depends on failed."""
 UNTRIED = "not tried"
 """No pod got to it."""
@@ -127,7 +127,8 @@ def words(part: PartResult) -> str:
         return f"{part.path}: {part.why}"
     if part.result in {FAILED, UNTRIED}:
         return f"{part.name}: {part.why}"
-    return f"{part.name}: {part.result}{' because ' if part.result in {SKIPPED, HELD} else ', '}{part.why}"
+    between = {SKIPPED: ": ", HELD: " because "}.get(part.result, ", ")
+    return f"{part.name}: {part.result}{between}{part.why}"
 
 
 def of_findings(findings: Iterable[Finding]) -> list[PartResult]:

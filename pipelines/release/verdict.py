@@ -82,7 +82,7 @@ def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> PartResu
         siblings = {one.name: one for one in plan.images}
         failed = [name for name in image.parents if name in siblings and siblings[name].state != PUBLISHED]
         if failed:
-            result, why = SKIPPED, f"parent {failed[0]} failed"
+            result, why = SKIPPED, f"its parent {failed[0]} failed"
         elif image.name in builds:
             result, why = FAILED, "its build failed"
         else:

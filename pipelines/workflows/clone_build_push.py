@@ -55,7 +55,7 @@ MAIN = StepContainer(
     after=("build",),
 )
 CONTAINERS = (CLONE, BUILD, MAIN)
-RESULTS = ("digest", "reference", "commit", "tags", "size")
+RESULTS = ("digest", "reference", "commit", "tags", "size", "name")
 
 
 def template() -> ContainerSet:

@@ -78,30 +78,31 @@ def _pods() -> list[ContainerSet]:
 
 
 def _work() -> DAG:
-    """Return the DAG. A wave starts however the one before ended."""
+    """Return the DAG. Of a wave starts what depends on nothing that failed, and all depend on something of the last."""
     plan, commit = outputs("plan", *PLANNED), inputs("repo", "revision", "ref")
     again = {**inputs(*ASKED), **{name: plan[name] for name in ("now", "builder-version")}}
     tasks: list[Task | m.DAGTask] = [
         Task(name="plan", template="planned", arguments=arguments(inputs(*ASKED, *PLANNED)))
     ]
-    before = "plan"
-    for wave in _WAVES:
-        item = {name: f"{{{{item.{part.replace('-', '_')}}}}}" for name, part in _ITEM.items()}
+    item = {name: f"{{{{item.{part.replace('-', '_')}}}}}" for name, part in _ITEM.items()}
+    for number, wave in enumerate(_WAVES):
+        built = " + ".join(outputs(before, "name")["name"] for before in _WAVES[:number])
         tasks.append(
             Task(
                 name=wave,
                 template=clone_build_push.NAME,
-                depends=_after(before),
+                # Where nothing was built, there is no output to name.
+                depends=f"{_WAVES[number - 1]}.AnySucceeded" if number else "plan.Succeeded",
+                when=f"{built} =~ {{{{item.requires}}}}" if number else None,
                 with_param=plan[wave],
                 arguments=arguments({**commit, **item}),
             )
         )
-        before = wave
     tasks += [
         Task(
             name="charts",
             template=chart_release.NAME,
-            depends=_after(before),
+            depends=_after(_WAVES[-1]),
             when=f"{plan['charts']} > 0",
             arguments=arguments({**commit, "needs": plan["needs"]}),
         ),
@@ -144,4 +145,4 @@ def _planned() -> DAG:
 
 def _after(task: str) -> str:
     """Return the condition that a task has ended in any way, and that there is a plan."""
-    return "plan.Succeeded" if task == "plan" else f"plan.Succeeded && {ended(task)}"
+    return f"plan.Succeeded && {ended(task)}"

@@ -33,7 +33,7 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
         "base": ("built", ""),
         "app": ("built", ""),
         "broken": ("failed", "its build failed"),
-        "child": ("skipped", "parent broken failed"),
+        "child": ("not built", "its parent broken failed"),
         "shop": ("released", ""),
     }
     assert {name for name in ("base", "app", "broken", "child") if "main" in images.tags(name)} == {"base", "app"}
@@ -99,7 +99,7 @@ def test_a_stranger_s_pull_request_is_checked_and_publishes_nothing(installation
         "base": "built",
         "app": "built",
         "broken": "failed",
-        "child": "skipped",
+        "child": "not built",
         "shop": "checked",
     }
     (lines,) = (part["lines"] for part in outcome(run)["parts"] if part["name"] == "broken")

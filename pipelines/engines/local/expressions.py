@@ -77,20 +77,22 @@ _TOKENS = {
         r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)"
         r"|(?P<operator>&&|\|\||==|!=|<=|>=|[!()<>,\[\]]))"
     ),
-    # A word that is not a keyword is text: a variable of govaluate, which Argo turns into a string.
+    # A word that is not a keyword is text, and so is what stands in brackets, such as a list in JSON: variables of
+    # govaluate, which Argo turns into strings. There either quote ends a string.
     Dialect.WHEN: re.compile(
-        r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?![\w.])|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
-        r"|(?P<name>[A-Za-z][A-Za-z0-9_]*)(?![\w.-])|(?P<operator>&&|\|\||==|!=|<=|>=|[!()<>]))"
+        r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?![\w.])"
+        r"|(?P<string>['\"](?:[^'\"\\]|\\.)*['\"]|\[(?:[^\]\\]|\\.)*\])"
+        r"|(?P<name>[A-Za-z][A-Za-z0-9_]*)(?![\w.-])|(?P<operator>&&|\|\||==|!=|<=|>=|=~|[!()<>+]))"
     ),
 }
 _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
-_STRENGTH = {"||": 10, "or": 10, "&&": 15, "and": 15} | dict.fromkeys(
-    (*_COMPARISONS, "contains", "startsWith", "endsWith", "matches", "in"), 20
+_STRENGTH = {"||": 10, "or": 10, "&&": 15, "and": 15, "+": 30} | dict.fromkeys(
+    (*_COMPARISONS, "=~", "contains", "startsWith", "endsWith", "matches", "in"), 20
 )
 _UNARY = 50
 _WORDS = frozenset({"or", "and", "not", "in", "contains", "startsWith", "endsWith", "matches"})
 _FUNCTIONS = frozenset({"asInt", "int"})
-_ALIASES = {"or": "||", "and": "&&", "not": "!", "int": "asInt"}
+_ALIASES = {"or": "||", "and": "&&", "not": "!", "int": "asInt", "=~": "matches"}
 _UNESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 RETRY_VARIABLES = frozenset(
     {"lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message", "retries"}
@@ -233,10 +235,18 @@ def _value(expression: Expression, find: Callable[[str], Value]) -> Value:
             return _boolean(_value(left, find)) or _boolean(_value(right, find))
         case Operation("asInt", (operand,)):
             return _integer(_value(operand, find))
+        case Operation("+", (left, right)):
+            return _joined(_value(left, find), _value(right, find))
         case Operation(operator, (left, right)):
             return _compare(operator, _value(left, find), _value(right, find))
         case _:
             raise ExpressionError(f"not an expression: {expression}")
+
+
+def _joined(left: Value, right: Value) -> str:
+    if not isinstance(left, str) or not isinstance(right, str):
+        raise ExpressionError(f"'+' does not apply to {left!r} and {right!r}")
+    return left + right
 
 
 def _boolean(value: Value) -> bool:

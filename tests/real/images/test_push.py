@@ -143,6 +143,7 @@ def test_an_image_is_published_with_its_tags(tmp_path: Path, remote: Repository)
         log = tmp_path / "registry" / "log"
         before = log.read_text(encoding="utf-8").count('"PUT /')
         assert first == Published(
+            name=NAME.rpartition("/")[2],
             digest=run.digest,
             reference=f"{address}/{NAME}@{run.digest}",
             commit=run.commit,

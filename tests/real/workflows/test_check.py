@@ -48,7 +48,7 @@ def test_a_commit_is_tried_as_a_whole_and_published_nowhere(tmp_path: Path) -> N
             "app": "built",
             "top": "built",
             "broken": "failed",
-            "child": "skipped",
+            "child": "not built",
             "secret": "left out",
             "on-secret": "left out",
             "good": "checked",

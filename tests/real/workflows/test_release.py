@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ def submit(shipway: Shipway, *words: str) -> tuple[int, dict[str, Any], str]:
     done = shipway.run("submit", "release", "--json", *words)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a node and all below it."""
+    yield node
+    for child in node["children"]:
+        yield from nodes(child)
 
 
 @pytest.mark.helm
@@ -94,7 +102,12 @@ def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
         code, outcome, told = submit(shipway, "--settings", str(settings), "-p", f"repo={repository.path}")
         assert (code, outcome["phase"]) == (1, "Failed"), told
         assert "broken: its build failed" in told
-        assert "child: skipped because parent broken failed" in told
+        assert "child: not built: its parent broken failed" in told
+        waves = {one["displayName"]: one["children"] for one in nodes(outcome["nodes"]) if one["type"] == "TaskGroup"}
+        assert {wave: [one["phase"] for one in items] for wave, items in waves.items()} == {
+            "wave-1": ["Failed", "Succeeded"],
+            "wave-2": ["Skipped", "Succeeded"],
+        }
         images = Images(address, "team")
         assert "main" in images.tags("lone")
         assert "main" in images.tags("late")

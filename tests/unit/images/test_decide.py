@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pipelines.declared.shipway_yaml import ImageSettings
+from pipelines.engines.local import expressions, items
+from pipelines.engines.local.expressions import Dialect
 from pipelines.images.context import Context
 from pipelines.images.decide import DesiredTags, ImageDecisions, decide, known_bases
 from pipelines.images.dockerfile import ExternalImage
@@ -151,7 +153,23 @@ def test_what_is_absent_is_built_after_what_it_depends_on() -> None:
     assert (web.path, web.dockerfile, web.target, web.platform) == ("web", "web/Dockerfile", "run", "linux/amd64")
     assert (web.build_args, web.secret_ids, web.shared) == (("A=1",), ("npm",), ("core",))
     assert (web.version, web.exclude) == ("1.0", ("web/values.yaml",))
-    assert decided.waves[2][0].parents == ("web", "tool")
+    assert decided.waves[2][0].parents == ("tool", "web")
+
+
+def test_a_build_starts_if_all_that_it_depends_on_was_built() -> None:
+    """It says so as an expression over the names that each wave put out, whatever was built beside them."""
+    images = (node("web"), node("a.b"), node("mid", "a.b"), node("top", "mid", "web", "a.b"))
+    situation = Situation(nodes=images, keys={image.name: ABSENT for image in images})
+    top = situation.decide().waves[2][0].requires
+    for first, second, starts in (
+        (["web", "a.b"], ["mid"], "true"),
+        (["x", "web", "y", "a.b", "z"], ["a", "mid", "b"], "true"),
+        (["web"], ["mid"], "false"),
+        (["web", "a.b"], ["midi"], "false"),
+        (["web", "a-b"], ["mid"], "false"),
+    ):
+        text = f"{items.to_json(first)} + {items.to_json(second)} =~ {top}"
+        assert str(expressions.evaluate(expressions.parse(text, Dialect.WHEN), {})).lower() == starts, text
 
 
 def test_a_build_waits_for_no_parent_that_is_published(situation: Situation) -> None:

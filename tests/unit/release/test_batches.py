@@ -16,7 +16,7 @@ def job(name: str, parents: tuple[str, ...]) -> ImageJob:
     return ImageJob(
         title="x",
         name=name, path=name, dockerfile="", target="", build_args=(), secret_ids=(), shared=(), exclude=(), version="",
-        platform="", key="", renews="", moment=0, pins=(), parents=parents,
+        platform="", key="", renews="", moment=0, pins=(), parents=parents, requires="",
     )  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
     [
         ((image("a", "absent", BUILD), image("b", "absent", BUILD, ("a",)), image("new", "absent", BUILD)), CHART,
          ShipwayError,
-         "a: its build failed\nb: skipped because parent a failed\nnew: not built, new's reason"),
+         "a: its build failed\nb: not built: its parent a failed\nnew: not built, new's reason"),
         ((image("a", BLOCKED), image("b", UNKNOWN)), CHART, Refused, "a: blocked, a's reason\nb: unknown, b's reason"),
         ((image("a", UNKNOWN),), CHART, Transient, "a: unknown, a's reason"),
         ((), dataclasses.replace(CHART, state=DIFFERENT, reasons=("it differs",)), Refused,

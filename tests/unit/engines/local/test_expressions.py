@@ -88,15 +88,23 @@ def test_values_that_do_not_fit(text: str) -> None:
         ("(true || false) && false", False),
         ("b > a && a <= a", True),
         ("'' == ''", True),
+        ("[a b] == 'a b'", True),
+        ("""["base","web"] =~ '[!-,]base[!-,]'""", True),
+        ("""["database","web"] =~ '[!-,]base[!-,]'""", False),
+        ("""["base","web"] + ["api"] =~ '[!-,]web[!-,].*[!-,]api[!-,]'""", True),
+        ("""["base"] + ["api"] =~ '[!-,]web[!-,].*[!-,]api[!-,]' || false""", False),
     ],
 )
 def test_a_condition(text: str, holds: bool) -> None:
-    """Words without quotes are texts; && binds before ||."""
+    """Words without quotes are texts, as is what stands in brackets; && binds before ||.
+
+    Argo's own library for conditions, govaluate, answers each of these the same.
+    """
     assert expressions.evaluate(expressions.parse(text, Dialect.WHEN), {}) is holds
 
 
 @pytest.mark.parametrize(
-    "text", ["two words == x", "a-b == a-b", "== x", "1.2.3 == x", "x == 'open", "a = b", "[a] == a"]
+    "text", ["two words == x", "a-b == a-b", "== x", "1.2.3 == x", "x == 'open", "a = b", "[a", "'a\"b' == a"]
 )
 def test_a_condition_that_cannot_be_read(text: str) -> None:
     """What Argo refuses, or reads as something else than text, is refused."""
