@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.bounds import LARGEST
 from pipelines.errors import ShipwayError
 
 ERROR = "error"
@@ -33,10 +34,11 @@ class Finding:
 
     def error(self, data: bytes) -> ShipwayError:
         """Return the error for a command that cannot go on: where and what, the file's line, what to do."""
-        line = data.decode(errors="replace").splitlines()[self.line - 1 : self.line] if self.line else []
+        is_read = self.line and len(data) <= LARGEST
+        line = data.decode(errors="replace").splitlines()[self.line - 1 : self.line] if is_read else []
         return ShipwayError(
             f"{self.location}: {self.text}",
-            seen="".join(line).strip()[:200] or "nothing there",
+            seen="".join(line).strip()[:200] or ("nothing there" if is_read else ""),
             todo=self.todo or "correct it; docs/planning.md says what is allowed there",
         )
 

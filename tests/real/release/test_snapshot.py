@@ -84,6 +84,8 @@ def test_a_declared_file_is_too_large_for_all_readers_or_for_none(tmp_path: Path
     found = read(str(repository.path), tmp_path / "work")
     told = [finding.text for finding in found.findings]
     assert told == ([f"shipway.yaml is too large: {LARGEST + 1} bytes"] if over else [])
+    # Nothing that stands for what was not read is quoted.
+    assert [finding.error(found.tree.read("shipway.yaml") or b"").seen for finding in found.findings] == [""] * over
     assert found.configuration.ignore == (() if over else ("old",))
     assert chart_files.file(found.root, "charts/site/values.yaml") == values
 
