@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hera.workflows import ContainerSet, Parameter, Task, WorkflowTemplate
+from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
+from hera.workflows import models as m
 
 from pipelines.release.batches import MOST_BATCHES
 from pipelines.workflows import chart_release, clone_build_push, start, work
@@ -77,14 +78,31 @@ def check() -> WorkflowTemplate:
     )
 
 
-def task(*, depends: str) -> Task:
-    """Return the task of a workflow that checks what its first pod put into the untrusted lane."""
+def task(*, depends: str, template: str = "") -> Task:
+    """Return the task of a workflow that checks what its first pod put into the untrusted lane.
+
+    By a reference, unless there is a `template` beside it.
+    """
     return Task(
         name=NAME,
-        template_ref=reference(NAME),
+        template=template or None,
+        template_ref=None if template else reference(NAME),
         depends=depends,
         when=start.in_lane("untrusted"),
         arguments=arguments(outputs(start.NAME, "repo", "revision", "ref")),
+    )
+
+
+def deferred(name: str) -> DAG:
+    """Return a DAG that checks. What it refers to is named by a constant of its own: Argo stores that when it runs.
+
+    What a name leads to that stands there, every run stores as soon as it starts.
+    """
+    called = m.TemplateRef(name=NAME, template="{{inputs.parameters.template}}")
+    return DAG(
+        name=name,
+        inputs=[Parameter(name="template", value=NAME), *(Parameter(name=name) for name in PLAN.inputs)],
+        tasks=[Task(name=NAME, template_ref=called, arguments=arguments(inputs(*PLAN.inputs)))],
     )
 
 

@@ -15,6 +15,7 @@ from pipelines.engines.local import reader as local_reader
 from pipelines.engines.local.document_path import DocumentPath
 from tests.conformance import compiled, local
 from tests.conformance.cases import Case, cases
+from tests.laws.documents import called
 
 
 def test_every_field_stands_in_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -65,10 +66,8 @@ def ran(case: Case) -> set[str]:
             return
         for task in template["dag"]["tasks"]:
             below = f"{node}.{task['name']}".lstrip(".")
-            if "templateRef" in task:
-                visit(below, own.sub("", task["templateRef"]["name"]), task["templateRef"]["template"])
-            else:
-                visit(below, document, task["template"])
+            there, inner = called({"metadata": {"name": document}}, template, task)
+            visit(below, own.sub("", there), inner)
 
     root = own.sub("", case.template)
     spec = case.documents[0]["spec"]

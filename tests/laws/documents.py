@@ -34,6 +34,14 @@ def templates(document: Document) -> list[Document]:
     return list(document["spec"].get("templates", []))
 
 
+def called(document: Document, caller: Document, task: Document) -> tuple[str, str]:
+    """Return the names of the WorkflowTemplate and of the template that a task of a template calls."""
+    reference = task.get("templateRef") or {"name": document["metadata"]["name"], "template": task["template"]}
+    inputs = caller.get("inputs", {}).get("parameters", [])
+    fixed = {f"{{{{inputs.parameters.{one['name']}}}}}": one["value"] for one in inputs if "value" in one}
+    return reference["name"], fixed.get(reference["template"], reference["template"])
+
+
 def every_container(document: Document) -> Iterator[tuple[str, Document]]:
     """Give each container of a document of any kind with its path, those of what a controller makes of it too."""
     for path, value in walk(document.get("spec", {})):

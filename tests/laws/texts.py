@@ -19,7 +19,7 @@ from pipelines.step.results import kebab
 from pipelines.step.signature import Step
 from pipelines.step.texts import Encoded, Narrow
 from pipelines.tools.registry.reference import Digest
-from tests.laws.documents import PARAMETER, Document, containers, templates
+from tests.laws.documents import PARAMETER, Document, called, containers, templates
 
 _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]+)\}\}")
 _OUTPUT = re.compile(r"tasks\.([a-z0-9-]+)\.outputs\.parameters\.([a-z0-9-]+)")
@@ -77,7 +77,7 @@ class _Flow:
     def _of_tag(self, document: Document, dag: Document, tag: str) -> Iterator[bool]:
         if match := _OUTPUT.fullmatch(tag):
             task = next(task for task in dag["dag"]["tasks"] if task["name"] == match[1])
-            where, template = self._target(document, task)
+            where, template = self._target(document, dag, task)
             yield from self._of_output(where, template, match[2])
         elif match := _INPUT.fullmatch(tag):
             yield from self.of_input(document, dag["name"], match[1])
@@ -94,18 +94,15 @@ class _Flow:
             if other == name:
                 yield _has(hint, Encoded)
 
-    def _target(self, document: Document, task: Document) -> tuple[Document, Document]:
-        reference = task.get("templateRef")
-        where = self._documents[reference["name"]] if reference else document
-        name = reference["template"] if reference else task["template"]
-        return where, next(template for template in templates(where) if template["name"] == name)
+    def _target(self, document: Document, dag: Document, task: Document) -> tuple[Document, Document]:
+        where, name = called(document, dag, task)
+        return self._documents[where], next(one for one in templates(self._documents[where]) if one["name"] == name)
 
     def _calls(self, document: str, template: str) -> Iterator[tuple[Document, Document, Document]]:
         for caller in self._documents.values():
             for dag in templates(caller):
                 for task in dag.get("dag", {}).get("tasks", []):
-                    where, called = self._target(caller, task)
-                    if (where["metadata"]["name"], called["name"]) == (document, template):
+                    if called(caller, dag, task) == (document, template):
                         yield caller, dag, task
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from tests.laws.documents import PARAMETER, Document, containers, templates, texts, walk
+from tests.laws.documents import PARAMETER, Document, called, containers, templates, texts, walk
 
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -96,7 +96,8 @@ def choices_by_parameters(document: Document) -> list[str]:
     broken = [
         f"{path} = {text}"
         for path, text in texts(document["spec"])
-        if PARAMETER.search(text) and _CHOOSING.search(path) and not _is_given_mutex(document, path, text)
+        if PARAMETER.search(text) and _CHOOSING.search(path)
+        if not _is_given_mutex(document, path, text) and not _is_constant(document, path, text)
     ]
     choosing = re.compile(r"registry|namespace|service-?account|image-pull|mirror|docker-config|credential")
     broken += [
@@ -115,6 +116,23 @@ def _is_given_mutex(document: Document, path: str, text: str) -> bool:
     if not place or not name or _is_started(document):
         return False
     return {"name": name[1]} in templates(document)[int(place[1])]["inputs"]["parameters"]
+
+
+def _is_constant(document: Document, path: str, text: str) -> bool:
+    """Whether a text is a referenced template's whole name, from an input with a fixed value that no task gives."""
+    place = re.fullmatch(r"templates\[(\d+)\]\.dag\.tasks\[\d+\]\.templateRef\.template", path)
+    if not place or "entrypoint" in document["spec"]:
+        return False
+    caller = templates(document)[int(place[1])]
+    given = {
+        argument["name"]
+        for template in templates(document)
+        for task in template.get("dag", {}).get("tasks", [])
+        if task.get("template") == caller["name"]
+        for argument in task["arguments"]["parameters"]
+    }
+    constants = [p for p in caller["inputs"]["parameters"] if "value" in p and p["name"] not in given]
+    return text in {f"{{{{inputs.parameters.{one['name']}}}}}" for one in constants if "{{" not in one["value"]}
 
 
 def undecoded_mutexes(documents: Sequence[Document]) -> list[str]:
@@ -143,10 +161,7 @@ def _calls(documents: Sequence[Document], name: str, template: str) -> Iterator[
     for document in documents:
         for dag in templates(document):
             for task in dag.get("dag", {}).get("tasks", []):
-                there = task.get(
-                    "templateRef", {"name": document["metadata"]["name"], "template": task.get("template")}
-                )
-                if there == {"name": name, "template": template}:
+                if called(document, dag, task) == (name, template):
                     yield document, dag, task
 
 

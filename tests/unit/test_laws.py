@@ -287,6 +287,24 @@ def test_whoever_starts_a_run_patches_the_pods_of_what_it_refers_to() -> None:
         assert workflows.lasting_tokens(document)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda dag, task: dag["inputs"]["parameters"][0].update(value="{{workflow.name}}"),
+        lambda dag, task: dag["dag"]["tasks"][0]["templateRef"].update(template="{{inputs.parameters.repo}}"),
+        lambda dag, task: dag["dag"]["tasks"][0]["templateRef"].update(name="{{inputs.parameters.template}}"),
+        lambda dag, task: task["arguments"]["parameters"].append({"name": "template", "value": "plan"}),
+    ],
+)
+def test_a_constant_alone_names_a_template(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+    """A template's name may be an input with a fixed value that nobody gives; anything else is a choice."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "work"))
+    named = {template["name"]: template for template in document["spec"]["templates"]}
+    task = next(one for one in named["release"]["dag"]["tasks"] if one["name"] == "check")
+    change(named["untrusted"], task)
+    assert workflows.choices_by_parameters(document)
+
+
 def test_a_mutex_that_whoever_starts_a_run_could_name_is_a_choice() -> None:
     """What takes its mutex from outside is only referred to; as something to start, it breaks the law."""
     document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "work"))

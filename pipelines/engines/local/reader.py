@@ -69,7 +69,10 @@ def read_template(spec: DocumentPath, volumes: tuple[Volume, ...]) -> Template:
     if parallelism and not is_dag:
         raise spec.at("parallelism").refuse("Argo allows it on DAGs only")
     outputs = spec.at("outputs").map("outputs").items("parameters") if spec.has("outputs") else ()
-    inputs = spec.at("inputs").map("inputs").items("parameters") if spec.has("inputs") else ()
+    inputs = tuple(spec.at("inputs").map("inputs").items("parameters")) if spec.has("inputs") else ()
+    fixed = {
+        f"{{{{inputs.parameters.{one.at('name').text()}}}}}": one.at("value") for one in inputs if one.has("value")
+    }
     return Template(
         id=TemplateName(document=spec.document, name=name),
         inputs=tuple(map(_input, inputs)),
@@ -77,7 +80,7 @@ def read_template(spec: DocumentPath, volumes: tuple[Volume, ...]) -> Template:
         retry=_retry(spec.at("retryStrategy")) if spec.has("retryStrategy") else None,
         mutexes=_mutexes(spec),
         pod=None if is_dag else pod_reader.read_pod(spec, volumes),
-        dag=_dag(spec, parallelism) if is_dag else None,
+        dag=_dag(spec, parallelism, fixed) if is_dag else None,
         where=str(spec),
     )
 
@@ -173,20 +176,20 @@ def _mutexes(spec: DocumentPath) -> tuple[str, ...]:
     return tuple(mutex.map("mutex").at("name").tagged() for mutex in synchronization.items("mutexes"))
 
 
-def _dag(spec: DocumentPath, parallelism: int | None) -> Dag:
+def _dag(spec: DocumentPath, parallelism: int | None, fixed: Mapping[str, DocumentPath]) -> Dag:
     dag = spec.at("dag").map("dag")
     tasks = tuple(dag.items("tasks"))
     for task in tasks:
         if len(tasks) > 1 and task.has("continueOn"):
             raise task.at("continueOn").refuse("it runs here in a DAG of one task; elsewhere it changes conditions")
     return Dag(
-        tasks=tuple(map(_task, tasks)),
+        tasks=tuple(_task(task, fixed) for task in tasks),
         fail_fast=dag.at("failFast").boolean(default=True),
         parallelism=parallelism,
     )
 
 
-def _task(spec: DocumentPath) -> Task:
+def _task(spec: DocumentPath, fixed: Mapping[str, DocumentPath]) -> Task:
     spec.map("task")
     if spec.has("withItems") and spec.has("withParam"):
         raise spec.refuse("withItems or withParam expected, not both")
@@ -198,7 +201,7 @@ def _task(spec: DocumentPath) -> Task:
     items = [item.value for item in spec.items("withItems")]
     return Task(
         name=spec.at("name").text(),
-        template=_template_name(spec),
+        template=_template_name(spec, fixed),
         arguments=_arguments(spec.at("arguments")) if spec.has("arguments") else {},
         depends=needs,
         ancestors=expressions.tasks_of(needs) if needs is not None else (),
@@ -217,13 +220,15 @@ def _goes_on(spec: DocumentPath) -> frozenset[str]:
     return frozenset(phase for name, phase in phases.items() if spec.at(name).boolean(default=False))
 
 
-def _template_name(spec: DocumentPath) -> TemplateName:
+def _template_name(spec: DocumentPath, fixed: Mapping[str, DocumentPath]) -> TemplateName:
+    """Return the template that a task calls; a reference may name it by an input with a fixed value."""
     if spec.has("template") == spec.has("templateRef"):
         raise spec.refuse("exactly one of template and templateRef expected")
     if spec.has("template"):
         return TemplateName(document=spec.document, name=spec.at("template").text())
     ref = spec.at("templateRef").map("templateRef")
-    return TemplateName(document=ref.at("name").text(), name=ref.at("template").text())
+    named = ref.at("template")
+    return TemplateName(document=ref.at("name").text(), name=fixed.get(str(named.value), named).text())
 
 
 def _arguments(spec: DocumentPath) -> Mapping[str, Any]:
