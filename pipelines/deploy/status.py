@@ -141,16 +141,17 @@ def _seconds(text: object) -> float:
 def rollout(status: ApplicationStatus) -> str:
     """Return SETTLED, BROKEN or WAITING.
 
-    An application waits until Argo CD has compared it with its files: with their commit, or with their chart and images
-    if a later commit has replaced theirs. It waits as long as its pods run other images than its files name.
+    An application waits until Argo CD has compared it with its chart's version and with the commit of its files, or
+    with their images if a later commit has replaced theirs. The version counts by itself: an ApplicationSet writes it
+    some seconds after Argo CD has seen the commit, and until then all of the old version is Synced and Healthy. It
+    waits as long as its pods run other images than its files name.
     """
     state = status.state
     if state is None:
         return WAITING
-    compared = status.commit in state.revisions or (
-        status.version in (*state.targets, *state.revisions)
-        and all(image.runs is not False for image in status.images)
-        and bool(status.images)
+    compared = status.version in (*state.targets, *state.revisions) and (
+        status.commit in state.revisions
+        or (bool(status.images) and all(image.runs is not False for image in status.images))
     )
     if not compared or state.operation == "Running":
         # A sync that is retried again and again is reported as running; its health shows the result.

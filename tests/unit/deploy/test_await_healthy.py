@@ -73,6 +73,8 @@ def test_an_application_is_read_as_argo_cd_writes_it() -> None:
         # A later commit of the environments repository took over, and left this application as it was.
         ({"revisions": ("1.0.0", OTHER)}, SETTLED),
         ({"revisions": ("0.9.0", OTHER), "targets": ("0.9.0", "main")}, WAITING),
+        # Argo CD has seen the commit of the files, and the ApplicationSet has not written their version yet.
+        ({"revisions": ("0.9.0", COMMIT), "targets": ("0.9.0", "main")}, WAITING),
         ({"sync": "OutOfSync"}, WAITING),
         ({"health": "Progressing"}, WAITING),
         ({"operation": "Running"}, WAITING),
