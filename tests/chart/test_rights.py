@@ -28,4 +28,8 @@ def test_roles_are_those_of_the_golden_file() -> None:
 
 def test_nobody_is_a_submitter_unless_named() -> None:
     """The Role is there to be bound; the chart binds it to nobody of its own accord."""
-    assert of_kind(render("smallest"), "RoleBinding").keys() == {"shipway-executor", "shipway-report"}
+    assert of_kind(render("smallest"), "RoleBinding").keys() == {
+        "shipway-executor",
+        "shipway-report",
+        "shipway-supersede",
+    }

@@ -10,7 +10,6 @@ from typing import Any
 
 from pipelines.step import texts
 from tests.e2e.installation import FINAL, Installation, Run
-from tests.e2e.place import kubectl
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
 from tests.shipway_process import Images
@@ -26,7 +25,6 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
     once it is mended, only these are built; then nothing is.
     """
     made, repo, images = shop(installation, git, "shop", broken=True)
-    without_events(installation)
     first = ended(installation, installation.start("release", repo=repo, revision="main"))
     assert first.phase == "Failed", installation.story(first)
     assert results(first) == {
@@ -80,7 +78,6 @@ def test_a_stranger_s_pull_request_is_checked_and_publishes_nothing(installation
     published; the run fails by what fails, and no registry knows of it.
     """
     made, repo, images = shop(installation, git, "fork", broken=True)
-    without_events(installation)
     made.git("update-ref", "refs/pull/3/head", head(made))
     pull = {
         "source": "github",
@@ -139,14 +136,6 @@ def shop(
     registry, project = installation.where.registry, f"{installation.namespace}/{name}"
     installation.configure(project=project, chart_registry=f"{registry}/{project}/charts")
     return made, f"{git.url}/{name}", Images(registry, project)
-
-
-def without_events(installation: Installation) -> None:
-    """Give the account of `supersede`, which the chart makes for events
-    alone, and no token: that it fails keeps no run from its work.
-    """
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "shipway-supersede"}}
-    kubectl(installation.namespace, "apply", "-f", "-", given=account)
 
 
 def mend(made: Repository) -> str:
