@@ -159,13 +159,18 @@ class Deployment:
         for name, way in ways.items():
             if only in {"", ENVIRONMENTS, name}:
                 try:
-                    targets.append(self._charts(way) if name == CHARTS else self._environment(name, way))
+                    targets.append(self._charts(way) if name == CHARTS else self._environment(name, way, faults))
                 except ShipwayError as error:
                     sys.stderr.write(f"{name}: {error}\n")
                     faults.append(error)
-        edits.raise_together(faults, f"{self.reader.url} is not deployed everywhere")
         summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'up to date'}" for t in targets)
-        return _deployed(self.reader.head().commit, summary, tuple(targets))
+        done = _deployed(self.reader.head().commit, summary, tuple(targets))
+        try:
+            edits.raise_together(faults, f"{self.reader.url} is not deployed everywhere")
+        except ShipwayError as error:
+            error.result = done
+            raise
+        return done
 
     def write_charts(self) -> tuple[DeployTarget, ...]:
         """Write to the repository's own charts, if shipway.yaml says so of this branch; return that target or none."""
@@ -196,7 +201,10 @@ class Deployment:
 
         return self._write(CHARTS, self.reader.url, self.reader.ref, draft, way)
 
-    def _environment(self, name: str, way: str) -> DeployTarget:
+    def _environment(self, name: str, way: str, faults: list[ShipwayError]) -> DeployTarget:
+        """Write to an environment, and add what kept single applications from it to `faults`."""
+        found: dict[str, ShipwayError] = {}
+
         if not self.settings.environments:
             raise Misconfigured(
                 f"nothing says where the environment {name} is",
@@ -210,11 +218,15 @@ class Deployment:
             state = self.reader.head()
             if url.host_and_path == self.reader.url.host_and_path:
                 _refuse_loops(state)
-            return self._draft(state, edits.edit_environment(state, head, name, way=way), way, name)
+            edited = edits.edit_environment(state, head, name, way=way)
+            found.update({str(fault): fault for fault in edited.faults})
+            return self._draft(state, edited, way, name)
 
         branch = self.settings.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
-        return self._write(name, url, ref, draft, way)
+        target = self._write(name, url, ref, draft, way)
+        faults += found.values()
+        return target
 
     def _write(self, name: str, url: RepositoryUrl, ref: str, draft: Callable[[Head], Draft], way: str) -> DeployTarget:
         source = self.reader.url

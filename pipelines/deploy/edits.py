@@ -43,6 +43,8 @@ class Edited:
     """What was not changed, and why."""
     awaited: tuple[str, ...] = ()
     """What is not published yet, of which more edits may follow."""
+    faults: tuple[ShipwayError, ...] = ()
+    """What kept applications from being written, each alone."""
 
 
 def edit_charts(state: DeployState, head: Head) -> Edited:
@@ -155,26 +157,26 @@ def _versions(
 
 
 def edit_environment(state: DeployState, head: Head, environment: str, *, way: str) -> Edited:
-    """Return the edits to an environment; raises Misuse if it does not exist, ShipwayError with every fault.
+    """Return the edits to an environment, without applications that have faults; raises Misuse if it does not exist.
 
     What a rollback has held back is not restored, and a newer version of a chart stays. By a pull request, nothing is
     proposed either that another environment holds back.
     """
     published = {chart.name: chart for chart in state.plan.charts if chart.state == PUBLISHED}
-    folders = environment_files.read(
+    folders, faults = environment_files.read(
         head,
         environment,
         under=state.under,
         config=any_of(chart.name for chart in state.plan.charts),
         values=any_of(item.name for item in state.images.values()),
     )
-    elsewhere = environment_files.held(head) if way == PULL_REQUEST else {}
+    elsewhere, unread = environment_files.held(head) if way == PULL_REQUEST else ({}, [])
+    faults += unread
     desired = state.desired_images(folder.values for folder in folders if folder.values)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
     moves: list[ChartMove] = []
     kept: list[str] = []
-    faults: list[ShipwayError] = []
     for folder in folders:
         named = {place.image for place in folder.values.places} & desired.keys() if folder.values else set()
         if folder.values:
@@ -182,29 +184,35 @@ def edit_environment(state: DeployState, head: Head, environment: str, *, way: s
             kept += [f"{folder.values.file}:{line}: {why}" for line, why in lines]
         held = {name: why for name in sorted(named) if (why := _held(folder, desired[name].digest, elsewhere))}
         kept += [f"{folder.path}: {name}@{desired[name].digest} {why}" for name, why in held.items()]
+        edited: dict[str, bytes] = {}
+        changed: tuple[Change, ...] = ()
+        move = None
         try:
             if folder.values:
                 data, changed = folder.values.edited({k: v for k, v in desired.items() if k not in held})
-                files |= {folder.values.file: data} if changed else {}
-                changes += changed
+                edited |= {folder.values.file: data} if changed else {}
             if folder.application and folder.application.chart in published:
                 version = published[folder.application.chart].version
                 move, why = _move(folder, version, elsewhere)
                 kept += [why] if why else []
                 if move:
-                    moves.append(move)
-                    files[folder.application.config] = environment_files.with_version(
+                    edited[folder.application.config] = environment_files.with_version(
                         folder.config, folder.application, "version", version
                     )
         except ShipwayError as error:
             faults.append(error)
-    raise_together(faults, f"{environment} of {head.repository.url} cannot be written")
+            continue
+        files |= edited
+        changes += changed
+        moves += [move] if move else []
     return Edited(
         files=files,
         changes=tuple(changes),
         moves=tuple(moves),
         kept=tuple(kept),
-        awaited=_awaited(state, folders),
+        # What is proposed of an application stays until its files can be read.
+        awaited=(*_awaited(state, folders), *(fault.what for fault in faults)),
+        faults=tuple(faults),
     )
 
 

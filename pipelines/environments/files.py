@@ -35,10 +35,11 @@ class ApplicationFolder:
 
 def read(
     head: Head, environment: str, *, under: str, config: Callable[[bytes], bool], values: Callable[[bytes], bool]
-) -> tuple[ApplicationFolder, ...]:
-    """Return the folders of an environment whose config or values matter, as their bytes say.
+) -> tuple[list[ApplicationFolder], list[ShipwayError]]:
+    """Return the folders of an environment whose config or values matter, as their bytes say, and what cannot be read.
 
-    Raises Misuse if there is no such environment, ShipwayError for all files that cannot be read.
+    A file that cannot be read costs its own folder alone. Raises Misuse if there is no such environment, ShipwayError
+    for places of shipway.yaml that are in no application.
     """
     paths = {path for path in config_yaml.config_files(head.files) if path.startswith(f"{environment}/")}
     check(head, environment)
@@ -62,24 +63,34 @@ def read(
         for path, data in contents.items()
         if path.endswith(f"/{config_yaml.VALUES}") and (path in places or values(data))
     }
-    folders = sorted({path.rpartition("/")[0] for path in (*configs, *texts)})
-    applications = _applications(head, configs)
-    return tuple(
-        _folder(folder, applications.get(folder), contents, texts, under=under, places=places)
-        for folder in folders
-        if folder in applications or f"{folder}/{config_yaml.VALUES}" in texts
-    )
+    named = {path.rpartition("/")[0] for path in configs}
+    applications, fault = _applications(head, configs)
+    faults = [fault] if fault else []
+    found: list[ApplicationFolder] = []
+    for folder in sorted({*applications, *({path.rpartition("/")[0] for path in texts} - named)}):
+        try:
+            found.append(_folder(folder, applications.get(folder), contents, texts, under=under, places=places))
+        except ShipwayError as error:
+            faults.append(error)
+    return found, faults
 
 
-def held(head: Head) -> dict[str, str]:
-    """Return what rollbacks hold back in any environment: digests and NAME@VERSION, each with an application's folder.
+def held(head: Head) -> tuple[dict[str, str], list[ShipwayError]]:
+    """Return what rollbacks hold back in any environment, and what cannot be read of it.
 
-    Raises ShipwayError if a file cannot be read.
+    These are digests and NAME@VERSION, each with an application's folder.
     """
     folders = sorted({path.rpartition("/")[0] for path in config_yaml.config_files(head.files)})
-    contents = head.read(f"{folder}/{hold.NAME}" for folder in folders)
-    found = {path.rpartition("/")[0]: hold.read(data, path) for path, data in contents.items()}
-    return {item: folder for folder, one in found.items() for item in (*one.images, *one.charts)}
+    found: dict[str, str] = {}
+    faults: list[ShipwayError] = []
+    for path, data in head.read(f"{folder}/{hold.NAME}" for folder in folders).items():
+        try:
+            one = hold.read(data, path)
+        except ShipwayError as error:
+            faults.append(error)
+        else:
+            found |= dict.fromkeys((*one.images, *one.charts), path.rpartition("/")[0])
+    return found, faults
 
 
 def check(head: Head, environment: str) -> None:
@@ -113,16 +124,15 @@ def with_version(config: bytes, application: Application, key: str, text: str) -
     return config[:start] + new[start : len(new) - same] + config[len(config) - same :]
 
 
-def _applications(head: Head, configs: Mapping[str, bytes]) -> dict[str, Application]:
+def _applications(head: Head, configs: Mapping[str, bytes]) -> tuple[dict[str, Application], ShipwayError | None]:
     files = {path: File(head.files[path].mode, head.files[path].id) for path in configs}
     found = config_yaml.read(GitTree(files=files, contents=configs))
-    if found.findings:
-        raise ShipwayError(
-            f"{head.repository.url} has files that cannot be read",
-            seen="\n".join(map(str, found.findings[:20])),
-            todo="correct them; nothing was written",
-        )
-    return {item.folder: item for item in found.applications}
+    fault = ShipwayError(
+        f"{head.repository.url} has files that cannot be read",
+        seen="\n".join(map(str, found.findings[:20])),
+        todo="correct them; their applications were left as they are",
+    )
+    return {item.folder: item for item in found.applications}, fault if found.findings else None
 
 
 def _folder(
@@ -195,7 +205,10 @@ def one(head: Head, environment: str, name: str, *, under: str, places: Places) 
     path = f"{environment}/{name}"
     contents = head.read(f"{path}/{file}" for file in (*config_yaml.CONFIGS, config_yaml.VALUES, hold.NAME))
     configs = {file: data for file, data in contents.items() if file.rpartition("/")[2] in config_yaml.CONFIGS}
-    found = _applications(head, configs).get(path)
+    applications, fault = _applications(head, configs)
+    if fault:
+        raise fault
+    found = applications.get(path)
     if found is None:
         names = {p.split("/")[1] for p in config_yaml.config_files(head.files) if p.startswith(f"{environment}/")}
         raise Misuse(

@@ -89,7 +89,7 @@ def _timed(call: Callable[..., object], into: list[float]) -> Callable[..., obje
 
 def _proposal(head: Head, number: int, files: int) -> Proposal:
     name = f"app-{files // 2}"
-    folders = environment_files.read(head, "dev", under=_UNDER, config=any_of([name]), values=any_of([name]))
+    folders, _ = environment_files.read(head, "dev", under=_UNDER, config=any_of([name]), values=any_of([name]))
     wanted = {f"{_UNDER}{name}": DesiredImage(digest="sha256:" + "0" * 64, tag=f"v{number + 1}")}
     written: dict[str, bytes] = {}
     for folder in folders:

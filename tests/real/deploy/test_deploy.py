@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.bounds import LARGEST
+from pipelines.deploy.model import Deployed
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from tests import git_server
 from tests.deployments import NONE, world
@@ -204,6 +205,35 @@ def test_bad_input_is_one_message_and_nothing_pushed(
     with pytest.raises(kind, match=told):
         shop.deploy()
     assert shop.environments.head() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("values.yaml", "a: b\n- c: WEB:1\n"),
+        ("values.yaml", "a: &a WEB:1\nb: *a\n"),
+        ("config.yaml", "chart: web\n- \n"),
+        ("config.yaml", "chart: web\nversion: 1\n"),
+        ("held.yaml", "images: web\n"),
+    ],
+)
+def test_a_broken_file_costs_its_own_application_alone(tmp_path: Path, address: str, file: str, text: str) -> None:
+    """The others are written, and the run fails with the one; an address that cannot follow is told."""
+    shop = world(tmp_path, address, deploy={"environments": {"dev": "commit"}})
+    shop.build()
+    shop.release()
+    second = {"config.yaml": "chart: web\nversion: 0.0.9\nnamespace: x\n", "values.yaml": f"image: {shop.web}\n"}
+    files = {f"dev/second/{name}": content for name, content in second.items()}
+    shop.environments.commit({**files, f"dev/web/{file}": text.replace("WEB", shop.web)})
+    before = shop.environments.file(f"dev/web/{file}")
+    with pytest.raises(ShipwayError) as raised:
+        shop.deploy()
+    done = raised.value.result
+    assert isinstance(done, Deployed)
+    assert done.written == 1
+    assert f"dev/second/values.yaml:1: {shop.web} is named without a tag" in "".join(done.targets[0].kept)
+    assert "version: 0.1.0" in shop.environments.file("dev/second/config.yaml")
+    assert shop.environments.file(f"dev/web/{file}") == before
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,20 @@ def test_a_pull_request_stays_while_its_chart_is_not_published_yet(
     assert forge.state.comments == []
 
 
+def test_a_broken_file_takes_nothing_out_of_a_pull_request(
+    tmp_path: Path, address: str, forge: EnvironmentsForge
+) -> None:
+    """What was proposed of its application stays until it can be read."""
+    shop = forge.world(tmp_path, address, environments={"dev": "pull-request"})
+    shop.run()
+    branch = proposed(shop)
+    before = shop.environments.file("dev/web/values.yaml", branch)
+    shop.environments.commit({"dev/web/held.yaml": "images: web\n"})
+    with pytest.raises(ShipwayError, match=r"dev/web/held.yaml is not a list of images"):
+        shop.deploy()
+    assert (forge.open, shop.environments.file("dev/web/values.yaml", branch)) == ([1], before)
+
+
 def test_a_pull_request_keeps_what_a_broken_build_would_follow(
     tmp_path: Path, address: str, forge: EnvironmentsForge
 ) -> None:
