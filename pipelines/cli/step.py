@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
+from pipelines.bounds import read_json
 from pipelines.cli.command import CommandParser, flags, positional
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.settings import at_registry
@@ -33,6 +34,7 @@ def run(options: StepOptions) -> int:
     step = signature.describe(options.step)
     texts: dict[str, str | None] = vars(parser(options.step).parse_args(options.rest))
     outputs = texts["outputs"]
+    _add(step, texts)
     settings = _settings(step, texts)
     values = {argument.field: _value(step, argument, texts[argument.field], settings) for argument in step.arguments}
     try:
@@ -63,11 +65,27 @@ def parser(name: str) -> argparse.ArgumentParser:
             f"--{argument.name}", dest=argument.field, metavar=_metavar(argument), help=_help(argument), default=None
         )
     parser.add_argument(
+        "--arguments",
+        metavar="JSON",
+        help="more of these flags, as a JSON object by names with _ for -; what this step does not have is left out",
+    )
+    parser.add_argument(
         "--outputs",
         metavar="FOLDER",
         help="write each result into a file of this folder, instead of all as JSON to stdout",
     )
     return parser
+
+
+def _add(step: Step, texts: dict[str, str | None]) -> None:
+    """Add those flags of `--arguments` that are not given and no settings. Raises Misuse if it is no JSON object."""
+    try:
+        more = dict(read_json(texts["arguments"] or "{}", "--arguments"))
+        for argument in step.arguments:
+            if texts[argument.field] is None and not argument.setting and argument.field in more:
+                texts[argument.field] = results.text_of(more[argument.field])
+    except (TypeError, ValueError) as error:
+        raise Misuse("--arguments is no JSON object", seen=str(error), todo='write {"name": "web"}') from error
 
 
 def _metavar(argument: Argument) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from hera.workflows import ContainerSet, WorkflowTemplate
 
 from pipelines.workflows.pod import Size, StepContainer, arguments, pod
@@ -58,9 +61,15 @@ CONTAINERS = (CLONE, BUILD, MAIN)
 RESULTS = ("digest", "reference", "commit", "tags", "size", "name")
 
 
-def template() -> ContainerSet:
+def template(containers: Sequence[StepContainer] = CONTAINERS) -> ContainerSet:
     """Return the pod. Argo shows it by its input `title`, if it has one."""
-    return pod(NAME, CONTAINERS, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi", shown_as="title")
+    return pod(NAME, containers, results=RESULTS, deadline_seconds=DEADLINE_SECONDS, workspace="50Gi", shown_as="title")
+
+
+def of_a_plan() -> ContainerSet:
+    """Return the same for a plan's job, which is most of its arguments in one: a run stores each many times."""
+    own = ("repo", "revision", "ref", "name", "version-tag")
+    return template([replace(c, inputs=[n for n in c.inputs if n in own], more="job") for c in CONTAINERS])
 
 
 def clone_build_push() -> WorkflowTemplate:

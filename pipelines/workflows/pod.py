@@ -83,6 +83,8 @@ class StepContainer:
     fixed: Mapping[str, str] = field(default_factory=dict)
     """Arguments with a fixed value, such as folders, relative to the container's own; `../<container>/…` is an earlier
     container's."""
+    more: str = ""
+    """An input that holds more arguments, as a JSON object; empty for none."""
     secrets: Sequence[Secret | Account] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     """More empty folders of its own, beside the first, each with its greatest size."""
@@ -111,6 +113,8 @@ class StepContainer:
         given = {*self.inputs, *self.fixed}
         if missing := [a.name for a in step.arguments if a.required and not a.setting and a.name not in given]:
             raise ValueError(f"step {step.name} needs {', '.join(missing)}")
+        if self.more:
+            words.append(f"--arguments={{{{inputs.parameters.{self.more}}}}}")
         return [*words, f"--outputs={_OUTPUTS}"]
 
     @property
@@ -197,6 +201,8 @@ def inputs(containers: Sequence[StepContainer]) -> list[Parameter]:
                 raise ValueError(f"the input {name} has two defaults")
             if parameter.default is None:
                 first.default = None
+        if container.more:
+            found.setdefault(container.more, Parameter(name=container.more))
     return sorted(found.values(), key=lambda parameter: isinstance(parameter.default, str))
 
 

@@ -42,15 +42,6 @@ VERDICT = StepContainer(
 )
 
 _WAVES = tuple(f"wave-{number}" for number in range(1, MOST_WAVES + 1))
-_ITEM = {
-    **{
-        name: name
-        for name in ("name", "title", "path", "dockerfile", "target", "build-args", "secret-ids", "shared", "exclude")
-    },
-    **{name: name for name in ("version", "platform", "key", "renews", "moment", "pins")},
-    "version-tag": "version",
-}
-"""Inputs of clone-build-push, each with the part of an item that it takes."""
 PLANNED = ("now", *_WAVES, "untagged", "charts", "needs", "builder-version")
 """The outputs of a plan that say what is to be done before the verdict."""
 FRESH_SECONDS = 15
@@ -59,7 +50,7 @@ FRESH_SECONDS = 15
 
 def templates() -> list[ContainerSet | DAG]:
     """Return the template NAME and what it starts, then the pods of a release's end."""
-    return [_work(), _planned(), clone_build_push.template(), chart_release.template(), *_pods()]
+    return [_work(), _planned(), clone_build_push.of_a_plan(), chart_release.template(), *_pods()]
 
 
 def _pods() -> list[ContainerSet]:
@@ -84,7 +75,7 @@ def _work() -> DAG:
     tasks: list[Task | m.DAGTask] = [
         Task(name="plan", template="planned", arguments=arguments(inputs(*ASKED, *PLANNED)))
     ]
-    item = {name: f"{{{{item.{part.replace('-', '_')}}}}}" for name, part in _ITEM.items()}
+    item = {"name": "{{item.name}}", "title": "{{item.title}}", "version-tag": "{{item.version}}", "job": "{{item}}"}
     for number, wave in enumerate(_WAVES):
         built = " + ".join(outputs(before, "name")["name"] for before in _WAVES[:number])
         tasks.append(

@@ -56,6 +56,22 @@ def test_the_result_is_printed_or_stored(
     assert (tmp_path / "out" / "commit").read_text() == printed["commit"]
 
 
+def test_arguments_may_come_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a JSON object a step takes what its own flags are, unless they are given; never a setting."""
+    monkeypatch.chdir(tmp_path)
+    repository = simple(tmp_path / "app")
+    job = {"dockerfile": "Dockerfile.x", "build_args": ["A=1"], "moment": 0, "cache": "x", "registry": "x"}
+    main(["step", "clone", f"--repo={repository.path}", f"--arguments={json.dumps(job)}"])
+    assert "no file Dockerfile.x" in capsys.readouterr().err
+    words = ["step", "clone", f"--repo={repository.path}", "--dockerfile=Dockerfile", "--outputs=out"]
+    assert main([*words, f"--arguments={json.dumps(job)}"]) == 0
+    assert (tmp_path / "out" / "build-args").read_text() == '["A=1"]'
+    for text in ("[1]", "7", "{"):
+        assert main([*words, f"--arguments={text}"]) == Misuse.exit_code
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
