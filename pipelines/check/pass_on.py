@@ -12,8 +12,12 @@ from typing import Annotated, Any, get_type_hints
 
 from pipelines.charts.model import ChartReport
 from pipelines.check.model import BuildReport
+from pipelines.errors import Refused
 from pipelines.impact.model import Impact
 from pipelines.step.signature import Arg
+
+_MOST = 128_000
+"""Characters of a field: a process takes 128 KiB in one argument, and an honest report has less."""
 
 
 def _of(step: str, name: str, result: type[Any], *fields: str) -> Callable[..., Any]:
@@ -22,6 +26,9 @@ def _of(step: str, name: str, result: type[Any], *fields: str) -> Callable[..., 
     part: type[Any] = make_dataclass(result.__name__, [(field, hints[field]) for field in fields], frozen=True)
 
     def pass_on(*, result: Any) -> Any:
+        for field in fields:
+            if (length := len(str(getattr(result, field)))) > _MOST:
+                raise Refused(f"{field} is not passed on", seen=f"{length} characters", todo=f"see why {step} wrote it")
         return result
 
     pass_on.__annotations__ = {"result": Annotated[part, Arg(f"what the step {step} puts out")], "return": part}

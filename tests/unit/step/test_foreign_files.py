@@ -121,6 +121,9 @@ def test_outputs_of_a_strangers_container_are_passed_on_as_they_are_or_not_at_al
         assert main(["step", step, "--result=build", f"--outputs=after-{name}"]) == 3
         assert not Path(f"after-{name}").exists()
         kept.rename(Path("build", name))
+    text = next(name for name in passed if not passed[name].isdigit())
+    Path("build", text).write_text("x" * 128_001)
+    assert main(["step", step, "--result=build", "--outputs=large"]) == 3
 
 
 @pytest.mark.parametrize("link", ["out", "out/clone"])
