@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipelines.cli import options as cli_options
@@ -14,12 +14,13 @@ from pipelines.cli import plan as cli_plan
 from pipelines.cli.command import flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared import shipway_yaml
-from pipelines.declared.finding import ERROR
-from pipelines.errors import Misuse, Refused
-from pipelines.images import graph as image_graph
+from pipelines.declared.finding import ERROR, Finding
+from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.images import platforms
 from pipelines.images.names import Image
 from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.plan_model import ImageJob
+from pipelines.release import build_jobs, plan_commit
 from pipelines.release import snapshot as release_snapshot
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
@@ -58,6 +59,22 @@ class DeclaredImages:
         """Return, for each image, what shipway.yaml says of it, as inputs of clone-build-push."""
         return {name: shipway_yaml.inputs(node.settings, build_args) for name, node in self.graph.nodes.items()}
 
+    def with_jobs(
+        self, settings: Mapping[str, str], target: BuildTarget, names: Collection[str]
+    ) -> tuple[DeclaredImages, dict[str, dict[str, str]], tuple[Finding, ...]]:
+        """Return the same without images whose bases are not known, the inputs of the builds of some, and findings.
+
+        They claim the keys that a plan of this machine gives them. Without a login that reads those, there are none.
+        """
+        readers = {name: cli_plan.destination(settings, f"shipway-{name}").reader for name in ("pull", "push")}
+        try:
+            found = build_jobs.read(
+                self.graph, target, names, bases=readers["pull"], keys=readers["push"], ref=self.ref
+            )
+        except Misconfigured:
+            return self, {}, ()
+        return replace(self, graph=found.graph), {n: _inputs(job) for n, job in found.jobs.items()}, found.findings
+
     def choose(self, names: Sequence[str]) -> tuple[ImageNode, ...]:
         """Return the images of these names, folders or Dockerfiles, all if there are none, also those that are blocked.
 
@@ -81,10 +98,19 @@ class DeclaredImages:
         sys.stderr.writelines(f"{line}\n" for line in cli_plan.finding_lines(self.graph.findings))
 
 
+def _inputs(job: ImageJob) -> dict[str, str]:
+    """Return a job as inputs of clone-build-push."""
+    values = {name.replace("_", "-"): value for name, value in vars(job).items() if name not in {"title", "parents"}}
+    values["version-tag"] = job.version
+    return {name: json.dumps(v) if isinstance(v, tuple) else str(v) for name, v in values.items() if v}
+
+
 def read(
-    settings: Mapping[str, str], repo: str, revision: str, *, build_args: Sequence[str], platform: str
+    settings: Mapping[str, str], repo: str, revision: str, target: BuildTarget, *, with_charts: bool = False
 ) -> DeclaredImages:
     """Return what `repo` declares at `revision`; one shallow fetch into a private folder that is removed again.
+
+    Only with the charts it is known which files deployments write, so that no key counts them.
 
     Raises ShipwayError with the first line that shipway.yaml must not say; any other fault is a finding.
     """
@@ -92,23 +118,18 @@ def read(
     with tempfile.TemporaryDirectory(prefix="shipway-") as folder, cli_options.git(settings) as git:
         resolved = git.resolve(url, parsed)
         dirty = git.uncommitted(url)
-        snapshot = release_snapshot.read(git, url, resolved, Path(folder), with_charts=False)
+        snapshot = release_snapshot.read(git, url, resolved, Path(folder), with_charts=with_charts)
     for finding in snapshot.findings:
         raise finding.error(snapshot.tree.read(shipway_yaml.NAME) or b"")
-    # What one builder lacks, the step build says.
-    target = BuildTarget(
-        platform=platform, builder="", builder_version="", compression="", build_args=tuple(build_args)
-    )
-    graph = image_graph.read(
-        snapshot.tree,
-        snapshot.configuration,
-        target,
-        root_name=url.name,
-        registry=settings.get("registry", ""),
-        project=settings.get("project", ""),
-    )
+    where = {"registry": settings.get("registry", ""), "project": settings.get("project", "")}
+    graph, _ = plan_commit.read_graph(snapshot, target, root_name=url.name, **where)
     warnings = (f"{dirty} uncommitted files of {repo} are not part of the build",) if dirty else ()
     return DeclaredImages(repo=repo, commit=snapshot.commit.id, ref=resolved.ref, graph=graph, warnings=warnings)
+
+
+def any_builder(platform: str, build_args: Sequence[str]) -> BuildTarget:
+    """Return a target that lacks nothing: what one builder lacks, the step build says."""
+    return BuildTarget(platform=platform, builder="", builder_version="", compression="", build_args=tuple(build_args))
 
 
 @flags
@@ -127,8 +148,8 @@ def list_images(options: ImagesOptions) -> int:
     exit codes: 3 where an image is blocked by a finding; the others are listed
     """
     settings = cli_options.read_settings(options.settings, embedded=False)
-    platform = platforms.this_platform()
-    repository = read(settings, options.repo or ".", options.revision, build_args=options.build_arg, platform=platform)
+    target = any_builder(platforms.this_platform(), options.build_arg)
+    repository = read(settings, options.repo or ".", options.revision, target)
     repository.report()
     if options.json:
         rows = [{**vars(image), "parents": list(repository.parents[image.name])} for image in repository.images]

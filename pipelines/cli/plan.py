@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.charts.model import PlannedChart
@@ -64,15 +64,7 @@ def run(options: PlanOptions) -> int:
     cli_options.require_registry(settings, "compare with", "give --registry")
     repo, revision = source(options.repo, options.revision)
     url = RepositoryUrl(repo or _examples(options.settings.state, settings))
-    builder = signature.from_settings(BuilderSettings, settings)
-    cache = Path(settings["cache"]) / builder.builder
-    target = BuildTarget(
-        platform=platforms.read_platform(options.platform),
-        builder=builder.builder,
-        builder_version=choose_builder(builder, cache).version(),
-        compression=image_layer.check(builder.compression),
-        build_args=plan_commit.arguments(options.build_arg),
-    )
+    target = build_target(settings, options.platform, options.build_arg)
     now = int(time.time())
     with cli_options.git(settings) as git:
         request = PlanRequest(
@@ -96,12 +88,22 @@ def run(options: PlanOptions) -> int:
     return exit_code(plan)
 
 
-def destination(settings: dict[str, str]) -> Destination:
+def build_target(settings: Mapping[str, str], platform: str, build_args: Sequence[str]) -> BuildTarget:
+    """Return what the settings build for, with this machine's builder; raises Misuse, Misconfigured."""
+    builder = signature.from_settings(BuilderSettings, settings)
+    return BuildTarget(
+        platform=platforms.read_platform(platform),
+        builder=builder.builder,
+        builder_version=choose_builder(builder, Path(settings["cache"]) / builder.builder).version(),
+        compression=image_layer.check(builder.compression),
+        build_args=plan_commit.arguments(build_args),
+    )
+
+
+def destination(settings: Mapping[str, str], login: str = "shipway-pull") -> Destination:
     """Return the registries that the settings publish to; raises Misconfigured."""
     chart_settings = signature.from_settings(ChartSettings, settings)
-    return Destination.connect(
-        chart_settings, cli_options.secret(settings, "shipway-pull"), timing=Timing(attempts=_ATTEMPTS)
-    )
+    return Destination.connect(chart_settings, cli_options.secret(settings, login), timing=Timing(attempts=_ATTEMPTS))
 
 
 def exit_code(plan: Plan) -> int:

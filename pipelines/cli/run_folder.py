@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 import sys
 import time
@@ -10,17 +13,41 @@ from pathlib import Path
 from pipelines.engines.local.reporter import PlainReporter, Reporter
 
 KEPT_RUNS = 20
+_LOCK = "lock"
 
 
 def new_folder(state: Path, name: str) -> Path:
-    """Return a new folder for a run's logs, and remove the oldest runs' folders."""
+    """Return a new folder for a run's logs, and remove the oldest folders of runs that have ended.
+
+    A run has ended when its process has, however that was: until then it holds a lock on its folder.
+    """
     runs = state / "runs"
-    # Their names begin with the time.
-    for old in sorted(runs.iterdir())[: -KEPT_RUNS + 1] if runs.is_dir() else []:
-        shutil.rmtree(old, ignore_errors=True)
-    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    runs.mkdir(parents=True, exist_ok=True)
+    others = _locked(runs / _LOCK, 0)  # A new folder is not locked yet.
+    try:
+        folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(BlockingIOError):  # by two commands that follow one run
+            _locked(folder / _LOCK, fcntl.LOCK_NB)
+        # Their names begin with the time.
+        for old in sorted(path for path in runs.iterdir() if path.is_dir())[:-KEPT_RUNS]:
+            with contextlib.suppress(OSError):
+                os.close(_locked(old / _LOCK, fcntl.LOCK_NB))
+                shutil.rmtree(old, ignore_errors=True)
+    finally:
+        os.close(others)
     return folder
+
+
+def _locked(file: Path, how: int) -> int:
+    """Return a descriptor that no child process inherits, with a lock on a file; raises OSError."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def reporter(*, quiet: bool) -> Reporter:

@@ -97,7 +97,11 @@ def decide(
         action = BUILD if state == ABSENT else NOTHING
         if state == ABSENT:
             renewal = required[name].why if registry.behind.get(name) and name in required else ""
-            reasons = (renewal,) if renewal else why(node, inputs[name], planned, registry, changes.get(name))
+            reasons = (
+                (renewal,)
+                if renewal
+                else why(node, inputs[name], planned, registry, changes.get(name), commit=desired.commit)
+            )
         if state in {PUBLISHED, ABSENT}:
             tags, refused, unknown = _tags(node, registry, desired, digest)
             if state == PUBLISHED and name in registry.behind:
@@ -143,17 +147,23 @@ def _state(
     for state in (BLOCKED, DIFFERENT, UNKNOWN):
         if stuck := [parent.name for parent in above if parent.state == state]:
             return (UNKNOWN if state == UNKNOWN else BLOCKED), [f"parent image {name} is {state}" for name in stuck]
+    state, faults = base_faults(node, bases)
+    if faults:
+        return state, faults
+    answer = registry.keys.get(node.name, NOT_ASKED)
+    if answer.unknown or answer.wrong or node.name not in inputs:
+        return UNKNOWN, (answer.unknown or answer.wrong,)
+    return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
+
+
+def base_faults(node: ImageNode, bases: Mapping[str, TagState]) -> tuple[str, Sequence[str]]:
+    """Return the state of an image whose bases are not known, and why; there is no reason if all of them are."""
     for external in node.externals:
         answer = bases.get(external.name, NOT_ASKED)
         if answer.wrong or answer.absent:
             return BLOCKED, (f"base {external.name} exists nowhere" if answer.absent else answer.wrong,)
     silent = [(e.name, bases.get(e.name, NOT_ASKED).unknown) for e in node.externals]
-    if failures := [f"base {name}: {why}" for name, why in silent if why]:
-        return UNKNOWN, failures
-    answer = registry.keys.get(node.name, NOT_ASKED)
-    if answer.unknown or answer.wrong or node.name not in inputs:
-        return UNKNOWN, (answer.unknown or answer.wrong,)
-    return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
+    return UNKNOWN, [f"base {name}: {why}" for name, why in silent if why]
 
 
 def kept_version(name: str, registry: RegistryState, desired: DesiredTags) -> str:
@@ -229,11 +239,12 @@ def _waves(
         number[name] = max((number[parent] + 1 for parent in parents), default=0)
         if number[name] == len(waves):
             waves.append([])
-        waves[number[name]].append(_job(node, target, inputs[name], parents))
+        waves[number[name]].append(job(node, target, inputs[name], parents))
     return tuple(map(tuple, waves))
 
 
-def _job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple[str, ...]) -> ImageJob:
+def job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple[str, ...]) -> ImageJob:
+    """Return the build of an image; `parents` are those that are built before it."""
     assert node.context is not None
     pins = [f"{name}={digest}" for name, digest in inputs.images.items()]
     pins += [f"{edge.written}={key_tag(inputs.parents[edge.name])}" for edge in node.parents]
@@ -276,6 +287,8 @@ def why(
     planned: Mapping[str, PlannedImage],
     registry: RegistryState,
     changes: SourceChanges | None,
+    *,
+    commit: str = "",
 ) -> tuple[str, ...]:
     """Return the reasons of a build, as far as the earlier image shows them."""
     previous = registry.previous.get(node.name)
@@ -295,6 +308,8 @@ def why(
         reasons.append(f"{shown} and {more} more files {since}" if more > 0 else f"{shown} {since}")
     if changes and changes.settings and "rebuild" in inputs.salt:
         reasons.append(f"{shipway_yaml.NAME} asks for it: {inputs.salt['rebuild']}")
+    if not reasons and previous.revision == commit:
+        return (f"it has no key: {previous.tag} is another build of this commit, or one that claimed none",)
     what = "its files, its Dockerfile" if changes is None else "what it copies from other images"
     what = shipway_yaml.NAME if changes and changes.settings else what
     return tuple(reasons) or (f"{what}, its arguments or the builder {since}",)

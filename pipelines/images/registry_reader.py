@@ -29,7 +29,7 @@ from pipelines.images.registry_state import (
 )
 from pipelines.images.tag_moves import release_of, state_of
 from pipelines.tools.registry.client import Registry
-from pipelines.tools.registry.connection import QUESTIONS, Unanswered
+from pipelines.tools.registry.connection import QUESTIONS, Unanswered, UnknownHost
 from pipelines.tools.registry.manifest import Manifest
 from pipelines.tools.registry.reference import Reference, built_of, key_tag
 from pipelines.tools.registry.transfer import in_parallel
@@ -132,7 +132,10 @@ class RegistryReader:
 
     def _tag(self, question: tuple[str, str]) -> TagState:
         name, tag = question
-        return self._ask(self._reference(name, tag), lambda manifest, _: state_of(manifest))
+        try:
+            return self._ask(self._reference(name, tag), lambda manifest, _: state_of(manifest))
+        except UnknownHost as error:
+            return TagState(unknown=self._no_answer(self.registry, error))
 
     def _released(self, name: str, state: TagState) -> TagState:
         """Return a state with the version in the release tags of its image, if it has any."""
@@ -150,6 +153,8 @@ class RegistryReader:
         try:
             manifest = self.client.resolve(reference, mirrored=mirrored)
             return TagState() if manifest is None else read(manifest, reference)
+        except UnknownHost:
+            raise
         except Transient as error:
             return TagState(unknown=self._no_answer(reference.registry, error))
 

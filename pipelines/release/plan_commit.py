@@ -128,7 +128,8 @@ def of_snapshot(
     if snapshot.findings:
         # Images and charts and their names depend on that file.
         return _empty(snapshot, request)
-    graph, values = _graph(snapshot, request, reader)
+    names = {"root_name": request.url.name, "registry": reader.registry, "project": reader.project}
+    graph, values = read_graph(snapshot, target, **names)
     desired = registry_reader.desired_tags(request.resolved.ref, snapshot.commit.id)
     base_states = reader.bases(graph, target.platform)
     bases, base_findings = image_decide.known_bases(graph, base_states)
@@ -239,20 +240,17 @@ def _deploys(
     return (*(("charts",) if is_stale else ()), *deploy.environments)
 
 
-def _graph(snapshot: RepositorySnapshot, request: PlanRequest, reader: RegistryReader) -> tuple[Graph, Values]:
-    names = {"root_name": request.url.name, "registry": reader.registry, "project": reader.project}
+def read_graph(
+    snapshot: RepositorySnapshot, target: BuildTarget, *, root_name: str, registry: str, project: str
+) -> tuple[Graph, Values]:
+    """Return the images of a snapshot, and the values files that name them."""
     configuration = snapshot.configuration
-    found = discover(snapshot.tree.paths, configuration, request.url.name)
+    found = discover(snapshot.tree.paths, configuration, root_name)
     images = {*(image.name for image in found.images), *found.clashing}
-    values = image_uses.read(
-        snapshot.tree,
-        configuration,
-        charts=snapshot.charts,
-        images=images,
-        registry=reader.registry,
-        project=reader.project,
-    )
-    return image_graph.read(snapshot.tree, configuration, request.target, written=values.written, **names), values
+    where = {"registry": registry, "project": project}
+    values = image_uses.read(snapshot.tree, configuration, charts=snapshot.charts, images=images, **where)
+    graph = image_graph.read(snapshot.tree, configuration, target, written=values.written, root_name=root_name, **where)
+    return graph, values
 
 
 def _rebuilds(request: PlanRequest, graph: Graph) -> RebuildPolicy:

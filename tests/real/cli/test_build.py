@@ -41,6 +41,13 @@ def shipway(embedded: tuple[Shipway, dict[str, Any]]) -> Shipway:
 
 
 @pytest.fixture
+def registry_name(embedded: tuple[Shipway, dict[str, Any]]) -> str:
+    """The registry and its project."""
+    reference: str = embedded[1]["images"]["base"]["reference"]
+    return reference.partition("/base@")[0]
+
+
+@pytest.fixture
 def shop(tmp_path: Path) -> Repository:
     """The repository."""
     repository = Repository(tmp_path / "shop")
@@ -113,9 +120,76 @@ def test_names_and_dockerfiles_that_shipway_yaml_declares(shipway: Shipway, shop
         ("22-bookworm", "24-bookworm", "good", "on-good", "on-good-prod"), "Succeeded"
     )
     assert "ockerfile.prod" not in built.stderr
+    planned = json.loads(shipway.run("plan", repo, "--json").stdout)
+    assert {image["name"]: image["state"] for image in planned["images"]} == dict.fromkeys(
+        ("22-bookworm", "24-bookworm", "good", "on-good", "on-good-prod"), "published"
+    )
     released = json.loads(shipway.run("release", repo, "--json", "--quiet").stdout)
     assert {part["name"]: part["result"] for part in released["parts"] if part["kind"] == "image"} == dict.fromkeys(
-        ("22-bookworm", "24-bookworm", "good", "on-good", "on-good-prod"), "built"
+        ("22-bookworm", "24-bookworm", "good", "on-good", "on-good-prod"), "published"
     )
     words = ["submit", "clone-build-push", "--json", "--quiet", "-p", f"repo={repo}", "-p", "path=22/bookworm"]
     assert "/22-bookworm@" in shipway.run(*words).stdout
+
+
+KEYS = {
+    "chart/Chart.yaml": "apiVersion: v2\nname: chart\nversion: 0.1.0\n",
+    "web/Dockerfile": "ARG WHO=me\nFROM tools\nARG WHO\nCOPY . /\nRUN echo $WHO > /who\n",
+    "web/values.yaml": "image: {image}:main\n",
+    "tools/Dockerfile": "FROM shipway.local/busybox:static\nRUN --mount=type=secret,id=none true\n",
+    "shipway.yaml": "values: [{file: web/values.yaml, image: web, at: image}]\nimages:\n  tools: {max-age: 7d}\n",
+}
+
+
+def test_what_was_built_is_published_to_a_plan(shipway: Shipway, tmp_path: Path, registry_name: str) -> None:
+    """The keys are a plan's own: nothing is left to build, for images with parents, ages and files of deployments."""
+    repository = Repository(tmp_path / "keys")
+    for name, text in KEYS.items():
+        repository.write(name, text.replace("{image}", f"{registry_name}/web"))
+    repository.commit()
+    repo = str(repository.path)
+    one = shipway.run("build", repo, "--image", "web", "--json", "--quiet")
+    assert one.returncode == 1, "its parent is not published"
+    built = shipway.run("build", repo, "--json", "--quiet")
+    assert built.returncode == 0, built.stderr
+    images = json.loads(built.stdout)["images"]
+    assert {image["action"]: image["state"] for image in planned(shipway, repo)} == {"nothing": "published"}
+    assert shipway.run("build", repo, "--image", "web", "--quiet").returncode == 0, "its parent is, under its key"
+    assert shipway.run("build", repo, "--quiet", "--build-arg", "WHO=you").returncode == 0
+    released = json.loads(shipway.run("release", repo, "--json", "--quiet").stdout)
+    assert {part["result"] for part in released["parts"] if part["kind"] == "image"} == {"published"}
+    assert {image["digest"] for image in planned(shipway, repo)} == {image["digest"] for image in images.values()}
+    repository.write("web/more", "").commit()
+    words = ["submit", "clone-build-push", "--quiet", "-p", f"repo={repo}", "-p", "ref=refs/heads/main", "-p"]
+    assert shipway.run(*words, "path=web", "-p", "revision=main").returncode == 1, "no parent of this commit"
+    assert shipway.run(*words, "path=tools", "-p", "revision=main").returncode == 0
+    assert shipway.run(*words, "path=web", "-p", "revision=main").returncode == 0
+    [reason] = [image["reasons"] for image in planned(shipway, repo) if image["name"] == "web"]
+    assert reason == ["it has no key: main is another build of this commit, or one that claimed none"]
+
+
+def planned(shipway: Shipway, repo: str) -> list[dict[str, Any]]:
+    """Return the images of a plan."""
+    images: list[dict[str, Any]] = json.loads(shipway.run("plan", repo, "--json").stdout)["images"]
+    return images
+
+
+def test_a_host_that_does_not_exist_is_told_once(shipway: Shipway, tmp_path: Path) -> None:
+    """With its lines, before anything is built; nobody asks it again, and the rest is built."""
+    repository = Repository(tmp_path / "hosts").write("good/Dockerfile", "FROM scratch\nCOPY Dockerfile /x\n")
+    for name in ("one", "two"):
+        repository.write(f"{name}/Dockerfile", f"FROM nowhere.invalid/{name}:1\n")
+    repository.commit()
+    repo = str(repository.path)
+    for words in (["build", repo], ["plan", repo], ["release", repo, "--quiet"], ["check", repo, "--quiet"]):
+        done = shipway.run(*words)
+        assert done.returncode == (1 if words[0] == "check" else 3), done.stderr
+        assert "trying again" not in done.stderr
+        assert "again in" not in done.stderr
+        if words[0] in {"build", "plan"}:
+            told = done.stdout + done.stderr
+            assert told.count("one/Dockerfile:1: error: nowhere.invalid did not answer: its name is not known") == 1
+    submitted = shipway.run("submit", "clone-build-push", "-p", f"repo={repo}", "-p", "path=one")
+    assert submitted.returncode == 78
+    assert "again in" not in submitted.stderr
+    assert "one/Dockerfile:1: nowhere.invalid did not answer" in submitted.stderr

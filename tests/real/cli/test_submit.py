@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def test_one_object_tells_all(embedded: Embedded) -> None:
     assert (result["phase"], result["ref"], tuple(result["images"])) == ("Succeeded", "refs/heads/main", NAMES)
     for image in result["images"].values():
         assert image["phase"] == "Succeeded"
-        assert image["tags"] == [f"git-{result['commit']}", "main"]
+        key, *tags = image["tags"]
+        assert re.fullmatch(r"key-[0-9a-f]{64}", key)
+        assert tags == [f"git-{result['commit']}", "main"]
         assert list(image["steps"]) == ["clone", "build", "push"]
         assert image["size"] > 0
         assert image["commit"] == result["commit"]
@@ -114,10 +117,8 @@ def test_images_survive_the_registry(embedded: Embedded, tmp_path: Path) -> None
     addresses = set()
     for _ in range(2):
         assert other.run("embedded", "up").returncode == 0
-        assert Images(registry.address, "shipway").tags("web") == {
-            "main": digest,
-            f"git-{result['commit']}": digest,
-        }
+        tags = Images(registry.address, "shipway").tags("web")
+        assert tags.items() >= {"main": digest, f"git-{result['commit']}": digest}.items()
         addresses.add(registry.address)
         for _ in range(2):
             assert "does not run" in other.run("embedded", "down").stdout

@@ -462,6 +462,16 @@ def test_the_reason_is_what_changed_since_the_earlier_image(
     assert situation.image("web").reasons == (reason,)
 
 
+def test_an_image_of_this_commit_without_a_key(situation: Situation) -> None:
+    """Nothing changed since: the image that is there was built otherwise, or published without a key."""
+    situation.keys = {"base": ABSENT, "web": ABSENT}
+    situation.previous = {"base": previous(), "web": previous()}
+    situation.desired = DesiredTags(commit=COMMIT)
+    reason = "it has no key: main is another build of this commit, or one that claimed none"
+    assert situation.image("base").reasons == (reason,)
+    assert situation.image("web").reasons == ("parent image base is rebuilt",)
+
+
 def test_reasons_are_given_together(situation: Situation) -> None:
     """What was rebuilt below it and what changed in its own files."""
     situation.keys = {"base": ABSENT, "web": ABSENT}
