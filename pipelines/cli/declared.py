@@ -73,7 +73,7 @@ class DeclaredImages:
             )
         except Misconfigured:
             return self, {}, ()
-        return replace(self, graph=found.graph), {n: _inputs(job) for n, job in found.jobs.items()}, found.findings
+        return replace(self, graph=found.graph), {n: inputs_of(job) for n, job in found.jobs.items()}, found.findings
 
     def choose(self, names: Sequence[str]) -> tuple[ImageNode, ...]:
         """Return the images of these names, folders or Dockerfiles, all if there are none, also those that are blocked.
@@ -98,9 +98,12 @@ class DeclaredImages:
         sys.stderr.writelines(f"{line}\n" for line in cli_plan.finding_lines(self.graph.findings))
 
 
-def _inputs(job: ImageJob) -> dict[str, str]:
+_OF_A_FAN_OUT = {"title", "parents", "requires"}
+
+
+def inputs_of(job: ImageJob) -> dict[str, str]:
     """Return a job as inputs of clone-build-push."""
-    values = {name.replace("_", "-"): value for name, value in vars(job).items() if name not in {"title", "parents"}}
+    values = {name.replace("_", "-"): value for name, value in vars(job).items() if name not in _OF_A_FAN_OUT}
     values["version-tag"] = job.version
     return {name: json.dumps(v) if isinstance(v, tuple) else str(v) for name, v in values.items() if v}
 

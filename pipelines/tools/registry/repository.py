@@ -154,10 +154,10 @@ class Repository:
             raise Unanswered(what, seen=f"{self.registry} answered {answer.status} without a Location")
         why = f"an upload to {self.registry}"
         url = joined(answer.url, location, why)
-        parts, root = urlsplit(url), urlsplit(self.root)
+        parts, root = urlsplit(url)._replace(fragment=""), urlsplit(self.root)
         if parts.netloc.lower() == root.netloc.lower():
             return parts._replace(scheme=root.scheme).geturl()
-        return self.network.check(url, why)
+        return self.network.check(parts.geturl(), why)
 
     def _busy(self, what: str, response: urllib3.BaseHTTPResponse) -> Unanswered:
         text = errors.said(self.network.body(response, what=what))

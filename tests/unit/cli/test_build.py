@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipelines.cli import build, running
+from pipelines.cli import build, declared, running
 from pipelines.engines.local import documents as local_documents
 from pipelines.engines.local import plan as local_plan
 from pipelines.images.names import Image
+from pipelines.images.plan_model import ImageJob
 
 
 def images(*names: str) -> list[Image]:
@@ -60,8 +62,12 @@ def test_each_task_gets_the_runs_arguments_and_its_own() -> None:
 
 
 def test_the_engine_takes_it_with_the_compiled_template(tmp_path: Path) -> None:
-    """Every argument is one of clone-build-push's, and one failed image does not end the others."""
-    workflow = build.workflow(images("base", "web"), {"web": ("base",)}, {"repo": ".", "revision": "main"})
+    """Every argument is one of clone-build-push's, a plan's among them, and one failed image does not end the others."""
+    values: dict[str, Any] = {field.name: ("x",) if "tuple" in str(field.type) else "x" for field in fields(ImageJob)}
+    job = declared.inputs_of(ImageJob(**values))
+    assert (job["key"], job["pins"], job["version-tag"]) == ("x", '["x"]', "x")
+    common = {"repo": ".", "revision": "main"}
+    workflow = build.workflow(images("base", "web"), {"web": ("base",)}, common, {"web": job})
     assert workflow["spec"]["templates"][0]["dag"]["failFast"] is False
     (tmp_path / "build.yaml").write_text(yaml.safe_dump(workflow))
     files = local_documents.load([*sorted(running.TEMPLATES.glob("*.yaml")), tmp_path / "build.yaml"])

@@ -685,6 +685,18 @@ def test_an_address_that_is_none_is_unknown(liar: LyingRegistry, tmp_path: Path,
         here.resolve(place)
 
 
+def test_a_fragment_is_no_part_of_an_upload(liar: LyingRegistry, tmp_path: Path) -> None:
+    """What comes behind # stays here; the digest stands before it."""
+
+    def start(asked: Asked) -> Reply:
+        true = liar.truth(asked)
+        return replace(true, headers={"Location": f"{true.headers['Location']}#part"})
+
+    liar.lie("POST", "uploads", start)
+    layout, descriptor = image(tmp_path / "image")
+    assert client(liar.address).push(layout, descriptor, at(liar.address))
+
+
 def test_redirects_without_end_are_unknown(liar: LyingRegistry) -> None:
     """A registry that sends us round and round gives no answer."""
     liar.lie("GET", _MANIFEST, lambda asked: Reply(status=302, headers={"Location": asked.path}))
