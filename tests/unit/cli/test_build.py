@@ -62,7 +62,7 @@ def test_each_task_gets_the_runs_arguments_and_its_own() -> None:
 
 
 def test_the_engine_takes_it_with_the_compiled_template(tmp_path: Path) -> None:
-    """Every argument is one of clone-build-push's, a plan's among them, and one failed image does not end the others."""
+    """Every argument is one of clone-build-push's, also a job's, and one failed image does not end the others."""
     values: dict[str, Any] = {field.name: ("x",) if "tuple" in str(field.type) else "x" for field in fields(ImageJob)}
     job = declared.inputs_of(ImageJob(**values))
     assert (job["key"], job["pins"], job["version-tag"]) == ("x", '["x"]', "x")
