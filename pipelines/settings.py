@@ -18,6 +18,10 @@ KEYS: Mapping[str, str] = {
         "address and path of the registry that charts are pushed to; default: registry and project, then /charts"
     ),
     "chart-hosts": "hosts that charts' dependencies are fetched from, host or host:port, separated by commas",
+    "chart-collections": (
+        "addresses of repositories whose good charts are released although others of theirs have errors, separated by "
+        "commas, or any; default: none"
+    ),
     "shared-names": (
         "names of images and charts that several repositories may publish under, separated by commas, or any; "
         "default: none"

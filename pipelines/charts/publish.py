@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
+from pipelines import settings as setting_texts
 from pipelines.charts import chart_yaml, registry_state
 from pipelines.charts.model import ChartCheckout, ChartRelease, ChartReport, ComparedChart, ReleasedChart
 from pipelines.charts.registry_state import ChartRegistry
 from pipelines.declared.finding import WARNING
 from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, IDENTICAL
-from pipelines.errors import Refused
+from pipelines.errors import Refused, ShipwayError
+from pipelines.images import ownership
 from pipelines.images.ownership import Publisher
 from pipelines.step.groups import ChartSettings
 from pipelines.step.log import say
 from pipelines.step.parameters import PushLogins
 from pipelines.step.signature import Arg, Group
+from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.registry import manifest as registry_manifest
 from pipelines.tools.registry.connection import QUESTIONS, Unanswered
 from pipelines.tools.registry.layout import Layout
@@ -36,6 +40,10 @@ def chart_publish(
     report: Annotated[ChartReport, Arg("what the step chart-check found")],
     repo: Annotated[str, Arg("the repository that was asked for; empty: the checkout's")] = "",
     archives: Annotated[Path, Arg("folder of the layout with the charts to publish")] = Path("archives"),
+    keep_going: Annotated[bool, Arg("whether what is good is published although other charts have errors")] = False,
+    chart_collections: Annotated[
+        str, Arg("repositories whose releases always keep going, or any", setting="chart-collections")
+    ] = "",
     docker_config: PushLogins = Path("../push"),
     settings: Annotated[ChartSettings, Group(without=("chart_hosts", "mirrors"))],
 ) -> ChartRelease:
@@ -43,7 +51,8 @@ def chart_publish(
 
     Refuses the release as a whole, before anything is sent, when the checks found an error, when a chart's version is
     published with different content, or when a chart's name belongs to another repository. A second run sends nothing;
-    one after a run that was killed sends what is missing.
+    one after a run that was killed sends what is missing. A release that keeps going publishes every chart that has no
+    error and depends on none that has, and fails with the rest.
 
     Example:
         shipway step chart-publish --checkout=out/clone --report=out/check --registry=registry.example --outputs=out
@@ -54,27 +63,59 @@ def chart_publish(
             seen=f"it is not of {repo}",
             todo="run the step chart-clone again, then chart-check and this one",
         )
-    _require_sound(checkout, report)
+    faults = list(_faults(checkout, report))
+    bad = _bad(checkout, report)
+    # Errors that the report counts and does not show may be anybody's.
+    is_known = report.errors <= sum(f.level != WARNING for f in report.findings)
+    if faults and not (is_known and (keep_going or _is_collection(checkout.repo, chart_collections))):
+        raise faults[0]
     layout = Layout(archives)
     registry_of_charts, _ = registry_state.connect(settings, layout, docker_config)
     owners = Publisher(repo=checkout.repo, formerly=checkout.formerly, shared=settings.shared_names)
     publisher = _ChartPublisher(registry_of_charts, layout, owners)
-    charts = [chart for chart in checkout.charts if chart.state in {ABSENT, IDENTICAL}]
+    charts = [c for c in checkout.charts if c.state in {ABSENT, IDENTICAL} and not (faults and c.path in bad)]
     in_parallel(publisher.require_own, [chart for chart in charts if chart.state == ABSENT], at_once=QUESTIONS)
     done: list[tuple[ReleasedChart, int]] = []
     for _, wave in groupby(sorted(charts, key=lambda chart: chart.wave), key=lambda chart: chart.wave):
         done += in_parallel(publisher.publish, list(wave), at_once=QUESTIONS)
     released = tuple(chart for chart, _ in done)
-    return ChartRelease(
+    result = ChartRelease(
         commit=checkout.commit,
         charts=released,
         pushed=sum(chart.state == PUSHED for chart in released),
         bytes=sum(size for _, size in done),
     )
+    if faults:
+        failure = Refused(
+            f"{len(bad)} of {len(checkout.charts)} charts are not released",
+            seen="\n".join(f"{fault.what}: {fault.seen}" for fault in faults),
+            todo="correct them; the others are published",
+        )
+        failure.result = result
+        raise failure
+    return result
 
 
-def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
-    """Refuse a release that has errors, or charts nobody checked, or versions that were published otherwise."""
+def _is_collection(repo: str, collections: str) -> bool:
+    listed = setting_texts.names(collections)
+    own = RepositoryUrl(repo).host_and_path
+    return ownership.ANY in listed or own in {RepositoryUrl(one).host_and_path for one in listed}
+
+
+def _bad(checkout: ChartCheckout, report: ChartReport) -> frozenset[str]:
+    """Return the charts that keep a release from being whole, with those that depend on one of them."""
+    bad = {f.chart for f in (*checkout.findings, *report.findings) if f.level != WARNING}
+    names = Counter(chart.name for chart in checkout.charts)
+    for chart in checkout.charts:  # parents first
+        unchecked = chart.folder and chart.path not in report.checked
+        stuck = chart.state in {BROKEN, DIFFERENT} or names[chart.name] > 1
+        if unchecked or stuck or any(part.source in bad for part in chart.embedded):
+            bad.add(chart.path)
+    return frozenset(bad)
+
+
+def _faults(checkout: ChartCheckout, report: ChartReport) -> Iterator[ShipwayError]:
+    """Give what refuses a release: errors, charts nobody checked, versions that were published otherwise."""
     unchecked = {c.path for c in checkout.charts if c.folder} - set(report.checked)
     broken = [c.path for c in checkout.charts if c.state == BROKEN]
     own = [f for f in checkout.findings if f.level != WARNING]
@@ -83,29 +124,24 @@ def _require_sound(checkout: ChartCheckout, report: ChartReport) -> None:
     count = max(report.errors, len(own), len(broken))
     if count:
         lines = [" ".join(str(f).split())[:_LONGEST] for f in (*own, *theirs)]
-        raise Refused(
+        yield Refused(
             f"the charts have {count} error{'s' * (count > 1)}",
             seen="\n        ".join(lines[:_MOST_LINES]) or ", ".join(broken),
             todo="correct them; nothing was published",
         )
     if unchecked:
-        raise Refused(
+        yield Refused(
             "there are charts that were not checked",
             seen=", ".join(sorted(unchecked)),
             todo="run the step chart-check on this checkout, then this one",
         )
-    refuse_different([chart for chart in checkout.charts if chart.state == DIFFERENT])
-
-
-def refuse_different(different: Sequence[ComparedChart]) -> None:
-    """Refuse charts whose version is published with different content, naming their files and the next version."""
-    if different:
+    if different := [chart for chart in checkout.charts if chart.state == DIFFERENT]:
         lines = [
             f"{c.name} {c.version} ({c.path}): {', '.join(c.differs[:10])}{' …' * (len(c.differs) > 10)}"
             f" differ{'s' * (len(c.differs) == 1)}; the next version is {c.next_version}"
             for c in different
         ]
-        raise Refused(
+        yield Refused(
             "a published version is never overwritten",
             seen="\n        ".join(lines),
             todo="`shipway step chart-version --write=true` gives these charts their next versions",

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.cli import options as cli_options
 from pipelines.cli import results, running
 from pipelines.cli.command import flag, flags, group, repeated
 from pipelines.cli.options import RepositoryOptions, RunOptions
@@ -33,6 +34,7 @@ class OnlyChartsOptions:
 class ChartsOptions(RepositoryOptions):
     """Which charts to release, and how."""
 
+    keep_going: bool = cli_options.keep_going()
     charts: OnlyChartsOptions = group(OnlyChartsOptions)
     run: RunOptions = group(RunOptions)
 
@@ -46,6 +48,7 @@ def run(options: ChartsOptions) -> int:
     """
     charts = options.charts
     arguments = {"revision": options.revision, "version": charts.version, "app-version": charts.app_version}
+    arguments["keep-going"] = json.dumps(options.keep_going)
     arguments |= {"ignore": json.dumps(charts.ignore), "libraries": json.dumps(charts.library)}
     needs = (*running.PUBLISH, "chart-registry")
     return running.run_template(options, "chart-release", arguments, _describe, _print, needs=needs)

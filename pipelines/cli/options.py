@@ -43,6 +43,11 @@ def rebuild() -> Any:
     return repeated(text, metavar="NAME|FOLDER")
 
 
+def keep_going() -> Any:
+    """Return the flag for releases of charts that are not whole."""
+    return switch("release the charts that are good although others have errors, and fail with these")
+
+
 @flags
 class RepositoryOptions:
     """What to work on."""

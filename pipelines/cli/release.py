@@ -29,6 +29,7 @@ class ReleaseOptions(RepositoryOptions):
     """What to release, and how."""
 
     rebuild: tuple[str, ...] = cli_options.rebuild()
+    keep_going: bool = cli_options.keep_going()
     run: BuildRunOptions = group(BuildRunOptions)
     charts: OnlyChartsOptions = group(
         OnlyChartsOptions,
@@ -47,10 +48,10 @@ def release(options: ReleaseOptions) -> int:
     if any(vars(options.charts).values()):
         if options.rebuild:
             raise Misuse("--rebuild is about images", seen="flags of a release of charts alone", todo="leave one out")
-        return charts.run(
-            ChartsOptions(repo=options.repo, revision=options.revision, charts=options.charts, run=options.run)
-        )
+        own = {name: value for name, value in vars(options).items() if name != "rebuild"}
+        return charts.run(ChartsOptions(**own))
     arguments = {"revision": options.revision, "rebuild": json.dumps(options.rebuild)}
+    arguments["keep-going"] = json.dumps(options.keep_going)
     return running.run_template(options, "release", arguments, _describe, _print, needs=running.PUBLISH)
 
 

@@ -30,7 +30,7 @@ MAIN = StepContainer(
     step="chart-publish",
     name="main",
     size=CLONE.size,
-    inputs=("repo",),
+    inputs=("repo", "keep-going"),
     fixed={
         "checkout": "../clone/out",
         "report": "../check/out",

@@ -48,6 +48,7 @@ PUBLISH = replace(
     step="deploy-publish",
     name="publish",
     size=_LIGHT,
+    inputs=("repo",),
     fixed={**chart_release.MAIN.fixed, "checkout": "../charts/out", "archives": "../charts/archives"},
 )
 ENVIRONMENTS = replace(

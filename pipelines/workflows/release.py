@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hera.workflows import DAG, Task, WorkflowTemplate
 
-from pipelines.workflows import check, deploy, reporting, start, work
+from pipelines.workflows import chart_release, check, deploy, reporting, start, work
 from pipelines.workflows import pod as workflow_pod
 from pipelines.workflows.dag import Unhurried, arguments, inputs, outputs, reference, repeated
 from pipelines.workflows.pod import pod
@@ -21,17 +21,19 @@ from pipelines.workflows.workflow_template import workflow_template
 NAME = "release"
 INPUTS = (*start.REQUEST, "rebuild")
 START = replace(work.PLAN, step="start", inputs=INPUTS)
+TAKEN = (START, replace(chart_release.MAIN, inputs=work.CHARTS))
+"""The containers whose inputs a run takes."""
 RESULTS = ("commit", "verdict")
 
 
 def release() -> WorkflowTemplate:
     """Return the WorkflowTemplate: it takes an event or a repository and puts out the line of the verdict."""
-    whole = Task(name=NAME, template_ref=reference(work.NAME, NAME), arguments=arguments(inputs(*INPUTS)))
-    entry = DAG(name=NAME, inputs=workflow_pod.inputs((START,)), tasks=[whole], outputs=repeated(NAME, *RESULTS))
+    whole = Task(name=NAME, template_ref=reference(work.NAME, NAME), arguments=arguments(inputs(*INPUTS, *work.CHARTS)))
+    entry = DAG(name=NAME, inputs=workflow_pod.inputs(TAKEN), tasks=[whole], outputs=repeated(NAME, *RESULTS))
     return workflow_template(
         [entry, *reporting.templates()],
         title="Builds and releases whatever a commit declares and the registry lacks",
-        arguments=workflow_pod.arguments((START,)),
+        arguments=workflow_pod.arguments(TAKEN),
         deadline_seconds=work.DEADLINE_SECONDS,
         on_exit=reporting.END,
     )
@@ -61,7 +63,7 @@ def _release() -> DAG:
     worked = f"{work.NAME}.Succeeded || {work.NAME}.Failed || {work.NAME}.Errored"
     return Unhurried(
         name=NAME,
-        inputs=workflow_pod.inputs((START,)),
+        inputs=workflow_pod.inputs(TAKEN),
         fail_fast=False,
         tasks=[
             *start.tasks(inputs(*INPUTS)),
@@ -71,7 +73,9 @@ def _release() -> DAG:
                 # Not after `begin`: the mutex makes it wait for a run that `supersede` stops.
                 depends=f"{start.NAME}.Succeeded",
                 when=start.in_lane("trusted"),
-                arguments=arguments({**planned, **{name: plan[name] for name in ("mutex", *work.PLANNED)}}),
+                arguments=arguments(
+                    {**planned, **inputs(*work.CHARTS), **{name: plan[name] for name in ("mutex", *work.PLANNED)}}
+                ),
             ),
             Task(
                 name=deploy.NAME,

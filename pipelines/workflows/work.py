@@ -20,6 +20,8 @@ NAME = "work"
 DEADLINE_SECONDS = 12 * 3600
 ASKED = ("repo", "revision", "ref", "rebuild", "max-age")
 """The inputs of a plan."""
+CHARTS = ("keep-going",)
+"""Those of the release of charts."""
 
 PLAN = StepContainer(step="plan", name="main", size=PLANNER, inputs=ASKED, fixed=READ_LOGINS, secrets=(GIT, PULL))
 AGAIN = replace(PLAN, name="again", inputs=(*ASKED, "now", "settled", "builder-version"))
@@ -95,7 +97,7 @@ def _work() -> DAG:
             template=chart_release.NAME,
             depends=_after(_WAVES[-1]),
             when=f"{plan['charts']} > 0",
-            arguments=arguments({**commit, "needs": plan["needs"]}),
+            arguments=arguments({**commit, **inputs(*CHARTS), "needs": plan["needs"]}),
         ),
         Task(
             name="retag",
@@ -107,7 +109,7 @@ def _work() -> DAG:
     ]
     return Unhurried(
         name=NAME,
-        inputs=[Parameter(name=name) for name in (*ASKED, "mutex", *PLANNED)],
+        inputs=[Parameter(name=name) for name in (*ASKED, *CHARTS, "mutex", *PLANNED)],
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
         tasks=tasks,

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.charts.model import ChartCheckout
+from pipelines.charts.model import ChartCheckout, ChartRelease
 from pipelines.declared.state import ABSENT, DIFFERENT, IDENTICAL, UNPUBLISHED
 from pipelines.errors import Misuse, Refused, ShipwayError
 from pipelines.step import results
@@ -221,6 +222,35 @@ def test_what_helm_pushed_is_known_by_its_content(repository: Repository, place:
     assert states(clone(repository, place)) == {"base": ABSENT, "api": IDENTICAL, "web": ABSENT}
     repository.write("libs/base/values.yaml", "text: other\n").commit()
     assert by_name(clone(repository, place))["api"].differs == ("charts/base/values.yaml",)
+
+
+@pytest.mark.parametrize("way", [{"keep_going": True}, {"chart_collections": "any"}])
+def test_a_release_that_keeps_going_publishes_what_is_good(tmp_path: Path, place: str, way: dict[str, Any]) -> None:
+    """Without the broken chart, those that depend on it or have its name, and those published with other content."""
+    found = family(tmp_path / "repository")
+    add(found, "same/one", name="twice")
+    add(found, "same/two", name="twice")
+    add(found, "moved")
+    found.commit()
+    publish(by_path(clone(found, place), "moved"), place)
+    found.write("moved/values.yaml", "text: new\n").write("apps/api/Chart.yaml", "version: none\n").commit()
+    checkout = clone(found, place)
+    with pytest.raises(Refused, match="errors"):
+        publish(checkout, place)
+    with pytest.raises(Refused, match="5 of 6 charts are not released") as caught:
+        publish(checkout, place, **way)
+    assert isinstance(caught.value.result, ChartRelease)
+    assert [chart.name for chart in caught.value.result.charts if chart.state == "pushed"] == ["base"]
+    for words in ("apps/api/Chart.yaml", "also in same/one", "next version is 1.0.1"):
+        assert words in caught.value.seen
+    registry, twice = registry_of(place, "twice")
+    assert registry.tags(twice) == ()
+
+
+def by_path(checkout: ChartCheckout, *paths: str) -> ChartCheckout:
+    """Return a checkout of some charts alone."""
+    charts = tuple(chart for chart in checkout.charts if chart.path in paths)
+    return replace(checkout, charts=charts, findings=())
 
 
 def test_archives_in_git_are_taken_as_they_are(tmp_path: Path, place: str) -> None:

@@ -92,12 +92,17 @@ def test_from_a_commit_to_charts(address: str, tmp_path: Path) -> None:
     code, third = _release(repository, address, "team", tmp_path / "state")
     assert (code, third["phase"], third["charts"]) == (3, "Failed", [])
     assert "apps/broken/templates/bad.yaml:1: error:" in third["error"]
+    code, going = _release(repository, address, "team", tmp_path / "state", "--keep-going")
+    assert (code, going["phase"], _states(going)) == (3, "Failed", {"new": "pushed"})
+    assert "4 of 5 charts are not released" in going["error"]
+    assert "apps/broken/templates/bad.yaml:1: error:" in going["error"]
+    assert "next version is 1.0.1" in going["error"]
     code, fourth = _release(repository, address, "team", tmp_path / "state", "--ignore", "apps/broken")
     assert code == 3
     assert "values.yaml" in fourth["error"]
     assert "next version is 1.0.1" in fourth["error"]
     with urllib3.PoolManager(retries=False) as pool:
-        assert pool.request("GET", f"http://{address}/v2/team/charts/new/tags/list").status == 404
+        assert pool.request("GET", f"http://{address}/v2/team/charts/broken/tags/list").status == 404
 
 
 def test_a_release_that_was_killed_is_finished_by_the_next(address: str, tmp_path: Path) -> None:

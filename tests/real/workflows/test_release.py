@@ -132,6 +132,13 @@ def test_the_command_says_why_charts_were_not_released(tmp_path: Path) -> None:
         assert done.returncode == 3, done.stderr
         assert "web/templates/map.yaml:4: error: " in done.stdout
         assert "drafts" not in done.stdout
+        repository.write("good/Chart.yaml", "apiVersion: v2\nname: good\nversion: 1.0.0\nicon: https://x.org/i.svg\n")
+        repository.commit()
+        going = shipway.run(*words, "--keep-going", "--json")
+        told = json.loads(going.stdout)
+        assert (going.returncode, [chart["name"] for chart in told["charts"]]) == (3, ["good"]), going.stderr
+        results = {part["name"]: part["result"] for part in told["parts"]}
+        assert results == {"good": "released", "web": "failed"}
         repository.write("web/templates/map.yaml", map_of.format("web")).commit()
         done = shipway.run(*words, "--json")
         assert (done.returncode, json.loads(done.stdout)["failed"]) == (0, {})

@@ -50,3 +50,28 @@ def test_a_report_hides_nothing_that_the_checkout_says() -> None:
     error = refused(finding("theirs"), own=(finding("ours"), finding("a warning", WARNING)), errors=0)
     assert error.what == "the charts have 1 error"
     assert [line.split()[2] for line in error.seen.split("\n        ")] == ["ours", "theirs"]
+
+
+@pytest.mark.parametrize("collections", ["", "https://git.example/other", "https://git.example/shop.git, x.org:y"])
+def test_errors_that_a_report_hides_may_be_anybodys(collections: str) -> None:
+    """Then nothing is released, though the repository's releases keep going."""
+    for keep_going in (True, False):
+        commit = "0" * 40
+        checkout = ChartCheckout(
+            repo="https://git.example/shop",
+            revision="",
+            ref="",
+            commit=commit,
+            tree=commit,
+            time=0,
+            charts=(),
+            findings=(),
+        )
+        with pytest.raises(Refused, match="the charts have 1 error"):
+            chart_publish(
+                checkout=checkout,
+                report=ChartReport(checked=(), findings=(), errors=1, warnings=0),
+                registry="registry.invalid",
+                keep_going=keep_going,
+                chart_collections=collections,
+            )
