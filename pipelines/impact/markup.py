@@ -12,7 +12,8 @@ from pipelines.impact.secret_names import is_secret
 
 _MARKUP = re.compile(
     # What does not end goes on to the end: a search that failed there would start again at each of them.
-    r"<!--(?P<comment>.*?)(?:-->|\Z)|<!\[CDATA\[(?P<cdata>.*?)(?:\]\]>|\Z)|<[?!][^>]*(?:>|\Z)|"
+    r"<!--(?P<comment>.*?)(?:-->|\Z)|<!\[CDATA\[(?P<cdata>.*?)(?:\]\]>|\Z)|<\?(?P<instruction>.*?)(?:\?>|\Z)|"
+    r"<![^>]*(?:>|\Z)|"
     r"<(?P<end>/?)(?P<tag>[\w:.-]+)(?P<attributes>(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*)\s*(?P<empty>/?)>",
     re.DOTALL,
 )
@@ -70,7 +71,7 @@ def elements(text: str, mask: Callable[..., Any]) -> str | None:
         if _last_word(tag) in _LABELS and before.strip():
             label = is_secret(before.strip())
         written = match[0]
-        for group in ("comment", "cdata"):
+        for group in ("comment", "cdata", "instruction"):
             if match[group]:
                 inside = mask(match[group], secret=secret and group == "cdata")
                 written = written.replace(match[group], inside)
