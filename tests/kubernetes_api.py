@@ -300,7 +300,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*_status(404, f'pods "{pod}" not found'))
             return
         since = query.get("sinceTime", [""])[0][:19]  # whole seconds, as the real one counts
-        data = "".join(f"{moment} {text}\n" for moment, text in log.lines if moment[:19] >= since).encode()
+        begun = "{moment} " if query.get("timestamps") == ["true"] else ""
+        lines = ((moment, text) for moment, text in log.lines if moment[:19] >= since)
+        data = "".join(f"{begun.format(moment=moment)}{text}\n" for moment, text in lines).encode()
         self._begin()
         if log.cuts:
             self._chunk(data[: log.cuts.pop(0)])

@@ -14,9 +14,11 @@ from pipelines.cli import options as cli_options
 from pipelines.cli.charts import ChartsOptions, OnlyChartsOptions
 from pipelines.cli.command import flag, flags, group, positional
 from pipelines.cli.options import BuildRunOptions, RepositoryOptions, RunOptions
-from pipelines.engines.local.nodes import Node, RunResult
+from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
-from pipelines.release.result import SKIPPED
+from pipelines.release import failure
+from pipelines.release.result import SKIPPED, PartResult
+from pipelines.step import results as step_results
 from pipelines.step import texts
 
 _MOST_LINES = 200
@@ -100,10 +102,16 @@ def deploy(options: DeployOptions) -> int:
 
 
 def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
-    nodes = {node.display_name: node for node in result.root.walk()}
-    summary = results.verdict(result)
-    images = {name: results.of_image(node) for name, node in _builds(nodes)}
-    for part in summary.get("parts", ()):
+    # Tasks alone: the name of a container or an image may be that of a task.
+    walked = (node for node in result.root.walk() if node.parent and node.parent.kind is NodeKind.DAG)
+    nodes = {node.display_name: node for node in walked}
+    summary, builds = results.verdict(result), dict(_builds(nodes))
+    images = {name: results.of_image(node) for name, node in builds.items()}
+    pods = {**builds, failure.CHARTS: nodes.get("charts")}
+    words = {name: results.told(node) for name, node in pods.items() if node}
+    told: tuple[PartResult, ...] = step_results.typed(tuple[PartResult, ...], summary.get("parts", []))
+    parts = json.loads(step_results.text_of(failure.explained(told, words)))
+    for part in parts:
         if part["result"] == SKIPPED and part["name"] in images:
             images[part["name"]]["message"] = f"{SKIPPED}: {part['why']}"
     return {
@@ -112,7 +120,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
         "commit": result.outputs.get("commit") or _planned(nodes).get("commit", ""),
         "phase": str(result.phase),
         "verdict": result.outputs.get("verdict") or summary.get("verdict", ""),
-        "parts": summary.get("parts", []),
+        "parts": parts,
         "left_out": summary.get("left_out", 0),
         **results.ending(result),
         "images": images,

@@ -57,6 +57,17 @@ def failed_log(node: Node) -> Path | None:
     return next((one.log for one in reversed(list(causes(node))) if one.log), None)
 
 
+def told(node: Node) -> str:
+    """Return in one line which step below a node failed and what it said, or an empty text."""
+    from pipelines.release import failure  # noqa: PLC0415 - only releases have parts
+
+    last = next((one for one in reversed(list(causes(node))) if one.log and not one.never_ran), None)
+    try:
+        return failure.told(last.display_name, last.log.read_text("utf-8", "replace")) if last and last.log else ""
+    except OSError:
+        return ""
+
+
 def error(log: Path, *, most_lines: int = _MOST_LINES) -> str:
     """Return the error that a step ended with, or the last lines of another program; nothing if there is no log."""
     try:

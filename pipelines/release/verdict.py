@@ -12,6 +12,7 @@ from pipelines.declared.state import ABSENT, HELD, PUBLISHED, TAG, UNKNOWN, UNPU
 from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.plan_model import PlannedImage
 from pipelines.release import result as release_result
+from pipelines.release.failure import IN_LOG
 from pipelines.release.model import STUCK, Plan, Planned, Verdict
 from pipelines.release.result import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, PartResult
 from pipelines.step import results
@@ -84,7 +85,7 @@ def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> PartResu
         if failed:
             result, why = SKIPPED, f"its parent {failed[0]} failed"
         elif image.name in builds:
-            result, why = FAILED, "its build failed"
+            result, why = FAILED, IN_LOG
         else:
             result, why = UNTRIED, f"not built, {why}"
     return PartResult(kind=IMAGE, name=image.name, path=image.path, result=result, why=why)
@@ -108,7 +109,7 @@ def _chart(chart: PlannedChart, releases: Collection[str], held: str) -> PartRes
     elif held:
         result, why = HELD, held
     elif chart.state == ABSENT and chart.name in releases:
-        result, why = FAILED, "its release failed"
+        result, why = FAILED, IN_LOG
     elif chart.state == ABSENT:
         result, why = UNTRIED, f"not released, {why}"
     elif chart.state == UNPUBLISHED:

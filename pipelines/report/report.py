@@ -23,8 +23,8 @@ from pipelines.report import result as report_result
 from pipelines.report import run as report_run
 from pipelines.report import subject as report_subject
 from pipelines.report import text as report_text
+from pipelines.report.causes import Causes
 from pipelines.report.model import ANSWER, CHECK, MARKER, RELEASE, Failure, Reported, Subject
-from pipelines.report.run import FailedPod
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import ForgeLogins, Forges
 from pipelines.step.signature import Arg, Group
@@ -39,14 +39,11 @@ _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
 _TOLD = {StatusState.PENDING: "goes on", StatusState.SUCCESS: "published"}
 _PHASE, _COMPLETED = "workflows.argoproj.io/phase", "workflows.argoproj.io/completed"
-_JUDGES = frozenset({"verdict"})
-"""Templates that fail because others failed."""
-_ASIDE = frozenset({"begin-pod", "impact"})
-"""Templates whose failure fails no run."""
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
-_MOST_LOGS = 5
 _MOST_CHARACTERS = 64_000
 """Of a comment; GitHub takes 65,536, and a hidden line comes before it."""
+_LONGEST_DESCRIPTION = 140
+"""Of GitHub's; other forges take more."""
 _RUN = re.compile(r"\[([a-z0-9][a-z0-9.-]*)\]$")
 _COMMENTED = re.compile(r"<!-- run ([0-9TZ:+.-]+) ([a-z0-9.-]+) -->")
 
@@ -112,6 +109,7 @@ class _Report:
         self.rules = rules
         self.run = str(workflow["metadata"]["name"])
         self.age = report_run.age(workflow["metadata"])
+        self.causes = Causes(cluster=cluster, workflow=workflow)
 
     def write(self, phase: str) -> Reported:
         """Report to the forge unless a newer run does, also about the runs that were stopped for this one."""
@@ -152,8 +150,10 @@ class _Report:
 
     def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
         commit, context = self.subject.commit, self.subject.context
-        result = report_result.release_result(self.workflow)
-        failed = [] if state in {StatusState.PENDING, StatusState.SUCCESS} else self._failures(result)
+        result, failed = report_result.release_result(self.workflow), list[Failure]()
+        if state not in {StatusState.PENDING, StatusState.SUCCESS}:
+            failed = self.causes.failures(result)
+            result = self.causes.explained(result) if context == RELEASE else result
         words = report_text.headline(result, failed) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         if self.subject.is_own:
@@ -174,7 +174,7 @@ class _Report:
 
     def _set(self, subject: Subject, state: StatusState, text: str) -> str:
         """Set a status and return its description, which names this run if no link does."""
-        description = text if self.link else f"{text[:60]} [{self.run}]"
+        description = text if self.link else f"{text[: _LONGEST_DESCRIPTION - len(self.run) - 3]} [{self.run}]"
         status = Status(context=subject.context, state=state, description=description, url=self.link)
         self.forge.set_status(subject.commit, status)
         sys.stderr.write(f"{subject.commit} {subject.context}: {state}, {description}\n")
@@ -225,7 +225,7 @@ class _Report:
             return StatusState.ERROR, "it never began"
         if root.get("phase") == "Succeeded":
             return StatusState.SUCCESS, ""
-        if any(pod.code in _AT_FAULT for pod in self._causes()):
+        if any(pod.code in _AT_FAULT for pod in self.causes.pods()):
             return StatusState.FAILURE, ""
         late = any("deadline" in str(node.get("message")) for node in report_run.nodes_of(self.workflow).values())
         return StatusState.ERROR, "it took too long" if late else ""
@@ -305,27 +305,6 @@ class _Report:
         return self.forge.comment(
             self.subject.number, MARKER, f"<!-- run {created} {name} -->\n{text}", unless=is_newer
         )
-
-    def _failures(self, result: ReleaseResult | None) -> list[Failure]:
-        """Return the pods that failed, with the ends of their logs; none if the result already says what failed."""
-        if result is not None and any(not part.is_good for part in result.parts):
-            return []
-        return [self._failure(pod, read=number < _MOST_LOGS) for number, pod in enumerate(self._causes())]
-
-    def _causes(self) -> list[FailedPod]:
-        """Return the pods that failed by themselves; all that count, if none did."""
-        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template not in _ASIDE]
-        return [pod for pod in pods if pod.template not in _JUDGES] or pods
-
-    def _failure(self, pod: FailedPod, *, read: bool) -> Failure:
-        lines: tuple[str, ...] = ()
-        if read:
-            try:
-                lines = tuple(self.cluster.log(pod.pod, pod.container))
-            except (Denied, Transient) as error:
-                sys.stderr.write(f"{error.what}: {error.seen}\n")
-        title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
-        return Failure(title=title, message=pod.message, lines=lines)
 
 
 def _with(state: StatusState, newer: str) -> str:

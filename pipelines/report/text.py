@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from pipelines.release.failure import is_told
 from pipelines.release.result import ReleaseResult
 from pipelines.report.model import Failure
 
@@ -73,7 +74,11 @@ def line(text: str) -> str:
 
 def headline(result: ReleaseResult | None, failures: Sequence[Failure]) -> str:
     """Return in one line what failed in a run, or its verdict."""
-    names = [part.name for part in result.parts if not part.is_good] if result else []
+    bad = [part for part in result.parts if not part.is_good] if result else []
+    names = [part.name for part in bad]
+    if bad and is_told(bad[0]):
+        more = f"; and {len(bad) - 1} more" if len(bad) > 1 else ""
+        return f"{_NOT_IN_A_NAME.sub('?', names[0])[:60]}: {bad[0].why}{more}"
     if names:
         shown = ", ".join(_NOT_IN_A_NAME.sub("?", name)[:60] for name in names[:4])
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""

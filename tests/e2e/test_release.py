@@ -30,7 +30,7 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
     assert results(first) == {
         "base": ("built", ""),
         "app": ("built", ""),
-        "broken": ("failed", "its build failed"),
+        "broken": ("failed", "it failed, as the log of its pod says"),
         "child": ("not built", "its parent broken failed"),
         "shop": ("released", ""),
     }

@@ -91,7 +91,7 @@ def test_a_chart_is_held_back_with_its_image(history: History, registry: LyingRe
     with pytest.raises(ShipwayError) as caught:
         releases.finish(first, MAIN)
     assert caught.value.seen.splitlines() == [
-        "broken: its build failed",
+        "broken: it failed, as the log of its pod says",
         "site: held back because its values name broken, which failed",
         "above: held back because it depends on charts/site, which is held back",
     ]

@@ -21,13 +21,15 @@ from pipelines.events.event import (
     PullRequest,
     Push,
 )
-from pipelines.release.result import FAILED, IMAGE, PartResult, ReleaseResult
+from pipelines.release.failure import IN_LOG
+from pipelines.release.result import FAILED, IMAGE, SKIPPED, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
 from pipelines.step import results, texts
 from pipelines.tools import kubernetes
 from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.registry.connection import Timing
+from tests import workflow_status
 from tests.forge_server import TOKEN as FORGE_TOKEN
 from tests.forge_server import ForgeServer, forge_server, said
 from tests.kubernetes_api import NAMESPACE, TOKEN, Cluster, Log, cluster
@@ -189,6 +191,32 @@ def test_the_ends_of_logs_stand_in_for_a_verdict_that_never_came(api: Cluster, f
     report(place, forge)
     assert "web/Dockerfile:3: unknown word" in forge.comments[0]["body"]
     assert forge.statuses[-1][1]["description"] == "plan failed"
+
+
+@pytest.mark.parametrize("ui", [UI, ""], ids=["a link", "no link"])
+def test_a_failure_is_told_in_the_words_of_its_step(api: Cluster, forge: ForgeServer, place: Path, ui: str) -> None:
+    """Of the container that failed, as its log ends; the children that were not built for it are counted."""
+    parts = (
+        PartResult(kind=IMAGE, name="web", path="web", result=FAILED, why=IN_LOG),
+        PartResult(kind=IMAGE, name="api", path="api", result=SKIPPED, why="its parent web failed"),
+    )
+    found = ReleaseResult(repo=REPO, commit=COMMIT, ref="", is_good=False, verdict="0 of 2", parts=parts, left_out=0)
+    verdict = node("verdict", "Failed", "main: Error (exit code 1)", summary=texts.encode(results.text_of(found)))
+    status = workflow_status.image("push-1.image", "Failed", "Succeeded", "Succeeded", "Failed 78")
+    nodes = {name: dict(one) for name, one in status["nodes"].items()}
+    inputs = {"parameters": [{"name": "name", "value": "web"}]}
+    nodes["id-push-1.image(0)"] |= {"templateName": "clone-build-push", "inputs": inputs}
+    workflow = put(api, verdict, phase="Failed")
+    workflow["status"]["nodes"] |= nodes
+    [pod] = [one for one in report_run.failed_pods(workflow) if one.template == "clone-build-push"]
+    assert (pod.subject, pod.container) == ("web", "main")
+    seen = "r.example answered 403: DENIED: the robot may not push; token=s3cr3t-0f-mine"
+    error = Misconfigured("cannot push r.example/web: not allowed", seen=seen, todo="give it the right")
+    moment = "2026-11-24T03:00:00Z"
+    api.logs[pod.pod, "main"] = Log(lines=[(moment, line) for line in f"shipway: {error}".splitlines()])
+    report(place, forge, ui=ui)
+    told = "web: its push was refused: r.example answered 403: DENIED: the robot may not push; token=***; and 1 more"
+    assert forge.statuses[-1][1]["description"] == (told if ui else f"{told} [push-1]")
 
 
 def test_a_stopped_run_is_an_error_unless_a_newer_one_tells_of_the_commit(

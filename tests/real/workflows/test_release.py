@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.engines.embedded import deployment
 from tests.git_repositories import Repository
+from tests.lying_registry import errors, lying_registry
 from tests.registry_process import registry
 from tests.shipway_process import Images, Shipway
 
@@ -101,7 +102,7 @@ def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
         settings.write_text(f"registry: {address}\nproject: team\nplain-http: {address}\n")
         code, outcome, told = submit(shipway, "--settings", str(settings), "-p", f"repo={repository.path}")
         assert (code, outcome["phase"]) == (1, "Failed"), told
-        assert "broken: its build failed" in told
+        assert "broken: it failed, as the log of its pod says" in told
         assert "child: not built: its parent broken failed" in told
         waves = {one["displayName"]: one["children"] for one in nodes(outcome["nodes"]) if one["type"] == "TaskGroup"}
         assert {wave: [one["phase"] for one in items] for wave, items in waves.items()} == {
@@ -112,6 +113,41 @@ def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
         assert "main" in images.tags("lone")
         assert "main" in images.tags("late")
         assert not images.client.tags(images.reference("child"))
+
+
+@pytest.mark.helm
+def test_a_refused_push_is_told_in_the_registrys_words(tmp_path: Path) -> None:
+    """As a refusal of the push, beside what could not be cloned and what was not built for that."""
+    repository = Repository(tmp_path / "shop")
+    for name, base in {"full": "scratch", "child": "full", "lone": "scratch", "late": "lone"}.items():
+        repository.write(f"{name}/Dockerfile", f"FROM {base}\nCOPY page /\n").write(f"{name}/page", name)
+    repository.write("site/Chart.yaml", "apiVersion: v2\nname: site\nversion: 1.0.0\n").write(
+        "site/values.yaml", "{}\n"
+    )
+    repository.commit()
+    quota = errors(403, "DENIED", "adding 2 KiB of storage, which will exceed the configured upper limit")
+    with lying_registry() as liar:
+        liar.lie("POST", "/v2/team/full/blobs/uploads/", quota)
+        liar.lie("POST", "/v2/team/charts/site/blobs/uploads/", errors(403, "DENIED", "the robot may not push"))
+        denied = errors(403, "DENIED", "the robot may not pull")
+        of_lone = "/v2/team/lone/blobs/"
+        liar.lie("GET", of_lone, lambda a: denied if ("team/lone", "main") in liar.manifests else liar.truth(a))
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(f"registry: {liar.address}\nproject: team\nplain-http: {liar.address}\n")
+        done = Shipway(tmp_path / "shipway").run("release", str(repository.path), "--settings", str(settings), "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 78, done.stderr
+    whys = {(part["kind"], part["name"]): (part["result"], part["why"]) for part in told["parts"]}
+    asked = f"{liar.address} answered 403: DENIED"
+    assert whys["image", "full"] == (
+        "failed",
+        f"its push was refused: {asked}: adding 2 KiB of storage, which will exceed the configured upper limit",
+    )
+    assert whys["image", "child"] == ("not built", "its parent full failed")
+    assert whys["image", "late"][1].startswith("its clone failed: ")
+    assert f"{asked}: the robot may not pull" in whys["image", "late"][1]
+    assert whys["chart", "site"][1].startswith(f"its push was refused: {asked}: the robot may not push")
+    assert told["images"]["child"]["message"] == "not built: its parent full failed"
 
 
 @pytest.mark.helm

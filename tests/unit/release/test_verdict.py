@@ -77,7 +77,7 @@ def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
             planned=Planned(plan=json.dumps(dataclasses.asdict(plan))), builds=("web",), releases=("site", "umbrella")
         )
     assert caught.value.seen.splitlines() == [
-        "web: its build failed",
+        "web: it failed, as the log of its pod says",
         "old: blocked, old's reason",
         "site: held back because its values name web, which failed",
         "umbrella: held back because it depends on charts/site, which is held back",
@@ -89,12 +89,12 @@ def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
     [
         ((image("a", "absent", BUILD), image("b", "absent", BUILD, ("a",)), image("new", "absent", BUILD)), CHART,
          ShipwayError,
-         "a: its build failed\nb: not built: its parent a failed\nnew: not built, new's reason"),
+         "a: it failed, as the log of its pod says\nb: not built: its parent a failed\nnew: not built, new's reason"),
         ((image("a", BLOCKED), image("b", UNKNOWN)), CHART, Refused, "a: blocked, a's reason\nb: unknown, b's reason"),
         ((image("a", UNKNOWN),), CHART, Transient, "a: unknown, a's reason"),
         ((), dataclasses.replace(CHART, state=DIFFERENT, reasons=("it differs",)), Refused,
          "shop: different, it differs"),
-        ((), dataclasses.replace(CHART, state="absent"), ShipwayError, "shop: its release failed"),
+        ((), dataclasses.replace(CHART, state="absent"), ShipwayError, "shop: it failed, as the log of its pod says"),
     ],
 )  # fmt: skip
 def test_what_is_left_decides_the_end(
