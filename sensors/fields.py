@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -80,7 +81,7 @@ def _value(value: Any, hint: Any, path: str) -> Iterator[str]:
         if isinstance(value, dict | list):
             yield path
     elif isinstance(value, dict) and model is not None:
-        fields = dict(_fields(model))
+        fields = _fields(model)
         for key, child in value.items():
             place = f"{path}.{key}".lstrip(".")
             if key in fields:
@@ -93,14 +94,19 @@ def _value(value: Any, hint: Any, path: str) -> Iterator[str]:
             yield from _value(child, inner, f"{path}.{key}")
 
 
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+@functools.cache
+def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the hint of each field that a model has, by its name in a document."""
+    fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         if model is m.WebhookEventSource and name == "webhook_context":
-            yield from _fields(m.WebhookContext)  # inline in Argo's type
+            fields |= _fields(m.WebhookContext)  # inline in Argo's type
         else:
-            yield field.alias or name, field.annotation
+            fields[field.alias or name] = field.annotation
+    return fields
 
 
+@functools.cache
 def _unwrap(hint: Any) -> tuple[type[BaseModel] | None, Any]:
     """Return the model that a hint allows, or the hint of a list's or a map's items."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -112,7 +118,8 @@ def _unwrap(hint: Any) -> tuple[type[BaseModel] | None, Any]:
     if origin in {list, dict}:
         return None, args[-1]
     if isinstance(hint, type) and issubclass(hint, RootModel):
-        return _unwrap(hint.model_fields["root"].annotation)
+        root: Any = hint.model_fields["root"].annotation
+        return _unwrap(root)
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return hint, None
     return None, None

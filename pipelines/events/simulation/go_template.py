@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -62,6 +63,7 @@ class Int64(int):
 Operand: TypeAlias = Constant | Field | Call | Pipeline
 
 
+@functools.lru_cache(maxsize=512)
 def parse(template: str) -> Pipeline:
     """Return the one action of a template. Raises Refused for anything that no compiled Sensor has."""
     action = _ACTION.fullmatch(template)
@@ -110,6 +112,7 @@ def render(template: str, data: Mapping[str, Any]) -> str:
     return value
 
 
+@functools.lru_cache(maxsize=512)
 def is_of_form(template: str, form: str) -> bool:
     """Return whether a template is an expression, with some other expression in each place of its `.anything`."""
     try:
