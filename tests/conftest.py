@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ settings.register_profile("shipway", deadline=None, suppress_health_check=[Healt
 settings.load_profile("shipway")
 _DESELECTED = pytest.StashKey[dict[str, int]]()
 _ENDING_SECONDS = 20.0
+_NEW_OBJECTS = 20_000
+"""After so many new ones, Python searches for garbage; by itself it does after 700."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +46,18 @@ def pytest_configure() -> None:
     """Let what the tests start be interrupted: a shell has SIGINT ignored in whatever it starts in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let nobody search for garbage while modules are imported, nor ever again among what they made: it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(_NEW_OBJECTS)
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
