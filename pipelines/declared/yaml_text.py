@@ -230,16 +230,14 @@ def says_something(data: bytes) -> bool:
 
 def _bound(root: yaml.Node | None, where: str, most_nodes: int) -> None:
     """Refuse a document that aliases make large beyond reason, and numbers without end, before anything walks it."""
-    count, waiting = 0, [root]
-    while waiting:
-        node = waiting.pop()
-        count += 1
-        if count > most_nodes:
+    nodes = [root]
+    for node in nodes:  # level by level: the list grows as it is read
+        if len(nodes) > most_nodes:
             raise Refused(f"{where} has too many values", seen="aliases of aliases", todo="write it out, without them")
         if isinstance(node, yaml.MappingNode):
-            waiting += [part for pair in node.value for part in pair]
+            nodes += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
+            nodes += node.value
         elif node is not None and node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
             raise Refused(
                 f"{where}:{node.start_mark.line + 1}: a number without end",
