@@ -54,7 +54,7 @@ def b64(text: str | bytes) -> str:
 
 def read(value: dict[str, Any], key: bytes = b"key") -> RenderedObject:
     """Return an object as Helm's output is read."""
-    (item,) = ObjectReader(key).objects(f"---\n{yaml.safe_dump(value)}").values()
+    (item,) = ObjectReader(key).objects(f"---\n{yaml.dump(value, Dumper=yaml.CSafeDumper)}").values()
     return item
 
 
