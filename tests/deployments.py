@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.charts.model import ChartCheckout, ChartRelease
-from pipelines.deploy.model import Deployed
-from pipelines.deploy.release_charts import DeployedCharts, Fault
+from pipelines.deploy.model import Deployed, Fault
+from pipelines.deploy.release_charts import DeployedCharts
 from pipelines.images import tag_names
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.key import RebuildPolicy

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from pipelines.deploy.edits import Edited
 from pipelines.deploy.model import Deployed, DeployTarget
 from pipelines.deploy.state import DeployState, StateReader
 from pipelines.deploy.writer import Draft, ForgeAccess, TargetWriter
-from pipelines.errors import Misconfigured, Refused, ShipwayError
+from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.images import graph as image_graph
 from pipelines.images import platforms
 from pipelines.images.builders.choice import choose_builder
@@ -141,7 +141,7 @@ class Deployment:
     settings: DeploySettings
     forges: ForgeAccess
     maker: str
-    """The run that publishes what is written, or empty."""
+    """The run that publishes what is written, and whose last step fails with faults; or empty."""
 
     def run(self, only: str) -> Deployed:
         """Write to every target of this branch; a fault in one does not keep the others from being written."""
@@ -168,6 +168,8 @@ class Deployment:
         try:
             edits.raise_together(faults, f"{self.reader.url} is not deployed everywhere")
         except ShipwayError as error:
+            if self.maker and not isinstance(error, Transient):
+                return replace(done, fault=str(error), fault_code=error.exit_code)
             error.result = done
             raise
         return done

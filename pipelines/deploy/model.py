@@ -5,7 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.step.texts import Encoded, FreeText, ObjectId
+
+_ERRORS = {kind.exit_code: kind for kind in (ShipwayError, Misuse, Refused, Misconfigured)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Why a step did not do its part, for the last step of the pod to fail with; empty if it did."""
+
+    fault: FreeText = ""
+    fault_code: int = 0
+
+    def require_none(self) -> None:
+        """Raise the error that this is."""
+        if self.fault:
+            what, _, seen = self.fault.partition("\n")
+            raise _ERRORS.get(self.fault_code, ShipwayError)(what, seen=seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +47,8 @@ class DeployTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
-    """The result of deploying a branch's head."""
+class Deployed(Fault):
+    """The result of deploying a branch's head; the fault is of a run whose last step fails with it."""
 
     commit: ObjectId
     """The head that was deployed; empty if the branch is not deployed."""

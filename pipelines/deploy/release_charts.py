@@ -15,32 +15,16 @@ from pipelines.charts import publish as chart_publish
 from pipelines.charts.model import ChartCheckout, ChartReport
 from pipelines.deploy import await_healthy
 from pipelines.deploy.deploy import DeployInputs, Deployment, DeploySettings, opened
-from pipelines.deploy.model import Deployed, DeployTarget
+from pipelines.deploy.model import Deployed, DeployTarget, Fault
 from pipelines.environments import image_uses
-from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
+from pipelines.errors import ShipwayError, Transient
 from pipelines.release import own_commit
 from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, EnvironmentsSettings, ReadLogins
 from pipelines.step.log import say
 from pipelines.step.parameters import ForgeLogins, Forges, PushLogins, Repo, Source
 from pipelines.step.signature import Arg, Group
-from pipelines.step.texts import Encoded, FreeText, ObjectId
+from pipelines.step.texts import Encoded, ObjectId
 from pipelines.tools.git.checkout import make_room
-
-_ERRORS = {kind.exit_code: kind for kind in (ShipwayError, Misuse, Refused, Misconfigured)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """Why a step did not do its part, for the last step of the pod to fail with; empty if it did."""
-
-    fault: FreeText = ""
-    fault_code: int = 0
-
-    def require_none(self) -> None:
-        """Raise the error that this is."""
-        if self.fault:
-            what, _, seen = self.fault.partition("\n")
-            raise _ERRORS.get(self.fault_code, ShipwayError)(what, seen=seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +191,9 @@ def deploy_await(
             forges=forges,
             settings=settings,
         )
+        result = replace(result, applications=waited.applications, healthy=waited.healthy, seconds=waited.seconds)
+        deployed.require_none()
     except ShipwayError as error:
         error.result = result
         raise
-    return replace(result, applications=waited.applications, healthy=waited.healthy, seconds=waited.seconds)
+    return result

@@ -234,6 +234,8 @@ def test_a_broken_file_costs_its_own_application_alone(tmp_path: Path, address: 
     assert f"dev/second/values.yaml:1: {shop.web} is named without a tag" in "".join(done.targets[0].kept)
     assert "version: 0.1.0" in shop.environments.file("dev/second/config.yaml")
     assert shop.environments.file(f"dev/web/{file}") == before
+    again = shop.deploy(run="push-1")
+    assert (again.written, again.fault, again.fault_code) == (0, str(raised.value), raised.value.exit_code)
 
 
 @pytest.mark.parametrize(

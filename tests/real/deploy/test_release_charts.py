@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.deploy.release_charts import DeployedCharts, Fault
+from pipelines.deploy.model import Fault
+from pipelines.deploy.release_charts import DeployedCharts
 from pipelines.errors import Refused, ShipwayError
 from pipelines.release import own_commit
 from pipelines.release.own_commit import OwnCommit
