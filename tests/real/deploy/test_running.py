@@ -83,7 +83,11 @@ class Live:
                 "metadata": {"name": "prod-web"},
                 "spec": {"destination": {"server": changes.get("server", "https://kubernetes.default.svc")}},
                 "status": {
-                    "sync": {"status": "Synced", "revisions": [commit]},
+                    "sync": {
+                        "status": "Synced",
+                        "revisions": [commit],
+                        "comparedTo": {"sources": [{"targetRevision": "main"}]},
+                    },
                     "health": {"status": "Healthy", "lastTransitionTime": LONG_AGO},
                     "operationState": {"phase": "Succeeded", "finishedAt": LONG_AGO},
                     "summary": {"images": [f"{self.name}{named}"]},
