@@ -199,7 +199,7 @@ class Deployment:
         def draft(head: Head) -> Draft:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
-            return self._draft(state, edits.edit_charts(state, head), way)
+            return self._draft(state, edits.edit_charts(state, head, publishes=bool(self.maker) and way == COMMIT), way)
 
         return self._write(CHARTS, self.reader.url, self.reader.ref, draft, way)
 

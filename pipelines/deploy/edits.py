@@ -20,7 +20,7 @@ from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.declared.finding import ERROR
 from pipelines.declared.shipway_yaml import PULL_REQUEST
-from pipelines.declared.state import BROKEN, DIFFERENT, PUBLISHED
+from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, HELD, PUBLISHED
 from pipelines.deploy.message import ChartMove
 from pipelines.deploy.state import DeployState
 from pipelines.environments import config_yaml, image_places, image_uses
@@ -28,6 +28,7 @@ from pipelines.environments import files as environment_files
 from pipelines.environments.files import ApplicationFolder, any_of
 from pipelines.environments.image_places import Change, ValuesText
 from pipelines.errors import ShipwayError
+from pipelines.release.model import held_back
 from pipelines.tools.git.write_back import Head
 from pipelines.tools.registry.layout import Layout
 
@@ -47,14 +48,20 @@ class Edited:
     """What kept applications from being written, each alone."""
 
 
-def edit_charts(state: DeployState, head: Head) -> Edited:
-    """Return the edits to a head's values and charts; `state` is its commit's. Raises ShipwayError with every fault."""
+def edit_charts(state: DeployState, head: Head, *, publishes: bool = False) -> Edited:
+    """Return the edits to a head's values and charts; `state` is its commit's. Raises ShipwayError with every fault.
+
+    Of a run that publishes them as well, charts stay as they are whose values name an image that it failed to build.
+    """
     texts = _texts(state, head)
+    absent = [image.name for image in state.plan.images if publishes and image.state == ABSENT]
+    held = held_back(state.plan.charts, absent)
+    kept = [text for text in texts if any(image_uses.is_in(text.file, path) for path in held)]
     desired = state.desired_images(texts)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
     faults: list[ShipwayError] = []
-    for text in texts:
+    for text in (text for text in texts if text not in kept):
         try:
             data, changed = text.edited(desired)
         except ShipwayError as error:
@@ -70,6 +77,7 @@ def edit_charts(state: DeployState, head: Head) -> Edited:
         files={**files, **moved},
         changes=tuple(changes),
         moves=moves,
+        kept=tuple(f"{path}: {HELD} because {why}" for path, why in held.items()),
         awaited=(*(f"{name}: not published, {state.images[name].state}" for name in unbuilt), *_errors(state)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pipelines.charts.model import PlannedChart
@@ -122,3 +123,15 @@ class Verdict:
     """How many of those images still lack tags."""
     summary: FreeText
     """The result of each image and chart: a ReleaseResult, as JSON."""
+
+
+def held_back(charts: Iterable[PlannedChart], failed: Collection[str]) -> dict[str, str]:
+    """Return by path why charts are not released where images of these names failed; `charts` has parents first."""
+    held: dict[str, str] = {}
+    for chart in charts:
+        images = [name for name in chart.images if name in failed]
+        if images:
+            held[chart.path] = f"its values name {', '.join(images)}, which failed"
+        elif above := [path for path in chart.parents if path in held]:
+            held[chart.path] = f"it depends on {', '.join(above)}, which is held back"
+    return held

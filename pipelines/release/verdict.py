@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Annotated
 
 from pipelines.bounds import read_json
@@ -13,7 +13,7 @@ from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.plan_model import PlannedImage
 from pipelines.release import result as release_result
 from pipelines.release.failure import IN_LOG
-from pipelines.release.model import STUCK, Plan, Planned, Verdict
+from pipelines.release.model import STUCK, Plan, Planned, Verdict, held_back
 from pipelines.release.result import BUILT, CHART, FAILED, IMAGE, LEFT_OUT, RELEASED, SKIPPED, UNTRIED, PartResult
 from pipelines.step import results
 from pipelines.step.signature import Arg
@@ -36,10 +36,7 @@ def verdict(
     plan: Plan = results.typed(Plan, read_json(planned.plan, "the plan"))
     untagged = [image for image in plan.images if image.action == TAG]
     failed = {image.name for image in plan.images if image.state == ABSENT and image.name in builds}
-    held: dict[str, str] = {}
-    for chart in plan.charts:  # parents first
-        if chart.state == ABSENT and (why := held_back(chart, failed, held)):
-            held[chart.path] = why
+    held = held_back((chart for chart in plan.charts if chart.state == ABSENT), failed)
     parts = [
         *(_image(plan, image, builds) for image in plan.images),
         *(_chart(chart, releases, held.get(chart.path, "")) for chart in plan.charts),
@@ -89,17 +86,6 @@ def _image(plan: Plan, image: PlannedImage, builds: Collection[str]) -> PartResu
         else:
             result, why = UNTRIED, f"not built, {why}"
     return PartResult(kind=IMAGE, name=image.name, path=image.path, result=result, why=why)
-
-
-def held_back(chart: PlannedChart, failed: Collection[str], held: Mapping[str, str]) -> str:
-    """Return why a chart is not released; empty if it is.
-
-    `failed` are names of images, and `held` has the charts that are held back, by path.
-    """
-    if images := [name for name in chart.images if name in failed]:
-        return f"its values name {', '.join(images)}, which failed"
-    charts = [path for path in chart.parents if path in held]
-    return f"it depends on {', '.join(charts)}, which is held back" if charts else ""
 
 
 def _chart(chart: PlannedChart, releases: Collection[str], held: str) -> PartResult:

@@ -18,7 +18,7 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Proposal
 from pipelines.tools.registry.reference import Reference
-from tests.deployments import World, world
+from tests.deployments import NONE, World, world
 from tests.registry_process import registry
 
 ANNOTATION = "org.opencontainers.image.revision"
@@ -145,3 +145,26 @@ def test_a_fault_of_charts_keeps_no_environment_from_its_digest(tmp_path: Path, 
         charts.require_none()
     with pytest.raises(ShipwayError):
         dataclasses.replace(Fault(), fault="x", fault_code=1).require_none()
+
+
+def test_a_chart_is_held_back_while_an_image_of_its_values_failed(tmp_path: Path, address: str) -> None:
+    """As it is where a push moves it: no version is used up for half of what its values name; others move."""
+    shop = world(tmp_path, address)
+    image = f"image:\n  repository: {address}/team/{{}}\n  digest: '{NONE}'\n"
+    both = shop.shop.file("charts/web/values.yaml") + f"beside: '{address}/team/api@{NONE}'\n"
+    files = {"api/Dockerfile": "FROM scratch\nCOPY . /\n", "charts/web/values.yaml": both, "page": "2"}
+    files["charts/site/Chart.yaml"] = "apiVersion: v2\nname: site\nversion: 1.0.0\n"
+    files["charts/site/values.yaml"] = image.format("web")
+    commit = shop.shop.commit(files)
+    plan = shop.plan()
+    waves = tuple(tuple(job for job in wave if job.name != "api") for wave in plan.waves)
+    shop.build(dataclasses.replace(plan, waves=waves))
+    charts, published, _ = shop.circle()
+    [target] = charts.targets
+    assert target.kept[0] == "charts/web: held back because its values name api, which failed"
+    assert [one.name for one in charts.charts] == ["site"]
+    assert (published, shop.shop.file("charts/web/values.yaml")) == ([], both)
+    assert own(shop, shop.shop.head()).source == commit  # type: ignore[union-attr]
+    shop.build()
+    charts, published, _ = shop.circle("push-2")
+    assert (published, charts.targets[0].kept) == (["0.1.0"], ())
