@@ -285,7 +285,11 @@ class _Report:
         try:
             metadata = self.cluster.metadata(reporter)
         except Denied:
-            return ""  # gone, so older: runs are kept for a day at least
+            # Gone, so older: runs are kept for a day at least. But what failed, and can be retried, is kept for longer
+            # than a newer run that succeeded.
+            repeated = (self.workflow["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, reporter)
+            is_newer = reporter != repeated and current.state is StatusState.SUCCESS
+            return f"it says {current.state} already" if is_newer else ""
         if report_run.age(metadata) > self.age:
             return f"the newer run {reporter} tells of this commit"
         return ""

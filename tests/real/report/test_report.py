@@ -333,6 +333,30 @@ def test_a_retry_is_as_old_as_its_first_run(api: Cluster, forge: ForgeServer, pl
     assert forge.states(COMMIT, RELEASE) == ["error", "success", "error"]
 
 
+def test_a_retry_leaves_a_success_whose_run_is_gone(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """A run that succeeded is kept for a shorter time than an older one that failed, which people may retry then."""
+    put(api, phase="Failed")
+    report(place, forge)
+    put(api, run="push-2", second=2, phase="Succeeded")
+    report(place, forge, run="push-2")
+    again = put(api, run="again", second=9, phase="Failed")
+    again["metadata"]["annotations"] = {RETRY_ANNOTATION: "push-1", FIRST_ANNOTATION: "2026-11-24T03:00:01Z"}
+    del api.workflows["push-2"]
+    assert report(place, forge, run="again").reason == "it says success already"
+    assert forge.states(COMMIT, RELEASE) == ["error", "success"]
+
+
+def test_a_retry_ends_what_a_terminated_run_left_pending(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """Argo runs no exit handler of a run that was terminated; whether its document is still there or not."""
+    put(api)
+    report(place, forge, "pending")
+    api.workflows["push-1"]["spec"] = {"shutdown": "Terminate"}
+    again = put(api, node("verdict", verdict="all"), run="again", second=9, phase="Succeeded")
+    again["metadata"]["annotations"] = {RETRY_ANNOTATION: "push-1", FIRST_ANNOTATION: "2026-11-24T03:00:01Z"}
+    assert report(place, forge, run="again").state == "success"
+    assert forge.states(COMMIT, RELEASE) == ["pending", "success"]
+
+
 def test_what_a_run_made_says_so(api: Cluster, forge: ForgeServer, place: Path) -> None:
     reason = f"nothing to do: made by run push-0 for commit {'d' * 40}"
     root = put(api, lane="own", phase="Succeeded")
