@@ -309,7 +309,7 @@ def why(
     if changes and changes.settings and "rebuild" in inputs.salt:
         reasons.append(f"{shipway_yaml.NAME} asks for it: {inputs.salt['rebuild']}")
     if not reasons and previous.revision == commit:
-        return (f"it has no key: {previous.tag} is another build of this commit, or one that claimed none",)
+        return (f"{previous.tag} is of this commit, but of other images, arguments or builder, or without a key",)
     what = "its files, its Dockerfile" if changes is None else "what it copies from other images"
     what = shipway_yaml.NAME if changes and changes.settings else what
     return tuple(reasons) or (f"{what}, its arguments or the builder {since}",)

@@ -165,7 +165,7 @@ def test_what_was_built_is_published_to_a_plan(shipway: Shipway, tmp_path: Path,
     assert shipway.run(*words, "path=tools", "-p", "revision=main").returncode == 0
     assert shipway.run(*words, "path=web", "-p", "revision=main").returncode == 0
     [reason] = [image["reasons"] for image in planned(shipway, repo) if image["name"] == "web"]
-    assert reason == ["it has no key: main is another build of this commit, or one that claimed none"]
+    assert reason == ["main is of this commit, but of other images, arguments or builder, or without a key"]
 
 
 def planned(shipway: Shipway, repo: str) -> list[dict[str, Any]]:

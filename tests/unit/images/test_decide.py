@@ -467,7 +467,7 @@ def test_an_image_of_this_commit_without_a_key(situation: Situation) -> None:
     situation.keys = {"base": ABSENT, "web": ABSENT}
     situation.previous = {"base": previous(), "web": previous()}
     situation.desired = DesiredTags(commit=COMMIT)
-    reason = "it has no key: main is another build of this commit, or one that claimed none"
+    reason = "main is of this commit, but of other images, arguments or builder, or without a key"
     assert situation.image("base").reasons == (reason,)
     assert situation.image("web").reasons == ("parent image base is rebuilt",)
 
