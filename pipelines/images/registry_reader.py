@@ -85,7 +85,7 @@ class RegistryReader:
     ) -> RegistryState:
         """Return the state of keys and tags, and the earlier images of those that are absent.
 
-        Raises Misconfigured if the deployment's own registry refuses its login.
+        Raises Misconfigured if the deployment's own registry refuses its login, or if there is no such host.
         """
         keys, latest = settled.keys, desired.latest
         questions: list[tuple[str, str]] = []
@@ -135,7 +135,7 @@ class RegistryReader:
         try:
             return self._ask(self._reference(name, tag), lambda manifest, _: state_of(manifest))
         except UnknownHost as error:
-            return TagState(unknown=self._no_answer(self.registry, error))
+            raise Misconfigured(error.what, seen=error.seen, todo="correct the setting `registry`") from error
 
     def _released(self, name: str, state: TagState) -> TagState:
         """Return a state with the version in the release tags of its image, if it has any."""

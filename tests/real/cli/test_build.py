@@ -189,6 +189,11 @@ def test_a_host_that_does_not_exist_is_told_once(shipway: Shipway, tmp_path: Pat
         if words[0] in {"build", "plan"}:
             told = done.stdout + done.stderr
             assert told.count("one/Dockerfile:1: error: nowhere.invalid did not answer: its name is not known") == 1
+    for command in ("build", "plan", "release"):
+        nowhere = shipway.run(command, repo, "--registry", "nowhere.invalid/x")
+        assert nowhere.returncode == 78
+        assert "again in" not in nowhere.stderr
+        assert "its name is not known" in nowhere.stdout + nowhere.stderr
     submitted = shipway.run("submit", "clone-build-push", "-p", f"repo={repo}", "-p", "path=one")
     assert submitted.returncode == 78
     assert "again in" not in submitted.stderr
