@@ -12,7 +12,7 @@ from pipelines.cli import options as cli_options
 from pipelines.cli import plan as cli_plan
 from pipelines.cli.command import flag, flags, group, repeated, switch
 from pipelines.cli.options import BuildRunOptions, SourceOptions
-from pipelines.declared.finding import Finding
+from pipelines.declared.finding import ERROR
 from pipelines.errors import Misuse, Refused, ShipwayError, Transient
 from pipelines.images import platforms
 from pipelines.images.names import Image
@@ -53,37 +53,27 @@ def run(options: BuildOptions) -> int:
     if engine.cluster:
         engine.cluster.runs.template(TEMPLATE)
         cli_options.require_registry(engine.settings, "publish to", "set `settings.registry` of the chart's values")
+    target = declared.any_builder(platforms.read_platform(options.platform), options.build_arg)
     # A key is over the tree alone, and a cluster's builder is not known here.
     has_keys = not (engine.cluster or options.submodules or options.lfs)
-    target = declared.any_builder(platforms.read_platform(options.platform), options.build_arg)
     if has_keys:
         target = cli_plan.build_target(engine.settings, options.platform, options.build_arg)
     repository = declared.read(engine.settings, repo, options.revision, target, with_charts=has_keys)
+    if has_keys:
+        repository = repository.with_jobs(engine.settings, target)
     repository.report()
     chosen = repository.choose(options.image)
-    names = [node.name for node in chosen if not node.blocked]
-    is_sound = len(names) == len(chosen) and (bool(options.image) or repository.is_sound)
-    jobs: dict[str, dict[str, str]] = {}
-    faults: tuple[Finding, ...] = ()
-    if names and not engine.cluster:
-        running.preflight(engine.settings, names[0])
-    if names and has_keys:
-        repository, jobs, faults = repository.with_jobs(engine.settings, target, names)
-        sys.stderr.writelines(f"{line}\n" for line in cli_plan.finding_lines(faults))
-        is_sound, chosen = is_sound and not faults, repository.choose(options.image)
     images = [node.image for node in chosen if not node.blocked]
     blocked = {node.name: node.blocked for node in chosen if node.blocked}
-    told = {node.name for node in chosen if node.image.dockerfile in {fault.path for fault in faults}}
-    silent = {why: [n for n in names if blocked.get(n) == why] for n, why in blocked.items() if n in {*names} - told}
-    seen = [f"{', '.join(of)}: {why}" for why, of in silent.items()]
+    is_sound = not blocked and (bool(options.image) or repository.is_sound)
+    # What no finding blocks waits for a registry that did not answer.
+    kind = Refused if any(finding.level == ERROR for finding in repository.graph.findings) else Transient
     if not images and not is_sound:
-        seen += [f"{name}: {why}" for name, why in blocked.items() if name not in {*names} - told]
-        todo = "mend what is blocked, and commit it"
-        raise Refused(f"nothing of {repo} can be built", seen="\n".join(seen), todo=todo)
-    if not images and silent:
-        todo = "check the names in its Dockerfiles, or run it again when their registries answer"
-        raise Transient(f"nothing of {repo} can be built", seen="\n".join(seen), todo=todo)
-    sys.stderr.writelines(f"shipway: left out {line}\n" for line in seen)
+        todo = "mend what is blocked, and commit it; or run it again when the registries answer"
+        seen = "\n".join(
+            f"{', '.join(n for n in blocked if blocked[n] == why)}: {why}" for why in dict.fromkeys(blocked.values())
+        )
+        raise kind(f"nothing of {repo} can be built", seen=seen, todo=todo)
     if not images:
         raise Misuse(f"{repo} has no image", seen=f"no Dockerfile at {repository.commit[:12]}", todo="add a Dockerfile")
     arguments = {"repo": running.local_address(repo), "revision": repository.commit, "ref": repository.ref}
@@ -93,7 +83,9 @@ def run(options: BuildOptions) -> int:
         "lfs": "true" if options.lfs else "",
     }
     arguments |= {name: value for name, value in passed.items() if value}
-    document = workflow(images, repository.parents, arguments, {**repository.inputs(options.build_arg), **jobs})
+    document = workflow(images, repository.parents, arguments, repository.inputs(options.build_arg))
+    if not engine.cluster:
+        running.preflight(engine.settings, images[0].name)
     result = engine.run("build", {}, source=(options.repo, repository.commit), workflow=document)
 
     def describe(ended: RunResult) -> dict[str, Any]:
@@ -113,9 +105,7 @@ def run(options: BuildOptions) -> int:
         }
 
     code = running.report(engine, result, describe, _print)
-    if not is_sound and code in {0, ShipwayError.exit_code, Transient.exit_code}:
-        return Refused.exit_code
-    return Transient.exit_code if silent and code == 0 else code
+    return kind.exit_code if not is_sound and code in {0, ShipwayError.exit_code, Transient.exit_code} else code
 
 
 def task_names(images: Iterable[Image]) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from pipelines.cli import options as cli_options
@@ -14,13 +14,13 @@ from pipelines.cli import plan as cli_plan
 from pipelines.cli.command import flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared import shipway_yaml
-from pipelines.declared.finding import ERROR, Finding
+from pipelines.declared.finding import ERROR
 from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.images import platforms
 from pipelines.images.names import Image
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.plan_model import ImageJob
-from pipelines.release import build_jobs, plan_commit
+from pipelines.release import plan_commit
 from pipelines.release import snapshot as release_snapshot
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
@@ -34,6 +34,8 @@ class DeclaredImages:
     ref: str
     graph: Graph
     warnings: tuple[str, ...] = ()
+    jobs: Mapping[str, ImageJob] = field(default_factory=dict)
+    """Builds that claim keys."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -56,24 +58,21 @@ class DeclaredImages:
         return not self.blocked and all(finding.level != ERROR for finding in self.graph.findings)
 
     def inputs(self, build_args: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return, for each image, what shipway.yaml says of it, as inputs of clone-build-push."""
-        return {name: shipway_yaml.inputs(node.settings, build_args) for name, node in self.graph.nodes.items()}
+        """Return, for each image, its job or what shipway.yaml says of it, as inputs of clone-build-push."""
+        found = {name: shipway_yaml.inputs(node.settings, build_args) for name, node in self.graph.nodes.items()}
+        return found | {name: inputs_of(job) for name, job in self.jobs.items()}
 
-    def with_jobs(
-        self, settings: Mapping[str, str], target: BuildTarget, names: Collection[str]
-    ) -> tuple[DeclaredImages, dict[str, dict[str, str]], tuple[Finding, ...]]:
-        """Return the same without images whose bases are not known, the inputs of the builds of some, and findings.
+    def with_jobs(self, settings: Mapping[str, str], target: BuildTarget) -> DeclaredImages:
+        """Return the same with the builds that a plan of this machine asks for; images are blocked as by plans.
 
-        They claim the keys that a plan of this machine gives them. Without a login that reads those, there are none.
+        Without a login that reads the keys there are none.
         """
-        readers = {name: cli_plan.destination(settings, f"shipway-{name}").reader for name in ("pull", "push")}
+        bases, keys = (cli_plan.destination(settings, f"shipway-{login}").reader for login in ("pull", "push"))
         try:
-            found = build_jobs.read(
-                self.graph, target, names, bases=readers["pull"], keys=readers["push"], ref=self.ref
-            )
+            graph, jobs = plan_commit.builds(self.graph, target, self.ref, bases=bases, keys=keys)
         except Misconfigured:
-            return self, {}, ()
-        return replace(self, graph=found.graph), {n: inputs_of(job) for n, job in found.jobs.items()}, found.findings
+            return self
+        return replace(self, graph=graph, jobs=jobs)
 
     def choose(self, names: Sequence[str]) -> tuple[ImageNode, ...]:
         """Return the images of these names, folders or Dockerfiles, all if there are none, also those that are blocked.

@@ -23,31 +23,19 @@ def new_folder(state: Path, name: str) -> Path:
     """
     runs = state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    others = _locked(runs / _LOCK, 0)  # A new folder is not locked yet.
-    try:
+    with (runs / _LOCK).open("a") as others:
+        fcntl.flock(others, fcntl.LOCK_EX)  # a new folder is not locked yet
         folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
         folder.mkdir(exist_ok=True)
-        with contextlib.suppress(BlockingIOError):  # by two commands that follow one run
-            _locked(folder / _LOCK, fcntl.LOCK_NB)
+        with contextlib.suppress(BlockingIOError):  # two commands follow one run
+            own = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Their names begin with the time.
         for old in sorted(path for path in runs.iterdir() if path.is_dir())[:-KEPT_RUNS]:
-            with contextlib.suppress(OSError):
-                os.close(_locked(old / _LOCK, fcntl.LOCK_NB))
+            with contextlib.suppress(OSError), (old / _LOCK).open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(old, ignore_errors=True)
-    finally:
-        os.close(others)
     return folder
-
-
-def _locked(file: Path, how: int) -> int:
-    """Return a descriptor that no child process inherits, with a lock on a file; raises OSError."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def reporter(*, quiet: bool) -> Reporter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from pipelines.images.discover import discover
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.ownership import Publisher
-from pipelines.images.plan_model import PlannedImage
+from pipelines.images.plan_model import ImageJob, PlannedImage
 from pipelines.images.registry_reader import RegistryReader
 from pipelines.images.registry_state import PreviousImage, RegistryState, SourceChanges
 from pipelines.release import plan_charts
@@ -177,6 +178,25 @@ def of_snapshot(
         followers=values.followers,
         deploys=_deploys(snapshot, values, decided.images, reader),
     )
+
+
+def builds(
+    graph: Graph, target: BuildTarget, ref: str, *, bases: RegistryReader, keys: RegistryReader
+) -> tuple[Graph, dict[str, ImageJob]]:
+    """Return the builds of images as a plan asks for them, and the graph, images blocked whose bases are not known.
+
+    `bases` has the login to read images, `keys` the one to publish. Raises Misconfigured.
+    """
+    states = bases.bases(graph, target.platform)
+    known, findings = image_decide.known_bases(graph, states)
+    policy, has_ages = RebuildPolicy(now=int(time.time())), not ref.startswith("refs/tags/")
+    required = image_key.freshness(graph, policy, has_ages=has_ages)
+    inputs = registry_reader.settle_keys(graph, target, known, required, keys).inputs
+    faults = {name: "; ".join(image_decide.base_faults(node, states)[1]) for name, node in graph.nodes.items()}
+    nodes = {name: replace(node, blocked=node.blocked or faults[name]) for name, node in graph.nodes.items()}
+    jobs = {name: image_decide.job(graph.nodes[name], target, item, ()) for name, item in inputs.items()}
+    found = tuple(sorted({*graph.findings, *findings}))
+    return replace(graph, nodes=image_graph.spread(nodes), findings=found), jobs
 
 
 def _lacks(decided: ImageDecisions, desired: DesiredTags) -> bool:
