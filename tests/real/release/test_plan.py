@@ -29,7 +29,7 @@ def step(folder: Path, repository: Repository, address: str, **arguments: str) -
 def build(shipway: Shipway, settings: Path, planned: Planned, repository: Repository, job: ImageJob) -> None:
     """Run one job of a plan on the compiled template."""
     given = {"repo": str(repository.path), "revision": planned.commit, "ref": planned.ref}
-    shown = {"parents", "title"}  # what a release does with a job, beside the template's parameters
+    shown = {"parents", "requires", "title"}  # what a release does with a job, beside the template's parameters
     given |= {name.replace("_", "-"): results.text_of(value) for name, value in vars(job).items() if name not in shown}
     given["version-tag"] = job.version
     words = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
