@@ -240,22 +240,27 @@ def _steps(loaded: local_documents.Documents, template: str) -> list[str]:
                 case {"command": ["shipway"], "args": ["step", str(step), *_]}:
                     steps[step] = None
         tasks = one.get("dag", {}).get("tasks", ())
+        constants = one.get("inputs", {}).get("parameters", ())
+        named = {f"{{{{inputs.parameters.{each['name']}}}}}": each["value"] for each in constants if "value" in each}
         waits = " ".join(task.get("depends", "") for task in tasks)
         awaited = {task["name"] for task in tasks if f"{task['name']}." in waits}
         for task in sorted(tasks, key=lambda task: task["name"] not in awaited):
             match task:
                 case {"template": str(inner)}:
                     visit(document, inner)
-                case {"templateRef": {"name": str(other), "template": str(inner)}} if task["name"] in awaited:
-                    visit(other, inner)
+                case {"templateRef": {"name": str(other), "template": str(inner)}} if {task["name"], other} & {
+                    *awaited,
+                    document,
+                }:
+                    visit(other, named.get(inner, inner))
                 case {"templateRef": {"name": str(other), "template": str(inner)}}:
-                    elsewhere[other, inner] = None
+                    elsewhere[other, named.get(inner, inner)] = None
 
     spec = loaded.get(template).value["spec"]
-    for name in (spec.get("entrypoint"), spec.get("onExit")):
-        visit(template, name or "")
+    visit(template, spec.get("entrypoint") or "")
     for reference in [] if steps else list(elsewhere):
         visit(*reference)
+    visit(template, spec.get("onExit") or "")
     return list(steps)
 
 

@@ -67,6 +67,8 @@ class Planned:
     ref: Plain = ""
     now: int = 0
     """When it was made, in seconds since 1970. With it, the same plan can be made again."""
+    waves: int = 0
+    """How many of the waves are not empty."""
     wave_1: tuple[ImageJob, ...] = ()
     """Builds that run side by side."""
     wave_2: tuple[ImageJob, ...] = ()

@@ -117,6 +117,7 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
         commit=plan.commit,
         ref=plan.ref,
         now=now,
+        waves=len(plan.waves),
         wave_1=waves[0],
         wave_2=waves[1],
         wave_3=waves[2],

@@ -136,7 +136,8 @@ def _of(kind: type[Any], value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        parts = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return {field.name: _plain(part) for field, part in parts if not field.metadata or field.default != part}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

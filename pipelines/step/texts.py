@@ -22,6 +22,10 @@ _PLAIN = "".join(chr(number) for number in range(0x20, 0x7F) if chr(number) not 
 _ENCODED = re.compile(r"(?:[^%{}\x00-\x1f\x7f-\U0010ffff]|%[0-9A-F]{2})*")
 
 
+BRIEF = {"brief": True}
+"""Metadata of a result's field that is left out where it has its default."""
+
+
 class Unfit(ValueError):
     """A text of another form than its type says; the message has not a word of it."""
 

@@ -9,12 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
-from hera.workflows import models as m
 
 from pipelines.release.batches import MOST_BATCHES
 from pipelines.workflows import chart_release, clone_build_push, start, work
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.dag import Unhurried, arguments, ended, inputs, outputs, reference, repeated
+from pipelines.workflows.dag import (
+    Unhurried,
+    apart,
+    arguments,
+    ended,
+    inputs,
+    outputs,
+    reference,
+    repeated,
+)
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import CHECK_PULL, GIT, READ_LOGINS
 from pipelines.workflows.start import PLANNING_SECONDS, SMALL
@@ -93,17 +101,9 @@ def task(*, depends: str, template: str = "") -> Task:
     )
 
 
-def deferred(name: str) -> DAG:
-    """Return a DAG that checks. What it refers to is named by a constant of its own: Argo stores that when it runs.
-
-    What a name leads to that stands there, every run stores as soon as it starts.
-    """
-    called = m.TemplateRef(name=NAME, template="{{inputs.parameters.template}}")
-    return DAG(
-        name=name,
-        inputs=[Parameter(name="template", value=NAME), *(Parameter(name=name) for name in PLAN.inputs)],
-        tasks=[Task(name=NAME, template_ref=called, arguments=arguments(inputs(*PLAN.inputs)))],
-    )
+def untrusted() -> DAG:
+    """Return a DAG that checks, whose templates a run stores only if it comes to that."""
+    return apart("untrusted", NAME, NAME, NAME, PLAN.inputs)
 
 
 def _passing(step: str, before: StepContainer) -> StepContainer:

@@ -35,6 +35,25 @@ def reference(name: str, template: str = "") -> m.TemplateRef:
     return m.TemplateRef(name=name, template=template or name)
 
 
+def deferred(name: str, template: str = "") -> m.TemplateRef:
+    """Return the same by an input `constant(template)`: Argo stores what it leads to when a run comes to it.
+
+    What a name leads to that stands there, every run stores as soon as it starts.
+    """
+    return reference(name, f"{{{{inputs.parameters.{template or name}}}}}")
+
+
+def constant(name: str) -> Parameter:
+    """Return an input whose value is its name."""
+    return Parameter(name=name, value=name)
+
+
+def apart(name: str, task: str, document: str, template: str, passed: Sequence[str]) -> DAG:
+    """Return a DAG that passes its inputs to a template of a WorkflowTemplate, and stands for it until it runs."""
+    called = Task(name=task, template_ref=deferred(document, template), arguments=arguments(inputs(*passed)))
+    return DAG(name=name, inputs=[constant(template), *(Parameter(name=one) for one in passed)], tasks=[called])
+
+
 def inputs(*names: str) -> dict[str, str]:
     """Return arguments that pass a template's inputs on under their own names."""
     return {name: f"{{{{inputs.parameters.{name}}}}}" for name in names}
@@ -50,9 +69,9 @@ def arguments(values: Mapping[str, str]) -> list[Parameter]:
     return [Parameter(name=name, value=value) for name, value in values.items()]
 
 
-def repeated(task: str, *names: str, otherwise: Mapping[str, str] | None = None) -> list[Parameter]:
-    """Return a DAG's outputs that repeat a task's; if the task did not run, those of `otherwise`, else empty."""
+def repeated(task: str, *names: str) -> list[Parameter]:
+    """Return a DAG's outputs that repeat a task's; empty if the task did not run."""
     return [
-        Parameter(name=name, value_from=m.ValueFrom(parameter=value, default=(otherwise or {}).get(name, "")))
+        Parameter(name=name, value_from=m.ValueFrom(parameter=value, default=""))
         for name, value in outputs(task, *names).items()
     ]

@@ -44,7 +44,7 @@ def parts() -> WorkflowTemplate:
     results = (*start.RESULTS, *work.PLANNED, "commit", "settled", "deploys", "builds", "releases")
     first = pod(start.NAME, (START,), results=results, deadline_seconds=start.PLANNING_SECONDS, workspace="10Gi")
     return workflow_template(
-        [*work.templates(), _release(), first, *start.templates(), check.deferred("untrusted")],
+        [*work.templates(), _release(), first, *start.templates(), check.untrusted()],
         title="What a release runs",
         arguments=(),
         deadline_seconds=work.DEADLINE_SECONDS,

@@ -292,8 +292,8 @@ def test_whoever_starts_a_run_patches_the_pods_of_what_it_refers_to() -> None:
     [
         lambda dag, task: dag["inputs"]["parameters"][0].update(value="{{workflow.name}}"),
         lambda dag, task: dag["dag"]["tasks"][0]["templateRef"].update(template="{{inputs.parameters.repo}}"),
-        lambda dag, task: dag["dag"]["tasks"][0]["templateRef"].update(name="{{inputs.parameters.template}}"),
-        lambda dag, task: task["arguments"]["parameters"].append({"name": "template", "value": "plan"}),
+        lambda dag, task: dag["dag"]["tasks"][0]["templateRef"].update(name="{{inputs.parameters.check}}"),
+        lambda dag, task: task["arguments"]["parameters"].append({"name": "check", "value": "plan"}),
     ],
 )
 def test_a_constant_alone_names_a_template(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
