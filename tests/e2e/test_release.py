@@ -62,8 +62,11 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
 def test_two_releases_of_one_repository_are_never_side_by_side(installation: Installation, git: GitServer) -> None:
     """Runs that begin together work one after the other; one of another repository does not wait for them."""
     _, one, _ = shop(installation, git, "one")
-    _, other, _ = shop(installation, git, "other")
-    names = [installation.start("release", repo=repo, revision="main") for repo in (one, one, other)]
+    # Its image has a name of its own: two repositories that move one tag take it from each other, and the verdict says so.
+    Repository(git.root / "other").write("other/Dockerfile", "FROM scratch\nCOPY page /\n").write(
+        "other/page", ""
+    ).commit()
+    names = [installation.start("release", repo=repo, revision="main") for repo in (one, one, f"{git.url}/other")]
     runs = [ended(installation, name) for name in names]
     assert [run.phase for run in runs] == ["Succeeded"] * 3, [installation.story(run) for run in runs]
     first, second = sorted(spans(run, "plan", "wave-1", "verdict") for run in runs[:2])
