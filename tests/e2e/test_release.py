@@ -62,7 +62,7 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
 def test_two_releases_of_one_repository_are_never_side_by_side(installation: Installation, git: GitServer) -> None:
     """Runs that begin together work one after the other; one of another repository does not wait for them."""
     _, one, _ = shop(installation, git, "one")
-    # Its image has a name of its own: two repositories that move one tag take it from each other, and the verdict says so.
+    # With an image of its own name: two repositories that move one tag take it from each other.
     Repository(git.root / "other").write("other/Dockerfile", "FROM scratch\nCOPY page /\n").write(
         "other/page", ""
     ).commit()
