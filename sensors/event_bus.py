@@ -20,7 +20,8 @@ def event_bus() -> dict[str, Any]:
     A body of GitHub's grows on its way, since `<`, `>` and `&` are written as six characters: what a message may hold
     is more than the 1 MiB that an event source takes. The chart can put a bus of the cluster's own in its place.
     """
-    container = {"securityContext": manifest.plain(pods.container_security())}
+    # Argo Events writes `resources` back with each object: left out, the field would be another's than Helm's.
+    container = {"resources": {}, "securityContext": manifest.plain(pods.container_security())}
     return manifest.document(
         "EventBus",
         NAME,
