@@ -10,12 +10,13 @@ stands whole in the names of its nodes. The cluster's record of who wrote what (
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.engines.local import expressions
+from pipelines.engines.local.expressions import Dialect
 from tests.laws.documents import PARAMETER, Document, called, templates
 
 Outputs = Mapping[str, Mapping[str, str]]
@@ -120,11 +121,11 @@ class Run:
             phase, message = "Succeeded", ""
             when = _filled(task.get("when", ""), known)
             items = json.loads(_filled(task["withParam"], known)) if "withParam" in task else None
-            if task.get("when", "").startswith("{{="):  # how long the run has waited
-                when = "waited == not"
-            if not _holds(task.get("depends", ""), phases):
+            if task.get("when", "").startswith("{{="):  # whether the run has waited long
+                when = "0 > 1"
+            if "depends" in task and not _holds(task["depends"], phases):
                 phase, message = "Omitted", "omitted: depends condition not met"
-            elif not _is_met(when):
+            elif when and not expressions.evaluate(expressions.parse(when, Dialect.WHEN), {}):
                 phase, message = "Skipped", f"when '{when}' evaluated false"
             elif items == []:
                 phase, message = "Skipped", "Skipped, empty params"
@@ -224,21 +225,10 @@ def _text(value: Any) -> str:
 
 
 def _holds(depends: str, phases: Mapping[str, str]) -> bool:
-    """Return whether any way to meet a condition of words of ours is met; none nests."""
-    terms = [part.strip(" ()") for part in re.split(r"&&", depends) if part.strip()]
-    return all(any(_ended(one.strip(" ()"), phases) for one in term.split("||")) for term in terms)
+    """Whether a condition of `depends` is met, where no item of a fan-out fails."""
 
+    def result(name: str) -> bool:
+        task, _, word = name.partition(".")
+        return phases[task] == word.removeprefix("Any")
 
-def _ended(word: str, phases: Mapping[str, str]) -> bool:
-    task, _, result = word.partition(".")
-    return phases[task] == result.removeprefix("Any")
-
-
-def _is_met(when: str) -> bool:
-    if " || " in when:
-        return any(map(_is_met, when.split(" || ")))
-    for part in filter(None, when.split(" && ")):
-        left, operator, right = part.split(" ")
-        if not {"==": left == right, "!=": left != right}.get(operator, left.isdigit() and int(left) > int(right)):
-            return False
-    return True
+    return expressions.evaluate(expressions.parse_depends(depends), result)

@@ -121,7 +121,7 @@ def _is_given_mutex(document: Document, path: str, text: str) -> bool:
 def _is_constant(document: Document, path: str, text: str) -> bool:
     """Whether a text is a referenced template's whole name, from an input with a fixed value that no task gives."""
     place = re.fullmatch(r"templates\[(\d+)\]\.dag\.tasks\[\d+\]\.templateRef\.template", path)
-    if not place or "entrypoint" in document["spec"]:
+    if not place or _is_started(document):
         return False
     caller = templates(document)[int(place[1])]
     given = {

@@ -16,10 +16,10 @@ def finding(text: str, level: str = ERROR) -> ChartFinding:
     return ChartFinding(chart="web", path="web/values.yaml", line=1, level=level, rule="values", text=text)
 
 
-def refused(*reported: ChartFinding, own: tuple[ChartFinding, ...] = (), errors: int) -> Refused:
-    """Return how a release is refused before the registry is asked for anything."""
+def checkout(*findings: ChartFinding) -> ChartCheckout:
+    """Return a commit without charts."""
     commit = "0" * 40
-    checkout = ChartCheckout(
+    return ChartCheckout(
         repo="https://git.example/shop",
         revision="main",
         ref="refs/heads/main",
@@ -27,11 +27,15 @@ def refused(*reported: ChartFinding, own: tuple[ChartFinding, ...] = (), errors:
         tree=commit,
         time=0,
         charts=(),
-        findings=own,
+        findings=findings,
     )
+
+
+def refused(*reported: ChartFinding, own: tuple[ChartFinding, ...] = (), errors: int) -> Refused:
+    """Return how a release is refused before the registry is asked for anything."""
     report = ChartReport(checked=(), findings=reported, errors=errors, warnings=0)
     with pytest.raises(Refused) as caught:
-        chart_publish(checkout=checkout, report=report, registry="registry.invalid")
+        chart_publish(checkout=checkout(*own), report=report, registry="registry.invalid")
     return caught.value
 
 
@@ -56,20 +60,9 @@ def test_a_report_hides_nothing_that_the_checkout_says() -> None:
 def test_errors_that_a_report_hides_may_be_anybodys(collections: str) -> None:
     """Then nothing is released, though the repository's releases keep going."""
     for keep_going in (True, False):
-        commit = "0" * 40
-        checkout = ChartCheckout(
-            repo="https://git.example/shop",
-            revision="",
-            ref="",
-            commit=commit,
-            tree=commit,
-            time=0,
-            charts=(),
-            findings=(),
-        )
         with pytest.raises(Refused, match="the charts have 1 error"):
             chart_publish(
-                checkout=checkout,
+                checkout=checkout(),
                 report=ChartReport(checked=(), findings=(), errors=1, warnings=0),
                 registry="registry.invalid",
                 keep_going=keep_going,
