@@ -12,6 +12,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pipelines.charts import chart_lock
 from pipelines.charts.chart_lock import Lock, Pin, fits
@@ -72,8 +73,8 @@ class Chart:
         """The path of its Chart.yaml."""
         return join(self.path, CHART)
 
-    @property
-    def pins(self) -> dict[int, Pin]:
+    @cached_property
+    def pins(self) -> Mapping[int, Pin]:
         """What its lock pins for each dependency, by number."""
         return self.lock.pins_of(self.text) if self.lock else {}
 
@@ -171,11 +172,10 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
     parents: list[str] = []
     externals: list[ExternalDependency] = []
     faults: list[Unusable] = []
-    pins = chart.pins
     for item in chart.dependencies:
         if item.is_vendored:
             continue
-        pin = pins.get(item.number)
+        pin, committed = chart.pins.get(item.number), chart.committed(item)
         parent = parent_of(chart, item, charts, own=own)
         if item.folder is not None:
             fault = _unusable(chart, item, item.folder, parent, charts)
@@ -185,8 +185,8 @@ def edges(chart: Chart, charts: Mapping[str, Chart], *, own: str) -> tuple[Edges
                 parents.append(parent.path)
         elif parent:
             parents.append(parent.path)
-        elif version := chart.committed(item) or (pin.version if pin else ""):
-            archive = join(chart.path, embedded_file(item.name, version)) if chart.committed(item) else ""
+        elif version := committed or (pin.version if pin else ""):
+            archive = join(chart.path, embedded_file(item.name, version)) if committed else ""
             externals.append(
                 ExternalDependency(
                     name=item.name, version=version, repository=item.repository, line=item.line, committed=archive

@@ -213,7 +213,7 @@ def _description(status: ApplicationStatus) -> str:
         return "not in Argo CD"
     words = [status.state.sync or "not compared yet", status.state.health]
     behind = "" if status.commit in status.state.revisions else f"not at {status.commit[:8]} yet"
-    if status.version not in (*status.state.targets, *status.state.revisions):
+    if not status.is_at_version:
         behind = f"not at version {status.version[:40]} yet"
     others = [image.why for image in status.images if image.is_contradicted]
     return ", ".join(filter(None, (*words, behind, *others, status.state.message[:100])))

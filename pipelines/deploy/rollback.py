@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from pipelines.declared.shipway_yaml import COMMIT
 from pipelines.deploy import provenance, withdrawal
@@ -27,6 +28,8 @@ _DEPTH = 500
 """Commits of the repository that are searched."""
 _MOST = 30
 """Changes of one application that are read."""
+_State: TypeAlias = tuple[str, ApplicationFolder, dict[str, str]]
+"""A commit, the application's files at it, and digests of IMAGE:TAG."""
 HEALTHY, UNKNOWN, BROKEN = "healthy", "nobody says whether it was healthy", "it was not healthy"
 
 
@@ -59,7 +62,7 @@ def rollback(
         named = environment_files.named(head, under=registries.under)
         folder = environment_files.one(head, environment, name, under=registries.under, places=named)
         assert folder.application is not None
-        states = list(_states(writer, head, folder.path, named))
+        states = _states(writer, head, folder.path, named)
         now = registries.versions(folder, told=states[0][2] if states else {}, allow_missing=True)
         past = _chosen(list(_history(writer, states, now, environment)), to, folder.path)
         images, version = past.versions.images, past.versions.version
@@ -112,10 +115,8 @@ def _chosen(history: list[PastVersions], to: str, path: str) -> PastVersions:
     return (healthy or usable)[0]
 
 
-def _states(
-    writer: EnvironmentWriter, head: Head, path: str, named: Places
-) -> Iterator[tuple[str, ApplicationFolder, dict[str, str]]]:
-    """Yield the commits that changed an application, newest first, with its files and the digests of their IMAGE:TAG.
+def _states(writer: EnvironmentWriter, head: Head, path: str, named: Places) -> list[_State]:
+    """Return the commits that changed an application, newest first, with its files and the digests of their IMAGE:TAG.
 
     The digests are those in the commits' messages: a tag that stands alone since then may name another one by now.
     """
@@ -123,7 +124,7 @@ def _states(
     form = "--format=%H %(trailers:key=Shipway-Image,valueonly,separator=%x20)"
     words = ["log", f"--max-count={_MOST}", "--first-parent", "--no-show-signature", form, head.commit]
     environment, name = path.split("/")
-    found: list[tuple[str, ApplicationFolder, dict[str, str]]] = []
+    found: list[_State] = []
     told: dict[str, str] = {}
     for commit, *images in map(str.split, reversed(head.repository.call(*words, "--", path).stdout.splitlines())):
         try:
@@ -139,14 +140,11 @@ def _states(
         both = ((f"{place.image}:{place.tag}", place.image) for place in alone)
         told = {key: digest for key, image in both if (digest := said.get(image) or told.get(key, ""))}
         found.append((commit, folder, told))
-    yield from reversed(found)
+    return found[::-1]
 
 
 def _history(
-    writer: EnvironmentWriter,
-    states: Iterable[tuple[str, ApplicationFolder, dict[str, str]]],
-    now: DesiredVersions,
-    environment: str,
+    writer: EnvironmentWriter, states: Iterable[_State], now: DesiredVersions, environment: str
 ) -> Iterator[PastVersions]:
     """Yield the versions that an application ran before, newest first, each once."""
     registries = writer.registries

@@ -141,8 +141,7 @@ def desired_image(
 
     Versions among `candidates` come first, then the tag of the commit that it was built from, then the key's tag.
     Candidates that follow a branch do not count. `beside` is the tag that was written with the digest; it may name
-    something else by now. Raises Refused if the
-    digest is not in the registry, Transient.
+    something else by now. Raises Refused if the digest is not in the registry, Transient.
     """
     assert image.digest is not None
     manifest = client.resolve(image)

@@ -101,6 +101,11 @@ class ApplicationStatus:
         return f"{self.environment}-{self.application}"
 
     @property
+    def is_at_version(self) -> bool:
+        """Whether Argo CD has compared it with its chart's version."""
+        return self.state is not None and self.version in (*self.state.targets, *self.state.revisions)
+
+    @property
     def source_commits(self) -> frozenset[str]:
         """The commits that its images were built from, and its chart released from."""
         return frozenset({*(image.revision for image in self.images), self.chart_revision} - {""})
@@ -149,7 +154,7 @@ def rollout(status: ApplicationStatus) -> str:
     state = status.state
     if state is None:
         return WAITING
-    compared = status.version in (*state.targets, *state.revisions) and (
+    compared = status.is_at_version and (
         status.commit in state.revisions
         or (bool(status.images) and all(image.runs is not False for image in status.images))
     )

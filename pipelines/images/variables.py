@@ -99,8 +99,7 @@ class _Word:
             name = self._name()
             return (self._value(name) or "") if name else "$"
         self.at, self.depth = self.at + 1, self.depth + 1
-        name = "" if begin in {"{", "{{", "{}", "{:"} else self._name()
-        sign = self._next() if begin not in {"{", "{{", "{}", "{:"} else ""
+        name, sign = ("", "") if begin in {"{", "{{", "{}", "{:"} else (self._name(), self._next())
         is_set_by_nothing = sign != ":"
         sign = sign if is_set_by_nothing else self._next()
         if not sign or sign not in ("}-+?#%/" if is_set_by_nothing else "-+?") or self.depth > _DEEPEST:

@@ -42,8 +42,6 @@ _PHASE, _COMPLETED = "workflows.argoproj.io/phase", "workflows.argoproj.io/compl
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
 _MOST_CHARACTERS = 64_000
 """Of a comment; GitHub takes 65,536, and a hidden line comes before it."""
-_LONGEST_DESCRIPTION = 140
-"""Of GitHub's; other forges take more."""
 _RUN = re.compile(r"\[([a-z0-9][a-z0-9.-]*)\]$")
 _COMMENTED = re.compile(r"<!-- run ([0-9TZ:+.-]+) ([a-z0-9.-]+) -->")
 
@@ -174,7 +172,7 @@ class _Report:
 
     def _set(self, subject: Subject, state: StatusState, text: str) -> str:
         """Set a status and return its description, which names this run if no link does."""
-        description = text if self.link else f"{text[: _LONGEST_DESCRIPTION - len(self.run) - 3]} [{self.run}]"
+        description = text if self.link else f"{text[: Forge.longest_description - len(self.run) - 3]} [{self.run}]"
         status = Status(context=subject.context, state=state, description=description, url=self.link)
         self.forge.set_status(subject.commit, status)
         sys.stderr.write(f"{subject.commit} {subject.context}: {state}, {description}\n")

@@ -13,16 +13,7 @@ from hera.workflows import DAG, ContainerSet, Parameter, Task, WorkflowTemplate
 from pipelines.release.batches import MOST_BATCHES
 from pipelines.workflows import chart_release, clone_build_push, start, work
 from pipelines.workflows import pod as workflow_pod
-from pipelines.workflows.dag import (
-    Unhurried,
-    apart,
-    arguments,
-    ended,
-    inputs,
-    outputs,
-    reference,
-    repeated,
-)
+from pipelines.workflows.dag import Unhurried, apart, arguments, ended, inputs, outputs, reference, repeated
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import CHECK_PULL, GIT, READ_LOGINS
 from pipelines.workflows.start import PLANNING_SECONDS, SMALL

@@ -16,9 +16,9 @@ from pipelines.tools.registry.reference import Digest
 ACCEPT = ", ".join((MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
 _KNOWN = frozenset({MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX})
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
-# The variant that an architecture alone stands for: platforms.Normalize of github.com/containerd/platforms.
 _MOST_UNNAMED = 20
 """Entries of an index without a platform whose configurations are read."""
+# The variant that an architecture alone stands for: platforms.Normalize of github.com/containerd/platforms.
 _USUAL_VARIANT = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 
 
@@ -137,14 +137,14 @@ def choose(index: Manifest, platform: str, what: str, config: Callable[[Descript
     unnamed = [Descriptor.read(item) for item in entries if not item.get("platform")][:_MOST_UNNAMED]
     for candidate in wanted:
         for has, item in named:
-            if (has.get("os"), has.get("architecture"), has.get("variant") or "") == candidate:
+            if _triple(has) == candidate:
                 return Descriptor.read(item)
+    known = [has for has, _ in named]
     for entry in unnamed:
-        has = config(entry)
-        if (has.get("os"), has.get("architecture"), has.get("variant") or "") in wanted:
+        known.append(config(entry))
+        if _triple(known[-1]) in wanted:
             return entry
-        named.append((has, {"platform": has}))
-    platforms = sorted({_platform(item) for _, item in named} - {"unknown/unknown"})
+    platforms = sorted({_platform(has) for has in known} - {"unknown/unknown"})
     raise Refused(
         f"{what} has no image for {platform}",
         seen=f"it has {', '.join(platforms) or 'none at all'}",
@@ -152,6 +152,9 @@ def choose(index: Manifest, platform: str, what: str, config: Callable[[Descript
     )
 
 
-def _platform(item: Json) -> str:
-    has = item.get("platform") or {}
+def _triple(has: Json) -> tuple[Any, Any, Any]:
+    return has.get("os"), has.get("architecture"), has.get("variant") or ""
+
+
+def _platform(has: Json) -> str:
     return "/".join(str(has[key]) for key in ("os", "architecture", "variant") if has.get(key)) or "unknown/unknown"
