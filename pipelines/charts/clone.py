@@ -42,7 +42,9 @@ def chart_clone(
     libraries: Annotated[tuple[str, ...], Arg('library charts to publish, as a JSON list of names, or ["*"]')] = (),
     needs: Annotated[
         tuple[str, ...],
-        Arg("images without which a chart is held back, as a JSON list of NAME:TAG=FOLDER, the chart's"),
+        Arg(
+            "images without which a chart is held back, as a JSON list of NAME:TAG=FOLDER, the chart's; or NAME=FOLDER"
+        ),
     ] = (),
     logins: Annotated[ReadLogins, Group()],
     source: Source = Path("source"),
@@ -52,7 +54,8 @@ def chart_clone(
 ) -> ChartCheckout:
     """Check out one commit, pack each of its charts and ask the registry which are published.
 
-    A chart is held back while the registry lacks an image that it needs, and so is what depends on that chart. What is
+    A chart is held back while the registry lacks an image that it needs, or nobody knows its tag, and so is what
+    depends on that chart. What is
     wrong with charts is among the findings; only a circle of charts is refused at once. What shipway.yaml ignores is
     left out, and its library charts are published, too. The folders are made anew by each run.
 
@@ -139,8 +142,8 @@ def _held(
             image, _, path = need.partition("=")
             name, _, tag = image.partition(":")
             reference = Reference.under(settings.registry, settings.project, name, tag=tag)
-            if path == item.path and client.resolve(reference) is None:
-                held[path] = f": the image {name}, which its values name, failed"
+            if path == item.path and (not tag or client.resolve(reference) is None):
+                held[path] = f": the image {name}, which its values name, is not published"
         if above := [path for path in parents.get(item.path, ()) if path in held]:
             held.setdefault(item.path, f": {above[0]}, which it depends on, is")
     return held

@@ -14,7 +14,7 @@ not answer; not to be built before a finding is dealt with."""
 UNPUBLISHED = "unpublished"
 """A chart that is not meant for the registry, which is never asked for it."""
 HELD = "held back"
-"""A chart that is not released, because an image that its values name failed in the same run."""
+"""A chart that is not released, because an image that its values name is not published, for whatever reason."""
 IDENTICAL = "identical"
 BROKEN = "broken"
 """What chart-clone and chart-publish say of a chart for PUBLISHED and BLOCKED: no archive can be made of a broken one,

@@ -20,7 +20,7 @@ from pipelines.charts import tree as chart_tree
 from pipelines.charts.chart_yaml import CHART, LOCK
 from pipelines.declared.finding import ERROR
 from pipelines.declared.shipway_yaml import PULL_REQUEST
-from pipelines.declared.state import ABSENT, BROKEN, DIFFERENT, HELD, PUBLISHED
+from pipelines.declared.state import BROKEN, DIFFERENT, HELD, PUBLISHED
 from pipelines.deploy.message import ChartMove
 from pipelines.deploy.state import DeployState
 from pipelines.environments import config_yaml, image_places, image_uses
@@ -51,11 +51,10 @@ class Edited:
 def edit_charts(state: DeployState, head: Head, *, publishes: bool = False) -> Edited:
     """Return the edits to a head's values and charts; `state` is its commit's. Raises ShipwayError with every fault.
 
-    Of a run that publishes them as well, charts stay as they are whose values name an image that it failed to build.
+    Of a run that publishes them as well, charts stay as they are whose values name an image that is not published.
     """
     texts = _texts(state, head)
-    absent = [image.name for image in state.plan.images if publishes and image.state == ABSENT]
-    held = held_back(state.plan.charts, absent)
+    held = held_back(state.plan.charts, state.plan.images) if publishes else {}
     kept = [text for text in texts if any(image_uses.is_in(text.file, path) for path in held)]
     desired = state.desired_images(texts)
     files: dict[str, bytes] = {}

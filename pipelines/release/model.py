@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.charts.model import PlannedChart
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.declared.state import BLOCKED, DIFFERENT, NOTHING, UNKNOWN, PlanRow
+from pipelines.declared.state import ABSENT, BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, UNKNOWN, PlanRow
 from pipelines.environments.model import ImageFollower
 from pipelines.images.plan_model import ImageJob, PlannedImage, RetagJob
 from pipelines.step.texts import FreeText, Name, ObjectId, Packed, Plain, Words
@@ -99,7 +99,8 @@ class Planned:
     charts: int = 0
     """How many charts are to be released."""
     needs: tuple[Plain, ...] = ()
-    """For these charts, the images to build that their values name: each `NAME:key-…=FOLDER`, the chart's folder."""
+    """For charts that are not published, the images that their values name and that are not either: each
+    `NAME:key-…=FOLDER`, the chart's folder, or `NAME=FOLDER` for an image that is not to be built."""
     deploys: int = 0
     """How many places a deployment would write to, as far as a plan can know."""
     to_do: int = 0
@@ -127,13 +128,23 @@ class Verdict:
     """The result of each image and chart: a ReleaseResult, as JSON."""
 
 
-def held_back(charts: Iterable[PlannedChart], failed: Collection[str]) -> dict[str, str]:
-    """Return by path why charts are not released where images of these names failed; `charts` has parents first."""
+def held_back(
+    charts: Iterable[PlannedChart], images: Iterable[PlannedImage], *, before_builds: bool = False
+) -> dict[str, str]:
+    """Return by path why charts are not released: their values name an image that is not published, for any reason.
+
+    `charts` has parents first. Before the builds, those to be built count as published.
+    """
+    states = {image.name: PUBLISHED if before_builds and image.action == BUILD else image.state for image in images}
     held: dict[str, str] = {}
     for chart in charts:
-        images = [name for name in chart.images if name in failed]
-        if images:
-            held[chart.path] = f"its values name {', '.join(images)}, which failed"
+        # A name that two images claim is no image of the plan.
+        lacking = {name: states.get(name, BLOCKED) for name in chart.images if states.get(name) != PUBLISHED}
+        if lacking:
+            why = [
+                f"{name}, which is {'not published' if state == ABSENT else state}" for name, state in lacking.items()
+            ]
+            held[chart.path] = f"its values name {' and '.join(why)}"
         elif above := [path for path in chart.parents if path in held]:
             held[chart.path] = f"it depends on {', '.join(above)}, which is held back"
     return held

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.bounds import read_json
-from pipelines.declared.state import RELEASE
+from pipelines.declared.state import ABSENT, HELD, PUBLISHED, RELEASE
 from pipelines.declared.state import TAG as RETAG
 from pipelines.errors import Misuse
 from pipelines.images import platforms
@@ -110,7 +110,10 @@ def _planned(plan: Plan, builder_version: str, now: int) -> Planned:
     in_batches = [*batches.split(plan.waves), *[()] * batches.MOST_BATCHES]
     tags = {job.name: f"{job.name}:{key_tag(job.key)}" for wave in plan.waves for job in wave}
     released = [chart for chart in plan.charts if chart.action == RELEASE]
-    needs = tuple(f"{tags[name]}={chart.path}" for chart in released for name in chart.images if name in tags)
+    published = {image.name for image in plan.images if image.state == PUBLISHED}
+    unpublished = [chart for chart in plan.charts if chart.state in {ABSENT, HELD}]
+    lacking = ((chart.path, name) for chart in unpublished for name in chart.images if name not in published)
+    needs = tuple(f"{tags.get(name, name)}={path}" for path, name in lacking)
     text = json.dumps(plan, default=vars, separators=(",", ":"))
     is_settled = not (plan.to_do or plan.blocked or plan.unknown)
     return Planned(

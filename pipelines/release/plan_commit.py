@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, Finding
-from pipelines.declared.state import TAG
+from pipelines.declared.state import ABSENT, HELD, NOTHING, TAG
 from pipelines.environments import image_uses
 from pipelines.environments.image_uses import Values
 from pipelines.errors import Misuse
@@ -32,7 +32,7 @@ from pipelines.images.registry_reader import RegistryReader
 from pipelines.images.registry_state import PreviousImage, RegistryState, SourceChanges
 from pipelines.release import plan_charts
 from pipelines.release import snapshot as release_snapshot
-from pipelines.release.model import Plan
+from pipelines.release.model import Plan, held_back
 from pipelines.release.snapshot import RepositorySnapshot
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.git.address import RepositoryUrl
@@ -164,6 +164,11 @@ def of_snapshot(
         decided = decide(desired=replace(desired, moving=()))
     charts, chart_findings = plan_charts.plan(
         snapshot, destination.charts, values, destination.docker_config, work, publisher=publisher
+    )
+    held = held_back((chart for chart in charts if chart.state == ABSENT), decided.images, before_builds=True)
+    charts = tuple(
+        replace(chart, state=HELD, action=NOTHING, reasons=(held[chart.path],)) if chart.path in held else chart
+        for chart in charts
     )
     base_findings = [finding for finding in base_findings if finding.path not in kept]
     findings: set[Finding] = {*graph.findings, *values.findings, *base_findings, *decided.findings, *chart_findings}

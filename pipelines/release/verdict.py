@@ -27,7 +27,7 @@ def verdict(
 ) -> Verdict:
     """Fail unless nothing is left to build, to tag or to release, and report the result of every image and chart.
 
-    A chart whose values name an image that this run failed to publish was held back. Exit code 75 asks for another
+    A chart whose values name an image that is not published was held back. Exit code 75 asks for another
     attempt, if a registry did not answer. The outputs are written whether the step fails or not.
 
     Example:
@@ -35,8 +35,7 @@ def verdict(
     """
     plan: Plan = results.typed(Plan, read_json(planned.plan, "the plan"))
     untagged = [image for image in plan.images if image.action == TAG]
-    failed = {image.name for image in plan.images if image.state == ABSENT and image.name in builds}
-    held = held_back((chart for chart in plan.charts if chart.state == ABSENT), failed)
+    held = held_back((chart for chart in plan.charts if chart.state == ABSENT), plan.images)
     parts = [
         *(_image(plan, image, builds) for image in plan.images),
         *(_chart(chart, releases, held.get(chart.path, "")) for chart in plan.charts),
@@ -63,7 +62,7 @@ def verdict(
 def _failure(plan: Plan, bad: Collection[PartResult]) -> ShipwayError:
     what = f"{plan.repo} at {plan.commit} is not released as a whole"
     seen = "\n".join(map(release_result.words, bad))
-    if all(part.result == UNKNOWN for part in bad):
+    if {part.result for part in bad} - {HELD} == {UNKNOWN}:
         return Transient(what, seen=seen, todo="run it again when the registry answers")
     if any(part.result in STUCK for part in bad):
         return Refused(what, seen=seen, todo="mend what is blocked or different, and push a new commit")

@@ -148,7 +148,10 @@ def test_a_fault_of_charts_keeps_no_environment_from_its_digest(tmp_path: Path, 
 
 
 def test_a_chart_is_held_back_while_an_image_of_its_values_failed(tmp_path: Path, address: str) -> None:
-    """As it is where a push moves it: no version is used up for half of what its values name; others move."""
+    """As it is where a push moves it: no version is used up for half of what its values name; others move.
+
+    So it is with an image that nothing could build.
+    """
     shop = world(tmp_path, address)
     image = f"image:\n  repository: {address}/team/{{}}\n  digest: '{NONE}'\n"
     both = shop.shop.file("charts/web/values.yaml") + f"beside: '{address}/team/api@{NONE}'\n"
@@ -161,10 +164,15 @@ def test_a_chart_is_held_back_while_an_image_of_its_values_failed(tmp_path: Path
     shop.build(dataclasses.replace(plan, waves=waves))
     charts, published, _ = shop.circle()
     [target] = charts.targets
-    assert target.kept[0] == "charts/web: held back because its values name api, which failed"
+    assert target.kept[0] == "charts/web: held back because its values name api, which is not published"
     assert [one.name for one in charts.charts] == ["site"]
     assert (published, shop.shop.file("charts/web/values.yaml")) == ([], both)
     assert own(shop, shop.shop.head()).source == commit  # type: ignore[union-attr]
     shop.build()
     charts, published, _ = shop.circle("push-2")
     assert (published, charts.targets[0].kept) == (["0.1.0"], ())
+    shop.shop.commit({"api/Dockerfile": f"FROM {address}/gone\n", "page": "3"})
+    shop.build()
+    charts, published, _ = shop.circle("push-3")
+    assert charts.targets[0].kept[0] == "charts/web: held back because its values name api, which is blocked"
+    assert published == []

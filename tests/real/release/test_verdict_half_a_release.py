@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import ShipwayError
+from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.images.model import Checkout
 from pipelines.images.plan_model import ImageJob
 from tests import chart_trees
@@ -92,7 +92,7 @@ def test_a_chart_is_held_back_with_its_image(history: History, registry: LyingRe
         releases.finish(first, MAIN)
     assert caught.value.seen.splitlines() == [
         "broken: it failed, as the log of its pod says",
-        "site: held back because its values name broken, which failed",
+        "site: held back because its values name broken, which is not published",
         "above: held back because it depends on charts/site, which is held back",
     ]
     assert [name for name, _ in registry.manifests if name.startswith("team/charts/")] == ["team/charts/other"] * 2
@@ -104,3 +104,39 @@ def test_a_chart_is_held_back_with_its_image(history: History, registry: LyingRe
         "team/charts/site",
         "team/charts/above",
     }
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "state", "ends"),
+    [("FROM {}/gone\n", "blocked", Refused), ("FROM {}/silent\n", "unknown", Transient)],
+)
+def test_a_chart_is_held_back_with_an_image_that_is_not_built(
+    history: History,
+    registry: LyingRegistry,
+    releases: Releases,
+    dockerfile: str,
+    state: str,
+    ends: type[ShipwayError],
+) -> None:
+    """Its plan says so, and what does not name that image is released."""
+    image = f"{registry.address}/team"
+    registry.lie("GET", "/silent/manifests/", errors(500, "UNKNOWN", "out of order"))
+    registry.lie("HEAD", "/silent/manifests/", errors(500, "UNKNOWN", "out of order"))
+    files = {
+        "lost/Dockerfile": dockerfile.format(registry.address),
+        "good/Dockerfile": "FROM scratch\nCOPY page /\n",
+        "good/page": "1",
+        "charts/site/Chart.yaml": "apiVersion: v2\nname: site\nversion: 1.0.0\n",
+        "charts/site/values.yaml": f"image: {{repository: {image}/lost, tag: main}}\n",
+        "charts/other/Chart.yaml": "apiVersion: v2\nname: other\nversion: 1.0.0\n",
+        "charts/other/values.yaml": f"image: {{repository: {image}/good, tag: main}}\n",
+    }
+    commit = pushed(history, files)
+    plan = releases.plan(commit, MAIN)
+    assert (plan.charts, plan.releases) == (1, ("other",))
+    assert "lost=charts/site" in plan.needs
+    with pytest.raises(ShipwayError) as caught:
+        releases.finish(commit, MAIN)
+    assert type(caught.value) is ends
+    assert f"site: held back because its values name lost, which is {state}" in caught.value.seen.splitlines()
+    assert {name for name, _ in registry.manifests if name.startswith("team/charts/")} == {"team/charts/other"}

@@ -67,7 +67,7 @@ def test_half_a_release_is_none(builds: tuple[str, ...]) -> None:
 
 
 def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
-    """And with what it depends on; an image that this run did not build says nothing."""
+    """And with what it depends on; so it is with one that no run can build, and one that nobody knows."""
     absent = dataclasses.replace(CHART, state="absent", images=("web", "old"), name="site", path="charts/site")
     above = dataclasses.replace(CHART, state="absent", parents=("charts/site",), name="umbrella", path="charts/u")
     plan: Plan = results.typed(Plan, json.loads(planned(image("web", "absent", BUILD), image("old", BLOCKED)).plan))
@@ -79,7 +79,7 @@ def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
     assert caught.value.seen.splitlines() == [
         "web: it failed, as the log of its pod says",
         "old: blocked, old's reason",
-        "site: held back because its values name web, which failed",
+        "site: held back because its values name web, which is not published and old, which is blocked",
         "umbrella: held back because it depends on charts/site, which is held back",
     ]
 
@@ -92,6 +92,12 @@ def test_a_chart_is_held_back_with_the_image_that_failed() -> None:
          "a: it failed, as the log of its pod says\nb: not built: its parent a failed\nnew: not built, new's reason"),
         ((image("a", BLOCKED), image("b", UNKNOWN)), CHART, Refused, "a: blocked, a's reason\nb: unknown, b's reason"),
         ((image("a", UNKNOWN),), CHART, Transient, "a: unknown, a's reason"),
+        ((image("a", UNKNOWN),), dataclasses.replace(CHART, state="absent", images=("a",)), Transient,
+         "a: unknown, a's reason\nshop: held back because its values name a, which is unknown"),
+        ((image("a", DIFFERENT),), dataclasses.replace(CHART, state="absent", images=("a",)), Refused,
+         "a: different, a's reason\nshop: held back because its values name a, which is different"),
+        ((image("a"),), dataclasses.replace(CHART, state="held back", reasons=("why",)), ShipwayError,
+         "shop: held back because why"),
         ((), dataclasses.replace(CHART, state=DIFFERENT, reasons=("it differs",)), Refused,
          "shop: different, it differs"),
         ((), dataclasses.replace(CHART, state="absent"), ShipwayError, "shop: it failed, as the log of its pod says"),
