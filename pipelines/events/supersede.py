@@ -14,6 +14,7 @@ from typing import Annotated
 from pipelines.errors import Misuse
 from pipelines.events import run_labels
 from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, GROUP_LABEL, REF_LABEL, Superseded
+from pipelines.events.run_age import run_age
 from pipelines.events.run_labels import DESCRIPTION
 from pipelines.step.signature import Arg
 from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
@@ -35,9 +36,8 @@ def supersede(
 ) -> Superseded:
     """Stop every older run of the group, also those that have not begun; or this run, if a newer one has got this far.
 
-    The newer run is the one that was created later, by name within one second. A run gets here only if its ref names
-    its commit. This run does not yield to a newer one that has not got here, because that one's event may be old and
-    late.
+    `run_age` says which run is newer. A run gets here only if its ref names its commit. This run does not yield to a
+    newer one that has not got here, because that one's event may be old and late.
 
     Example:
         shipway step supersede --run=push-1 --group=0123456789abcdef0123456789abcdef
@@ -49,7 +49,7 @@ def supersede(
     labels = {GROUP_LABEL: group, **run_labels.labels("", "", commit=head, lane=lane)}
     own = cluster.patch(run, {"metadata": {"labels": labels}})
     begun = cluster.unfinished(f"{GROUP_LABEL}={group}")
-    newest = max([own, *begun], key=_age)["name"]
+    newest = max([own, *begun], key=run_age)["name"]
     if newest != run:
         _take_over(cluster, newest, [own])
         _stop(cluster, own, newest)
@@ -62,14 +62,10 @@ def supersede(
             # A run of another lane stays: the rules have changed since it began.
             if other.get("labels", {}).get(GROUP_LABEL, group) == group
         }
-    older = sorted(name for name, other in group_runs.items() if _age(other) < _age(own))
+    older = sorted(name for name, other in group_runs.items() if run_age(other) < run_age(own))
     # Before they are stopped, so that a run that stops this one finds the names here or these runs unfinished.
     _take_over(cluster, run, [group_runs[name] for name in older])
     return Superseded(newest=run, stopped=tuple(name for name in older if _stop(cluster, group_runs[name], run)))
-
-
-def _age(run: Document) -> tuple[str, str]:
-    return str(run["creationTimestamp"]), str(run["name"])
 
 
 def _take_over(cluster: Kubernetes, newest: str, older: Sequence[Document]) -> None:

@@ -20,7 +20,7 @@ FINDING = "finding"
 """Kinds of parts. A finding is a fault in what the commit declares that belongs to no image or chart."""
 
 BUILT = "built"
-"""Built by this run."""
+"""Built since this run began: by it, or by one of the same repository that it waited for."""
 RELEASED = "released"
 """A chart that this run released."""
 CHECKED = "checked"

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import LaneSettings
 from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, RETRY_ANNOTATION
+from pipelines.events.run_age import run_age
 from pipelines.release.result import ReleaseResult
 from pipelines.report import result as report_result
 from pipelines.report import run as report_run
@@ -106,7 +107,7 @@ class _Report:
         self.link = link
         self.rules = rules
         self.run = str(workflow["metadata"]["name"])
-        self.age = report_run.age(workflow["metadata"])
+        self.age = run_age(workflow["metadata"])
         self.causes = Causes(cluster=cluster, workflow=workflow)
 
     def write(self, phase: str) -> Reported:
@@ -288,7 +289,7 @@ class _Report:
             repeated = (self.workflow["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, reporter)
             is_newer = reporter != repeated and current.state is StatusState.SUCCESS
             return f"it says {current.state} already" if is_newer else ""
-        if report_run.age(metadata) > self.age:
+        if run_age(metadata) > self.age:
             return f"the newer run {reporter} tells of this commit"
         return ""
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.bounds import read_json
-from pipelines.events.event import FIRST_ANNOTATION
 
 Raw = Mapping[str, Any]
 _BAD = frozenset({"Failed", "Error"})
@@ -61,12 +60,6 @@ def outputs(workflow: Raw, template: str) -> dict[str, str]:
         if _template(node) == template and parameters:
             values = {str(p["name"]): str(p["value"]) for p in parameters if "value" in p}
     return values
-
-
-def age(metadata: Raw) -> tuple[str, str]:
-    """Return what says which of two runs is newer: a retry is as old as its first run, and newer than that one."""
-    created, first = str(metadata["creationTimestamp"]), (metadata.get("annotations") or {}).get(FIRST_ANNOTATION)
-    return (f"{first}+{created}" if first else created), str(metadata["name"])
 
 
 def argument(workflow: Raw, name: str) -> str:

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misuse, Transient
-from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, GROUP_LABEL, REF_LABEL, NightlyRef, Tonight
+from pipelines.events.event import (
+    BY_ANNOTATION,
+    FIRST_ANNOTATION,
+    FOR_ANNOTATION,
+    GROUP_LABEL,
+    REF_LABEL,
+    NightlyRef,
+    Tonight,
+)
 from pipelines.events.reconcile import reconcile
 from pipelines.events.run_labels import DESCRIPTION
 from pipelines.events.supersede import supersede
@@ -101,6 +109,20 @@ def test_an_older_run_yields_to_one_that_has_come_so_far(api: Cluster, account: 
     api.workflows["old"]["spec"].clear()
     assert supersede(run="old", group=GROUP, account=account).newest == "new"
     assert stopped(api) == {"old": "new"}
+
+
+def test_a_retry_of_an_old_run_yields_to_a_run_that_has_begun_since(api: Cluster, account: Path) -> None:
+    """It is as old as its first run, for who stops whom as for whose report counts; else each leaves it to the other.
+
+    Over the run that it repeats, it wins.
+    """
+    put(api, "first", 1, group=GROUP, ref=REF)
+    put(api, "retry", 9, ref=REF)
+    api.workflows["retry"]["metadata"]["annotations"] = {FIRST_ANNOTATION: "2026-11-24T03:00:01Z"}
+    assert supersede(run="retry", group=GROUP, account=account).stopped == ("first",)
+    put(api, "since", 5, group=GROUP, ref=REF)
+    assert supersede(run="retry", group=GROUP, account=account).newest == "since"
+    assert stopped(api) == {"first": "retry", "retry": "since"}
 
 
 def test_the_api_is_asked_for_names_and_labels_only(api: Cluster, account: Path) -> None:
