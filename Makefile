@@ -41,25 +41,24 @@ help: ## Show this help
 
 # --- the main job ---------------------------------------------------------------------------------------------------
 
+# Without REPO, the examples.
+RUN_FLAGS = $(if $(REPO),'$(REPO)',--examples) $(if $(REVISION),--revision '$(REVISION)') \
+  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
+  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+
 .PHONY: submit
 submit: run-ready ## Build and publish images: REPO, REVISION, IMAGE, REGISTRY, JOBS, ENGINE, ARGS (default: examples/)
-	@shipway build $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') $(if $(IMAGE),--image '$(IMAGE)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
-	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+	@shipway build $(if $(IMAGE),--image '$(IMAGE)') $(RUN_FLAGS)
 
 .PHONY: release
 release: run-ready helm ## Build, release and deploy a commit: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
 	@$(if $(IMAGE),$(error IMAGE= is for `make submit`: a release is of the whole commit))
-	@shipway release $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
-	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+	@shipway release $(RUN_FLAGS)
 
 .PHONY: check-pr
 check-pr: run-ready helm ## Try a commit, publish nothing: REPO, REVISION, REGISTRY, JOBS, ARGS (default: examples/)
 	@$(if $(IMAGE),$(error IMAGE= is for `make submit`: a check is of the whole commit))
-	@shipway check $(if $(REPO),'$(REPO)') $(if $(REVISION),--revision '$(REVISION)') \
-	  $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(JOBS),--jobs $(JOBS)) --engine $(ENGINE) \
-	  $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(ARGS)
+	@shipway check $(RUN_FLAGS)
 
 .PHONY: compile
 compile: run-ready ## Write the workflows as YAML into charts/shipway/files, and the chart's values into docs/values.md

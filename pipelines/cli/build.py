@@ -39,7 +39,7 @@ class BuildOptions(SourceOptions):
 def run(options: BuildOptions) -> int:
     """Build the images of a Git repository at one commit, parents before children, and publish them by digest.
 
-    Without a repository, the examples are built; without settings, into a registry of this machine.
+    Without settings, that is into a registry of this machine.
 
     What a finding blocks is reported and left out, and the exit code is 3 then.
 
@@ -48,7 +48,7 @@ def run(options: BuildOptions) -> int:
     for argument in options.build_arg:
         if "=" not in argument.lstrip("="):
             raise Misuse("a build argument cannot be read", seen=repr(argument), todo="write --build-arg NAME=VALUE")
-    engine = running.EngineChoice(options.run)
+    engine = running.EngineChoice(options.run, examples=options.examples)
     repo = engine.address(options.repo, "publish to", "set `registry` in the settings, or give --registry")
     if engine.cluster:
         engine.cluster.runs.template(TEMPLATE)
@@ -86,7 +86,7 @@ def run(options: BuildOptions) -> int:
     document = workflow(images, repository.parents, arguments, repository.inputs(options.build_arg))
     if not engine.cluster:
         running.preflight(engine.settings, images[0].name)
-    result = engine.run("build", {}, source=(options.repo, repository.commit), workflow=document)
+    result = engine.run("build", {}, source=(repo, repository.commit), workflow=document)
 
     def describe(ended: RunResult) -> dict[str, Any]:
         nodes = {node.display_name: node for node in ended.root.children}

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.cli import options as cli_options
 from pipelines.cli import results, running
 from pipelines.cli.command import flag, flags, group, repeated
-from pipelines.cli.options import RepositoryOptions, RunOptions
+from pipelines.cli.options import RepositoryOptions, TemplateOptions
 from pipelines.engines.local.nodes import RunResult
 
 _MOST_LINES = 200
@@ -31,18 +31,17 @@ class OnlyChartsOptions:
 
 
 @flags
-class ChartsOptions(RepositoryOptions):
+class ChartsOptions(RepositoryOptions, TemplateOptions):
     """Which charts to release, and how."""
 
     keep_going: bool = cli_options.keep_going()
     charts: OnlyChartsOptions = group(OnlyChartsOptions)
-    run: RunOptions = group(RunOptions)
 
 
 def run(options: ChartsOptions) -> int:
     """Release the Helm charts of a Git repository at one commit: each is checked, packed the same everywhere, and
-    pushed unless the registry has it; a published version is never overwritten. Without a repository, the charts of the
-    examples are released; without settings, into a registry of this machine.
+    pushed unless the registry has it; a published version is never overwritten. Without settings, that is a registry of
+    this machine.
 
     example: shipway charts https://git.example.com/team/charts.git --revision v1.2.0 --version 1.2.0
     """
@@ -94,7 +93,7 @@ def show_problem(release: Mapping[str, Any]) -> None:
 
 def _describe(options: ChartsOptions, result: RunResult) -> dict[str, Any]:
     return {
-        "repo": options.repo or str(running.EXAMPLES),
+        "repo": options.repo,
         "revision": options.revision,
         "commit": result.outputs.get("commit", ""),
         **results.ending(result),

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.cli import options as cli_options
 from pipelines.cli import plan as cli_plan
+from pipelines.cli import repository as cli_repository
 from pipelines.cli.command import flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared import shipway_yaml
@@ -149,9 +150,10 @@ def list_images(options: ImagesOptions) -> int:
 
     exit codes: 3 where an image is blocked by a finding; the others are listed
     """
-    settings = cli_options.read_settings(options.settings, embedded=False)
-    target = any_builder(platforms.this_platform(), options.build_arg)
-    repository = read(settings, options.repo or ".", options.revision, target)
+    repo = cli_repository.named(options.repo, examples=options.examples)
+    settings = cli_options.read_settings(options.settings, embedded=False, examples=options.examples)
+    repo = repo or cli_repository.examples(options.settings.state, settings)
+    repository = read(settings, repo, options.revision, any_builder(platforms.this_platform(), options.build_arg))
     repository.report()
     if options.json:
         rows = [{**vars(image), "parents": list(repository.parents[image.name])} for image in repository.images]

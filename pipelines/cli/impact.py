@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.cli import options as cli_options
-from pipelines.cli.command import flag, flags, group, positional, switch
-from pipelines.cli.options import SettingsOptions
+from pipelines.cli import repository
+from pipelines.cli.command import flag, flags, group, switch
+from pipelines.cli.options import RepositoryOptions, SettingsOptions
 from pipelines.impact import compare as page
 from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
@@ -19,11 +20,9 @@ from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 
 
 @flags
-class ImpactOptions:
+class ImpactOptions(RepositoryOptions):
     """What to compare, and with what."""
 
-    repo: str = positional("address or folder of a Git repository (default: this folder)", default=".")
-    revision: str = flag("branch, tag or full commit id (default: HEAD)", default="HEAD")
     base: str = flag(
         "branch, tag or commit to compare with, from the last commit that both have (default: HEAD)", default=""
     )
@@ -41,13 +40,15 @@ def run(options: ImpactOptions) -> int:
 
     example: shipway impact . --revision feature --base main --settings settings.yaml
     """
-    settings = cli_options.read_settings(options.settings, embedded=True)
+    repo = repository.named(options.repo, examples=options.examples)
+    settings = cli_options.read_settings(options.settings, embedded=True, examples=options.examples)
+    repo = repo or repository.examples(options.settings.state, settings)
     with tempfile.TemporaryDirectory(prefix="shipway-impact-") as work, ThreadPoolExecutor(max_workers=1) as beside:
         folder = Path(work) / "impact"
         helm = bounded(Path(work) / "helm", settings.get("kubernetes-version", ""))
         version = beside.submit(helm.version)  # a twentieth of a second, in which gathering waits for Git
         gathered = impact_gather(
-            inputs=CommitInputs(repo=options.repo, revision=options.revision),
+            inputs=CommitInputs(repo=repo, revision=options.revision),
             base=options.base,
             logins=ReadLogins(
                 credentials=cli_options.secret(settings, "shipway-git"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import settings as setting
 from pipelines.cli.command import flag, flags, group, positional, repeated, switch
-from pipelines.errors import Misconfigured, Misuse
+from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.step import signature
 from pipelines.step.groups import EnvironmentsSettings
 from pipelines.tools.registry.reference import Reference
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STATE = Path(".shipway")
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
+_REGISTRIES = {"registry", "chart-registry"}
 
 
 def namespace() -> Any:
@@ -49,10 +50,19 @@ def keep_going() -> Any:
 
 
 @flags
-class RepositoryOptions:
+class PlaceOptions:
+    """Where to work."""
+
+    repo: str = positional(
+        "address or folder of a Git repository (default: the one that this folder is in)", default=""
+    )
+    examples: bool = switch("take Shipway's examples for the repository, and the registry of this machine")
+
+
+@flags
+class RepositoryOptions(PlaceOptions):
     """What to work on."""
 
-    repo: str = positional("address or folder of a Git repository", default="")
     revision: str = flag("branch, tag, full commit id or refs/pull/N/head (default: HEAD)", default="HEAD")
 
 
@@ -124,6 +134,13 @@ class RunOptions:
 
 
 @flags
+class TemplateOptions(PlaceOptions):
+    """Where a template works, and how it runs."""
+
+    run: RunOptions = group(RunOptions)
+
+
+@flags
 class BuildRunOptions(RunOptions):
     """Where and how to run what builds images."""
 
@@ -152,20 +169,24 @@ def settings_file(options: SettingsFileOptions) -> Path | None:
     return options.settings or (Path(variable) if variable else None)
 
 
-def read_settings(options: SettingsOptions, *, embedded: bool) -> dict[str, str]:
+def read_settings(options: SettingsOptions, *, embedded: bool, examples: bool = False) -> dict[str, str]:
     """Return the settings asked for; with `embedded`, those of this machine's own registry if none are named.
 
-    Raises Misconfigured if the file cannot be read, Misuse if the registry's address is invalid.
+    Raises Misconfigured if the file cannot be read, Misuse if the registry's address is invalid, Refused if the
+    examples would go to a registry that somebody set.
     """
     path = settings_file(options)
-    if path is not None:
-        settings = setting.read(path)
-    elif options.registry or not embedded:
-        settings = {}
-    else:
+    settings = setting.read(path) if path else {}
+    if examples and (given := [*_REGISTRIES & settings.keys()] or options.registry):
+        raise Refused(
+            "the examples are for the registry of this machine alone",
+            seen=f"{path} sets {', '.join(sorted(given))}" if path and not options.registry else f"--registry {given}",
+            todo="name your repository with REPO, or leave the registry out",
+        )
+    if embedded and (examples or not (path or options.registry)):
         from pipelines.engines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
 
-        settings = deployment.settings(options.state)
+        settings |= deployment.settings(options.state)
     if options.registry:
         settings = setting.at_registry(settings, options.registry)
     if settings.get("registry"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipelines.charts.model import PlannedChart
 from pipelines.cli import options as cli_options
+from pipelines.cli import repository
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
@@ -53,17 +54,18 @@ class PlanOptions(SourceOptions):
 
 def run(options: PlanOptions) -> int:
     """Compare what a Git repository declares at one commit with what the registries hold, and print the smallest set of
-    builds and releases that brings them in step, each with its reason. Nothing is changed. Without a repository, the
-    examples are planned; without settings, for the registry of this machine.
+    builds and releases that brings them in step, each with its reason. Nothing is changed. Without settings, the
+    registry of this machine is meant.
 
     example: shipway plan https://git.example.com/team/shop.git@main
 
     exit codes: 0 nothing to do, 10 something to do, 3 blocked by a finding, 75 a registry did not answer
     """
-    settings = cli_options.read_settings(options.settings, embedded=True)
-    cli_options.require_registry(settings, "compare with", "give --registry")
     repo, revision = source(options.repo, options.revision)
-    url = RepositoryUrl(repo or _examples(options.settings.state, settings))
+    repo = repository.named(repo, examples=options.examples)
+    settings = cli_options.read_settings(options.settings, embedded=True, examples=options.examples)
+    cli_options.require_registry(settings, "compare with", "give --registry")
+    url = RepositoryUrl(repo or repository.examples(options.settings.state, settings))
     target = build_target(settings, options.platform, options.build_arg)
     now = int(time.time())
     with cli_options.git(settings) as git:
@@ -125,12 +127,6 @@ def source(repo: str, revision: str) -> tuple[str, str]:
     if revision != "HEAD":
         raise Misuse("the revision is given twice", seen=f"{suffix} and {revision}", todo="give it once")
     return address, suffix
-
-
-def _examples(state: Path, settings: dict[str, str]) -> str:
-    from pipelines.cli import running  # noqa: PLC0415 - loads the engine
-
-    return running.examples(state, settings)
 
 
 def _verdict(plan: Plan) -> str:

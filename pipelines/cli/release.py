@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,8 @@ from typing import Any
 from pipelines.cli import charts, results, running
 from pipelines.cli import options as cli_options
 from pipelines.cli.charts import ChartsOptions, OnlyChartsOptions
-from pipelines.cli.command import flag, flags, group, positional
-from pipelines.cli.options import BuildRunOptions, RepositoryOptions, RunOptions
+from pipelines.cli.command import flag, flags, group
+from pipelines.cli.options import BuildRunOptions, RepositoryOptions, TemplateOptions
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
 from pipelines.release import failure
@@ -27,7 +26,7 @@ _TASKS = ("charts", "retag", "deploy")
 
 
 @flags
-class ReleaseOptions(RepositoryOptions):
+class ReleaseOptions(RepositoryOptions, TemplateOptions):
     """What to release, and how."""
 
     rebuild: tuple[str, ...] = cli_options.rebuild()
@@ -42,8 +41,8 @@ class ReleaseOptions(RepositoryOptions):
 
 def release(options: ReleaseOptions) -> int:
     """Bring what a commit declares into the registry and the environments: images are built in waves, charts released,
-    tags and deployments moved, and what is there already is left alone, so that a second run does nothing. Without a
-    repository, the examples are released; without settings, into a registry of this machine.
+    tags and deployments moved, and what is there already is left alone, so that a second run does nothing. Without
+    settings, that is a registry of this machine.
 
     example: shipway release https://git.example.com/team/shop.git --revision main --rebuild base
     """
@@ -58,10 +57,9 @@ def release(options: ReleaseOptions) -> int:
 
 
 @flags
-class CheckOptions(RepositoryOptions):
+class CheckOptions(RepositoryOptions, TemplateOptions):
     """What to check, and how."""
 
-    repo: str = positional("address or folder of a Git repository; default: examples", default="")
     run: BuildRunOptions = group(BuildRunOptions)
 
 
@@ -77,13 +75,11 @@ def check(options: CheckOptions) -> int:
 
 
 @flags
-class DeployOptions:
+class DeployOptions(TemplateOptions):
     """What to deploy, and where."""
 
-    repo: str = positional("address or folder of a Git repository")
     branch: str = flag("whose head is deployed (default: the one that shipway.yaml says)")
     environment: str = flag("this one only, or `charts` (default: all of shipway.yaml)", metavar="NAME")
-    run: RunOptions = group(RunOptions)
 
 
 def deploy(options: DeployOptions) -> int:
@@ -95,7 +91,6 @@ def deploy(options: DeployOptions) -> int:
     """
     ref = f"refs/heads/{options.branch}" if options.branch else ""
     arguments = {"ref": ref, "environment": options.environment}
-    options = dataclasses.replace(options, repo=options.repo or ".")
     return running.run_template(
         options, "deploy", arguments, _describe_deploy, _print_deploy, needs=("ask", "set `registry`")
     )
@@ -115,7 +110,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
         if part["result"] == SKIPPED and part["name"] in images:
             images[part["name"]]["message"] = f"{SKIPPED}: {part['why']}"
     return {
-        "repo": options.repo or str(running.EXAMPLES),
+        "repo": options.repo,
         "revision": options.revision,
         "commit": result.outputs.get("commit") or _planned(nodes).get("commit", ""),
         "phase": str(result.phase),
@@ -137,7 +132,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
 def _describe_check(options: CheckOptions, result: RunResult) -> dict[str, Any]:
     summary = results.verdict(result)
     return {
-        "repo": options.repo or str(running.EXAMPLES),
+        "repo": options.repo,
         "revision": options.revision,
         **results.ending(result),
         "commit": summary.get("commit", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -12,14 +13,14 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
 import pipelines
-from pipelines.cli import isolation, results, run_folder
+from pipelines.cli import isolation, repository, results, run_folder
 from pipelines.cli import options as cli_options
-from pipelines.cli.options import BuildRunOptions, FollowOptions, RunOptions
+from pipelines.cli.options import BuildRunOptions, FollowOptions, RunOptions, TemplateOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.step import signature, texts
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from pipelines.cli.on_cluster import Cluster
     from pipelines.engines.local import documents as local_documents
 
-Options = TypeVar("Options", bound="TemplateOptions")
+Options = TypeVar("Options", bound=TemplateOptions)
 TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
-EXAMPLES = TEMPLATES.parents[2] / "examples"
 CONFIG_MAP, VARIABLES = "shipway", "shipway-variables"
 PUBLISH = ("publish to", "set `registry`, or give --registry")
 """What a run needs that publishes, as arguments of `options.require_registry`."""
@@ -44,25 +44,14 @@ _ATTEMPTS = 3
 """The step push waits for a registry that restarts; this is for one that does not exist."""
 
 
-class TemplateOptions(Protocol):
-    """The options of a command that runs a template for a repository."""
-
-    @property
-    def repo(self) -> str:
-        """The address or folder; empty for the examples."""
-
-    @property
-    def run(self) -> RunOptions:
-        """Where and how to run."""
-
-
 class EngineChoice:
     """The engine that a command's options choose: this machine's, or the cluster's."""
 
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(self, options: RunOptions, *, examples: bool = False) -> None:
         """Raises Misuse for flags of a cluster if the run is not on one; nothing is connected yet."""
         options.check()
         self.options = options
+        self.examples = examples
 
     @cached_property
     def cluster(self) -> Cluster | None:
@@ -78,18 +67,19 @@ class EngineChoice:
         """The settings of the run; raises as `options.read_settings` and `Cluster.settings` do."""
         if self.cluster:
             return self.cluster.settings
-        return cli_options.read_settings(self.options.settings, embedded=True)
+        return cli_options.read_settings(self.options.settings, embedded=True, examples=self.examples)
 
     def address(self, repo: str, *needs: str) -> str:
-        """Return the address of a repository, on this machine of the examples if it is empty.
+        """Return the address of a repository, as `repository.named` does.
 
         Raises Misuse if a cluster cannot reach it. On this machine, `needs` are arguments of
         `options.require_registry`, which raises Misconfigured.
         """
+        address = repository.named(repo, examples=self.examples)
         if self.options.on_cluster:
-            return cluster_address(repo)
+            return cluster_address(address)
         cli_options.require_registry(self.settings, *needs)
-        return repo or examples(self.options.settings.state, self.settings)
+        return address or repository.examples(self.options.settings.state, self.settings)
 
     def run(
         self,
@@ -101,14 +91,13 @@ class EngineChoice:
     ) -> RunResult | None:
         """Run a template, or a `workflow` named `template`, and return the result, or None if it is left running.
 
-        `source` decides how far a build is kept from this machine: a repository, empty for the examples, and a
-        revision.
+        `source` decides how far a build is kept from this machine: a repository and a revision.
         """
         if self.cluster is None:
             settings = self.settings
             if isinstance(self.options, BuildRunOptions):
                 repo, revision = source
-                own = local_address(repo) if repo else ""
+                own = "" if self.examples else local_address(repo)
                 settings = isolation.settle(settings, self.options.isolation, template, repo=own, revision=revision)
             if "repo" in arguments:
                 arguments = {**arguments, "repo": local_address(arguments["repo"])}
@@ -132,13 +121,13 @@ def run_template(
 ) -> int:
     """Run a template for a repository here or on a cluster, print the result as `report` does, return the exit code.
 
-    Without a repository, a local run gets the examples; `needs` are arguments of `options.require_registry`.
+    `needs` are arguments of `options.require_registry`. `describe` gets the options with the repository's address.
     """
-    engine = EngineChoice(command.run)
+    engine = EngineChoice(command.run, examples=command.examples)
     repo = engine.address(command.repo, *needs)
-    source = (command.repo, arguments.get("revision", "HEAD"))
+    source = (repo, arguments.get("revision", "HEAD"))
     result = engine.run(template, {"repo": repo, **arguments}, source=source)
-    return report(engine, result, functools.partial(describe, command), show)
+    return report(engine, result, functools.partial(describe, dataclasses.replace(command, repo=repo)), show)
 
 
 def report(
@@ -274,19 +263,10 @@ def cluster_address(repo: str) -> str:
     if not repo or RepositoryUrl(repo).local_path:
         raise Misuse(
             "a cluster cannot read a folder of this machine",
-            seen=repo or "no repository, which means the examples",
+            seen=repo or "--examples",
             todo="give an address that its pods reach: REPO=https://git.example.com/team/shop.git",
         )
     return repo
-
-
-def examples(state: Path, settings: Mapping[str, str]) -> str:
-    """Bring the example repository up to date, and its base into this machine's registry; return its address."""
-    from pipelines.engines.embedded import deployment  # noqa: PLC0415 - only for the examples
-
-    if f"{deployment.BASE_HOST}=" in settings.get("mirrors", ""):
-        deployment.publish_base(settings["registry"])
-    return deployment.publish_examples(state, EXAMPLES)
 
 
 def preflight(settings: Mapping[str, str], name: str) -> None:

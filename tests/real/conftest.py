@@ -34,7 +34,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shipway
     """The command on a fresh machine, with nothing set, after its first run; and what that run printed."""
     shipway = Shipway(tmp_path_factory.mktemp("embedded"))
     try:
-        done = shipway.run("build", "--json")
+        done = shipway.run("build", "--examples", "--json")
         assert done.returncode == 0, done.stderr
         yield shipway, json.loads(done.stdout)
     finally:

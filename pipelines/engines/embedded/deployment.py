@@ -44,8 +44,6 @@ def settings(state: Path) -> dict[str, str]:
         "project": "shipway",
         "plain-http": address,
         "mirrors": f"{BASE_HOST}={address}",
-        "cache": str((state / "cache").resolve()),
-        "secrets": str((state / "secrets").resolve()),
     }
 
 

@@ -1,4 +1,4 @@
-"""`shipway build` with nothing set: the examples, in the embedded registry, as their Dockerfiles say."""
+"""`shipway build` --examples: the examples, in the embedded registry, as their Dockerfiles say."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_another_machine_gives_the_same_digests(embedded: Embedded, tmp_path: Pa
     other = Shipway(tmp_path)
     try:
         for one in (shipway, other):
-            done = one.run("build", "--json", "--quiet")
+            done = one.run("build", "--examples", "--json", "--quiet")
             assert done.returncode == 0, done.stderr
             again = json.loads(done.stdout)
             assert {name: image["digest"] for name, image in again["images"].items()} == digests

@@ -72,17 +72,17 @@ def test_the_command_tells_of_images_and_charts(tmp_path: Path) -> None:
     """
     shipway = Shipway(tmp_path)
     try:
-        first = json.loads(shipway.run("release", "--json").stdout)
+        first = json.loads(shipway.run("release", "--examples", "--json").stdout)
         commit = first["commit"]
         assert (first["phase"], first["verdict"]) == ("Succeeded", f"5 of 5 published at {commit}")
         assert {name: f"git-{commit}" in image["tags"] for name, image in first["images"].items()} == dict.fromkeys(
             ("base", "tools", "web"), True
         )
         assert {(chart["name"], chart["state"]) for chart in first["charts"]} == {("web", "pushed"), ("site", "pushed")}
-        second = shipway.run("release")
+        second = shipway.run("release", "--examples")
         assert second.returncode == 0, second.stderr
         assert f"0 of 0 images built, 0 charts pushed, 5 of 5 published at {commit}" in second.stdout
-        alone = json.loads(shipway.run("release", "--json", "--ignore", "charts/site").stdout)
+        alone = json.loads(shipway.run("release", "--examples", "--json", "--ignore", "charts/site").stdout)
         assert [chart["state"] for chart in alone["charts"]] == ["identical"]
         assert "images" not in alone
     finally:

@@ -1,0 +1,36 @@
+"""The repository that a command means: the one that is named, that of this folder, or the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pipelines
+from pipelines.errors import Misuse
+
+EXAMPLES = Path(pipelines.__path__[0]).parent / "examples"
+
+
+def named(repo: str, *, examples: bool = False) -> str:
+    """Return the repository that is named, else the one that this folder is in; an empty text for the examples.
+
+    Raises Misuse if there is none, or two.
+    """
+    if examples and repo:
+        raise Misuse("two repositories are named", seen=f"{repo} and --examples", todo="name one")
+    if examples or repo:
+        return repo
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".git").exists():
+            return str(folder)
+    raise Misuse("no repository is named, and this folder is in none", seen=str(here), todo="give REPO, or --examples")
+
+
+def examples(state: Path, settings: Mapping[str, str]) -> str:
+    """Bring the example repository up to date, and its base into this machine's registry; return its address."""
+    from pipelines.engines.embedded import deployment  # noqa: PLC0415 - only for the examples
+
+    if f"{deployment.BASE_HOST}=" in settings.get("mirrors", ""):
+        deployment.publish_base(settings["registry"])
+    return deployment.publish_examples(state, EXAMPLES)
