@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def run(tmp_path: Path, document: Any, monkeypatch: pytest.MonkeyPatch, **argume
     """Run a document; whatever it starts leaves a file `touched`."""
     monkeypatch.setenv("TOUCHED", str(tmp_path / "touched"))
     file = tmp_path / "flow.yaml"
-    file.write_text(yaml.safe_dump(document))
+    file.write_text(json.dumps(document))
     local_engine.run(
         local_documents.load([file]),
         "flow",
@@ -283,7 +284,7 @@ def test_a_missing_key_of_a_config_map(tmp_path: Path, monkeypatch: pytest.Monke
 def test_two_documents_of_one_name(tmp_path: Path) -> None:
     """Which one is meant cannot be known."""
     for name in ("a.yaml", "b.yaml"):
-        (tmp_path / name).write_text(yaml.safe_dump(DOCUMENT))
+        (tmp_path / name).write_text(json.dumps(DOCUMENT))
     with pytest.raises(Refused, match="flow"):
         local_documents.load([tmp_path / "a.yaml", tmp_path / "b.yaml"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def run(tmp_path: Path, *command: str, keep: bool = False, **changes: Any) -> tu
     document = yaml.safe_load(POD)
     container = document["spec"]["templates"][0]["containerSet"]["containers"][0]
     container.update({"command": list(command), **changes})
-    (tmp_path / "flow.yaml").write_text(yaml.safe_dump(document))
+    (tmp_path / "flow.yaml").write_text(json.dumps(document))
     told = io.StringIO()
     outcome = local_engine.run(
         local_documents.load([tmp_path / "flow.yaml"]),
