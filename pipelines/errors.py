@@ -13,6 +13,7 @@ The codes 64, 65, 137 and 143 are never ours: Argo's executor and the kernel use
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import ClassVar
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -53,6 +54,15 @@ def visible(text: str) -> str:
 def reason(error: Exception) -> str:
     """Return what an exception of the system's or of a library says, on one line."""
     return " ".join((getattr(error, "strerror", "") or str(error)).split())
+
+
+def meant(words: Iterable[str], known: Iterable[str], todo: str) -> str:
+    """Return what to do about words that are not known: names that are like them come first."""
+    import difflib  # noqa: PLC0415 - only an error needs it
+
+    known = list(known)
+    near = dict.fromkeys(name for word in words for name in difflib.get_close_matches(word, known, n=1, cutoff=0.7))
+    return f"did you mean {', '.join(near)}? If not, {todo}" if near else todo
 
 
 def _indented(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.errors import Misconfigured, reason
+from pipelines.errors import Misconfigured, meant, reason
 
 KEYS: Mapping[str, str] = {
     "registry": "address of the registry that images are pushed to, host or host:port",
@@ -96,7 +96,9 @@ def read(path: Path) -> dict[str, str]:
         )
     if unknown := sorted(set(map(str, value)) - set(KEYS)):
         raise Misconfigured(
-            f"the settings {path} have unknown keys", seen=", ".join(unknown), todo=f"use {', '.join(KEYS)}"
+            f"the settings {path} have unknown keys",
+            seen=", ".join(unknown),
+            todo=meant(unknown, KEYS, f"use {', '.join(KEYS)}"),
         )
     return {str(key): item for key, item in value.items()}
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import inspect
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, NoReturn, TypeVar, dataclass_transform, get_type_hints
 
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, meant
 
 T = TypeVar("T")
+_UNKNOWN = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)|unrecognized arguments: (.*)")
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -19,13 +21,18 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise Misuse, whose exit code is argparse's own."""
-        raise misunderstood(message, self.prog)
+        dash = "write --flag=VALUE where a value begins with a dash; " if "expected one argument" in message else ""
+        words, known = [], list(self._option_string_actions)
+        if match := _UNKNOWN.search(message):
+            words = [match[1] or "", *(word.partition("=")[0] for word in (match[3] or "").split())]
+            known = re.findall(r"[\w-]+", match[2] or "") or known
+        todo = meant(filter(None, words), known, f"{dash}see {self.prog} --help")
+        raise Misuse("the command line cannot be understood", seen=message, todo=todo)
 
-
-def misunderstood(message: str, command: str) -> Misuse:
-    """Return the error for a command line that argparse has a message about."""
-    dash = "write --flag=VALUE where a value begins with a dash; " if "expected one argument" in message else ""
-    return Misuse("the command line cannot be understood", seen=message, todo=f"{dash}see {command} --help")
+    @property
+    def commands(self) -> dict[str, CommandParser]:
+        """The parsers of its commands, by name."""
+        return next((dict(a.choices) for a in self._actions if isinstance(a, argparse._SubParsersAction)), {})
 
 
 def declare(parser: argparse.ArgumentParser, run: Callable[[Any], int]) -> None:

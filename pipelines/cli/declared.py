@@ -16,7 +16,7 @@ from pipelines.cli.command import flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR
-from pipelines.errors import Misconfigured, Misuse, Refused
+from pipelines.errors import Misconfigured, Misuse, Refused, meant
 from pipelines.images import platforms
 from pipelines.images.names import Image
 from pipelines.images.node import BuildTarget, Graph, ImageNode
@@ -88,7 +88,9 @@ class DeclaredImages:
             raise Misuse(
                 f"no image {', '.join(unknown)} at {self.commit[:12]}",
                 seen=f"images: {', '.join(f'{i.name} ({i.path})' for i in self.images) or 'none'}",
-                todo="name an image or its folder",
+                todo=meant(
+                    unknown, [word for i in self.images for word in (i.name, i.path)], "name an image or its folder"
+                ),
             )
         return tuple(chosen.values())
 

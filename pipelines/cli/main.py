@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, TextIO, cast
 
 from pipelines.cli import command as cli_command
-from pipelines.cli.command import CommandParser, misunderstood
+from pipelines.cli.command import CommandParser
 from pipelines.errors import ShipwayError, visible
 
 EPILOG = """\
@@ -79,6 +79,7 @@ COMMANDS = {
     "compile": ("compile:run", "write the workflows as YAML for Argo"),
     "where": ("where:run", "say where a commit, an image or an application is, and how it is"),
     "embedded": ("embedded:run", "start, stop or clean the registry of this machine"),
+    "completion": ("completion:run", "let bash, zsh or fish complete commands and flags"),
 }
 """Each command's function, whose module is loaded when the command is called, and its line in the list of commands."""
 
@@ -86,7 +87,7 @@ COMMANDS = {
 def prepare(words: Sequence[str]) -> None:
     """Load the modules of a command and make its parsers, for the processes that will be forked from this one."""
     if words and words[0] in COMMANDS:
-        _parser(words[0], alone=True)
+        command_parser(words[0], alone=True)
     if list(words[:1]) == ["step"]:
         importlib.import_module("pipelines.cli.step").parser(words[1])
     if "pipelines.tools.registry.connection" in sys.modules:
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in words if not word.startswith("-")), "")
     # If the command comes first, no message lists the others; to declare all takes longer than some steps do.
-    parser = _parser(name, alone=name in COMMANDS and words[0] == name)
+    parser = command_parser(name, alone=name in COMMANDS and words[0] == name)
     signal.signal(signal.SIGTERM, _terminated)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files are bytes; one that is not text is shown escaped, as Python does on stderr.
@@ -110,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             namespace, rest = parser.parse_known_args(words)
             if rest:
                 # The parser of all commands would name its own help, which does not list the command's flags.
-                raise misunderstood(f"unrecognized arguments: {' '.join(rest)}", f"shipway {name}")
+                (parser.commands.get(name) or parser).error(f"unrecognized arguments: {' '.join(rest)}")
             return int(namespace.execute(namespace))
     except ShipwayError as error:
         _report(error, as_json="--json" in words)
@@ -145,7 +146,8 @@ def _escaped() -> Iterator[None]:
 
 
 @functools.cache
-def _parser(selected: str, *, alone: bool) -> argparse.ArgumentParser:
+def command_parser(selected: str, *, alone: bool) -> CommandParser:
+    """Return the parser of a command, with only the names of the others or, `alone`, without them."""
     parser = CommandParser(
         prog="shipway",
         description="From a commit to a running deployment on Argo.",
@@ -153,6 +155,8 @@ def _parser(selected: str, *, alone: bool) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    if not alone:
+        parser.add_argument("--version", action="version", version=f"shipway {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in (selected,) if alone else COMMANDS:
         reference, help_text = COMMANDS[name]
@@ -163,6 +167,15 @@ def _parser(selected: str, *, alone: bool) -> argparse.ArgumentParser:
             module, _, function = reference.partition(":")
             cli_command.declare(child, getattr(importlib.import_module(f"pipelines.cli.{module}"), function))
     return parser
+
+
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - only help and --version need it
+
+    try:
+        return metadata.version("shipway")
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        return "0"
 
 
 def _report(error: ShipwayError, *, as_json: bool) -> None:

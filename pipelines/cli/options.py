@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,10 +185,13 @@ def read_settings(options: SettingsOptions, *, embedded: bool, examples: bool = 
             seen=f"{path} sets {', '.join(sorted(given))}" if path and not options.registry else f"--registry {given}",
             todo="name your repository with REPO, or leave the registry out",
         )
-    if embedded and (examples or not (path or options.registry)):
+    if embedded and is_embedded(options, examples=examples):
         from pipelines.engines.embedded import deployment  # noqa: PLC0415 - other commands need no HTTP client
 
+        runs = deployment.registry(options.state).running()
         settings |= deployment.settings(options.state)
+        if not runs:
+            sys.stderr.write(f"shipway: started a registry of this machine; {stop_hint(options.state)}\n")
     if options.registry:
         settings = setting.at_registry(settings, options.registry)
     if settings.get("registry"):
@@ -194,6 +199,17 @@ def read_settings(options: SettingsOptions, *, embedded: bool, examples: bool = 
     settings = {"cache": str(options.state / "cache"), "secrets": str(options.state / "secrets")} | settings
     # Steps work in folders of their own, where a relative path leads elsewhere.
     return settings | {key: str(Path(settings[key]).absolute()) for key in setting.PATHS if settings.get(key)}
+
+
+def is_embedded(options: SettingsOptions, *, examples: bool) -> bool:
+    """Whether these flags mean the registry of this machine, where a command may."""
+    return examples or not (settings_file(options) or options.registry)
+
+
+def stop_hint(state: Path) -> str:
+    """Return how to end the registry of this machine, which outlives the commands."""
+    of = "" if state == STATE else f" --state {shlex.quote(str(state))}"
+    return f"`shipway embedded down{of}` stops it, `clean` in place of `down` removes its images, too"
 
 
 def require_registry(settings: Mapping[str, str], purpose: str, todo: str, also: str = "") -> None:

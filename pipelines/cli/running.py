@@ -15,8 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
 import pipelines
 from pipelines.cli import isolation, repository, results, run_folder
 from pipelines.cli import options as cli_options
@@ -144,6 +142,9 @@ def report(
         sys.stdout.write(json.dumps(describe(result), indent=2) + "\n")
     else:
         show(describe(result), engine.settings)
+        own = engine.options.settings
+        if not engine.cluster and cli_options.is_embedded(own, examples=engine.examples):
+            sys.stdout.write(f"the registry of this machine goes on: {cli_options.stop_hint(own.state)}\n")
     return results.exit_code(result)
 
 
@@ -188,7 +189,7 @@ def run(
         files = sorted(TEMPLATES.glob("*.yaml"))
         if workflow is not None:
             files.append(folder / "definition" / "workflow.yaml")
-            files[-1].write_text(yaml.safe_dump(dict(workflow), sort_keys=False), encoding="utf-8")
+            files[-1].write_text(json.dumps(workflow), encoding="utf-8")  # JSON is YAML that quotes all texts
         loaded = local_documents.load(files)
         server.prepare(["step", step] for step in _steps(loaded, template))
         return local_engine.run(

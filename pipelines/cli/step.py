@@ -51,7 +51,7 @@ def run(options: StepOptions) -> int:
 
 
 @functools.cache
-def parser(name: str) -> argparse.ArgumentParser:
+def parser(name: str) -> CommandParser:
     """Return the parser of a step's flags; raises as signature.describe does."""
     step = signature.describe(name)
     parser = CommandParser(

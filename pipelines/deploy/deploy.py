@@ -17,7 +17,7 @@ from pipelines.deploy.edits import Edited
 from pipelines.deploy.model import Deployed, DeployTarget
 from pipelines.deploy.state import DeployState, StateReader
 from pipelines.deploy.writer import Draft, ForgeAccess, TargetWriter
-from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
+from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient, meant
 from pipelines.images import graph as image_graph
 from pipelines.images import platforms
 from pipelines.images.builders.choice import choose_builder
@@ -151,9 +151,8 @@ class Deployment:
         if only == ENVIRONMENTS:
             ways.pop(CHARTS, None)
         elif only and only not in ways:
-            raise Misconfigured(
-                f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo="add it there"
-            )
+            todo = meant([only], ways, "add it there")
+            raise Misconfigured(f"shipway.yaml does not deploy to {only}", seen=f"deploy: {', '.join(ways)}", todo=todo)
         targets: list[DeployTarget] = []
         faults: list[ShipwayError] = []
         for name, way in ways.items():

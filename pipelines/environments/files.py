@@ -11,7 +11,7 @@ from pipelines.environments import config_yaml, hold, image_places, image_uses
 from pipelines.environments.hold import Held
 from pipelines.environments.image_places import At, ValuesText
 from pipelines.environments.model import Application
-from pipelines.errors import Misuse, ShipwayError
+from pipelines.errors import Misuse, ShipwayError, meant
 from pipelines.tools.git.tree import File, GitTree
 from pipelines.tools.git.write_back import Head
 
@@ -100,7 +100,7 @@ def check(head: Head, environment: str) -> None:
         raise Misuse(
             f"there is no environment {environment} in {head.repository.url}",
             seen=f"environments: {', '.join(names) or 'none'}",
-            todo="name one of them, or commit <environment>/<application>/config.yaml",
+            todo=meant([environment], names, "name one of them, or commit <environment>/<application>/config.yaml"),
         )
 
 
@@ -178,7 +178,7 @@ def environment_of(head: Head, name: str) -> str:
     raise Misuse(
         f"no environment of {head.repository.url} has an application {name}",
         seen=f"applications: {', '.join(names[:20]) or 'none'}",
-        todo="name one of them, or commit its config.yaml",
+        todo=meant([name], names, "name one of them, or commit its config.yaml"),
     )
 
 
@@ -214,7 +214,7 @@ def one(head: Head, environment: str, name: str, *, under: str, places: Places) 
         raise Misuse(
             f"{environment} has no application {name}",
             seen=f"applications: {', '.join(sorted(names)[:20])}",
-            todo="name one of them, or commit its config.yaml",
+            todo=meant([name], names, "name one of them, or commit its config.yaml"),
         )
     values = {file: data for file, data in contents.items() if file.endswith(f"/{config_yaml.VALUES}")}
     return _folder(path, found, contents, values, under=under, places=places)

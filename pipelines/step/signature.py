@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from pipelines.errors import Misuse
+from pipelines.errors import Misuse, meant
 from pipelines.step import results, texts
 from pipelines.step.results import kebab
 
@@ -182,7 +182,7 @@ def variable(setting: str) -> str:
 def describe(name: str) -> Step:
     """Return the step of that name; raises Misuse if there is none, TypeError if its signature is unfit."""
     if name not in STEPS:
-        raise Misuse("no such step", seen=repr(name), todo=f"use one of {', '.join(STEPS)}")
+        raise Misuse("no such step", seen=repr(name), todo=meant([name], STEPS, f"use one of {', '.join(STEPS)}"))
     module, _, attribute = STEPS[name].partition(":")
     return read(name, getattr(importlib.import_module(module), attribute))
 

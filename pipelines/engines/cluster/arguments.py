@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines import settings
 from pipelines.engines.cluster.names import CONFIG_MAP
-from pipelines.errors import Misuse, Refused
+from pipelines.errors import Misuse, Refused, meant
 from pipelines.step import signature, texts
 
 _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]+)\}\}")
@@ -42,7 +42,8 @@ def check_names(template: str, known: Iterable[str], names: Iterable[str]) -> No
         if name in settings.KEYS:
             raise setting_refused(name, f"-p {name}=")
         raise Misuse(
-            f"the installed {template} has no parameter {name!r}", todo=f"its parameters: {', '.join(known) or 'none'}"
+            f"the installed {template} has no parameter {name!r}",
+            todo=meant([name], known, f"give one of its parameters: {', '.join(known) or 'none'}"),
         )
 
 

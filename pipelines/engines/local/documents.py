@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.declared import yaml_text
 from pipelines.declared.yaml_text import KubernetesLoader
 from pipelines.engines.local.document_path import DocumentPath
-from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
+from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, meant
 
 KINDS = ("WorkflowTemplate", "Workflow")
 
@@ -25,7 +25,7 @@ class Documents:
         """Return a document; raises Misuse with the names that exist."""
         if name not in self.by_name:
             known = ", ".join(sorted(self.by_name)) or "none"
-            raise Misuse("no such workflow", seen=repr(name), todo=f"use one of: {known}")
+            raise Misuse("no such workflow", seen=repr(name), todo=meant([name], self.by_name, f"use one of: {known}"))
         return self.by_name[name]
 
 

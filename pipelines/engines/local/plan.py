@@ -10,7 +10,7 @@ from pipelines.engines.local import reader
 from pipelines.engines.local.definition import KeyRef, Template, TemplateName, Volume, Workflow
 from pipelines.engines.local.documents import Documents
 from pipelines.engines.local.names import check_dag, check_inputs, check_pod
-from pipelines.errors import Misconfigured, Misuse, Refused
+from pipelines.errors import Misconfigured, Misuse, Refused, meant
 from pipelines.step import texts
 
 RUN_NAMES = frozenset({"workflow.name", "workflow.uid", "workflow.namespace"})
@@ -105,7 +105,7 @@ def _parameters(
         raise Misuse(
             f"{workflow.name} does not take every parameter that is given",
             seen=f"no parameter {', '.join(map(repr, unknown))}",
-            todo=f"its parameters: {', '.join(names) or 'none'}",
+            todo=meant(unknown, names, f"give one of its parameters: {', '.join(names) or 'none'}"),
         )
     for name, value in arguments.items():
         if why := texts.uncarried(value):
