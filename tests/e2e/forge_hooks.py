@@ -52,8 +52,8 @@ class HookRelay:
     arrived: list[Delivery] = field(default_factory=list)
     held: list[Delivery] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    decide: Callable[[Delivery], float] | None = None
-    """How many seconds to hold a delivery back, if it is to be decided for each."""
+    decide: Callable[[Delivery], Sequence[float]] | None = None
+    """How many seconds to hold a delivery back, if that is to be decided for each; it is passed on once for each."""
     waiting: int = 0
     """Deliveries that are held back for some seconds."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -65,12 +65,13 @@ class HookRelay:
             if self.is_holding and delivery.path == "/runs":
                 self.held.append(delivery)
                 return
-            seconds = self.decide(delivery) if self.decide and delivery.path == "/runs" else 0.0
-            self.waiting += 1
-        if seconds:
-            threading.Timer(seconds, self._pass_on, [delivery]).start()
-        else:
-            self._pass_on(delivery)
+            delays = self.decide(delivery) if self.decide and delivery.path == "/runs" else (0.0,)
+            self.waiting += len(delays)
+        for seconds in delays:
+            if seconds:
+                threading.Timer(seconds, self._pass_on, [delivery]).start()
+            else:
+                self._pass_on(delivery)
 
     def release(self, order: Callable[[Sequence[Delivery]], Sequence[Delivery]] = list) -> list[Delivery]:
         """Pass on what is held, in an order, and hold no more; return it."""

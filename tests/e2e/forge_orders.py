@@ -94,15 +94,13 @@ def at_random(circle: ForgeCircle, seed: int) -> tuple[list[str], list[str]]:
     chance = random.Random(seed)
     story: list[str] = []
 
-    def seconds(delivery: Delivery) -> float:
-        held = chance.choice((0.0, 0.0, chance.uniform(0, 5), chance.uniform(5, 40)))
-        story.append(f"told of {delivery.head[:8]} after {held:.0f} s")
-        if chance.random() < 0.2:
-            story.append(f"told of {delivery.head[:8]} again")
-            circle.relay.again(delivery)
+    def delays(delivery: Delivery) -> list[float]:
+        times = 2 if chance.random() < 0.2 else 1
+        held = [chance.choice((0.0, 0.0, chance.uniform(0, 5), chance.uniform(5, 40))) for _ in range(times)]
+        story.append(f"told of {delivery.head[:8]} after {' and '.join(f'{one:.0f}' for one in held)} s")
         return held
 
-    circle.relay.decide = seconds
+    circle.relay.decide = delays
     commits: list[str] = []
     for _ in range(chance.choice((1, 1, 2, 2, 3))):
         if chance.random() < 0.7:
