@@ -11,6 +11,7 @@ from pipelines.cli import options as cli_options
 from pipelines.cli import repository
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import RepositoryOptions, SettingsOptions
+from pipelines.engines.embedded import state_folder
 from pipelines.impact import compare as page
 from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
@@ -63,6 +64,7 @@ def run(options: ImpactOptions) -> int:
             sys.stderr.write(
                 f"{gathered.commit} is compared with itself: name another commit with --revision or --base\n"
             )
+        state_folder.make(options.settings.state)
         kept = Path(settings["cache"]) / "rendered"
         impact = impact_of(gathered, helm, version.result(), folder=folder, kept=kept)
     if options.json:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import settings as setting
 from pipelines.cli.command import flag, flags, group, positional, repeated, switch
+from pipelines.engines.embedded import state_folder
 from pipelines.errors import Misconfigured, Misuse, Refused
 from pipelines.step import signature
 from pipelines.step.groups import EnvironmentsSettings
@@ -19,7 +20,7 @@ from pipelines.tools.registry.reference import Reference
 if TYPE_CHECKING:
     from pipelines.tools.git.remote import Git
 
-STATE = Path(".shipway")
+STATE = Path(state_folder.NAME)
 SETTINGS_VARIABLE = "SHIPWAY_SETTINGS"
 _REGISTRIES = {"registry", "chart-registry"}
 
@@ -177,6 +178,8 @@ def read_settings(options: SettingsOptions, *, embedded: bool, examples: bool = 
     Raises Misconfigured if the file cannot be read, Misuse if the registry's address is invalid, Refused if the
     examples would go to a registry that somebody set.
     """
+    if options.state.is_dir():
+        state_folder.make(options.state)  # logins that somebody put there are no part of a commit
     path = settings_file(options)
     settings = setting.read(path) if path else {}
     if examples and (given := [*_REGISTRIES & settings.keys()] or options.registry):

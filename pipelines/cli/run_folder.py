@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from pipelines.engines.embedded import state_folder
 from pipelines.engines.local.reporter import PlainReporter, Reporter
 
 KEPT_RUNS = 20
@@ -21,8 +22,8 @@ def new_folder(state: Path, name: str) -> Path:
 
     A run has ended when its process has, however that was: until then it holds a lock on its folder.
     """
-    runs = state / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
+    runs = state_folder.make(state) / "runs"
+    runs.mkdir(exist_ok=True)
     with (runs / _LOCK).open("a") as others:
         fcntl.flock(others, fcntl.LOCK_EX)  # a new folder is not locked yet
         folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
 
-from pipelines.engines.embedded import base_image
+from pipelines.engines.embedded import base_image, state_folder
 from pipelines.engines.embedded.registry import EmbeddedRegistry
 from pipelines.images.builders import builder
 from pipelines.tools.processes import process
@@ -32,8 +31,7 @@ def clean(state: Path) -> None:
     registry(state).clean()
     for name in ("cache", "runs", "examples.git"):
         builder.remove_folder(state / name)
-    with contextlib.suppress(OSError):  # it does not exist, or holds other files
-        state.rmdir()
+    state_folder.remove(state)
 
 
 def settings(state: Path) -> dict[str, str]:
@@ -62,7 +60,7 @@ def publish_base(address: str) -> None:
 
 def publish_examples(state: Path, examples: Path) -> str:
     """Update the example repository of a state folder, as `publish_example` does, and return its path."""
-    repository = (state / "examples.git").resolve()
+    repository = (state_folder.make(state) / "examples.git").resolve()
     publish_example(examples.resolve(), repository)
     return str(repository)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import urllib3
 
+from pipelines.engines.embedded import state_folder
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.tools.processes import process
 
@@ -48,7 +49,8 @@ class EmbeddedRegistry:
 
     def start(self) -> str:
         """Start it if it does not run, and return its address, the same each time if the port is free."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        state_folder.make(self.folder.parent)
+        self.folder.mkdir(exist_ok=True)
         with self._lock():
             if self.running():
                 return self.address
