@@ -32,6 +32,7 @@ def nothing_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("tmp")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
+        patch.setenv("DOCKER_CONFIG", str(folder / "docker"))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield
     all_folders = tmp_path_factory.getbasetemp()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipelines.charts import registry_state
 from pipelines.cli import options as cli_options
+from pipelines.cli import secrets
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
@@ -107,7 +108,7 @@ def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[En
         if not text:
             raise Misconfigured(f"no {name} to work with", seen=f"the setting `{name}` is empty", todo="set it")
     chart_settings = signature.from_settings(ChartSettings, settings)
-    docker_config = cli_options.secret(settings, "shipway-pull")
+    docker_config = secrets.secret(settings, "shipway-pull")
     with (
         tempfile.TemporaryDirectory(prefix="shipway-environments-") as work,
         cli_options.git(settings, "shipway-git-write") as git,
@@ -118,7 +119,7 @@ def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[En
             branch=declared.environments_branch,
             author=deploys.author,
             forges=ForgeAccess(
-                folder=cli_options.secret(settings, "shipway-forge"), forges=deploys.forges, network=chart_settings
+                folder=secrets.secret(settings, "shipway-forge"), forges=deploys.forges, network=chart_settings
             ),
             registries=Registries(
                 client=registry_client.connect(docker_config, chart_settings),

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.cli import options as cli_options
-from pipelines.cli import repository
+from pipelines.cli import repository, secrets
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import RepositoryOptions, SettingsOptions
 from pipelines.engines.embedded import state_folder
@@ -52,8 +52,8 @@ def run(options: ImpactOptions) -> int:
             inputs=CommitInputs(repo=repo, revision=options.revision),
             base=options.base,
             logins=ReadLogins(
-                credentials=cli_options.secret(settings, "shipway-git"),
-                docker_config=cli_options.secret(settings, "shipway-pull"),
+                credentials=secrets.secret(settings, "shipway-git"),
+                docker_config=secrets.secret(settings, "shipway-pull"),
             ),
             folder=folder,
             shown_to=EVERYBODY,

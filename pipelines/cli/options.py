@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import settings as setting
+from pipelines.cli import secrets
 from pipelines.cli.command import flag, flags, group, positional, repeated, switch
 from pipelines.engines.embedded import state_folder
 from pipelines.errors import Misconfigured, Misuse, Refused
@@ -228,15 +229,10 @@ def environments_settings(settings: Mapping[str, str], repository: str) -> Envir
     return signature.from_settings(EnvironmentsSettings, settings)
 
 
-def secret(settings: Mapping[str, str], name: str) -> Path:
-    """Return the folder of a Secret of a local run, whether it exists or not."""
-    return Path(settings["secrets"]) / name
-
-
 def git(settings: Mapping[str, str], name: str = "shipway-git") -> Git:
     """Return a Git client with the logins of a Secret; raises as GitCredentials.read does."""
     from pipelines.tools.git.credentials import GitCredentials  # noqa: PLC0415 - many commands need no Git
     from pipelines.tools.git.remote import Git  # noqa: PLC0415
 
     authorities = Path(settings["ca-file"]) if settings.get("ca-file") else None
-    return Git(GitCredentials.read(secret(settings, name)), ca_file=authorities)
+    return Git(GitCredentials.read(secrets.secret(settings, name)), ca_file=authorities)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines.charts.model import PlannedChart
 from pipelines.cli import options as cli_options
-from pipelines.cli import repository
+from pipelines.cli import repository, secrets
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
@@ -105,7 +105,7 @@ def build_target(settings: Mapping[str, str], platform: str, build_args: Sequenc
 def destination(settings: Mapping[str, str], login: str = "shipway-pull") -> Destination:
     """Return the registries that the settings publish to; raises Misconfigured."""
     chart_settings = signature.from_settings(ChartSettings, settings)
-    return Destination.connect(chart_settings, cli_options.secret(settings, login), timing=Timing(attempts=_ATTEMPTS))
+    return Destination.connect(chart_settings, secrets.secret(settings, login), timing=Timing(attempts=_ATTEMPTS))
 
 
 def exit_code(plan: Plan) -> int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pipelines
 from pipelines.cli import isolation, repository, results, run_folder
 from pipelines.cli import options as cli_options
+from pipelines.cli import secrets as cli_secrets
 from pipelines.cli.options import BuildRunOptions, FollowOptions, RunOptions, TemplateOptions
 from pipelines.engines.local.nodes import RunResult
 from pipelines.errors import Misuse, ShipwayError, Transient
@@ -200,7 +201,7 @@ def run(
                 CONFIG_MAP: (given := {key: value for key, value in settings.items() if key != "secrets"}),
                 VARIABLES: {signature.variable(key): value for key, value in given.items()},
             },
-            secrets=Path(settings["secrets"]),
+            secrets=cli_secrets.linked(settings, folder / "secrets"),
             folder=folder / "run",
             jobs=options.jobs or os.cpu_count() or 1,
             reporter=run_folder.reporter(quiet=options.follow.quiet),
@@ -277,7 +278,7 @@ def preflight(settings: Mapping[str, str], name: str) -> None:
 
     try:
         registry_settings = signature.from_settings(RegistrySettings, settings)
-        docker_config = cli_options.secret(settings, "shipway-push")
+        docker_config = cli_secrets.secret(settings, "shipway-push")
         registry = registry_client.connect(docker_config, registry_settings, timing=Timing(attempts=_ATTEMPTS))
         registry.resolve(Reference.under(registry_settings.registry, registry_settings.project, name, tag="latest"))
     except Transient:

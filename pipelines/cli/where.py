@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.charts import registry_state
 from pipelines.cli import options as cli_options
+from pipelines.cli import secrets
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.deploy.inventory import Inventory
@@ -77,7 +78,7 @@ def run(options: WhereOptions) -> int:
     live = None if cluster is None else _applications(cluster, namespace)
     pods = None if cluster is None else LivePods(ask=lambda path: cluster.call("GET", path))
     chart_settings = signature.from_settings(ChartSettings, settings)
-    docker_config = cli_options.secret(settings, "shipway-pull")
+    docker_config = secrets.secret(settings, "shipway-pull")
     with tempfile.TemporaryDirectory(prefix="shipway-where-") as work, cli_options.git(settings) as git:
         charts, _ = registry_state.connect(chart_settings, Layout.create(Path(work) / "layout"), docker_config)
         inventory = Inventory(

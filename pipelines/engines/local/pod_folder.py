@@ -103,13 +103,14 @@ class PodFolder:
         folder.mkdir(parents=True, exist_ok=True)
         if volume.kind == "secret" and self.plan.secrets:
             source = self.plan.secrets.resolve() / volume.source
-            files = sorted(path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else []
+            # A link that leads nowhere is a file that is to be written: what reads it can name it.
+            files = sorted(path.name for path in source.iterdir() if not path.is_dir()) if source.is_dir() else []
             names = volume.items or {name: name for name in files}
             for key, name in names.items():
                 # A link: however a run ends, it leaves no copy of a secret.
                 _make_parent(folder / name)
-                if (source / key).is_file():
-                    (folder / name).symlink_to(source / key)
+                if key in files:
+                    (folder / name).symlink_to((source / key).resolve())
         if volume.kind == "configMap":
             values = self.plan.config_maps.get(volume.source, {})
             for key, name in (volume.items or {key: key for key in values}).items():

@@ -35,12 +35,14 @@ class Authorization:
         self._credentials = credentials
         self._network = network
         self._basic: set[str] = set()
+        self._wants: set[str] = set()
+        """Registries that asked for a login: a helper of docker's is not run for others."""
         self._tokens: dict[tuple[str, Scopes], tuple[str, float]] = {}
         self._lock = threading.Lock()
 
     def headers(self, registry: str, repository: str, scopes: Scopes) -> dict[str, str]:
         """Return the header for a request; empty until a challenge says which one the registry needs."""
-        login = self._credentials.login(registry, repository)
+        login = self._login(registry, repository)
         if login and login.registry_token:
             return {"Authorization": f"Bearer {login.registry_token}"}
         if registry in self._basic and login:
@@ -60,7 +62,8 @@ class Authorization:
         `sent` are the headers that were rejected. Raises Misconfigured if the login is refused, Unanswered.
         """
         offered = challenges(challenge)
-        login = self._credentials.login(registry, repository)
+        self._wants.add(registry)
+        login = self._login(registry, repository)
         with self._lock:
             if self.headers(registry, repository, scopes).get("Authorization", "") not in {
                 "",
@@ -78,12 +81,20 @@ class Authorization:
 
     def describe(self, registry: str, repository: str) -> str:
         """Return which login was used, as text for a message."""
-        login = self._credentials.login(registry, repository)
+        login = self._login(registry, repository)
         if login is None:
             return f"without a login: {self._credentials.source}" + (
                 f" has none for {registry}" if self._credentials.logins or self._credentials.store else ""
             )
         return f"as {login.username or 'the holder of a token'}, from {self._credentials.source}"
+
+    @property
+    def file(self) -> str:
+        """The file to write a login into."""
+        return self._credentials.file
+
+    def _login(self, registry: str, repository: str) -> Login | None:
+        return self._credentials.login(registry, repository, ask=registry in self._wants)
 
     def _token(
         self, registry: str, repository: str, scopes: Scopes, challenge: Mapping[str, str], login: Login | None
@@ -117,7 +128,7 @@ class Authorization:
             raise Misconfigured(
                 f"the token server of {registry} refused {repository or 'the login'}",
                 seen=f"{shown(realm)} answered {status} when asked {self.describe(registry, repository)}",
-                todo="check the user and the password in the registry credential, and what they may do",
+                todo=f"check the user and the password in {self.file}, and what they may do",
             )
         try:
             value = read_json(data, what)

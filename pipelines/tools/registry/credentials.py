@@ -54,6 +54,8 @@ class Credentials:
 
     source: str = "no credential"
     """Where they are from, as text for a message."""
+    file: str = "the registry credential"
+    """Where a login is to be written, as text for a message."""
     logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
@@ -65,8 +67,8 @@ class Credentials:
 
         Raises Misconfigured, without any of the file's content, if it cannot be read.
         """
-        for name in FILES:
-            path = folder / name
+        files = [_written(folder / name) for name in FILES]
+        for path in files:
             try:
                 text = path.read_text(encoding="utf-8")
             except (FileNotFoundError, NotADirectoryError):
@@ -76,7 +78,7 @@ class Credentials:
                 seen = error.strerror or "" if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise _unreadable(path, seen) from None
             return cls._parse(path, text)
-        return cls(source=f"{folder} holds no {FILES[0]}")
+        return cls(source=f"there is no {files[0]}", file=str(files[0]))
 
     @classmethod
     def _parse(cls, path: Path, text: str) -> Credentials:
@@ -103,16 +105,22 @@ class Credentials:
                 raise _unreadable(path, f"a credential helper has no name that a program can have: {helper!r}")
         return cls(
             source=str(path),
+            file=str(path),
             logins=logins,
             helpers={_normal(key): str(helper) for key, helper in helpers.items()},
             store=store,
         )
 
-    def login(self, registry: str, repository: str = "") -> Login | None:
-        """Return the login for a repository, or None; raises Misconfigured if a helper fails."""
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The credential helpers that may be run."""
+        return tuple(sorted({f"docker-credential-{name}" for name in (*self.helpers.values(), self.store) if name}))
+
+    def login(self, registry: str, repository: str = "", *, ask: bool = True) -> Login | None:
+        """Return the login for a repository, or None; raises Misconfigured if a helper fails. `ask` runs helpers."""
         name = _normal(registry)
         for helper in (self.helpers.get(name, ""), self.store):
-            if helper and (found := self._ask(helper, registry)):
+            if ask and helper and (found := self._ask(helper, registry)):
                 return found
         path = f"{name}/{repository}".rstrip("/")
         while path:
@@ -187,6 +195,12 @@ def _normal(key: str) -> str:
     host, slash, path = name.partition("/")
     host = host.lower()
     return (DOCKER_HUB if host in _HUB_NAMES else host) + slash + path
+
+
+def _written(path: Path) -> Path:
+    """Return the absolute path at which people write a file: local runs link to it, Kubernetes within the volume."""
+    linked = path.readlink() if path.is_symlink() else path
+    return linked if linked.is_absolute() else path.absolute()
 
 
 def _unreadable(path: Path, seen: str) -> Misconfigured:

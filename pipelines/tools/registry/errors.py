@@ -34,8 +34,10 @@ def said(data: bytes) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())[:400]
 
 
-def refusal(what: str, *, status: int, data: bytes, registry: str, repository: str, login: str) -> ShipwayError:
-    """Return the error for a complete answer that refuses a request."""
+def refusal(
+    what: str, *, status: int, data: bytes, registry: str, repository: str, login: str, file: str
+) -> ShipwayError:
+    """Return the error for a complete answer that refuses a request; `file` is where a login is to be written."""
     text = said(data)
     seen = f"{registry} answered {status}" + (f": {text}" if text else "")
     if status < 500 and _IMMUTABLE.search(text):
@@ -66,7 +68,7 @@ def refusal(what: str, *, status: int, data: bytes, registry: str, repository: s
         return Misconfigured(
             f"{what}: {registry} wants another login",
             seen=f"{seen}; asked {login}",
-            todo=f"put a login for {registry} into the registry credential; some registries answer so, too, "
+            todo=f"put a login for {registry} into {file}; some registries answer so, too, "
             "for a project or a name that does not exist",
         )
     if status == 405 or (status == 403 and _READ_ONLY.search(text)):

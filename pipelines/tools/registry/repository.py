@@ -142,6 +142,7 @@ class Repository:
             registry=self.registry,
             repository=self.name,
             login=self.authorization.describe(self.registry, self.name),
+            file=self.authorization.file,
         )
 
     def follow(self, answer: RegistryResponse, what: str) -> str:

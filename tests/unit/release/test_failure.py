@@ -18,7 +18,9 @@ NO = "r.example answered 403: DENIED: requested access to the resource is denied
 
 def log(status: int, data: bytes, what: str = "cannot push r.example/web") -> str:
     """Return the log of a step that a registry refused."""
-    error = errors.refusal(what, status=status, data=data, registry="r.example", repository="team/web", login="as ci")
+    error = errors.refusal(
+        what, status=status, data=data, registry="r.example", repository="team/web", login="as ci", file="config.json"
+    )
     return f"web: 3 layers\nshipway: {error}\n"
 
 
