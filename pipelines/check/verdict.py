@@ -12,6 +12,7 @@ from pipelines.check.model import CheckResult
 from pipelines.declared.state import ABSENT, PUBLISHED, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import ShipwayError, Transient
 from pipelines.release import result as release_result
+from pipelines.release.failure import UNSAID
 from pipelines.release.model import Plan, Planned
 from pipelines.release.result import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, PartResult
 from pipelines.step import results
@@ -75,5 +76,5 @@ def _part(kind: str, item: PlanRow, reported: Mapping[str, PartResult]) -> PartR
     elif item.state == UNPUBLISHED:
         result = LEFT_OUT
     elif item.state == ABSENT:
-        result, why = UNTRIED, "its pod ended without a word of it"
+        result, why = UNTRIED, UNSAID
     return PartResult(kind=kind, name=item.name, path=item.path, result=result, why=why)

@@ -102,7 +102,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
     nodes = {node.display_name: node for node in walked}
     summary, builds = results.verdict(result), dict(_builds(nodes))
     images = {name: results.of_image(node) for name, node in builds.items()}
-    pods = {**builds, failure.CHARTS: nodes.get("charts")}
+    pods = {**builds, failure.CHARTS: nodes.get("charts"), failure.TAGS: nodes.get("retag")}
     words = {name: results.told(node) for name, node in pods.items() if node}
     told: tuple[PartResult, ...] = step_results.typed(tuple[PartResult, ...], summary.get("parts", []))
     parts = json.loads(step_results.text_of(failure.explained(told, words)))

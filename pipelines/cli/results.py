@@ -17,6 +17,8 @@ _STEP_FAILED = "shipway: "
 _LAST_LINES = 5
 _MOST_LINES = 15
 _THOUSAND = 1000
+_ENDED = 143
+"""The exit code of a container that was ended because another one had failed, or to give its node free."""
 
 
 def exit_code(result: RunResult) -> int:
@@ -61,11 +63,22 @@ def told(node: Node) -> str:
     """Return in one line which step below a node failed and what it said, or an empty text."""
     from pipelines.release import failure  # noqa: PLC0415 - only releases have parts
 
-    last = next((one for one in reversed(list(causes(node))) if one.log and not one.never_ran), None)
-    try:
-        return failure.told(last.display_name, last.log.read_text("utf-8", "replace")) if last and last.log else ""
-    except OSError:
+    ran = [one for one in causes(node) if one.log and not one.never_ran]
+    last = next((one for one in reversed(ran) if one.exit_code != _ENDED), ran[-1] if ran else None)
+    if last is None:
         return ""
+    above = last.parent.message if last.parent else ""
+    is_pods = bool(above) and "code" not in above
+    try:
+        log = last.log.read_text("utf-8", "replace") if last.log else ""
+    except OSError:
+        log = ""
+    return failure.told(
+        last.step or last.display_name,
+        log,
+        code=None if is_pods else last.exit_code,
+        ended=above if is_pods else last.message,
+    )
 
 
 def error(log: Path, *, most_lines: int = _MOST_LINES) -> str:

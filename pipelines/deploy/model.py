@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.step.texts import Encoded, FreeText, ObjectId
 
+_PARTS = re.compile(r"(?P<what>[^\n]+)(?:\n  seen: (?P<seen>.*?))?(?:\n  do:   (?P<todo>.*))?", re.DOTALL)
+"""Of an error's text."""
 _ERRORS = {kind.exit_code: kind for kind in (ShipwayError, Misuse, Refused, Misconfigured)}
 
 
@@ -18,11 +21,12 @@ class Fault:
     fault: FreeText = ""
     fault_code: int = 0
 
-    def require_none(self) -> None:
-        """Raise the error that this is."""
-        if self.fault:
-            what, _, seen = self.fault.partition("\n")
-            raise _ERRORS.get(self.fault_code, ShipwayError)(what, seen=seen)
+    def require_none(self, step: str) -> None:
+        """Raise the error that this is of a step."""
+        if parts := _PARTS.fullmatch(self.fault):
+            seen, todo = ((parts[name] or "").replace("\n        ", "\n") for name in ("seen", "todo"))
+            kind = _ERRORS.get(self.fault_code, ShipwayError)
+            raise kind(f"the step {step} failed: {parts['what']}", seen=seen, todo=todo)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,8 +176,8 @@ def deploy_await(
         seconds=0,
     )
     try:
-        charts.require_none()
-        published.require_none()
+        charts.require_none("charts")
+        published.require_none("publish")
         waited = await_healthy.await_healthy(
             repo=repo,
             commit=head or commit,  # whose report says that nobody waits any more
@@ -192,7 +192,7 @@ def deploy_await(
             settings=settings,
         )
         result = replace(result, applications=waited.applications, healthy=waited.healthy, seconds=waited.seconds)
-        deployed.require_none()
+        deployed.require_none("environments")
     except ShipwayError as error:
         error.result = result
         raise

@@ -1,4 +1,4 @@
-"""Why an image or the charts failed: in which container, and in the words of the step that it ran, from its log.
+"""Why a pod failed: in which step, and in the words of that step, from its log, or of what ended it.
 
 A verdict has no rights to read logs. Who has the run's nodes and their logs, a report or an engine, adds the words.
 """
@@ -14,26 +14,52 @@ from pipelines.release.result import FAILED, IMAGE, PartResult
 
 IN_LOG = "it failed, as the log of its pod says"
 """What a verdict says of it."""
-CHARTS = ""
-"""The key of the pod that releases all charts; those of images are their names."""
+UNSAID = "its pod ended without a word of it"
+"""What the verdict of a check says."""
+CHARTS, TAGS = "", "*"
+"""The keys of the pods that release all charts and set all tags; those of images are their names."""
 _LONGEST = 300
-_STEPS = {"main": "push"}
+_LONGEST_WHAT = 80
+"""Of a build, whose instruction may be long; what it said comes after it."""
+_KILLED = 137
+_PASSED_ON = "the step "
+"""How an error begins that is another step's: `the step environments failed: …`."""
+_WORDS = {"again": "plan", "deploy-await": "wait for Argo CD", "await-healthy": "wait for Argo CD"}
+"""Steps and containers that are called otherwise by people."""
 _ERROR = re.compile(r"^shipway: (?P<what>.*)(?:\n  seen: (?P<seen>.*(?:\n {8}.*)*))?", re.MULTILINE)
 _REFUSED = re.compile(r"\banswered (?:4\d\d|507)\b")
 
 
-def told(container: str, log: str) -> str:
-    """Return in one line which step failed and what it said last, or an empty text if it ended without an error."""
+def told(step: str, log: str, *, code: int | None = None, ended: str = "", memory: str = "") -> str:
+    """Return in one line which step failed, and what it said last or what ended it; an empty text if nobody says why.
+
+    `ended` is the message of Argo or the kubelet about the container, or about its pod if there is no exit code;
+    `memory` is the value of the chart that bounds its memory.
+    """
     errors = list(_ERROR.finditer(visible(log)))
-    if not errors:
-        return ""
-    step, what, seen = _STEPS.get(container, container), errors[-1]["what"], errors[-1]["seen"] or ""
-    if step == "push" and _REFUSED.search(seen):
-        text = f"its push was refused: {seen}"
+    name = _WORDS.get(step, step)
+    if "OOMKilled" in ended:
+        text = f"its {name} took more memory than it may (OOMKilled); raise {memory}"
+    elif code == _KILLED:
+        text = f"its {name} was killed (exit code {_KILLED}), as where memory is short{memory and '; see '}{memory}"
+    elif ended and code is None:  # evicted, too late, without its image
+        text = f"its pod failed: {visible(ended)}"
+    elif errors:
+        text = _said(name, errors[-1]["what"], errors[-1]["seen"] or "")
     else:
-        text = f"its {step} failed: {': '.join(filter(None, (what, seen)))}"
+        return ""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _said(step: str, what: str, seen: str) -> str:
+    if what.startswith("cannot push") and _REFUSED.search(seen):
+        return f"its push was refused: {seen}"
+    if what.startswith(f"the {step} failed at "):
+        short = what if len(what) <= _LONGEST_WHAT else f"{what[: _LONGEST_WHAT - 1]}…"
+        return f"its{short.removeprefix('the')}: {' '.join(seen.splitlines()[-2:])}"
+    first = what if what.startswith(_PASSED_ON) else f"its {step} failed: {what}"
+    return ": ".join(filter(None, (first, seen)))
 
 
 def is_told(part: PartResult) -> bool:
@@ -42,10 +68,15 @@ def is_told(part: PartResult) -> bool:
 
 
 def explained(parts: Sequence[PartResult], words: Mapping[str, str]) -> tuple[PartResult, ...]:
-    """Return the parts of a release, with the words of `told` for those that failed."""
+    """Return the parts of a release or a check, with the words of `told` for those that failed."""
 
     def one(part: PartResult) -> PartResult:
-        more = words.get(part.name if part.kind == IMAGE else CHARTS, "") if part.result == FAILED else ""
-        return replace(part, why=more if part.why == IN_LOG else f"{part.why}; {more}") if more else part
+        if part.result != FAILED and part.why != UNSAID:
+            return part
+        is_silent = part.why in {IN_LOG, UNSAID}
+        more = words.get(part.name if part.kind == IMAGE else CHARTS, "")
+        if part.kind == IMAGE and not is_silent:
+            more = more or words.get(TAGS, "")
+        return replace(part, result=FAILED, why=more if is_silent else f"{part.why}; {more}") if more else part
 
     return tuple(map(one, parts))

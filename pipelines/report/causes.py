@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.errors import Transient
@@ -15,8 +17,11 @@ from pipelines.tools.kubernetes import Denied, Document, Kubernetes
 
 _JUDGES = frozenset({"verdict"})
 """Templates that fail because others failed."""
-_RELEASING = frozenset({"clone-build-push", "chart-release"})
-"""Templates whose failure is that of a part: an image by its name, or the charts."""
+_KEYS = {"chart-release": failure.CHARTS, "try-charts": failure.CHARTS, "retag": failure.TAGS}
+_PARTS = frozenset({"clone-build-push", "try-images", *_KEYS})
+"""Templates whose failure is that of parts: of images by their names, of the charts, of tags."""
+_UNTRUSTED = frozenset({("try-images", "build"), ("try-charts", "check")})
+"""Containers that run a stranger's files: their logs are the stranger's words."""
 _ASIDE = frozenset({"begin-pod", "impact"})
 """Templates whose failure fails no run."""
 _MOST_LOGS = 5
@@ -35,22 +40,25 @@ class Causes:
         return [pod for pod in pods if pod.template not in _JUDGES] or pods
 
     def failures(self, result: ReleaseResult | None) -> list[Failure]:
-        """Return the pods that failed, with the ends of their logs; none if the result already says what failed."""
-        if result is not None and any(not part.is_good for part in result.parts):
-            return []
-        return [self._failure(pod, read=number < _MOST_LOGS) for number, pod in enumerate(self.pods())]
+        """Return the pods that failed, with the ends of their logs, without those that the result's parts tell of."""
+        has_bad = result is not None and any(not part.is_good for part in result.parts)
+        pods = [pod for pod in self.pods() if not has_bad or pod.template not in _PARTS | _JUDGES]
+        return [self._failure(pod, read=number < _MOST_LOGS) for number, pod in enumerate(pods)]
 
     def explained(self, result: ReleaseResult | None) -> ReleaseResult | None:
-        """Return the result of a release with the words of the steps that failed; a check has them in its own."""
+        """Return the result with the words of the steps that failed."""
         if result is None:
             return None
-        pods = [pod for pod in report_run.failed_pods(self.workflow) if pod.template in _RELEASING]
-        words = {pod.subject: failure.told(pod.container, "\n".join(self._log(pod))) for pod in pods[:_MOST_LOGS]}
+        words: dict[str, str] = {}
+        for pod in [pod for pod in report_run.failed_pods(self.workflow) if pod.template in _PARTS][:_MOST_LOGS]:
+            is_ours = (pod.template, pod.container) not in _UNTRUSTED
+            words |= dict.fromkeys(_keys(pod), _told(pod, self._log(pod) if is_ours else ()))
         return replace(result, parts=failure.explained(result.parts, words))
 
     def _failure(self, pod: FailedPod, *, read: bool) -> Failure:
         title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
-        return Failure(title=title, message=pod.message, lines=self._log(pod) if read else ())
+        lines = self._log(pod) if read else ()
+        return Failure(title=title, message=pod.message, lines=lines, told=_told(pod, lines))
 
     def _log(self, pod: FailedPod) -> tuple[str, ...]:
         """Return the end of the log of the container that failed; nothing if it is gone."""
@@ -59,3 +67,15 @@ class Causes:
         except (Denied, Transient) as error:
             sys.stderr.write(f"{error.what}: {error.seen}\n")
             return ()
+
+
+def _keys(pod: FailedPod) -> list[str]:
+    """Return the keys of the parts whose failure a pod's is."""
+    if pod.template in _KEYS:
+        return [_KEYS[pod.template]]
+    return re.findall(r'"([^"]+)"', pod.subject) if pod.template == "try-images" else [pod.subject]
+
+
+def _told(pod: FailedPod, lines: Sequence[str]) -> str:
+    memory = f"resources.{pod.template}.{pod.container}.limits.memory"
+    return failure.told(pod.step, "\n".join(lines), code=pod.code, ended=pod.ended, memory=memory)

@@ -44,6 +44,8 @@ class Failure:
     title: str
     message: str
     lines: tuple[str, ...]
+    told: str = ""
+    """In one line, which step failed and why; empty if nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,7 +152,7 @@ class _Report:
         result, failed = report_result.release_result(self.workflow), list[Failure]()
         if state not in {StatusState.PENDING, StatusState.SUCCESS}:
             failed = self.causes.failures(result)
-            result = self.causes.explained(result) if context == RELEASE else result
+            result = self.causes.explained(result)
         words = report_text.headline(result, failed) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
         if self.subject.is_own:

@@ -6,7 +6,7 @@ import base64
 import gzip
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from pipelines.bounds import read_json
 Raw = Mapping[str, Any]
 _BAD = frozenset({"Failed", "Error"})
 _EXIT_CODE = re.compile(r"exit(?:ed with)?(?: non-zero)? code:? (\d+)")
+_LATER = {"143": 1, "64": 2}
+"""Exit codes of containers that were ended, and that were not started, because another one had failed."""
 _LONGEST_PREFIX = 242
 
 
@@ -26,13 +28,17 @@ class FailedPod:
     """The task's."""
     template: str
     subject: str
-    """The image or chart of its inputs, or empty."""
+    """The image or chart of its inputs, or a JSON list of images, or empty."""
     pod: str
     container: str
     """The one that failed first, as far as Argo says."""
+    step: str
+    """What that one is called by people: the step that it runs, if its name is `main`."""
     code: int | None
     """Its exit code; None if Argo has none: killed, never started, lost."""
     message: str
+    ended: str
+    """How that container ended, or the pod if no container did by itself."""
 
 
 def nodes_of(workflow: Raw) -> Mapping[str, Raw]:
@@ -74,8 +80,9 @@ def failed_pods(workflow: Raw) -> list[FailedPod]:
     name = str(workflow["metadata"]["name"])
     attempts = {str(child) for node in nodes.values() if node.get("type") == "Retry" for child in _children(node)}
     last = {_children(node)[-1] for node in nodes.values() if node.get("type") == "Retry" and _children(node)}
+    steps = main_steps(workflow)
     failed = [
-        (str(node.get("finishedAt") or ""), _failed(name, node, nodes))
+        (str(node.get("finishedAt") or ""), _failed(name, node, nodes, steps))
         for identity, node in nodes.items()
         if node.get("type") == "Pod"
         and node.get("phase") in _BAD
@@ -94,27 +101,65 @@ def pod_name(run: str, node: Raw) -> str:
     return f"{f'{run}-{_template(node)}'[:_LONGEST_PREFIX]}-{_fnv(name.encode())}"
 
 
-def _failed(run: str, node: Raw, nodes: Mapping[str, Raw]) -> FailedPod:
+def main_steps(workflow: Raw) -> dict[tuple[str, str], str]:
+    """Return the step of each template's container `main`, by the names of WorkflowTemplate and template."""
+    state = workflow.get("status") or {}
+    stored = {tuple(key.split("/")[-2:]): value for key, value in (state.get("storedTemplates") or {}).items()}
+    own = (state.get("storedWorkflowTemplateSpec") or {}).get("templates") or ()
+    stored |= {("", template.get("name", "")): template for template in own}
+    return {
+        (of, name): step
+        for (of, name), template in stored.items()
+        for container in (template.get("containerSet") or {}).get("containers") or ()
+        if (step := step_of(container["name"], [*container.get("command", ()), *container.get("args", ())]))
+    }
+
+
+def step_of(container: str, command: Sequence[str]) -> str:
+    """Return the step that a container named `main` runs, or an empty string for any other container.
+
+    Argo takes the outputs of a containerSet from the container `main` alone, so a step may not give it its own name.
+    """
+    return command[2] if container == "main" and len(command) > 2 and command[1] == "step" else ""
+
+
+def template_of(node: Raw) -> tuple[str, str]:
+    """Return the names of a node's WorkflowTemplate, empty for the run's own, and of its template."""
+    if reference := node.get("templateRef"):
+        return str(reference.get("name", "")), str(reference.get("template", ""))
+    scope, _, name = str(node.get("templateScope") or "").partition("/")
+    return name if scope == "namespaced" else "", str(node.get("templateName") or "")
+
+
+def _failed(run: str, node: Raw, nodes: Mapping[str, Raw], steps: Mapping[tuple[str, str], str]) -> FailedPod:
     message = str(node.get("message") or "")
-    code = _EXIT_CODE.search(message)
     containers = [
         one
         for one in nodes.values()
         if one.get("type") == "Container" and one.get("boundaryID") == node.get("id") and one.get("phase") in _BAD
     ]
-    # Containers that waited for one that failed fail, too, with its name in their message.
-    first = [one for one in containers if "dependency" not in str(one.get("message"))] or containers
+
+    def order(container: Raw) -> int:
+        code = _EXIT_CODE.search(str(container.get("message")))
+        return _LATER.get(code[1] if code else "", 0)
+
+    first = min(containers, key=order, default={"displayName": "main"})
+    container = str(first.get("displayName"))
+    ended = str(first.get("message") or message) if _EXIT_CODE.search(message) else message
+    code = _EXIT_CODE.search(ended)
     inputs = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or ()}
     # A task, then its item in brackets, then the attempt.
     display = str(node.get("displayName") or node["name"]).partition("(")[0]
     return FailedPod(
         name=display,
         template=_template(node),
-        subject=inputs.get("name") or inputs.get("path") or "",
+        subject=inputs.get("name") or inputs.get("path") or inputs.get("images") or "",
         pod=pod_name(run, node),
-        container=str(first[0].get("displayName")) if first else "main",
+        container=container,
+        step=container if container != "main" else steps.get(template_of(node), _template(node)),
         code=int(code[1]) if code else None,
         message=message,
+        ended=ended,
     )
 
 

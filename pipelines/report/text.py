@@ -75,17 +75,15 @@ def line(text: str) -> str:
 def headline(result: ReleaseResult | None, failures: Sequence[Failure]) -> str:
     """Return in one line what failed in a run, or its verdict."""
     bad = [part for part in result.parts if not part.is_good] if result else []
-    names = [part.name for part in bad]
-    if bad and is_told(bad[0]):
-        more = f"; and {len(bad) - 1} more" if len(bad) > 1 else ""
-        return f"{_NOT_IN_A_NAME.sub('?', names[0])[:60]}: {bad[0].why}{more}"
-    if names:
-        shown = ", ".join(_NOT_IN_A_NAME.sub("?", name)[:60] for name in names[:4])
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        return f"{shown}{more}: {result.parts[0].result if result else ''}"
-    if failures:
-        return f"{_NOT_IN_A_NAME.sub('?', failures[0].title)} failed"
-    return result.verdict if result else ""
+    if not bad and failures:
+        title, told = _NOT_IN_A_NAME.sub("?", failures[0].title), failures[0].told
+        return f"{title}: {told}" if told else f"{title} failed"
+    if not bad:
+        return result.verdict if result else ""
+    alike = [bad[0]] if is_told(bad[0]) else [part for part in bad if part.result == bad[0].result][:4]
+    names = ", ".join(_NOT_IN_A_NAME.sub("?", part.name)[:60] for part in alike)
+    more = len(bad) + len(failures) - len(alike)
+    return f"{names}: {bad[0].why if is_told(bad[0]) else bad[0].result}{f'; and {more} more' if more else ''}"
 
 
 def comment(

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from pipelines.engines.local.nodes import Node, NodeKind, Phase, step_of
-from pipelines.report.run import Raw, nodes_of
+from pipelines.engines.local.nodes import Node, NodeKind, Phase
+from pipelines.report.run import Raw, main_steps, nodes_of, template_of
 
 _KINDS = {"Steps": NodeKind.DAG, "StepGroup": NodeKind.TASK_GROUP}
 _GATHERING = frozenset({"Retry", "TaskGroup"})
@@ -35,13 +35,13 @@ class RunTree:
         """Update the nodes to a later state."""
         raw = nodes_of(workflow)
         parents = dict(_parents(raw))
-        steps = _steps(workflow)
+        steps = main_steps(workflow)
         for identity in _in_order(raw):
             if identity not in self.nodes:
                 self._add(identity, raw[identity])
             node = self.nodes[identity]
             if node.kind is NodeKind.CONTAINER and node.display_name == "main":
-                node.step = node.step or steps.get(_template(raw[identity]), "")
+                node.step = node.step or steps.get(template_of(raw[identity]), "")
         for identity, node in self.nodes.items():
             parent = self.nodes.get(parents.get(identity, ""))
             if node.parent is None and parent is not None:
@@ -95,28 +95,6 @@ class RunTree:
             node.message = f'Error (exit code 64): dependency "{failed.display_name}" failed'  # Argo leaves it out
         if node.finished:
             node.started = min(node.started or node.finished, node.finished)
-
-
-def _steps(workflow: Raw) -> dict[tuple[str, str], str]:
-    """Return the step of each template's container `main`, by the names of WorkflowTemplate and template."""
-    state = workflow.get("status") or {}
-    stored = {tuple(key.split("/")[-2:]): value for key, value in (state.get("storedTemplates") or {}).items()}
-    own = (state.get("storedWorkflowTemplateSpec") or {}).get("templates") or ()
-    stored |= {("", template.get("name", "")): template for template in own}
-    return {
-        (of, name): step
-        for (of, name), template in stored.items()
-        for container in (template.get("containerSet") or {}).get("containers") or ()
-        if (step := step_of(container["name"], [*container.get("command", ()), *container.get("args", ())]))
-    }
-
-
-def _template(raw: Raw) -> tuple[str, str]:
-    """Return the names of a node's WorkflowTemplate, empty for the run's own, and of its template."""
-    if reference := raw.get("templateRef"):
-        return str(reference.get("name", "")), str(reference.get("template", ""))
-    scope, _, name = str(raw.get("templateScope") or "").partition("/")
-    return name if scope == "namespaced" else "", str(raw.get("templateName") or "")
 
 
 def is_elsewhere(workflow: Raw) -> bool:

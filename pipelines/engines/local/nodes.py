@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -59,7 +59,7 @@ class Node:
     """As Argo has it."""
     kind: NodeKind
     step: str = ""
-    """For a container named `main`, the step that it runs: people read this instead, see `step_of`."""
+    """For a container named `main`, the step that it runs: people read this instead."""
     template: str = ""
     parent: Node | None = field(default=None, repr=False)
     children: list[Node] = field(default_factory=list, repr=False)
@@ -152,14 +152,6 @@ class Node:
             "log": None if self.log is None else str(self.log),
             "children": [child.as_json() for child in self.children],
         }
-
-
-def step_of(container: str, command: Sequence[str]) -> str:
-    """Return the step that a container named `main` runs, or an empty string for any other container.
-
-    Argo takes the outputs of a containerSet from the container `main` alone, so a step may not give it its own name.
-    """
-    return command[2] if container == "main" and len(command) > 2 and command[1] == "step" else ""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from pipelines.engines.local.dag import DagRun
 from pipelines.engines.local.definition import Container, Parameter, Pod, Retry, Template, TemplateName
 from pipelines.engines.local.mutexes import DUPLICATE
 from pipelines.engines.local.names import RETRIES
-from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot, step_of
+from pipelines.engines.local.nodes import Node, NodeKind, Phase, Spot
 from pipelines.engines.local.plan import value_of
 from pipelines.engines.local.pod_folder import PodFolder
 from pipelines.engines.local.pods import PodRun
 from pipelines.engines.local.run_context import RunContext
 from pipelines.engines.local.run_control import RunControl
 from pipelines.engines.local.substitution import Scope, Unresolvable
+from pipelines.report.run import step_of
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,10 @@ from pipelines.tools.registry.reference import Digest
 
 _CHUNK = 1 << 16  # the size of a pipe
 _VERSION = re.compile(r"\bversion (\S+)")
-_FAILED = re.compile(r'building at STEP "(?P<rest>.*)', re.DOTALL)
+_FAILED = re.compile(r'^.*building at STEP "(?P<rest>(?s:.*))', re.MULTILINE)
 _AFTER_STEP = '": '
+_REASON = re.compile(r'": ((?:while|copier:) (?s:.)*)')
+_PROGRESS = re.compile(r"(\[\d+/\d+\] )?(STEP \d+/\d+: |COMMIT\b|--> )")
 _KILLED = 137
 _KILLED_BELOW = re.compile(r"^unshare: sigprocmask unblock failed", re.MULTILINE)
 """unshare ends by the signal that ended its child, but for SIGKILL, which no process can unblock (util-linux 2.38)."""
@@ -270,15 +272,16 @@ def _plain(bases: Layout, digest: Digest, layout: Layout) -> str:
 
 
 def _failure(done: Completed) -> ShipwayError:
-    said = builder.tail(done.stdout, done.stderr)
+    match = _FAILED.search(done.stderr)
+    said = builder.tail(done.stdout, done.stderr[: match.start()] if match else done.stderr, progress=_PROGRESS)
     if done.code < 0 or done.code == _KILLED or _KILLED_BELOW.search(done.stderr):
         return Transient("the builder was killed", seen=said, todo="run it again; give the build more memory")
-    match = _FAILED.search(done.stderr)
     if match:
         # The end of the instruction is not marked: instruction and reason may both contain quotes.
         parts = match["rest"].split(_AFTER_STEP)
+        reason = _REASON.findall(match["rest"]) or parts
         texts = [_AFTER_STEP.join(parts[:count]) for count in range(1, len(parts))]
-        return StepFailed("the build failed", instructions=texts, seen=said)
+        return StepFailed("the build failed", instructions=texts, seen=f"{said}\n{reason[-1]}".strip())
     return StepFailed("the build failed", seen=said)
 
 

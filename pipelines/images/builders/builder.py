@@ -21,6 +21,7 @@ from pipelines.tools.registry.reference import Digest
 
 TIMEOUT_SECONDS = 4 * 3600.0
 """A build that takes longer hangs; templates have shorter deadlines of their own."""
+_NONE = re.compile(r"(?!)")
 _CAP_SYS_ADMIN = 21  # linux/capability.h
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 
@@ -135,7 +136,9 @@ def own_mounts() -> tuple[str, ...]:
     return ("unshare", "--mount", "--") if os.geteuid() == 0 and privileged else ()
 
 
-def tail(*outputs: str, lines: int = 12) -> str:
-    """Return the last lines of each output that are not empty."""
-    kept = [[line for line in text.splitlines() if line.strip()][-lines:] for text in outputs]
+def tail(*outputs: str, lines: int = 12, progress: re.Pattern[str] = _NONE) -> str:
+    """Return the last lines of each output that are not empty and do not begin as progress does."""
+    kept = [
+        [line for line in text.splitlines() if line.strip() and not progress.match(line)][-lines:] for text in outputs
+    ]
     return "\n".join(line for part in kept for line in part)

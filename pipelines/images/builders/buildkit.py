@@ -28,6 +28,10 @@ START_SECONDS = 60.0
 _SLOTS = 32
 _VERSION = re.compile(r"\bv(\d\S*)")
 _LINE = re.compile(r"^Dockerfile:(\d+)$", re.MULTILINE)
+_OUTPUT = re.compile(r"^------\n > .*\n((?:(?!------\n).*\n)*)------\n", re.MULTILINE)
+"""The end of what the failed instruction wrote, each line with its second."""
+_REASON = re.compile(r"failed to solve: (?:(?s:.)*did not complete successfully: )?((?s:.)+)\Z")
+_PROGRESS = re.compile(r"#\d+ |time=")
 _LOST = re.compile(
     r"code = Unavailable|connection refused|connection reset|error reading from server|transport is closing|"
     r"exit code: 137"
@@ -212,7 +216,11 @@ def _forget_contexts(address: str, settings: dict[str, str]) -> bool:
 
 
 def _failure(done: Completed) -> ShipwayError:
-    said = builder.tail(done.stderr, lines=30)
+    output, reason = _OUTPUT.findall(done.stderr), _REASON.search(done.stderr)
+    if output and reason:
+        said = f"{builder.tail(re.sub(r'(?m)^[0-9]+[.][0-9]+ ', '', output[-1]))}\n{reason[1]}".strip()
+    else:
+        said = builder.tail(done.stderr, lines=30, progress=_PROGRESS)
     if done.code < 0 or _LOST.search(done.stderr):
         return Transient("the builder was killed, or the memory did not suffice", seen=said, todo="run it again")
     lines = _LINE.findall(done.stderr)

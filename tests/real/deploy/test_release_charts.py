@@ -142,9 +142,9 @@ def test_a_fault_of_charts_keeps_no_environment_from_its_digest(tmp_path: Path, 
     assert "a deployment would be a reason for the next one" in charts.fault
     assert [bool(target.commit) for target in deployed.targets] == [True]
     with pytest.raises(Refused, match="a reason for the next one"):
-        charts.require_none()
+        charts.require_none("charts")
     with pytest.raises(ShipwayError):
-        dataclasses.replace(Fault(), fault="x", fault_code=1).require_none()
+        dataclasses.replace(Fault(), fault="x", fault_code=1).require_none("publish")
 
 
 def test_a_chart_is_held_back_while_an_image_of_its_values_failed(tmp_path: Path, address: str) -> None:

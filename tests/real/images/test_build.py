@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -282,10 +283,12 @@ def test_failing_step(builder: str, tmp_path: Path, cache: Path, capfd: pytest.C
         made.build(builder, cache, checkout=made.checkout(path="app", dockerfile="app/Dockerfile"))
     assert caught.value.exit_code == 1
     assert caught.value.what.startswith("the build failed at app/Dockerfile:4: RUN echo some words;")
-    assert "on the way" in caught.value.seen
+    assert caught.value.seen.splitlines()[:2] == ["some words", "on the way"]
+    assert re.fullmatch(r"(while running runtime: exit status|exit code:) 3", caught.value.seen.splitlines()[2])
     made.write({"app/Dockerfile": 'FROM base\nCOPY "missing": /y\n'})
-    with pytest.raises(ShipwayError, match=r'^the build failed at app/Dockerfile:2: COPY "missing": /y'):
+    with pytest.raises(ShipwayError, match=r'^the build failed at app/Dockerfile:2: COPY "missing": /y') as caught:
         made.build(builder, cache, checkout=made.checkout(path="app", dockerfile="app/Dockerfile"))
+    assert re.match(r'(copier: stat: "/missing:": |failed to compute cache key: .*"/missing:": )', caught.value.seen)
     assert "on the way" in capfd.readouterr().err
     assert sorted(p.name for p in made.root.iterdir()) == ["bases", "source"]
 

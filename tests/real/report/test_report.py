@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import Misconfigured, Transient
+from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.events import event as events
 from pipelines.events.event import (
     BY_ANNOTATION,
@@ -21,8 +21,8 @@ from pipelines.events.event import (
     PullRequest,
     Push,
 )
-from pipelines.release.failure import IN_LOG
-from pipelines.release.result import FAILED, IMAGE, SKIPPED, PartResult, ReleaseResult
+from pipelines.release.failure import IN_LOG, UNSAID
+from pipelines.release.result import FAILED, IMAGE, SKIPPED, UNTRIED, PartResult, ReleaseResult
 from pipelines.report import run as report_run
 from pipelines.report.model import CHECK, MARKER, RELEASE, Reported
 from pipelines.step import results, texts
@@ -208,6 +208,7 @@ def test_a_failure_is_told_in_the_words_of_its_step(api: Cluster, forge: ForgeSe
     nodes["id-push-1.image(0)"] |= {"templateName": "clone-build-push", "inputs": inputs}
     workflow = put(api, verdict, phase="Failed")
     workflow["status"]["nodes"] |= nodes
+    workflow["status"]["storedWorkflowTemplateSpec"] = status["storedWorkflowTemplateSpec"]
     [pod] = [one for one in report_run.failed_pods(workflow) if one.template == "clone-build-push"]
     assert (pod.subject, pod.container) == ("web", "main")
     seen = "r.example answered 403: DENIED: the robot may not push; token=s3cr3t-0f-mine"
@@ -217,6 +218,50 @@ def test_a_failure_is_told_in_the_words_of_its_step(api: Cluster, forge: ForgeSe
     report(place, forge, ui=ui)
     told = "web: its push was refused: r.example answered 403: DENIED: the robot may not push; token=***; and 1 more"
     assert forge.statuses[-1][1]["description"] == (told if ui else f"{told} [push-1]")
+
+
+def test_a_deployment_that_failed_is_told_in_the_words_of_its_step(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """Which the last step of the pod passes on; the comment has the end of its log."""
+    workflow = put(api, node("deploy", "Failed", "main: Error (exit code 1)"), phase="Failed", number=3)
+    [pod] = report_run.failed_pods(workflow)
+    error = ShipwayError("the step environments failed: cannot push main", seen="remote: protected")
+    lines = f"shipway: {error}".splitlines()
+    api.logs[pod.pod, "main"] = Log(lines=[("2026-11-24T03:00:00Z", line) for line in lines])
+    report(place, forge)
+    told = "deploy: the step environments failed: cannot push main: remote: protected"
+    assert forge.statuses[-1][1]["description"] == told
+    assert "remote: protected" in forge.comments[0]["body"]
+
+
+def test_a_build_that_took_too_much_memory_says_so(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """In a release by its container, in a check by the images that its pod was to try; the chart's value is named."""
+    oom = "OOMKilled (exit code 137)"
+    for run, template, inputs, result, context in (
+        ("push-1", "clone-build-push", {"name": "web"}, (FAILED, IN_LOG), RELEASE),
+        ("push-2", "try-images", {"images": '["web", "api"]'}, (UNTRIED, UNSAID), CHECK),
+    ):
+        part = PartResult(kind=IMAGE, name="web", path="web", result=result[0], why=result[1])
+        found = ReleaseResult(repo=REPO, commit=COMMIT, ref="", is_good=False, verdict="", parts=(part,), left_out=0)
+        pod = node(template, "Failed", f"build: {oom}")
+        pod["inputs"] = {"parameters": [{"name": name, "value": value} for name, value in inputs.items()]}
+        verdict = node("verdict", "Failed", "main: Error (exit code 1)", summary=texts.encode(results.text_of(found)))
+        build = {
+            "type": "Container",
+            "displayName": "build",
+            "phase": "Failed",
+            "boundaryID": f"{run}-3",
+            "message": oom,
+        }
+        lane = "trusted" if context == RELEASE else "untrusted"
+        put(api, verdict, pod, build, run=run, phase="Failed", lane=lane)
+        report(place, forge, run=run)
+        told = (
+            f"web: its build took more memory than it may (OOMKilled); raise resources.{template}.build.limits.memory"
+        )
+        assert forge.statuses[-1][1]["description"] == told
+        assert forge.states(COMMIT, context)[-1] == "error"
 
 
 def test_a_stopped_run_is_an_error_unless_a_newer_one_tells_of_the_commit(

@@ -39,7 +39,10 @@ def test_tasks_are_found_beside_images_and_containers_of_their_names(tmp_path: P
     node("plan", NodeKind.DAG, work).outputs |= {**waves, "commit": "c" * 40}
     group = node("wave-1", NodeKind.TASK_GROUP, work, Phase.FAILED)
     node("wave-2", NodeKind.SKIPPED, work, Phase.OMITTED)
-    for name, log in (("deploy", "shipway: no base\n"), ("charts", "shipway: x\n  seen: r answered 403: no\n")):
+    for name, log in (
+        ("deploy", "shipway: no base\n"),
+        ("charts", "shipway: cannot push x\n  seen: r answered 403: no\n"),
+    ):
         pod = node(name, NodeKind.POD, group, Phase.FAILED)
         clone, main = (node(one, NodeKind.CONTAINER, pod, Phase.FAILED) for one in ("clone", "main"))
         failed = clone if name == "deploy" else main

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.errors import Misconfigured
+from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.release import failure
-from pipelines.release.failure import IN_LOG
-from pipelines.release.result import CHART, FAILED, IMAGE, SKIPPED, PartResult
+from pipelines.release.failure import IN_LOG, TAGS, UNSAID
+from pipelines.release.result import CHART, FAILED, IMAGE, SKIPPED, UNTRIED, PartResult
 from pipelines.tools.registry import errors
 
 DENIED = b'{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}'
 QUOTA = b'{"errors": [{"code": "DENIED", "message": "adding 1 MiB, which will exceed the upper limit"}]}'
 
+MADE = "cc a.c\na.c:1: no\nexit code: 2"
 NO = "r.example answered 403: DENIED: requested access to the resource is denied"
 
 
@@ -25,16 +26,16 @@ def log(status: int, data: bytes, what: str = "cannot push r.example/web") -> st
 
 
 @pytest.mark.parametrize(
-    ("container", "text", "told"),
+    ("step", "text", "told"),
     [
-        ("main", log(403, DENIED), f"its push was refused: {NO}; asked as ci"),
+        ("push", log(403, DENIED), f"its push was refused: {NO}; asked as ci"),
         (
-            "main",
+            "push",
             log(403, QUOTA),
             "its push was refused: r.example answered 403: DENIED: adding 1 MiB, which will exceed the upper limit",
         ),
         ("push", log(507, b""), "its push was refused: r.example answered 507"),
-        ("main", log(500, b"oops"), "its push failed: cannot push r.example/web: r.example answered 500: oops"),
+        ("push", log(500, b"oops"), "its push failed: cannot push r.example/web: r.example answered 500: oops"),
         (
             "clone",
             log(403, DENIED, "cannot pull r.example/base"),
@@ -46,25 +47,62 @@ def log(status: int, data: bytes, what: str = "cannot push r.example/web") -> st
             "its build failed: web/Dockerfile:3: RUN false failed",
         ),
         (
+            "build",
+            f"shipway: {ShipwayError('the build failed at web/Dockerfile:3: RUN make', seen=MADE)}",
+            "its build failed at web/Dockerfile:3: RUN make: a.c:1: no exit code: 2",
+        ),
+        (
+            "build",
+            f"shipway: the build failed at a/Dockerfile:3: RUN {'x' * 200}\n  seen: exit code: 2\n",
+            f"its build failed at a/Dockerfile:3: RUN {'x' * 39}…: exit code: 2",
+        ),
+        (
+            "deploy-await",
+            "shipway: the step environments failed: cannot push main\n  seen: remote: protected\n",
+            "the step environments failed: cannot push main: remote: protected",
+        ),
+        ("deploy-await", "shipway: 1 of 1 do not run\n", "its wait for Argo CD failed: 1 of 1 do not run"),
+        ("again", "shipway: no\n", "its plan failed: no"),
+        (
             "check",
             f"shipway: {Misconfigured('the charts have 2 errors', seen='a:1: error' + chr(10) + 'b:2: error')}",
             "its check failed: the charts have 2 errors: a:1: error b:2: error",
         ),
         ("build", "Killed\n", ""),
-        ("main", "", ""),
+        ("push", "", ""),
     ],
 )
-def test_a_log_says_which_step_failed(container: str, text: str, told: str) -> None:
+def test_a_log_says_which_step_failed(step: str, text: str, told: str) -> None:
     """A registry's refusal of a push is told as one; a log without an error says nothing."""
-    assert failure.told(container, text) == told
+    assert failure.told(step, text) == told
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "told"),
+    [
+        (137, "OOMKilled (exit code 137)", "its build took more memory than it may (OOMKilled); raise resources.x"),
+        (137, "Error (exit code 137)",
+         "its build was killed (exit code 137), as where memory is short; see resources.x"),
+        (None, "Pod was active on the node longer than the specified deadline",
+         "its pod failed: Pod was active on the node longer than the specified deadline"),
+        (None, "The node was low on resource: memory.", "its pod failed: The node was low on resource: memory."),
+        (None, 'ImagePullBackOff: Back-off pulling image "x"',
+         'its pod failed: ImagePullBackOff: Back-off pulling image "x"'),
+        (1, "Error (exit code 1)", "its build failed: no"),
+        (None, "", "its build failed: no"),
+    ],
+)  # fmt: skip
+def test_what_ended_a_container_is_told_before_its_log(code: int | None, ended: str, told: str) -> None:
+    """The log of what was killed ends with something else; of memory it is said which value bounds it."""
+    assert failure.told("build", "shipway: no\n", code=code, ended=ended, memory="resources.x") == told
 
 
 def test_words_are_bounded_and_visible() -> None:
     """A registry may answer whatever it wants."""
-    told = failure.told("main", log(403, b"\x1b[2J\xe2\x80\xae" + b"<b>x</b> " * 9000))
+    told = failure.told("push", log(403, b"\x1b[2J\xe2\x80\xae" + b"<b>x</b> " * 9000))
     assert told.startswith("its push was refused: r.example answered 403: [2J x x")
     assert len(told) <= 300
-    forged = failure.told("main", "shipway: \x1b[31mred\u202e\n  seen: " + "y" * 9000)
+    forged = failure.told("push", "shipway: \x1b[31mred\u202e\n  seen: " + "y" * 9000)
     assert forged.startswith("its push failed: \\x1b[31mred\\u202e: yyy")
     assert len(forged) == 300
 
@@ -92,6 +130,13 @@ def test_only_what_failed_is_explained() -> None:
             "": "its check failed: z",
         },
     )
+    lost = failure.explained(
+        (part(IMAGE, "web", UNTRIED, UNSAID), parts[1]), {"web": "its build x", TAGS: "its retag y"}
+    )
+    assert [(one.result, one.why) for one in lost] == [
+        (FAILED, "its build x"),
+        (FAILED, "it is published and lacks the tags main; its retag y"),
+    ]
     assert [one.why for one in found] == [
         "its push was refused: no",
         "it is published and lacks the tags main; its push failed: x",

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
 
 from pipelines.report import run as report_run
+from pipelines.report import text as report_text
+from pipelines.report.causes import Causes
+from pipelines.tools.kubernetes import Kubernetes
+
+FILES = Path(__file__).parents[3] / "charts" / "shipway" / "files"
+CONTAINERS = [
+    (document["metadata"]["name"], template, container["name"])
+    for file in sorted(FILES.glob("*.yaml"))
+    for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    for template in document["spec"]["templates"]
+    for container in template.get("containerSet", {}).get("containers", ())
+]
 
 
 def node(name: str, kind: str = "Pod", phase: str = "Succeeded", **fields: Any) -> dict[str, Any]:
@@ -65,3 +81,47 @@ def test_a_retried_step_puts_out_what_its_last_attempt_did() -> None:
     )
     assert report_run.outputs(document, "start") == {"lane": "trusted"}
     assert report_run.outputs(document, "plan") == {}
+
+
+@pytest.mark.parametrize(
+    ("of", "template", "container"), CONTAINERS, ids=[f"{of}-{one['name']}-{name}" for of, one, name in CONTAINERS]
+)
+def test_whatever_fails_is_told_with_its_step(of: str, template: dict[str, Any], container: str) -> None:
+    """Of every container of every template: what it does, in words of people, and the error that it wrote."""
+    reference = {"name": of, "template": template["name"]}
+    message = "Error (exit code 1)"
+    document = run(
+        node("r.x", phase="Failed", templateRef=reference, message=f"{container}: {message}"),
+        node("c", "Container", "Failed", boundaryID="r.x", message=message) | {"displayName": container},
+    )
+    document["status"]["storedTemplates"] = {f"namespaced/{of}/{template['name']}": template}
+
+    class Logs:
+        def log(self, pod: str, name: str) -> list[str]:
+            return [f"shipway: no {name}", "  seen: remote: denied"]
+
+    causes = Causes(cluster=cast(Kubernetes, Logs()), workflow=document)
+    told = report_text.headline(None, causes.failures(None))
+    if template["name"] in {"begin-pod", "impact"}:  # which fail no run
+        assert told == ""
+        return
+    title, _, words = told.partition(": its ")
+    step, _, rest = words.partition(" failed")
+    assert (title, rest) == ("x", f": no {container}: remote: denied")
+    assert step not in {"", "main", "again", template["name"] if container != "main" else ""}
+
+
+def test_the_container_that_failed_first_is_the_cause() -> None:
+    """Argo names the first by name, which may have been ended, or not started, because of another one."""
+    ended = {"clone": "OOMKilled (exit code 137)", "build": "Error (exit code 143)", "main": "Error (exit code 64)"}
+    pod = node("w", phase="Failed", templateName="clone-build-push", message="build: Error (exit code 143)")
+    containers = [
+        node(name, "Container", "Failed", boundaryID="w", message=text) | {"displayName": name}
+        for name, text in ended.items()
+    ]
+    for order in (containers, containers[::-1]):
+        [found] = report_run.failed_pods(run(pod, *order))
+        assert (found.container, found.code, found.ended) == ("clone", 137, ended["clone"])
+    evicted = "The node was low on resource: memory."
+    [found] = report_run.failed_pods(run({**pod, "message": evicted}, *containers))
+    assert (found.code, found.ended) == (None, evicted)

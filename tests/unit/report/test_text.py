@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.release.result import BUILT, FAILED, IMAGE, PartResult, ReleaseResult
+from pipelines.release.result import BUILT, FAILED, IMAGE, SKIPPED, PartResult, ReleaseResult
 from pipelines.report import text as report_text
 from pipelines.report.model import Failure
 from pipelines.report.text import masked
@@ -79,8 +80,17 @@ def test_a_comment_is_bounded() -> None:
 
 def test_a_failed_run_is_told_in_a_line() -> None:
     found = result(*(part(f"image-{n}", FAILED) for n in range(6)))
-    assert report_text.headline(found, []) == "image-0, image-1, image-2, image-3 and 2 more: failed"
-    assert report_text.headline(None, [Failure(title="plan", message="", lines=())]) == "plan failed"
+    assert report_text.headline(found, []) == "image-0, image-1, image-2, image-3: failed; and 2 more"
+    plan, deploy = (Failure(title=name, message="", lines=()) for name in ("plan", "deploy"))
+    assert report_text.headline(None, [plan]) == "plan failed"
+    assert (
+        report_text.headline(None, [dataclasses.replace(plan, told="its start failed: no")])
+        == "plan: its start failed: no"
+    )
+    found = result(part("web", FAILED, "its push failed: no"), part("child", SKIPPED, "its parent web failed"))
+    assert report_text.headline(found, [deploy]) == "web: its push failed: no; and 2 more"
+    found = result(part("web", FAILED), part("child", SKIPPED, "its parent web failed"))
+    assert report_text.headline(found, []) == "web: failed; and 1 more"
     assert report_text.line("a\x1b[31m\n@b token=abcdefgh") == "a @b token=***"
 
 
