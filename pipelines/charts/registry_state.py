@@ -15,7 +15,6 @@ from pipelines.charts.dependencies import CONFIG, CONTENT, ChartRepositories, co
 from pipelines.declared import yaml_text
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.images import ownership
-from pipelines.images.tag_names import parse_version
 from pipelines.step.groups import ChartSettings
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.client import Registry
@@ -47,14 +46,11 @@ class ChartRegistry:
     def owner(self, reference: Reference, published: Manifest | None) -> tuple[Reference, str]:
         """Return the version that says which repository a chart's name belongs to, and the repository, empty if none.
 
-        That is the version itself if it is published, else the highest that there is. Raises Transient, Misconfigured.
+        That is the version itself if it says one, else the highest that does. Raises Transient, Misconfigured.
         """
-        if published is None:
-            tags = self.client.tags(reference)
-            known = [(version, tag) for tag in tags if (version := parse_version(tag.replace("_", "+")))]
-            reference = reference.with_tag(max(known)[1]) if known else reference
-            published = self.published(reference) if known else None
-        return reference, ownership.of_manifest(published) if published else ""
+        if published and (source := ownership.of_manifest(published)):
+            return reference, source
+        return ownership.other_tag(self.client, reference, {reference.tag}) or (reference, "")
 
     def archive(self, reference: Reference, manifest: Manifest) -> Archive:
         """Return the published archive; raises ShipwayError if it is not a chart archive, Transient."""

@@ -9,13 +9,13 @@ folder of this machine, owns no name that somebody else's manifest has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipelines import settings as setting_texts
 from pipelines.errors import Refused, Transient
 from pipelines.images.registry_state import TagState
-from pipelines.images.tag_names import LATEST
+from pipelines.images.tag_names import LATEST, is_lasting, version_of
 from pipelines.step.log import say
 from pipelines.tools.git.address import public_address
 from pipelines.tools.registry.client import Registry
@@ -26,6 +26,8 @@ ANY = "any"
 """As the setting `shared-names`: every name may be published by every repository."""
 USUAL = (LATEST, "main", "master")
 """The tags that most likely name the current image, behind the tags that a run is to move."""
+_MOST_ASKED = 20
+"""Other tags of a name that are asked, where none of these says a repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,16 @@ class Publisher:
     shared: str = ""
     """The setting `shared-names`: names that several repositories publish under on purpose, or `any`."""
 
+    def shares(self, name: str) -> bool:
+        """Whether a name is shared on purpose."""
+        return bool(setting_texts.names(self.shared) & {ANY, name})
+
     def other(self, name: str, sources: Iterable[str]) -> str:
         """Return the first of some sources that is another repository, to whom the name belongs; else an empty string.
 
         `name` is that of an image or a chart, without registry and project; a source may be empty.
         """
-        if setting_texts.names(self.shared) & {ANY, name}:
+        if self.shares(name):
             return ""
         own = {_identity(self.repo), *map(_identity, self.formerly)}
         return next((source for source in sources if _identity(source) not in {"", *own}), "")
@@ -95,10 +101,28 @@ def require(client: Registry, image: Reference, tags: Sequence[str], publisher: 
     """Raise Refused if a name belongs to another repository, by the first tag that names an image of any.
 
     `tags` are those that the run is to move, in order. A tag that cannot be read says nothing: moving it repairs it.
+    Raises Transient if the registry does not list its tags.
     """
-    if not publisher.other(last_part(image), ["https://another.invalid/repository"]):
-        return  # The name is shared, so nothing is asked.
-    for tag in dict.fromkeys((*tags, *USUAL)):
+    if publisher.shares(last_part(image)):
+        return
+    usual = dict.fromkeys((*tags, *USUAL))
+    reference, source = _first(client, image, usual) or other_tag(client, image, usual) or (image, "")
+    publisher.require(reference, source)
+
+
+def other_tag(client: Registry, image: Reference, known: Collection[str]) -> tuple[Reference, str] | None:
+    """Return the first tag beside the known ones that says a repository, and that repository; None if none does.
+
+    Versions come first, the highest before all, then branches, then the tags of builds. Raises Transient.
+    """
+    rest = sorted({*client.tags(image)} - {*known}, key=lambda tag: (is_lasting(tag), tag))
+    versions = sorted(((version, tag) for tag in rest if (version := version_of(tag))), reverse=True)
+    listed = dict.fromkeys((*(tag for _, tag in versions), *rest))
+    return _first(client, image, [*listed][:_MOST_ASKED])
+
+
+def _first(client: Registry, image: Reference, tags: Iterable[str]) -> tuple[Reference, str] | None:
+    for tag in tags:
         reference = image.with_tag(tag)
         try:
             manifest = client.resolve(reference)
@@ -106,5 +130,5 @@ def require(client: Registry, image: Reference, tags: Sequence[str], publisher: 
             say(f"what {reference} names is unknown: {error.seen}")
             continue
         if manifest is not None and (source := of_manifest(manifest)):
-            publisher.require(reference, source)
-            return
+            return reference, source
+    return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images import key as image_key
-from pipelines.images import tag_names
+from pipelines.images import ownership, tag_names
 from pipelines.images.decide import DesiredTags
 from pipelines.images.key import Freshness, KeyInputs
 from pipelines.images.node import BuildTarget, Graph
@@ -105,13 +105,26 @@ class RegistryReader:
         usual = () if {*desired.moving} & _USUAL else sorted(_USUAL)
         candidates = tuple(dict.fromkeys((*desired.moving, tag_names.LATEST, *usual)))
         previous = in_parallel(lambda name: self._previous(name, candidates, tags), absent, at_once=QUESTIONS)
-        return RegistryState(
+        found = RegistryState(
             keys=keys,
             tags=tags,
             previous={name: image for name, image in zip(absent, previous, strict=True) if image},
             candidates=candidates,
             behind=settled.behind,
         )
+        silent = [name for name in names if not any(found.sources(name))]
+        owners = in_parallel(self._owner, silent, at_once=QUESTIONS)
+        return replace(found, owners=dict(zip(silent, owners, strict=True)))
+
+    def _owner(self, name: str) -> str:
+        """Return the repository that the tags beside those that a plan reads say; empty if none does, or if unknown."""
+        if self.registry in self._silent:
+            return ""
+        try:
+            found = ownership.other_tag(self.client, self._reference(name, ""), ())
+        except Transient:
+            return ""  # Nothing is published without an answer.
+        return found[1] if found else ""
 
     def _base(self, name: str, platform: str) -> TagState:
         try:

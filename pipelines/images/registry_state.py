@@ -99,8 +99,11 @@ class RegistryState:
     behind: Mapping[str, str] = field(default_factory=dict)
     """For images that must be fresher: the digest that the lasting key still leads to, or an empty string; by name."""
 
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """The repositories that other tags say, for names of which these say none."""
+
     def sources(self, name: str) -> tuple[str, ...]:
         """Return the repositories that the known images of a name were published from; some may be empty."""
         states = [self.keys.get(name, NOT_ASKED), *(state for (other, _), state in self.tags.items() if other == name)]
         previous = self.previous.get(name)
-        return (*(state.source for state in states), previous.source if previous else "")
+        return (*(state.source for state in states), previous.source if previous else "", self.owners.get(name, ""))

@@ -233,6 +233,48 @@ def test_an_image_that_says_nothing_of_its_repository_is_nobodys(teams: tuple[Te
     assert first.named("dev") == str(descriptor.digest)
 
 
+@pytest.mark.parametrize("ref", ["refs/heads/trunk", "refs/pull/7/head", "refs/tags/v1.0.0-rc.1", ""])
+def test_every_tag_of_a_name_says_whose_it_is(teams: tuple[Team, Team], ref: str) -> None:
+    """Not only the usual ones: a repository may have no branch main, or publish versions alone."""
+    first, second = teams
+    first.push(ref)
+    before = first.changes()
+    for other in ("refs/heads/main", "refs/tags/v3.0.0", "refs/heads/new", ""):
+        with pytest.raises(Refused, match="belongs to another repository"):
+            second.push(other, key=KEY)
+    assert [row.state for row in second.plan().images] == ["blocked"]
+    job = RetagJob(name="web", digest=first.named(f"git-{first.commit}"), tags=("main",), renews="", moment=0)
+    address = first.registry.address
+    settings = {"repo": second.url, "registry": address, "project": "team", "plain_http": address}
+    with pytest.raises(Refused, match="belongs to another repository"):
+        retag(planned=Planned(commit=second.commit, ref="refs/heads/main", retag=(job,)), **settings)
+    assert first.changes() == before
+
+
+def test_a_push_by_another_tool_frees_no_name(teams: tuple[Team, Team]) -> None:
+    """What it put over the usual tags says nothing; the others still do."""
+    first, second = teams
+    first.push()
+    layout, descriptor = image(first.folder / "hand", "by hand")
+    first.client.push(layout, descriptor, first.image)
+    for tag in ("main", "latest", "9.0.0"):
+        first.client.tag(first.image.with_digest(descriptor.digest), tag)
+    assert [row.state for row in second.plan().images] == ["blocked"]
+    for ref in ("refs/heads/main", "refs/heads/new", "refs/tags/v9.1.0"):
+        with pytest.raises(Refused, match=f"the tag git-{first.commit} was published from {first.url}"):
+            second.push(ref)
+    assert "main" in first.push().tags
+
+
+def test_the_highest_version_says_whose_a_name_is_before_older_ones(teams: tuple[Team, Team]) -> None:
+    """Where no branch does: a name that changed hands is its last owner's."""
+    first, second = teams
+    first.push("refs/tags/v1.10.0-rc.9")
+    second.push("refs/tags/v1.10.0-rc.10", shared_names="web")
+    with pytest.raises(Refused, match=f"the tag 1.10.0-rc.10 was published from {second.url}"):
+        first.push("refs/heads/new")
+
+
 def test_a_publish_reads_the_tag_that_is_to_move_once_more(teams: tuple[Team, Team]) -> None:
     """It says whose the name is, so no other tag is read for that."""
     first, _ = teams
@@ -281,6 +323,17 @@ def test_another_repositorys_chart_is_not_released(teams: tuple[Team, Team], cha
     assert "the tag 1.0.0 was published from" in caught.value.seen
     assert first.changes() == before
     assert chart_trees.publish(shared, charts, shared_names="web").pushed == 1
+
+
+def test_a_chart_by_another_tool_frees_no_name(teams: tuple[Team, Team], charts: str) -> None:
+    """`helm push` says no repository; the next lower version does."""
+    first, second = teams
+    by_hand = Reference.parse(f"{charts}/web")
+    layout, descriptor = image(first.folder / "hand", "by hand")
+    first.client.push(layout, descriptor, by_hand)
+    first.client.tag(by_hand.with_digest(descriptor.digest), "9.0.0")
+    chart(second, "9.1.0")
+    assert chart_trees.states(chart_trees.clone(second.repository, charts, repo=second.url)) == {"web": "broken"}
 
 
 def test_the_same_chart_of_another_repository_is_not_adopted(teams: tuple[Team, Team], charts: str) -> None:
