@@ -78,7 +78,7 @@ def kept(root: Root, folder: str) -> Iterator[str]:
     Raises ShipwayError for malformed rules, Refused for a path that is not UTF-8.
     """
     where = join(folder, helmignore.NAME)
-    rules = helmignore.HelmIgnore.parse((file(root, where) or b"").decode("utf-8", "replace"), where)
+    rules = helmignore.HelmIgnore.parse(file(root, where) or b"", where)
     found = _kept_of_tree(root, folder, rules) if isinstance(root, GitTree) else _walk(root / folder, "", rules)
     for path in found:
         _check_text(join(folder, path))

@@ -14,6 +14,8 @@ from pipelines.errors import ShipwayError
 
 NAME = ".helmignore"
 _ALWAYS = "templates/.?*"
+_LONGEST_LINE = 65_535
+"""Bytes; Helm's reader of lines (Go's bufio.Scanner) refuses the file of a longer one, a comment too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +36,18 @@ class HelmIgnore:
     rules: tuple[_Rule, ...]
 
     @classmethod
-    def parse(cls, text: str, where: str) -> HelmIgnore:
-        """Return the rules of a .helmignore's text; raises ShipwayError naming file and line."""
+    def parse(cls, data: bytes, where: str) -> HelmIgnore:
+        """Return the rules of a .helmignore's content; raises ShipwayError naming file and line."""
         found = []
-        for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-            rule = line.strip()
+        for number, line in enumerate(data.split(b"\n"), start=1):
+            rule = line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode("utf-8", "replace").strip()
+            if len(line) > _LONGEST_LINE:
+                raise _unread(where, number, f"a line of {len(line)} bytes")
             if rule and not rule.startswith("#"):
                 try:
                     found.append(_rule(rule))
                 except ValueError as error:
-                    raise ShipwayError(
-                        f"{where}:{number}: not a rule that Helm reads", seen=str(error), todo="write it another way"
-                    ) from error
+                    raise _unread(where, number, str(error)) from error
         return cls((*found, _rule(_ALWAYS)))
 
     def ignores(self, path: str, *, folder: bool) -> bool:
@@ -58,6 +60,10 @@ class HelmIgnore:
             elif fits and (folder or not rule.folders_only):
                 return True
         return False
+
+
+def _unread(where: str, line: int, seen: str) -> ShipwayError:
+    return ShipwayError(f"{where}:{line}: not a rule that Helm reads", seen=seen[:200], todo="write it another way")
 
 
 @lru_cache(maxsize=4096)

@@ -113,6 +113,7 @@ def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None
     rules = {
         "ignoring": "docs/\n*.md\n[a-c]?.txt\n",
         "malformed": "a/**/b\n",
+        "endless": "#" * (1 << 20),
         "hidden": "link\nlarge\n",
         "turned": "!*.txt\n",
     }
@@ -144,6 +145,7 @@ def test_charts_are_those_of_a_checkout(tmp_path: Path, attributes: str) -> None
         "linked": "x/linked/link is a link",
         "large": "x/large/large is larger than Helm reads",
         "malformed": "x/malformed/.helmignore:1: not a rule that Helm reads",
+        "endless": "x/endless/.helmignore:1: not a rule that Helm reads",
         "odd": "x/odd/caf\\xe8 has a name that is not UTF-8",
     }
     for path in ("x/plain", "x/plain/none", "x/none", "x/linked/link/none", "x/plain/b.txt/none"):
