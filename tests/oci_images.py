@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines.images.image_config import canonical
 from pipelines.tools.registry.layout import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Layout
 
 
@@ -22,12 +23,13 @@ def image(
     layout = Layout.create(folder)
     blobs = [layout.add(f"{content} {n}".encode() + bytes(padding), LAYER) for n in range(layers)]
     value = {
+        "created": (annotations or {}).get("org.opencontainers.image.created", "1970-01-01T00:00:00Z"),
         "os": "linux",
         "architecture": architecture,
         "config": {"Labels": dict(annotations or {})},
         "rootfs": {"type": "layers", "diff_ids": [str(blob.digest) for blob in blobs]},
     }
-    config = layout.add(json.dumps(value).encode(), CONFIG)
+    config = layout.add(canonical(value), CONFIG)
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -35,7 +37,7 @@ def image(
         "layers": [blob.json() for blob in blobs],
         "annotations": dict(annotations or {}),
     }
-    descriptor = layout.add(json.dumps(manifest).encode(), MANIFEST)
+    descriptor = layout.add(canonical(manifest), MANIFEST)
     layout.name(descriptor, "")
     return layout, descriptor
 

@@ -27,6 +27,8 @@ _FIELDS = (
     "User ExposedPorts Env Entrypoint Cmd Volumes WorkingDir Labels StopSignal Healthcheck OnBuild Shell StopTimeout"
 ).split()
 """The fields that a Dockerfile can set; image-spec v1.1, config.md, and Docker's additions to it."""
+_BUILT = ("author", "config", "rootfs", "history")
+"""The parts of a configuration that the build decides."""
 _DERIVED = frozenset(
     _OCI + key for key in "created revision source title version ref.name base.name base.digest".split()
 )
@@ -102,8 +104,6 @@ class BaseImage:
 
 def image_config(built: Json, base: BaseImage | None, facts: ImageFacts) -> Json:
     """Return the image's configuration, from the builder's and from that of its base."""
-    system, _, machine = facts.platform.partition("/")
-    machine, _, variant = machine.partition("/")
     own, inherited = built.get("config") or {}, (base.config if base else {}).get("config") or {}
     fields = {name: own[name] for name in _FIELDS if own.get(name)}
     fields |= {name: inherited[name] for name in _INHERITED if inherited.get(name) and name not in fields}
@@ -112,14 +112,33 @@ def image_config(built: Json, base: BaseImage | None, facts: ImageFacts) -> Json
     fields["Labels"] = _labels(own.get("Labels") or {}, inherited.get("Labels") or {}, base, facts)
     return {
         **({"author": built["author"]} if built.get("author") else {}),
-        "architecture": machine,
-        **({"variant": variant} if variant else {}),
-        "os": system,
-        "created": _utc(facts.time),
+        **_fixed(facts),
         "config": fields,
         "rootfs": {"type": "layers", "diff_ids": built["rootfs"]["diff_ids"]},
         "history": _history(built, base, facts),
     }
+
+
+def _fixed(facts: ImageFacts) -> Json:
+    system, _, machine = facts.platform.partition("/")
+    machine, _, variant = machine.partition("/")
+    return {
+        "architecture": machine,
+        **({"variant": variant} if variant else {}),
+        "os": system,
+        "created": _utc(facts.time),
+    }
+
+
+def is_as_written(config: Json, data: bytes, facts: ImageFacts) -> bool:
+    """Whether a configuration has the form of those that are made here, and no field that they do not have."""
+    fixed, rootfs = _fixed(facts), config.get("rootfs") or {}
+    return (
+        data == canonical(config)
+        and {key: value for key, value in config.items() if key not in _BUILT} == fixed
+        and {*(config.get("config") or {})} <= {*_FIELDS}
+        and {"type": "layers", "diff_ids": rootfs.get("diff_ids")} == rootfs
+    )
 
 
 def manifest(config: Descriptor, layers: Sequence[Descriptor], base: BaseImage | None, facts: ImageFacts) -> Json:

@@ -10,7 +10,7 @@ from pipelines.charts import archive, dependencies, helm
 from pipelines.check import pass_on
 from pipelines.declared import yaml_text
 from pipelines.events import event
-from pipelines.images import node, variables
+from pipelines.images import built_image, node, variables
 from pipelines.impact import compare
 from pipelines.release import plan, result
 from pipelines.step import results, texts
@@ -45,6 +45,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         HELM["timeout_seconds"].default,
         HELM["memory_bytes"].default,
         connection.SMALL,
+        built_image._MOST_BYTES,
         results.MOST_BYTES,
         plan.MOST_CHARACTERS,
         result.MOST_BYTES,

@@ -19,7 +19,7 @@ from pipelines.step import results
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.connection import Timing
 from pipelines.tools.registry.credentials import Credentials
-from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.layout import LAYER, MANIFEST, Layout
 from pipelines.tools.registry.reference import Digest, Reference
 from tests.git_repositories import Repository
 from tests.lying_registry import SILENCE, Asked, LyingRegistry, Reply, errors, lying_registry
@@ -230,12 +230,12 @@ def test_what_cannot_be_published_is_refused_first(
 @pytest.mark.parametrize(
     ("annotations", "words"),
     [
-        ({"revision": "f" * 40}, "revision is 'ffff"),
-        ({"version": "9.9.9", "ref.name": "web:9.9.9"}, "version is '9.9.9'"),
-        ({"title": "api"}, "title is 'api'"),
-        ({"source": "https://forge.example/other"}, "source is 'https"),
-        ({"created": "2030-01-01T00:00:00Z"}, "created is '2030"),
-        ({"base.digest": f"sha256:{0:064}", "base.name": "debian"}, "base.digest is 'sha256:0"),
+        ({"revision": "f" * 40}, "revision is not '"),
+        ({"version": "9.9.9", "ref.name": "web:9.9.9"}, "version is not '"),
+        ({"title": "api"}, "title is not 'web'"),
+        ({"source": "https://forge.example/other"}, "there are more"),
+        ({"created": "2030-01-01T00:00:00Z"}, "created is not '1970"),
+        ({"base.digest": f"sha256:{0:064}", "base.name": "debian"}, "there are more"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
@@ -309,6 +309,105 @@ def test_a_layout_of_anything_but_its_image_is_refused(
         run.push(liar.address)
     assert liar.asked == []
     assert "c2VjcmV0" not in str(raised.value) + "".join(capfd.readouterr())
+
+
+def rewritten(run: Run, *, manifest: tuple[str, str] = ("", ""), config: tuple[str, str] = ("", "")) -> None:
+    """Replace a piece of the image's manifest and one of its configuration, with digests and sizes that fit."""
+    was = run.layout.read(run.digest).decode()
+    described = run.layout.json(run.digest)["config"]
+    text = run.layout.read(Digest(described["digest"])).decode()
+    assert config[0] in text, text
+    added = run.layout.add(text.replace(*config, 1).encode(), described["mediaType"])
+    now = was.replace(described["digest"], added.digest).replace(
+        f'"size":{described["size"]}', f'"size":{added.size}', 1
+    )
+    assert manifest[0] in now, now
+    (run.layout.path / "index.json").unlink()
+    Layout.create(run.layout.path).name(run.layout.add(now.replace(*manifest, 1).encode(), MANIFEST), "")
+
+
+SUBJECT = f'"subject":{{"mediaType":"{MANIFEST}","digest":"sha256:{0:064}","size":1}}'
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        ('"layers":', '"layers":[],"layers":'),
+        ('"schemaVersion":', '"Layers":[],"schemaVersion":'),
+        ('"schemaVersion":', '"layer\u017f":[],"schemaVersion":'),
+        ('"annotations":', '"annotations":{"x":"y"},"annotations":'),
+        ('"schemaVersion":', '"annotationS":{"x":"y"},"schemaVersion":'),
+        ('"schemaVersion":', f'{SUBJECT},"schemaVersion":'),
+        ('"schemaVersion":', '"artifactType":"application/vnd.example","schemaVersion":'),
+        ('"mediaType":"application/vnd.oci.image.layer.v1.tar', f'"urls":["https://x.example/"],"mediaType":"{LAYER}'),
+        ("image.layer.v1.tar", "image.layer.nondistributable.v1.tar"),
+        ("vnd.oci.image.config.v1", "vnd.cncf.helm.config.v1"),
+        ('"schemaVersion":', ' "schemaVersion":'),
+    ],
+)  # fmt: skip
+def test_a_manifest_that_says_more_than_its_image_is_refused(
+    manifest: tuple[str, str], tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """Each program reads another of two keys, in Go in any case; `subject` makes an image the signature of another."""
+    run = Run(tmp_path / "run", remote)
+    rewritten(run, manifest=manifest)
+    with pytest.raises(Refused, match="does not hold the image that was built"):
+        run.push(liar.address)
+    assert liar.asked == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ('"config":', '"config":{},"config":'),
+        ('"config":', '"Config":{},"config":'),
+        ('"architecture":"amd64"', '"architecture":"arm64"'),
+        ('"os":"linux"', '"os":"windows"'),
+        ('"os":"linux"', '"os":"linux","os.version":"1"'),
+        ('"created":"1970', '"created":"2070'),
+        ('"Labels":', '"Privileged":true,"Labels":'),
+        ('"diff_ids":[', '"diff_ids":["sha256:1",'),
+        ('"type":"layers"', '"diff_id\u017f":[],"type":"layers"'),
+        ('"config":{', '"config":{"Env":[1],'),
+    ],
+)
+def test_a_configuration_that_says_more_than_its_image_is_refused(
+    config: tuple[str, str], tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """As a manifest; what a base says is read from there by later builds."""
+    run = Run(tmp_path / "run", remote)
+    rewritten(run, config=config)
+    with pytest.raises(Refused, match="does not hold the image that was built"):
+        run.push(liar.address)
+    assert liar.asked == []
+
+
+def test_an_image_as_it_is_written_stays_publishable(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
+    """What the refusals above are made with changes nothing by itself."""
+    run = Run(tmp_path / "run", remote)
+    rewritten(run)
+    assert run.push(liar.address).digest == run.digest
+
+
+def test_a_layer_without_content_is_not_read_to_its_end(
+    tmp_path: Path, remote: Repository, liar: LyingRegistry
+) -> None:
+    """A sparse file takes no room, and to hash terabytes of nothing takes until the deadline."""
+    run = Run(tmp_path / "run", remote)
+    digest, size = Digest(f"sha256:{0:064}"), 1 << 42
+    with run.layout.blob(digest).open("wb") as file:
+        file.truncate(size)
+    layer = f'{{"digest":"{digest}","mediaType":"application/vnd.oci.image.layer.v1.tar","size":{size}}},'
+    less = layer.replace(str(size), str(-size)).replace(digest, f"sha256:{1:064}")
+    rewritten(
+        run,
+        manifest=('"layers":[', f'"layers":[{less}{layer}'),
+        config=('"diff_ids":[', f'"diff_ids":["{digest}","{digest}",'),
+    )
+    with pytest.raises(Refused, match="does not hold the image that was built") as raised:
+        run.push(liar.address)
+    assert "bytes" in raised.value.seen
+    assert liar.asked == []
 
 
 def test_layers_of_a_base_are_taken_from_the_base(tmp_path: Path, remote: Repository, liar: LyingRegistry) -> None:
