@@ -53,7 +53,9 @@ KEYS: Mapping[str, str] = {
     "max-age": (
         "age of images that the nightly run builds again, where shipway.yaml gives none: 12h, 7d, 4w; default: 7d"
     ),
-    "reconcile-days": "age in days up to which the nightly run looks at protected tags; default: 7",
+    "reconcile-days": (
+        "age in days up to which the nightly run looks at protected tags that are published, too; default: 7"
+    ),
     "maintainers": (
         "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say"
     ),

@@ -6,7 +6,7 @@ from hera.workflows import WorkflowTemplate
 
 from pipelines.workflows import pod as workflow_pod
 from pipelines.workflows.pod import StepContainer, pod
-from pipelines.workflows.secrets import GIT, RECONCILE
+from pipelines.workflows.secrets import GIT, PULL, READ_LOGINS, RECONCILE
 from pipelines.workflows.start import SMALL
 from pipelines.workflows.workflow_template import workflow_template
 
@@ -16,8 +16,8 @@ LIST_REFS = StepContainer(
     name="list-refs",
     size=SMALL,
     inputs=("event", "pause"),
-    fixed={"credentials": "../git"},
-    secrets=(GIT,),
+    fixed=READ_LOGINS,
+    secrets=(GIT, PULL),
 )
 START_RUNS = StepContainer(
     step="reconcile",

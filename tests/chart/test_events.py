@@ -279,7 +279,7 @@ def test_a_token_is_seen_by_one_container_alone() -> None:
         ("review", "start", "main"): {"git"},
         ("review", "begin-pod", "supersede"): {"account"},
         ("review", "begin-pod", "main"): {"report-account", "forge"},
-        ("reconcile", "reconcile", "list-refs"): {"git"},
+        ("reconcile", "reconcile", "list-refs"): {"git", "pull"},
         ("reconcile", "reconcile", "main"): {"account"},
     }
     for name in ("work", "review"):

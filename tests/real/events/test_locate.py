@@ -7,17 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused
+from pipelines.errors import Refused, Transient
 from pipelines.events import event as events
 from pipelines.events import lanes
 from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push, Tonight
 from pipelines.events.locate import compare
-from pipelines.release import own_commit
+from pipelines.release import own_commit, unpublished
 from pipelines.step.groups import NetworkSettings
 from pipelines.tools.git.address import RepositoryUrl
+from pipelines.tools.git.credentials import GitCredentials
+from pipelines.tools.git.refs import Resolved
+from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Proposal
+from pipelines.tools.registry.client import Registry
+from pipelines.tools.registry.credentials import Credentials
+from pipelines.tools.registry.reference import Reference
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
+from tests.oci_images import image
+from tests.registry_process import registry
 from tests.steps import step
 
 decode = step("decode", Decoded)
@@ -152,6 +160,49 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
         again = decode(event=listed.event, protected_branches="main,release/*", repositories=address(server))
         assert (again.ref, again.lane, again.group, again.max_age) == (listed.ref, Lane.TRUSTED, listed.group, "7d")
         assert compare(again, credentials=Path("none"), network=NetworkSettings(), patience=0).lane is Lane.TRUSTED
+
+
+def test_a_night_finds_every_version_that_is_not_published(server: GitServer, app: Repository, tmp_path: Path) -> None:
+    """However old its commit is: of several light tags that are pushed at once GitHub tells of none. Whatever cannot be
+    read, and what is no version, keeps no other from being found.
+    """
+    old = app.git("rev-parse", "main~1")
+    for name in ("v1.1.0", "v1.1.1", "v1.1.2", "v1.1.3", "vnext"):
+        app.git("tag", name, old)
+    app.git("tag", "-m", "Of a file", "v9.0.0", app.git("rev-parse", "main:hello"))
+    broken = app.write("shipway.yaml", "images: [").commit("Broken")
+    app.git("tag", "v1.2.0", broken)
+    none = app.write("shipway.yaml", "images: {.: {build: false}}\n").commit("No image")
+    app.git("tag", "v1.3.0", none)
+    named = app.write("shipway.yaml", "images: {.: {name: web}}\n").commit("Named")
+    app.git("tag", "v1.4.0", named)
+    night = events.write(Nightly(source="calendar", repo=address(server), ref="refs/heads/main", time="2026-11-24T03"))
+
+    def found(registry_address: str) -> list[str]:
+        given = {"registry": registry_address, "project": "team", "plain_http": registry_address}
+        listed = list_refs(
+            event=night, credentials=Path("none"), docker_config=Path("none"), repositories=address(server), **given
+        )
+        return [one.ref for one in listed.refs]
+
+    assert found("") == ["refs/heads/main"]
+    with registry(tmp_path) as at:
+        client = Registry(Credentials(), plain_http=frozenset({at}))
+        layout, descriptor = image(tmp_path / "image")
+        for name, tag in (("image", "1.1.1"), ("image", "1.0.0"), ("web", "main")):
+            to = Reference.under(at, "team", name)
+            client.push(layout, descriptor, to)
+            client.tag(to.with_digest(descriptor.digest), tag)
+        lacking = ["v1.1.0", "v1.1.2", "v1.1.3", "v1.4.0"]
+        assert found(at) == ["refs/heads/main", *(f"refs/tags/{name}" for name in lacking)]
+
+    def silent(name: str) -> tuple[str, ...]:
+        raise Transient(f"no answer about {name}", seen="silence", todo="ask again")
+
+    head = Resolved(commit=named, ref="refs/heads/main")
+    with Git(GitCredentials.read(Path("none"))) as git:
+        url = RepositoryUrl(address(server))
+        assert unpublished.tags(git, url, head, {"refs/tags/v1.1.0": old}, silent) == frozenset()
 
 
 def test_a_push_is_not_late_because_of_what_a_run_made_of_it(server: GitServer, app: Repository) -> None:
