@@ -59,6 +59,12 @@ KEYS: Mapping[str, str] = {
     "maintainers": (
         "login names of those who may approve strangers' pull requests, separated by commas, for forges that do not say"
     ),
+    "branch-checks": (
+        "which event checks a commit of a branch that may not publish: pull-request, or push; default: pull-request"
+    ),
+    "skip-ci": (
+        "where [skip ci] in a commit's message is honoured: branches, with pull requests, or never; default: branches"
+    ),
     "forges": (
         "kinds of the forges that runs report to, as host=github or host=gitea, separated by commas; "
         "default: github.com=github"

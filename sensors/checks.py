@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pipelines.events import run_labels
-from pipelines.events.event import MOST_BYTES, REF_LABEL
+from pipelines.events.event import MOST_BYTES, REF_LABEL, longest
 from pipelines.events.simulation import go_template
 from sensors import fields
-from sensors.payloads import NAME_HASH
+from sensors.payloads import MESSAGE
+from sensors.shape import NAME_HASH
 from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, TriggerTarget
 
 Document: TypeAlias = Mapping[str, Any]
@@ -37,10 +38,13 @@ _LONGEST_NAME = 57
 _LONGEST_SLUG = 27
 _SOURCES = {"service", "template", "eventBusName", "replicas", "github", "gitlab", "webhook", "calendar"}
 _FEWEST_STEPS = 2
-_PROPOSALS = ("-pull-request", "-ready", "-comment")
+_PROPOSALS = ("-pull-request", "-new-commit", "-ready", "-comment")
 """Ends of the names of triggers for what strangers may send."""
 
 _CUT_TEXT = re.compile(r'\(\.Input\.[A-Za-z0-9_.]+ \| default "" \| toString \| trunc (\d+)\)')
+_CUT_MESSAGE = re.compile(
+    re.escape(run_labels.expression(MESSAGE, "(.Input.body.x | toJson)")).replace("body\\.x", "[A-Za-z0-9_.]+")
+)
 _NUMBER = re.compile(
     r"\(\.Input\.[A-Za-z0-9_.]+ \| int64(?: \| toString)?\)"
     r'|\(get \(\.Input\.[A-Za-z0-9_.]+ \| default \(dict\)\) "[a-z]+" \| int64\)'
@@ -269,7 +273,8 @@ def _oversized(name: str, k8s: Document) -> list[str]:
         if not parameter["dest"].startswith("spec.arguments."):
             continue
         texts, numbers = _CUT_TEXT.findall(template), _NUMBER.findall(template)
-        rest = _NUMBER.sub("", _CUT_TEXT.sub("", template))
+        without, messages = _CUT_MESSAGE.subn("", _CUT_TEXT.sub("", template))
+        rest, texts = _NUMBER.sub("", without), [*texts, *[longest("message")] * messages]
         most = _ESCAPED * sum(map(int, texts)) + _DIGITS * len(numbers) + len(rest)
         if ".Input" in rest:
             broken.append(f"{name}: a value of the event that is not cut")

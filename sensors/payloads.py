@@ -4,20 +4,18 @@ One entry of SHAPES is one shape of payload. It names the event's class in pipel
 over the body for each field of the class, and patterns that keep pods from starting for nothing. If a body lacks a
 path, Argo drops the event (argo-events: pkg/sensors/dependencies/filter.go), so each shape has an entry of its own.
 
-The patterns are for RE2 and are anchored. They decide nothing: the step `decode` checks every field again.
+The patterns are for RE2 and are anchored. They decide no lane: the step `decode` checks every field again.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipelines.events import run_labels
 from pipelines.events.event import Comment, Event, Manual, Nightly, PullRequest, Push, Sender, longest
-from pipelines.events.lanes import PULL_REFS
-from pipelines.events.run_labels import LABEL, NOTE, PATH, SHORT, SLUGS
-from sensors import target as targets
+from pipelines.events.run_labels import Cut, Operations, Replace
+from sensors.shape import Shape
 
 COMMIT = "^[0-9a-f]{40}([0-9a-f]{24})?$"
 NOT_ZEROS = "^[0-9a-f]*[1-9a-f][0-9a-f]*$"
@@ -29,7 +27,15 @@ OBJECT = r"^\{[\s\S]+\}$"
 # Whatever follows /ok-to-test: a maintainer who cut the commit short gets an answer.
 COMMAND = r"^/(retest[ \t]*|ok-to-test([ \t][^\r\n]*)?)(\r?\n[\s\S]*)?$"
 # Gitea writes `synchronized`, GitHub `synchronize`.
-ACTIONS = "^(opened|synchronized?|reopened|ready_for_review)$"
+ACTIONS = "^(opened|synchronized?|reopened|ready_for_review|closed)$"
+# How the titles of drafts begin, in Gitea and Forgejo; whoever names other beginnings there writes /retest.
+DRAFT = r"^\[?([Ww][Ii][Pp]|[Dd][Rr][Aa][Ff][Tt])[:\]][\s\S]*$"
+MESSAGE: Operations = (
+    Replace(r'^([\s\S]*"message":"|[\s\S]*$)', ""),
+    Replace(r'","[\s\S]*$', ""),
+    Cut(longest("message")),
+)
+"""From commits as JSON to the message of the last, as JSON writes it; a commit that is none costs no event."""
 _GITHUB_REPOSITORY = ("body.repository.id", "body.repository.clone_url", "body.repository.full_name")
 _REPOSITORY = {
     Sender.GITHUB: _GITHUB_REPOSITORY,
@@ -38,101 +44,6 @@ _REPOSITORY = {
 }
 """Paths of a repository's number, address, and name with owner, whose pattern the chart sets to the watched names."""
 _EVENTS: Mapping[str, type[Event]] = {"push": Push, "tag": Push, "pull-request": PullRequest, "comment": Comment}
-_TARGETS: Mapping[type[Event], str] = {
-    PullRequest: targets.PROPOSAL,
-    Comment: targets.PROPOSAL,
-    Nightly: targets.NIGHTLY,
-}
-NAME_HASH = 16
-"""Hexadecimal digits of the hash in a run's name: 64 bits, for events of one kind and slug."""
-_REF_FIELDS: Mapping[type[Event], str] = {Push: "ref", PullRequest: "number", Comment: "number"}
-"""The field that names the branch, tag or pull request, by which a run is found before it has started."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """One shape of payload from one source."""
-
-    source: Sender
-    name: str
-    """The kind of event; runs and dependencies are named after it."""
-    event: type[Event]
-    fields: Mapping[str, str]
-    """An expression for every field of the event but `source`."""
-    patterns: Mapping[str, str]
-    """The pattern that the text at each path must match."""
-    runs: str = ""
-    """The beginning of its runs' names, if other than its own name: two shapes of the same event start one run."""
-    why: tuple[str, ...] = ()
-    """What started a run, for people: words with a %s for each of the expressions that follow."""
-    commit: str = ""
-    """An expression for the commit, if the event's `head` is not it."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError unless the fields are those of the event."""
-        names = {field.name for field in dataclasses.fields(self.event)} - {"source"}
-        if names != self.fields.keys():
-            raise ValueError(f"{self.id}: the fields {sorted(names ^ self.fields.keys())} do not fit the event")
-
-    @property
-    def target(self) -> str:
-        """The name of the WorkflowTemplate that it starts: no pull request starts one that can publish."""
-        return _TARGETS.get(self.event, targets.NAME)
-
-    @property
-    def id(self) -> str:
-        """The name of its dependency and of its trigger."""
-        return f"{self.source}-{self.name}"
-
-    @property
-    def expression(self) -> str:
-        """An expression in Go's templates for the event as JSON; it must be encoded before use."""
-        return self._json(tuple(self.fields))
-
-    @property
-    def ref_expression(self) -> str:
-        """An expression for the repository and its branch, tag or pull request as JSON; empty if the event has none."""
-        field = _REF_FIELDS.get(self.event)
-        return self._json(("repo_id", "repo", field)) if field else ""
-
-    @property
-    def ref(self) -> str:
-        """An expression for the full name of the branch, the tag or the pull request."""
-        form = run_labels.quoted(PULL_REFS[self.source].format("%d"))
-        return f"(printf {form} {self.fields['number']})" if "number" in self.fields else self.fields["ref"]
-
-    @property
-    def run_name(self) -> str:
-        """An expression for what follows the kind in a run's name: a slug, and a hash of the event."""
-        repository, ref = map(run_labels.expression, SLUGS, (self.fields["repo"], self.ref))
-        return f'printf "%s-%s-%s" {repository} {ref} ({self.expression} | sha256sum | trunc {NAME_HASH})'
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Expressions for the labels that people find a run by; each gives a valid value, whatever the event says."""
-        commit = self.commit or self.fields.get("head", "")
-        number = f"(toString {self.fields['number']})" if "number" in self.fields else ""
-        texts = {
-            run_labels.REPOSITORY_LABEL: run_labels.expression(PATH, self.fields["repo"]),
-            run_labels.REF_LABEL: run_labels.expression(SHORT, self.ref),
-            # A request by hand may be for the head of a branch.
-            run_labels.COMMIT_LABEL: "" if self.event is Manual else commit,
-            run_labels.PULL_REQUEST_LABEL: number,
-        }
-        return {key: run_labels.expression(LABEL, text) for key, text in texts.items() if text}
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """Expressions for the annotations that the Argo UI shows."""
-        names = ((PATH, self.fields["repo"]), (SHORT, self.ref))
-        title = " ".join(run_labels.expression((*operations, *NOTE), text) for operations, text in names)
-        words, *texts = self.why
-        why = [run_labels.quoted(words), *(run_labels.expression(NOTE, text) for text in texts)]
-        return {run_labels.TITLE: f'printf "`%s` `%s`" {title}', run_labels.DESCRIPTION: f"printf {' '.join(why)}"}
-
-    def _json(self, names: tuple[str, ...]) -> str:
-        pairs = " ".join(f'"{name}" {self.fields[name]}' for name in names)
-        return f'dict "source" "{self.source}" {pairs} | toJson'
 
 
 def texts(**paths: str) -> dict[str, str]:
@@ -178,12 +89,15 @@ def _pushes(
     tag: Mapping[str, str],
     subject: str,
     commit: str,
+    commits: str,
 ) -> list[Shape]:
     """Return the shapes of pushed branches and tags; `push` and `tag` are the forge's own patterns for them.
 
-    `commit` is an expression for a tag's commit: `after` is the object of an annotated tag.
+    `commit` is an expression for a tag's commit: `after` is the object of an annotated tag. `commits` is the path of
+    the pushed commit, or of commits of which it is the last.
     """
-    fields = {**texts(ref="body.ref", before="body.before", head="body.after"), **pushed}
+    message = run_labels.expression(MESSAGE, f"(.Input.{commits} | toJson)")
+    fields = {**texts(ref="body.ref", before="body.before", head="body.after"), **pushed, "message": message}
 
     def shape(name: str, own: Mapping[str, str], ref: str, commit: str) -> Shape:
         why = (f"{name} at `%s`: `%s`", f"(trunc 10 {commit})", subject)
@@ -204,12 +118,13 @@ def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
             "head_repo_id": number_in(f"{pull}.head.repo", "id"),
             **texts(base=f"{pull}.base.ref", head=f"{pull}.head.sha", draft=f"{pull}.draft"),
             **texts(author=f"{pull}.user.login", association=f"{pull}.author_association"),
+            **texts(action="body.action", before="body.before", updated=f"{pull}.updated_at"),
         },
         {"body.action": ACTIONS, f"{pull}.head.sha": COMMIT, f"{pull}.base.ref": ANY, f"{pull}.user.login": ANY},
         _pull_request(f"{pull}.head.sha", pull),
     )
     # Gitea marks a draft in its title, so a draft that is made ready was edited.
-    ready = {"body.action": "^edited$", "body.changes.title.from": ANY, f"{pull}.draft": "^false$"}
+    ready = {"body.action": "^edited$", "body.changes.title.from": DRAFT, f"{pull}.draft": "^false$"}
     edited = dataclasses.replace(opened, name="ready", runs=opened.name, patterns={**opened.patterns, **ready})
     comment = _shape(
         source,
@@ -223,6 +138,7 @@ def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
         {
             "body.action": "^created$",
             "body.issue.pull_request": OBJECT,
+            "body.issue.state": "^open$",
             "body.issue.number": NUMBER,
             "body.comment.user.login": ANY,
             "body.comment.body": COMMAND,
@@ -236,6 +152,7 @@ def _github(source: Sender, pushed: Mapping[str, str]) -> list[Shape]:
         tag={},
         subject=text_in("body.head_commit", "message"),
         commit=text_in("body.head_commit", "id", other=texts(head="body.after")["head"]),
+        commits="body.head_commit",
     )
     return [*pushes, opened, *([edited] if source is Sender.GITEA else []), comment]
 
@@ -253,6 +170,32 @@ def _comment(text: str, pull: str) -> tuple[str, ...]:
 def _gitlab() -> list[Shape]:
     """Return GitLab's shapes. GitLab names neither a merge request's author nor who may approve: a setting does."""
     source, merge = Sender.GITLAB, "body.object_attributes"
+    opened = _shape(
+        source,
+        "pull-request",
+        {
+            "number": number(f"{merge}.iid"),
+            "head_repo_id": number(f"{merge}.source_project_id"),
+            **texts(base=f"{merge}.target_branch", head=f"{merge}.last_commit.id", draft=f"{merge}.draft"),
+            # GitLab names who changed a merge request, and gives only the number of its author.
+            "author": '""',
+            "association": '""',
+            **texts(action=f"{merge}.action", before=f"{merge}.oldrev", updated=f"{merge}.updated_at"),
+        },
+        {
+            "body.object_kind": "^merge_request$",
+            f"{merge}.action": "^(open|reopen|close|merge)$",
+            f"{merge}.last_commit.id": COMMIT,
+            f"{merge}.target_branch": ANY,
+        },
+        _pull_request(f"{merge}.last_commit.id", merge),
+    )
+
+    def updated(name: str, patterns: Mapping[str, str]) -> Shape:
+        """Return a shape of an update, of which most change a label or a text."""
+        patterns = {**opened.patterns, f"{merge}.action": "^update$", **patterns}
+        return dataclasses.replace(opened, name=name, runs=opened.name, patterns=patterns)
+
     return [
         *_pushes(
             source,
@@ -262,26 +205,11 @@ def _gitlab() -> list[Shape]:
             # GitLab lists the newest commit last, and none of a tag.
             subject='(get (last (.Input.body.commits | default (list (dict)))) "message" | default "" | toString)',
             commit=f"(.Input.body.checkout_sha | default {texts(head='body.after')['head']} | toString)",
+            commits="body.commits",
         ),
-        _shape(
-            source,
-            "pull-request",
-            {
-                "number": number(f"{merge}.iid"),
-                "head_repo_id": number(f"{merge}.source_project_id"),
-                **texts(base=f"{merge}.target_branch", head=f"{merge}.last_commit.id", draft=f"{merge}.draft"),
-                # GitLab names who changed a merge request, and gives only the number of its author.
-                "author": '""',
-                "association": '""',
-            },
-            {
-                "body.object_kind": "^merge_request$",
-                f"{merge}.action": "^(open|update|reopen)$",
-                f"{merge}.last_commit.id": COMMIT,
-                f"{merge}.target_branch": ANY,
-            },
-            _pull_request(f"{merge}.last_commit.id", merge),
-        ),
+        opened,
+        updated("new-commit", {f"{merge}.oldrev": COMMIT}),
+        updated("ready", {"body.changes.draft.previous": "^true$", "body.changes.draft.current": "^false$"}),
         _shape(
             source,
             "comment",
@@ -294,7 +222,9 @@ def _gitlab() -> list[Shape]:
             {
                 "body.object_kind": "^note$",
                 f"{merge}.noteable_type": "^MergeRequest$",
+                f"{merge}.action": "^create$",
                 f"{merge}.note": COMMAND,
+                "body.merge_request.state": "^opened$",
                 "body.merge_request.iid": NUMBER,
                 "body.user.username": ANY,
             },

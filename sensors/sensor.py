@@ -15,7 +15,7 @@ from hera.events import models as m
 
 from pipelines.events.event import REF_LABEL, Sender
 from sensors import event_bus, event_sources, manifest, payloads, pods
-from sensors.payloads import Shape
+from sensors.shape import Shape
 from sensors.target import ARGUMENT, TriggerTarget
 
 NAME = "shipway"

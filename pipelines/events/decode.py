@@ -35,14 +35,18 @@ class LaneSettings:
     maintainers: Annotated[str, Arg("who may approve pull requests of strangers", setting="maintainers")] = ""
     repositories: Annotated[str, Arg("repositories that are watched", setting="repositories")] = ""
     max_age: Annotated[str, Arg("age of images that the nightly run builds again", setting="max-age")] = "7d"
+    branch_checks: Annotated[str, Arg("which event checks a branch", setting="branch-checks")] = lanes.PULL_REQUEST
+    skip_ci: Annotated[str, Arg("whether [skip ci] is honoured", setting="skip-ci")] = lanes.BRANCHES
 
     def read(self) -> LaneRules:
         """Return the rules that the settings write; raises Misconfigured."""
         return LaneRules(
             protected_branches=lanes.patterns(self.protected_branches),
             protected_tags=lanes.patterns(self.protected_tags),
-            maintainers=names(self.maintainers),
+            maintainers=frozenset(map(lanes.small, names(self.maintainers))),
             repositories=tuple(_address(text) for text in sorted(names(self.repositories))),
+            branch_checks=_one_of("branch-checks", self.branch_checks, lanes.PULL_REQUEST, lanes.PUSH),
+            skip_ci=_one_of("skip-ci", self.skip_ci, lanes.BRANCHES, lanes.NEVER),
         )
 
 
@@ -92,7 +96,8 @@ def decode(
         number=target.number,
         base=target.base,
         mutex=mutex,
-        group=lanes.key(mutex, decision.lane, target.ref),
+        # What ends the runs of a pull request is one of them.
+        group=lanes.key(mutex, Lane.UNTRUSTED if decision.lane is Lane.CLOSED else decision.lane, target.ref),
         max_age=rules.max_age if kind is EventKind.NIGHTLY else "",
     )
 
@@ -132,6 +137,14 @@ def _kind(event: Event) -> EventKind:
             return EventKind.NIGHTLY
         case Manual():
             return EventKind.MANUAL
+
+
+def _one_of(key: str, value: str, *known: str) -> str:
+    """Return the value of a setting, of which the first is the default. Raises Misconfigured for any other."""
+    if value not in {"", *known}:
+        todo = f"write {' or '.join(known)}"
+        raise Misconfigured(f"the setting `{key}` has an unknown value", seen=repr(value), todo=todo)
+    return value or known[0]
 
 
 def _address(text: str) -> RepositoryUrl:

@@ -38,6 +38,8 @@ LONGEST: Mapping[str, int] = {
     "before": 65,
     "head": 65,
     "pushed": 40,
+    "action": 32,
+    "updated": 40,
     "draft": 8,
     "author": 256,
     "association": 32,
@@ -45,8 +47,8 @@ LONGEST: Mapping[str, int] = {
 }
 """Bytes of UTF-8 that Sensors cut a text to, by the field's name; others to LONGEST_NAME. A text that long may be cut,
 and is refused."""
-CUT: Mapping[str, int] = {"text": 200, "time": 16}
-"""Texts whose beginning is enough: a comment, and a time to the minute."""
+CUT: Mapping[str, int] = {"text": 200, "time": 16, "message": 300}
+"""Texts whose beginning is enough: a comment, a time to the minute, and a commit's message, which Git has as well."""
 MOST_BYTES = 16 * 1024
 """Of a whole event, before base64: more than a Sensor writes, even if each byte is escaped as six."""
 _TODO = "start runs through the installed Sensors, or see `shipway simulate --help`"
@@ -79,11 +81,13 @@ class Push:
     """The commit now, the tag object for an annotated tag, or zeros for a deleted ref."""
     pushed: str
     """When, as the forge writes it, or empty. It makes an event new if a branch comes back to a commit."""
+    message: str
+    """The commit's, as JSON writes it and as far as the forge sends it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullRequest:
-    """A pull request was opened, reopened or made ready for review, or has a new commit."""
+    """A pull request was opened, reopened, made ready for review or closed, or has a new commit."""
 
     source: str
     repo_id: int
@@ -100,6 +104,12 @@ class PullRequest:
     author: str
     association: str
     """What its author is to the repository, in GitHub's words; empty if the forge does not say."""
+    action: str
+    """What happened, in the forge's word."""
+    before: str
+    """The commit before a new one, where the forge says so."""
+    updated: str
+    """When, as the forge writes it. It makes an event new if a pull request comes back to a commit, or is reopened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +177,8 @@ class Lane(StrEnum):
     """It does nothing until a maintainer approves its commit."""
     OWN = "own"
     """It does nothing: a run of ours made its commit, and publishes what it moved."""
+    CLOSED = "closed"
+    """It ends the runs of its pull request, and does nothing else."""
     IGNORED = "ignored"
     """It does nothing."""
 

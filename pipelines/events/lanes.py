@@ -24,6 +24,14 @@ _ZEROS = re.compile(r"0+")
 # GitHub's words for people whom the repository's owner chose. CONTRIBUTOR is anybody who once had a commit merged.
 _MAINTAINING = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _PATTERN = re.compile(r"[^\s\x00-\x1f\x7f,~^:?\[\\{}]+")
+_SKIP = re.compile(r"\[(?:skip ci|ci skip|no ci|skip actions|actions skip)\]", re.IGNORECASE)
+"""What forges take in a commit's message for the wish that nothing runs for it."""
+_CLOSED = frozenset({"closed", "close", "merge"})
+"""The actions of a pull request that ends, in words of GitHub, Gitea and GitLab."""
+_QUEUE = "refs/heads/gh-readonly-queue/"
+"""Branches of GitHub's merge queue, which waits for the statuses of each."""
+PULL_REQUEST, PUSH = "pull-request", "push"
+BRANCHES, NEVER = "branches", "never"
 PULL_REFS = dict.fromkeys(Sender, "refs/pull/{}/head") | {Sender.GITLAB: "refs/merge-requests/{}/head"}
 """Under which ref each forge keeps a pull request of a number."""
 
@@ -36,9 +44,13 @@ class LaneRules:
     """Whole names, in which * stands for anything but a slash, and ** for anything."""
     protected_tags: tuple[str, ...]
     maintainers: frozenset[str]
-    """Login names, for forges that do not say who is a maintainer."""
+    """Login names, for forges that do not say who is a maintainer; in small letters."""
     repositories: tuple[RepositoryUrl, ...]
     """The watched repositories; none means every one whose webhooks are signed with our secret."""
+    branch_checks: str = PULL_REQUEST
+    """Which event checks a branch of the repository that may not publish: PULL_REQUEST or PUSH."""
+    skip_ci: str = BRANCHES
+    """Whether a commit's message may say that nothing runs for it: BRANCHES or NEVER."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +90,9 @@ def target(event: Event) -> EventTarget:
         case Nightly():
             return EventTarget(repo=repo, ref=_ref(event.ref), head="")
         case Manual():
+            if not event.id.strip():
+                todo = "give each its own id: a second request with the same id starts nothing"
+                raise Refused("a request by hand without an id", seen=repr(event.id), todo=todo)
             return EventTarget(repo=repo, ref=_ref(event.ref), head=_object(event.head) if event.head else "")
 
 
@@ -91,7 +106,9 @@ def decide(event: Event, rules: LaneRules) -> LaneDecision:
             return _ignored("the ref was deleted")
         case Manual() if not is_watched:
             return _ignored("a manual run is for watched repositories, and the setting `repositories` names none")
-        case Push() | Nightly() | Manual():
+        case Push():
+            return _push(event, rules)
+        case Nightly() | Manual():
             return _by_ref(event.ref, rules)
         case PullRequest():
             return _pull_request(event, rules)
@@ -107,6 +124,11 @@ def watched(repo: RepositoryUrl, rules: LaneRules) -> RepositoryUrl:
 def key(*parts: str) -> str:
     """Return a hash of the parts, 32 hexadecimal digits; different lists of parts have different hashes."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def small(login: str) -> str:
+    """Return a login in small letters, as forges compare them: of ASCII alone, since other letters become those."""
+    return login.lower() if login.isascii() else login
 
 
 def plain(text: str) -> str:
@@ -146,6 +168,19 @@ def newer(reason: str) -> str:
     return match[1] if match else ""
 
 
+def skipped(ref: str, message: str, rules: LaneRules) -> str:
+    """Return why nothing runs for a commit at a branch or pull request, or an empty text: its message may ask for that.
+
+    A tag is never skipped, and neither is a branch of a merge queue, which would wait for ever.
+    """
+    if rules.skip_ci == NEVER or ref.startswith(("refs/tags/", _QUEUE)):
+        return ""
+    asks = _SKIP.search(message)
+    last = message.strip().rpartition("\n\n")[2].lower().splitlines()
+    found = asks[0] if asks else next((line for line in last if re.fullmatch(r"skip-checks:\s*true\s*", line)), "")
+    return f"its commit's message says {found.strip()}" if found else ""
+
+
 def pull_ref(source: str, number: int) -> str:
     """Return the ref under which a forge keeps a pull request; raises Refused if the number is not positive."""
     if number < 1:
@@ -165,9 +200,23 @@ def _by_ref(ref: str, rules: LaneRules) -> LaneDecision:
     )
 
 
+def _push(event: Push, rules: LaneRules) -> LaneDecision:
+    if why := skipped(event.ref, event.message.replace(r"\n", "\n"), rules):
+        return _ignored(why)
+    found = _by_ref(event.ref, rules)
+    is_checked = rules.branch_checks == PULL_REQUEST and event.ref.startswith("refs/heads/")
+    if found.lane is Lane.UNTRUSTED and is_checked and not event.ref.startswith(_QUEUE):
+        return _ignored(f"{found.reason}; its pull request checks it, says the setting branch-checks")
+    return found
+
+
 def _pull_request(event: PullRequest, rules: LaneRules) -> LaneDecision:
+    if event.action in _CLOSED:
+        return LaneDecision(lane=Lane.CLOSED, reason="the pull request was closed: its runs end")
     if event.draft == "true":
         return _ignored("a draft; it runs once it is ready for review")
+    if event.head_repo_id == event.repo_id and rules.branch_checks == PUSH:
+        return _ignored("a branch of the repository itself: its push checks it, says the setting branch-checks")
     if event.head_repo_id == event.repo_id:
         return LaneDecision(lane=Lane.UNTRUSTED, reason="a pull request from a branch of the repository itself")
     if why := _maintains(event, rules):
@@ -192,7 +241,7 @@ def _maintains(event: PullRequest | Comment, rules: LaneRules) -> str:
     """Return what makes the author a maintainer, or an empty text."""
     if event.source == Sender.GITHUB and event.association in _MAINTAINING:
         return f"a maintainer: {event.association}"
-    return "a maintainer whom the setting names" if event.author in rules.maintainers else ""
+    return "a maintainer whom the setting names" if small(event.author) in rules.maintainers else ""
 
 
 def _ignored(reason: str) -> LaneDecision:

@@ -39,7 +39,7 @@ def list_refs(
     event: Annotated[str, Arg("the calendar's event as the Sensor encodes it, as base64")],
     pause: Annotated[int, Arg("seconds to wait before, at most 600")] = 0,
     logins: Annotated[ReadLogins, Group()],
-    rules: Annotated[LaneSettings, Group(without=("maintainers", "max_age"))],
+    rules: Annotated[LaneSettings, Group(without=("maintainers", "max_age", "branch_checks", "skip_ci"))],
     reconcile_days: Annotated[str, Arg("age in days up to which tags are listed", setting="reconcile-days")] = "7",
     settings: Annotated[RegistrySettings, Group(without=("mirrors", "shared_names"))],
 ) -> Tonight:

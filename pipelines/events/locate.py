@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Refused
+from pipelines.events import event as event_event
 from pipelines.events import lanes
 from pipelines.events.decode import LaneSettings, RunInputs, decode
-from pipelines.events.event import Decoded, EventKind, Lane, Sender
+from pipelines.events.event import Decoded, EventKind, Lane, Push, Sender
+from pipelines.events.lanes import LaneRules
 from pipelines.release import own_commit
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import GitLogin, Patience
@@ -24,6 +26,8 @@ from pipelines.tools.git.remote import Git
 
 TAGS = "refs/tags/"
 PATIENCE_SECONDS = 15
+_UNASKED = frozenset({EventKind.PUSH, EventKind.PULL_REQUEST, EventKind.NIGHTLY})
+"""What no person asks for, so that a commit's message may ask for nothing to run."""
 
 
 def locate(
@@ -40,23 +44,36 @@ def locate(
     newer commit has an event of its own, unless a run of ours made it of this one. If its commit was never on a
     protected ref, Refused is raised: a forge also serves, by id, commits that only a fork has. `/retest` names no
     commit, so it approves none: a commit that is on no branch of the repository waits, and so does an `/ok-to-test`
-    without a whole commit. A person's request is not
-    compared with the ref's head.
+    without a whole commit. A person's request is not compared with the ref's head. A commit whose message says
+    [skip ci] is ignored at a branch and a pull request, unless somebody asks for it.
 
     Example:
         shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main
     """
     decoded = decode(inputs=inputs, rules=rules)
-    return compare(decoded, credentials=credentials, network=network, patience=patience)
+    event = event_event.read(inputs.event) if inputs.event else None
+    # What decode has seen of a message is all of it, unless the Sensor cut it.
+    is_read = isinstance(event, Push) and 0 < len(event.message.encode()) < event_event.longest("message")
+    return compare(
+        decoded, credentials=credentials, network=network, patience=patience, rules=None if is_read else rules.read()
+    )
 
 
-def compare(decoded: Decoded, *, credentials: Path, network: NetworkSettings, patience: int) -> Decoded:
-    """Return a decoded event, compared with the repository. Raises Refused, and what Git raises."""
+def compare(
+    decoded: Decoded, *, credentials: Path, network: NetworkSettings, patience: int, rules: LaneRules | None = None
+) -> Decoded:
+    """Return a decoded event, compared with the repository. Raises Refused, and what Git raises.
+
+    With `rules`, the commit's message is read.
+    """
     is_incomplete = decoded.lane is Lane.WAITING and decoded.kind is EventKind.COMMENT
-    if decoded.source is Sender.HAND or (decoded.lane in {Lane.IGNORED, Lane.WAITING} and not is_incomplete):
+    nothing = {Lane.IGNORED, Lane.WAITING, Lane.CLOSED}
+    if decoded.source is Sender.HAND or (decoded.lane in nothing and not is_incomplete):
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=network.authorities) as git:
         located = _located(git, decoded, patience)
+        if rules and located.kind in _UNASKED and located.lane in {Lane.TRUSTED, Lane.UNTRUSTED}:
+            located = _unless_skipped(git, located, rules)
     sys.stderr.write(f"{located.ref}: {located.lane}, {located.reason}\n")
     return located
 
@@ -96,6 +113,14 @@ def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
             todo="push the commit to the branch, or ask for one that is on it",
         )
     return _ignored(decoded, f"{decoded.ref} is at {now.commit} by now, without it")
+
+
+def _unless_skipped(git: Git, located: Decoded, rules: LaneRules) -> Decoded:
+    with tempfile.TemporaryDirectory(prefix="shipway-message-") as folder:
+        url = RepositoryUrl(located.repo)
+        message = git_history.message(git, url, located.head, located.ref, Path(folder) / "git")
+    why = lanes.skipped(located.ref, message, rules)
+    return _ignored(located, why) if why else located
 
 
 def _has(git: Git, decoded: Decoded) -> bool:

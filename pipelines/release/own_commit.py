@@ -85,8 +85,7 @@ def _claims(repository: GitRepository, url: RepositoryUrl, commit: str) -> Mappi
 
     Empty for another message.
     """
-    text = repository.call("log", "-1", "--no-show-signature", "--format=%B", commit).stdout
-    last = text.strip().rpartition("\n\n")[2].splitlines()
+    last = repository.message(commit).strip().rpartition("\n\n")[2].splitlines()
     found = {match[1]: match[2] for match in map(_TRAILER.fullmatch, last) if match}
     source, _, parent = found.get(_SOURCE, "").rpartition("@")
     try:

@@ -29,6 +29,8 @@ class Subject:
     """Whether nobody waits for it: a nightly run that found everything in order changes no status that says so."""
     waiting: bool
     """Whether nothing was done, because no maintainer has approved the commit."""
+    is_closed: bool = False
+    """Whether nothing was done but to end the runs of a pull request that was closed."""
     is_own: bool = False
     """Whether nothing was done, because a run of ours made the commit."""
     newer: str = ""

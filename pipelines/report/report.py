@@ -17,8 +17,9 @@ from urllib.parse import quote, urlsplit
 
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import LaneSettings
-from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, RETRY_ANNOTATION
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, REF_LABEL, RETRY_ANNOTATION, Lane
 from pipelines.events.run_age import run_age
+from pipelines.events.run_labels import LANE_LABEL
 from pipelines.release.result import ReleaseResult
 from pipelines.report import result as report_result
 from pipelines.report import run as report_run
@@ -41,6 +42,7 @@ _AT_FAULT = frozenset({1, 2, 3})
 _TOLD = {StatusState.PENDING: "goes on", StatusState.SUCCESS: "published"}
 _PHASE, _COMPLETED = "workflows.argoproj.io/phase", "workflows.argoproj.io/completed"
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
+_CLOSED = "stopped: its pull request was closed"
 _MOST_CHARACTERS = 64_000
 """Of a comment; GitHub takes 65,536, and a hidden line comes before it."""
 _RUN = re.compile(r"\[([a-z0-9][a-z0-9.-]*)\]$")
@@ -119,6 +121,10 @@ class _Report:
             return _not_reported(self.subject.answer, answer)
         if self.subject.newer:
             return self._write_late(self.subject.newer)
+        if self._is_stopped() and (phase == PENDING or self.subject.is_closed):
+            return _not_reported("it was stopped")
+        if self.subject.is_closed:
+            return self._write_closed(phase)
         if newer := self._superseded():
             return _not_reported(f"{newer} tells of this commit", answer)
         state, reason = (StatusState.PENDING, "it has begun") if phase == PENDING else self._end()
@@ -146,6 +152,16 @@ class _Report:
             )
         description = self._set(self.subject, end.state, _with(end.state, newer))
         return Reported(state=str(end.state), reason=description, comment="")
+
+    def _write_closed(self, phase: str) -> Reported:
+        """End what the runs of a closed pull request left pending, also one that waited for a maintainer."""
+        current = self.forge.status(self.subject.commit, CHECK) if phase == FINAL else None
+        if current is None or current.state is not StatusState.PENDING:
+            return _not_reported("nothing of the pull request is pending")
+        if why := self._kept(self.subject, current, StatusState.ERROR):
+            return _not_reported(why)
+        description = self._set(self.subject, StatusState.ERROR, _CLOSED)
+        return Reported(state=str(StatusState.ERROR), reason=description, comment="")
 
     def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
         commit, context = self.subject.commit, self.subject.context
@@ -217,7 +233,7 @@ class _Report:
 
     def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why if its parts do not say it."""
-        if (self.workflow.get("spec") or {}).get("shutdown"):
+        if self._is_stopped():
             return self._handed_over() if self._newer() else (StatusState.ERROR, "stopped")
         root = report_run.root(self.workflow)
         if root is None:
@@ -233,12 +249,17 @@ class _Report:
         """Return the end of a run that was stopped for a newer one which does not tell of its commit any more."""
         name = self._newer()
         try:
-            phase = (self.cluster.metadata(name).get("labels") or {}).get(_PHASE) if NAME.fullmatch(name) else ""
+            labels = (self.cluster.metadata(name).get("labels") or {}) if NAME.fullmatch(name) else {}
         except Denied:
-            phase = ""
-        if phase == "Succeeded" and self.subject.context == RELEASE:
+            labels = {}
+        if labels.get(LANE_LABEL) == Lane.CLOSED:
+            return StatusState.ERROR, _CLOSED
+        if labels.get(_PHASE) == "Succeeded" and self.subject.context == RELEASE:
             return StatusState.SUCCESS, f"published by the newer run {name}"
         return StatusState.ERROR, f"stopped: the newer run {name} goes on"
+
+    def _is_stopped(self) -> bool:
+        return bool((self.workflow.get("spec") or {}).get("shutdown"))
 
     def _newer(self) -> str:
         return str((self.workflow["metadata"].get("annotations") or {}).get(BY_ANNOTATION) or "")
@@ -289,6 +310,9 @@ class _Report:
             repeated = (self.workflow["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, reporter)
             is_newer = reporter != repeated and current.state is StatusState.SUCCESS
             return f"it says {current.state} already" if is_newer else ""
+        refs = {(one.get("labels") or {}).get(REF_LABEL) for one in (metadata, self.workflow["metadata"])}
+        if subject.is_closed and len(refs) > 1:
+            return f"{reporter} tells of this commit, which is another pull request's, too"
         if run_age(metadata) > self.age:
             return f"the newer run {reporter} tells of this commit"
         return ""

@@ -104,5 +104,6 @@ def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, ki
         number=number,
         quiet=kind == EventKind.NIGHTLY,
         waiting=lane == Lane.WAITING,
+        is_closed=lane == Lane.CLOSED,
         is_own=lane == Lane.OWN,
     )

@@ -24,7 +24,9 @@ from tests.e2e.shop import PATIENCE_SECONDS, Shop
 def shop(where: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Give the whole chart with events, before a repository of one image of a single file."""
     folder = tmp_path_factory.mktemp("served")
-    with shops.opened(where, f"shipway-runs-{secrets.token_hex(3)}", folder, maintainers="ada") as found:
+    with shops.opened(
+        where, f"shipway-runs-{secrets.token_hex(3)}", folder, maintainers="ada", branch_checks="push"
+    ) as found:
         yield found
 
 
@@ -154,7 +156,7 @@ def test_a_strangers_pull_request_waits_for_a_maintainer(shop: Shop) -> None:
     ended = shop.ended(shop.send(shop.payload("gitea-fork-pull-request", pull_request=pull)))
     assert (ended.phase, told(ended, "lane")) == ("Succeeded", "waiting")
     assert {node.get("templateName") for node in ended.nodes if node["type"] == "Pod"} == {"start", "report-end-pod"}
-    issue = {"number": 5, "pull_request": {"url": "x"}}
+    issue = {"number": 5, "state": "open", "pull_request": {"url": "x"}}
     for commit, lane in ((shop.repository.git("rev-parse", "main"), "ignored"), (fork, "untrusted")):
         comment = {"id": secrets.randbelow(10**6), "user": {"login": "ada"}, "body": f"/ok-to-test {commit}"}
         ended = shop.ended(shop.send(shop.payload("github-comment-ok-to-test", issue=issue, comment=comment)))

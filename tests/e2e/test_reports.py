@@ -52,7 +52,14 @@ class Reported:
     def push(self, head: str) -> str:
         """Start a run as a push does, and return its name."""
         event = Push(
-            source="gitea", repo_id=7, repo=self.repo, ref="refs/heads/main", before="1" * 40, head=head, pushed=""
+            source="gitea",
+            repo_id=7,
+            repo=self.repo,
+            ref="refs/heads/main",
+            before="1" * 40,
+            head=head,
+            pushed="",
+            message="",
         )
         return self.installation.start("release", event=events.write(event))
 
@@ -69,6 +76,9 @@ class Reported:
             draft="",
             author="ada",
             association="",
+            action="opened",
+            before="",
+            updated="",
         )
         return self.installation.start("review", event=events.write(event))
 

@@ -100,6 +100,6 @@ def test_a_pull_request_and_a_comment_are_what_the_sensor_takes(
         for one in json.loads(capsys.readouterr().out)["triggers"]:
             if one["fires"]:
                 fired[one["trigger"]] = one["lane"]
-    assert fired == {"gitea-push": "untrusted", "gitea-pull-request": "untrusted", "gitea-comment": "waiting"}
+    assert fired == {"gitea-push": "ignored", "gitea-pull-request": "untrusted", "gitea-comment": "waiting"}
     told.person.clone.git("push", "--quiet", "origin", ":topic")
     assert [one.is_open for one in told.forge.pull_requests("shop")] == [False]

@@ -1,4 +1,4 @@
-"""History without files: whether a ref contains a commit, the merge base of two commits, the dates of refs."""
+"""History without files: whether a ref contains a commit, the merge base of two, a message, the dates of refs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def merge_base(git: Git, url: RepositoryUrl, commit: str, other: str, folder: Pa
     """
     repository = git.histories(url, {_ONE: commit, _OTHER: other}, folder, commit=commit)
     return repository.call("merge-base", commit, other).stdout.strip()
+
+
+def message(git: Git, url: RepositoryUrl, commit: str, ref: str, folder: Path) -> str:
+    """Return the message of the commit that a full ref names, empty if the ref has moved.
+
+    Fetches the commit into a new repository in `folder`. Raises what `Git.fetch` raises.
+    """
+    return git.histories(url, {_ONE: ref}, folder, commit=commit, depth=1).message(commit)
 
 
 def times(git: Git, url: RepositoryUrl, refs: Iterable[str], folder: Path) -> Mapping[str, int]:

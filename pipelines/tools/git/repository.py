@@ -113,6 +113,10 @@ class GitRepository:
         time = int(words[2]) if len(words) > 2 else 0
         return Commit(id=words[0], tree=words[1], time=min(max(time, 0), LATEST))
 
+    def message(self, commit: str) -> str:
+        """Return the message of a commit that is here; empty if it is not."""
+        return self.call("log", "-1", "--no-show-signature", "--format=%B", commit).stdout
+
     def has(self, commit: str) -> bool:
         """Whether the commit was fetched."""
         return self.call("cat-file", "-e", f"{commit}^{{commit}}").code == 0

@@ -29,19 +29,16 @@ from tests.registry_process import registry
 from tests.steps import step
 
 decode = step("decode", Decoded)
+locate_step = step("locate", Decoded)
 list_refs = step("list-refs", Tonight)
 
-PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
+PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="", message="")
 
 
-def decoded(server: GitServer, event: Event) -> Decoded:
-    """Return what `decode` makes of an event of the repository that is served."""
-    return decode(event=events.write(dataclasses.replace(event, repo=address(server))), repositories=address(server))
-
-
-def locate(server: GitServer, event: Event) -> Decoded:
-    """Return what `locate` makes of it, without patience."""
-    return compare(decoded(server, event), credentials=Path("none"), network=NetworkSettings(), patience=0)
+def locate(server: GitServer, event: Event, **settings: str) -> Decoded:
+    """Return what the step makes of an event of the repository that is served, without patience."""
+    written = events.write(dataclasses.replace(event, repo=address(server)))
+    return locate_step(event=written, repositories=address(server), credentials=Path("none"), patience=0, **settings)
 
 
 def address(server: GitServer) -> str:
@@ -57,8 +54,9 @@ def test_a_push_runs_only_while_the_branch_is_there(server: GitServer, app: Repo
     late = locate(server, dataclasses.replace(PUSH, head=old))
     assert (late.lane, late.reason) == (Lane.IGNORED, f"it is late: refs/heads/main is at {new} by now")
     app.git("update-ref", "refs/heads/ä<&>\u2028x", new)
-    assert locate(server, dataclasses.replace(PUSH, ref="refs/heads/ä<&>\u2028x", head=new)).lane is Lane.UNTRUSTED
-    gone = locate(server, dataclasses.replace(PUSH, ref="refs/heads/gone", head=new))
+    odd = dataclasses.replace(PUSH, ref="refs/heads/ä<&>\u2028x", head=new)
+    assert locate(server, odd, branch_checks="push").lane is Lane.UNTRUSTED
+    gone = locate(server, dataclasses.replace(PUSH, ref="refs/heads/gone", head=new), branch_checks="push")
     assert (gone.lane, gone.reason) == (Lane.IGNORED, "the ref is gone")
 
 
@@ -74,7 +72,7 @@ def test_a_commit_that_is_not_on_a_protected_branch_is_refused(server: GitServer
     older = app.git("rev-parse", "main~1")
     assert locate(server, dataclasses.replace(asked, head=older)).revision == older
     rewritten = dataclasses.replace(PUSH, ref="refs/heads/feature/x", head=impostor)
-    assert locate(server, rewritten).lane is Lane.IGNORED
+    assert locate(server, rewritten, branch_checks="push").lane is Lane.IGNORED
 
 
 def test_a_tag_runs_while_it_names_what_was_tagged(server: GitServer, app: Repository) -> None:
@@ -105,6 +103,9 @@ def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repos
         draft="",
         author="ada",
         association="",
+        action="opened",
+        before="",
+        updated="",
     )
     assert locate(server, pull).lane is Lane.UNTRUSTED
     assert locate(server, dataclasses.replace(pull, head=old)).lane is Lane.IGNORED
@@ -160,6 +161,76 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
         again = decode(event=listed.event, protected_branches="main,release/*", repositories=address(server))
         assert (again.ref, again.lane, again.group, again.max_age) == (listed.ref, Lane.TRUSTED, listed.group, "7d")
         assert compare(again, credentials=Path("none"), network=NetworkSettings(), patience=0).lane is Lane.TRUSTED
+
+
+def test_a_commit_that_asks_for_it_is_skipped_until_the_next(server: GitServer, app: Repository) -> None:
+    """By its push, whose event may have no message or a part of it, by its pull request and by the night; a person who
+    asks for it gets it, and so does a tag.
+    """
+    text = f"{'Mend ' * 80}\n\nBody\n\n\nSigned-off-by: Ada\nskip-checks: true"
+    head = app.write("hello", "skipped").commit(text)
+    app.git("update-ref", "refs/pull/7/head", head)
+    app.git("update-ref", "refs/heads/gh-readonly-queue/main/pr-7", head)
+    app.git("tag", "v3.0.0", head)
+    push = dataclasses.replace(PUSH, head=head)
+    night = Nightly(source="calendar", repo="", ref="refs/heads/main", time="2026-11-24T03:00")
+    pull = PullRequest(
+        source="gitea",
+        repo_id=1,
+        repo="",
+        number=7,
+        base="main",
+        head=head,
+        head_repo_id=1,
+        draft="",
+        author="ada",
+        association="",
+        action="opened",
+        before="",
+        updated="",
+    )
+    cut = dataclasses.replace(push, message=text[:300])
+    for event in (push, cut, night, pull):
+        found = locate(server, event)
+        assert (found.lane, found.reason) == (Lane.IGNORED, "its commit's message says skip-checks: true")
+        assert locate(server, event, skip_ci="never").lane in {Lane.TRUSTED, Lane.UNTRUSTED}
+    comment = Comment(
+        source="github",
+        repo_id=1,
+        repo="",
+        number=7,
+        comment_id=1,
+        author="ada",
+        association="OWNER",
+        text="/retest",
+    )
+    by_hand = Manual(source="webhook", repo="", ref="refs/heads/main", head="", id="1")
+    tag = dataclasses.replace(push, ref="refs/tags/v3.0.0")
+    queue = dataclasses.replace(push, ref="refs/heads/gh-readonly-queue/main/pr-7")
+    for asked in (comment, by_hand, tag, queue, dataclasses.replace(night, ref="refs/tags/v3.0.0")):
+        assert locate(server, asked).lane in {Lane.TRUSTED, Lane.UNTRUSTED}
+    app.write("hello", "next").commit("Mend [skip it]")
+    assert locate(server, night).lane is Lane.TRUSTED
+
+
+def test_a_closed_pull_request_is_not_compared(server: GitServer, app: Repository) -> None:
+    """Whatever its branch is at: there may be none any more."""
+    closed = PullRequest(
+        source="gitlab",
+        repo_id=1,
+        repo="",
+        number=99,
+        base="main",
+        head="1" * 40,
+        head_repo_id=1,
+        draft="",
+        author="",
+        association="",
+        action="close",
+        before="",
+        updated="",
+    )
+    assert locate(server, closed).lane is Lane.CLOSED
 
 
 def test_a_night_finds_every_version_that_is_not_published(server: GitServer, app: Repository, tmp_path: Path) -> None:

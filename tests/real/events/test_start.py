@@ -21,7 +21,7 @@ from tests.steps import step
 start = step("start", Started)
 plan = step("plan", Planned)
 
-PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="")
+PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="", message="")
 NOWHERE = "127.0.0.1:1"
 
 
@@ -60,10 +60,10 @@ def test_a_trusted_event_brings_the_plan_of_its_commit(server: GitServer, app: R
 
 
 def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: Repository) -> None:
-    """A pull request, an unprotected branch and a late event get no plan, and say what they are about."""
+    """A pull request, a merge queue's branch and a late event get no plan, and say what they are about."""
     old, new = app.git("rev-parse", "main"), app.write("more", "x").commit()
     app.git("update-ref", "refs/pull/3/head", new)
-    app.git("update-ref", "refs/heads/side", new)
+    app.git("update-ref", "refs/heads/gh-readonly-queue/main/pr-3", new)
     pull = PullRequest(
         source="gitea",
         repo_id=1,
@@ -75,8 +75,11 @@ def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: R
         draft="",
         author="ada",
         association="",
+        action="opened",
+        before="",
+        updated="",
     )
-    side = dataclasses.replace(PUSH, ref="refs/heads/side", head=new)
+    side = dataclasses.replace(PUSH, ref="refs/heads/gh-readonly-queue/main/pr-3", head=new)
     for event, lane in (
         (pull, Lane.UNTRUSTED),
         (side, Lane.UNTRUSTED),

@@ -16,11 +16,13 @@ from pipelines.events.event import (
     BY_ANNOTATION,
     FIRST_ANNOTATION,
     FOR_ANNOTATION,
+    REF_LABEL,
     RETRY_ANNOTATION,
     Comment,
     PullRequest,
     Push,
 )
+from pipelines.events.run_labels import LANE_LABEL
 from pipelines.release.failure import IN_LOG, UNSAID
 from pipelines.release.result import FAILED, IMAGE, SKIPPED, UNTRIED, PartResult, ReleaseResult
 from pipelines.report import run as report_run
@@ -448,6 +450,9 @@ def test_a_run_that_did_not_come_to_its_event_is_told_of_by_the_event(
         draft="",
         author="ada",
         association="OWNER",
+        action="opened",
+        before="",
+        updated="",
     )
     run["spec"] = {"shutdown": "Stop", "arguments": {"parameters": [{"name": "event", "value": events.write(event)}]}}
     report(place, forge)
@@ -469,6 +474,61 @@ def test_a_strangers_pull_request_says_what_it_waits_for(api: Cluster, forge: Fo
     put(api, run="push-3", second=3, phase="Succeeded", number=4, lane="waiting", kind="pull_request")
     assert "says success already" in report(place, forge, run="push-3").reason
     assert forge.states(COMMIT, CHECK) == ["pending", "success"]
+
+
+def put_pull_request(api: Cluster, run: str, second: int, *, number: int = 3, **more: Any) -> dict[str, Any]:
+    """Place a run of a pull request, with the labels that it has from its Sensor and from `supersede`."""
+    found = put(api, run=run, second=second, number=number, kind="pull_request", **more)
+    labels = {REF_LABEL: str(number) * 32, LANE_LABEL: more.get("lane", "trusted")}
+    found["metadata"]["labels"] = labels
+    return found
+
+
+def test_a_closed_pull_request_leaves_nothing_pending(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """Its run is stopped, and its commit says so, once; nobody is told under it, and what has ended stays."""
+    older = put_pull_request(api, "opened", 1, lane="untrusted")
+    report(place, forge, "pending", run="opened")
+    older["spec"]["shutdown"] = "Stop"
+    older["metadata"]["annotations"] = {BY_ANNOTATION: "closed"}
+    closed = put_pull_request(api, "closed", 2, lane="closed", phase="Succeeded")
+    assert report(place, forge, "pending", run="opened").reason == "it was stopped"
+    assert report(place, forge, run="opened").reason == "closed tells of this commit"
+    assert report(place, forge, "pending", run="closed").state == ""
+    assert report(place, forge, run="closed").state == "error"
+    assert forge.states(COMMIT, CHECK) == ["pending", "error"]
+    assert forge.statuses[-1][1]["description"] == "stopped: its pull request was closed"
+    assert report(place, forge, run="closed").reason == "nothing of the pull request is pending"
+    put_pull_request(api, "reopened", 3, lane="untrusted", phase="Succeeded")
+    report(place, forge, run="reopened")
+    report(place, forge, run="closed")
+    assert forge.states(COMMIT, CHECK) == ["pending", "error", "success"]
+    assert "closed" not in str(forge.comments)
+    closed["spec"]["shutdown"] = "Stop"
+    assert report(place, forge, run="closed").reason == "it was stopped"
+
+
+def test_an_older_commit_of_a_closed_pull_request_says_that_it_was_closed(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """Nothing newer goes on."""
+    older = put_pull_request(api, "opened", 1, lane="untrusted", commit="d" * 40)
+    older["spec"]["shutdown"] = "Stop"
+    older["metadata"]["annotations"] = {BY_ANNOTATION: "closed"}
+    put_pull_request(api, "closed", 2, lane="closed", phase="Succeeded")
+    assert report(place, forge, run="opened").reason == "stopped: its pull request was closed"
+    assert forge.states("d" * 40, CHECK) == ["error"]
+
+
+def test_what_waited_for_a_maintainer_ends_with_its_pull_request(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """Also after a run that was terminated, or is gone; another pull request of the same commit goes on."""
+    put_pull_request(api, "opened", 1, lane="waiting", phase="Succeeded")
+    report(place, forge, run="opened")
+    put_pull_request(api, "other", 2, number=4, lane="closed", phase="Succeeded")
+    assert report(place, forge, run="other").reason.startswith("opened tells of this commit, which is another")
+    put_pull_request(api, "closed", 3, lane="closed", phase="Succeeded")
+    del api.workflows["opened"]
+    assert report(place, forge, run="closed").state == "error"
+    assert forge.states(COMMIT, CHECK) == ["pending", "error"]
 
 
 def test_a_pull_request_has_its_comment_beside_the_push_of_its_commit(
@@ -528,7 +588,9 @@ def test_a_maintainers_command_that_starts_nothing_is_answered(
 def test_a_push_that_was_ignored_gives_its_commit_no_status(api: Cluster, forge: ForgeServer, place: Path) -> None:
     """Nothing of it was published, although its run succeeded."""
     run = put(api, phase="Succeeded", lane="ignored")
-    event = Push(source="gitea", repo_id=1, repo=REPO, ref="refs/heads/main", before="1" * 40, head=COMMIT, pushed="")
+    event = Push(
+        source="gitea", repo_id=1, repo=REPO, ref="refs/heads/main", before="1" * 40, head=COMMIT, pushed="", message=""
+    )
     run["spec"] = {"arguments": {"parameters": [{"name": "event", "value": events.write(event)}]}}
     assert report(place, forge).state == ""
     assert forge.statuses == []
@@ -542,7 +604,9 @@ def test_a_push_that_came_late_is_told_what_became_of_the_newer_one(
     run = put(api, phase="Succeeded", lane="ignored")
     start = run["status"]["nodes"]["push-1-1"]["outputs"]["parameters"]
     start.append({"name": "reason", "value": f"it is late: refs/heads/main is at {new} by now"})
-    event = Push(source="gitea", repo_id=1, repo=REPO, ref="refs/heads/main", before="1" * 40, head=old, pushed="")
+    event = Push(
+        source="gitea", repo_id=1, repo=REPO, ref="refs/heads/main", before="1" * 40, head=old, pushed="", message=""
+    )
     run["spec"] = {"arguments": {"parameters": [{"name": "event", "value": events.write(event)}]}}
     with pytest.raises(Transient, match="nobody knows yet what becomes of"):
         report(place, forge)

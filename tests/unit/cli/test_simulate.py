@@ -50,24 +50,27 @@ def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) ->
         ("gitea-push", "gitea-push", "trusted"),
         ("gitea-ready-pull-request", "gitea-ready", "untrusted"),
         ("github-900-kb", "github-push", "trusted"),
-        ("github-closed-pull-request", "", ""),
+        ("github-closed-pull-request", "github-pull-request", "closed"),
         ("github-comment", "", ""),
         ("github-comment-by-stranger", "github-comment", "ignored"),
         ("github-comment-ok-to-test", "github-comment", "untrusted"),
+        ("github-comment-on-closed-pull-request", "", ""),
         ("github-comment-on-issue", "", ""),
         ("github-comment-retest", "github-comment", "untrusted"),
         ("github-comment-short-commit", "github-comment", "waiting"),
         ("github-deleted-branch", "", ""),
         ("github-draft-pull-request", "github-pull-request", "ignored"),
-        ("github-force-push", "github-push", "untrusted"),
+        ("github-force-push", "github-push", "ignored"),
         ("github-fork-pull-request", "github-pull-request", "waiting"),
         ("github-gone-fork-pull-request", "github-pull-request", "waiting"),
         ("github-hostile-branch", "github-push", "refused"),
-        ("github-long-branch", "github-push", "untrusted"),
-        ("github-new-branch", "github-push", "untrusted"),
+        ("github-long-branch", "github-push", "ignored"),
+        ("github-merge-queue", "github-push", "untrusted"),
+        ("github-new-branch", "github-push", "ignored"),
         ("github-odd-tag", "github-tag", "untrusted"),
         ("github-pull-request", "github-pull-request", "untrusted"),
         ("github-push", "github-push", "trusted"),
+        ("github-push-skip-ci", "github-push", "ignored"),
         ("github-removed-folder", "github-push", "trusted"),
         ("github-shared-folder", "github-push", "trusted"),
         ("github-switched-off-image", "github-push", "trusted"),
@@ -76,10 +79,13 @@ def simulated(capsys: pytest.CaptureFixture[str], payload: Path, *words: str) ->
         ("github-tag-deleted", "", ""),
         ("github-unraised-version", "github-push", "trusted"),
         ("gitlab-comment", "gitlab-comment", "ignored"),
+        ("gitlab-edited-comment", "", ""),
+        ("gitlab-labelled-merge-request", "", ""),
         ("gitlab-merge-request", "gitlab-pull-request", "untrusted"),
         ("gitlab-push", "gitlab-push", "trusted"),
         ("gitlab-tag", "gitlab-tag", "trusted"),
         ("webhook-manual", "webhook-manual", "ignored"),
+        ("webhook-manual-without-id", "webhook-manual", "refused"),
     ],
 )
 def test_each_payload_starts_what_it_should(
@@ -207,28 +213,60 @@ def test_runs_are_named_after_what_they_are_about(tmp_path: Path, capsys: pytest
     assert all(len(one) <= 57 for one in others)
 
 
-def test_a_run_is_for_a_state_and_not_for_who_told_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A title that was edited, or a label that somebody else
-    set, starts no second run; a draft that became ready does.
+def test_a_pull_requests_run_is_for_what_happened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Coming back to a commit, and reopening, is a run of its own; what is delivered twice is none, whatever else
+    changes in a body; a title or a label that was edited starts nothing.
     """
 
-    def name(payload: str, change: Callable[[dict[str, Any]], object] = dict) -> str:
+    def names(payload: str, *changes: Callable[[dict[str, Any]], object]) -> list[str]:
         body = json.loads((PAYLOADS / f"{payload}.json").read_text())
-        change(body)
+        for change in changes:
+            change(body)
         path = tmp_path / "payload.json"
         path.write_text(json.dumps(body))
-        [fired] = [one for one in simulated(capsys, path, "--source", payload.partition("-")[0]) if one["fires"]]
-        return str(fired["workflow"]["metadata"]["name"])
+        fired = [one for one in simulated(capsys, path, "--source", payload.partition("-")[0]) if one["fires"]]
+        return [one["workflow"]["metadata"]["name"] for one in fired]
 
-    ready = name("gitea-ready-pull-request")
-    assert ready == name("gitea-ready-pull-request", lambda b: b.update(action="synchronized"))
-    draft = name(
-        "gitea-ready-pull-request", lambda b: b["pull_request"].update(draft=True) or b.update(action="opened")
-    )
-    assert draft != ready
-    merge = name("gitlab-merge-request")
-    edited = name("gitlab-merge-request", lambda b: b.update(user={"username": "bob"}))
-    assert edited == merge
+    def change(**fields: Any) -> Callable[[dict[str, Any]], object]:
+        return lambda body: body.update(fields)
+
+    def pull(**fields: Any) -> Callable[[dict[str, Any]], object]:
+        return lambda body: body["pull_request"].update(fields)
+
+    def merge(**fields: Any) -> Callable[[dict[str, Any]], object]:
+        return lambda body: body["object_attributes"].update(fields)
+
+    a, b, later = "a" * 40, "b" * 40, "2026-11-24T10:09:00Z"
+    for payload, new in (("github-pull-request", "synchronize"), ("gitea-fork-pull-request", "synchronized")):
+        made = [
+            names(payload),
+            names(payload, change(action="reopened")),
+            names(payload, change(action="reopened"), pull(updated_at=later)),
+            names(payload, change(action=new, before=a, after=b), pull(head={"sha": b, "repo": {"id": 7}})),
+            names(payload, change(action=new, before=b, after=a), pull(head={"sha": a, "repo": {"id": 7}})),
+            names(payload, change(action="closed")),
+            names(payload, change(action="closed"), pull(updated_at=later)),
+        ]
+        assert len({one for [one] in made}) == len(made)
+        assert names(payload, change(sender={"login": "bob"}), pull(body="", labels=["x"])) == made[0]
+    assert names("gitea-ready-pull-request") != names("gitea-ready-pull-request", pull(updated_at=later))
+    assert names("gitea-ready-pull-request", change(changes={"title": {"from": "Chnage the shop"}})) == []
+    assert len(names("gitea-ready-pull-request", change(changes={"title": {"from": "[wip] Change the shop"}}))) == 1
+    mr = "gitlab-merge-request"
+    ready = change(changes={"draft": {"previous": True, "current": False}})
+    made = [
+        names(mr),
+        names(mr, merge(action="reopen")),
+        names(mr, merge(action="reopen", updated_at="2026-11-24 11:00:00 UTC")),
+        names(mr, merge(action="update", oldrev=a)),
+        names(mr, merge(action="update"), ready),
+        names(mr, merge(action="close")),
+        names(mr, merge(action="merge")),
+    ]
+    assert len({one for [one] in made}) == len(made)
+    assert names(mr, change(user={"username": "bob"})) == made[0]
+    assert set(names(mr, merge(action="update", oldrev=a), ready)) == set(made[3])
+    assert names(mr, merge(action="update"), change(changes={"title": {"previous": "x", "current": "y"}})) == []
 
 
 def test_whoever_edits_a_strangers_merge_request_approves_of_nothing(
@@ -236,7 +274,7 @@ def test_whoever_edits_a_strangers_merge_request_approves_of_nothing(
 ) -> None:
     """GitLab names who did something, not whose it is: a maintainer's label is no `/ok-to-test`."""
     body = json.loads((PAYLOADS / "gitlab-merge-request.json").read_text())
-    body["object_attributes"] |= {"action": "update", "source_project_id": 666}
+    body["object_attributes"] |= {"action": "update", "oldrev": "a" * 40, "source_project_id": 666}
     body["user"] = {"username": "ada"}
     path, settings = tmp_path / "payload.json", tmp_path / "settings.yaml"
     path.write_text(json.dumps(body))
@@ -251,9 +289,33 @@ def test_settings_decide_the_lane(tmp_path: Path, capsys: pytest.CaptureFixture[
     settings.write_text("protected-branches: release/*\nrepositories: git@github.com:team/shop\nmaintainers: ada\n")
     words = ("--settings", str(settings))
     [push] = [one for one in simulated(capsys, PAYLOADS / "github-push.json", *words) if one["fires"]]
-    assert (push["lane"], push["decoded"]["repo"]) == ("untrusted", "git@github.com:team/shop")
+    assert (push["lane"], push["decoded"]["repo"]) == ("ignored", "git@github.com:team/shop")
     [manual] = simulated(capsys, PAYLOADS / "webhook-manual.json", "--source", "webhook", *words)
     assert manual["lane"] == "untrusted"
+
+
+@pytest.mark.parametrize("by", ["pull-request", "push"])
+def test_a_commit_of_an_own_pull_request_is_checked_once(
+    by: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the event that the setting names; the other says so, and a stranger's has no push here."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"branch-checks: {by}\n")
+
+    def lane(payload: str) -> tuple[str, str]:
+        words = ("--source", payload.partition("-")[0], "--settings", str(settings))
+        [fired] = [one for one in simulated(capsys, PAYLOADS / f"{payload}.json", *words) if one["fires"]]
+        return fired["lane"], fired["reason"]
+
+    checks, other = ("github-new-branch", "github-pull-request") if by == "push" else (
+        "github-pull-request", "github-new-branch",
+    )  # fmt: skip
+    assert lane(checks)[0] == "untrusted"
+    assert lane(other)[0] == "ignored"
+    assert "says the setting branch-checks" in lane(other)[1]
+    assert lane("gitlab-merge-request")[0] == ("ignored" if by == "push" else "untrusted")
+    assert lane("gitea-fork-pull-request")[0] == "waiting"
+    assert lane("github-push")[0] == "trusted"
 
 
 def test_a_registry_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

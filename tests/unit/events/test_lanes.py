@@ -22,7 +22,16 @@ decode = step("decode", Decoded)
 
 A, B = "a" * 40, "b" * 40
 REPO = "https://git.example.com/team/shop.git"
-PUSH = {"source": "github", "repo_id": 7, "repo": REPO, "ref": "refs/heads/main", "before": B, "head": A, "pushed": ""}
+PUSH = {
+    "source": "github",
+    "repo_id": 7,
+    "repo": REPO,
+    "ref": "refs/heads/main",
+    "before": B,
+    "head": A,
+    "pushed": "",
+    "message": "",
+}
 PULL = {
     "source": "github",
     "repo_id": 7,
@@ -34,6 +43,9 @@ PULL = {
     "draft": "",
     "author": "ada",
     "association": "NONE",
+    "action": "opened",
+    "before": "",
+    "updated": "",
 }
 COMMENT = {
     "source": "github",
@@ -57,7 +69,9 @@ def encoded(fields: object) -> str:
 def read(fields: dict[str, Any], **changed: Any) -> Decoded:
     """Return what `decode` makes of the fields after a change; names that are settings go to the step."""
     settings = {
-        name: changed.pop(name) for name in ("maintainers", "repositories", "protected_branches") if name in changed
+        name: changed.pop(name)
+        for name in ("maintainers", "repositories", "protected_branches", "branch_checks", "skip_ci")
+        if name in changed
     }
     return decode(event=encoded(fields | changed), **settings)
 
@@ -66,21 +80,41 @@ def read(fields: dict[str, Any], **changed: Any) -> Decoded:
     ("fields", "changed", "lane", "reason"),
     [
         (PUSH, {}, "trusted", "a protected branch: it matches main"),
-        (PUSH, {"ref": "refs/heads/feature/x"}, "untrusted", "not protected"),
-        (PUSH, {"ref": "refs/heads/xmain"}, "untrusted", "not protected"),
-        (PUSH, {"ref": "refs/heads/main/x"}, "untrusted", "not protected"),
-        (PUSH, {"ref": "refs/heads/v1.0.0"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/heads/feature/x"}, "ignored", "its pull request checks it"),
+        (PUSH, {"ref": "refs/heads/feature/x", "branch_checks": "pull-request"}, "ignored", "not protected"),
+        (PUSH, {"ref": "refs/heads/feature/x", "branch_checks": "push"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/heads/gh-readonly-queue/main/pr-7-ab"}, "untrusted", "not protected"),
+        (PUSH, {"ref": "refs/heads/xmain"}, "ignored", "not protected"),
+        (PUSH, {"ref": "refs/heads/main/x"}, "ignored", "not protected"),
+        (PUSH, {"ref": "refs/heads/v1.0.0"}, "ignored", "not protected"),
         (PUSH, {"ref": "refs/tags/v1.0.0"}, "trusted", "a protected tag: it matches v*"),
         (PUSH, {"ref": "refs/tags/main"}, "untrusted", "the tag is not protected"),
         (PUSH, {"ref": "refs/heads/r/1", "protected_branches": "r/*"}, "trusted", "matches r/*"),
-        (PUSH, {"ref": "refs/heads/r/1/2", "protected_branches": "r/*"}, "untrusted", "none of r/*"),
+        (PUSH, {"ref": "refs/heads/r/1/2", "protected_branches": "r/*"}, "ignored", "none of r/*"),
         (PUSH, {"ref": "refs/heads/r/1/2", "protected_branches": "r/**"}, "trusted", "matches r/**"),
-        (PUSH, {"ref": "refs/heads/mXin", "protected_branches": "m.in"}, "untrusted", "none of m.in"),
+        (PUSH, {"ref": "refs/heads/mXin", "protected_branches": "m.in"}, "ignored", "none of m.in"),
         (PUSH, {"head": "0" * 40}, "ignored", "deleted"),
         (PUSH, {"before": "0" * 40}, "trusted", "protected"),
         (PUSH, {"repositories": "git@git.example.com:team/other.git"}, "ignored", "not watched"),
         (PUSH, {"repositories": "git@git.example.com:team/shop"}, "trusted", "protected"),
+        (PUSH, {"message": "Mend it [skip ci]"}, "ignored", "its commit's message says [skip ci]"),
+        (PUSH, {"message": "Mend it\\n\\n[CI Skip]"}, "ignored", "says [CI Skip]"),
+        (PUSH, {"message": "[no ci]"}, "ignored", "says [no ci]"),
+        (PUSH, {"message": "[skip actions]"}, "ignored", "says [skip actions]"),
+        (PUSH, {"message": "[actions skip]"}, "ignored", "says [actions skip]"),
+        (PUSH, {"message": "Mend it\\n\\n\\nBy: Ada\\nskip-checks: true\\n"}, "ignored", "says skip-checks: true"),
+        (PUSH, {"message": "Mend it\\r\\n\\r\\n\\r\\nskip-checks:true"}, "ignored", "says skip-checks:true"),
+        (PUSH, {"message": "Say skip-checks: true"}, "trusted", "protected"),
+        (PUSH, {"message": "Honour skip ci and (ci skip)"}, "trusted", "protected"),
+        (PUSH, {"message": "[skip ci]", "skip_ci": "never"}, "trusted", "protected"),
+        (PUSH, {"message": "[skip ci]", "ref": "refs/tags/v1.0.0"}, "trusted", "a protected tag"),
+        (PUSH, {"message": "[skip ci]", "ref": "refs/heads/gh-readonly-queue/main/pr-7-ab"}, "untrusted", "not"),
         (PULL, {"head_repo_id": 7}, "untrusted", "a branch of the repository itself"),
+        (PULL, {"head_repo_id": 7, "branch_checks": "push"}, "ignored", "its push checks it"),
+        (PULL, {"branch_checks": "push", "association": "OWNER"}, "untrusted", "a fork, by a maintainer"),
+        (PULL, {"action": "closed"}, "closed", "its runs end"),
+        (PULL, {"action": "merge", "draft": "true", "source": "gitlab"}, "closed", "its runs end"),
+        (PULL, {"action": "close", "repositories": "git@git.example.com:team/other"}, "ignored", "not watched"),
         (PULL, {}, "waiting", f"a maintainer must write /ok-to-test {A}"),
         (PULL, {"head_repo_id": 0}, "waiting", "a maintainer must"),
         (PULL, {"association": "CONTRIBUTOR"}, "waiting", "a maintainer must"),
@@ -88,6 +122,8 @@ def read(fields: dict[str, Any], **changed: Any) -> Decoded:
         (PULL, {"association": "member"}, "waiting", "a maintainer must"),
         (PULL, {"source": "gitea", "association": "OWNER"}, "waiting", "a maintainer must"),
         (PULL, {"source": "gitea", "maintainers": "bob,ada"}, "untrusted", "whom the setting names"),
+        (PULL, {"source": "gitea", "maintainers": "ADA", "author": "Ada"}, "untrusted", "whom the setting names"),
+        (PULL, {"source": "gitea", "maintainers": "kim", "author": "\u212aim"}, "waiting", "a maintainer must"),
         (PULL, {"draft": "true", "head_repo_id": 7}, "ignored", "a draft"),
         (COMMENT, {}, "untrusted", f"/ok-to-test for {A}, by a maintainer: MEMBER"),
         (COMMENT, {"association": "NONE"}, "ignored", "no maintainer"),
@@ -152,6 +188,27 @@ def test_runs_that_must_not_meet_have_different_keys() -> None:
     ]
     assert len({found.group for found in [main, *others]}) == len(others) + 1
     assert read(PUSH, repo="https://git.example.com/team/Shop").mutex != main.mutex
+
+
+@pytest.mark.parametrize("id_", ["", " "])
+def test_a_request_by_hand_without_an_id_is_refused(id_: str) -> None:
+    """A second one would find the first one's run, and start nothing without a word."""
+    with pytest.raises(Refused, match="a request by hand without an id") as caught:
+        read(MANUAL, id=id_, repositories=REPO)
+    assert caught.value.exit_code == 3
+
+
+def test_a_setting_with_two_values_has_no_third() -> None:
+    """A word that is misspelt is told, and none means the default."""
+    for name in ("branch_checks", "skip_ci"):
+        with pytest.raises(Misconfigured, match=f"the setting `{name.replace('_', '-')}` has an unknown value"):
+            read(PUSH, **{name: "both"})
+        assert read(PUSH, **{name: ""}).lane is Lane.TRUSTED
+
+
+def test_what_ends_runs_of_a_pull_request_is_one_of_them() -> None:
+    """It finds them by their group."""
+    assert read(PULL, action="closed").group == read(PULL, head_repo_id=7).group == read(COMMENT).group
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,17 @@ def test_the_newest_stops_the_others(api: Cluster, account: Path) -> None:
     }
 
 
+def test_a_closed_pull_request_stops_its_runs(api: Cluster, account: Path) -> None:
+    """Those that have begun and those that have not; one of a pull request that was opened again goes on."""
+    put(api, "begun", 1, group=GROUP, ref=REF)
+    put(api, "pending", 2, ref=REF)
+    put(api, "closed", 3, ref=REF)
+    found = supersede(run="closed", group=GROUP, lane="closed", account=account)
+    assert (found.newest, set(found.stopped)) == ("closed", {"begun", "pending"})
+    put(api, "reopened", 4, group=GROUP, ref=REF)
+    assert supersede(run="closed", group=GROUP, lane="closed", account=account).newest == "reopened"
+
+
 def test_an_older_run_yields_to_one_that_has_come_so_far(api: Cluster, account: Path) -> None:
     """Whoever comes second stops, whichever of the two asks first: never both, never neither."""
     put(api, "old", 1, ref=REF)

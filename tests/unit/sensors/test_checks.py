@@ -19,6 +19,7 @@ from pipelines.events.simulation import go_template
 from sensors import checks, manifest, payloads
 from sensors.checks import Check
 from sensors.documents import documents
+from sensors.shape import Shape
 from sensors.target import CONTRACT, TriggerTarget
 from tests.laws import events as laws
 from tests.laws.documents import Document
@@ -182,6 +183,8 @@ CHANGES: list[tuple[Check, str, Any, Change]] = [
     (checks.unencoded_values, "over the trigger", SENSOR, lambda s: s["triggers"][0].update(parameters=[{}])),
     (checks.unencoded_values, "github-push-lost", SENSOR, lambda s: dead(s)["template"].update(log={})),
     (checks.unbounded_events, "that is not cut", SENSOR, lambda s: encoding(s, "| toString | trunc 1000", "")),
+    (checks.unbounded_events, "that is not cut", SENSOR, lambda s: encoding(s, "(trunc 300 ", "(trunc 3000 ")),
+    (checks.unbounded_events, "that is not cut", SENSOR, lambda s: encoding(s, "head_commit | toJson", "head_commit")),
     (checks.unbounded_events, "of which 16384 are taken", SENSOR, lambda s: encoding(s, "trunc 1000", "trunc 2000")),
     (checks.unknown_fields, "atLeastonce", SENSOR, lambda s: s["triggers"][0].update(atLeastonce=True)),
     (checks.unknown_fields, "webhooksecret", WEBHOOKS, lambda s: s["github"]["github"].update(webhooksecret={})),
@@ -298,12 +301,19 @@ def test_what_kubernetes_would_refuse_or_overlook_is_found_in_each_document(name
 
 
 @pytest.mark.parametrize("shape", payloads.SHAPES, ids=lambda shape: shape.id)
-def test_no_event_is_larger_than_a_run_takes(shape: payloads.Shape) -> None:
+def test_no_event_is_larger_than_a_run_takes(shape: Shape) -> None:
     """Whatever the texts of a payload are: each is cut, also where every byte of it is written as six."""
 
-    values = {'default ""': "<" * 5000, "int64": 2**53, "default (dict)": {"id": 2**53}}
+    values = {
+        'default ""': "<" * 5000,
+        "int64": 2**53,
+        "default (dict)": {"id": 2**53},
+        "toJson": {"message": "<" * 5000},
+    }
     data: dict[str, Any] = {}
-    for path, kind in re.findall(r'\.Input\.([A-Za-z0-9_.]+) \| (default ""|default \(dict\)|int64)', shape.expression):
+    for path, kind in re.findall(
+        r'\.Input\.([A-Za-z0-9_.]+) \| (default ""|default \(dict\)|int64|toJson)', shape.expression
+    ):
         *folders, leaf = path.split(".")
         place = data
         for folder in folders:
