@@ -1,16 +1,18 @@
 """The base image of the example repository, made of the distribution's static busybox: no image need be pulled.
 
-The same binary gives the same digest on every machine and at any time.
+The same binary gives the same digest on every machine and at any time: the compressor is the pinned package `deflate`,
+since Python's gzip writes another header in each version, and what zlib packs differs by machine.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import shutil
 import tarfile
 from pathlib import Path
+
+import deflate
 
 from pipelines.errors import Misconfigured
 from pipelines.tools.processes import process
@@ -19,6 +21,7 @@ from pipelines.tools.registry.reference import Digest
 
 FOLDERS = ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"  # noqa: S105 - a file
+_LEVEL = 6
 GROUP = "root:x:0:\nnobody:x:65534:\n"
 
 
@@ -28,7 +31,7 @@ def write(layout: Layout, busybox: Path) -> Descriptor:
         process.run([busybox, "--list"], timeout_seconds=30).check("busybox does not list its applets").stdout.split()
     )
     tar = _layer(busybox.read_bytes(), sorted(set(applets) - {"busybox"}))
-    layer = layout.add(gzip.compress(tar, mtime=0), LAYER + "+gzip")
+    layer = layout.add(bytes(deflate.gzip_compress(tar, _LEVEL)), LAYER + "+gzip")
     config = {
         "architecture": "amd64",
         "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
