@@ -162,9 +162,11 @@ def _planned(nodes: Mapping[str, Node]) -> Mapping[str, str]:
 
 def _builds(nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node | None]]:
     """Yield name and node of each image that the plan has built; None for one whose wave did not start."""
-    for wave, jobs in _planned(nodes).items():
-        if wave.startswith("wave-") and wave in nodes:
-            for job, node in zip_longest(json.loads(jobs), nodes[wave].items):
+    planned = _planned(nodes)
+    waves = [json.loads(planned.get("wave-1", "[]")), *json.loads(planned.get("later", "[]"))]
+    for number, jobs in enumerate(waves, 1):
+        if group := nodes.get(f"wave-{number}"):
+            for job, node in zip_longest(jobs, group.items):
                 yield job["name"], node
 
 

@@ -71,13 +71,8 @@ class Planned:
     """How many of the waves are not empty."""
     wave_1: tuple[ImageJob, ...] = ()
     """Builds that run side by side."""
-    wave_2: tuple[ImageJob, ...] = ()
-    wave_3: tuple[ImageJob, ...] = ()
-    wave_4: tuple[ImageJob, ...] = ()
-    wave_5: tuple[ImageJob, ...] = ()
-    wave_6: tuple[ImageJob, ...] = ()
-    wave_7: tuple[ImageJob, ...] = ()
-    wave_8: tuple[ImageJob, ...] = ()
+    later: tuple[tuple[ImageJob, ...], ...] = ()
+    """All further waves, empty ones too."""
     builds: tuple[Name, ...] = ()
     """Names of the images to build."""
     releases: tuple[Name, ...] = ()

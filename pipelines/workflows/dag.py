@@ -59,6 +59,11 @@ def inputs(*names: str) -> dict[str, str]:
     return {name: f"{{{{inputs.parameters.{name}}}}}" for name in names}
 
 
+def element(name: str, index: int) -> str:
+    """Return the list that stands at an index of an input, which is a list of lists."""
+    return f"{{{{=toJson(jsonpath(inputs.parameters.{name}, '$[{index}]'))}}}}"
+
+
 def outputs(task: str, *names: str) -> dict[str, str]:
     """Return arguments that pass a task's outputs on under their own names."""
     return {name: f"{{{{tasks.{task}.outputs.parameters.{name}}}}}" for name in names}

@@ -37,7 +37,7 @@ SERVICE_ACCOUNT = "shipway-workflow"
 USER = 1000
 _OUTPUTS = "out"
 """The folder of a container's results, in its own."""
-RESULTS = f"{ROOT}/results"
+RESULTS = "/results"
 """Where every container of a pod sees the folder of `main`, and none can write it; Argo reads the outputs there."""
 _TEMPORARY = "10Gi"
 """The most that a container's /tmp holds; the largest of it is a clone of a repository."""

@@ -31,7 +31,7 @@ def release() -> WorkflowTemplate:
     whole = Task(name=NAME, template_ref=reference(work.NAME, NAME), arguments=arguments(inputs(*INPUTS, *work.CHARTS)))
     entry = DAG(name=NAME, inputs=workflow_pod.inputs(TAKEN), tasks=[whole], outputs=repeated(NAME, *RESULTS))
     return workflow_template(
-        [entry, *reporting.templates()],
+        [entry, reporting.elsewhere(work.NAME)],
         title="Builds and releases whatever a commit declares and the registry lacks",
         arguments=workflow_pod.arguments(TAKEN),
         deadline_seconds=work.DEADLINE_SECONDS,
@@ -44,7 +44,7 @@ def parts() -> WorkflowTemplate:
     results = (*start.RESULTS, *work.PLANNED, "commit", "settled", "deploys", "builds", "releases")
     first = pod(start.NAME, (START,), results=results, deadline_seconds=start.PLANNING_SECONDS, workspace="10Gi")
     return workflow_template(
-        [*work.templates(), _release(), first, *start.templates(), check.untrusted()],
+        [*work.templates(), _release(), first, *start.templates(), check.untrusted(), reporting.in_a_pod()],
         title="What a release runs",
         arguments=(),
         deadline_seconds=work.DEADLINE_SECONDS,

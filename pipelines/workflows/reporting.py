@@ -5,20 +5,26 @@ from __future__ import annotations
 from hera.workflows import DAG, ContainerSet, RetryStrategy, Task
 from hera.workflows import models as m
 
-from pipelines.workflows.dag import arguments, aside
+from pipelines.workflows.dag import arguments, aside, reference
 from pipelines.workflows.pod import Size, StepContainer, pod
 from pipelines.workflows.secrets import FORGE, REPORT
 
 END = "report-end"
 """The exit handler. A report fails no run."""
 RESULTS = ("state", "reason", "comment")
+_POD = f"{END}-pod"
+_RUN = arguments({"run": "{{workflow.name}}"})
 _SMALL = Size(cpu="20m", memory="64Mi", most_cpu="1", most_memory="256Mi")
 
 
 def templates() -> list[ContainerSet | DAG]:
     """Return the template END, and the pod that it starts."""
-    task = Task(name="tell", template=f"{END}-pod", arguments=arguments({"run": "{{workflow.name}}"}))
-    return [aside(END, task), _pod()]
+    return [aside(END, Task(name="tell", template=_POD, arguments=_RUN)), in_a_pod()]
+
+
+def elsewhere(document: str) -> DAG:
+    """Return the template END alone; its pod stands in another document, since a run keeps what it starts twice."""
+    return aside(END, Task(name="tell", template_ref=reference(document, _POD), arguments=_RUN))
 
 
 def container(phase: str, account: str = "../account") -> StepContainer:
@@ -33,9 +39,10 @@ def container(phase: str, account: str = "../account") -> StepContainer:
     )
 
 
-def _pod() -> ContainerSet:
+def in_a_pod() -> ContainerSet:
+    """Return the pod of the exit handler."""
     found = pod(
-        f"{END}-pod",
+        _POD,
         (container("final"),),
         results=RESULTS,
         deadline_seconds=900,

@@ -11,7 +11,7 @@ from hera.workflows import models as m
 
 from pipelines.images.node import MOST_WAVES
 from pipelines.workflows import chart_release, clone_build_push, deploy
-from pipelines.workflows.dag import Unhurried, apart, arguments, constant, deferred, ended, inputs, outputs
+from pipelines.workflows.dag import Unhurried, apart, arguments, constant, deferred, element, ended, inputs, outputs
 from pipelines.workflows.pod import StepContainer, pod
 from pipelines.workflows.secrets import GIT, PULL, PUSH, READ_LOGINS
 from pipelines.workflows.start import PLANNER, PLANNING_SECONDS, SMALL
@@ -43,10 +43,13 @@ VERDICT = StepContainer(
     after=("again",),
 )
 
-_WAVES = tuple(f"wave-{number}" for number in range(1, MOST_WAVES + 1))
-_WAITED, _BUILD, _LATER, _REST = "waited", "waves", "later", "charts-and-tags"
+_FIRST, *_OTHERS = (f"wave-{number}" for number in range(1, MOST_WAVES + 1))
+_WAITED, _BUILD, _LATER, _REST, _ENDING = "waited", "waves", "later", "rest", "charts-and-tags"
 _COMMIT = ("repo", "revision", "ref")
-PLANNED = ("now", "waves", *_WAVES, "untagged", "charts", "needs", "builder-version")
+_OF_LATER = (*_COMMIT, "built", _LATER)
+_REPLANNED = (*ASKED, "now", "builder-version")
+_OF_THE_REST = (*_REPLANNED, "charts", "needs", "untagged", *CHARTS)
+PLANNED = ("now", "waves", _FIRST, _LATER, "untagged", "charts", "needs", "builder-version")
 """The outputs of a plan that say what is to be done before the verdict."""
 FRESH_SECONDS = 15
 """How old a plan may be when the run gets the mutex."""
@@ -55,9 +58,14 @@ FRESH_SECONDS = 15
 def templates() -> list[ContainerSet | DAG]:
     """Return the template NAME and what it starts, then the pods of a release's end."""
     return [
-        *(_work(), apart(_WAITED, "again", NAME, "again", (*ASKED, *CHARTS)), _again()),
-        *(_build(), apart(_LATER, "waves", NAME, "later-waves", (*_COMMIT, "built", *_WAVES[1:])), _later_waves()),
-        *(_charts_and_tags(), clone_build_push.of_a_plan(), chart_release.template()),
+        *(_work(), apart(_WAITED, "again", NAME, "again", (*ASKED, *CHARTS)), *_again()),
+        *(apart(_LATER, "waves", NAME, "later-waves", _OF_LATER), _later_waves()),
+        *(
+            apart(_REST, _ENDING, NAME, _ENDING, _OF_THE_REST),
+            _charts_and_tags(),
+            clone_build_push.of_a_plan(),
+            chart_release.template(),
+        ),
         *_pods(),
     ]
 
@@ -82,94 +90,84 @@ def _work() -> DAG:
 
     Another run may have published in the meantime what the older plan would build again.
     """
+    waited = Task(
+        name=_WAITED,
+        template=_WAITED,
+        when=f"{{{{=now().Unix() - asInt(inputs.parameters.now) > {FRESH_SECONDS}}}}}",
+        arguments=arguments(inputs(*ASKED, *CHARTS)),
+    )
     return Unhurried(
         name=NAME,
         inputs=[Parameter(name=name) for name in (*ASKED, *CHARTS, "mutex", *PLANNED)],
         synchronization=m.Synchronization(mutexes=[m.Mutex(name="{{inputs.parameters.mutex}}")]),
         fail_fast=False,
-        tasks=[
-            Task(
-                name=_WAITED,
-                template=_WAITED,
-                when=f"{{{{=now().Unix() - asInt(inputs.parameters.now) > {FRESH_SECONDS}}}}}",
-                arguments=arguments(inputs(*ASKED, *CHARTS)),
-            ),
-            Task(
-                name=_BUILD,
-                template=_BUILD,
-                depends=f"{_WAITED}.Skipped",
-                arguments=arguments(inputs(*ASKED, *CHARTS, *PLANNED)),
-            ),
-        ],
+        tasks=[waited, *_carry_out(f"{_WAITED}.Skipped")],
     )
 
 
-def _again() -> DAG:
-    """Return the same with a new plan."""
+def _again() -> list[DAG]:
+    """Return the same with a new plan: what makes it, and what carries it out."""
     plan = Task(name="plan", template="plan", arguments=arguments(inputs(*ASKED)))
     values = {**inputs(*ASKED, *CHARTS), **outputs("plan", *PLANNED)}
     waves = Task(name=_BUILD, template=_BUILD, depends="plan.Succeeded", arguments=arguments(values))
-    return DAG(name="again", inputs=[Parameter(name=name) for name in (*ASKED, *CHARTS)], tasks=[plan, waves])
+    planned = [Parameter(name=name) for name in (*ASKED, *CHARTS, *PLANNED)]
+    return [
+        DAG(name="again", inputs=[Parameter(name=name) for name in (*ASKED, *CHARTS)], tasks=[plan, waves]),
+        Unhurried(name=_BUILD, inputs=planned, fail_fast=False, tasks=_carry_out()),
+    ]
 
 
-def _build() -> DAG:
-    """Return the DAG of a plan: its first wave, those that few plans have, and what comes after all images."""
-    again, rest = (*ASKED, "now", "builder-version"), ("charts", "needs", "untagged", *CHARTS)
+def _carry_out(depends: str = "") -> list[Task | m.DAGTask]:
+    """Return the tasks of a plan: its first wave, those that few plans have, and what comes after all images."""
     plan = inputs(*PLANNED)
-    built = {"built": outputs(_WAVES[0], "name")["name"]}
-    return Unhurried(
-        name=_BUILD,
-        inputs=[Parameter(name=name) for name in (*ASKED, *CHARTS, *PLANNED)],
-        fail_fast=False,
-        tasks=[
-            _wave(_WAVES[0]),
-            Task(
-                name=_LATER,
-                template=_LATER,
-                # Where nothing was built, there is no output to name.
-                depends=f"{_WAVES[0]}.AnySucceeded",
-                when=f"{plan['waves']} > 1",
-                arguments=arguments({**inputs(*_COMMIT, *_WAVES[1:]), **built}),
-            ),
-            Task(
-                name=_REST,
-                template=_REST,
-                depends=ended(_LATER),
-                when=f"{plan['charts']} > 0 || {plan['untagged']} > 0",
-                arguments=arguments(inputs(*again, *rest)),
-            ),
-        ],
-    )
+    first = _wave(_FIRST, plan[_FIRST])
+    first.depends = depends or None
+    return [
+        first,
+        Task(
+            name=_LATER,
+            template=_LATER,
+            # Where nothing was built, there is no output to name.
+            depends=f"{_FIRST}.AnySucceeded",
+            when=f"{plan['waves']} > 1",
+            arguments=arguments({**inputs(*_COMMIT, _LATER), "built": outputs(_FIRST, "name")["name"]}),
+        ),
+        Task(
+            name=_REST,
+            template=_REST,
+            depends=" && ".join(filter(None, (depends, ended(_LATER)))),
+            when=f"{plan['charts']} > 0 || {plan['untagged']} > 0",
+            arguments=arguments(inputs(*_OF_THE_REST)),
+        ),
+    ]
 
 
 def _later_waves() -> DAG:
     """Return the DAG of the other waves. Of each starts what depends on nothing that failed."""
     tasks: list[Task | m.DAGTask] = []
     known = inputs("built")["built"]
-    for number, wave in enumerate(_WAVES[1:]):
-        before = _WAVES[number]
-        task = _wave(wave, when=f"{known} =~ {{{{item.requires}}}}")
-        task.depends = f"{before}.AnySucceeded" if number else None
+    for number, wave in enumerate(_OTHERS):
+        task = _wave(wave, element(_LATER, number), when=f"{known} =~ {{{{item.requires}}}}")
+        task.depends = f"{_OTHERS[number - 1]}.AnySucceeded" if number else None
         tasks.append(task)
         known += f" + {outputs(wave, 'name')['name']}"
-    names = (*_COMMIT, "built", *_WAVES[1:])
-    return Unhurried(name="later-waves", inputs=[Parameter(name=n) for n in names], fail_fast=False, tasks=tasks)
+    return Unhurried(name="later-waves", inputs=[Parameter(name=n) for n in _OF_LATER], fail_fast=False, tasks=tasks)
 
 
-def _wave(name: str, when: str | None = None) -> Task:
+def _wave(name: str, jobs: str, when: str | None = None) -> Task:
     item = {"name": "{{item.name}}", "title": "{{item.title}}", "version-tag": "{{item.version}}", "job": "{{item}}"}
     return Task(
         name=name,
         template=clone_build_push.NAME,
         when=when,
-        with_param=inputs(name)[name],
+        with_param=jobs,
         arguments=arguments({**inputs(*_COMMIT), **item}),
     )
 
 
 def _charts_and_tags() -> DAG:
     """Return what few runs come to, apart, so that a run stores these pods only if it does."""
-    again, counts = (*ASKED, "now", "builder-version"), inputs("charts", "untagged")
+    counts = inputs("charts", "untagged")
     charts = Task(
         name="charts",
         template_ref=deferred(NAME, chart_release.NAME),
@@ -181,14 +179,14 @@ def _charts_and_tags() -> DAG:
         template_ref=deferred(NAME, "retag"),
         depends=ended("charts"),
         when=f"{counts['untagged']} > 0",
-        arguments=arguments(inputs(*again)),
+        arguments=arguments(inputs(*_REPLANNED)),
     )
     return Unhurried(
-        name=_REST,
+        name=_ENDING,
         inputs=[
             constant(chart_release.NAME),
             constant("retag"),
-            *(Parameter(name=name) for name in (*again, "charts", "needs", "untagged", *CHARTS)),
+            *(Parameter(name=name) for name in _OF_THE_REST),
         ],
         fail_fast=False,
         tasks=[charts, retag],

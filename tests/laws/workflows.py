@@ -6,13 +6,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from pipelines.workflows import reporting
 from tests.laws.documents import PARAMETER, Document, called, containers, templates, texts, walk
 
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _WORKFLOW = {"workflow.name", "workflow.status", "workflow.uid", "workflow.namespace"}
-_AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\(([a-z0-9.-]+)\) > \d+")
-"""The one expression there is: how long ago something was."""
+_EXPRESSIONS = {
+    ".when": re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[a-z]+)\) > \d+"),
+    ".withParam": re.compile(r"=toJson\(jsonpath\((inputs\.parameters\.[a-z]+), '\$\[\d\]'\)\)"),
+}
+"""The expressions that there may be, by the end of the path where each may stand, with the input that it reads."""
 _INPUT = re.compile(r"\{\{inputs\.parameters\.([a-z-]+)\}\}")
 _SHELLS = re.compile(r"(?:^|/)(?:ba|da|z|k)?sh$")
 _CHOOSING = re.compile(
@@ -50,8 +54,9 @@ def unresolved_names(document: Document) -> list[str]:
                 known |= {"item", "item.*"}
         for path, text in texts(template):
             for tag in PARAMETER.findall(text):
-                aged = _AGE.fullmatch(tag) if path.endswith(".when") else None
-                name = aged[1] if aged else tag
+                form = next((form for end, form in _EXPRESSIONS.items() if path.endswith(end)), None)
+                expression = form.fullmatch(tag) if form else None
+                name = expression[1] if expression else tag
                 general = re.sub(r"(outputs\.parameters|^item)\..+$", r"\1.*", name)
                 if name not in known and general not in known:
                     broken.append(f"{template['name']}: {path}: {{{{{name}}}}} names nothing")
@@ -177,16 +182,24 @@ def _is_decoded(document: Document, dag: Document, value: str) -> bool:
     )
 
 
+REPORTER = f"{reporting.END}-pod"
+"""The one pod of an exit handler that may stand in another document, where it is held to the same."""
+
+
 def exit_handlers(document: Document) -> list[str]:
     """An exit handler passes on the run's name alone; status, message and outputs hold text from outside."""
     named = {template["name"]: template for template in templates(document)}
-    reached = [name] if (name := document["spec"].get("onExit")) else []
+    reached = [name for name in (document["spec"].get("onExit"), REPORTER) if name in named]
     broken = []
     for name in reached:  # grows while it is gone through
         template = named.get(name, {})
         tasks = template.get("dag", {}).get("tasks", [])
         reached += [task["template"] for task in tasks if task.get("template", name) not in reached]
-        broken += [f"{name}: {task['name']} refers to another document" for task in tasks if "templateRef" in task]
+        broken += [
+            f"{name}: {task['name']} refers to another document"
+            for task in tasks
+            if task.get("templateRef", {"template": REPORTER})["template"] != REPORTER
+        ]
         broken += [
             f"{name}: {path}: {text}"
             for path, text in texts(template)

@@ -115,7 +115,7 @@ def _outputs(task: Task, called: Template) -> frozenset[str]:
 
 def _check(text: str, known: frozenset[str], where: str, *, is_item: bool = False) -> None:
     for tag in substitution.names(text):
-        name = substitution.aged(tag) or tag
+        name = substitution.read_by(tag) or tag
         if substitution.is_expression(name):
             raise Refused(
                 f"{where} holds an expression", seen=f"{{{{{name}}}}}", todo="the local engine runs plain names"

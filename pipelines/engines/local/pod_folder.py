@@ -38,7 +38,9 @@ class PodFolder:
         self._same: dict[str, str] = {}
         """Other paths of a volume, each with its first."""
         first: dict[str, str] = {}
-        for path in sorted(mounts):
+        # Containers work in folders and not in links to them, so that `..` is what is above in the pod.
+        worked_in = {container.working_dir for container in pod.containers}
+        for path in sorted(mounts, key=lambda path: (path not in worked_in, path)):
             at = first.setdefault(mounts[path], path)
             if at == path:
                 self._make(self.path(path), volumes[mounts[path]])

@@ -6,14 +6,17 @@ value through JSON (util/template/simple_template.go). Here such a value is refu
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
 
+from pipelines.bounds import read_json
 from pipelines.step import texts
 
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[A-Za-z0-9_-]+)\) > (\d+)")
+_AGE = re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[a-z]+)\) > (\d+)")
+_ELEMENT = re.compile(r"=toJson\(jsonpath\((inputs\.parameters\.[a-z]+), '\$\[(\d)\]'\)\)")
 
 Scope = Mapping[str, str | None]
 """Values by name; None for an output without a default of a task that was skipped or omitted."""
@@ -37,9 +40,13 @@ def is_expression(name: str) -> bool:
     return name.startswith("=")
 
 
-def aged(name: str) -> str:
-    """Return the input whose age an expression asks, `now().Unix() - asInt(inputs.parameters.x) > 15`, else empty."""
-    match = _AGE.fullmatch(name)
+def read_by(name: str) -> str:
+    """Return the input that an expression of one of our two forms reads, else an empty text.
+
+    They are whether a time lies further back, `now().Unix() - asInt(inputs.parameters.x) > 15`, and an element of a
+    list, `toJson(jsonpath(inputs.parameters.x, '$[0]'))`.
+    """
+    match = _AGE.fullmatch(name) or _ELEMENT.fullmatch(name)
     return match[1] if match else ""
 
 
@@ -68,6 +75,8 @@ def _value(name: str, scope: Scope) -> str:
         if not moment.isdecimal():
             raise Unresolvable(f"{{{{{name}}}}} has no value: {moment!r} is not a time")
         return "true" if int(time.time()) - int(moment) > int(match[2]) else "false"
+    if match := _ELEMENT.fullmatch(name):
+        return _element(_value(match[1], scope), int(match[2]))
     if name not in scope:
         raise Unresolvable(f"{{{{{name}}}}} has no value; Argo would wait for it without end")
     value = scope[name]
@@ -76,3 +85,11 @@ def _value(name: str, scope: Scope) -> str:
     if why := texts.uncarried(value):
         raise Unresolvable(f"the value of {{{{{name}}}}} is refused: {why}")
     return value
+
+
+def _element(text: str, index: int) -> str:
+    try:
+        element = read_json(text, "the list")[index]
+        return json.dumps(element, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise Unresolvable(f"no element {index} of {text[:200]!r}: {error}") from error

@@ -54,14 +54,14 @@ def test_what_a_plan_says_is_done_once(tmp_path: Path) -> None:
         settings = tmp_path / "settings.yaml"
         settings.write_text(f"registry: {address}\nproject: team\nplain-http: {address}\n")
         planned = step(tmp_path / "work", repository, address)
-        assert [job.name for wave in (planned.wave_1, planned.wave_2, planned.wave_3) for job in wave] == [
+        assert [job.name for wave in (planned.wave_1, planned.later[0], planned.later[1]) for job in wave] == [
             "base", "web",
         ]  # fmt: skip
         assert (planned.to_do, planned.blocked, planned.unknown, planned.charts) == (2, 0, 0, 0)
-        for job in (*planned.wave_1, *planned.wave_2):
+        for job in (*planned.wave_1, *planned.later[0]):
             build(shipway, settings, planned, repository, job)
         images = Images(address, "team")
-        assert {"main", "2.0-1", f"key-{planned.wave_2[0].key}"} <= set(images.tags("web"))
+        assert {"main", "2.0-1", f"key-{planned.later[0][0].key}"} <= set(images.tags("web"))
         for words in ([str(repository.path)], [f"{repository.path}@main"]):
             done = shipway.run("plan", *words, "--settings", str(settings), "--json")
             plan = json.loads(done.stdout)

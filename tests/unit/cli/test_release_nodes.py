@@ -35,7 +35,7 @@ def test_tasks_are_found_beside_images_and_containers_of_their_names(tmp_path: P
     """
     root = node("run", NodeKind.DAG, None, Phase.FAILED)
     work = node("work", NodeKind.DAG, root)
-    waves = {"wave-1": json.dumps([{"name": "deploy"}, {"name": "charts"}]), "wave-2": '[{"name": "late"}]'}
+    waves = {"wave-1": json.dumps([{"name": "deploy"}, {"name": "charts"}]), "later": '[[{"name": "late"}],[]]'}
     node("plan", NodeKind.DAG, work).outputs |= {**waves, "commit": "c" * 40}
     group = node("wave-1", NodeKind.TASK_GROUP, work, Phase.FAILED)
     node("wave-2", NodeKind.SKIPPED, work, Phase.OMITTED)

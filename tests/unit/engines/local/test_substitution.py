@@ -25,13 +25,24 @@ def test_the_age_of_a_time() -> None:
     """The one expression there is says whether a time lies further back; of what is no time it says nothing."""
     text = "{{=now().Unix() - asInt(inputs.parameters.now) > 60}}"
     now = int(time.time())
-    assert substitution.aged(*substitution.names(text)) == "inputs.parameters.now"
+    assert substitution.read_by(*substitution.names(text)) == "inputs.parameters.now"
     assert substitution.resolve(text, {"inputs.parameters.now": str(now - 3600)}) == "true"
     assert substitution.resolve(text, {"inputs.parameters.now": str(now)}) == "false"
     for scope in ({"inputs.parameters.now": "soon"}, {"inputs.parameters.now": None}, {}):
         with pytest.raises(Unresolvable):
             substitution.resolve(text, scope)
-    assert substitution.aged("=now().Unix() - asInt(workflow.name) > 60") == ""
+    assert substitution.read_by("=now().Unix() - asInt(workflow.name) > 60") == ""
+
+
+def test_an_element_of_a_list() -> None:
+    """The other expression gives an element of a list as JSON; of another text it says nothing."""
+    text = "{{=toJson(jsonpath(inputs.parameters.later, '$[1]'))}}"
+    assert substitution.read_by(*substitution.names(text)) == "inputs.parameters.later"
+    assert substitution.resolve(text, {"inputs.parameters.later": r'[[], [{"a": "é\""}]]'}) == r'[{"a":"é\""}]'
+    for value in ("[[]]", "no list", "7", '{"1": []}'):
+        with pytest.raises(Unresolvable):
+            substitution.resolve(text, {"inputs.parameters.later": value})
+    assert substitution.read_by("=toJson(jsonpath(inputs.parameters.later, '$..[?(1)]'))") == ""
 
 
 def test_a_name_without_a_value() -> None:
