@@ -18,6 +18,7 @@ _COMMAND = re.compile(COMMAND)
 _APPROVAL = re.compile(r"/ok-to-test(?:[ \t\r\n]|$)")
 """The beginning of a comment that means to approve, whatever it names."""
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_MADE = re.compile(r"nothing to do: made by run (\S+) for commit ([0-9a-f]+)")
 _LATE = re.compile(r"it is late: .+ is at ([0-9a-f]+) by now", re.DOTALL)
 _REF = re.compile(r"refs/(heads|tags)/(.+)")
 _ZEROS = re.compile(r"0+")
@@ -179,6 +180,17 @@ def skipped(ref: str, message: str, rules: LaneRules) -> str:
     last = message.strip().rpartition("\n\n")[2].lower().splitlines()
     found = asks[0] if asks else next((line for line in last if re.fullmatch(r"skip-checks:\s*true\s*", line)), "")
     return f"its commit's message says {found.strip()}" if found else ""
+
+
+def made(run: str, commit: str) -> str:
+    """Return why a run has nothing to do for a commit that another run made of a person's."""
+    return f"nothing to do: made by run {run} for commit {commit}"
+
+
+def maker(reason: str) -> tuple[str, str]:
+    """Return that other run and the person's commit, from the reason; two empty texts for any other reason."""
+    match = _MADE.fullmatch(reason)
+    return (match[1], match[2]) if match else ("", "")
 
 
 def pull_ref(source: str, number: int) -> str:

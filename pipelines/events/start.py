@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pipelines.errors import ShipwayError
+from pipelines.events import lanes
 from pipelines.events.decode import LaneSettings, RunInputs
 from pipelines.events.event import Decoded, EventKind, Lane
 from pipelines.events.locate import PATIENCE_SECONDS, locate
@@ -64,7 +65,7 @@ def start(
                 raise
             planned = Planned()
     if made := own.result():
-        reason = f"nothing to do: made by run {made.run} for commit {made.source}"
+        reason = lanes.made(made.run, made.source)
         sys.stderr.write(f"{reason}\n")
         return Started(**{**vars(located), "lane": Lane.OWN, "reason": reason})
     return Started(**{**vars(located), **vars(planned), "ref": planned.ref or located.ref})

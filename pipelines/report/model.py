@@ -31,10 +31,11 @@ class Subject:
     """Whether nothing was done, because no maintainer has approved the commit."""
     is_closed: bool = False
     """Whether nothing was done but to end the runs of a pull request that was closed."""
-    is_own: bool = False
-    """Whether nothing was done, because a run of ours made the commit."""
     newer: str = ""
-    """The commit that the branch of a push that came late is at, which has this one in its history."""
+    """The commit whose end is this one's, too: of a push that came late, the newer one that the branch is at, which has
+    this one in its history; of a commit that a run of ours made, the person's."""
+    maker: str = ""
+    """The run that made it; empty if a person did."""
     answer: str = ""
     """What a maintainer's command came to nothing for; empty if it did not, or if nobody asked."""
 

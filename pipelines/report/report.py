@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -41,6 +41,9 @@ _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
 _TOLD = {StatusState.PENDING: "goes on", StatusState.SUCCESS: "published"}
 _PHASE, _COMPLETED = "workflows.argoproj.io/phase", "workflows.argoproj.io/completed"
+_GONE = {_PHASE: "Failed"}
+_GOES_ON = frozenset({"", "Pending", "Running"})
+"""Phases of a run that has not ended."""
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
 _CLOSED = "stopped: its pull request was closed"
 _MOST_CHARACTERS = 64_000
@@ -89,28 +92,23 @@ def report(
     return told.write(phase)
 
 
+@dataclass(kw_only=True)
 class _Report:
     """One report of one run."""
 
-    def __init__(
-        self,
-        *,
-        cluster: Kubernetes,
-        workflow: Document,
-        subject: Subject,
-        forge: Forge,
-        link: str,
-        rules: LaneSettings,
-    ) -> None:
-        self.cluster = cluster
-        self.workflow = workflow
-        self.subject = subject
-        self.forge = forge
-        self.link = link
-        self.rules = rules
-        self.run = str(workflow["metadata"]["name"])
-        self.age = run_age(workflow["metadata"])
-        self.causes = Causes(cluster=cluster, workflow=workflow)
+    cluster: Kubernetes
+    workflow: Document
+    subject: Subject
+    forge: Forge
+    link: str
+    rules: LaneSettings
+
+    def __post_init__(self) -> None:
+        metadata = self.workflow["metadata"]
+        self.run, self.age = str(metadata["name"]), run_age(metadata)
+        self.noted: Mapping[str, str] = metadata.get("annotations") or {}
+        self.repeats = self.noted.get(RETRY_ANNOTATION, "")
+        self.causes = Causes(cluster=self.cluster, workflow=self.workflow)
 
     def write(self, phase: str) -> Reported:
         """Report to the forge unless a newer run does, also about the runs that were stopped for this one."""
@@ -120,7 +118,7 @@ class _Report:
         if not self.subject.commit:
             return _not_reported(self.subject.answer, answer)
         if self.subject.newer:
-            return self._write_late(self.subject.newer)
+            return self._follow(self.subject.newer)
         if self._is_stopped() and (phase == PENDING or self.subject.is_closed):
             return _not_reported("it was stopped")
         if self.subject.is_closed:
@@ -133,25 +131,31 @@ class _Report:
         done = self._write_own(phase, state, reason, answer)
         for name in self._stopped():
             self._tell(name, state)
+        if made := report_run.outputs(self.workflow, "deploy").get("made", ""):
+            self._tell_commit(replace(self.subject, commit=made, maker=self.repeats or self.run), state)
         return done
 
-    def _write_late(self, newer: str) -> Reported:
-        """Tell the commit of a push that came late what became of the newer one; raises Transient until that is known.
+    def _follow(self, other: str) -> Reported:
+        """Tell the subject what became of another commit; raises Transient until that is known.
 
         The exit handler tries again for half an hour. A commit that was told anything is left to whoever told it.
         """
-        commit = self.subject.commit
+        commit, maker = self.subject.commit, self.subject.maker
         if current := self.forge.status(commit, RELEASE):
             return _not_reported(f"it says {current.state} already")
-        end = self.forge.status(newer, RELEASE)
-        if end is None or end.state is StatusState.PENDING:
+        # Asked first: what it has told by its end is there then.
+        phase = self._labels(maker).get(_PHASE, "") if maker else ""
+        end = self.forge.status(other, RELEASE)
+        state = end.state if end else StatusState.PENDING
+        if state is StatusState.PENDING and phase not in _GOES_ON:  # it was terminated
+            state = StatusState.SUCCESS if phase == "Succeeded" else StatusState.ERROR
+        if state is StatusState.PENDING:
             raise Transient(
-                f"{commit} came late, and nobody knows yet what becomes of {newer}",
+                f"nobody knows yet what becomes of {other}, and so of {commit}",
                 seen=f"{RELEASE} says {end.state if end else 'nothing'}",
                 todo="it is asked again",
             )
-        description = self._set(self.subject, end.state, _with(end.state, newer))
-        return Reported(state=str(end.state), reason=description, comment="")
+        return self._set(self.subject, state, _with(state, other, maker))
 
     def _write_closed(self, phase: str) -> Reported:
         """End what the runs of a closed pull request left pending, also one that waited for a maintainer."""
@@ -160,8 +164,7 @@ class _Report:
             return _not_reported("nothing of the pull request is pending")
         if why := self._kept(self.subject, current, StatusState.ERROR):
             return _not_reported(why)
-        description = self._set(self.subject, StatusState.ERROR, _CLOSED)
-        return Reported(state=str(StatusState.ERROR), reason=description, comment="")
+        return self._set(self.subject, StatusState.ERROR, _CLOSED)
 
     def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
         commit, context = self.subject.commit, self.subject.context
@@ -171,10 +174,7 @@ class _Report:
             result = self.causes.explained(result)
         words = report_text.headline(result, failed) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
-        if self.subject.is_own:
-            words = report_run.outputs(self.workflow, report_subject.START).get("reason", "")
-        first = (self.workflow["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, "")
-        reason = f"{reason or words or 'done'}, retry of {first}" if first else reason
+        reason = f"retry of {self.repeats}: {reason or words or 'done'}" if self.repeats else reason
         description = report_text.line(reason or words or "done")
         current = self.forge.status(commit, context)
         # The comment first, so that it is there for whoever follows the status. It is the pull request's own: the push
@@ -184,20 +184,19 @@ class _Report:
         if why := self._kept(self.subject, current, state):
             return _not_reported(why, address)
         self._end_waiting(self.subject, state, description)
-        description = self._set(self.subject, state, description)
-        return Reported(state=str(state), reason=description, comment=address)
+        return replace(self._set(self.subject, state, description), comment=address)
 
-    def _set(self, subject: Subject, state: StatusState, text: str) -> str:
-        """Set a status and return its description, which names this run if no link does."""
+    def _set(self, subject: Subject, state: StatusState, text: str) -> Reported:
+        """Set a status, whose description names this run if no link does."""
         description = text if self.link else f"{text[: Forge.longest_description - len(self.run) - 3]} [{self.run}]"
         status = Status(context=subject.context, state=state, description=description, url=self.link)
         self.forge.set_status(subject.commit, status)
         sys.stderr.write(f"{subject.commit} {subject.context}: {state}, {description}\n")
-        return description
+        return Reported(state=str(state), reason=description, comment="")
 
     def _end_waiting(self, subject: Subject, state: StatusState, text: str) -> None:
         """End what a run that was killed left pending for environments: nobody waits for them any more."""
-        if state is StatusState.PENDING or subject.context != RELEASE or subject.is_own:
+        if state is StatusState.PENDING or subject.context != RELEASE:
             return
         ended = state if state is StatusState.SUCCESS else StatusState.ERROR
         for status in self.forge.statuses(subject.commit, "shipway/"):
@@ -207,8 +206,7 @@ class _Report:
 
     def _stopped(self) -> list[str]:
         """Return the runs that were stopped for this one, also for those among them."""
-        noted = self.workflow["metadata"].get("annotations") or {}
-        return sorted(key.removeprefix(FOR_ANNOTATION) for key in noted if key.startswith(FOR_ANNOTATION))
+        return sorted(key.removeprefix(FOR_ANNOTATION) for key in self.noted if key.startswith(FOR_ANNOTATION))
 
     def _tell(self, name: str, state: StatusState) -> None:
         """Tell the commit of a stopped run that this one goes on with it or, once that is known, how it ended."""
@@ -221,20 +219,20 @@ class _Report:
 
     def _tell_commit(self, other: Subject | None, state: StatusState) -> None:
         # A check tells of its own commit alone, whatever became of a later one.
-        is_told = other is not None and (other.repo, other.context) == (self.subject.repo, RELEASE)
-        if other is None or not is_told or other.commit == self.subject.commit:
+        own = self.subject
+        if not other or (other.repo, other.context) != (own.repo, RELEASE) or other.commit == own.commit:
             return
         if why := self._kept(other, self.forge.status(other.commit, RELEASE), state):
             sys.stderr.write(f"{other.commit}: {why}\n")
             return
-        text = _with(state, self.subject.commit)
+        text = _with(state, own.commit, other.maker)
         self._end_waiting(other, state, text)
         self._set(other, state, text)
 
     def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why if its parts do not say it."""
         if self._is_stopped():
-            return self._handed_over() if self._newer() else (StatusState.ERROR, "stopped")
+            return self._handed_over() if self.noted.get(BY_ANNOTATION) else (StatusState.ERROR, "stopped")
         root = report_run.root(self.workflow)
         if root is None:
             return StatusState.ERROR, "it never began"
@@ -242,31 +240,34 @@ class _Report:
             return StatusState.SUCCESS, ""
         if any(pod.code in _AT_FAULT for pod in self.causes.pods()):
             return StatusState.FAILURE, ""
-        late = any("deadline" in str(node.get("message")) for node in report_run.nodes_of(self.workflow).values())
-        return StatusState.ERROR, "it took too long" if late else ""
+        nodes = report_run.nodes_of(self.workflow).values()
+        is_late = not self.causes.pods() and any("deadline" in str(node.get("message")) for node in nodes)
+        return StatusState.ERROR, "it took too long" if is_late else ""
 
     def _handed_over(self) -> tuple[StatusState, str]:
         """Return the end of a run that was stopped for a newer one which does not tell of its commit any more."""
-        name = self._newer()
-        try:
-            labels = (self.cluster.metadata(name).get("labels") or {}) if NAME.fullmatch(name) else {}
-        except Denied:
-            labels = {}
+        name = self.noted[BY_ANNOTATION]
+        labels = self._labels(name)
+        phase = labels.get(_PHASE, "")
         if labels.get(LANE_LABEL) == Lane.CLOSED:
             return StatusState.ERROR, _CLOSED
-        if labels.get(_PHASE) == "Succeeded" and self.subject.context == RELEASE:
+        if phase == "Succeeded" and self.subject.context == RELEASE:
             return StatusState.SUCCESS, f"published by the newer run {name}"
-        return StatusState.ERROR, f"stopped: the newer run {name} goes on"
+        return StatusState.ERROR, f"stopped: the newer run {name} {'goes on' if phase in _GOES_ON else 'has ended'}"
+
+    def _labels(self, name: str) -> Mapping[str, str]:
+        """Return the labels of a run, those of one that failed if it is gone."""
+        try:
+            return (self.cluster.metadata(name).get("labels") or {}) if NAME.fullmatch(name) else _GONE
+        except Denied:
+            return _GONE
 
     def _is_stopped(self) -> bool:
         return bool((self.workflow.get("spec") or {}).get("shutdown"))
 
-    def _newer(self) -> str:
-        return str((self.workflow["metadata"].get("annotations") or {}).get(BY_ANNOTATION) or "")
-
     def _superseded(self) -> str:
         """Return the newer run that this one was stopped for, if it is about the same commit or tells of this one."""
-        name = self._newer()
+        name = self.noted.get(BY_ANNOTATION, "")
         if not NAME.fullmatch(name):
             return ""
         try:
@@ -291,13 +292,12 @@ class _Report:
             # What an older run has said by its end stays, unless this one knows better.
             return "" if current.state is StatusState.PENDING else f"it says {current.state} already"
         reporter = _reporter(current)
+        if subject.maker:  # what its own run said is known no better
+            return ""
         if reporter == self.run:
             # A pending report that was delayed comes after the final one.
-            return (
-                "this run's end is reported already"
-                if state is StatusState.PENDING and current.state is not state
-                else ""
-            )
+            is_late = state is StatusState.PENDING and current.state is not state
+            return "this run's end is reported already" if is_late else ""
         if subject.quiet and state in {current.state, StatusState.PENDING}:
             return f"it says {current.state} already"
         if not NAME.fullmatch(reporter):
@@ -307,8 +307,7 @@ class _Report:
         except Denied:
             # Gone, so older: runs are kept for a day at least. But what failed, and can be retried, is kept for longer
             # than a newer run that succeeded.
-            repeated = (self.workflow["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, reporter)
-            is_newer = reporter != repeated and current.state is StatusState.SUCCESS
+            is_newer = reporter != (self.repeats or reporter) and current.state is StatusState.SUCCESS
             return f"it says {current.state} already" if is_newer else ""
         refs = {(one.get("labels") or {}).get(REF_LABEL) for one in (metadata, self.workflow["metadata"])}
         if subject.is_closed and len(refs) > 1:
@@ -334,9 +333,10 @@ class _Report:
         )
 
 
-def _with(state: StatusState, newer: str) -> str:
-    """Return what is said of a commit that a newer one has in its history."""
-    return f"{_TOLD.get(state, 'failed')} with {newer[:12]}, pushed after it"
+def _with(state: StatusState, other: str, maker: str) -> str:
+    """Return what is said of a commit whose end is that of another one: a newer one's, or one it was made of."""
+    how = f"of which run {maker} made it" if maker else "pushed after it"
+    return f"{_TOLD.get(state, 'failed')} with {other[:12]}, {how}"
 
 
 def _reporter(status: Status) -> str:

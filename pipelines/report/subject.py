@@ -36,8 +36,9 @@ def begun(workflow: Document) -> Subject | None:
     if not _is_located(workflow):
         return None
     outputs = report_run.outputs(workflow, START)
+    maker, source = lanes.maker(outputs.get("reason", ""))
     planned = report_run.outputs(workflow, "plan").get("commit", "") or outputs.get("commit", "")
-    return _subject_of(
+    subject = _subject_of(
         repo=outputs["repo"],
         # What was pushed, also where a run built what another had made of it.
         commits=(outputs.get("head", ""), planned, outputs.get("revision", "")),
@@ -45,6 +46,7 @@ def begun(workflow: Document) -> Subject | None:
         number=int(outputs.get("number") or 0),
         kind=outputs.get("kind", ""),
     )
+    return dataclasses.replace(subject, newer=source, maker=maker) if subject else None
 
 
 def _late(workflow: Document, decoded: Callable[[], Decoded]) -> Subject | None:
@@ -105,5 +107,4 @@ def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, ki
         quiet=kind == EventKind.NIGHTLY,
         waiting=lane == Lane.WAITING,
         is_closed=lane == Lane.CLOSED,
-        is_own=lane == Lane.OWN,
     )

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.events import event as events
+from pipelines.events import lanes
 from pipelines.events.event import (
     BY_ANNOTATION,
     FIRST_ANNOTATION,
@@ -37,7 +38,7 @@ from tests.forge_server import ForgeServer, forge_server, said
 from tests.kubernetes_api import NAMESPACE, TOKEN, Cluster, Log, cluster
 from tests.steps import step
 
-COMMIT = "c" * 40
+COMMIT, SOURCE = "c" * 40, "d" * 40
 REPO = "https://git.example.com/team/shop.git"
 UI = "https://argo.example.com"
 FAST = Timing(answer_seconds=5, attempts=2, backoff_seconds=0.01, longest_wait_seconds=0.02)
@@ -277,9 +278,13 @@ def test_a_stopped_run_is_an_error_unless_a_newer_one_tells_of_the_commit(
     run["metadata"]["annotations"] = {BY_ANNOTATION: "push-2"}
     put(api, run="push-2", second=2, commit="d" * 40)
     assert report(place, forge).reason == "stopped: the newer run push-2 goes on"
+    api.workflows["push-2"]["metadata"]["labels"] = {"workflows.argoproj.io/phase": "Failed"}
+    assert report(place, forge).reason == "stopped: the newer run push-2 has ended"
     put(api, run="push-2", second=2)
     assert report(place, forge).reason == "push-2 tells of this commit"
-    assert forge.states(COMMIT) == ["error", "error"]
+    assert forge.states(COMMIT) == ["error", "error", "error"]
+    del api.workflows["push-2"]
+    assert report(place, forge).reason == "stopped: the newer run push-2 has ended"
 
 
 def test_a_stopped_run_hands_its_commit_over(api: Cluster, forge: ForgeServer, place: Path) -> None:
@@ -371,7 +376,7 @@ def test_a_retry_is_as_old_as_its_first_run(api: Cluster, forge: ForgeServer, pl
     again = put(api, node("verdict", verdict="all"), run="again", second=5, phase="Succeeded", number=3)
     notes = {RETRY_ANNOTATION: "push-1", FIRST_ANNOTATION: api.workflows["push-1"]["metadata"]["creationTimestamp"]}
     again["metadata"]["annotations"] = notes
-    assert report(place, forge, run="again").reason == "all, retry of push-1"
+    assert report(place, forge, run="again").reason == "retry of push-1: all"
     assert "retry of push-1" in forge.comments[0]["body"]
     assert report(place, forge).reason == "the newer run again tells of this commit"
     put(api, run="push-2", second=3, phase="Failed")
@@ -404,12 +409,53 @@ def test_a_retry_ends_what_a_terminated_run_left_pending(api: Cluster, forge: Fo
     assert forge.states(COMMIT, RELEASE) == ["pending", "success"]
 
 
-def test_what_a_run_made_says_so(api: Cluster, forge: ForgeServer, place: Path) -> None:
-    reason = f"nothing to do: made by run push-0 for commit {'d' * 40}"
-    root = put(api, lane="own", phase="Succeeded")
-    root["status"]["nodes"]["push-1-1"]["outputs"]["parameters"].append({"name": "reason", "value": reason})
-    assert report(place, forge).reason == reason
-    assert forge.states(COMMIT, RELEASE) == ["success"]
+def own(api: Cluster, run: str = "push-1", commit: str = COMMIT) -> None:
+    """Place the run of a commit that the run push-0 made of another."""
+    reason = lanes.made("push-0", SOURCE)
+    root = put(api, run=run, lane="own", phase="Succeeded", commit=commit, second=9)
+    root["status"]["nodes"][f"{run}-1"]["outputs"]["parameters"].append({"name": "reason", "value": reason})
+
+
+@pytest.mark.parametrize(
+    ("phase", "state", "told"), [("Succeeded", "success", "published"), ("Failed", "failure", "failed")]
+)
+def test_what_a_run_made_ends_as_that_run_does(
+    api: Cluster, forge: ForgeServer, place: Path, phase: str, state: str, told: str
+) -> None:
+    """Its own run waits for that; it is told once."""
+    verdict = node("verdict", "Failed" if state == "failure" else "Succeeded", "main: Error (exit code 1)")
+    put(api, run="push-0", commit=SOURCE)
+    own(api)
+    with pytest.raises(Transient, match="nobody knows yet what becomes"):
+        report(place, forge)
+    assert forge.states(COMMIT) == []
+    put(api, verdict, run="push-0", commit=SOURCE, phase=phase)
+    report(place, forge, run="push-0")
+    assert report(place, forge).reason == f"{told} with {SOURCE[:12]}, of which run push-0 made it"
+    report(place, forge)
+    assert forge.states(COMMIT, RELEASE) == [state]
+
+
+def test_what_a_run_made_that_was_terminated_is_an_error_until_it_is_repeated(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """No exit handler tells of it; a retry finds the commit and tells it its end, which its own run said before it."""
+    put(api, run="push-0", commit=SOURCE)
+    report(place, forge, "pending", run="push-0")
+    own(api)
+    api.workflows["push-0"]["metadata"]["labels"] = {"workflows.argoproj.io/phase": "Failed"}
+    assert report(place, forge).state == "error"
+    done = [node("verdict", verdict="all"), node("deploy", made=COMMIT)]
+    again = put(api, *done, run="again", second=20, phase="Succeeded", commit=SOURCE)
+    again["metadata"]["annotations"] = {RETRY_ANNOTATION: "push-0", FIRST_ANNOTATION: "2026-11-24T03:00:01Z"}
+    report(place, forge, run="again")
+    assert (forge.states(SOURCE), forge.states(COMMIT)) == (["pending", "success"], ["error", "success"])
+    assert forge.statuses[-1][1]["description"] == f"published with {SOURCE[:12]}, of which run push-0 made it"
+    report(place, forge)
+    del api.workflows["push-0"]
+    own(api, "push-7", "e" * 40)
+    forge.statuses.clear()
+    assert report(place, forge, run="push-7").state == "error", "that run is gone, and its commit was told nothing"
 
 
 @pytest.mark.parametrize("ui", [UI, ""])
