@@ -49,8 +49,10 @@ _KEY = re.compile(r"(?<![A-Za-z])key[\"']?\s*:", re.IGNORECASE)
 _COMMENT = re.compile(r"#[^\n]*")
 _WHOLE = re.compile(r"kind[\"']?\s*:\s*[\"']?Secret\b|<!ENTITY")
 """Of a text that cannot be read: it may hold secrets under any name."""
-_SPLIT = re.compile(r"([\w.-]{1,80})\\\n[ \t]*([\w.-]{1,80})(?=\s*[=:])")
+_SPLIT = re.compile(r"([\w.-]{1,80})\\\n[ \t]*([\w.-]{0,80})(?=\s*[=:])")
 """A name that goes on in the next line."""
+_LETTER = re.compile(r"\\u00(3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|2[dDeE]|5[fF])")
+"""A letter, a digit or a sign of a name, as properties may write it."""
 _SHORTEST_BASE64 = 20
 _SHORT = 200
 _MOST_KNOWN = 1 << 14
@@ -261,6 +263,7 @@ class Masker:
         return _COMMENT.sub(lambda match: self._lines(match[0]), text) if "#" in text else text
 
     def _lines(self, text: str, *, prose: bool = True) -> str:
+        text = _LETTER.sub(lambda match: chr(int(match[1], 16)), text) if "\\u00" in text else text
         return unreadable.mask(text, self._hidden, self._structure, prose=prose)
 
     def _hidden(self, value: Any) -> Any:

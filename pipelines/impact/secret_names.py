@@ -14,7 +14,8 @@ _SECRET = re.compile(
     r"(?:pass|pw|auth|dsn|salt|psk|totp|(?<!(?-i:[a-z]))(?:creds?|otp|pin|pat|pepper))(?!(?-i:[a-z]))|"
     r"kennwort|mot[ _.-]?de[ _.-]?passe|contrase[n\u00f1]a|senha|\u043f\u0430\u0440\u043e\u043b\u044c|"
     r"\u5bc6\u7801|\u5bc6\u78bc|\u30d1\u30b9\u30ef\u30fc\u30c9|\ube44\ubc00\ubc88\ud638|"
-    r"identified[ _.-]by|conn(?:ection)?[ _.-]?str(?:ing)?|netrc|mnemonic|string[ _.-]?data|r[ow]community|"
+    r"access[ _.-]?signature|identified[ _.-]by|conn(?:ection)?[ _.-]?str(?:ing)?|netrc|mnemonic|string[ _.-]?data|"
+    r"r[ow]community|"
     r"cookie(?=[\"']?\s*[:=]|$)|(?<=--)cookie|secure[ _.-]?(?:json[ _.-]?data|settings)|"
     r"docker[ _.-]?(?:config[ _.-]?json|cfg)|id_(?:rsa|dsa|ecdsa|ed25519)|"
     r"(?:api|app|access|account|private|priv|crypt|encrypt|encryption|decryption|signing|sign|master|shared|license|"
@@ -34,7 +35,7 @@ _HARMLESS_KEY = re.compile(
 """Keys that open nothing."""
 _ROOT = re.compile(
     "pass pw secret token cred auth bearer dsn salt psk otp pin identified conn netrc mnemonic string community cookie"
-    " docker id_ key _pat -pat pat_ pepper kennwort contras senha secur"
+    " docker id_ key signature _pat -pat pat_ pepper kennwort contras senha secur"
     " \u043f\u0430\u0440\u043e\u043b\u044c \u5bc6 \u30d1\u30b9 \ube44\ubc00".replace(" ", "|")
 )
 """One of them is in each of these words; to look for them is ten times as fast."""
@@ -69,12 +70,13 @@ _TOKEN = re.compile(
     r"(?<=office\.com/webhookb2/)[^\s\"'<>\\]+|(?<!\d)\d{6,12}:AA[\w-]{30,}|(?<=[?&;]sig=)[\w%+/=-]+|"
     r"(?<=[?&;]key=)[\w%+/=.-]+|(?<=[?&;]code=)[\w%+/=.-]+|"
     r"\$(?:apr1|2[abxy]|[156y]|argon2\w*|scrypt|pbkdf2[\w-]*)\$[^\s:\"'<>\\]+|"
+    r"\{S?SHA\d{0,3}\}[\w+/]{20,}={0,2}|"
     r"(?<=\b[Bb]earer )[^\s\"'<>\\]{6,}|(?<=\b[Bb]asic )(?=[a-z]*[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2})"
 )
 """Tokens of well-known issuers, hashes of passwords, headers of logins."""
 _TOKEN_ROOTS = (
     "AKIA ASIA eyJ gh github_pat_ gl xox xapp- live test proj- ant sec_ sec- sk- AIza ya29. npm_ hvs. hvb. hvr. SG."
-    " dop_v1_ pypi- AGE- hooks. /webhooks/ webhookb2 :AA sig= key= code= $ earer asic"
+    " dop_v1_ pypi- AGE- hooks. /webhooks/ webhookb2 :AA sig= key= code= $ {S earer asic"
 ).split()
 LOGIN = re.compile(
     r"(?<=//)(?P<login>[^\s/:@\"'<>\\]{0,200}:(?!\d+[/?#])[^\s\"'<>\\]{0,500}|[^\s/?#\"'<>\\]{0,500})(?=@)"

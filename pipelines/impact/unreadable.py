@@ -21,6 +21,8 @@ _VALUE_LINE = re.compile(r"(?P<before>\s*[\"']?(?:value|val|default|content)[\"'
 _SECTION = re.compile(r"\s*+\[++[\"']?(?P<name>[^\]\"']++)[\"']?\]++\s*$")
 _HEREDOC = re.compile(r"<<[-~]?\s*[\"']?(\w+)")
 _WRITTEN = re.compile(r"(?:>|\btee\b)\s*[\"']?(?:[^\s\"'<>|]*/)?(?P<name>[^\s/\"'<>|]+)")
+_NIX = re.compile(r"^\s*'';\s*$", re.MULTILINE)
+"""The end of a text of several lines in Nix."""
 _NEVER = re.compile(r"(?!)")
 _NEAR = 3
 """Characters before a name that tell a path or a variable."""
@@ -66,6 +68,8 @@ def mask(text: str, hide: Callable[[str], str], read: Callable[[str], str | None
         deeper = indent if line.value is not None and _ASSIGNS.search(line.separator) else -1
         if line.value is not None:
             until = _end_of_value(line.value, line.separator, indent)
+            if line.separator.endswith("''") and not line.value and _NIX.search(text):
+                until = re.compile(r"^\s*''")
         elif (heredoc := _HEREDOC.search(text_line)) and any(
             is_secret(to["name"]) for to in _WRITTEN.finditer(text_line)
         ):

@@ -459,6 +459,11 @@ FORMS: list[tuple[str, dict[str, Any], str, str]] = [
             "\u5bc6\u7801",
         )
     ),
+    ("a text of Nix", config(f"services.db.password = ''\n{H}\n'';\nport = 1;"), H, "port = 1"),
+    ("properties with an escaped letter", config(f"pass\\u0077ord={H}\nport=1"), H, "port=1"),
+    ("properties with the value on the next line", config(f"db.password\\\n  ={H}\nport=1"), H, "port=1"),
+    ("a hash of htpasswd", config(f"me:{{SHA}}{b64(H * 3)}"), b64(H * 3), "me:"),
+    ("a signature that opens storage", config(f"SharedAccessSignature={H}"), H, "SharedAccessSignature"),
 ]
 
 
