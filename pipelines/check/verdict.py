@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pipelines.bounds import read_json
 from pipelines.check.model import CheckResult
-from pipelines.declared.state import ABSENT, PUBLISHED, UNKNOWN, UNPUBLISHED, PlanRow
+from pipelines.declared.state import ABSENT, BLOCKED, DIFFERENT, PUBLISHED, UNKNOWN, UNPUBLISHED, PlanRow
 from pipelines.errors import ShipwayError, Transient
 from pipelines.release import result as release_result
 from pipelines.release.failure import UNSAID
@@ -68,8 +68,10 @@ def check_verdict(
 
 
 def _part(kind: str, item: PlanRow, reported: Mapping[str, PartResult]) -> PartResult:
-    if item.name in reported:
-        return replace(reported[item.name], path=item.path)
+    found = reported.get(item.name)
+    # What a plan refuses, no pod that runs a stranger's files says to be in order.
+    if found and not (found.is_good and item.state in {BLOCKED, DIFFERENT}):
+        return replace(found, path=item.path)
     result, why = item.state, "; ".join(item.reasons)
     if item.state == PUBLISHED:
         why = ""
