@@ -42,6 +42,7 @@ PART_BYTES = 16_000
 _MOST_LINES = 20
 _LONGEST = 240
 _LONGEST_WHY = 400
+_LONGEST_RESULT = 20
 _ORDER = {FAILED: 0, DIFFERENT: 1, BLOCKED: 2, SKIPPED: 3, HELD: 4}
 
 
@@ -116,7 +117,13 @@ def read_report(text: str, kind: str, good: str) -> dict[str, PartResult]:
         return {}
     parts = {name: PartResult(kind=kind, name=name, path="", result=good, why="") for name in names}
     return parts | {
-        part.name: replace(part, kind=kind, why=" ".join(part.why.split())[:_LONGEST_WHY], lines=cut(part.lines))
+        part.name: replace(
+            part,
+            kind=kind,
+            result=part.result[:_LONGEST_RESULT],
+            why=" ".join(part.why.split())[:_LONGEST_WHY],
+            lines=cut(part.lines),
+        )
         for part in others
     }
 
