@@ -51,29 +51,17 @@ def locate(
         shipway step locate --event="$(base64 -w0 event.json)" --outputs=out/main
     """
     decoded = decode(inputs=inputs, rules=rules)
-    event = event_event.read(inputs.event) if inputs.event else None
-    # What decode has seen of a message is all of it, unless the Sensor cut it.
-    is_read = isinstance(event, Push) and 0 < len(event.message.encode()) < event_event.longest("message")
-    return compare(
-        decoded, credentials=credentials, network=network, patience=patience, rules=None if is_read else rules.read()
-    )
-
-
-def compare(
-    decoded: Decoded, *, credentials: Path, network: NetworkSettings, patience: int, rules: LaneRules | None = None
-) -> Decoded:
-    """Return a decoded event, compared with the repository. Raises Refused, and what Git raises.
-
-    With `rules`, the commit's message is read.
-    """
     is_incomplete = decoded.lane is Lane.WAITING and decoded.kind is EventKind.COMMENT
     nothing = {Lane.IGNORED, Lane.WAITING, Lane.CLOSED}
     if decoded.source is Sender.HAND or (decoded.lane in nothing and not is_incomplete):
         return decoded
     with Git(GitCredentials.read(credentials), ca_file=network.authorities) as git:
         located = _located(git, decoded, patience)
-        if rules and located.kind in _UNASKED and located.lane in {Lane.TRUSTED, Lane.UNTRUSTED}:
-            located = _unless_skipped(git, located, rules)
+        if decoded.kind in _UNASKED:
+            event = event_event.read(inputs.event)
+            # What decode has seen of a message is all of it, unless the Sensor cut it.
+            is_read = isinstance(event, Push) and 0 < len(event.message.encode()) < event_event.longest("message")
+            located = _unless_skipped(git, decoded, located, rules.read(), is_read=is_read)
     sys.stderr.write(f"{located.ref}: {located.lane}, {located.reason}\n")
     return located
 
@@ -115,11 +103,20 @@ def _located(git: Git, decoded: Decoded, patience: int) -> Decoded:
     return _ignored(decoded, f"{decoded.ref} is at {now.commit} by now, without it")
 
 
-def _unless_skipped(git: Git, located: Decoded, rules: LaneRules) -> Decoded:
+def _unless_skipped(git: Git, decoded: Decoded, located: Decoded, rules: LaneRules, *, is_read: bool) -> Decoded:
+    """Return a located event, unless a message asks for nothing to run: its commit's, or a newer one's.
+
+    No event is late because of a newer commit that nothing runs for.
+    """
+    newer = lanes.newer(located.reason)
+    if not newer and (is_read or located.lane is Lane.IGNORED):
+        return located
     with tempfile.TemporaryDirectory(prefix="shipway-message-") as folder:
-        url = RepositoryUrl(located.repo)
-        message = git_history.message(git, url, located.head, located.ref, Path(folder) / "git")
+        url, commit = RepositoryUrl(located.repo), newer or located.head
+        message = git_history.message(git, url, commit, located.ref, Path(folder) / "git")
     why = lanes.skipped(located.ref, message, rules)
+    if newer:
+        return decoded if why else located
     return _ignored(located, why) if why else located
 
 

@@ -11,9 +11,7 @@ from pipelines.errors import Refused, Transient
 from pipelines.events import event as events
 from pipelines.events import lanes
 from pipelines.events.event import Comment, Decoded, Event, Lane, Manual, Nightly, PullRequest, Push, Tonight
-from pipelines.events.locate import compare
 from pipelines.release import own_commit, unpublished
-from pipelines.step.groups import NetworkSettings
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.refs import Resolved
@@ -160,7 +158,8 @@ def test_a_night_is_about_protected_branches_and_young_tags(server: GitServer, a
     for listed in found.refs:
         again = decode(event=listed.event, protected_branches="main,release/*", repositories=address(server))
         assert (again.ref, again.lane, again.group, again.max_age) == (listed.ref, Lane.TRUSTED, listed.group, "7d")
-        assert compare(again, credentials=Path("none"), network=NetworkSettings(), patience=0).lane is Lane.TRUSTED
+        given = {"event": listed.event, "protected_branches": "main,release/*", "repositories": address(server)}
+        assert locate_step(**given, credentials=Path("none"), patience=0).lane is Lane.TRUSTED
 
 
 def test_a_commit_that_asks_for_it_is_skipped_until_the_next(server: GitServer, app: Repository) -> None:
@@ -209,8 +208,12 @@ def test_a_commit_that_asks_for_it_is_skipped_until_the_next(server: GitServer, 
     queue = dataclasses.replace(push, ref="refs/heads/gh-readonly-queue/main/pr-7")
     for asked in (comment, by_hand, tag, queue, dataclasses.replace(night, ref="refs/tags/v3.0.0")):
         assert locate(server, asked).lane in {Lane.TRUSTED, Lane.UNTRUSTED}
+    before = app.git("rev-parse", f"{head}~1")
+    found = locate(server, dataclasses.replace(PUSH, head=before))
+    assert (found.lane, found.revision) == (Lane.TRUSTED, before), "nothing newer is published in its place"
     app.write("hello", "next").commit("Mend [skip it]")
     assert locate(server, night).lane is Lane.TRUSTED
+    assert locate(server, dataclasses.replace(PUSH, head=before)).lane is Lane.IGNORED
 
 
 def test_a_closed_pull_request_is_not_compared(server: GitServer, app: Repository) -> None:
