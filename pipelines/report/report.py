@@ -285,7 +285,7 @@ class _Report:
         """Return why the current status is kept, or an empty text."""
         if current is None:
             return ""
-        if subject.waiting:
+        if subject.waiting and not current.description.startswith(_CLOSED):
             # A stranger may open a pull request with a commit of another one, whose status they must not change.
             return f"it says {current.state} already"
         if subject != self.subject and (current.state is StatusState.SUCCESS or state is StatusState.PENDING):

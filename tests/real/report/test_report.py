@@ -574,7 +574,9 @@ def test_what_waited_for_a_maintainer_ends_with_its_pull_request(api: Cluster, f
     put_pull_request(api, "closed", 3, lane="closed", phase="Succeeded")
     del api.workflows["opened"]
     assert report(place, forge, run="closed").state == "error"
-    assert forge.states(COMMIT, CHECK) == ["pending", "error"]
+    put_pull_request(api, "reopened", 4, lane="waiting", phase="Succeeded")
+    assert report(place, forge, run="reopened").state == "pending"
+    assert forge.states(COMMIT, CHECK) == ["pending", "error", "pending"]
 
 
 def test_a_pull_request_has_its_comment_beside_the_push_of_its_commit(
