@@ -8,7 +8,9 @@ from pathlib import Path
 import pipelines
 from pipelines.errors import Misuse
 
-EXAMPLES = Path(pipelines.__path__[0]).parent / "examples"
+DATA = Path(pipelines.__path__[0]) / "data"
+"""What a checkout has beside the package: links there, files in a wheel."""
+EXAMPLES = DATA / "examples"
 
 
 def named(repo: str, *, examples: bool = False) -> str:

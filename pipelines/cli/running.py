@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pipelines
 from pipelines.cli import isolation, repository, results, run_folder
 from pipelines.cli import options as cli_options
 from pipelines.cli import secrets as cli_secrets
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from pipelines.engines.local import documents as local_documents
 
 Options = TypeVar("Options", bound=TemplateOptions)
-TEMPLATES = Path(pipelines.__path__[0]).parent / "charts" / "shipway" / "files"
+TEMPLATES = repository.DATA / "charts" / "shipway" / "files"
 CONFIG_MAP, VARIABLES = "shipway", "shipway-variables"
 PUBLISH = ("publish to", "set `registry`, or give --registry")
 """What a run needs that publishes, as arguments of `options.require_registry`."""
