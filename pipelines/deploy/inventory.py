@@ -40,7 +40,9 @@ class _ListedImage:
     revision: str = ""
     source: str = ""
     names: frozenset[str] = frozenset()
-    """Digests that nodes may report for it: its own, those of an index's manifests, that of its configuration."""
+    """Digests that nodes may report for it: its own, that of its configuration, and those of an index's manifests, of
+    which each is an image again; empty if the registry does not have it."""
+    is_index: bool = False
 
 
 @dataclass(kw_only=True)
@@ -165,14 +167,18 @@ class Inventory:
         image = self._image(place.image, place.tag, place.digest)
         pods = tuple(dict.fromkeys(one.digest for one in running.found if one.image == place.image))
         moves = not place.digest and tag_names.version_of(place.tag) is None
-        if moves and pods and not any(self._is_same(place.image, image.digest, digest) for digest in pods):
+        same = {digest: self._is_same(place.image, image.digest, digest) for digest in pods}
+        if moves and False in same.values() and True not in same.values():
             # The tag has moved since: what runs is what it named then.
-            image = self._image(place.image, "", pods[0])
-        others = [digest[:19] for digest in pods if not self._is_same(place.image, image.digest, digest)]
+            image = self._image(place.image, "", next(digest for digest in pods if same[digest] is False))
+            same = {digest: self._is_same(place.image, image.digest, digest) for digest in pods}
+        others = [digest[:19] for digest in pods if not same[digest]]
         runs, why = None, ""
         if live is not None and pods:
-            runs = True if not others else None if moves else False
+            is_unknown = bool(others) and False not in same.values()
+            runs = True if not others else None if moves or is_unknown else False
             why = f"pods run {', '.join(others)}" if others else ""
+            why = f"unknown: {why}, of which the registry does not say what it is" if is_unknown else why
         elif live is not None and moves:
             why = f"unknown: {place.tag or 'no tag'} is a moving tag, and {running.unknown or 'no pod runs it'}"
         elif live is not None:
@@ -189,11 +195,19 @@ class Inventory:
             pods=pods,
         )
 
-    def _is_same(self, image: str, digest: str, reported: str) -> bool:
-        """Whether a digest that a node reports is an image's: of its index, its manifest or its configuration."""
-        if digest == reported:
+    def _is_same(self, image: str, digest: str, reported: str) -> bool | None:
+        """Whether a digest that a node reports is an image's: of its index, its manifest or its configuration.
+
+        None if that is unknown, because the registry lacks one of them; what is reported may be a configuration.
+        """
+        ours, theirs = self._names(image, digest), self._names(image, reported)
+        if digest == reported or ours & {reported, *theirs}:
             return True
-        return bool(self._image(image, "", digest).names & {reported, *self._image(image, "", reported).names})
+        return False if ours and theirs else None
+
+    def _names(self, image: str, digest: str) -> frozenset[str]:
+        found = self._image(image, "", digest)
+        return found.names.union(*(self._image(image, "", name).names for name in found.names if found.is_index))
 
     def _image(self, image: str, tag: str, digest: str) -> _ListedImage:
         key = (image, tag, digest)
@@ -218,7 +232,7 @@ class Inventory:
         resolved = str(manifest.descriptor.digest)
         if manifest.is_index:
             listed = (str(item.get("digest")) for item in manifest.json.get("manifests") or ())
-            return _ListedImage(digest=resolved, names=frozenset({resolved, *listed}))
+            return _ListedImage(digest=resolved, names=frozenset({resolved, *listed}), is_index=True)
         labels = (self.client.config(reference, manifest).get("config") or {}).get("Labels") or {}
         return _ListedImage(
             digest=resolved,

@@ -59,9 +59,9 @@ class Live:
             client.tag(to, tag)
         return descriptor
 
-    def index(self, descriptor: Descriptor) -> str:
-        """Publish an index with this image in it."""
-        data = index_of({"linux/amd64": descriptor})
+    def index(self, *descriptors: Descriptor) -> str:
+        """Publish an index with these images in it."""
+        data = index_of(dict(zip(("linux/amd64", "linux/arm64"), descriptors, strict=False)))
         digest = str(Digest.of(data))
         self.registry.manifests["team/web", digest] = (INDEX, data)
         return digest
@@ -147,12 +147,11 @@ def test_the_digest_of_an_index_its_platform_s_and_its_configuration_s_are_one_i
     """Whichever the values name, and whichever a node reports, with its repository or without."""
     built = live.build(NEW)
     index, platform, config = live.index(built), str(built.digest), live.config(built)
-    for named in (index, platform):
-        for reported in (index, platform):
-            live.deploy(f"@{named}", f"{live.name}@{reported}")
+    beside = live.index(built, live.build(OLD))
+    for named in (index, platform, beside):
+        for reported in (index, platform, beside, config):
+            live.deploy(f"@{named}", reported if reported == config else f"{live.name}@{reported}")
             assert (live.runs()["runs"], live.runs()["why"]) == (True, ""), (named, reported)
-    live.deploy(f"@{platform}", config)
-    assert live.runs()["runs"] is True
     live.deploy(f"@{platform}", f"docker-pullable://{live.name}@{index}")
     assert live.runs()["runs"] is True
     assert live.where(index)[0] == 0
@@ -170,6 +169,21 @@ def test_what_pods_run_counts_not_what_is_declared(live: Live) -> None:
     other["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "other"}]
     live.cluster.lists[PODS] += [gone, waiting, other]
     assert live.runs()["runs"] is True
+
+
+def test_what_the_registry_does_not_have_is_unknown_and_contradicts_nothing(live: Live, forge: ForgeServer) -> None:
+    """A node may report what was built elsewhere, or a configuration; a registry may have let go what values name."""
+    built = live.build(NEW)
+    config = live.config(live.build(OLD))
+    gone = f"sha256:{'0' * 64}"
+    for named, reported in ((str(built.digest), config), (str(built.digest), gone), (gone, str(built.digest))):
+        live.deploy(f"@{named}", reported)
+        found = live.runs()
+        why = f"unknown: pods run {reported[:19]}, of which the registry does not say what it is"
+        assert (found["runs"], found["why"]) == (None, why)
+    live.deploy(f"@{built.digest}", config)
+    assert f"unknown what runs: web (pods run {config[:19]}" in await_healthy(live, forge, NEW).summary
+    assert forge.states(NEW, "shipway/prod") == ["success"]
 
 
 def test_a_moving_tag_is_what_it_was_when_the_pod_began(live: Live) -> None:

@@ -98,3 +98,22 @@ def test_a_rollback_leaves_other_pull_requests_alone(tmp_path: Path, address: st
     assert roll_back(shop, "dev/web") == 0
     assert (forge.open, shop.environments.head(proposed(shop))) == ([1], head)
     assert forge.state.comments == []
+
+
+def test_a_rollback_by_pull_request_withdraws_by_the_next_deployment(
+    tmp_path: Path, address: str, forge: EnvironmentsForge
+) -> None:
+    """Nothing while people may refuse it; once it is merged, the next deployment closes what would bring it back."""
+    shop = forge.world(tmp_path, address, environments={"dev": "commit", "prod": "pull-request"})
+    shop.run()
+    shop.shop.commit({"page": "2"})
+    shop.run()
+    assert roll_back(shop, "dev/web", "--pull-request") == 0
+    assert forge.open == [1, 2]
+    shop.deploy()
+    assert (forge.open, forge.state.comments) == ([1, 2], [])
+    shop.environments.git("update-ref", "refs/heads/main", shop.environments.head("shipway/dev/rollback-web"))
+    shop.deploy()
+    assert 1 not in forge.open
+    [comment] = forge.state.comments
+    assert f"{shop.digest()} was rolled back in dev/web" in comment["body"]

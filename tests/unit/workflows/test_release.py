@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from pathlib import Path
+
+import pytest
 
 from pipelines import compile as compiling
 from tests.laws.documents import containers, templates
@@ -88,6 +92,23 @@ def test_a_release_is_small() -> None:
     assert {"namespaced/work/deploy", "namespaced/work/report-end-pod"} <= stored.keys()
     pods = [node for node in workflow["status"]["nodes"].values() if node["type"] == "Pod"]
     assert len(pods) == 6
+
+
+def test_the_documents_say_how_large_runs_are() -> None:
+    """To a tenth, which the texts of a run may take."""
+    root, run = Path(__file__).parents[3], release()
+    workflow = run.workflow()
+    status = workflow["status"]
+    image = Run(run.documents, "clone-build-push", run.outputs, {}).workflow()
+    pages = [(root / name).read_text(encoding="utf-8") for name in ("docs/operating.md", "DESIGN.md")]
+    form = r"one image is an object of (\d+) kB, a release one of (\d+) kB, of which (\d+) kB .* are (\d+) MB of etcd"
+    said = re.search(form, pages[0])
+    also = re.search(r"A release of one image was .* and is some (\d+) kB", pages[1])
+    assert said
+    assert also
+    stored = size(status["storedTemplates"]) + size(status["storedWorkflowTemplateSpec"])
+    kilobytes = [each / 1000 for each in (size(image), size(workflow), stored, size(workflow), size(workflow))]
+    assert [int(number) for number in (*said.groups(), also[1])] == [pytest.approx(each, rel=0.1) for each in kilobytes]
 
 
 if __name__ == "__main__":
