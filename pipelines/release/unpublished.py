@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipelines.bounds import LARGEST
 from pipelines.declared import shipway_yaml
+from pipelines.declared.shipway_yaml import NAME
 from pipelines.errors import ShipwayError, reason
 from pipelines.images import tag_names
 from pipelines.images.discover import discover
@@ -18,7 +19,7 @@ from pipelines.step.log import say
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.refs import Resolved
 from pipelines.tools.git.remote import Git
-from pipelines.tools.git.repository import GitRepository
+from pipelines.tools.git.repository import GitRepository, TreeEntry
 from pipelines.tools.registry.connection import QUESTIONS
 from pipelines.tools.registry.transfer import in_parallel
 
@@ -73,17 +74,23 @@ def _names(
         if not git.fetch_also(repository, refs):
             for commit in refs:
                 git.fetch_also(repository, [commit])
+        # The trees of all tags at once would take more memory than a pod has.
+        own: dict[str, TreeEntry | None] = {}
         for commit, ref in refs.items():
             try:
-                yield commit, _names_at(git, repository, commit, url.name)
+                own[commit] = next((entry for entry in repository.tree(commit) if entry.path == NAME), None)
             except ShipwayError as error:
                 say(f"left out: {ref}: {reason(error)}")
+        git.fetch_files(repository, (entry.id for entry in own.values() if entry))
+        for commit, entry in own.items():
+            try:
+                yield commit, _names_at(repository, commit, entry, url.name)
+            except ShipwayError as error:
+                say(f"left out: {refs[commit]}: {reason(error)}")
 
 
-def _names_at(git: Git, repository: GitRepository, commit: str, root_name: str) -> frozenset[str]:
-    entries = {entry.path: entry for entry in repository.tree(commit)}
-    own = entries.get(shipway_yaml.NAME)
-    git.fetch_files(repository, [own.id] if own else [])
-    data = repository.contents([own] if own else [], most_bytes=LARGEST).get(shipway_yaml.NAME, b"")
+def _names_at(repository: GitRepository, commit: str, own: TreeEntry | None, root_name: str) -> frozenset[str]:
+    data = repository.contents([own], most_bytes=LARGEST).get(NAME, b"") if own else b""
     configuration = shipway_yaml.require(data, is_link=own is not None and own.is_link)
-    return frozenset(image.name for image in discover(sorted(entries), configuration, root_name).images)
+    paths = sorted(entry.path for entry in repository.tree(commit))
+    return frozenset(image.name for image in discover(paths, configuration, root_name).images)
