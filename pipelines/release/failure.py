@@ -22,11 +22,10 @@ _LONGEST = 300
 _LONGEST_WHAT = 80
 """Of a build, whose instruction may be long; what it said comes after it."""
 _KILLED = 137
-_PASSED_ON = "the step "
-"""How an error begins that is another step's: `the step environments failed: …`."""
 _WORDS = {"again": "plan", "deploy-await": "wait for Argo CD", "await-healthy": "wait for Argo CD"}
 """Steps and containers that are called otherwise by people."""
 _ERROR = re.compile(r"^shipway: (?P<what>.*)(?:\n  seen: (?P<seen>.*(?:\n {8}.*)*))?", re.MULTILINE)
+_ONLY_CODE = re.compile(r"\(exit code \d+\)[: ]*$")
 _REFUSED = re.compile(r"\banswered (?:4\d\d|507)\b")
 
 
@@ -42,12 +41,12 @@ def told(step: str, log: str, *, code: int | None = None, ended: str = "", memor
         text = f"its {name} took more memory than it may (OOMKilled); raise {memory}"
     elif code == _KILLED:
         text = f"its {name} was killed (exit code {_KILLED}), as where memory is short{memory and '; see '}{memory}"
-    elif ended and code is None:  # evicted, too late, without its image
-        text = f"its pod failed: {visible(ended)}"
-    elif errors:
+    elif errors and (code is not None or not ended):
         text = _said(name, errors[-1]["what"], errors[-1]["seen"] or "")
-    else:
+    elif not ended or _ONLY_CODE.search(ended):
         return ""
+    else:  # evicted, too late, without its image or what it mounts
+        text = f"its pod failed: {visible(ended)}"
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
@@ -58,7 +57,8 @@ def _said(step: str, what: str, seen: str) -> str:
     if what.startswith(f"the {step} failed at "):
         short = what if len(what) <= _LONGEST_WHAT else f"{what[: _LONGEST_WHAT - 1]}…"
         return f"its{short.removeprefix('the')}: {' '.join(seen.splitlines()[-2:])}"
-    first = what if what.startswith(_PASSED_ON) else f"its {step} failed: {what}"
+    # An error of `deploy-await` may be another step's: `the step environments failed: …`.
+    first = what if what.startswith("the step ") else f"its {step} failed: {what}"
     return ": ".join(filter(None, (first, seen)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,14 +50,13 @@ class Causes:
             return None
         words: dict[str, str] = {}
         for pod in [pod for pod in report_run.failed_pods(self.workflow) if pod.template in _PARTS][:_MOST_LOGS]:
-            is_ours = (pod.template, pod.container) not in _UNTRUSTED
-            words |= dict.fromkeys(_keys(pod), _told(pod, self._log(pod) if is_ours else ()))
+            words |= dict.fromkeys(_keys(pod), _told(pod, self._log(pod)))
         return replace(result, parts=failure.explained(result.parts, words))
 
     def _failure(self, pod: FailedPod, *, read: bool) -> Failure:
         title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
         lines = self._log(pod) if read else ()
-        return Failure(title=title, message=pod.message, lines=lines, told=_told(pod, lines))
+        return Failure(title=title, message=pod.ended, lines=lines, told=_told(pod, lines))
 
     def _log(self, pod: FailedPod) -> tuple[str, ...]:
         """Return the end of the log of the container that failed; nothing if it is gone."""
@@ -71,11 +69,10 @@ class Causes:
 
 def _keys(pod: FailedPod) -> list[str]:
     """Return the keys of the parts whose failure a pod's is."""
-    if pod.template in _KEYS:
-        return [_KEYS[pod.template]]
-    return re.findall(r'"([^"]+)"', pod.subject) if pod.template == "try-images" else [pod.subject]
+    return [_KEYS[pod.template]] if pod.template in _KEYS else pod.subject.split(",")
 
 
 def _told(pod: FailedPod, lines: Sequence[str]) -> str:
     memory = f"resources.{pod.template}.{pod.container}.limits.memory"
-    return failure.told(pod.step, "\n".join(lines), code=pod.code, ended=pod.ended, memory=memory)
+    log = "" if (pod.template, pod.container) in _UNTRUSTED else "\n".join(lines)
+    return failure.told(pod.step, log, code=pod.code, ended=pod.ended, memory=memory)

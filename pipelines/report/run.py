@@ -15,7 +15,7 @@ from pipelines.bounds import read_json
 Raw = Mapping[str, Any]
 _BAD = frozenset({"Failed", "Error"})
 _EXIT_CODE = re.compile(r"exit(?:ed with)?(?: non-zero)? code:? (\d+)")
-_LATER = {"143": 1, "64": 2}
+_LATER: Mapping[int | None, int] = {143: 1, 64: 2}
 """Exit codes of containers that were ended, and that were not started, because another one had failed."""
 _LONGEST_PREFIX = 242
 
@@ -28,7 +28,7 @@ class FailedPod:
     """The task's."""
     template: str
     subject: str
-    """The image or chart of its inputs, or a JSON list of images, or empty."""
+    """The image or chart of its inputs, or images with commas between them, or empty."""
     pod: str
     container: str
     """The one that failed first, as far as Argo says."""
@@ -36,7 +36,6 @@ class FailedPod:
     """What that one is called by people: the step that it runs, if its name is `main`."""
     code: int | None
     """Its exit code; None if Argo has none: killed, never started, lost."""
-    message: str
     ended: str
     """How that container ended, or the pod if no container did by itself."""
 
@@ -63,7 +62,7 @@ def outputs(workflow: Raw, template: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for node in sorted(nodes_of(workflow).values(), key=lambda one: str(one.get("startedAt") or "")):
         parameters = (node.get("outputs") or {}).get("parameters") or ()
-        if _template(node) == template and parameters:
+        if template_of(node)[1] == template and parameters:
             values = {str(p["name"]): str(p["value"]) for p in parameters if "value" in p}
     return values
 
@@ -98,7 +97,7 @@ def pod_name(run: str, node: Raw) -> str:
     name = str(node["name"])
     if name == run:
         return run
-    return f"{f'{run}-{_template(node)}'[:_LONGEST_PREFIX]}-{_fnv(name.encode())}"
+    return f"{f'{run}-{template_of(node)[1]}'[:_LONGEST_PREFIX]}-{_fnv(name.encode())}"
 
 
 def main_steps(workflow: Raw) -> dict[tuple[str, str], str]:
@@ -139,32 +138,27 @@ def _failed(run: str, node: Raw, nodes: Mapping[str, Raw], steps: Mapping[tuple[
         if one.get("type") == "Container" and one.get("boundaryID") == node.get("id") and one.get("phase") in _BAD
     ]
 
-    def order(container: Raw) -> int:
-        code = _EXIT_CODE.search(str(container.get("message")))
-        return _LATER.get(code[1] if code else "", 0)
-
-    first = min(containers, key=order, default={"displayName": "main"})
+    first = min(containers, key=lambda one: _LATER.get(_code(one.get("message")), 0), default={"displayName": "main"})
     container = str(first.get("displayName"))
-    ended = str(first.get("message") or message) if _EXIT_CODE.search(message) else message
-    code = _EXIT_CODE.search(ended)
+    ended = str(first.get("message") or message) if _code(message) is not None else message
     inputs = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or ()}
     # A task, then its item in brackets, then the attempt.
     display = str(node.get("displayName") or node["name"]).partition("(")[0]
     return FailedPod(
         name=display,
-        template=_template(node),
-        subject=inputs.get("name") or inputs.get("path") or inputs.get("images") or "",
+        template=template_of(node)[1],
+        subject=inputs.get("name") or inputs.get("path") or re.sub(r'[\[\]"]', "", inputs.get("images", "")),
         pod=pod_name(run, node),
         container=container,
-        step=container if container != "main" else steps.get(template_of(node), _template(node)),
-        code=int(code[1]) if code else None,
-        message=message,
+        step=container if container != "main" else steps.get(template_of(node), template_of(node)[1]),
+        code=_code(ended),
         ended=ended,
     )
 
 
-def _template(node: Raw) -> str:
-    return str(node.get("templateName") or (node.get("templateRef") or {}).get("template") or "")
+def _code(message: object) -> int | None:
+    match = _EXIT_CODE.search(str(message))
+    return int(match[1]) if match else None
 
 
 def _children(node: Raw) -> list[str]:

@@ -64,7 +64,7 @@ _MOST_ROWS = 40
 _MOST_BLOCKS = 8
 _MOST_LINES = 20
 _LONGEST_LINE = 240
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._/:+-]+")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._/:+, -]+")
 
 
 def line(text: str) -> str:

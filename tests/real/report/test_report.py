@@ -240,14 +240,14 @@ def test_a_deployment_that_failed_is_told_in_the_words_of_its_step(
 
 def test_a_build_that_took_too_much_memory_says_so(api: Cluster, forge: ForgeServer, place: Path) -> None:
     """In a release by its container, in a check by the images that its pod was to try; the chart's value is named."""
-    oom = "OOMKilled (exit code 137)"
+    oom = "build: OOMKilled (exit code 137): "
     for run, template, inputs, result, context in (
         ("push-1", "clone-build-push", {"name": "web"}, (FAILED, IN_LOG), RELEASE),
         ("push-2", "try-images", {"images": '["web", "api"]'}, (UNTRIED, UNSAID), CHECK),
     ):
         part = PartResult(kind=IMAGE, name="web", path="web", result=result[0], why=result[1])
         found = ReleaseResult(repo=REPO, commit=COMMIT, ref="", is_good=False, verdict="", parts=(part,), left_out=0)
-        pod = node(template, "Failed", f"build: {oom}")
+        pod = node(template, "Failed", oom)
         pod["inputs"] = {"parameters": [{"name": name, "value": value} for name, value in inputs.items()]}
         verdict = node("verdict", "Failed", "main: Error (exit code 1)", summary=texts.encode(results.text_of(found)))
         build = {

@@ -88,13 +88,16 @@ def test_a_log_says_which_step_failed(step: str, text: str, told: str) -> None:
         (None, "The node was low on resource: memory.", "its pod failed: The node was low on resource: memory."),
         (None, 'ImagePullBackOff: Back-off pulling image "x"',
          'its pod failed: ImagePullBackOff: Back-off pulling image "x"'),
-        (1, "Error (exit code 1)", "its build failed: no"),
+        (1, "build: Error (exit code 1): ", "its build failed: no"),
         (None, "", "its build failed: no"),
     ],
 )  # fmt: skip
 def test_what_ended_a_container_is_told_before_its_log(code: int | None, ended: str, told: str) -> None:
     """The log of what was killed ends with something else; of memory it is said which value bounds it."""
     assert failure.told("build", "shipway: no\n", code=code, ended=ended, memory="resources.x") == told
+    init = "init: Error (exit code 64): no Secret shipway-git"
+    assert failure.told("build", "", code=64, ended=init) == f"its pod failed: {init}"
+    assert failure.told("build", "", code=64, ended="build: Error (exit code 64): ") == ""
 
 
 def test_words_are_bounded_and_visible() -> None:

@@ -89,9 +89,9 @@ def test_a_retried_step_puts_out_what_its_last_attempt_did() -> None:
 def test_whatever_fails_is_told_with_its_step(of: str, template: dict[str, Any], container: str) -> None:
     """Of every container of every template: what it does, in words of people, and the error that it wrote."""
     reference = {"name": of, "template": template["name"]}
-    message = "Error (exit code 1)"
+    message = f"{container}: Error (exit code 1): "
     document = run(
-        node("r.x", phase="Failed", templateRef=reference, message=f"{container}: {message}"),
+        node("r.x", phase="Failed", templateRef=reference, message=message),
         node("c", "Container", "Failed", boundaryID="r.x", message=message) | {"displayName": container},
     )
     document["status"]["storedTemplates"] = {f"namespaced/{of}/{template['name']}": template}
@@ -105,6 +105,9 @@ def test_whatever_fails_is_told_with_its_step(of: str, template: dict[str, Any],
     if template["name"] in {"begin-pod", "impact"}:  # which fail no run
         assert told == ""
         return
+    if (template["name"], container) in {("try-images", "build"), ("try-charts", "check")}:  # a stranger's words
+        assert told == "x failed"
+        return
     title, _, words = told.partition(": its ")
     step, _, rest = words.partition(" failed")
     assert (title, rest) == ("x", f": no {container}: remote: denied")
@@ -113,7 +116,8 @@ def test_whatever_fails_is_told_with_its_step(of: str, template: dict[str, Any],
 
 def test_the_container_that_failed_first_is_the_cause() -> None:
     """Argo names the first by name, which may have been ended, or not started, because of another one."""
-    ended = {"clone": "OOMKilled (exit code 137)", "build": "Error (exit code 143)", "main": "Error (exit code 64)"}
+    codes = {"clone": "OOMKilled (exit code 137)", "build": "Error (exit code 143)", "main": "Error (exit code 64)"}
+    ended = {name: f"{name}: {text}: " for name, text in codes.items()}
     pod = node("w", phase="Failed", templateName="clone-build-push", message="build: Error (exit code 143)")
     containers = [
         node(name, "Container", "Failed", boundaryID="w", message=text) | {"displayName": name}

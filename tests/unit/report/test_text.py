@@ -81,6 +81,8 @@ def test_a_comment_is_bounded() -> None:
 def test_a_failed_run_is_told_in_a_line() -> None:
     found = result(*(part(f"image-{n}", FAILED) for n in range(6)))
     assert report_text.headline(found, []) == "image-0, image-1, image-2, image-3: failed; and 2 more"
+    wave = Failure(title="wave-1: team/web", message="", lines=(), told="its build failed: no")
+    assert report_text.headline(None, [wave]) == "wave-1: team/web: its build failed: no"
     plan, deploy = (Failure(title=name, message="", lines=()) for name in ("plan", "deploy"))
     assert report_text.headline(None, [plan]) == "plan failed"
     assert (
