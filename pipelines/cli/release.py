@@ -140,6 +140,7 @@ def _describe_check(options: CheckOptions, result: RunResult) -> dict[str, Any]:
         "parts": summary.get("parts", []),
         "left_out": summary.get("left_out", 0),
         "logs": str(result.folder / "logs"),
+        **({} if summary else results.failure(result.root)),
     }
 
 
@@ -199,8 +200,9 @@ def _print(described: Mapping[str, Any], settings: Mapping[str, str]) -> None:
 def _print_check(described: Mapping[str, Any], _settings: Mapping[str, str]) -> None:
     sys.stdout.write(f"\n{described['repo']} {described['revision']}\n\n")
     results.show_parts(described)
-    ending = f"{described['phase']} in {described['seconds']:.1f} s"
-    sys.stdout.write(f"\n{ending}: {described['verdict'] or described['message']}; logs: {described['logs']}\n")
+    charts.show_problem(described)
+    words = ": ".join(filter(None, (f"{described['seconds']:.1f} s", described["verdict"] or described["message"])))
+    sys.stdout.write(f"\n{described['phase']} in {words}; logs: {described['logs']}\n")
 
 
 def _print_deploy(deployment: Mapping[str, Any], _settings: Mapping[str, str]) -> None:

@@ -7,7 +7,9 @@ matters: a message that names the cause comes with general ones, such as that th
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.tools.git.address import ForeignUrl, RepositoryUrl
@@ -39,6 +41,7 @@ _TRANSIENT = (
     r"|protocol error: bad (?:line|band)|bad line length|did not send all necessary|Recv failure|Send failure"
     r"|end of file|invalid server response|read error|from HTTP (?:429|5\d\d)|Server error:"
 )
+_NO_ADDRESS = r"Could not resolve host|Name or service not known"
 _FULL = r"No space left on device|Disk quota exceeded"
 _OVERTAKEN = (
     r"\[rejected\] \((?:stale info|fetch first|non-fast-forward|needs force|already exists)"
@@ -119,10 +122,22 @@ def error(what: str, done: Completed, url: RepositoryUrl | None, login: str) -> 
         return Refused(what, seen=seen, todo="repair the repository: `git fsck --strict` names the objects")
     if re.search(_FULL, text):
         return ShipwayError(what, seen=seen, todo="free disk space, or give the workspace more")
+    host = urlsplit(url.origin).hostname if url is not None else None
+    if host and re.search(_NO_ADDRESS, text) and _is_unknown(host):
+        return Misconfigured(what, seen=seen, todo=f"correct the host's name, {host}, or let it be found from here")
     if re.search(_TRANSIENT, text) or done.code < 0:
         todo = f"check that {url.origin} is up, then run it again" if url is not None and url.origin else "run it again"
         return Transient(what, seen=seen, todo=todo)
     return ShipwayError(what, seen=seen)
+
+
+def _is_unknown(host: str) -> bool:
+    """Whether there is no host of that name. Git says the same where no server of names answers, which may pass."""
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror as error:
+        return error.errno != socket.EAI_AGAIN
+    return False
 
 
 def _lines(*lines: str) -> str:
