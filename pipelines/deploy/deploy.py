@@ -7,6 +7,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -158,7 +159,8 @@ class Deployment:
         for name, way in ways.items():
             if only in {"", ENVIRONMENTS, name}:
                 try:
-                    targets.append(self._charts(way) if name == CHARTS else self._environment(name, way, faults))
+                    write = self._charts if name == CHARTS else partial(self._environment, name)
+                    targets.append(write(way, faults))
                 except ShipwayError as error:
                     sys.stderr.write(f"{name}: {error}\n")
                     faults.append(error)
@@ -173,10 +175,13 @@ class Deployment:
             raise
         return done
 
-    def write_charts(self) -> tuple[DeployTarget, ...]:
-        """Write to the repository's own charts, if shipway.yaml says so of this branch; return that target or none."""
+    def write_charts(self, faults: list[ShipwayError]) -> tuple[DeployTarget, ...]:
+        """Write to the repository's own charts, if shipway.yaml says so of this branch; return that target or none.
+
+        What kept single charts from being written is added to `faults`.
+        """
         way = self._ways()[0].get(CHARTS, "")
-        return (self._charts(way),) if way else ()
+        return (self._charts(way, faults),) if way else ()
 
     def _ways(self) -> tuple[dict[str, str], str]:
         """Return how each target of this branch is written, or why there is none."""
@@ -194,18 +199,16 @@ class Deployment:
             return {}, f"{branch} is deployed, not {self.reader.ref}"
         return ({CHARTS: configured.charts} if configured.charts else {}) | dict(configured.environments), ""
 
-    def _charts(self, way: str) -> DeployTarget:
+    def _charts(self, way: str, faults: list[ShipwayError]) -> DeployTarget:
         def draft(head: Head) -> Draft:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
-            return self._draft(state, edits.edit_charts(state, head, publishes=bool(self.maker) and way == COMMIT), way)
+            edited = edits.edit_charts(state, head, publishes=bool(self.maker) and way == COMMIT)
+            return self._draft(state, edited, way)
 
-        return self._write(CHARTS, self.reader.url, self.reader.ref, draft, way)
+        return self._write(CHARTS, (self.reader.url, self.reader.ref), draft, way, faults)
 
     def _environment(self, name: str, way: str, faults: list[ShipwayError]) -> DeployTarget:
-        """Write to an environment, and add what kept single applications from it to `faults`."""
-        found: dict[str, ShipwayError] = {}
-
         if not self.settings.environments:
             raise Misconfigured(
                 f"nothing says where the environment {name} is",
@@ -219,25 +222,37 @@ class Deployment:
             state = self.reader.head()
             if url.host_and_path == self.reader.url.host_and_path:
                 _refuse_loops(state)
-            edited = edits.edit_environment(state, head, name, way=way)
-            found.update({str(fault): fault for fault in edited.faults})
-            return self._draft(state, edited, way, name)
+            return self._draft(state, edits.edit_environment(state, head, name, way=way), way, name)
 
         branch = self.settings.environments_branch
         ref = f"refs/heads/{branch}" if branch else self.git.refs(url).default
-        target = self._write(name, url, ref, draft, way)
-        faults += found.values()
-        return target
+        return self._write(name, (url, ref), draft, way, faults)
 
-    def _write(self, name: str, url: RepositoryUrl, ref: str, draft: Callable[[Head], Draft], way: str) -> DeployTarget:
-        source = self.reader.url
+    def _write(
+        self,
+        name: str,
+        at: tuple[RepositoryUrl, str],
+        draft: Callable[[Head], Draft],
+        way: str,
+        faults: list[ShipwayError],
+    ) -> DeployTarget:
+        """Write to a branch what is drafted of its head, and add what kept single parts of it out to `faults`."""
+        source, (url, ref) = self.reader.url, at
+        found: dict[str, ShipwayError] = {}
+
+        def noted(head: Head) -> Draft:
+            made = draft(head)
+            found.update({str(fault): fault for fault in made.edited.faults})
+            return made
+
         writer = TargetWriter(
             repository=WriteBack(git=self.git, url=url, author=self.author),
             forges=self.forges,
             client=self.reader.destination.reader.client,
         )
         branch = f"shipway/{name}/{source.name}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-        target = writer.write(name, ref, branch, draft, way=way)
+        target = writer.write(name, ref, branch, noted, way=way)
+        faults += found.values()
         sys.stderr.writelines(f"{name}: {line}\n" for line in (*target.kept, *target.changes))
         return target
 

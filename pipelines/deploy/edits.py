@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,36 +49,50 @@ class Edited:
 
 
 def edit_charts(state: DeployState, head: Head, *, publishes: bool = False) -> Edited:
-    """Return the edits to a head's values and charts; `state` is its commit's. Raises ShipwayError with every fault.
+    """Return the edits to a head's values and charts, without charts that have faults; `state` is its commit's.
 
     Of a run that publishes them as well, charts stay as they are whose values name an image that is not published.
     """
-    texts = _texts(state, head)
+    texts, faults = _texts(state, head)
     held = held_back(state.plan.charts, state.plan.images) if publishes else {}
-    kept = [text for text in texts if any(image_uses.is_in(text.file, path) for path in held)]
     desired = state.desired_images(texts)
     files: dict[str, bytes] = {}
     changes: list[Change] = []
-    faults: list[ShipwayError] = []
-    for text in (text for text in texts if text not in kept):
+    for text in texts:
         try:
             data, changed = text.edited(desired)
         except ShipwayError as error:
-            faults.append(error)
+            faults[text.file] = error
             continue
         if changed:
             files[text.file] = data
             changes += changed
-    raise_together(faults, f"the values of {state.url} cannot be written")
-    moved, moves = _versions(state, head, files)
+    left = {*held, *(chart for chart in state.snapshot.charts if any(image_uses.is_in(file, chart) for file in faults))}
+    moved, moves, unpacked = _versions(state, head, _without(files, left))
+    left |= unpacked.keys()
     unbuilt = sorted({p.image for t in texts for p in t.places if p.image in state.images} - state.published.keys())
+    every = (*faults.values(), *unpacked.values())
     return Edited(
-        files={**files, **moved},
-        changes=tuple(changes),
+        files=_without(files, left) | moved,
+        changes=tuple(change for change in changes if not _is_in_any(change.file, left)),
         moves=moves,
         kept=tuple(f"{path}: {HELD} because {why}" for path, why in held.items()),
-        awaited=(*(f"{name}: not published, {state.images[name].state}" for name in unbuilt), *_errors(state)),
+        awaited=(
+            *(f"{name}: not published, {state.images[name].state}" for name in unbuilt),
+            *_errors(state),
+            *(fault.what for fault in every),
+        ),
+        faults=every,
     )
+
+
+def _is_in_any(file: str, folders: Collection[str]) -> bool:
+    return any(image_uses.is_in(file, folder) for folder in folders)
+
+
+def _without(files: Mapping[str, bytes], folders: Collection[str]) -> dict[str, bytes]:
+    """Return the files that are in none of some folders."""
+    return {file: data for file, data in files.items() if not _is_in_any(file, folders)}
 
 
 def _errors(state: DeployState) -> tuple[str, ...]:
@@ -96,18 +110,18 @@ def raise_together(faults: list[ShipwayError], what: str) -> None:
         raise type(faults[0])(what, seen=seen, todo="; ".join(dict.fromkeys(fault.todo for fault in faults)))
 
 
-def _texts(state: DeployState, head: Head) -> list[ValuesText]:
-    """Return the values files that name images: those of charts, and those in shipway.yaml."""
+def _texts(state: DeployState, head: Head) -> tuple[list[ValuesText], dict[str, ShipwayError]]:
+    """Return the values files that name images, those of charts and those in shipway.yaml, and faults by file."""
     configuration = state.snapshot.configuration
     own = {item.values for item in config_yaml.own(state.snapshot.tree, configuration.deploy.environments)}
     named = {file: places for file, places in image_uses.named(configuration, state.under).items() if file not in own}
     of_charts = [posixpath.normpath(posixpath.join(folder, image_uses.VALUES)) for folder in state.snapshot.charts]
     host = state.destination.reader.registry.encode()
     contents = head.read([*of_charts, *named], needs=lambda path, data: path in named or host in data)
-    faults = [
-        ShipwayError(f"there is no file {path}", seen=named[path][0].where, todo="correct the path, or commit it")
+    faults = {
+        path: ShipwayError(f"there is no file {path}", seen=named[path][0].where, todo="correct the path, or commit it")
         for path in sorted(named.keys() - contents.keys())
-    ]
+    }
     texts: list[ValuesText] = []
     for path, data in contents.items():
         if path not in named and host not in data:
@@ -115,18 +129,20 @@ def _texts(state: DeployState, head: Head) -> list[ValuesText]:
         try:
             texts.append(image_places.read(data, path, under=state.under, at=named.get(path, ())))
         except ShipwayError as error:
-            faults.append(error)
-    raise_together(faults, f"the values of {state.url} cannot be written")
-    return texts
+            faults[path] = error
+    return texts, faults
 
 
 def _versions(
     state: DeployState, head: Head, files: Mapping[str, bytes]
-) -> tuple[dict[str, bytes], tuple[ChartMove, ...]]:
-    """Return Chart.yaml and Chart.lock of the charts that the files change, as chart-version would write them."""
+) -> tuple[dict[str, bytes], tuple[ChartMove, ...], dict[str, ShipwayError]]:
+    """Return Chart.yaml and Chart.lock of the charts that the files change, as chart-version would write them.
+
+    Charts that cannot be packed are left out, and their errors come last, by the chart's folder.
+    """
     touched = {folder for folder in state.snapshot.charts if any(image_uses.is_in(file, folder) for file in files)}
     if not touched:
-        return {}, ()
+        return {}, (), {}
     snapshot, destination = state.snapshot, state.destination
     configuration = snapshot.configuration
     paths = [path for folder in snapshot.charts for path in snapshot.tree.below(folder)]
@@ -147,20 +163,27 @@ def _versions(
             destination.charts, Layout.create(Path(folder)), destination.docker_config
         )
         plan = chart_compare.plan(tree, registry, repositories, libraries=configuration.libraries)
-    messages = [str(finding) for finding in plan.findings if finding.chart in touched and finding.level != "warning"]
-    if broken := [chart.path for chart in plan.charts if chart.path in touched and chart.state == BROKEN]:
-        raise ShipwayError(
-            f"{', '.join(broken)} cannot be packed",
-            seen="\n".join(messages),
-            todo="correct the chart; nothing was written",
+    broken = {
+        chart.path: ShipwayError(
+            f"{chart.path} cannot be packed",
+            seen="\n".join(str(one) for one in plan.findings if one.chart == chart.path and one.level != "warning"),
+            todo="correct the chart; nothing of it was written",
         )
+        for chart in plan.charts
+        if chart.path in touched and chart.state == BROKEN
+    }
+    if len(rest := _without(files, broken)) < len(files):
+        # The versions of those that depend on them move no more.
+        versions, moves, more_broken = _versions(state, head, rest)
+        return versions, moves, broken | more_broken
+    touched -= broken.keys()
     moving = [chart for chart in plan.charts if chart.path in touched and chart.state == DIFFERENT]
     changed = version_moves.moved(
         tree.charts, {chart.path: chart.next_version for chart in moving}, own=destination.charts.address
     )
     written = {path: data for path, data in changed.items() if any(image_uses.is_in(path, chart) for chart in touched)}
-    moves = [ChartMove(name=c.name, folder=c.path, old=c.version, new=c.next_version) for c in moving]
-    return written, tuple(moves)
+    moves = tuple(ChartMove(name=c.name, folder=c.path, old=c.version, new=c.next_version) for c in moving)
+    return written, moves, broken
 
 
 def edit_environment(state: DeployState, head: Head, environment: str, *, way: str) -> Edited:

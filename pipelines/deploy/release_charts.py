@@ -13,7 +13,7 @@ from typing import Annotated
 from pipelines.charts import clone as chart_clone
 from pipelines.charts import publish as chart_publish
 from pipelines.charts.model import ChartCheckout, ChartReport
-from pipelines.deploy import await_healthy
+from pipelines.deploy import await_healthy, edits
 from pipelines.deploy.deploy import DeployInputs, Deployment, DeploySettings, opened
 from pipelines.deploy.model import Deployed, DeployTarget, Fault
 from pipelines.environments import image_uses
@@ -71,12 +71,13 @@ def deploy_charts(
         make_room(folder)
         folder.mkdir(parents=True)
     targets: tuple[DeployTarget, ...] = ()
+    faults: list[ShipwayError] = []
     try:
         with opened(inputs, deploys, settings, builder) as deployment:
-            targets = deployment.write_charts()
+            targets = deployment.write_charts(faults)
             made = _made(deployment, targets)
         if made is None:
-            return replace(nothing, targets=targets)
+            return _told(replace(nothing, targets=targets), faults)
         commit, touched = made
         checkout = chart_clone.chart_clone(
             inputs=CommitInputs(repo=inputs.repo, revision=commit, ref=deployment.reader.ref),
@@ -89,15 +90,22 @@ def deploy_charts(
     except Transient:
         raise
     except ShipwayError as error:
-        say(str(error))
-        return replace(nothing, targets=targets, fault=str(error), fault_code=error.exit_code)
+        return _told(replace(nothing, targets=targets), [*faults, error])
     charts = [chart for chart in checkout.charts if any(image_uses.is_in(path, chart.path) for path in touched)]
     kept = {chart.path for chart in charts}
-    return DeployedCharts(
-        **vars(checkout)
-        | {"charts": tuple(charts), "findings": tuple(one for one in checkout.findings if one.chart in kept)},
-        targets=targets,
-    )
+    findings = tuple(one for one in checkout.findings if one.chart in kept)
+    done = DeployedCharts(**vars(checkout) | {"charts": tuple(charts), "findings": findings}, targets=targets)
+    return _told(done, faults)
+
+
+def _told(done: DeployedCharts, faults: list[ShipwayError]) -> DeployedCharts:
+    """Return the result with its faults, which it also says."""
+    try:
+        edits.raise_together(faults, f"not every chart of {done.repo} is written")
+    except ShipwayError as error:
+        say(str(error))
+        return replace(done, fault=str(error), fault_code=error.exit_code)
+    return done
 
 
 def _made(deployment: Deployment, targets: tuple[DeployTarget, ...]) -> tuple[str, frozenset[str]] | None:

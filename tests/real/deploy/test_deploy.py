@@ -239,6 +239,30 @@ def test_a_broken_file_costs_its_own_application_alone(tmp_path: Path, address: 
 
 
 @pytest.mark.parametrize(
+    "files",
+    [
+        {"values.yaml": "a: b\n- c: WEB:1\n"},
+        {"values.yaml": "a: &a WEB:1\nb: *a\n"},
+        {"values.yaml": f"image: WEB@{NONE}\n", "Chart.yaml": "apiVersion: v2\nname: other\nversion: one\n"},
+    ],
+)
+def test_a_broken_file_costs_its_own_chart_alone(tmp_path: Path, address: str, files: dict[str, str]) -> None:
+    """The other charts are written, and published by the run; it fails with the one, which stays as it was."""
+    shop = world(tmp_path, address)
+    chart = {"Chart.yaml": "apiVersion: v2\nname: other\nversion: 1.0.0\n", **files}
+    broken = {f"charts/other/{name}": text.replace("WEB", shop.web) for name, text in chart.items()}
+    shop.shop.commit(broken)
+    shop.build()
+    charts, published, _ = shop.circle()
+    assert published == ["0.1.0"]
+    assert "charts/other" in charts.fault
+    assert shop.digest() in shop.shop.file("charts/web/values.yaml")
+    assert {name: shop.shop.file(name) for name in broken} == broken
+    with pytest.raises(ShipwayError, match="charts/other"):
+        shop.deploy()
+
+
+@pytest.mark.parametrize(
     ("values", "told"),
     [
         ([{"file": "charts/web/values.yaml", "image": "web", "at": "img.tag"}], "has no img.tag"),
@@ -249,16 +273,18 @@ def test_a_broken_file_costs_its_own_application_alone(tmp_path: Path, address: 
 def test_paths_that_lead_nowhere_or_twice_are_told(
     tmp_path: Path, address: str, values: list[dict[str, str]], told: str
 ) -> None:
-    """A path in shipway.yaml must exist, and once."""
+    """A path in shipway.yaml must exist, and once; the chart that it is in, or that file, stays as it is."""
     shop = world(tmp_path, address)
     configuration = {"images": {".": {"name": "web"}}, "deploy": {"charts": "commit"}, "values": values}
     shop.shop.commit({"shipway.yaml": json.dumps(configuration), "two.yaml": "a: x\n---\na: y\n"})
     shop.build()
-    before = shop.shop.head()
+    file = values[0]["file"]
+    before = shop.shop.file(file) if file != "none.yaml" else ""
     with pytest.raises(ShipwayError, match=told) as raised:
         shop.deploy()
     assert "shipway.yaml:1" in raised.value.seen
-    assert shop.shop.head() == before
+    assert file == "none.yaml" or shop.shop.file(file) == before
+    assert (shop.digest() in shop.shop.file("charts/web/values.yaml")) is not file.startswith("charts")
 
 
 def test_large_values_are_told_and_hold_up_nothing_unless_they_name_an_image(
