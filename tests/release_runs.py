@@ -88,8 +88,7 @@ class Releases:
         """Give a run's pieces one after the other, and raise at the end what its verdict raises."""
         planned = self.plan(revision, ref, rebuild=rebuild)
         yield "plan"
-        waves = (getattr(planned, f"wave_{number}") for number in range(1, 9))
-        for item in (item for wave in waves for item in wave):
+        for item in (item for wave in (planned.wave_1, *planned.later) for item in wave):
             # A wave goes on whatever became of the one before.
             with contextlib.suppress(ShipwayError):
                 yield from self._image(planned, item)
