@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -11,10 +12,16 @@ from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.yaml_text import YamlText
 from pipelines.errors import ShipwayError
 
+MOST = 100
+"""Violations of one file that are told: the line of each takes as long to find as the file has keys."""
+
+_LONGEST = 500
+"""Characters of what is said of one: it quotes the file."""
+
 
 def finding(path: str, line: int, text: str, todo: str = "", *, rule: str) -> Finding:
     """Return an error at a line of a file."""
-    return Finding(path=path, line=line, level=ERROR, rule=rule, text=text, todo=todo)
+    return Finding(path=path, line=line, level=ERROR, rule=rule, text=text[:_LONGEST], todo=todo)
 
 
 def unreadable(path: str, error: ShipwayError, *, rule: str) -> Finding:
@@ -44,7 +51,16 @@ def repeated(path: str, node: yaml.Node | None, *, rule: str) -> Iterator[Findin
 def violations(
     text: YamlText, value: Any, schema: Mapping[str, Any], *, rule: str, skip: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """Find what a schema forbids of a file's value; `skip` are keywords whose violations the caller reports."""
+    """Find what a schema forbids of a file's value, up to MOST times.
+
+    `skip` are keywords whose violations the caller reports.
+    """
+    return islice(_violations(text, value, schema, rule=rule, skip=skip), MOST)
+
+
+def _violations(
+    text: YamlText, value: Any, schema: Mapping[str, Any], *, rule: str, skip: Collection[str]
+) -> Iterator[Finding]:
     import jsonschema  # noqa: PLC0415 - takes longer to load than most plans, and most repositories have no such file
 
     for error in jsonschema.Draft202012Validator(schema).iter_errors(value):

