@@ -9,11 +9,13 @@ it may be, follows Helm's own reader (helm.sh/helm/v4: pkg/chart/loader/archive)
 from __future__ import annotations
 
 import io
+import os
 import re
 import tarfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 import deflate
 
@@ -22,6 +24,9 @@ from pipelines.tools.registry.layout import LAYER_TIME
 
 MOST_BYTES = 100 << 20
 MOST_FILE_BYTES = 5 << 20
+_DEEPEST = 100
+_LONGEST_NAME = 255
+"""Of a path in an archive: folders in it, and bytes of each name, as disks have them."""
 _MOST_FILES = 10_000
 _LEVEL = 9
 _BLOCK = 512
@@ -158,6 +163,8 @@ def _read(tar: tarfile.TarFile, what: str) -> Archive:
         files[path] = body
         ours = ours and member.mtime == LAYER_TIME
         roots.add(root)
+    if clash := files.keys() & {str(folder) for path in files for folder in PurePosixPath(path).parents}:
+        raise _bad(what, f"{min(clash)!r} is a file and a folder")
     if "Chart.yaml" not in files or len(roots) != 1:
         raise _bad(what, f"no Chart.yaml in the one folder of a chart ({', '.join(sorted(roots)) or 'nothing'})")
     return Archive(name=roots.pop(), files=files, ours=ours)
@@ -175,6 +182,9 @@ def _path(name: str, what: str) -> tuple[str, str]:
         or _DRIVE.match(path)
     ):
         raise _bad(what, f"{name!r} leads out of the chart's folder")
+    if len(parts) > _DEEPEST or max(len(os.fsencode(part)) for part in (root, *parts)) > _LONGEST_NAME:
+        raise _bad(what, f"{name[:100]!r} is a path that no disk has")
+    name.encode()  # raises UnicodeError
     return root, path
 
 
