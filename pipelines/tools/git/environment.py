@@ -7,7 +7,7 @@ variables GIT_CONFIG_COUNT to the upload-pack that serves a folder of this machi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
@@ -143,6 +143,15 @@ def configuration(settings: Iterable[tuple[str, str]]) -> bytes:
         title = f'{head} "{_escaped(sub)}"' if sub else head
         lines.append(f'[{title}]\n\t{key} = "{_escaped(value)}"\n')
     return "".join(lines).encode()
+
+
+def overriding(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by which settings count before those of the repository, whatever characters a name has."""
+    pairs = [*enumerate(settings.items())]
+    numbered = {
+        f"GIT_CONFIG_{what}_{at}": text for at, pair in pairs for what, text in zip(("KEY", "VALUE"), pair, strict=True)
+    }
+    return {"GIT_CONFIG_COUNT": str(len(pairs)), **numbered}
 
 
 def lfs_address(url: RepositoryUrl) -> str:

@@ -20,7 +20,7 @@ from pipelines.tools.git import errors
 from pipelines.tools.git import refs as git_refs
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.git.credentials import GitCredentials
-from pipelines.tools.git.environment import GitEnvironment
+from pipelines.tools.git.environment import GitEnvironment, overriding
 from pipelines.tools.git.refs import Refs, RefTarget, Resolved
 from pipelines.tools.git.repository import GitRepository
 from pipelines.tools.processes.process import Completed, run
@@ -217,9 +217,11 @@ class Git:
 
         A folder that somebody else owns counts as 0: reading its status would run commands of its configuration.
         """
-        # As an option, since the repository's configuration overrides the one file that Git reads.
-        words = ("-c", "core.fsmonitor=false", "status", "--porcelain", "--ignore-submodules=all")
-        done = self._in_working_tree(url, *words)
+        # Said at each call, since the repository's configuration overrides the one file that Git reads.
+        named = self._in_working_tree(url, "config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+        filters = named.stdout.split("\0")[:-1] if named else []
+        off = {"core.fsmonitor": "false", **{name: "" if name[-9:] != ".required" else "false" for name in filters}}
+        done = self._in_working_tree(url, "status", "--porcelain", "--ignore-submodules=all", settings=off)
         return len(done.stdout.splitlines()) if done and done.code == 0 else 0
 
     def checked_out(self, url: RepositoryUrl) -> str:
@@ -227,7 +229,9 @@ class Git:
         done = self._in_working_tree(url, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         return done.stdout.strip() if done and done.code == 0 else ""
 
-    def _in_working_tree(self, url: RepositoryUrl, *words: str) -> Completed | None:
+    def _in_working_tree(
+        self, url: RepositoryUrl, *words: str, settings: Mapping[str, str] | None = None
+    ) -> Completed | None:
         """Run Git in the working tree of a local address; None if there is none, or if somebody else owns it."""
         folder = Path(url.local_path).resolve() if url.local_path else None
         if folder is None or not (folder / ".git").exists() or folder.stat().st_uid != os.geteuid():
@@ -235,7 +239,7 @@ class Git:
         return run(
             [self.git, "-C", folder, *words],
             timeout_seconds=self.ask_seconds,
-            env=self._environment.variables(url),
+            env=self._environment.variables(url) | overriding(settings or {}),
         )
 
     def _fetch_by_ref(self, repository: GitRepository, resolved: Resolved, refusal: Completed) -> None:

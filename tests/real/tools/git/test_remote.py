@@ -393,6 +393,12 @@ def test_uncommitted_changes_are_counted_and_not_built(git: Git, tmp_path: Path)
     (app.path / "hello").write_text("four\n")
     (app.path / "new file").write_text("x")
     app.git("config", "core.fsmonitor", f"touch {marker}")
+    for name in ("plain", "a=b"):
+        for kind in ("clean", "smudge", "process"):
+            app.git("config", f"filter.{name}.{kind}", f"touch {marker}; cat")
+        app.git("config", f"filter.{name}.required", "true")
+    (app.path / ".git" / "info").mkdir(exist_ok=True)
+    (app.path / ".git" / "info" / "attributes").write_text("* filter=plain\nhello filter=a=b\n")
     assert git.uncommitted(url) == 2
     assert not marker.exists()
     found = git.resolve(url, Revision("main"))
