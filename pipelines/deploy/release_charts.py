@@ -186,21 +186,23 @@ def deploy_await(
     try:
         charts.require_none("charts")
         published.require_none("publish")
-        waited = await_healthy.await_healthy(
-            repo=repo,
-            commit=head or commit,  # whose report says that nobody waits any more
-            also=tuple(filter(None, (commit, charts.commit))),
-            minutes=minutes,
-            account=account,
-            logins=logins,
-            forge=forge,
-            environments=environments,
-            argo_cd_namespace=argo_cd_namespace,
-            forges=forges,
-            settings=settings,
-        )
-        result = replace(result, applications=waited.applications, healthy=waited.healthy, seconds=waited.seconds)
-        deployed.require_none("environments")
+        try:
+            waited = await_healthy.await_healthy(
+                repo=repo,
+                commit=head or commit,  # whose report says that nobody waits any more
+                also=tuple(filter(None, (commit, charts.commit))),
+                minutes=minutes,
+                account=account,
+                logins=logins,
+                forge=forge,
+                environments=environments,
+                argo_cd_namespace=argo_cd_namespace,
+                forges=forges,
+                settings=settings,
+            )
+            result = replace(result, applications=waited.applications, healthy=waited.healthy, seconds=waited.seconds)
+        finally:  # what is not written is waited for in vain
+            deployed.require_none("environments")
     except ShipwayError as error:
         error.result = result
         raise
