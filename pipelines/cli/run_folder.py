@@ -39,10 +39,10 @@ def new_folder(state: Path, name: str) -> Path:
     return folder
 
 
-def reporter(*, quiet: bool) -> Reporter:
-    """Return the reporter of a run: a tree on a terminal, lines everywhere else."""
+def reporter(*, quiet: bool, unspoken: frozenset[str] = frozenset()) -> Reporter:
+    """Return the reporter of a run, without what is `unspoken`: a tree on a terminal, lines everywhere else."""
     if sys.stderr.isatty():
         from pipelines.engines.local.tree_reporter import TreeReporter  # noqa: PLC0415 - rich is for terminals only
 
-        return TreeReporter()
-    return PlainReporter(with_output=not quiet)
+        return TreeReporter(unspoken=unspoken)
+    return PlainReporter(with_output=not quiet, unspoken=unspoken)

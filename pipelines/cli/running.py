@@ -36,6 +36,10 @@ TEMPLATES = repository.DATA / "charts" / "shipway" / "files"
 CONFIG_MAP, VARIABLES = "shipway", "shipway-variables"
 PUBLISH = ("publish to", "set `registry`, or give --registry")
 """What a run needs that publishes, as arguments of `options.require_registry`."""
+UNSPOKEN = frozenset(
+    "start begin plan again verdict check-verdict report tell impact gather render pass-on-impact".split()
+)
+"""Pods and steps of a release or check that decide and tell: the command itself tells what came of them."""
 _LEFT = 130
 """Exit code of a command that was interrupted while its run goes on."""
 _ATTEMPTS = 3
@@ -86,10 +90,12 @@ class EngineChoice:
         *,
         source: tuple[str, str],
         workflow: Mapping[str, Any] | None = None,
+        unspoken: frozenset[str] = frozenset(),
     ) -> RunResult | None:
         """Run a template, or a `workflow` named `template`, and return the result, or None if it is left running.
 
-        `source` decides how far a build is kept from this machine: a repository and a revision.
+        `source` decides how far a build is kept from this machine: a repository and a revision. Nothing is told of pods
+        and steps that are `unspoken`, unless they fail.
         """
         if self.cluster is None:
             settings = self.settings
@@ -99,7 +105,7 @@ class EngineChoice:
                 settings = isolation.settle(settings, self.options.isolation, template, repo=own, revision=revision)
             if "repo" in arguments:
                 arguments = {**arguments, "repo": local_address(arguments["repo"])}
-            return run(self.options, settings, template, arguments, workflow=workflow)
+            return run(self.options, settings, template, arguments, workflow=workflow, unspoken=unspoken)
         jobs = self.options.jobs
         if workflow is None:
             name = self.cluster.submit(template, arguments, jobs=jobs)
@@ -124,7 +130,7 @@ def run_template(
     engine = EngineChoice(command.run, examples=command.examples)
     repo = engine.address(command.repo, *needs)
     source = (repo, arguments.get("revision", "HEAD"))
-    result = engine.run(template, {"repo": repo, **arguments}, source=source)
+    result = engine.run(template, {"repo": repo, **arguments}, source=source, unspoken=UNSPOKEN)
     return report(engine, result, functools.partial(describe, dataclasses.replace(command, repo=repo)), show)
 
 
@@ -175,6 +181,7 @@ def run(
     arguments: Mapping[str, str],
     *,
     workflow: Mapping[str, Any] | None = None,
+    unspoken: frozenset[str] = frozenset(),
 ) -> RunResult:
     """Run a compiled template, or `workflow` over the compiled ones, on this machine and return its result."""
     program = Path(sys.executable).with_name("shipway")
@@ -203,7 +210,7 @@ def run(
             secrets=cli_secrets.linked(settings, folder / "secrets"),
             folder=folder / "run",
             jobs=options.jobs or os.cpu_count() or 1,
-            reporter=run_folder.reporter(quiet=options.follow.quiet),
+            reporter=run_folder.reporter(quiet=options.follow.quiet, unspoken=unspoken),
             name=name,
             start=server.start,
         )

@@ -15,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pipelines.engines.local.nodes import Node, NodeKind, Phase
+from pipelines.engines.local.reporter import is_told
 from pipelines.errors import visible
 
 _MARKS = {
@@ -33,10 +34,11 @@ _UPDATES_PER_SECOND = 8
 class TreeReporter:
     """A live tree of nodes, with the last lines of those that run or have failed."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Draw on a console, by default that of stderr."""
+    def __init__(self, console: Console | None = None, *, unspoken: frozenset[str] = frozenset()) -> None:
+        """Draw on a console, by default that of stderr; a tree goes if it has none but nodes that are `unspoken`."""
         # Not `sys.stderr`, which may write colours as escapes.
         self.console = console or Console(file=sys.__stderr__)
+        self.unspoken = unspoken
         self.lock = threading.RLock()
         self.name = ""
         self.roots: list[Node] = []
@@ -70,6 +72,8 @@ class TreeReporter:
             if not node.phase.is_bad:
                 self.tails.pop(node, None)
             if node.parent is None:
+                if self.live and not any(is_told(each, self.unspoken) for each in node.walk()):
+                    self.live.transient = True
                 # An exit handler may follow; its tree is drawn below this one.
                 self._close()
                 if node not in self.roots:

@@ -103,4 +103,4 @@ def make_room(source: Path) -> None:
 def warn_of_changes(git: Git, url: RepositoryUrl, revision: Revision) -> None:
     """Report how many files of a local working tree are uncommitted, unless the revision is a commit id."""
     if not revision.is_commit and (changes := git.uncommitted(url)):
-        say(f"{changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of this build; commit them first")
+        say(f"warning: {changes} uncommitted change{'s' * (changes > 1)} in {url} are not part of it: commit first")

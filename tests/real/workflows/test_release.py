@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,11 +83,35 @@ def test_the_command_tells_of_images_and_charts(tmp_path: Path) -> None:
         second = shipway.run("release", "--examples")
         assert second.returncode == 0, second.stderr
         assert f"0 of 0 images built, 0 charts pushed, 5 of 5 published at {commit}" in second.stdout
+        assert second.stderr == "", "nothing of the engine"
+        assert len([line for line in second.stdout.splitlines() if line]) == len(first["parts"]) + 4
         alone = json.loads(shipway.run("release", "--examples", "--json", "--ignore", "charts/site").stdout)
         assert [chart["state"] for chart in alone["charts"]] == ["identical"]
         assert "images" not in alone
     finally:
         shipway.run("embedded", "clean")
+
+
+def test_a_missing_helm_is_found_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is built, where a chart is to be released; images alone need none, nor does a plan."""
+    repository = Repository(tmp_path / "shop")
+    repository.write("web/Dockerfile", "FROM scratch\nCOPY page /\n").write("web/page", "1").commit()
+    programs = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder, "helm").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(programs))
+    monkeypatch.setenv("SHIPWAY_TOOLS", str(tmp_path / "none"))
+    shipway = Shipway(tmp_path / "shipway")
+    with registry(tmp_path) as address:
+        (tmp_path / "settings.yaml").write_text(f"registry: {address}\nproject: team\nplain-http: {address}\n")
+        words = (str(repository.path), "--settings", str(tmp_path / "settings.yaml"))
+        assert shipway.run("release", *words).returncode == 0
+        repository.write("web/page", "2").write("site/values.yaml", "{}\n")
+        repository.write("site/Chart.yaml", "apiVersion: v2\nname: site\nversion: 1.0.0\n").commit()
+        before = Images(address, "team").tags("web")
+        done = shipway.run("release", *words)
+        assert done.returncode == 78, done.stderr
+        assert "there is no helm" in done.stdout
+        assert Images(address, "team").tags("web") == before
+        assert shipway.run("plan", *words).returncode == 10
 
 
 def test_what_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:

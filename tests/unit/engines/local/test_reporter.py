@@ -135,3 +135,48 @@ def test_items_are_told_by_their_names() -> None:
     assert (item.short_name, item.label) == ("wave(web)", "wave(web)")
     short = Node(name="run.wave(0:a)", display_name="wave(0:a)", kind=NodeKind.POD, parent=group)
     assert (short.short_name, short.label) == ("wave(0:a)", "wave(0:a)")
+
+
+def test_what_only_decides_and_tells_is_left_out(tmp_path: Path) -> None:
+    """Of named pods and steps, of what did not run and of what holds others; but not their warnings, nor what fails."""
+    told = io.StringIO()
+    flow.run(DECIDING, tmp_path / "one", PlainReporter(told, unspoken=frozenset({"plan", "tell"})))
+    assert told.getvalue() == ""
+    warned = DECIDING.replace("all is there", "Dockerfile:1: warning: a tag that moves [pin]")
+    flow.run(warned, tmp_path / "two", PlainReporter(told, unspoken=frozenset({"plan", "tell"})))
+    head, *lines = told.getvalue().splitlines()
+    assert head == "run: started"
+    assert [line for line in lines if not line.startswith("  ")] == [
+        "plan | Dockerfile:1: warning: a tag that moves [pin]"
+    ]
+    told = io.StringIO()
+    flow.run(DECIDING, tmp_path / "three", PlainReporter(told, unspoken=frozenset({"plan"})))
+    assert "tell: Succeeded" in told.getvalue()
+    assert "plan" not in told.getvalue()
+    told = io.StringIO()
+    flow.run(
+        DECIDING.replace("exit 0", "exit 3"),
+        tmp_path / "four",
+        PlainReporter(told, unspoken=frozenset({"plan", "tell"})),
+    )
+    assert "plan: Failed" in told.getvalue()
+    assert "tell" not in told.getvalue()
+
+
+DECIDING = """
+kind: WorkflowTemplate
+metadata: {name: flow}
+spec:
+  entrypoint: all
+  templates:
+  - name: all
+    dag:
+      tasks:
+      - {name: plan, template: plan}
+      - {name: work, template: tell, depends: plan, when: "false"}
+      - {name: tell, template: tell, depends: plan}
+  - name: plan
+    container: {image: busybox, command: [sh, -c, "echo 'all is there'; exit 0"]}
+  - name: tell
+    container: {image: busybox, command: [sh, -c, "echo told"]}
+"""

@@ -49,3 +49,17 @@ def test_the_finished_tree_stays(tmp_path: Path) -> None:
     ):
         assert text in shown, text
     assert "chatter" not in shown
+
+
+def test_a_tree_of_nothing_goes(tmp_path: Path) -> None:
+    """Where nothing ran but what only decides and tells; otherwise it stays whole."""
+    for unspoken, stays in ((frozenset({"pod", "onExit"}), False), (frozenset({"other"}), True)):
+        screen = io.StringIO()
+        console = Console(file=screen, force_terminal=True, width=120, no_color=True)
+        flow.run(NOTHING, tmp_path / str(stays), TreeReporter(console, unspoken=unspoken))
+        erased = screen.getvalue().rstrip().endswith("\x1b[1A\x1b[2K")
+        assert erased != stays
+
+
+NOTHING = WORKFLOW.replace("      - {name: bad, template: bad}\n", "")
+NOTHING = NOTHING.replace(", depends: bad", "").replace("never", "pod")
