@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.deploy.status import ApplicationStatus
+from pipelines.deploy.status import ApplicationStatus, is_commit
 from pipelines.errors import Misuse
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.log import say
@@ -84,8 +84,9 @@ class CommitStatuses:
 
     def _sources(self, applications: Sequence[ApplicationStatus]) -> list[str]:
         """Return the commits of this repository that the applications' images were built from."""
-        images = (image for item in applications for image in item.images if image.revision and image.source)
-        return [image.revision for image in images if _host_and_path(image.source) == self.repo]
+        images = (image for item in applications for image in item.images)
+        # What an annotation says may be any text: `..` is another address of the forge.
+        return [i.revision for i in images if is_commit(i.revision) and _host_and_path(i.source) == self.repo]
 
     def _succeeded(self, commit: str, environment: str) -> bool:
         status = self.forge.status(commit, _CONTEXT.format(environment)) if self.forge else None

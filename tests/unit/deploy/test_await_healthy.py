@@ -177,6 +177,9 @@ def test_waiting_ends_when_everything_is_settled() -> None:
     deployed = replace(IMAGE, revision=OTHER, source="https://git.example.com/team/shop.git")
     changed = replace(ROW, chart_revision=SOURCE, images=(deployed,))
     assert [text[:5] for text in wait([changed])[0]] == ["c dev", "b dev"]
+    for text in ("..", "main", "x/../../y", f"{OTHER[:39]}"):
+        forged = replace(changed, images=(replace(deployed, revision=text),))
+        assert [told[:5] for told in wait([forged])[0]] == ["c dev"], "an annotation may say anything"
     late = replace(changed, state=replace(HEALTHY, sync="OutOfSync"))
     assert [text[:13] for text in wait([late, changed])[0]] == ["c dev pending", "c dev success", "b dev success"]
     assert wait([None]) == ([], "no application runs anything of this commit")
