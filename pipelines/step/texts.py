@@ -16,7 +16,7 @@ from pipelines.step.printable import unprintable
 
 # What Go's strconv.Quote writes in a form that is not JSON: \a, \v and \x…; it knows \b \f \n \r \t as JSON does.
 _UNCARRIED = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _MARK = "%-"
 _PLAIN = "".join(chr(number) for number in range(0x20, 0x7F) if chr(number) not in "%{}")
 _ENCODED = re.compile(r"(?:[^%{}\x00-\x1f\x7f-\U0010ffff]|%[0-9A-F]{2})*")

@@ -19,7 +19,7 @@ from pipelines.step.results import kebab
 from pipelines.step.signature import Step
 from pipelines.step.texts import Encoded, Narrow
 from pipelines.tools.registry.reference import Digest
-from tests.laws.documents import PARAMETER, Document, called, containers, templates
+from tests.laws.documents import PARAMETER, Document, called, containers, templates, walk
 
 _FROM_INPUT = re.compile(r"--([a-z0-9-]+)=\{\{inputs\.parameters\.([A-Za-z0-9_-]+)\}\}")
 _OUTPUT = re.compile(r"tasks\.([a-z0-9-]+)\.outputs\.parameters\.([a-z0-9-]+)")
@@ -39,6 +39,16 @@ def free_texts(documents: Sequence[Document], describe: Describe = signature.des
                     broken.append(f"{template['name']}: the output {name} is free text")
             broken += _strange(template)
     return broken
+
+
+def touching(documents: Sequence[Document]) -> list[str]:
+    """No template stands beside another one or a brace: a value may end in one, and two make a template."""
+    return [
+        f"{document['metadata']['name']}: {path}"
+        for document in documents
+        for path, value in walk(document)
+        if isinstance(value, str) and re.search(r"\}\}[{}]|[{}]\{\{", value)
+    ]
 
 
 def mixed_encodings(documents: Sequence[Document], describe: Describe = signature.describe) -> list[str]:

@@ -208,6 +208,15 @@ def test_no_free_text_is_an_argument() -> None:
     """Every output is a number, of a narrow form, or encoded; and what is encoded is decoded where it is read."""
     assert texts.free_texts(TEMPLATES) == []
     assert texts.mixed_encodings(TEMPLATES) == []
+    assert texts.touching(TEMPLATES) == []
+
+
+@pytest.mark.parametrize("value", ["{{item.a}}{{item.b}}", "{{{item.a}}", '{"a": {{item.a}}}'])
+def test_two_values_do_not_make_a_template(value: str) -> None:
+    """`{` at the end of one, `{=…}}` at the beginning of the next."""
+    document: Document = copy.deepcopy(next(d for d in TEMPLATES if d["metadata"]["name"] == "work"))
+    argument(next(t for t in document["spec"]["templates"] if t["name"] == "release"), "repo")["value"] = value
+    assert len(texts.touching([document])) == 1
 
 
 def retyped(step: str, output: str, kind: Any) -> Callable[[str], Step]:

@@ -62,6 +62,7 @@ def test_what_nobody_encoded_is_no_free_text(text: str) -> None:
         ("plain", "a}}"),
         ("plain", "a\nb"),
         ("plain", "a\u202eb"),
+        ("plain", "a\u061cb"),
         ("plain", "\U0001fae9"),
         ("plain", "%-a"),
         ("plain", "a" * 5000),
