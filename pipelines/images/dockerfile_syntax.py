@@ -35,6 +35,8 @@ _FLAG = re.compile(r"--[a-z-]+(?:=.*)?", re.DOTALL)
 _OPTION = re.compile(r"[A-Za-z]+(?:=.*)?", re.DOTALL)
 _QUOTES = re.compile(r"[\"'\\`]")
 _MOST_TRIES = 1000
+MOST_LINES = 20_000
+"""Of a Dockerfile: BuildKit's parser takes time that grows with the square of the lines of a heredoc."""
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go takes for space; Python knows more of it."""
 
@@ -90,6 +92,8 @@ def settle(text: str, where: str) -> str:
     frontend other than docker/dockerfile: a program that would run in place of the builder's own.
     """
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    if len(lines) > MOST_LINES:
+        raise Refused(f"{where} is too long", seen=f"{len(lines)} lines", todo=f"keep it below {MOST_LINES} lines")
     start = count = 1 if lines[0].startswith("#!") else 0
     mark, kept = "", list[str]()
     are_known = not start  # after `#!` no directive but `syntax` counts, and that one for BuildKit alone

@@ -10,7 +10,7 @@ from pipelines.charts import archive, dependencies, helm
 from pipelines.check import pass_on
 from pipelines.declared import yaml_text
 from pipelines.events import event
-from pipelines.images import built_image, node, variables
+from pipelines.images import built_image, dockerfile_syntax, node, variables
 from pipelines.impact import compare
 from pipelines.release import plan, result
 from pipelines.step import results, texts
@@ -32,6 +32,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         bounds.DEEPEST,
         yaml_text._MOST_NODES,
         bounds.LONGEST_NUMBER,
+        dockerfile_syntax.MOST_LINES,
         variables._LONGEST,
         variables._LONGEST_MATCH,
         texts.BUILD_ARGUMENT.most,

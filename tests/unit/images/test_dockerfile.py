@@ -265,5 +265,17 @@ def test_a_number_that_is_no_stage() -> None:
 
 
 def test_many_instructions_are_read_in_their_time() -> None:
-    """A file of the largest size has 200,000 of them."""
-    assert len(list(dockerfile.read("FROM a\n" + "RUN x\n" * 50_000, "Dockerfile").instructions)) == 50_000
+    """As many as a file may have lines."""
+    count = dockerfile_syntax.MOST_LINES - 2
+    assert len(list(dockerfile.read("FROM a\n" + "RUN x\n" * count, "Dockerfile").instructions)) == count
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_dockerfile_of_more_lines_than_a_parser_reads_in_time_is_refused(over: int) -> None:
+    """A heredoc of 300,000 lines took a minute and a half; one of the most lines that there may be takes none."""
+    text = "FROM a\nRUN <<E\n" + "x\n" * (dockerfile_syntax.MOST_LINES - 4 + over) + "E\n"
+    if over:
+        with pytest.raises(Refused, match="web/Dockerfile is too long"):
+            dockerfile.read(text, "web/Dockerfile")
+    else:
+        assert len(dockerfile.read(text, "web/Dockerfile").stages) == 1
