@@ -41,7 +41,8 @@ class Shipway:
         """Start it in a session of its own, with the signals that a terminal's programs have."""
         temporary = self.folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        argv = [sys.executable, "-m", "pipelines", words[0], "--state", str(self.state), *words[1:]]
+        state = [] if words[0] == "simulate" else ["--state", str(self.state)]
+        argv = [sys.executable, "-m", "pipelines", words[0], *state, *words[1:]]
         return subprocess.Popen(
             ["env", "--default-signal=INT,HUP,QUIT", *argv],
             cwd=self.folder,

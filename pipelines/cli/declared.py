@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from pipelines.cli import json_output
 from pipelines.cli import options as cli_options
 from pipelines.cli import plan as cli_plan
 from pipelines.cli import repository as cli_repository
@@ -161,7 +162,7 @@ def list_images(options: ImagesOptions) -> int:
         rows = [{**vars(image), "parents": list(repository.parents[image.name])} for image in repository.images]
         found = {"commit": repository.commit, "ref": repository.ref, "images": rows}
         found["blocked"] = [{**vars(node.image), "why": node.blocked} for node in repository.blocked]
-        sys.stdout.write(json.dumps(found) + "\n")
+        json_output.write(found)
     else:
         width = max(map(len, repository.graph.nodes), default=0)
         for name, node in repository.graph.nodes.items():

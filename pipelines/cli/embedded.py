@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
+from pipelines.cli import json_output
 from pipelines.cli import options as cli_options
 from pipelines.cli.command import flags, positional, switch
 from pipelines.engines.embedded import deployment
@@ -38,7 +38,7 @@ def run(options: EmbeddedOptions) -> int:
         deployment.clean(options.state)
     state = {"running": registry.running(), "address": registry.address, "data": str(registry.folder)}
     if options.json:
-        sys.stdout.write(json.dumps(state) + "\n")
+        json_output.write(state)
     else:
         runs = f"runs at {state['address']}" if state["running"] else "does not run"
         sys.stdout.write(f"the embedded registry {runs}; its data: {state['data']}\n")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict
+from dataclasses import MISSING
 from pathlib import Path
 
 from pipelines.charts import registry_state
+from pipelines.cli import json_output, secrets
 from pipelines.cli import options as cli_options
-from pipelines.cli import secrets
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.declared.shipway_yaml import COMMIT, PULL_REQUEST
@@ -131,7 +130,7 @@ def _writer(environments: str, settings_options: SettingsOptions) -> Iterator[En
 
 def _show(target: DeployTarget, *, as_json: bool) -> int:
     if as_json:
-        sys.stdout.write(json.dumps(asdict(target)) + "\n")
+        json_output.write(vars(target))
         return 0
     lines = [*target.changes, *target.kept] or ["nothing to write: it runs that already"]
     sys.stdout.writelines(f"{line}\n" for line in lines)

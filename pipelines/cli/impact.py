@@ -7,8 +7,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pipelines.cli import json_output, repository, secrets
 from pipelines.cli import options as cli_options
-from pipelines.cli import repository, secrets
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import RepositoryOptions, SettingsOptions
 from pipelines.engines.embedded import state_folder
@@ -16,7 +16,7 @@ from pipelines.impact import compare as page
 from pipelines.impact.gather import EVERYBODY, impact_gather
 from pipelines.impact.impact import bounded, impact_of
 from pipelines.impact.model import Gathered, Impact
-from pipelines.step import results, signature
+from pipelines.step import signature
 from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins
 
 
@@ -68,7 +68,7 @@ def run(options: ImpactOptions) -> int:
         kept = Path(settings["cache"]) / "rendered"
         impact = impact_of(gathered, helm, version.result(), folder=folder, kept=kept)
     if options.json:
-        sys.stdout.write(results.text_of(impact) + "\n")
+        json_output.write(vars(impact))
     else:
         sys.stdout.write(_terminal(gathered, impact))
     return 0

@@ -6,7 +6,6 @@ import argparse
 import functools
 import importlib
 import io
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from types import FrameType
 from typing import Any, TextIO, cast
 
 from pipelines.cli import command as cli_command
+from pipelines.cli import json_output
 from pipelines.cli.command import CommandParser
 from pipelines.errors import ShipwayError, visible
 
@@ -181,7 +181,7 @@ def _version() -> str:
 def _report(error: ShipwayError, *, as_json: bool) -> None:
     if as_json:
         parts = {"failed": error.what, "seen": error.seen, "do": error.todo, "exit_code": error.exit_code}
-        sys.stdout.write(json.dumps({"error": parts}) + "\n")
+        json_output.write({"error": parts})
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     name = "\033[31mshipway:\033[0m" if colour else "shipway:"
     sys.stderr.write(f"{name} {visible(str(error))}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import settings as setting
-from pipelines.cli import options, run_folder
+from pipelines.cli import json_output, options, run_folder
 from pipelines.cli.options import FollowOptions, SettingsOptions
 from pipelines.engines.cluster import api as cluster_api
 from pipelines.engines.cluster import arguments as cluster_arguments
@@ -96,7 +95,7 @@ class Cluster:
     def _print_detached(self, name: str, *, as_json: bool) -> None:
         link = self.link(name)
         if as_json:
-            sys.stdout.write(json.dumps({"name": name, "namespace": self.api.namespace, "link": link or None}) + "\n")
+            json_output.write({"name": name, "namespace": self.api.namespace, "link": link or None})
             return
         sys.stdout.write(f"{name}\n")
         sys.stderr.write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -11,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.charts.model import PlannedChart
+from pipelines.cli import json_output, repository, secrets
 from pipelines.cli import options as cli_options
-from pipelines.cli import repository, secrets
 from pipelines.cli.command import flag, flags, group, switch
 from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
@@ -81,7 +80,7 @@ def run(options: PlanOptions) -> int:
         plan = plan_commit.plan(git, request, destination(settings))
     plan_commit.require_named(options.rebuild, plan)
     if options.json:
-        sys.stdout.write(json.dumps({"verdict": _verdict(plan), **vars(plan)}, default=vars) + "\n")
+        json_output.write({"verdict": _verdict(plan), **vars(plan)})
     elif options.graph:
         sys.stdout.write(mermaid.flowchart(plan))
         sys.stderr.writelines(f"{finding}\n" for finding in plan.findings)

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.cli import isolation, repository, results, run_folder
+from pipelines.cli import isolation, json_output, repository, results, run_folder
 from pipelines.cli import options as cli_options
 from pipelines.cli import secrets as cli_secrets
 from pipelines.cli.options import BuildRunOptions, FollowOptions, RunOptions, TemplateOptions
@@ -145,7 +145,7 @@ def report(
     if result is None:
         return left(follow)
     if follow.json:
-        sys.stdout.write(json.dumps(describe(result), indent=2) + "\n")
+        json_output.write(describe(result))
     else:
         show(describe(result), engine.settings)
         own = engine.options.settings
@@ -159,7 +159,7 @@ def report_outputs(follow: FollowOptions, result: RunResult | None) -> int:
     if result is None:
         return left(follow)
     if follow.json:
-        sys.stdout.write(json.dumps(result.to_json()) + "\n")
+        json_output.write(result.to_json())
         return results.exit_code(result)
     width = max(map(len, result.outputs), default=0)
     sys.stdout.writelines(f"{name:<{width}}  {texts.shown(value)}\n" for name, value in result.outputs.items())

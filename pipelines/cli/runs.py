@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.cli import json_output, results, run_folder, running
 from pipelines.cli import options as cli_options
-from pipelines.cli import results, run_folder, running
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.on_cluster import Cluster
 from pipelines.cli.options import FollowOptions, SettingsOptions
@@ -37,7 +36,7 @@ class RunsOptions:
     pull_request: int = flag("of the pull request of this number", type=int, default=0, metavar="N")
     lane: str = flag("in this lane", choices=[str(lane) for lane in Lane])
     limit: int = flag("show so many (default: %(default)s; 0: all)", type=int, default=20, metavar="N")
-    json: bool = switch("print one JSON list")
+    json: bool = switch("print one JSON object")
 
 
 @flags
@@ -80,7 +79,7 @@ def list_runs(options: RunsOptions) -> int:
     commit = options.commit and run_labels.apply(run_labels.LABEL, options.commit)
     rows = [_row(run) for run in cluster_runs.Runs(cluster).newest(max(options.limit, 0), labels, commit=commit)]
     if options.json:
-        sys.stdout.write(json.dumps(rows) + "\n")
+        json_output.write({"runs": rows})
         return 0
     if not rows:
         sys.stderr.write(f"shipway: no runs in namespace {cluster.namespace} of {cluster.server}\n")

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from pipelines import settings as setting
+from pipelines.cli import json_output, running
 from pipelines.cli import options as cli_options
-from pipelines.cli import running
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsFileOptions
 from pipelines.declared import yaml_text
@@ -64,7 +64,7 @@ def run(options: SimulateOptions) -> int:
         )
     triggers = [_trigger(result, settings) for result in results]
     if options.json:
-        sys.stdout.write(json.dumps({"source": source, "triggers": triggers}, indent=2, ensure_ascii=True) + "\n")
+        json_output.write({"source": source, "triggers": triggers})
     else:
         _print(triggers)
     return 0

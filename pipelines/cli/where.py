@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.charts import registry_state
+from pipelines.cli import json_output, secrets
 from pipelines.cli import options as cli_options
-from pipelines.cli import secrets
 from pipelines.cli.command import flag, flags, group, positional, switch
 from pipelines.cli.options import SettingsOptions
 from pipelines.deploy.inventory import Inventory
@@ -45,7 +44,7 @@ class WhereOptions:
     )
     no_cluster: bool = switch("ask no cluster: what is declared, not what runs")
     settings: SettingsOptions = group(SettingsOptions)
-    json: bool = switch("print one JSON list")
+    json: bool = switch("print one JSON object")
 
 
 def run(options: WhereOptions) -> int:
@@ -100,7 +99,7 @@ def run(options: WhereOptions) -> int:
             {**asdict(one), "application_of_argo_cd": one.full_name, "standing": rollout(one) if one.state else ""}
             for one in statuses
         ]
-        sys.stdout.write(json.dumps(rows) + "\n")
+        json_output.write({"applications": rows})
     elif statuses:
         sys.stdout.write(table(statuses))
     else:

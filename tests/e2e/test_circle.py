@@ -164,7 +164,7 @@ def test_from_a_commit_to_a_pod_and_back(circle: Circle) -> None:
     assert made != good
     pods = {node["displayName"].partition("(")[0] for node in run.nodes if node["type"] == "Pod"}
     assert pods == {"start", "wave-1", "charts", "deploy", "verdict", "tell"}
-    (row,) = circle.shipway("where", good)
+    (row,) = circle.shipway("where", good)["applications"]
     digest = row["images"][0]["digest"]
     assert (row["state"]["sync"], row["state"]["health"], row["images"][0]["runs"]) == ("Synced", "Healthy", True)
     assert circle.running() == {digest}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from pipelines.cli.main import main
 from pipelines.errors import visible
 from pipelines.report import text as report_text
+from tests import json_output
 
 CONTROLS = {
     *map(chr, (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x200E, 0x200F, 0x2028, 0x2029)),
@@ -58,4 +58,4 @@ def test_no_command_writes_one(words: list[str], capsys: pytest.CaptureFixture[s
 def test_json_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     """It escapes control characters itself, so the value comes back."""
     assert main(["images", "-p\x1b[2J", "--json"]) == 2
-    assert "\x1b[2J" in json.loads(capsys.readouterr().out)["error"]["seen"]
+    assert "\x1b[2J" in json_output.read("images", capsys.readouterr().out)["error"]["seen"]

@@ -13,7 +13,7 @@ from pipelines.cli.main import main
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.reference import Reference
-from tests import oci_images
+from tests import json_output, oci_images
 from tests.git_repositories import Repository
 from tests.registry_process import registry
 
@@ -59,7 +59,7 @@ def test_from_a_commit_to_what_is_declared(
 
         def where(*words: str) -> tuple[int, list[dict[str, Any]]]:
             code = main(["where", *words, "--json", "--no-cluster", "--settings", str(settings)])
-            return code, json.loads(capsys.readouterr().out)
+            return code, json_output.read("where", capsys.readouterr().out)["applications"]
 
         code, rows = where(built)
         assert code == 0

@@ -11,7 +11,7 @@ import urllib3
 
 from pipelines.cli.main import main
 from pipelines.tools.registry.reference import Reference
-from tests import git_server
+from tests import git_server, json_output
 from tests.deployments import NONE, World, world
 from tests.forge_server import TOKEN, ForgeServer, forge_server
 from tests.registry_process import registry
@@ -50,7 +50,7 @@ def test_promotion_moves_exactly_what_is_proven(shop: World, capsys: pytest.Capt
     shop.environments.commit({"dev/web/config.yaml": "chart: web\nversion: 0.1.0\nnamespace: shop\n"})
     head, source, digest = shop.environments.head(), shop.shop.head(), shop.digest()
     assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+    told = json_output.read("promote", capsys.readouterr().out)
     assert told["changes"] == [f"{shop.web}: old ({NONE}) → git-{source} ({digest})"]
     assert f"tag: git-{source}\n  digest: {digest}\n" in shop.environments.file("prod/web/values.yaml")
     message = shop.environments.git("log", "-1", "--format=%B", "main")
@@ -242,7 +242,7 @@ def test_places_that_are_named_move_too(shop: World, capsys: pytest.CaptureFixtu
     assert dev(shop) == values.replace(NONE, first)
     capsys.readouterr()
     assert shipway(shop, "where", first, "--no-cluster", "--json") == 0
-    assert [row["environment"] for row in json.loads(capsys.readouterr().out)] == ["dev"]
+    assert [row["environment"] for row in json_output.read("where", capsys.readouterr().out)["applications"]] == ["dev"]
 
 
 def test_rollback_takes_what_was_healthy_and_is_still_there(
@@ -305,7 +305,7 @@ def test_the_compiled_template_deploys(shop: World, capsys: pytest.CaptureFixtur
     shop.build()
     state = ["--state", str(shop.folder / "state")]
     assert shipway(shop, "deploy", str(shop.shop.bare), "--environment", "dev", "--json", "--quiet", *state) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = json_output.read("deploy", capsys.readouterr().out)
     [target] = told["targets"]
     assert (told["phase"], told["commit"], target["commit"]) == (
         "Succeeded", shop.shop.head(), shop.environments.head(),

@@ -18,6 +18,7 @@ from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.credentials import Credentials
 from pipelines.tools.registry.layout import INDEX, Descriptor
 from pipelines.tools.registry.reference import Digest, Reference
+from tests import json_output
 from tests.forge_server import TOKEN as FORGE_TOKEN
 from tests.forge_server import ForgeServer, forge_server
 from tests.git_repositories import Repository
@@ -112,7 +113,7 @@ class Live:
     def where(self, *words: str) -> tuple[int, list[dict[str, Any]]]:
         """Ask the command."""
         code = main(["where", *words, "--json", "--settings", str(self.folder / "settings.yaml")])
-        return code, json.loads(self.capsys.readouterr().out)
+        return code, json_output.read("where", self.capsys.readouterr().out)["applications"]
 
     def runs(self) -> Mapping[str, Any]:
         """Return what the command says of the one image."""

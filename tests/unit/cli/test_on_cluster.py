@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import pty
 import re
@@ -19,6 +18,7 @@ import pytest
 from pipelines.cli.command import CommandParser, declare
 from pipelines.cli.main import COMMANDS, main
 from pipelines.events import event, run_labels
+from tests import json_output
 from tests.git_repositories import Repository
 from tests.git_server import serving
 from tests.kubernetes_api import RESET, Cluster, Reply, cluster
@@ -197,7 +197,8 @@ def test_detach_list_stop_and_retry(fake: Cluster, capsys: pytest.CaptureFixture
     """A run that was left can be listed, stopped, and submitted again with its arguments."""
     assert main([*SUBMIT, "--detach", "--json"]) == 0
     name = fake.created["metadata"]["name"]
-    assert json.loads(capsys.readouterr().out) == {
+    assert json_output.read("submit", capsys.readouterr().out) == {
+        "version": 1,
         "name": name,
         "namespace": "ci",
         "link": f"https://argo.example.com/workflows/ci/{name}",
@@ -209,7 +210,7 @@ def test_detach_list_stop_and_retry(fake: Cluster, capsys: pytest.CaptureFixture
     fake.put("older", {}, {}, created="2020-01-01T00:00:00Z")
     capsys.readouterr()
     assert main(["runs", "--json"]) == 0
-    assert [(row["name"], row["phase"]) for row in json.loads(capsys.readouterr().out)] == [
+    assert [(row["name"], row["phase"]) for row in json_output.read("runs", capsys.readouterr().out)["runs"]] == [
         (name, "Failed"),
         ("older", "Pending"),
     ]
@@ -237,7 +238,7 @@ def test_the_newest_runs_alone_are_read(fake: Cluster, capsys: pytest.CaptureFix
     assert [asked[1].rpartition("/")[2] for asked in fake.asked] == ["workflows", "run-9", "run-8", "run-7"]
     assert "PartialObjectMetadataList" in fake.accepts[0]
     assert main(["runs", "--limit", "0", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 9
+    assert len(json_output.read("runs", capsys.readouterr().out)["runs"]) == 9
 
 
 def test_a_run_says_what_it_is_of(fake: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +300,7 @@ def test_a_run_is_found_by_what_a_person_knows(fake: Cluster, capsys: pytest.Cap
 
     def found(*words: str) -> list[str]:
         assert main(["runs", "-n", "ci", "--json", *words]) == 0
-        return [row["name"].partition("-")[0] for row in json.loads(capsys.readouterr().out)]
+        return [row["name"].partition("-")[0] for row in json_output.read("runs", capsys.readouterr().out)["runs"]]
 
     assert found() == ["older", "pull", "tag", "push"]
     assert (
@@ -337,7 +338,7 @@ def test_a_list_of_runs_says_what_each_is_of(fake: Cluster, capsys: pytest.Captu
         ("push-shop-main-1", "Failed", "team/shop main", "superseded by push-shop-main-2"),
     ]
     assert main(["runs", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json_output.read("runs", capsys.readouterr().out)["runs"]
     assert [row["superseded_by"] for row in rows] == [None, "push-shop-main-2"]
     assert (rows[0]["repository"], rows[0]["ref"], rows[0]["commit"], rows[0]["lane"]) == (
         "team-shop",
