@@ -116,11 +116,12 @@ def of_image(node: Node | None) -> dict[str, Any]:
         outputs["size"] = int(outputs["size"])
     log = failed_log(node)
     return {
+        # First, for an output may have the name of what is said here: await-healthy puts out `seconds`.
+        **outputs,
         "phase": str(node.phase),
         "message": node.reason,
         "seconds": round(max(0.0, node.finished - node.started), 2),
         "steps": steps,
-        **outputs,
         **failure(node),
         **({"log": str(log)} if log else {}),
     }

@@ -70,3 +70,13 @@ def test_what_another_attempt_made_good_is_no_reason(tmp_path: Path) -> None:
     log = results.failed_log(run(tmp_path / "bad", "1", "mended").root)
     assert log is not None
     assert results.error(log) == "ends with 1"
+
+
+def test_an_output_takes_the_place_of_nothing_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that failed may put out `seconds`, as await-healthy does: a release ended in a traceback."""
+    node = run(tmp_path, "3").root.children[0]
+    node.outputs.update(seconds="12", phase="x", steps="[]", commit="abc")
+    found = results.of_image(node)
+    assert (found["phase"], found["steps"], found["commit"]) == ("Failed", {}, "abc")
+    results.show_images({"deploy": found}, {})
+    assert capsys.readouterr().out.startswith("\ndeploy: Failed")
