@@ -12,7 +12,7 @@ from pipelines.events.event import Comment, Event, Lane, Manual, Nightly, PullRe
 from pipelines.step import printable
 from pipelines.tools.git.address import RepositoryUrl, Revision
 
-COMMAND = r"/(?:retest|ok-to-test ([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
+COMMAND = r"/(?:retest|ok-to-test[ \t]+([0-9a-f]{40}(?:[0-9a-f]{24})?))[ \t]*(?:\r?\n|$)"
 """The first line of a comment that asks for a run; the rest is for people."""
 _COMMAND = re.compile(COMMAND)
 _APPROVAL = re.compile(r"/ok-to-test(?:[ \t\r\n]|$)")
@@ -177,7 +177,7 @@ def skipped(ref: str, message: str, rules: LaneRules) -> str:
     if rules.skip_ci == NEVER or ref.startswith(("refs/tags/", _QUEUE)):
         return ""
     asks = _SKIP.search(message)
-    last = message.strip().rpartition("\n\n")[2].lower().splitlines()
+    last = message.replace("\r", "").strip().rpartition("\n\n")[2].lower().splitlines()
     found = asks[0] if asks else next((line for line in last if re.fullmatch(r"skip-checks:\s*true\s*", line)), "")
     return f"its commit's message says {found.strip()}" if found else ""
 
@@ -213,7 +213,7 @@ def _by_ref(ref: str, rules: LaneRules) -> LaneDecision:
 
 
 def _push(event: Push, rules: LaneRules) -> LaneDecision:
-    if why := skipped(event.ref, event.message.replace(r"\n", "\n"), rules):
+    if why := skipped(event.ref, event.message.replace(r"\r\n", "\n").replace(r"\n", "\n"), rules):
         return _ignored(why)
     found = _by_ref(event.ref, rules)
     is_checked = rules.branch_checks == PULL_REQUEST and event.ref.startswith("refs/heads/")
