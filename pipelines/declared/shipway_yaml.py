@@ -108,6 +108,7 @@ class Configuration:
     entries: tuple[ImageEntry, ...] = ()
     dockerfiles: tuple[str, ...] | None = None
     """Patterns of further Dockerfiles; None where the file says nothing of them."""
+    dockerfile_lines: tuple[int, ...] = ()
     chart_ignore: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     values: tuple[ValuesFile, ...] = ()
@@ -128,8 +129,13 @@ class Configuration:
         return (name == DOCKERFILE or self._lists(path, name)) and not self.is_ignored(path)
 
     def _lists(self, path: str, name: str) -> bool:
-        patterns = () if name.endswith(_IGNORE_FILES) else self.dockerfiles or ()
-        return any(fnmatch.fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+        return any(_lists(pattern, path, name) for pattern in self.dockerfiles or ())
+
+    def lists_nothing(self, paths: Sequence[str]) -> list[tuple[int, str]]:
+        """Return the patterns of Dockerfiles that name none of some files, each with its line."""
+        named = [(path, posixpath.basename(path)) for path in paths]
+        lines = zip(self.dockerfile_lines, self.dockerfiles or (), strict=True)
+        return [(line, one) for line, one in lines if not any(_lists(one, path, name) for path, name in named)]
 
     def is_ignored(self, path: str) -> bool:
         """Whether a Dockerfile counts for nothing, as those in hidden folders do that no entry names."""
@@ -169,6 +175,11 @@ class Configuration:
         """Return the line that says something of an image, 0 where none does."""
         lines = [entry.lines[what] for entry in self.entries_of(dockerfile) if what in entry.lines]
         return lines[-1] if lines else 0
+
+
+def _lists(pattern: str, path: str, name: str) -> bool:
+    """Whether a pattern of Dockerfiles names a file: by its path if it has a slash, else by its name."""
+    return not name.endswith(_IGNORE_FILES) and fnmatch.fnmatchcase(path if "/" in pattern else name, pattern)
 
 
 def folder_of(dockerfile: str) -> str:
@@ -236,6 +247,7 @@ def _configuration(text: YamlText) -> Configuration:
         ignore=_folders(value.get("ignore", ())),
         entries=tuple(_entry(text, str(key)) for key in value.get("images") or {}),
         dockerfiles=tuple(value["dockerfiles"]) if "dockerfiles" in value else None,
+        dockerfile_lines=tuple(text.line("dockerfiles", n) for n in range(len(value.get("dockerfiles", ())))),
         chart_ignore=_folders(charts.get("ignore", ())),
         libraries=tuple(charts.get("libraries", ())),
         values=tuple(

@@ -188,10 +188,13 @@ def _blocked(image: Image, configuration: Configuration, why: str) -> ImageNode:
 def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:
     used = {e.pattern for path in dockerfiles(tree.paths, configuration) for e in configuration.entries_of(path)}
     unused = [(e.line, f"there is no image in {e.pattern}") for e in configuration.entries if e.pattern not in used]
+    unused += [
+        (line, f"there is no file {one} to be a Dockerfile") for line, one in configuration.lists_nothing(tree.paths)
+    ]
     ignored = zip(configuration.no_charts, configuration.ignored_lines, strict=True)
     unused += [(line, f"there is no folder {pattern} to ignore") for pattern, line in ignored if not tree.has(pattern)]
     for line, text in unused:
-        yield finding(shipway_yaml.NAME, line, "unused", text, "correct the folder", level=WARNING)
+        yield finding(shipway_yaml.NAME, line, "unused", text, "correct it", level=WARNING)
 
 
 def deployment_loops(

@@ -175,6 +175,10 @@ def test_arguments_of_shipway_yaml_and_of_the_caller_decide() -> None:
             "shipway.yaml:2: warning: there is no folder test to ignore [unused]",
         ),
         (
+            {"a/Dockerfile.x": "FROM scratch\n", "shipway.yaml": "dockerfiles:\n- a/*\n- ./a/Dockerfile.x\n- Dock*\n"},
+            "shipway.yaml:3: warning: there is no file ./a/Dockerfile.x to be a Dockerfile [unused]",
+        ),
+        (
             {"debian/Dockerfile": "FROM scratch\n", "a/Dockerfile": "FROM debian\n"},
             "a/Dockerfile:1: warning: debian is this repository's image in debian, not the public image [shadow]",
         ),
