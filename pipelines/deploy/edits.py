@@ -76,7 +76,10 @@ def edit_charts(state: DeployState, head: Head, *, publishes: bool = False) -> E
         files=_without(files, left) | moved,
         changes=tuple(change for change in changes if not _is_in_any(change.file, left)),
         moves=moves,
-        kept=tuple(f"{path}: {HELD} because {why}" for path, why in held.items()),
+        kept=(
+            *(f"{path}: {HELD} because {why}" for path, why in held.items()),
+            *(line for text in texts for line in text.not_followed(state.images)),
+        ),
         awaited=(
             *(f"{name}: not published, {state.images[name].state}" for name in unbuilt),
             *_errors(state),
@@ -210,8 +213,7 @@ def edit_environment(state: DeployState, head: Head, environment: str, *, way: s
     for folder in folders:
         named = {place.image for place in folder.values.places} & desired.keys() if folder.values else set()
         if folder.values:
-            lines = folder.values.not_written(state.images).items()
-            kept += [f"{folder.values.file}:{line}: {why}" for line, why in lines]
+            kept += folder.values.not_followed(state.images)
         held = {name: why for name in sorted(named) if (why := _held(folder, desired[name].digest, elsewhere))}
         kept += [f"{folder.path}: {name}@{desired[name].digest} {why}" for name, why in held.items()]
         edited: dict[str, bytes] = {}

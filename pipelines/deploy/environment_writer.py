@@ -163,9 +163,11 @@ class EnvironmentWriter:
             moves = (ChartMove(name=name, folder=folder.path, old=old, new=versions.version),)
         if held != folder.held:
             files[f"{folder.path}/{environment_hold.NAME}"] = held.text()
-        named = {place.image for place in folder.values.places} if folder.values else set()
-        missing = tuple(f"{folder.path} does not name {image}" for image in sorted(versions.images.keys() - named))
-        return Edited(files=files, changes=changes, moves=moves, kept=missing)
+        places = (*folder.values.places, *folder.values.bare) if folder.values else ()
+        missing = sorted(versions.images.keys() - {place.image for place in places})
+        kept = [f"{folder.path} does not name {image}" for image in missing]
+        kept += folder.values.not_followed(versions.images) if folder.values else []
+        return Edited(files=files, changes=changes, moves=moves, kept=tuple(kept))
 
     def write(self, environment: str, branch: str, draft: Callable[[Head], Draft], *, way: str) -> DeployTarget:
         """Write what `draft` computes for a head; raises what `TargetWriter.write` raises."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -21,6 +21,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(
     r"(?P<name>[^@\s]+?)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+_WITHIN = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+"""An image's name in a longer text: in an argument, a template, an address of another scheme."""
 _NULL = f"{TAG}null"
 _PARTS = {"tag": "imageTag", "digest": "imageDigest"}
 """Keys of a mapping beside an address, each with its other name."""
@@ -107,6 +109,10 @@ class ValuesText:
         why = "is named without a tag or a digest that could be written"
         return {place.line: f"{place.image} {why}" for place in self.bare if place.image in images}
 
+    def not_followed(self, images: Collection[str]) -> list[str]:
+        """Return the same as lines that name the file."""
+        return [f"{self.file}:{line}: {why}" for line, why in self.not_written(images).items()]
+
     def edited(self, desired: Mapping[str, DesiredImage]) -> tuple[bytes, tuple[Change, ...]]:
         """Return the file with the places of some images at the desired digests and tags, and what changed.
 
@@ -143,7 +149,7 @@ def read(data: bytes, file: str, *, under: str = "", at: Sequence[At] = ()) -> V
     places = [p for p in found if not taken & {id(n) for n in (p.whole, *p.parts.values()) if n is not None}]
     whole = [*named, *(place for place in places if place.whole or place.parts)]
     known = {id(place.node) for place in whole} | {place.image for place in named}
-    bare = {id(p.node): p for p in found if not (p.whole or p.parts or known & {id(p.node), p.image})}
+    bare = {(id(p.node), p.image): p for p in found if not (p.whole or p.parts or known & {id(p.node), p.image})}
     return ValuesText(file=file, data=data, documents=documents, places=tuple(whole), bare=tuple(bare.values()))
 
 
@@ -221,21 +227,25 @@ def _mapping(document: YamlDocument, image: str, node: yaml.Node, parts: Mapping
 
 
 def _scalar(document: YamlDocument, node: yaml.Node, under: str) -> Iterator[ImagePlace]:
-    """Give the place that one text is, where it is a reference; a name alone is one where nothing can be written."""
-    if not isinstance(node, yaml.ScalarNode) or not str(node.value).startswith(under):
+    """Give the place that one text is, where it is a reference, or those in it.
+
+    In a name alone, and in a longer text, nothing can be written.
+    """
+    text = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+    if not isinstance(node, yaml.ScalarNode) or under not in text:
         return
-    match = _REFERENCE.fullmatch(str(node.value))
-    if match:
-        yield ImagePlace(
-            image=match["name"],
-            line=node.start_mark.line + 1,
-            tag=match["tag"] or "",
-            digest=match["digest"] or "",
-            document=document.number,
-            whole=node if match["tag"] or match["digest"] else None,
-            parts={},
-            node=node,
-        )
+    line = node.start_mark.line + 1
+    place = ImagePlace(
+        image="", line=line, tag="", digest="", document=document.number, whole=None, parts={}, node=node
+    )
+    match = _REFERENCE.fullmatch(text) if text.startswith(under) else None
+    if match and ":" not in match["name"].removeprefix(under):
+        tag, digest = match["tag"] or "", match["digest"] or ""
+        yield replace(place, image=match["name"], tag=tag, digest=digest, whole=node if tag or digest else None)
+        return
+    for found in re.finditer(rf"(?<![\w.-]){re.escape(under)}{_WITHIN}(?=[:@])", text):
+        above = text.count("\n", 0, found.start()) + 1 if node.style == "|" else 0
+        yield replace(place, image=found[0], line=line + above)
 
 
 def _named(documents: Sequence[YamlDocument], file: str, at: At) -> ImagePlace:

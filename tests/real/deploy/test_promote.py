@@ -58,6 +58,9 @@ def test_promotion_moves_exactly_what_is_proven(shop: World, capsys: pytest.Capt
     assert f"Shipway-Promoted-From: dev@{head}" in message
     assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 0
     assert "nothing to write" in capsys.readouterr().out
+    shop.environments.commit({"prod/web/values.yaml": f"image: {shop.web}\n"})
+    assert shipway(shop, "promote", "web", "--from", "dev", "--to", "prod", "--commit") == 0
+    assert f"prod/web/values.yaml:1: {shop.web} is named without a tag" in capsys.readouterr().out
 
 
 def test_promotion_is_proposed_by_default(shop: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -155,6 +155,11 @@ def test_what_helm_reads_as_no_text_is_written_again() -> None:
         (f"d: &d\n  repository: {WEB}\nw: {{<<: *d}}\n", [2]),
         (f"repository: {WEB}\ntag: {{a: b}}\n", [1]),
         (f"text: see {WEB} for more\nother: {UNDER}x\n", []),
+        (f'a: 1\nb: "{WEB}:{{{{ .Chart.AppVersion }}}}"\n', [2]),
+        (f"{{a: '{WEB}:${{TAG}}', b: 'docker://{WEB}:v1'}}\n", [1]),
+        (f"args:\n- --serve\n- --image={WEB}:v1@{OLD}\n- --images={UNDER}x:1,{WEB}:v1\n", [3, 4]),
+        (f"extra: |\n  - name: web\n\n    image: {WEB}:v1\n", [4]),
+        (f"a: x{WEB}:v1\nb: --image={WEB}-more:v1\nc: {UNDER}more/web:v1\n", []),
     ],
 )
 def test_an_address_without_a_place_is_told(text: str, lines: list[int]) -> None:
