@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -111,5 +110,3 @@ def _print(release: Mapping[str, Any], settings: Mapping[str, str]) -> None:
         f"\n{release['phase']} in {release['seconds']:.1f} s: {counted(release)} pushed ({release['bytes']} bytes), "
         f"{len(release['charts']) - release['pushed']} identical with what is published; logs: {release['logs']}\n"
     )
-    if release["charts"] and not shutil.which("helm"):
-        sys.stdout.write("(helm is not on PATH; `make tools` builds it into ~/.cache/shipway/tools/bin)\n")

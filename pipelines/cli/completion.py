@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipelines.cli.command import CommandParser, flags, positional
+from pipelines.cli.command import flags, positional
 
 SCRIPTS: Mapping[str, str] = {
     "bash": """\
@@ -72,27 +71,13 @@ def candidates(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     behind = before[before.index(command) + 1 :] if command else []
     if command == "step" and behind:
         parser = step.parser(behind[0])
-    found = _values(parser, behind[-1]) if behind else None
-    if found is None:
-        found = _flags(parser) if begun.startswith("-") else _words(parser)
-    yield from ((word, text) for word, text in found if word.startswith(begun))
-
-
-def _values(parser: CommandParser, flag: str) -> list[tuple[str, str]] | None:
-    """Return the values of a flag that takes one, or None for any other word."""
-    action = parser._option_string_actions.get(flag)
-    return None if action is None or action.nargs == 0 else [(str(value), "") for value in action.choices or ()]
-
-
-def _flags(parser: CommandParser) -> list[tuple[str, str]]:
-    return [(name, _line(action.help)) for action in parser._actions for name in action.option_strings]
-
-
-def _words(parser: CommandParser) -> list[tuple[str, str]]:
-    actions = [action for action in parser._actions if not action.option_strings and action.choices]
-    listed = {one.dest: _line(one.help) for action in actions for one in getattr(action, "_choices_actions", ())}
-    return [(str(word), listed.get(str(word), "")) for action in actions for word in action.choices or ()]
-
-
-def _line(text: str | None) -> str:
-    return "" if text in {None, argparse.SUPPRESS} else str(text).partition(" (")[0]
+    flag = parser._option_string_actions.get(behind[-1]) if behind else None
+    if flag and flag.nargs != 0:
+        found = [(value, "") for value in flag.choices or ()]
+    elif begun.startswith("-"):
+        found = [(name, action.help or "") for action in parser._actions for name in action.option_strings]
+    else:
+        actions = [action for action in parser._actions if not action.option_strings]
+        listed = {one.dest: one.help or "" for action in actions for one in getattr(action, "_choices_actions", ())}
+        found = [(word, listed.get(word, "")) for action in actions for word in action.choices or ()]
+    yield from ((word, text.partition(" (")[0]) for word, text in found if word.startswith(begun))

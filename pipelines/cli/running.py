@@ -39,7 +39,7 @@ PUBLISH = ("publish to", "set `registry`, or give --registry")
 UNSPOKEN = frozenset(
     "start begin plan again verdict check-verdict report tell impact gather render pass-on-impact".split()
 )
-"""Pods and steps of a release or check that decide and tell: the command itself tells what came of them."""
+"""Pods and steps that decide and tell: the command itself tells what came of them."""
 _LEFT = 130
 """Exit code of a command that was interrupted while its run goes on."""
 _ATTEMPTS = 3
