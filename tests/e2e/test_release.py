@@ -51,7 +51,15 @@ def test_release_and_release_again(installation: Installation, git: GitServer) -
     waves = (n for n in second.nodes if n["type"] == "Retry" and n.get("templateName") == "clone-build-push")
     assert {node["displayName"] for node in waves} == {"broken", "child"}
 
-    push = {"source": "github", "repo_id": 7, "repo": repo, "ref": "refs/heads/main", "before": "1" * 40, "pushed": ""}
+    push = {
+        "source": "github",
+        "repo_id": 7,
+        "repo": repo,
+        "ref": "refs/heads/main",
+        "before": "1" * 40,
+        "pushed": "",
+        "message": "",
+    }
     third = ended(installation, installation.start("release", event=event(push, head=head(made))))
     assert third.phase == "Succeeded", installation.story(third)
     assert {result for result, _ in results(third).values()} == {"published"}
@@ -93,6 +101,9 @@ def test_a_stranger_s_pull_request_is_checked_and_publishes_nothing(installation
         "draft": "",
         "author": "ada",
         "association": "MEMBER",
+        "action": "opened",
+        "before": "",
+        "updated": "2026-12-01T03:00:00Z",
     }
     run = ended(installation, installation.start("review", event=event(pull, head=head(made))))
     assert run.phase == "Failed", installation.story(run)
