@@ -78,7 +78,7 @@ class Credentials:
                 seen = error.strerror or "" if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise _unreadable(path, seen) from None
             return cls._parse(path, text)
-        return cls(source=f"there is no {files[0]}", file=str(files[0]))
+        return cls(source=f"there is no {files[0]}", file=f"the registry credential {files[0]}")
 
     @classmethod
     def _parse(cls, path: Path, text: str) -> Credentials:
@@ -105,7 +105,7 @@ class Credentials:
                 raise _unreadable(path, f"a credential helper has no name that a program can have: {helper!r}")
         return cls(
             source=str(path),
-            file=str(path),
+            file=f"the registry credential {path}",
             logins=logins,
             helpers={_normal(key): str(helper) for key, helper in helpers.items()},
             store=store,

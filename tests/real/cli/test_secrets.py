@@ -87,7 +87,7 @@ def test_the_file_to_write_is_named(tmp_path: Path, address: str, docker: Path, 
         done = shipway.run(command, *words)
         assert done.returncode == 78, done.stderr
         told = done.stdout + done.stderr
-        [file] = {*re.findall(rf"put a login for {re.escape(address)} into (\S+);", told)}
+        [file] = {*re.findall(rf"put a login for {re.escape(address)} into the registry credential (\S+);", told)}
         name = "shipway-push" if command == "build" else "shipway-pull"
         assert file == str(shipway.state / "secrets" / name / "config.json")
         assert f"without a login: there is no {file}" in told
