@@ -87,7 +87,7 @@ def chart_publish(
     )
     if faults:
         failure = Refused(
-            f"{len(bad)} of {len(checkout.charts)} charts are not released",
+            f"{len(bad)} of {len(bad | {c.path for c in checkout.charts})} charts are not released",
             seen="\n".join(f"{fault.what}: {fault.seen}" for fault in faults),
             todo="correct them; the others are published",
         )

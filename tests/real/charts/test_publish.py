@@ -233,11 +233,12 @@ def test_a_release_that_keeps_going_publishes_what_is_good(tmp_path: Path, place
     add(found, "moved")
     found.commit()
     publish(by_path(clone(found, place), "moved"), place)
-    found.write("moved/values.yaml", "text: new\n").write("apps/api/Chart.yaml", "version: none\n").commit()
+    found.write("moved/values.yaml", "text: new\n").write("apps/api/Chart.yaml", "version: none\n")
+    found.write("unread/Chart.yaml", "name: [\n").commit()
     checkout = clone(found, place)
     with pytest.raises(Refused, match="errors"):
         publish(checkout, place)
-    with pytest.raises(Refused, match="5 of 6 charts are not released") as caught:
+    with pytest.raises(Refused, match="6 of 7 charts are not released") as caught:
         publish(checkout, place, **way)
     assert isinstance(caught.value.result, ChartRelease)
     assert [chart.name for chart in caught.value.result.charts if chart.state == "pushed"] == ["base"]
