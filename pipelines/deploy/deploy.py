@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -143,6 +143,8 @@ class Deployment:
     forges: ForgeAccess
     maker: str
     """The run that publishes what is written, and whose last step fails with faults; or empty."""
+    held: set[str] = field(default_factory=set)
+    """Charts that were written, or found, and are not to be published."""
 
     def run(self, only: str) -> Deployed:
         """Write to every target of this branch; a fault in one does not keep the others from being written."""
@@ -204,6 +206,7 @@ class Deployment:
             state = self.reader.at(head.commit)
             _refuse_loops(state)
             edited = edits.edit_charts(state, head, publishes=bool(self.maker) and way == COMMIT)
+            self.held.update(edited.held)
             return self._draft(state, edited, way)
 
         return self._write(CHARTS, (self.reader.url, self.reader.ref), draft, way, faults)

@@ -42,6 +42,8 @@ class Edited:
     moves: tuple[ChartMove, ...] = ()
     kept: tuple[str, ...] = ()
     """What was not changed, and why."""
+    held: frozenset[str] = frozenset()
+    """Charts that are not to be published."""
     awaited: tuple[str, ...] = ()
     """What is not published yet, of which more edits may follow."""
     faults: tuple[ShipwayError, ...] = ()
@@ -80,6 +82,7 @@ def edit_charts(state: DeployState, head: Head, *, publishes: bool = False) -> E
             *(f"{path}: {HELD} because {why}" for path, why in held.items()),
             *(line for text in texts for line in text.not_followed(state.images)),
         ),
+        held=frozenset(held),
         awaited=(
             *(f"{name}: not published, {state.images[name].state}" for name in unbuilt),
             *_errors(state),

@@ -19,6 +19,7 @@ from pipelines.deploy.model import Deployed, DeployTarget, Fault
 from pipelines.environments import image_uses
 from pipelines.errors import ShipwayError, Transient
 from pipelines.release import own_commit
+from pipelines.release.own_commit import OwnCommit
 from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, EnvironmentsSettings, ReadLogins
 from pipelines.step.log import say
 from pipelines.step.parameters import ForgeLogins, Forges, PushLogins, Repo, Source
@@ -33,6 +34,8 @@ class DeployedCharts(ChartCheckout, Fault):
 
     targets: Annotated[tuple[DeployTarget, ...], Encoded()] = ()
     """That of the repository's own charts, or none."""
+    made_of: ObjectId = ""
+    """The person's commit that the run's was made of; empty if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,9 @@ class Delivered(Deployed):
     """What was written, and what became of the applications."""
 
     made: ObjectId
-    """The commit that was made of the source commit; empty if there is none."""
+    """The commit that a run made of a person's; empty if there is none."""
+    made_of: ObjectId
+    """The person's."""
     applications: int
     healthy: int
     seconds: int
@@ -78,7 +83,7 @@ def deploy_charts(
             made = _made(deployment, targets)
         if made is None:
             return _told(replace(nothing, targets=targets), faults)
-        commit, touched = made
+        commit, own = made
         checkout = chart_clone.chart_clone(
             inputs=CommitInputs(repo=inputs.repo, revision=commit, ref=deployment.reader.ref),
             logins=ReadLogins(credentials=inputs.credentials, docker_config=inputs.docker_config),
@@ -91,10 +96,13 @@ def deploy_charts(
         raise
     except ShipwayError as error:
         return _told(replace(nothing, targets=targets), [*faults, error])
-    charts = [chart for chart in checkout.charts if any(image_uses.is_in(path, chart.path) for path in touched)]
+    moved = [chart for chart in checkout.charts if any(image_uses.is_in(path, chart.path) for path in own.paths)]
+    # One that is held back may have been moved by a chart that it depends on.
+    charts = [chart for chart in moved if chart.path not in deployment.held]
     kept = {chart.path for chart in charts}
     findings = tuple(one for one in checkout.findings if one.chart in kept)
-    done = DeployedCharts(**vars(checkout) | {"charts": tuple(charts), "findings": findings}, targets=targets)
+    fields = vars(checkout) | {"charts": tuple(charts), "findings": findings}
+    done = DeployedCharts(**fields, targets=targets, made_of=own.source)
     return _told(done, faults)
 
 
@@ -108,13 +116,13 @@ def _told(done: DeployedCharts, faults: list[ShipwayError]) -> DeployedCharts:
     return done
 
 
-def _made(deployment: Deployment, targets: tuple[DeployTarget, ...]) -> tuple[str, frozenset[str]] | None:
-    """Return the commit that a run made of this branch, now or in an earlier attempt, and the files that it changed."""
+def _made(deployment: Deployment, targets: tuple[DeployTarget, ...]) -> tuple[str, OwnCommit] | None:
+    """Return the commit that a run made of this branch, now or in an earlier attempt, and of what it made it."""
     reader = deployment.reader
     commit = next((target.commit for target in targets if target.commit and not target.pull_request), "")
     commit = commit or reader.git.commit_at(reader.url, reader.ref)
     own = own_commit.read(reader.git, reader.url, commit) if targets else None
-    return (commit, own.paths) if own else None
+    return (commit, own) if own else None
 
 
 def deploy_publish(
@@ -179,6 +187,7 @@ def deploy_await(
         summary="; ".join(f"{target.name}: {', '.join(target.changes) or 'up to date'}" for target in targets),
         targets=targets,
         made=charts.commit,
+        made_of=charts.made_of,
         applications=0,
         healthy=0,
         seconds=0,

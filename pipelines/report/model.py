@@ -36,6 +36,8 @@ class Subject:
     this one in its history; of a commit that a run of ours made, the person's."""
     maker: str = ""
     """The run that made it; empty if a person did."""
+    ref: str = ""
+    """In full, if it is known."""
     answer: str = ""
     """What a maintainer's command came to nothing for; empty if it did not, or if nobody asked."""
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pipelines.errors import Misuse, ShipwayError, Transient
 from pipelines.events.decode import LaneSettings
-from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, REF_LABEL, RETRY_ANNOTATION, Lane
-from pipelines.events.run_age import run_age
+from pipelines.events.event import BY_ANNOTATION, FOR_ANNOTATION, Lane
 from pipelines.events.run_labels import LANE_LABEL
 from pipelines.release.result import ReleaseResult
 from pipelines.report import result as report_result
@@ -27,6 +26,7 @@ from pipelines.report import subject as report_subject
 from pipelines.report import text as report_text
 from pipelines.report.causes import Causes
 from pipelines.report.model import ANSWER, CHECK, MARKER, RELEASE, Failure, Reported, Subject
+from pipelines.report.precedence import CLOSED, GOES_ON, PHASE, Precedence, reporter_of
 from pipelines.step.groups import NetworkSettings
 from pipelines.step.parameters import ForgeLogins, Forges
 from pipelines.step.signature import Arg, Group
@@ -34,21 +34,16 @@ from pipelines.tools.forge import connect as forge_connect
 from pipelines.tools.forge.connect import FORGES, NoForge
 from pipelines.tools.forge.forge import Forge, Status, StatusState
 from pipelines.tools.git.address import RepositoryUrl
-from pipelines.tools.kubernetes import NAME, Denied, Document, Kubernetes
+from pipelines.tools.kubernetes import NAME, Denied, Kubernetes
 
 PENDING, FINAL = "pending", "final"
 _AT_FAULT = frozenset({1, 2, 3})
 """Exit codes that say that the commit is at fault. Any other, and a pod without one, is trouble of the run itself."""
+_COMPLETED = "workflows.argoproj.io/completed"
 _TOLD = {StatusState.PENDING: "goes on", StatusState.SUCCESS: "published"}
-_PHASE, _COMPLETED = "workflows.argoproj.io/phase", "workflows.argoproj.io/completed"
-_GONE = {_PHASE: "Failed"}
-_GOES_ON = frozenset({"", "Pending", "Running"})
-"""Phases of a run that has not ended."""
 _WAITS = "waits until a maintainer writes /ok-to-test and this commit"
-_CLOSED = "stopped: its pull request was closed"
 _MOST_CHARACTERS = 64_000
 """Of a comment; GitHub takes 65,536, and a hidden line comes before it."""
-_RUN = re.compile(r"\[([a-z0-9][a-z0-9.-]*)\]$")
 _COMMENTED = re.compile(r"<!-- run ([0-9TZ:+.-]+) ([a-z0-9.-]+) -->")
 
 
@@ -93,21 +88,17 @@ def report(
 
 
 @dataclass(kw_only=True)
-class _Report:
+class _Report(Precedence):
     """One report of one run."""
 
-    cluster: Kubernetes
-    workflow: Document
-    subject: Subject
     forge: Forge
     link: str
     rules: LaneSettings
+    replaced: str = ""
+    """The run whose status this one replaced."""
 
     def __post_init__(self) -> None:
-        metadata = self.workflow["metadata"]
-        self.run, self.age = str(metadata["name"]), run_age(metadata)
-        self.noted: Mapping[str, str] = metadata.get("annotations") or {}
-        self.repeats = self.noted.get(RETRY_ANNOTATION, "")
+        super().__post_init__()
         self.causes = Causes(cluster=self.cluster, workflow=self.workflow)
 
     def write(self, phase: str) -> Reported:
@@ -131,8 +122,12 @@ class _Report:
         done = self._write_own(phase, state, reason, answer)
         for name in self._stopped():
             self._tell(name, state)
-        if made := report_run.outputs(self.workflow, "deploy").get("made", ""):
+        deployed = report_run.outputs(self.workflow, "deploy")
+        made, source = deployed.get("made", ""), deployed.get("made-of", "")
+        if self.subject.commit in {made, source}:
             self._tell_commit(replace(self.subject, commit=made, maker=self.repeats or self.run), state)
+            # The person's, whose own run may have been killed.
+            self._tell_commit(replace(self.subject, commit=source, maker=""), state)
         return done
 
     def _follow(self, other: str) -> Reported:
@@ -144,10 +139,10 @@ class _Report:
         if current := self.forge.status(commit, RELEASE):
             return _not_reported(f"it says {current.state} already")
         # Asked first: what it has told by its end is there then.
-        phase = self._labels(maker).get(_PHASE, "") if maker else ""
+        phase = self.newest(maker)[1].get(PHASE, "") if maker else ""
         end = self.forge.status(other, RELEASE)
         state = end.state if end else StatusState.PENDING
-        if state is StatusState.PENDING and phase not in _GOES_ON:  # it was terminated
+        if state is StatusState.PENDING and phase not in GOES_ON:  # it was terminated
             state = StatusState.SUCCESS if phase == "Succeeded" else StatusState.ERROR
         if state is StatusState.PENDING:
             raise Transient(
@@ -162,9 +157,9 @@ class _Report:
         current = self.forge.status(self.subject.commit, CHECK) if phase == FINAL else None
         if current is None or current.state is not StatusState.PENDING:
             return _not_reported("nothing of the pull request is pending")
-        if why := self._kept(self.subject, current, StatusState.ERROR):
+        if why := self.kept(self.subject, current, StatusState.ERROR):
             return _not_reported(why)
-        return self._set(self.subject, StatusState.ERROR, _CLOSED)
+        return self._set(self.subject, StatusState.ERROR, CLOSED)
 
     def _write_own(self, phase: str, state: StatusState, reason: str, address: str) -> Reported:
         commit, context = self.subject.commit, self.subject.context
@@ -172,18 +167,21 @@ class _Report:
         if state not in {StatusState.PENDING, StatusState.SUCCESS}:
             failed = self.causes.failures(result)
             result = self.causes.explained(result)
-        words = report_text.headline(result, failed) if failed or result else ""
+        is_ours = context == RELEASE
+        words = report_text.headline(result, failed, is_ours=is_ours) if failed or result else ""
         words = words or report_run.outputs(self.workflow, "verdict").get("verdict", "")
-        reason = f"retry of {self.repeats}: {reason or words or 'done'}" if self.repeats else reason
-        description = report_text.line(reason or words or "done")
+        words = words or ("done" if state is StatusState.SUCCESS else "it did not come to its end")
+        reason = f"retry of {self.repeats}: {reason or words}" if self.repeats else reason
+        description = report_text.line(reason or words)
         current = self.forge.status(commit, context)
         # The comment first, so that it is there for whoever follows the status. It is the pull request's own: the push
         # of the same commit may have the status, and has no comment.
         if phase == FINAL and self.subject.number and not self.subject.waiting:
             address = self._comment(state, reason, result, failed)
-        if why := self._kept(self.subject, current, state):
-            return _not_reported(why, address)
         self._end_waiting(self.subject, state, description)
+        if why := self.kept(self.subject, current, state):
+            return _not_reported(why, address)
+        self.replaced = reporter_of(current) if current else ""
         return replace(self._set(self.subject, state, description), comment=address)
 
     def _set(self, subject: Subject, state: StatusState, text: str) -> Reported:
@@ -205,28 +203,32 @@ class _Report:
                 self._set(replace(subject, context=status.context), ended, why)
 
     def _stopped(self) -> list[str]:
-        """Return the runs that were stopped for this one, also for those among them."""
-        return sorted(key.removeprefix(FOR_ANNOTATION) for key in self.noted if key.startswith(FOR_ANNOTATION))
+        """Return the runs that were stopped for this one, also for those among them, or for one that it stands for."""
+        noted = set(self.noted)
+        for name in {self.repeats, self.replaced} - {"", self.run}:
+            noted |= (self.metadata(name).get("annotations") or {}).keys()
+        return sorted(key.removeprefix(FOR_ANNOTATION) for key in noted if key.startswith(FOR_ANNOTATION))
 
     def _tell(self, name: str, state: StatusState) -> None:
         """Tell the commit of a stopped run that this one goes on with it or, once that is known, how it ended."""
         try:
-            self._tell_commit(report_subject.of_run(self.cluster.workflow(name), self.rules), state)
+            if other := report_subject.of_run(self.cluster.workflow(name), self.rules):
+                self._tell_commit(replace(other, maker=""), state)
         except Transient:
             raise
         except ShipwayError as error:  # its commit or its run may be gone
             sys.stderr.write(f"{name}: {error.what}: {error.seen}\n")
 
-    def _tell_commit(self, other: Subject | None, state: StatusState) -> None:
+    def _tell_commit(self, other: Subject, state: StatusState) -> None:
         # A check tells of its own commit alone, whatever became of a later one.
         own = self.subject
-        if not other or (other.repo, other.context) != (own.repo, RELEASE) or other.commit == own.commit:
-            return
-        if why := self._kept(other, self.forge.status(other.commit, RELEASE), state):
-            sys.stderr.write(f"{other.commit}: {why}\n")
+        if not other.commit or (other.repo, other.context) != (own.repo, RELEASE) or other.commit == own.commit:
             return
         text = _with(state, own.commit, other.maker)
         self._end_waiting(other, state, text)
+        if why := self.kept(other, self.forge.status(other.commit, RELEASE), state):
+            sys.stderr.write(f"{other.commit}: {why}\n")
+            return
         self._set(other, state, text)
 
     def _end(self) -> tuple[StatusState, str]:
@@ -246,21 +248,13 @@ class _Report:
 
     def _handed_over(self) -> tuple[StatusState, str]:
         """Return the end of a run that was stopped for a newer one which does not tell of its commit any more."""
-        name = self.noted[BY_ANNOTATION]
-        labels = self._labels(name)
-        phase = labels.get(_PHASE, "")
+        name, labels = self.newest(self.noted[BY_ANNOTATION])
+        phase = labels.get(PHASE, "")
         if labels.get(LANE_LABEL) == Lane.CLOSED:
-            return StatusState.ERROR, _CLOSED
+            return StatusState.ERROR, CLOSED
         if phase == "Succeeded" and self.subject.context == RELEASE:
             return StatusState.SUCCESS, f"published by the newer run {name}"
-        return StatusState.ERROR, f"stopped: the newer run {name} {'goes on' if phase in _GOES_ON else 'has ended'}"
-
-    def _labels(self, name: str) -> Mapping[str, str]:
-        """Return the labels of a run, those of one that failed if it is gone."""
-        try:
-            return (self.cluster.metadata(name).get("labels") or {}) if NAME.fullmatch(name) else _GONE
-        except Denied:
-            return _GONE
+        return StatusState.ERROR, f"stopped: the newer run {name} {'goes on' if phase in GOES_ON else 'has ended'}"
 
     def _is_stopped(self) -> bool:
         return bool((self.workflow.get("spec") or {}).get("shutdown"))
@@ -280,41 +274,6 @@ class _Report:
         is_noted = f"{FOR_ANNOTATION}{self.run}" in (metadata.get("annotations") or {})
         has_ended = (metadata.get("labels") or {}).get(_COMPLETED) == "true"
         return name if is_noted and not has_ended and self.subject.context == RELEASE else ""
-
-    def _kept(self, subject: Subject, current: Status | None, state: StatusState) -> str:
-        """Return why the current status is kept, or an empty text."""
-        if current is None:
-            return ""
-        if subject.waiting and not current.description.startswith(_CLOSED):
-            # A stranger may open a pull request with a commit of another one, whose status they must not change.
-            return f"it says {current.state} already"
-        if subject != self.subject and (current.state is StatusState.SUCCESS or state is StatusState.PENDING):
-            # What an older run has said by its end stays, unless this one knows better.
-            return "" if current.state is StatusState.PENDING else f"it says {current.state} already"
-        reporter = _reporter(current)
-        if subject.maker:  # what its own run said is known no better
-            return ""
-        if reporter == self.run:
-            # A pending report that was delayed comes after the final one.
-            is_late = state is StatusState.PENDING and current.state is not state
-            return "this run's end is reported already" if is_late else ""
-        if subject.quiet and state in {current.state, StatusState.PENDING}:
-            return f"it says {current.state} already"
-        if not NAME.fullmatch(reporter):
-            return ""
-        try:
-            metadata = self.cluster.metadata(reporter)
-        except Denied:
-            # Gone, so older: runs are kept for a day at least. But what failed, and can be retried, is kept for longer
-            # than a newer run that succeeded.
-            is_newer = reporter != (self.repeats or reporter) and current.state is StatusState.SUCCESS
-            return f"it says {current.state} already" if is_newer else ""
-        refs = {(one.get("labels") or {}).get(REF_LABEL) for one in (metadata, self.workflow["metadata"])}
-        if subject.is_closed and len(refs) > 1:
-            return f"{reporter} tells of this commit, which is another pull request's, too"
-        if run_age(metadata) > self.age:
-            return f"the newer run {reporter} tells of this commit"
-        return ""
 
     def _comment(self, state: StatusState, reason: str, result: ReleaseResult | None, failed: Sequence[Failure]) -> str:
         created, name = self.age
@@ -337,12 +296,6 @@ def _with(state: StatusState, other: str, maker: str) -> str:
     """Return what is said of a commit whose end is that of another one: a newer one's, or one it was made of."""
     how = f"of which run {maker} made it" if maker else "pushed after it"
     return f"{_TOLD.get(state, 'failed')} with {other[:12]}, {how}"
-
-
-def _reporter(status: Status) -> str:
-    """Return the run that set a status, from its description or its link, or an empty text."""
-    match = _RUN.search(status.description)
-    return match[1] if match else urlsplit(status.url).path.rpartition("/")[2]
 
 
 def _not_reported(why: str, comment: str = "") -> Reported:

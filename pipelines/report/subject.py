@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pipelines.errors import ShipwayError
 from pipelines.events import lanes
@@ -38,14 +39,8 @@ def begun(workflow: Document) -> Subject | None:
     outputs = report_run.outputs(workflow, START)
     maker, source = lanes.maker(outputs.get("reason", ""))
     planned = report_run.outputs(workflow, "plan").get("commit", "") or outputs.get("commit", "")
-    subject = _subject_of(
-        repo=outputs["repo"],
-        # What was pushed, also where a run built what another had made of it.
-        commits=(outputs.get("head", ""), planned, outputs.get("revision", "")),
-        lane=outputs["lane"],
-        number=int(outputs.get("number") or 0),
-        kind=outputs.get("kind", ""),
-    )
+    # What was pushed, also where a run built what another had made of it.
+    subject = _subject_of(outputs, (outputs.get("head", ""), planned, outputs.get("revision", "")))
     return dataclasses.replace(subject, newer=source, maker=maker) if subject else None
 
 
@@ -55,15 +50,8 @@ def _late(workflow: Document, decoded: Callable[[], Decoded]) -> Subject | None:
     newer = lanes.newer(outputs.get("reason", ""))
     if not newer or outputs.get("kind") != EventKind.PUSH or decoded().lane is not Lane.TRUSTED:
         return None
-    return Subject(
-        repo=outputs["repo"],
-        commit=outputs["head"],
-        context=RELEASE,
-        number=0,
-        quiet=False,
-        waiting=False,
-        newer=newer,
-    )
+    subject = _subject_of(outputs, (outputs["head"],), lane=Lane.TRUSTED)
+    return dataclasses.replace(subject, newer=newer) if subject else None
 
 
 def _is_located(workflow: Document) -> bool:
@@ -90,21 +78,21 @@ def _by_event(decoded: Callable[[], Decoded]) -> Subject | None:
     except ShipwayError as error:
         sys.stderr.write(f"{error.what}\n")
         return None
-    return _subject_of(
-        repo=event.repo, commits=(event.head, event.revision), lane=event.lane, number=event.number, kind=event.kind
-    )
+    return _subject_of(vars(event), (event.head, event.revision))
 
 
-def _subject_of(*, repo: str, commits: Sequence[str], lane: str, number: int, kind: str) -> Subject | None:
-    commit = next((text for text in commits if text and Revision(text).is_commit), "")
+def _subject_of(found: Mapping[str, Any], commits: Sequence[str], *, lane: str = "") -> Subject | None:
+    """Return the subject of an event's fields, or of the first pod's outputs."""
+    commit, lane = next((text for text in commits if text and Revision(text).is_commit), ""), lane or found["lane"]
     if not commit or lane == Lane.IGNORED:
         return None
     return Subject(
-        repo=repo,
+        repo=found["repo"],
         commit=commit,
         context=RELEASE if lane in {Lane.TRUSTED, Lane.OWN} else CHECK,
-        number=number,
-        quiet=kind == EventKind.NIGHTLY,
+        number=int(found.get("number") or 0),
+        quiet=found.get("kind") == EventKind.NIGHTLY,
         waiting=lane == Lane.WAITING,
         is_closed=lane == Lane.CLOSED,
+        ref=found.get("ref", ""),
     )

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from pipelines.release.failure import is_told
-from pipelines.release.result import ReleaseResult
+from pipelines.release import result as release_result
+from pipelines.release.failure import IN_LOG, is_told
+from pipelines.release.result import FINDING, ReleaseResult
 from pipelines.report.model import Failure
 
 MASK = "***"
@@ -72,18 +74,22 @@ def line(text: str) -> str:
     return " ".join(plain(masked(text)).split())
 
 
-def headline(result: ReleaseResult | None, failures: Sequence[Failure]) -> str:
-    """Return in one line what failed in a run, or its verdict."""
+def headline(result: ReleaseResult | None, failures: Sequence[Failure], *, is_ours: bool = False) -> str:
+    """Return in one line what failed in a run, or its verdict; `is_ours` says that no stranger chose its words."""
     bad = [part for part in result.parts if not part.is_good] if result else []
     if not bad and failures:
         title, told = _NOT_IN_A_NAME.sub("?", failures[0].title), failures[0].told
         return f"{title}: {told}" if told else f"{title} failed"
     if not bad:
         return result.verdict if result else ""
-    alike = [bad[0]] if is_told(bad[0]) else [part for part in bad if part.result == bad[0].result][:4]
-    names = ", ".join(_NOT_IN_A_NAME.sub("?", part.name)[:60] for part in alike)
+    is_whole = is_told(bad[0]) or (is_ours and bad[0].why not in {"", IN_LOG})
+    alike = [bad[0]] if is_whole else [part for part in bad if part.result == bad[0].result][:4]
+    # A finding's name is that of its rule.
+    names = [_NOT_IN_A_NAME.sub("?", part.path if part.kind == FINDING else part.name)[:60] for part in alike]
     more = len(bad) + len(failures) - len(alike)
-    return f"{names}: {bad[0].why if is_told(bad[0]) else bad[0].result}{f'; and {more} more' if more else ''}"
+    whole = release_result.words(replace(bad[0], name=names[0], path=names[0]))
+    told = whole if is_whole else f"{', '.join(names)}: {bad[0].result}"
+    return f"{told}; and {more} more" if more else told
 
 
 def comment(

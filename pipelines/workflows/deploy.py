@@ -74,7 +74,7 @@ def in_a_release() -> ContainerSet:
     return pod(
         NAME,
         (CHARTS, CHECK, PUBLISH, ENVIRONMENTS, AWAIT),
-        results=(*RESULTS, "made", "applications", "healthy", "seconds"),
+        results=(*RESULTS, "made", "made-of", "applications", "healthy", "seconds"),
         deadline_seconds=DEADLINE_SECONDS + await_healthy.DEADLINE_SECONDS,
         workspace="10Gi",
         account=AWAIT_HEALTHY.name,

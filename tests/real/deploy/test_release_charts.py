@@ -18,6 +18,7 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git
 from pipelines.tools.git.write_back import Proposal
 from pipelines.tools.registry.reference import Reference
+from tests import chart_trees
 from tests.deployments import NONE, World, world
 from tests.registry_process import registry
 
@@ -171,6 +172,21 @@ def test_a_chart_is_held_back_while_an_image_of_its_values_failed(tmp_path: Path
     shop.build()
     charts, published, _ = shop.circle("push-2")
     assert (published, charts.targets[0].kept) == (["0.1.0"], ())
+    # Moved by a chart that it depends on, it is written and waits.
+    site = ("site", ">=1.0.0", "file://../site", "1.0.0")
+    one = "".join(f"{key}: '{value}', " for key, value in zip(("name", "version", "repository"), site, strict=False))
+    above = {"charts/all/Chart.yaml": f"apiVersion: v2\nname: all\nversion: 1.0.0\ndependencies: [{{{one}}}]\n"}
+    above |= {"charts/all/values.yaml": image.format("api"), "charts/all/Chart.lock": chart_trees.lock([site])}
+    shop.shop.commit({**above, "page": "2b"})
+    shop.build()
+    shop.circle("push-2b")
+    shop.shop.commit({"api/x": "x", "page": "2c"})
+    plan = shop.plan()
+    shop.build(dataclasses.replace(plan, waves=tuple(tuple(j for j in w if j.name != "api") for w in plan.waves)))
+    for attempt in range(2):
+        charts, _, _ = shop.circle("push-2c")
+        assert [one.name for one in charts.charts] == ["site"], attempt
+    assert {chart.name: chart.state for chart in shop.plan().charts}["all"] == "absent"
     shop.shop.commit({"api/Dockerfile": f"FROM {address}/gone\n", "page": "3"})
     shop.build()
     charts, published, _ = shop.circle("push-3")

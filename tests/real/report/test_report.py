@@ -17,7 +17,6 @@ from pipelines.events.event import (
     BY_ANNOTATION,
     FIRST_ANNOTATION,
     FOR_ANNOTATION,
-    REF_LABEL,
     RETRY_ANNOTATION,
     Comment,
     PullRequest,
@@ -38,6 +37,7 @@ from tests.forge_server import ForgeServer, forge_server, said
 from tests.kubernetes_api import NAMESPACE, TOKEN, Cluster, Log, cluster
 from tests.steps import step
 
+PHASE = "workflows.argoproj.io/phase"
 COMMIT, SOURCE = "c" * 40, "d" * 40
 REPO = "https://git.example.com/team/shop.git"
 UI = "https://argo.example.com"
@@ -100,6 +100,7 @@ def put(
     lane: str = "trusted",
     kind: str = "push",
     commit: str = COMMIT,
+    ref: str = "refs/heads/main",
     is_decoded: bool = True,
 ) -> dict[str, Any]:
     """Place a run of the commit; its root node has the phase."""
@@ -109,7 +110,7 @@ def put(
         lane=lane,
         head=commit,
         revision=commit,
-        ref="refs/heads/main",
+        ref=ref,
         kind=kind,
         number=str(number),
     )
@@ -335,6 +336,67 @@ def test_a_run_that_was_stopped_too_late_tells_how_the_newer_one_ended(
     assert forge.states(COMMIT) == ["success"]
 
 
+def test_a_commit_that_was_handed_over_follows_whoever_goes_on(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """Also where the newer run was terminated or failed, and the night or a retry does what it was to do."""
+    older, newer, notes = "d" * 40, "e" * 40, {f"{FOR_ANNOTATION}push-1": ""}
+    again = {RETRY_ANNOTATION: "push-2", FIRST_ANNOTATION: "2026-11-24T03:00:02Z"}
+    for ended, run, kind, noted in (("", "night-1", "nightly", {}), ("Failed", "again", "push", again)):
+        forge.statuses.clear()
+        put(api, phase="Failed", commit=older)
+        put(api, run="push-2", second=2, commit=newer)["metadata"]["annotations"] = notes
+        report(place, forge, "pending", run="push-2")
+        if ended:
+            put(api, run="push-2", second=2, commit=newer, phase=ended)["metadata"]["annotations"] = notes
+            report(place, forge, run="push-2")
+        done = put(api, run=run, second=9, commit=newer, kind=kind, phase="Succeeded")
+        done["metadata"]["annotations"] = noted
+        report(place, forge, "pending", run=run)
+        report(place, forge, run=run)
+        assert (forge.states(newer)[-1], forge.states(older)[-1]) == ("success", "success")
+        assert forge.statuses[-1][1]["description"] == f"published with {newer[:12]}, pushed after it"
+
+
+def test_a_commit_of_two_refs_is_good_once_both_are(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """A branch and a tag that are pushed together have two runs, and the commit has one status."""
+    for ended, told in (("Failed", "error"), ("Succeeded", "success")):
+        for last, run in (("main", "push-1"), ("tag", "push-2")):
+            forge.statuses.clear()
+            put(api)
+            put(api, run="push-2", second=2, kind="tag", ref="refs/tags/v1.0.0")
+            report(place, forge, "pending")
+            report(place, forge, "pending", run="push-2")
+            first = put(api, phase="Succeeded") if last == "tag" else None
+            tag = put(api, run="push-2", second=2, kind="tag", ref="refs/tags/v1.0.0", phase="Succeeded")
+            tag["metadata"]["labels"] = {"workflows.argoproj.io/phase": "Succeeded"}
+            report(place, forge, run="push-1" if first else "push-2")
+            if last == "main":
+                assert forge.states(COMMIT)[-1] == "pending", "the branch's run goes on"
+                put(api, phase=ended)
+            else:
+                put(api, run="push-2", second=2, kind="tag", ref="refs/tags/v1.0.0", phase=ended)
+            report(place, forge, run=run)
+            assert forge.states(COMMIT)[-1] == told
+            report(place, forge, run="push-2" if last == "main" else "push-1")
+            assert forge.states(COMMIT)[-1] == told, "neither hides what the other says"
+
+
+def test_a_tag_that_is_published_stays_so_whatever_becomes_of_a_newer_push(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """That push was to tell of the same commit as the head that its branch had before."""
+    put(api, phase="Failed")
+    put(api, run="tag-1", kind="tag", ref="refs/tags/v1.0.0")
+    report(place, forge, "pending", run="tag-1")
+    notes = {f"{FOR_ANNOTATION}push-1": ""}
+    put(api, run="push-2", second=2, commit="e" * 40)["metadata"]["annotations"] = notes
+    report(place, forge, "pending", run="push-2")
+    put(api, run="tag-1", kind="tag", ref="refs/tags/v1.0.0", phase="Succeeded")
+    report(place, forge, run="tag-1")
+    put(api, run="push-2", second=2, commit="e" * 40, phase="Failed")["metadata"]["annotations"] = notes
+    report(place, forge, run="push-2")
+    assert (forge.states(COMMIT)[-1], forge.states("e" * 40)[-1]) == ("success", "error")
+
+
 def test_a_check_is_not_handed_over(api: Cluster, forge: ForgeServer, place: Path) -> None:
     """That a later commit was tried says nothing of this one."""
     put(api, lane="untrusted", phase="Failed", commit="d" * 40)
@@ -367,6 +429,24 @@ def test_an_environment_is_never_pending_for_good(api: Cluster, forge: ForgeServ
     report(place, forge, run="push-2")
     assert forge.states(older, "shipway/prod") == ["pending", "success"]
     assert f"published with {COMMIT[:12]}" in forge.statuses[-2][1]["description"]
+
+
+def test_a_night_that_was_stopped_leaves_no_environment_pending(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """By a newer push or by a person; what its commit said before stays."""
+    for newer in ("push-2", ""):
+        forge.statuses.clear()
+        put(api, phase="Succeeded")
+        report(place, forge)
+        forge.statuses.append((COMMIT, {"context": "shipway/dev", "status": "pending", "description": "", "id": 9}))
+        night = put(api, run="night-1", second=2, kind="nightly", phase="Failed")
+        night["spec"]["shutdown"] = "Stop"
+        night["metadata"]["annotations"] = {BY_ANNOTATION: newer} if newer else {}
+        done = put(api, run="push-2", second=3, phase="Succeeded", commit="d" * 40)
+        done["metadata"]["annotations"] = {f"{FOR_ANNOTATION}night-1": ""}
+        report(place, forge, run="night-1")
+        report(place, forge, run="push-2") if newer else None
+        assert forge.states(COMMIT, RELEASE) == ["success"]
+        assert forge.states(COMMIT, "shipway/dev")[-1] == ("success" if newer else "error")
 
 
 def test_a_retry_is_as_old_as_its_first_run(api: Cluster, forge: ForgeServer, place: Path) -> None:
@@ -445,7 +525,7 @@ def test_what_a_run_made_that_was_terminated_is_an_error_until_it_is_repeated(
     own(api)
     api.workflows["push-0"]["metadata"]["labels"] = {"workflows.argoproj.io/phase": "Failed"}
     assert report(place, forge).state == "error"
-    done = [node("verdict", verdict="all"), node("deploy", made=COMMIT)]
+    done = [node("verdict", verdict="all"), node("deploy", made=COMMIT, made_of=SOURCE)]
     again = put(api, *done, run="again", second=20, phase="Succeeded", commit=SOURCE)
     again["metadata"]["annotations"] = {RETRY_ANNOTATION: "push-0", FIRST_ANNOTATION: "2026-11-24T03:00:01Z"}
     report(place, forge, run="again")
@@ -456,6 +536,45 @@ def test_what_a_run_made_that_was_terminated_is_an_error_until_it_is_repeated(
     own(api, "push-7", "e" * 40)
     forge.statuses.clear()
     assert report(place, forge, run="push-7").state == "error", "that run is gone, and its commit was told nothing"
+
+
+def test_what_a_superseded_run_made_ends_as_the_newest_run_does(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """Not as the one that made it, which was stopped; if its own run is stopped, too, it says so in true words."""
+    newer = "e" * 40
+    for stopped in (False, True):
+        forge.statuses.clear()
+        maker = put(api, run="push-0", commit=SOURCE, phase="Failed")
+        maker["spec"]["shutdown"] = "Stop"
+        maker["metadata"] |= {"annotations": {BY_ANNOTATION: "push-2"}, "labels": {PHASE: "Failed"}}
+        own(api)
+        notes = {f"{FOR_ANNOTATION}{name}": "" for name in ("push-0", *["push-1"] * stopped)}
+        put(api, run="push-2", second=20, commit=newer)["metadata"] |= {"annotations": notes}
+        report(place, forge, "pending", run="push-2")
+        if not stopped:
+            with pytest.raises(Transient):
+                report(place, forge)
+        put(api, run="push-2", second=20, commit=newer, phase="Succeeded")["metadata"] |= {"annotations": notes}
+        report(place, forge, run="push-2")
+        report(place, forge)
+        assert (forge.states(SOURCE)[-1], forge.states(COMMIT)[-1]) == ("success", "success")
+        with_whom = f"{newer[:12]}, pushed after it" if stopped else f"{SOURCE[:12]}, of which run push-0 made it"
+        assert forge.statuses[-1][1]["description"] == f"published with {with_whom}"
+
+
+def test_a_persons_commit_whose_run_was_killed_ends_with_what_that_run_made(
+    api: Cluster, forge: ForgeServer, place: Path
+) -> None:
+    """The branch's head is the run's commit by then, so that no night is about the person's; others are left alone."""
+    put(api, run="push-0", commit=SOURCE)
+    report(place, forge, "pending", run="push-0")
+    deployed = node("deploy", made=COMMIT, made_of=SOURCE)
+    put(api, deployed, run="night-1", second=9, kind="nightly", phase="Succeeded")
+    report(place, forge, run="night-1")
+    assert (forge.states(SOURCE), forge.states(COMMIT)) == (["pending", "success"], ["success"])
+    assert forge.statuses[-1][1]["description"] == f"published with {COMMIT[:12]}, pushed after it"
+    put(api, deployed, run="hand-1", second=10, kind="manual", phase="Failed", commit="b" * 40)
+    report(place, forge, run="hand-1")
+    assert forge.states(COMMIT) == ["success"], "it deployed the branch's head, and is about an older commit"
 
 
 @pytest.mark.parametrize("ui", [UI, ""])
@@ -523,10 +642,10 @@ def test_a_strangers_pull_request_says_what_it_waits_for(api: Cluster, forge: Fo
 
 
 def put_pull_request(api: Cluster, run: str, second: int, *, number: int = 3, **more: Any) -> dict[str, Any]:
-    """Place a run of a pull request, with the labels that it has from its Sensor and from `supersede`."""
-    found = put(api, run=run, second=second, number=number, kind="pull_request", **more)
-    labels = {REF_LABEL: str(number) * 32, LANE_LABEL: more.get("lane", "trusted")}
-    found["metadata"]["labels"] = labels
+    """Place a run of a pull request, with the label that it has from `supersede`."""
+    ref = f"refs/pull/{number}/head"
+    found = put(api, run=run, second=second, number=number, kind="pull_request", ref=ref, **more)
+    found["metadata"]["labels"] = {LANE_LABEL: more.get("lane", "trusted")}
     return found
 
 

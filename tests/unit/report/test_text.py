@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.release.result import BUILT, FAILED, IMAGE, SKIPPED, PartResult, ReleaseResult
+from pipelines.declared.state import BLOCKED, DIFFERENT, HELD
+from pipelines.release.failure import IN_LOG
+from pipelines.release.result import BUILT, FAILED, FINDING, IMAGE, SKIPPED, PartResult, ReleaseResult
 from pipelines.report import text as report_text
 from pipelines.report.model import Failure
 from pipelines.report.text import masked
@@ -94,6 +96,19 @@ def test_a_failed_run_is_told_in_a_line() -> None:
     found = result(part("web", FAILED), part("child", SKIPPED, "its parent web failed"))
     assert report_text.headline(found, []) == "web: failed; and 1 more"
     assert report_text.line("a\x1b[31m\n@b token=abcdefgh") == "a @b token=***"
+
+
+def test_a_release_is_told_in_whole_words() -> None:
+    """Of a check, whose words a stranger may have chosen, a state; nowhere the name of a rule alone."""
+    finding = PartResult(kind=FINDING, name="owner", path="web/Dockerfile:1", result=BLOCKED, why="it is another's")
+    for bad, ours, check in (
+        (part("web", DIFFERENT, "0.1.0 is published"), "web: different, 0.1.0 is published", "web: different"),
+        (part("web", HELD, "its values name api"), "web: held back because its values name api", "web: held back"),
+        (part("web", FAILED, IN_LOG), "web: failed", "web: failed"),
+        (finding, "web/Dockerfile:1: it is another's", "web/Dockerfile:1: blocked"),
+    ):
+        assert report_text.headline(result(bad), [], is_ours=True) == ours
+        assert report_text.headline(result(bad), []) == check
 
 
 @pytest.mark.parametrize(
