@@ -74,7 +74,7 @@ def of(
 
 def seen(
     tree: GitTree,
-    paths: Iterable[str],
+    paths: Collection[str],
     *,
     folder: str,
     dockerfile: str,
@@ -92,7 +92,9 @@ def seen(
     rules = _rules(tree, folder, dockerfile)
     kept = {*(rules.kept_by_buildah if builder == "buildah" else rules.kept)(sorted(within))} - {*excluded}
     always = {dockerfile, *ignore_files(folder, dockerfile)}
-    return tuple(sorted(path for inside, path in within.items() if inside in kept or path in always))
+    # A link leads anywhere in the tree.
+    read = {*filter(None, map(tree.target, always))}.intersection(paths)
+    return tuple(sorted(read.union(path for inside, path in within.items() if inside in kept or path in always)))
 
 
 def digest_of(data: bytes) -> str:

@@ -314,9 +314,11 @@ def _changes_since(
 def _changes(new: GitTree, old: GitTree, node: ImageNode, builder: str) -> SourceChanges:
     folders = (node.image.path, *node.settings.shared)
     paths = {path for folder in folders for tree in (new, old) for path in tree.below(folder)}
+    own = (node.image.dockerfile, *image_context.ignore_files(node.image.path, node.image.dockerfile))
+    paths |= {*filter(None, map(new.target, own))}
     files = image_context.seen(
         new,
-        (path for path in paths if new.files.get(path) != old.files.get(path)),
+        {path for path in paths if new.files.get(path) != old.files.get(path)},
         folder=node.image.path,
         dockerfile=node.image.dockerfile,
         shared=node.settings.shared,

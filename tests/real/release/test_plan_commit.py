@@ -117,6 +117,19 @@ def test_the_files_that_changed_are_the_reason(world: PlanWorld) -> None:
     assert one(world.plan(), "web").reasons == (f"shipway.yaml, its arguments or the builder changed since {third}",)
 
 
+def test_a_file_that_a_link_leads_to_is_the_reason(world: PlanWorld) -> None:
+    """Also where a Dockerfile or .dockerignore leads out of its image's folder."""
+    for name, text in (("Dockerfile", "FROM scratch\nCOPY . /\n"), ("ignore", "x\n")):
+        world.repository.write(f"common/{name}", text)
+    world.repository.link("linked/Dockerfile", "../common/Dockerfile").link("linked/.dockerignore", "../common/ignore")
+    world.commit(linked__x="1", linked__y="1")
+    world.build(world.plan())
+    first = world.plan().commit[:12]
+    world.repository.write("common/ignore", "y\n")
+    world.commit(common__Dockerfile="FROM scratch\nCOPY . /there\n", common__other="")
+    assert one(world.plan(), "linked").reasons == (f"common/Dockerfile, common/ignore changed since {first}",)
+
+
 def test_a_commit_that_is_gone_leaves_the_reason_vague(world: PlanWorld) -> None:
     """What an image says of itself may be a commit that the remote does not have, or none at all."""
     world.build(world.plan())
