@@ -93,10 +93,7 @@ class Reported:
     def until(self, name: str, template: str, phase: str) -> None:
         """Wait until a pod of a template is in a phase."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not any(
-            node["phase"] == phase and node.get("templateName") == template and node["type"] == "Pod"
-            for node in self.installation.look(name).nodes
-        ):
+        while not any(node["phase"] == phase for node in self.installation.look(name).pods(template)):
             assert time.monotonic() < deadline, self.installation.story(self.installation.look(name))
             time.sleep(1)
 
