@@ -36,6 +36,7 @@ class Precedence:
         self.run, self.age = str(metadata["name"]), run_age(metadata)
         self.noted: Mapping[str, str] = metadata.get("annotations") or {}
         self.repeats = self.noted.get(RETRY_ANNOTATION, "")
+        self.is_stopped = bool((self.workflow.get("spec") or {}).get("shutdown"))
 
     def newest(self, name: str) -> tuple[str, Mapping[str, str]]:
         """Return the run that goes on in place of a run, which may be itself, and its labels."""
@@ -68,7 +69,9 @@ class Precedence:
             is_late = state is StatusState.PENDING and current.state is not state
             return "this run's end is reported already" if is_late else ""
         is_good = current.state is StatusState.SUCCESS
-        if subject.quiet and state in {current.state, StatusState.PENDING, *[StatusState.ERROR] * is_good}:
+        # That the night had trouble, or that a run was stopped, says nothing of what is published.
+        is_idle = is_good and state is StatusState.ERROR and (subject.quiet or self.is_stopped)
+        if is_idle or (subject.quiet and state in {current.state, StatusState.PENDING}):
             return f"it says {current.state} already"
         if not NAME.fullmatch(reporter):
             return ""

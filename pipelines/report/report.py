@@ -110,7 +110,7 @@ class _Report(Precedence):
             return _not_reported(self.subject.answer, answer)
         if self.subject.newer:
             return self._follow(self.subject.newer)
-        if self._is_stopped() and (phase == PENDING or self.subject.is_closed):
+        if self.is_stopped and (phase == PENDING or self.subject.is_closed):
             return _not_reported("it was stopped")
         if self.subject.is_closed:
             return self._write_closed(phase)
@@ -133,10 +133,13 @@ class _Report(Precedence):
     def _follow(self, other: str) -> Reported:
         """Tell the subject what became of another commit; raises Transient until that is known.
 
-        The exit handler tries again for half an hour. A commit that was told anything is left to whoever told it.
+        The exit handler tries again for half an hour. A commit that was told anything is left to whoever told it,
+        unless that run was killed and left it pending.
         """
         commit, maker = self.subject.commit, self.subject.maker
-        if current := self.forge.status(commit, RELEASE):
+        current = self.forge.status(commit, RELEASE)
+        is_left = current and self.newest(reporter_of(current))[1].get(PHASE, "") not in GOES_ON
+        if current and not (is_left and current.state is StatusState.PENDING):
             return _not_reported(f"it says {current.state} already")
         # Asked first: what it has told by its end is there then.
         phase = self.newest(maker)[1].get(PHASE, "") if maker else ""
@@ -205,8 +208,8 @@ class _Report(Precedence):
     def _stopped(self) -> list[str]:
         """Return the runs that were stopped for this one, also for those among them, or for one that it stands for."""
         noted = set(self.noted)
-        for name in {self.repeats, self.replaced} - {"", self.run}:
-            noted |= (self.metadata(name).get("annotations") or {}).keys()
+        if self.replaced != self.run:
+            noted |= (self.metadata(self.replaced).get("annotations") or {}).keys()
         return sorted(key.removeprefix(FOR_ANNOTATION) for key in noted if key.startswith(FOR_ANNOTATION))
 
     def _tell(self, name: str, state: StatusState) -> None:
@@ -233,7 +236,7 @@ class _Report(Precedence):
 
     def _end(self) -> tuple[StatusState, str]:
         """Return how the run ended, and why if its parts do not say it."""
-        if self._is_stopped():
+        if self.is_stopped:
             return self._handed_over() if self.noted.get(BY_ANNOTATION) else (StatusState.ERROR, "stopped")
         root = report_run.root(self.workflow)
         if root is None:
@@ -255,9 +258,6 @@ class _Report(Precedence):
         if phase == "Succeeded" and self.subject.context == RELEASE:
             return StatusState.SUCCESS, f"published by the newer run {name}"
         return StatusState.ERROR, f"stopped: the newer run {name} {'goes on' if phase in GOES_ON else 'has ended'}"
-
-    def _is_stopped(self) -> bool:
-        return bool((self.workflow.get("spec") or {}).get("shutdown"))
 
     def _superseded(self) -> str:
         """Return the newer run that this one was stopped for, if it is about the same commit or tells of this one."""

@@ -247,6 +247,7 @@ def again(run: Mapping[str, Any]) -> tuple[str, Document, Described]:
     title = {run_labels.TITLE: old[run_labels.TITLE]} if run_labels.TITLE in old else {}
     first = old.get(event.FIRST_ANNOTATION) or metadata["creationTimestamp"]
     notes = {event.RETRY_ANNOTATION: name, event.FIRST_ANNOTATION: first, run_labels.DESCRIPTION: why, **title}
+    notes |= {key: text for key, text in old.items() if key.startswith(event.FOR_ANNOTATION)}
     return name.rpartition("-")[0] or template_of(run), spec, Described(labels=labels, annotations=notes)
 
 

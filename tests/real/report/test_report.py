@@ -339,7 +339,7 @@ def test_a_run_that_was_stopped_too_late_tells_how_the_newer_one_ended(
 def test_a_commit_that_was_handed_over_follows_whoever_goes_on(api: Cluster, forge: ForgeServer, place: Path) -> None:
     """Also where the newer run was terminated or failed, and the night or a retry does what it was to do."""
     older, newer, notes = "d" * 40, "e" * 40, {f"{FOR_ANNOTATION}push-1": ""}
-    again = {RETRY_ANNOTATION: "push-2", FIRST_ANNOTATION: "2026-11-24T03:00:02Z"}
+    again = {**notes, RETRY_ANNOTATION: "push-2", FIRST_ANNOTATION: "2026-11-24T03:00:02Z"}
     for ended, run, kind, noted in (("", "night-1", "nightly", {}), ("Failed", "again", "push", again)):
         forge.statuses.clear()
         put(api, phase="Failed", commit=older)
@@ -463,6 +463,18 @@ def test_a_retry_is_as_old_as_its_first_run(api: Cluster, forge: ForgeServer, pl
     report(place, forge, run="push-2")
     assert report(place, forge, run="again").reason == "the newer run push-2 tells of this commit"
     assert forge.states(COMMIT, RELEASE) == ["error", "success", "error"]
+
+
+def test_a_run_that_was_stopped_leaves_a_success(api: Cluster, forge: ForgeServer, place: Path) -> None:
+    """As a retry of what is published, which yields to a newer push that then fails."""
+    put(api, phase="Succeeded")
+    report(place, forge)
+    again = put(api, run="again", second=9, phase="Failed")
+    again["spec"]["shutdown"] = "Stop"
+    again["metadata"]["annotations"] = {RETRY_ANNOTATION: "push-1", BY_ANNOTATION: "push-2"}
+    put(api, run="push-2", second=3, commit="d" * 40)["metadata"]["labels"] = {PHASE: "Failed"}
+    assert report(place, forge, run="again").reason == "it says success already"
+    assert forge.states(COMMIT, RELEASE) == ["success"]
 
 
 def test_a_retry_leaves_a_success_whose_run_is_gone(api: Cluster, forge: ForgeServer, place: Path) -> None:
@@ -787,6 +799,13 @@ def test_a_push_that_came_late_is_told_what_became_of_the_newer_one(
     for _ in range(2):
         report(place, forge)
         assert forge.states(old, RELEASE) == ["success"]
+    # A retry of a run that was terminated comes late, too, and ends what that one left pending.
+    forge.statuses.append((old, {**forge.statuses[-1][1], "status": "pending", "target_url": f"{UI}/push-0"}))
+    put(api, run="push-0", commit=old)
+    assert report(place, forge).reason == "it says pending already"
+    api.workflows["push-0"]["metadata"]["labels"] = {PHASE: "Failed"}
+    report(place, forge)
+    assert forge.states(old, RELEASE) == ["success", "pending", "success"]
     assert forge.statuses[-1][1]["description"] == f"published with {new[:12]}, pushed after it"
 
 

@@ -267,10 +267,12 @@ def test_a_run_says_what_it_is_of(fake: Cluster, capsys: pytest.CaptureFixture[s
     }
     again["creationTimestamp"] = "2026-11-24T10:00:00Z"
     again["labels"] |= {event.REF_LABEL: "1" * 32, event.GROUP_LABEL: "2" * 32}
+    again["annotations"] |= {(tells := f"{event.FOR_ANNOTATION}push-0"): ""}
     fake.workflows[again["name"]]["status"] = status(again["name"], "Failed")
     assert main(["retry", again["name"], "--detach"]) == 0
     third = fake.created["metadata"]
     assert third["annotations"]["shipway/first-created"] == first["creationTimestamp"]
+    assert tells in third["annotations"], "it tells the commits that the first was to tell"
     assert third["labels"] == {key: text for key, text in again["labels"].items() if key != event.GROUP_LABEL}
     text = again["annotations"]["workflows.argoproj.io/description"]
     again["annotations"]["workflows.argoproj.io/description"] = f"superseded by `push-2`; {text}"
