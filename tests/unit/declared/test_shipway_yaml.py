@@ -84,6 +84,10 @@ def test_an_ignored_folder_is_ignored_with_all_below(pattern: str) -> None:
         ("images:\n  web:\n    max-age: week\n", ["3: error: images.web.max-age: 'week' is not what"]),
         ("images:\n  web:\n    build-args:\n      1A: x\n", ["4: error: images.web.build-args: '1A' cannot be a key"]),
         ("images:\n  web: [\n", ["3: error: not YAML: "]),
+        (
+            "deploy:\n  environments:\n    release: commit\n",
+            ["3: error: deploy.environments: 'release' cannot be a key"],
+        ),
         ("- a\n", ["1: error: shipway.yaml is not a mapping"]),
         ("images:\n  web: {version: latest}\n", ["2: error: images.web.version: 'latest' is not what"]),
     ],
