@@ -55,9 +55,9 @@ def chart_clone(
     """Check out one commit, pack each of its charts and ask the registry which are published.
 
     A chart is held back while the registry lacks an image that it needs, or nobody knows its tag, and so is what
-    depends on that chart. What is
-    wrong with charts is among the findings; only a circle of charts is refused at once. What shipway.yaml ignores is
-    left out, and its library charts are published, too. The folders are made anew by each run.
+    depends on that chart. What is wrong with charts is among the findings; only a circle of charts is refused at once.
+    What shipway.yaml ignores is left out, and its library charts are published, too. The folders are made anew by each
+    run.
 
     Example:
         shipway step chart-clone --repo=https://example.org/web.git --registry=registry.example.org --outputs=out/clone

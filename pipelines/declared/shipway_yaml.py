@@ -129,13 +129,13 @@ class Configuration:
         return (name == DOCKERFILE or self._lists(path, name)) and not self.is_ignored(path)
 
     def _lists(self, path: str, name: str) -> bool:
-        return any(_lists(pattern, path, name) for pattern in self.dockerfiles or ())
+        return any(_matches(pattern, path, name) for pattern in self.dockerfiles or ())
 
     def lists_nothing(self, paths: Sequence[str]) -> list[tuple[int, str]]:
         """Return the patterns of Dockerfiles that name none of some files, each with its line."""
         named = [(path, posixpath.basename(path)) for path in paths]
         lines = zip(self.dockerfile_lines, self.dockerfiles or (), strict=True)
-        return [(line, one) for line, one in lines if not any(_lists(one, path, name) for path, name in named)]
+        return [(line, one) for line, one in lines if not any(_matches(one, path, name) for path, name in named)]
 
     def is_ignored(self, path: str) -> bool:
         """Whether a Dockerfile counts for nothing, as those in hidden folders do that no entry names."""
@@ -177,7 +177,7 @@ class Configuration:
         return lines[-1] if lines else 0
 
 
-def _lists(pattern: str, path: str, name: str) -> bool:
+def _matches(pattern: str, path: str, name: str) -> bool:
     """Whether a pattern of Dockerfiles names a file: by its path if it has a slash, else by its name."""
     return not name.endswith(_IGNORE_FILES) and fnmatch.fnmatchcase(path if "/" in pattern else name, pattern)
 

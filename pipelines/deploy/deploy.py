@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -168,14 +168,11 @@ class Deployment:
                     faults.append(error)
         summary = "; ".join(f"{t.name}: {', '.join(t.changes) or 'up to date'}" for t in targets)
         done = _deployed(self.reader.head().commit, summary, tuple(targets))
-        try:
-            edits.raise_together(faults, f"{self.reader.url} is not deployed everywhere")
-        except ShipwayError as error:
-            if self.maker and not isinstance(error, Transient):
-                return replace(done, fault=str(error), fault_code=error.exit_code)
-            error.result = done
-            raise
-        return done
+        fault = edits.together(faults, f"{self.reader.url} is not deployed everywhere")
+        if fault and (not self.maker or isinstance(fault, Transient)):
+            fault.result = done
+            raise fault
+        return done.with_fault(fault)
 
     def write_charts(self, faults: list[ShipwayError]) -> tuple[DeployTarget, ...]:
         """Write to the repository's own charts, if shipway.yaml says so of this branch; return that target or none.

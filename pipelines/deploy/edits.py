@@ -107,13 +107,12 @@ def _errors(state: DeployState) -> tuple[str, ...]:
     return (f"{state.url}@{state.commit} has {errors} errors",) if errors else ()
 
 
-def raise_together(faults: list[ShipwayError], what: str) -> None:
-    """Raise the faults, if there are any: a single one as it is, several as a list under `what`."""
-    if len({str(fault) for fault in faults}) == 1:
-        raise faults[0]
-    if faults:
-        seen = "\n".join(f"{fault.what}: {' '.join(fault.seen.split())}" for fault in faults)
-        raise type(faults[0])(what, seen=seen, todo="; ".join(dict.fromkeys(fault.todo for fault in faults)))
+def together(faults: Sequence[ShipwayError], what: str) -> ShipwayError | None:
+    """Return the faults as one, if there are any: a single one as it is, several as a list under `what`."""
+    if len({str(fault) for fault in faults}) < 2:
+        return next(iter(faults), None)
+    seen = "\n".join(f"{fault.what}: {' '.join(fault.seen.split())}" for fault in faults)
+    return type(faults[0])(what, seen=seen, todo="; ".join(dict.fromkeys(fault.todo for fault in faults)))
 
 
 def _texts(state: DeployState, head: Head) -> tuple[list[ValuesText], dict[str, ShipwayError]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
 from pipelines.step.texts import Encoded, FreeText, ObjectId
@@ -20,6 +20,10 @@ class Fault:
 
     fault: FreeText = ""
     fault_code: int = 0
+
+    def with_fault(self, error: ShipwayError | None) -> Self:
+        """Return the same with an error, for a later step to fail with; None changes nothing."""
+        return replace(self, fault=str(error), fault_code=error.exit_code) if error else self
 
     def require_none(self, step: str) -> None:
         """Raise the error that this is of a step."""

@@ -108,12 +108,10 @@ def deploy_charts(
 
 def _told(done: DeployedCharts, faults: list[ShipwayError]) -> DeployedCharts:
     """Return the result with its faults, which it also says."""
-    try:
-        edits.raise_together(faults, f"not every chart of {done.repo} is written")
-    except ShipwayError as error:
-        say(str(error))
-        return replace(done, fault=str(error), fault_code=error.exit_code)
-    return done
+    fault = edits.together(faults, f"not every chart of {done.repo} is written")
+    if fault:
+        say(str(fault))
+    return done.with_fault(fault)
 
 
 def _made(deployment: Deployment, targets: tuple[DeployTarget, ...]) -> tuple[str, OwnCommit] | None:
@@ -154,7 +152,7 @@ def deploy_publish(
         raise
     except ShipwayError as error:
         say(str(error))
-        return Fault(fault=str(error), fault_code=error.exit_code)
+        return Fault().with_fault(error)
     return Fault()
 
 

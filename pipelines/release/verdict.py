@@ -27,8 +27,8 @@ def verdict(
 ) -> Verdict:
     """Fail unless nothing is left to build, to tag or to release, and report the result of every image and chart.
 
-    A chart whose values name an image that is not published was held back. Exit code 75 asks for another
-    attempt, if a registry did not answer. The outputs are written whether the step fails or not.
+    A chart whose values name an image that is not published was held back. Exit code 75 asks for another attempt, if a
+    registry did not answer. The outputs are written whether the step fails or not.
 
     Example:
         shipway step verdict --planned=out/again --builds='["base"]' --outputs=out/main

@@ -243,10 +243,11 @@ class _Report(Precedence):
             return StatusState.ERROR, "it never began"
         if root.get("phase") == "Succeeded":
             return StatusState.SUCCESS, ""
-        if any(pod.code in _AT_FAULT for pod in self.causes.pods()):
+        pods = self.causes.pods()
+        if any(pod.code in _AT_FAULT for pod in pods):
             return StatusState.FAILURE, ""
         nodes = report_run.nodes_of(self.workflow).values()
-        is_late = not self.causes.pods() and any("deadline" in str(node.get("message")) for node in nodes)
+        is_late = not pods and any("deadline" in str(node.get("message")) for node in nodes)
         return StatusState.ERROR, "it took too long" if is_late else ""
 
     def _handed_over(self) -> tuple[StatusState, str]:

@@ -137,7 +137,6 @@ def _failed(run: str, node: Raw, nodes: Mapping[str, Raw], steps: Mapping[tuple[
         for one in nodes.values()
         if one.get("type") == "Container" and one.get("boundaryID") == node.get("id") and one.get("phase") in _BAD
     ]
-
     first = min(containers, key=lambda one: _LATER.get(_code(one.get("message")), 0), default={"displayName": "main"})
     container = str(first.get("displayName"))
     ended = str(first.get("message") or message) if _code(message) is not None else message

@@ -31,6 +31,21 @@ locate_step = step("locate", Decoded)
 list_refs = step("list-refs", Tonight)
 
 PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="", message="")
+PULL = PullRequest(
+    source="gitea",
+    repo_id=1,
+    repo="",
+    number=7,
+    base="main",
+    head="",
+    head_repo_id=1,
+    draft="",
+    author="ada",
+    association="",
+    action="opened",
+    before="",
+    updated="",
+)
 
 
 def locate(server: GitServer, event: Event, **settings: str) -> Decoded:
@@ -90,21 +105,7 @@ def test_a_pull_request_runs_for_its_newest_commit(server: GitServer, app: Repos
     `/retest` takes the newest, where a branch is at it.
     """
     head, old = app.git("rev-parse", "refs/pull/7/head"), app.git("rev-parse", "refs/pull/7/head~1")
-    pull = PullRequest(
-        source="gitea",
-        repo_id=1,
-        repo="",
-        number=7,
-        base="main",
-        head=head,
-        head_repo_id=1,
-        draft="",
-        author="ada",
-        association="",
-        action="opened",
-        before="",
-        updated="",
-    )
+    pull = dataclasses.replace(PULL, head=head)
     assert locate(server, pull).lane is Lane.UNTRUSTED
     assert locate(server, dataclasses.replace(pull, head=old)).lane is Lane.IGNORED
     assert locate(server, dataclasses.replace(pull, head="1" * 40)).lane is Lane.IGNORED
@@ -173,21 +174,7 @@ def test_a_commit_that_asks_for_it_is_skipped_until_the_next(server: GitServer, 
     app.git("tag", "v3.0.0", head)
     push = dataclasses.replace(PUSH, head=head)
     night = Nightly(source="calendar", repo="", ref="refs/heads/main", time="2026-11-24T03:00")
-    pull = PullRequest(
-        source="gitea",
-        repo_id=1,
-        repo="",
-        number=7,
-        base="main",
-        head=head,
-        head_repo_id=1,
-        draft="",
-        author="ada",
-        association="",
-        action="opened",
-        before="",
-        updated="",
-    )
+    pull = dataclasses.replace(PULL, head=head)
     cut = dataclasses.replace(push, message=text[:300])
     for event in (push, cut, night, pull):
         found = locate(server, event)

@@ -14,14 +14,13 @@ from pipelines.events.start import Started
 from pipelines.release.model import Planned
 from tests.git_repositories import Repository
 from tests.git_server import GitServer
-from tests.real.events.test_locate import made_of
+from tests.real.events.test_locate import PULL, PUSH, made_of
 from tests.registry_process import registry
 from tests.steps import step
 
 start = step("start", Started)
 plan = step("plan", Planned)
 
-PUSH = Push(source="gitea", repo_id=1, repo="", ref="refs/heads/main", before="0" * 40, head="", pushed="", message="")
 NOWHERE = "127.0.0.1:1"
 
 
@@ -64,21 +63,7 @@ def test_no_registry_is_asked_for_what_may_not_publish(server: GitServer, app: R
     old, new = app.git("rev-parse", "main"), app.write("more", "x").commit()
     app.git("update-ref", "refs/pull/3/head", new)
     app.git("update-ref", "refs/heads/gh-readonly-queue/main/pr-3", new)
-    pull = PullRequest(
-        source="gitea",
-        repo_id=1,
-        repo="",
-        number=3,
-        base="main",
-        head=new,
-        head_repo_id=1,
-        draft="",
-        author="ada",
-        association="",
-        action="opened",
-        before="",
-        updated="",
-    )
+    pull = dataclasses.replace(PULL, number=3, head=new)
     side = dataclasses.replace(PUSH, ref="refs/heads/gh-readonly-queue/main/pr-3", head=new)
     for event, lane in (
         (pull, Lane.UNTRUSTED),
