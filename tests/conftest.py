@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import tempfile
 import time
@@ -15,8 +16,12 @@ from hypothesis import HealthCheck, settings
 from tests import leftovers
 from tests.left_out import VARIABLES, is_left_out
 
-# How long an example takes says something of the machine, and nothing of the code.
-settings.register_profile("shipway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says something of the machine, and nothing of the code. Each run draws other examples, so
+# few are enough for each commit; SHIPWAY_EXAMPLES=1000 looks for longer.
+_EXAMPLES = int(os.environ.get("SHIPWAY_EXAMPLES", "40"))
+settings.register_profile(
+    "shipway", max_examples=_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("shipway")
 _DESELECTED = pytest.StashKey[dict[str, int]]()
 _ENDING_SECONDS = 20.0

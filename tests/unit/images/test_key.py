@@ -169,7 +169,7 @@ def changed(one: Repository, other: Repository) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(drawn=repositories())
 def test_what_changes_an_image_changes_its_key(kind: str, drawn: tuple[Repository, str]) -> None:
     """And that of each image above it, and no other."""
@@ -178,7 +178,7 @@ def test_what_changes_an_image_changes_its_key(kind: str, drawn: tuple[Repositor
 
 
 @pytest.mark.parametrize("kind", FOR_ALL)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(drawn=repositories())
 def test_what_changes_every_image_changes_every_key(kind: str, drawn: tuple[Repository, str]) -> None:
     """Platform, builder, compression, and what a caller asks of all."""
@@ -186,14 +186,14 @@ def test_what_changes_every_image_changes_every_key(kind: str, drawn: tuple[Repo
 
 
 @pytest.mark.parametrize("kind", FOR_NONE)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(drawn=repositories())
 def test_what_changes_no_image_changes_no_key(kind: str, drawn: tuple[Repository, str]) -> None:
     """Another machine, at another time, with other files beside it, comes to the same keys."""
     assert changed(drawn[0], FOR_NONE[kind](*drawn)) == set()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(drawn=repositories())
 def test_a_base_that_moved_changes_what_stands_on_it(drawn: tuple[Repository, str]) -> None:
     """The digest counts, not the name."""
@@ -212,7 +212,6 @@ def test_a_shared_folder_counts_for_those_that_have_it() -> None:
     assert changed(repository, repository.with_file("core/a.log", "")) == set()
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     age=st.integers(1, 100),
     last=st.sampled_from([0, NOW - 50, NOW]),
