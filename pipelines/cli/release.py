@@ -16,7 +16,7 @@ from pipelines.cli.options import BuildRunOptions, RepositoryOptions, TemplateOp
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
 from pipelines.errors import Misuse
 from pipelines.release import failure
-from pipelines.release.result import SKIPPED, PartResult
+from pipelines.release.result import RELEASED, SKIPPED, PartResult
 from pipelines.step import results as step_results
 from pipelines.step import texts
 
@@ -106,6 +106,7 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
     words = {name: results.told(node) for name, node in pods.items() if node}
     told: tuple[PartResult, ...] = step_results.typed(tuple[PartResult, ...], summary.get("parts", []))
     parts = json.loads(step_results.text_of(failure.explained(told, words)))
+    released = charts.of(nodes["charts"].outputs if "charts" in nodes else {})
     for part in parts:
         if part["result"] == SKIPPED and part["name"] in images:
             images[part["name"]]["message"] = f"{SKIPPED}: {part['why']}"
@@ -119,7 +120,9 @@ def _describe(options: ReleaseOptions, result: RunResult) -> dict[str, Any]:
         "left_out": summary.get("left_out", 0),
         **results.ending(result),
         "images": images,
-        **charts.of(nodes["charts"].outputs if "charts" in nodes else {}),
+        **released,
+        # A chart that a deployment moved is published by it.
+        "pushed": max(released["pushed"], sum(part["result"] == RELEASED for part in parts)),
         "targets": json.loads(texts.shown(nodes["deploy"].outputs.get("targets", "[]"))) if "deploy" in nodes else [],
         "failed": {
             name: results.of_image(nodes[name]) for name in _TASKS if name in nodes and nodes[name].phase.is_bad

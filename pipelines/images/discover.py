@@ -56,7 +56,7 @@ def discover(paths: Sequence[str], configuration: Configuration, root_name: str)
         elif names.is_name(name):
             found.setdefault(name, []).append(image)
         else:
-            todo = f"give it a name in {shipway_yaml.NAME}, or ignore its folder there"
+            todo = f'give it a name in {shipway_yaml.NAME}, such as "{{path}}", or ignore its folder there'
             what = "the folder's name" if posixpath.basename(path) == DOCKERFILE else "the name"
             text = f"{what} {name!r} cannot name an image"
             findings.append(Finding(path=path, line=1, level=ERROR, rule="name", text=text, todo=todo))

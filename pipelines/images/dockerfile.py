@@ -236,8 +236,20 @@ def read(text: str, where: str) -> Dockerfile:
 
 
 def read_file(path: Path, where: str) -> Dockerfile:
-    """Return the Dockerfile in a file; raises Refused if it is too large, ShipwayError if no UTF-8."""
-    return read(bounds.text_of(bounds.read_file(path, where), where), where)
+    """Return the Dockerfile in a file; raises what `read_bytes` raises."""
+    return read_bytes(bounds.read_file(path, where), where)
+
+
+def read_bytes(data: bytes, where: str) -> Dockerfile:
+    """Return the Dockerfile in some bytes, of which only comments may be other than UTF-8: BuildKit skips them.
+
+    Raises what `read` raises, Refused if it is too large, ShipwayError for an instruction that is not UTF-8.
+    """
+    found = read(bounds.text_of(data, where, errors="replace"), where)
+    lines = data.split(b"\n")
+    for instruction in (*found.globals, *(one for stage in found.stages for one in (stage.base, *stage.instructions))):
+        bounds.text_of(b"\n".join(lines[instruction.line - 1 : instruction.end]), f"{where}:{instruction.line}")
+    return found
 
 
 def _stage(base: Instruction, instructions: tuple[Instruction, ...], where: str) -> Stage:

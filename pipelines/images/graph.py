@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipelines import bounds
 from pipelines.declared import order, shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.shipway_yaml import Configuration, ImageSettings
@@ -147,7 +146,7 @@ class _GraphReader:
                 seen=self.tree.contents.get(image.dockerfile, b"").decode("utf-8", "replace"),
                 todo="commit the file itself",
             )
-        return dockerfile.read(bounds.text_of(data, image.dockerfile), image.dockerfile)
+        return dockerfile.read_bytes(data, image.dockerfile)
 
     def _warn_of_shadow(self, image: Image, external: ExternalImage) -> None:
         if external.name in names.PUBLIC:

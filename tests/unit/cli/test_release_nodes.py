@@ -58,6 +58,7 @@ def test_tasks_are_found_beside_images_and_containers_of_their_names(tmp_path: P
         part(IMAGE, "charts", FAILED, IN_LOG),
         part(IMAGE, "late", SKIPPED, "its parent charts failed"),
         part(CHART, "web", release_result.RELEASED, ""),
+        part(CHART, "moved-by-the-deployment", release_result.RELEASED, ""),
     )
     found = ReleaseResult(repo="r", commit="c", ref="", is_good=False, verdict="1 of 4", parts=parts, left_out=0)
     node("verdict", NodeKind.RETRY, root, Phase.FAILED, summary=texts.encode(results.text_of(found)))
@@ -72,7 +73,9 @@ def test_tasks_are_found_beside_images_and_containers_of_their_names(tmp_path: P
         "its push was refused: r answered 403: no",
         "its parent charts failed",
         "",
+        "",
     ]
+    assert described["pushed"] == 2
     assert described["images"]["late"]["message"] == "not built: its parent charts failed"
     assert [chart["name"] for chart in described["charts"]] == ["web"]
     assert described["targets"] == [{"name": "dev"}]

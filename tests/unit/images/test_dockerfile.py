@@ -279,3 +279,14 @@ def test_a_dockerfile_of_more_lines_than_a_parser_reads_in_time_is_refused(over:
             dockerfile.read(text, "web/Dockerfile")
     else:
         assert len(dockerfile.read(text, "web/Dockerfile").stages) == 1
+
+
+def test_a_comment_is_in_any_encoding() -> None:
+    """BuildKit skips comments as bytes; an instruction goes into its definition, whose texts are UTF-8."""
+    text = "FROM scratch\n# caf\u00e9\nLABEL of=coffee\n"
+    assert dockerfile.read_bytes(text.encode("latin-1"), "Dockerfile").stages[0].instructions[0].words == (
+        "of",
+        "coffee",
+    )
+    with pytest.raises(ShipwayError, match=r"Dockerfile:3 is not UTF-8"):
+        dockerfile.read_bytes(text.replace("coffee", "caf\u00e9").encode("latin-1"), "Dockerfile")
