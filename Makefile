@@ -23,7 +23,7 @@ JOBS ?=
 ARGS ?=
 # pytest's arguments: make test T=tests/unit/images/test_names.py
 T ?=
-# Processes that share the tests: one for each processor, or none: make test WORKERS=0
+# Processes that share the tests (by default tests/conftest.py says how many), or none: make test WORKERS=0
 WORKERS ?= auto
 
 .PHONY: help

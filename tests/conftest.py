@@ -54,6 +54,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start two processes for each processor, since real parts wait for one another; one for unit tests alone."""
+    processors = len(os.sched_getaffinity(0))
+    are_units = config.args and all("tests/unit" in argument for argument in config.args)
+    return processors if are_units else 2 * processors
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Let nobody search for garbage while modules are imported, nor ever again among what they made: it stays."""

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Refused, Transient
-from tests.build_workspace import BUILDERS, Workspace, without_runtime
+from tests.build_workspace import BUILDERS, Workspace
 from tests.image_files import config, files, text
-from tests.real.images.builders.cases import CASES, DOCKERFILES, SECRET, Case, build, of, prepared
+from tests.real.images.builders.cases import CASES, DOCKERFILES, SECRET, Case, build, prepared
 
 DIFFERENCES = {
     # BuildKit takes away what it mounts a container's files on; buildah leaves these, empty, where the base lacks them.
@@ -74,19 +74,6 @@ def test_builders_agree(case: Case, tmp_path: Path, cache: Path) -> None:
         seen.append((timeless, fields))
     assert seen[0][0] == seen[-1][0]
     assert seen[0][1] == seen[-1][1]
-
-
-@pytest.mark.parametrize("case", of("buildah"), ids=lambda case: case.name)
-def test_isolation_leaves_no_trace(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container of a runtime and a chroot give one digest: nothing of what either sets up is in a layer."""
-    workspace = prepared(tmp_path / "workspace", case)
-
-    def digest(isolation: str) -> str:
-        return str(build(workspace, case, "buildah", tmp_path / isolation, options={"isolation": isolation}).digest)
-
-    sandboxed = digest("sandbox")
-    without_runtime(tmp_path / "bin", monkeypatch)
-    assert digest("chroot") == sandboxed
 
 
 def test_heredoc_with_buildah(workspace: Workspace, cache: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build_workspace import without_runtime
 from tests.image_files import files, text
 from tests.real.images.builders.cases import CASES, DOCKERFILES, Case, build, of, prepared
 
@@ -21,8 +22,8 @@ def test_the_table_has_every_dockerfile() -> None:
     assert sorted(case.name for case in CASES) == sorted(path.name for path in DOCKERFILES.iterdir())
 
 
-def _one_digest(case: Case, builder: str, foreign: Path, folder: Path) -> None:
-    """Build with a cache of others, then with that warm cache, and with an empty one.
+def _one_digest(case: Case, builder: str, foreign: Path, folder: Path) -> str:
+    """Build with a cache of others, then with that warm cache, and with an empty one; return the digest.
 
     The others built the same lines on other bases, and the files and arguments of an earlier commit.
     """
@@ -35,12 +36,18 @@ def _one_digest(case: Case, builder: str, foreign: Path, folder: Path) -> None:
     assert len(set(digests.values())) == 1, digests
     built = files(made.image)
     assert {path: built[path].content for path in case.files} == {path: case.files[path][3] for path in case.files}
+    return str(digests["cold"])
 
 
 @pytest.mark.parametrize("case", of("buildah"), ids=lambda case: case.name)
-def test_one_digest_with_buildah(case: Case, foreign: Path, tmp_path: Path) -> None:
-    """A foreign, a warm and an empty storage give the same image."""
-    _one_digest(case, "buildah", foreign, tmp_path)
+def test_one_digest_with_buildah(case: Case, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A foreign, a warm and an empty storage give the same image, in a container of a runtime and in a chroot alike:
+    nothing of what either sets up is in a layer.
+    """
+    sandboxed = _one_digest(case, "buildah", foreign, tmp_path)
+    without_runtime(tmp_path / "bin", monkeypatch)
+    made = prepared(tmp_path / "chroot", case)
+    assert str(build(made, case, "buildah", tmp_path / "other", options={"isolation": "chroot"}).digest) == sandboxed
 
 
 @pytest.mark.buildkit
