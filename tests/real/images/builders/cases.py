@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -261,6 +262,20 @@ def prepared(root: Path, case: Case, *, foreign: bool = False, earlier: bool = F
     (made.root / "secrets").mkdir(exist_ok=True)
     (made.root / "secrets" / "token").write_text(SECRET)
     return made.write(case.earlier) if earlier else made
+
+
+def name_at(made: Workspace, address: str) -> dict[str, str]:
+    """Name the bases, in the Dockerfile and in what `clone` returns, as images of a registry; return the new names."""
+    path = made.source / "Dockerfile"
+    text, names = path.read_text(), {}
+    for number, base in enumerate(made.bases):
+        whole = names[base.name] = f"{address}/team/base-{number}:1"
+        before = r"(?i:(?:(?<=FROM )|(?<=from=)|(?<=from=\")|(?<=ARG BASE=)|(?<=ARG TOOLS=)|(?<=\$TARGETPLATFORM )))"
+        text = re.sub(rf"{before}{re.escape(base.name)}(?=[\s,\"`])", whole, text)
+        made.bases[number] = type(base)(**{**vars(base), "name": whole, "reference": whole})
+    assert address in text or "base" not in text
+    path.write_text(text)
+    return names
 
 
 def build(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import urllib3
 
 from pipelines.errors import Refused, ShipwayError
 from pipelines.images import platforms
@@ -18,11 +15,9 @@ from pipelines.step.groups import BuildSettings
 from pipelines.tools.registry.layout import LAYER_TIME
 from pipelines.tools.registry.reference import Digest
 from tests.build_workspace import Workspace, derived, each_builder
-from tests.counting_door import Door, counting
-from tests.real.images.builders.cases import NO_OPTIONS, build, of, prepared
-from tests.registry_process import registry
+from tests.counting_door import Door
+from tests.real.images.builders.cases import build, name_at, of, prepared
 
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 UNPINNED = {
     "from": "FROM {name}\n",
     "from-short": "FROM busybox\n",
@@ -42,48 +37,20 @@ HARMLESS = {"buildah": {"syntax", "slashes", "shebang"}, "buildkit": {"variable"
 """What names nothing to a builder: a comment, an instruction before FROM, or where a folder is mounted."""
 
 
-@pytest.fixture
-def doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Door, Door]]:
-    """A registry, and what is set as proxy for every other host, each behind a door that counts."""
-    with registry(tmp_path / "registry") as running, counting(running) as asked, counting() as outside:
-        for name in PROXIES:
-            monkeypatch.setenv(name, f"http://{outside.address}")
-            monkeypatch.delenv(name.upper(), raising=False)
-        for name in ("no_proxy", "NO_PROXY"):
-            monkeypatch.delenv(name, raising=False)
-        yield asked, outside
-        with urllib3.PoolManager(retries=False) as pool:
-            assert pool.request("GET", f"http://{asked.address}/v2/").status == 200
-        assert asked.count == 1, "the door counts, and nobody else came through"
-
-
-@each_builder
-def test_the_whole_table(builder: str, doors: tuple[Door, Door], tmp_path: Path, cache: Path) -> None:
-    """Every Dockerfile of the table is built without a question to the registry that its bases are named at."""
-    _build_all(builder, doors, tmp_path, cache)
-
-
 @pytest.mark.buildkit
 def test_the_whole_table_with_a_standing_buildkitd(
     doors: tuple[Door, Door], standing: str, tmp_path: Path, cache: Path
 ) -> None:
     """A buildkitd that others use, too, asks nobody for us, where it would for somebody who sends no source policy."""
-    _build_all("buildkit", doors, tmp_path, cache, {"buildkit_host": standing})
     asked, outside = doors
+    for case in of("buildkit"):
+        made = prepared(tmp_path / case.name, case)
+        name_at(made, asked.address)
+        build(made, case, "buildkit", cache, options={"buildkit_host": standing})
+        assert (asked.count, outside.count) == (0, 0), case.name
     assert _build_without_policy(standing, tmp_path, asked) != 0
     assert (asked.count > 0, outside.count) == (True, 0)
     asked.count = 0
-
-
-def _build_all(
-    builder: str, doors: tuple[Door, Door], folder: Path, cache: Path, options: Mapping[str, object] = NO_OPTIONS
-) -> None:
-    asked, outside = doors
-    for case in of(builder):
-        made = prepared(folder / case.name, case)
-        _name_at(made, asked.address)
-        build(made, case, builder, cache, options=options)
-        assert (asked.count, outside.count) == (0, 0), case.name
 
 
 def _build_without_policy(standing: str, folder: Path, asked: Door) -> int:
@@ -169,19 +136,6 @@ def test_triggers_of_a_base(
     made.write({"Dockerfile": "FROM tools\n\nCOPY --from=base /marker /marker\n"})
     with pytest.raises(Refused, match=rf"^Dockerfile:3: a trigger of the image {message}"):
         made.build(builder, cache)
-
-
-def _name_at(made: Workspace, address: str) -> None:
-    """Name the bases, in the Dockerfile and in what `clone` returns, as images of a registry."""
-    path = made.source / "Dockerfile"
-    text = path.read_text()
-    for number, base in enumerate(made.bases):
-        whole = f"{address}/team/base-{number}:1"
-        before = r"(?i:(?:(?<=FROM )|(?<=from=)|(?<=from=\")|(?<=ARG BASE=)|(?<=ARG TOOLS=)|(?<=\$TARGETPLATFORM )))"
-        text = re.sub(rf"{before}{re.escape(base.name)}(?=[\s,\"`])", whole, text)
-        made.bases[number] = type(base)(**{**vars(base), "name": whole, "reference": whole})
-    assert address in text or "base" not in text
-    path.write_text(text)
 
 
 def _settings(builder: str, cache: Path) -> BuildSettings:
