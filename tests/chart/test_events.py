@@ -13,10 +13,10 @@ import yaml
 from pipelines.events.event import Nightly, Sender, read
 from pipelines.events.simulation import sensor as simulated_sensor
 from pipelines.events.simulation import webhook as simulated_webhook
-from sensors import checks
 from sensors.target import CONTRACT
 from tests.chart.kubernetes_fields import MODELS, unknown
 from tests.chart.rendering import CHART, Document, documents_in, helm, of_kind, refusal, render
+from tests.laws import event_checks as checks
 from tests.unit.cli.test_simulate import PAYLOADS
 
 pytestmark = pytest.mark.helm

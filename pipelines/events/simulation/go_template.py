@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -110,33 +110,6 @@ def render(template: str, data: Mapping[str, Any]) -> str:
     if not value:
         raise TemplateError("the template makes an empty text")
     return value
-
-
-@functools.lru_cache(maxsize=512)
-def is_of_form(template: str, form: str) -> bool:
-    """Return whether a template is an expression, with some other expression in each place of its `.anything`."""
-    try:
-        return _has_form(parse(f"{{{{ {form} }}}}"), parse(template))
-    except Refused:
-        return False
-
-
-def _has_form(form: Operand, operand: Operand) -> bool:
-    match form, operand:
-        case Field(("anything",)), _:
-            return True
-        case Call(), Call():
-            return form.name == operand.name and _have_forms(form.arguments, operand.arguments)
-        case Pipeline((Field(("anything",)), _, *_)), Pipeline():
-            last = form.commands[1:]
-            return len(operand.commands) > len(last) and _have_forms(last, operand.commands[-len(last) :])
-        case Pipeline(), Pipeline():
-            return _have_forms(form.commands, operand.commands)
-    return form == operand
-
-
-def _have_forms(forms: Sequence[Operand], operands: Sequence[Operand]) -> bool:
-    return len(forms) == len(operands) and all(map(_has_form, forms, operands))
 
 
 Tokens: TypeAlias = list[tuple[str, str]]

@@ -1,18 +1,20 @@
-"""Checks that every compiled document of Argo Events must pass. Each returns what breaks it, in words."""
+"""What every compiled document of Argo Events keeps. Each check returns what breaks it, in words."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pipelines.errors import Refused
 from pipelines.events import run_labels
 from pipelines.events.event import MOST_BYTES, REF_LABEL, longest
-from pipelines.events.simulation import go_template
-from sensors import fields
+from pipelines.events.simulation.go_template import Call, Field, Operand, Pipeline, parse
 from sensors.payloads import MESSAGE
 from sensors.shape import NAME_HASH
 from sensors.target import ARGUMENT, NAME, NIGHTLY, PROPOSAL, TriggerTarget
+from tests.laws import event_fields
 
 Document: TypeAlias = Mapping[str, Any]
 Targets: TypeAlias = Sequence[TriggerTarget]
@@ -253,7 +255,34 @@ def _is_encoded(dest: str, template: str) -> bool:
     if _NOTE_KEY.fullmatch(dest):
         words = match[1] if (match := _WORDS.match(template)) else "printf"
         form = " ".join([words, *[_NOTE_FORM] * words.count("%")])
-    return go_template.is_of_form(template, form)
+    return _is_of_form(template, form)
+
+
+@functools.lru_cache(maxsize=512)
+def _is_of_form(template: str, form: str) -> bool:
+    """Return whether a template is an expression, with some other expression in each place of its `.anything`."""
+    try:
+        return _has_form(parse(f"{{{{ {form} }}}}"), parse(template))
+    except Refused:
+        return False
+
+
+def _has_form(form: Operand, operand: Operand) -> bool:
+    match form, operand:
+        case Field(("anything",)), _:
+            return True
+        case Call(), Call():
+            return form.name == operand.name and _have_forms(form.arguments, operand.arguments)
+        case Pipeline((Field(("anything",)), _, *_)), Pipeline():
+            last = form.commands[1:]
+            return len(operand.commands) > len(last) and _have_forms(last, operand.commands[-len(last) :])
+        case Pipeline(), Pipeline():
+            return _have_forms(form.commands, operand.commands)
+    return form == operand
+
+
+def _have_forms(forms: Sequence[Operand], operands: Sequence[Operand]) -> bool:
+    return len(forms) == len(operands) and all(map(_has_form, forms, operands))
 
 
 def unbounded_events(document: Document, _targets: Targets) -> list[str]:
@@ -285,7 +314,7 @@ def _oversized(name: str, k8s: Document) -> list[str]:
 
 def unknown_fields(document: Document, _targets: Targets) -> list[str]:
     """Every field is one of Argo's."""
-    return [f"{path}: no such field" for path in fields.unknown(document)]
+    return [f"{path}: no such field" for path in event_fields.unknown(document)]
 
 
 def illegal_names(document: Document, _targets: Targets) -> list[str]:

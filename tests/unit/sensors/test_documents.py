@@ -16,13 +16,14 @@ from hera.workflows import models as workflows
 
 from pipelines.events import event as events
 from pipelines.events.simulation import go_template
-from sensors import checks, manifest, payloads
-from sensors.checks import Check
+from sensors import manifest, payloads
 from sensors.documents import documents
 from sensors.shape import Shape
 from sensors.target import CONTRACT, TriggerTarget
+from tests.laws import event_checks as checks
 from tests.laws import events as laws
 from tests.laws.documents import Document
+from tests.laws.event_checks import Check
 from tests.laws.fields import unknown_fields
 
 FILES = Path(__file__).parents[3] / "charts/shipway/files"
@@ -282,7 +283,7 @@ def pattern(spec: Any, text: str) -> None:
     ("check", "told", "document", "change"), CHANGES, ids=lambda v: v if isinstance(v, str) else ""
 )
 def test_each_check_catches_what_breaks_it(check: Check, told: str, document: Any, change: Change) -> None:
-    """A document that loses, doubles, trusts or means something else is not compiled."""
+    """A document that loses, doubles, trusts or means something else is found."""
     broken = copy.deepcopy(document)
     change(broken["spec"])
     assert [text for text in check(broken, CONTRACT) if told in text]
