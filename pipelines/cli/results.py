@@ -60,7 +60,7 @@ def failed_log(node: Node) -> Path | None:
 
 
 def told(node: Node) -> str:
-    """Return in one line which step below a node failed and what it said, or an empty text."""
+    """Return which step below a node failed and what it said, as `failure.told` does, or an empty text."""
     from pipelines.release import failure  # noqa: PLC0415 - only releases have parts
 
     ran = [one for one in causes(node) if one.log and not one.never_ran]

@@ -30,10 +30,10 @@ _REFUSED = re.compile(r"\banswered (?:4\d\d|507)\b")
 
 
 def told(step: str, log: str, *, code: int | None = None, ended: str = "", memory: str = "") -> str:
-    """Return in one line which step failed, and what it said last or what ended it; an empty text if nobody says why.
+    """Return which step failed, and what it said last or what ended it; an empty text if nobody says why.
 
-    `ended` is the message of Argo or the kubelet about the container, or about its pod if there is no exit code;
-    `memory` is the value of the chart that bounds its memory.
+    It may have several lines, of which `in_a_line` makes one. `ended` is the message of Argo or the kubelet about the
+    container, or about its pod if there is no exit code; `memory` is the value of the chart that bounds its memory.
     """
     errors = list(_ERROR.finditer(visible(log)))
     name = _WORDS.get(step, step)
@@ -47,7 +47,13 @@ def told(step: str, log: str, *, code: int | None = None, ended: str = "", memor
         return ""
     else:  # evicted, too late, without its image or what it mounts
         text = f"its pod failed: {visible(ended)}"
-    line = " ".join(text.split())
+    return text
+
+
+def in_a_line(text: str, folder: str = "") -> str:
+    """Return what `told` returns in one line, cut; of several faults, those in a folder alone if there are any."""
+    own = [match[1] for match in re.finditer(rf"(?:^ *|: )({re.escape(folder)}/.*)$", text, re.MULTILINE) if folder]
+    line = " ".join((f"{text.partition(': ')[0]}: {'; '.join(own)}" if own else text).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
@@ -77,6 +83,7 @@ def explained(parts: Sequence[PartResult], words: Mapping[str, str]) -> tuple[Pa
         more = words.get(part.name if part.kind == IMAGE else CHARTS, "")
         if part.kind == IMAGE and not is_silent:
             more = more or words.get(TAGS, "")
+        more = in_a_line(more, "" if part.kind == IMAGE else part.path)
         return replace(part, result=FAILED, why=more if is_silent else f"{part.why}; {more}") if more else part
 
     return tuple(map(one, parts))

@@ -56,7 +56,7 @@ class Causes:
     def _failure(self, pod: FailedPod, *, read: bool) -> Failure:
         title = f"{pod.name}: {pod.subject}" if pod.subject else pod.name
         lines = self._log(pod) if read else ()
-        return Failure(title=title, message=pod.ended, lines=lines, told=_told(pod, lines))
+        return Failure(title=title, message=pod.ended, lines=lines, told=failure.in_a_line(_told(pod, lines)))
 
     def _log(self, pod: FailedPod) -> tuple[str, ...]:
         """Return the end of the log of the container that failed; nothing if it is gone."""

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.errors import Misconfigured, ShipwayError
 from pipelines.release import failure
-from pipelines.release.failure import IN_LOG, TAGS, UNSAID
+from pipelines.release.failure import CHARTS, IN_LOG, TAGS, UNSAID
 from pipelines.release.result import CHART, FAILED, IMAGE, SKIPPED, UNTRIED, PartResult
 from pipelines.tools.registry import errors
 
@@ -74,7 +74,7 @@ def log(status: int, data: bytes, what: str = "cannot push r.example/web") -> st
 )
 def test_a_log_says_which_step_failed(step: str, text: str, told: str) -> None:
     """A registry's refusal of a push is told as one; a log without an error says nothing."""
-    assert failure.told(step, text) == told
+    assert failure.in_a_line(failure.told(step, text)) == told
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_what_ended_a_container_is_told_before_its_log(code: int | None, ended: 
 
 def test_words_are_bounded_and_visible() -> None:
     """A registry may answer whatever it wants."""
-    told = failure.told("push", log(403, b"\x1b[2J\xe2\x80\xae" + b"<b>x</b> " * 9000))
+    told = failure.in_a_line(failure.told("push", log(403, b"\x1b[2J\xe2\x80\xae" + b"<b>x</b> " * 9000)))
     assert told.startswith("its push was refused: r.example answered 403: [2J x x")
     assert len(told) <= 300
-    forged = failure.told("push", "shipway: \x1b[31mred\u202e\n  seen: " + "y" * 9000)
+    forged = failure.in_a_line(failure.told("push", "shipway: \x1b[31mred\u202e\n  seen: " + "y" * 9000))
     assert forged.startswith("its push failed: \\x1b[31mred\\u202e: yyy")
     assert len(forged) == 300
 
@@ -146,4 +146,22 @@ def test_only_what_failed_is_explained() -> None:
         IN_LOG,
         "its parent web failed",
         "its check failed: z",
+    ]
+
+
+def test_each_chart_has_its_own_faults() -> None:
+    """Several charts fail in one step, whose error lists the faults of all; a folder may begin like another."""
+    seen = (
+        "the charts have 3 errors: a/values.yaml:1: error: x\n        ab/Chart.yaml:2: error: y\n        a/z: error: z"
+    )
+    words = {
+        CHARTS: failure.told("chart-publish", f"shipway: 2 of 3 charts are not released\n  seen: {seen}\n", code=3)
+    }
+    parts = [
+        PartResult(kind=CHART, name=name, path=name, result=FAILED, why=IN_LOG, lines=()) for name in ("a", "ab", "c")
+    ]
+    assert [one.why for one in failure.explained(parts, words)] == [
+        "its chart-publish failed: a/values.yaml:1: error: x; a/z: error: z",
+        "its chart-publish failed: ab/Chart.yaml:2: error: y",
+        f"its chart-publish failed: 2 of 3 charts are not released: {' '.join(seen.split())}",
     ]
