@@ -39,6 +39,14 @@ KEYS: Mapping[str, str] = {
         "which repositories may read which build secrets: any, none, or id=repository, separated by "
         "commas; default: any"
     ),
+    "platforms": (
+        "platforms that images are built for, such as linux/amd64,linux/arm64, where shipway.yaml declares none; "
+        "default: that of the machine that plans"
+    ),
+    "native-platforms": (
+        "platforms whose builds run on nodes or builders of their own, separated by commas; default: that of the "
+        "machine that plans"
+    ),
     "isolation": "of RUN steps: sandbox, or chroot, which is accepted where no sandbox works; default: sandbox",
     "compression": "of new layers: zstd or gzip",
     "cache": "folder that builders keep their layers in between runs",

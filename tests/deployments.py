@@ -127,7 +127,7 @@ class World:
         settings = ChartSettings(registry=self.registry, project="team", plain_http=self.registry, shared_names="any")
         place = Destination.connect(settings, self.folder / "none")
         target = BuildTarget(
-            platform="linux/amd64",
+            platforms=("linux/amd64",),
             builder="buildah",
             builder_version=Buildah(self.folder / "cache").version(),
             compression="zstd",

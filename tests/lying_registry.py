@@ -149,7 +149,9 @@ class LyingRegistry:
     def _manifest(self, asked: Asked, repository: str, name: str) -> Reply:
         if asked.method == "PUT":
             value = json.loads(asked.body)
-            for item in (value["config"], *value["layers"]):
+            if any((repository, entry["digest"]) not in self.manifests for entry in value.get("manifests", ())):
+                return errors(404, "MANIFEST_BLOB_UNKNOWN", "manifest unknown")
+            for item in (value["config"], *value["layers"]) if "config" in value else ():
                 if (repository, item["digest"]) not in self.blobs:
                     return errors(404, "MANIFEST_BLOB_UNKNOWN", item["digest"])
             stored = (asked.headers["content-type"], asked.body)

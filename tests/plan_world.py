@@ -67,7 +67,7 @@ class PlanWorld:
                 url=url,
                 resolved=git.resolve(url, Revision(revision)),
                 target=BuildTarget(
-                    platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd"
+                    platforms=("linux/amd64",), builder="buildkit", builder_version="0.34.2", compression="zstd"
                 ),
                 rebuilds=RebuildPolicy(now=now, max_age=max_age),
                 rebuild=(rebuild,) if rebuild else (),

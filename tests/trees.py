@@ -11,7 +11,7 @@ from pipelines.images.node import BuildTarget, Graph
 from pipelines.tools.git.tree import LINK, File, GitTree
 
 REGISTRY, PROJECT = "registry.example", "team"
-TARGET = BuildTarget(platform="linux/amd64", builder="buildkit", builder_version="0.34.2", compression="zstd")
+TARGET = BuildTarget(platforms=("linux/amd64",), builder="buildkit", builder_version="0.34.2", compression="zstd")
 
 
 def tree(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> GitTree:

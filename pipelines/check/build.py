@@ -12,7 +12,7 @@ from typing import Annotated
 from pipelines.check.model import BuildReport, ImageTrials, Trial
 from pipelines.errors import ShipwayError, Transient
 from pipelines.images import build as image_build
-from pipelines.images.build import build
+from pipelines.images.build import NoBuilder, build
 from pipelines.images.model import Base
 from pipelines.release import result as release_result
 from pipelines.release.result import BUILT, FAILED, IMAGE, LEFT_OUT, SKIPPED, PartResult
@@ -105,6 +105,8 @@ class _Workshop:
             built[trial.name] = self._build(trial, built)
         except Transient:
             raise
+        except NoBuilder as error:
+            return replace(part, result=LEFT_OUT, why=error.what)
         except ShipwayError as error:
             sys.stderr.write(f"{error}\n")
             return replace(part, result=FAILED, why=error.what, lines=release_result.error_lines(error))

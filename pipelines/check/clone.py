@@ -16,8 +16,9 @@ from pipelines.images import bases as image_bases
 from pipelines.images import build_context, dockerfile, dockerfile_checks
 from pipelines.images.checkout_paths import check_paths
 from pipelines.images.model import Checkout
-from pipelines.images.names import Image
+from pipelines.images.names import Image, of_platform
 from pipelines.images.plan_model import ImageJob
+from pipelines.images.platforms import are_several, this_platform
 from pipelines.release import batches
 from pipelines.release import result as release_result
 from pipelines.release.model import Plan, Planned
@@ -105,7 +106,9 @@ class _Fetcher:
         result, why, checkout = "", "", None
         lines: tuple[str, ...] = ()
         parents: dict[str, str] = {}
-        if job.secret_ids:
+        if are_several(job.platform):
+            result, why = LEFT_OUT, "it lists the images of its platforms, and is made when they are published"
+        elif job.secret_ids:
             result, why = LEFT_OUT, f"it needs the build secret {job.secret_ids[0]}, which no check has"
         else:
             try:
@@ -136,7 +139,7 @@ class _Fetcher:
             shutil.copytree(self.source, own, symlinks=True, copy_function=os.link)
             build_context.prepare(own, build_context.folder(own, folder), job.shared)
         read = dockerfile.read_file(self.source / file, str(file))
-        selected = read.select(job.build_args, target=job.target, platform=job.platform)
+        selected = read.select(job.build_args, target=job.target, platform=job.platform, build_platform=this_platform())
         items = image_bases.requests(
             selected.externals,
             (),
@@ -146,8 +149,15 @@ class _Fetcher:
             project=self.address.project,
             pins=image_bases.read_pins(job.pins),
         )
-        parents = {item.external.name: item.parent.name for item in items if item.parent and item.parent.name in names}
-        others = [item for item in items if item.external.name not in parents]
+        # The images of this job's platform, if the parents have several.
+        named = {item.external.id: item.parent.name for item in items if item.parent}
+        parts = {
+            item.external.id: of_platform(item.parent.name, item.external.platform or job.platform)
+            for item in items
+            if item.parent
+        }
+        parents = {w: one for w, name in named.items() for one in (name, parts[w]) if one in names}
+        others = [item for item in items if item.external.id not in parents]
         fetched = image_bases.fetch(others, self.client, self.bases, platform=job.platform, commit=commit.commit)
         dockerfile_checks.triggers_of(selected, image_bases.triggers(Layout(self.bases), fetched))
         checkout = replace(

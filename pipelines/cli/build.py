@@ -53,7 +53,9 @@ def run(options: BuildOptions) -> int:
     if engine.cluster:
         engine.cluster.runs.template(TEMPLATE)
         cli_options.require_registry(engine.settings, "publish to", "set `settings.registry` of the chart's values")
-    target = declared.any_builder(platforms.read_platform(options.platform), options.build_arg)
+    target = declared.any_builder(
+        platforms.wanted(options.platform, engine.settings.get("platforms", "")), options.build_arg
+    )
     # A key is over the tree alone, and a cluster's builder is not known here.
     has_keys = not (engine.cluster or options.submodules or options.lfs)
     if has_keys:

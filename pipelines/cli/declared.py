@@ -133,9 +133,9 @@ def read(
     return DeclaredImages(repo=repo, commit=snapshot.commit.id, ref=resolved.ref, graph=graph, warnings=warnings)
 
 
-def any_builder(platform: str, build_args: Sequence[str]) -> BuildTarget:
+def any_builder(wanted: tuple[str, ...], build_args: Sequence[str]) -> BuildTarget:
     """Return a target that lacks nothing: what one builder lacks, the step build says."""
-    return BuildTarget(platform=platform, builder="", builder_version="", compression="", build_args=tuple(build_args))
+    return BuildTarget(platforms=wanted, builder="", builder_version="", compression="", build_args=tuple(build_args))
 
 
 @flags
@@ -156,7 +156,12 @@ def list_images(options: ImagesOptions) -> int:
     repo = cli_repository.named(options.repo, examples=options.examples)
     settings = cli_options.read_settings(options.settings, embedded=False, examples=options.examples)
     repo = repo or cli_repository.examples(options.settings.state, settings)
-    repository = read(settings, repo, options.revision, any_builder(platforms.this_platform(), options.build_arg))
+    repository = read(
+        settings,
+        repo,
+        options.revision,
+        any_builder(platforms.wanted("", settings.get("platforms", "")), options.build_arg),
+    )
     repository.report()
     if options.json:
         rows = [{**vars(image), "parents": list(repository.parents[image.name])} for image in repository.images]

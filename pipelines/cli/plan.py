@@ -17,8 +17,8 @@ from pipelines.cli.options import SettingsOptions, SourceOptions
 from pipelines.declared.finding import ERROR, Finding
 from pipelines.declared.state import BUILD, NOTHING, RELEASE, TAG, PlanRow
 from pipelines.errors import Misuse, Refused, Transient
-from pipelines.images import platforms
 from pipelines.images.builders.choice import choose_builder
+from pipelines.images.builders.choice import target as builder_target
 from pipelines.images.key import RebuildPolicy
 from pipelines.images.layers import layer as image_layer
 from pipelines.images.node import BuildTarget
@@ -26,7 +26,7 @@ from pipelines.release import mermaid, plan_commit
 from pipelines.release.model import STUCK, Plan
 from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import signature
-from pipelines.step.groups import BuilderSettings, ChartSettings
+from pipelines.step.groups import ChartSettings, TargetSettings
 from pipelines.tools.git.address import RepositoryUrl, Revision
 from pipelines.tools.registry.connection import Timing
 
@@ -91,14 +91,10 @@ def run(options: PlanOptions) -> int:
 
 def build_target(settings: Mapping[str, str], platform: str, build_args: Sequence[str]) -> BuildTarget:
     """Return what the settings build for, with this machine's builder; raises Misuse, Misconfigured."""
-    builder = signature.from_settings(BuilderSettings, settings)
-    return BuildTarget(
-        platform=platforms.read_platform(platform),
-        builder=builder.builder,
-        builder_version=choose_builder(builder, Path(settings["cache"]) / builder.builder).version(),
-        compression=image_layer.check(builder.compression),
-        build_args=plan_commit.arguments(build_args),
-    )
+    builder = signature.from_settings(TargetSettings, settings)
+    image_layer.check(builder.compression)
+    program = choose_builder(builder, Path(settings["cache"]) / builder.builder)
+    return builder_target(builder, program, platform=platform, build_args=plan_commit.arguments(build_args))
 
 
 def destination(settings: Mapping[str, str], login: str = "shipway-pull") -> Destination:

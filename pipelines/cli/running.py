@@ -279,14 +279,17 @@ def cluster_address(repo: str) -> str:
 
 def preflight(settings: Mapping[str, str], name: str) -> None:
     """Ask the registry before a build: raises Transient if it does not answer; the step push reports other answers."""
-    from pipelines.tools.registry import client as registry_client  # noqa: PLC0415 - only a local build asks
+    from pipelines.images.names import published_as  # noqa: PLC0415 - only a local build asks
+    from pipelines.tools.registry import client as registry_client  # noqa: PLC0415
     from pipelines.tools.registry.connection import Timing  # noqa: PLC0415
 
     try:
         registry_settings = signature.from_settings(RegistrySettings, settings)
         docker_config = cli_secrets.secret(settings, "shipway-push")
         registry = registry_client.connect(docker_config, registry_settings, timing=Timing(attempts=_ATTEMPTS))
-        registry.resolve(Reference.under(registry_settings.registry, registry_settings.project, name, tag="latest"))
+        registry.resolve(
+            Reference.under(registry_settings.registry, registry_settings.project, published_as(name), tag="latest")
+        )
     except Transient:
         raise
     except ShipwayError:

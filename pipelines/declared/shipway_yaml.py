@@ -48,6 +48,8 @@ class ImageSettings:
     shared: tuple[str, ...] = ()
     rebuild: str = ""
     max_age: str = ""
+    platforms: tuple[str, ...] = ()
+    """Empty: those of all images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,8 @@ class Configuration:
     """A whole shipway.yaml, or the conventions where there is none."""
 
     ignore: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    """Of all images that say nothing else; empty: as the deployment's settings say."""
     entries: tuple[ImageEntry, ...] = ()
     dockerfiles: tuple[str, ...] | None = None
     """Patterns of further Dockerfiles; None where the file says nothing of them."""
@@ -146,7 +150,7 @@ class Configuration:
 
     def image(self, dockerfile: str) -> ImageSettings:
         """Return what the file says of the image of a Dockerfile; later entries win, build arguments add up."""
-        found = ImageSettings()
+        found = ImageSettings(platforms=self.platforms)
         for entry in self.entries_of(dockerfile):
             arguments = {**found.build_args, **entry.settings.get("build_args", {})}
             found = replace(found, **{**entry.settings, "build_args": arguments})
@@ -245,6 +249,7 @@ def _configuration(text: YamlText) -> Configuration:
     deploy = value.get("deploy") or {}
     return Configuration(
         ignore=_folders(value.get("ignore", ())),
+        platforms=tuple(value.get("platforms", ())),
         entries=tuple(_entry(text, str(key)) for key in value.get("images") or {}),
         dockerfiles=tuple(value["dockerfiles"]) if "dockerfiles" in value else None,
         dockerfile_lines=tuple(text.line("dockerfiles", n) for n in range(len(value.get("dockerfiles", ())))),

@@ -20,13 +20,12 @@ from pipelines.deploy.state import DeployState, StateReader
 from pipelines.deploy.writer import Draft, ForgeAccess, TargetWriter
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient, meant
 from pipelines.images import graph as image_graph
-from pipelines.images import platforms
 from pipelines.images.builders.choice import choose_builder
-from pipelines.images.node import BuildTarget
+from pipelines.images.builders.choice import target as builder_target
 from pipelines.release import own_commit, plan_commit
 from pipelines.release.plan_commit import Destination
 from pipelines.step import parameters
-from pipelines.step.groups import BuilderSettings, ChartSettings
+from pipelines.step.groups import ChartSettings, TargetSettings
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import RepositoryUrl
 from pipelines.tools.git.credentials import GitCredentials
@@ -63,7 +62,9 @@ class DeployInputs:
         str, Arg("full name of the branch whose head is deployed; empty: the one that shipway.yaml says")
     ] = ""
     build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = ()
-    platform: Annotated[str, Arg("platform that is deployed; empty: this machine's")] = ""
+    platform: Annotated[
+        str, Arg("platform to build for, where shipway.yaml declares none; empty: as the settings say")
+    ] = ""
     rebuild: Annotated[tuple[str, ...], Arg("images that this run built again, as passed to the step plan")] = ()
     max_age: Annotated[str, Arg("age of images that this run built again, as passed to the step plan")] = ""
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = ""
@@ -83,7 +84,7 @@ def deploy(
     ] = "",
     deploys: Annotated[DeploySettings, Group()],
     settings: Annotated[ChartSettings, Group()],
-    builder: Annotated[BuilderSettings, Group()],
+    builder: Annotated[TargetSettings, Group()],
 ) -> Deployed:
     """Write what a branch's head has in the registry to the targets in shipway.yaml: its own charts, environments.
 
@@ -99,16 +100,16 @@ def deploy(
 
 @contextlib.contextmanager
 def opened(
-    inputs: DeployInputs, deploys: DeploySettings, settings: ChartSettings, builder: BuilderSettings
+    inputs: DeployInputs, deploys: DeploySettings, settings: ChartSettings, builder: TargetSettings
 ) -> Iterator[Deployment]:
     """Give the deployment of a branch, with its logins and connections; raises Misuse and Misconfigured."""
     settings.require_registry("ask")
     destination = Destination.connect(settings, inputs.docker_config)
-    target = BuildTarget(
-        platform=platforms.read_platform(inputs.platform),
-        builder=builder.builder,
-        builder_version=inputs.builder_version or choose_builder(builder, Path("cache")).version(),
-        compression=builder.compression,
+    target = builder_target(
+        builder,
+        choose_builder(builder, Path("cache")),
+        platform=inputs.platform,
+        version=inputs.builder_version,
         build_args=plan_commit.arguments(inputs.build_args),
     )
     url = RepositoryUrl(inputs.repo)

@@ -20,7 +20,7 @@ from pipelines.environments import image_uses
 from pipelines.errors import ShipwayError, Transient
 from pipelines.release import own_commit
 from pipelines.release.own_commit import OwnCommit
-from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, EnvironmentsSettings, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, EnvironmentsSettings, ReadLogins, TargetSettings
 from pipelines.step.log import say
 from pipelines.step.parameters import ForgeLogins, Forges, PushLogins, Repo, Source
 from pipelines.step.signature import Arg, Group
@@ -59,7 +59,7 @@ def deploy_charts(
     unpacked: Annotated[Path, Arg("folder that charts to check are unpacked into")] = Path("unpacked"),
     deploys: Annotated[DeploySettings, Group()],
     settings: Annotated[ChartSettings, Group()],
-    builder: Annotated[BuilderSettings, Group()],
+    builder: Annotated[TargetSettings, Group()],
 ) -> DeployedCharts:
     """Write digests to the repository's own charts by a commit, and pack the charts that it moved from that commit.
 

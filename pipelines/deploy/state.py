@@ -19,6 +19,7 @@ from pipelines.environments.image_places import DesiredImage, ValuesText
 from pipelines.errors import Refused
 from pipelines.images import tag_names
 from pipelines.images.key import RebuildPolicy
+from pipelines.images.names import platform_of
 from pipelines.images.node import BuildTarget
 from pipelines.images.plan_model import PlannedImage
 from pipelines.images.registry_state import REVISION
@@ -51,7 +52,7 @@ class DeployState:
     @property
     def images(self) -> Mapping[str, PlannedImage]:
         """Every image by its address in the registry."""
-        return {self.address(item.name).name: item for item in self.plan.images}
+        return {self.address(item.name).name: item for item in self.plan.images if not platform_of(item.name)}
 
     @property
     def under(self) -> str:

@@ -21,7 +21,7 @@ from pipelines.release import own_commit
 from pipelines.release.model import Planned
 from pipelines.release.own_commit import OwnCommit
 from pipelines.release.plan import plan
-from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, NetworkSettings, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, NetworkSettings, ReadLogins, TargetSettings
 from pipelines.step.parameters import Patience, Rebuild
 from pipelines.step.signature import Group
 from pipelines.tools.git.address import RepositoryUrl
@@ -36,7 +36,7 @@ def start(
     rules: Annotated[LaneSettings, Group()],
     logins: Annotated[ReadLogins, Group()],
     settings: Annotated[ChartSettings, Group()],
-    builder: Annotated[BuilderSettings, Group()],
+    builder: Annotated[TargetSettings, Group()],
     patience: Patience = PATIENCE_SECONDS,
 ) -> Started:
     """Do what the step locate does and, in the trusted lane, what the step plan does. Raises what they raise.

@@ -75,7 +75,7 @@ def requests(
     found = []
     for external in externals:
         where = f"{user.dockerfile}:{external.line}"
-        pin = pins.get(external.name, "")
+        pin = pins.get(external.id, "")
         bare = image_names.bare_name(external.name, registry=registry, project=project)
         if bare in clashing and bare != user.name and not pin:
             raise Refused(
@@ -137,23 +137,23 @@ def fetch(
     layout = Layout.create(folder)
     for partial in (folder / "blobs").glob("partial-*"):
         partial.unlink()
-    first = {str(item.taken): item for item in reversed(items)}
+    first = {(str(item.taken), item.external.platform or platform): item for item in reversed(items)}
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         futures = {
-            key: pool.submit(registry.pull, item.taken, layout, platform=platform, kept=kept)
+            key: pool.submit(registry.pull, item.taken, layout, platform=key[1], kept=kept)
             for key, item in first.items()
         }
     found = []
     for item in items:
         try:
-            pulled = futures[str(item.taken)].result()
+            pulled = futures[str(item.taken), item.external.platform or platform].result()
         except NoImage as error:
             raise (_unpublished(item, item.parent, commit) if item.parent else _at(item.where, error)) from error
         except ShipwayError as error:
             raise _at(item.where, error) from error
         found.append(
             Base(
-                name=item.external.name,
+                name=item.external.id,
                 reference=str(item.reference),
                 resolved=pulled.resolved,
                 digest=pulled.descriptor.digest,

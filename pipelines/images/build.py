@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.images import build_inputs, dockerfile_checks, layer_cache
+from pipelines.images import build_inputs, dockerfile_checks, image_index, layer_cache, names, platforms
 from pipelines.images.build_inputs import BuildInputs
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
@@ -25,6 +25,7 @@ from pipelines.images.layers import layer as image_layer
 from pipelines.images.layers.store import LayerStore
 from pipelines.images.model import Built, Checkout
 from pipelines.step.groups import BuildSettings
+from pipelines.step.log import say
 from pipelines.step.parameters import Context, ImageName, ImageVersion, Source
 from pipelines.step.signature import Arg, Group
 from pipelines.tools.git.address import public_address
@@ -34,6 +35,10 @@ _MARKS = str.maketrans(dict.fromkeys('\\[]",', " "))
 
 ANY = "any"
 NONE = "none"
+
+
+class NoBuilder(Misconfigured):
+    """The builder cannot run the RUN steps of a platform."""
 
 
 def build(
@@ -63,6 +68,13 @@ def build(
         shipway step build --checkout=out/clone --outputs=out/build
     """
     image_layer.check(builder.compression)
+    name = names.published_as(name)
+    if platforms.are_several(checkout.platform):
+        shutil.rmtree(into, ignore_errors=True)
+        _, index = image_index.write(checkout.bases, Layout(bases), into)
+        size = image_index.size(checkout.bases, Layout(bases))
+        about = facts_of(checkout, name=name, version=version)
+        return Built(digest=index.digest, name=about.name, version=about.version, size=size, layers=0, builder="index")
     inputs = build_inputs.read(
         checkout,
         source=source,
@@ -81,6 +93,7 @@ def build(
     program = choose_builder(builder, builder.cache.resolve() / builder.builder, isolation=builder.isolation)
     if program.kind == Buildah.kind:
         dockerfile_checks.check_buildah(inputs.selected, program.version())
+    _check_platform(program, inputs)
     manifests = [image.digest for image in inputs.images]
     image = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
     store = LayerStore(builder.cache, builder.compression, inputs.bases, manifests, image=image)
@@ -101,6 +114,17 @@ def build(
         layers=len(manifest["layers"]),
         builder=program.kind,
     )
+
+
+def _check_platform(program: Builder, inputs: BuildInputs) -> None:
+    """Raise NoBuilder if a RUN step may run that neither this machine nor an emulator of the builder's can."""
+    here = platforms.this_platform()
+    triggered = [name for name, triggers in inputs.triggers.items() if triggers]
+    for platform in sorted(dockerfile_checks.steps_on(inputs.selected, triggered) - {here}):
+        if platform.split("/")[1] not in program.emulated():
+            seen = f"{inputs.selected.file.where} has RUN steps, and this machine is {here}"
+            raise NoBuilder(platforms.no_builder(platform), seen=seen, todo=platforms.NO_BUILDER)
+        say(f"RUN steps for {platform} are emulated on {here}")
 
 
 def _run(program: Builder, inputs: BuildInputs, store: LayerStore, work: Path) -> Output:

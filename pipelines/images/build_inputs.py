@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError
-from pipelines.images import build_context, dockerfile_checks, image_config, layer_cache, platforms
+from pipelines.images import build_context, dockerfile_checks, image_config, layer_cache
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images.dockerfile import SelectedStages, StageUse
 from pipelines.images.dockerfile_pins import last_line, pin, stage_name
 from pipelines.images.dockerfile_syntax import Instruction
 from pipelines.images.image_config import BaseImage
 from pipelines.images.model import Base, Checkout
+from pipelines.images.platforms import this_platform
 from pipelines.step.log import say
 from pipelines.tools.registry.layout import LAYER_TIME, Layout
 
@@ -80,9 +81,10 @@ class BuildInputs:
         )
         for use in self.selected.uses:
             if use.label == "FROM" and use.to is None:
-                shell = (configs[use.name].get("config") or {}).get("Shell")
+                base = self.selected.external(use).id
+                shell = (configs[base].get("config") or {}).get("Shell")
                 more = [f"SHELL {json.dumps(shell)}"] if shell else []
-                more += [self._line(trigger, use) for trigger in self.triggers[use.name]]
+                more += [self._line(trigger, use) for trigger in self.triggers[base]]
                 lines[use.instruction.end + 1] = "\n".join([lines[use.instruction.end + 1], *more])
         for number, name in layer_cache.mounted(self.selected).items():
             stage = self.selected.file.stages[number]
@@ -117,13 +119,14 @@ def read(
 
     Raises Refused, Misuse or Misconfigured, with the line if there is one.
     """
-    _check_platform(checkout.platform)
     _check_arguments(checkout.build_args)
     file = build_context.inside(source, checkout.dockerfile, "Dockerfile")
     if not file.is_file():
         raise ShipwayError(f"{checkout.dockerfile} is not a Dockerfile", seen="not a file", todo="name another")
     dockerfile = image_dockerfile.read_file(file, checkout.dockerfile)
-    selected = dockerfile.select(checkout.build_args, target=checkout.target, platform=checkout.platform)
+    selected = dockerfile.select(
+        checkout.build_args, target=checkout.target, platform=checkout.platform, build_platform=this_platform()
+    )
     dockerfile_checks.check(dockerfile, secrets=secret_ids)
     folder = build_context.folder(source, context or checkout.path)
     layout = Layout(bases.resolve())
@@ -148,13 +151,13 @@ def read(
 def _images(selected: SelectedStages, checkout: Checkout) -> tuple[Base, ...]:
     fetched = {base.name: base for base in checkout.bases}
     for external in selected.externals:
-        if external.name not in fetched:
+        if external.id not in fetched:
             raise Misuse(
                 f"{selected.file.where}:{external.line}: the image {external.name} was not fetched",
                 seen=f"fetched: {', '.join(fetched) or 'none'}",
                 todo="run the step clone with the same Dockerfile, target and arguments",
             )
-    return tuple(fetched[external.name] for external in selected.externals)
+    return tuple(fetched[external.id] for external in selected.externals)
 
 
 def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str], where: str) -> dict[str, Path]:
@@ -172,15 +175,6 @@ def _secrets(folder: Path, declared: Collection[str], mounted: Collection[str], 
                 todo=f"put a file {name} into the folder of the build's secrets",
             )
     return found
-
-
-def _check_platform(platform: str) -> None:
-    if platform != platforms.this_platform():
-        raise Refused(
-            "another platform than this machine's is not built",
-            seen=f"{platform}, where this machine is {platforms.this_platform()}",
-            todo=f"build it on a machine of that platform, or ask for {platforms.this_platform()}",
-        )
 
 
 def _check_arguments(build_args: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pipelines.declared import shipway_yaml
 from pipelines.declared.shipway_yaml import Configuration
 from pipelines.errors import Misuse, Refused
 from pipelines.images import bases as image_bases
-from pipelines.images import build_context, dockerfile_checks, names, platforms
+from pipelines.images import build_context, dockerfile_checks, image_index, names, platforms
 from pipelines.images import dockerfile as image_dockerfile
 from pipelines.images.checkout_paths import check_paths
 from pipelines.images.discover import CLASH, discover
@@ -27,6 +27,7 @@ from pipelines.tools.git.credentials import GitCredentials
 from pipelines.tools.git.remote import Git, require_lfs
 from pipelines.tools.registry import client as registry_client
 from pipelines.tools.registry.layout import Layout
+from pipelines.tools.registry.reference import Reference
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
@@ -38,7 +39,9 @@ def clone(
     dockerfile: Annotated[str, Arg("relative to the repository's root; empty: Dockerfile in the folder")] = "",
     target: Annotated[str, Arg("stage to build; empty: the last")] = "",
     build_args: Annotated[tuple[str, ...], Arg('build arguments, as a JSON list of "NAME=value"')] = (),
-    platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
+    platform: Annotated[
+        str, Arg("platform to build for; empty: this machine's; several, separated by spaces: the index of them")
+    ] = "",
     pins: Annotated[
         tuple[str, ...],
         Arg("what a plan found images to stand for, as a JSON list of name=sha256:… and, for siblings, name=key-…"),
@@ -74,7 +77,8 @@ def clone(
         if not _ARGUMENT.fullmatch(argument):
             raise Misuse("not a build argument", seen=repr(argument[:100]), todo="write NAME=value")
     pinned = image_bases.read_pins(pins)
-    platform = platforms.read_platform(platform)
+    is_index = platforms.are_several(platform)
+    platform = platform if is_index else platforms.read_platform(platform)
     client = registry_client.connect(logins.docker_config, settings)
     if lfs:
         require_lfs()
@@ -87,12 +91,27 @@ def clone(
     declared = configuration(source)
     found = discover(sorted(files), declared, url.name)
     user = _image(folder, file, declared, url.name)
+    name = names.published_as(name)
     twins = [image.dockerfile for image in found.clashing.get(user.name, ())]
     if user.dockerfile in twins and name in {"", user.name}:
         todo = f"name one of them in {shipway_yaml.NAME}"
         raise Refused(f"{file}: {CLASH}, {user.name}", seen=", ".join(twins), todo=todo)
+    facts = {
+        **vars(fetched),
+        "path": str(folder),
+        "dockerfile": str(file),
+        "target": target,
+        "build_args": build_args,
+        "platform": platform,
+        "formerly": declared.formerly,
+        "name": user.name if names.is_name(user.name) else "",
+    }
+    if is_index:
+        to = Reference.under(settings.registry, settings.project, name or user.name)
+        parts = image_index.fetch(client, bases, name or user.name, platform.split(), pinned, under=to)
+        return Checkout(**facts, bases=parts)
     read = image_dockerfile.read_file(source / file, str(file))
-    selected = read.select(build_args, target=target, platform=platform)
+    selected = read.select(build_args, target=target, platform=platform, build_platform=platforms.this_platform())
     externals = selected.externals
     for warning in names.shadowed(user, externals, found.images):
         say(warning)
@@ -111,17 +130,7 @@ def clone(
     dockerfile_checks.triggers_of(selected, image_bases.triggers(Layout(bases), images))
     for base in images:
         say(f"{base.name} is {base.reference.partition('@')[0]}@{base.digest}")
-    return Checkout(
-        **vars(fetched),
-        path=str(folder),
-        dockerfile=str(file),
-        target=target,
-        build_args=build_args,
-        platform=platform,
-        bases=images,
-        formerly=declared.formerly,
-        name=user.name if names.is_name(user.name) else "",
-    )
+    return Checkout(**facts, bases=images)
 
 
 def _image(folder: TreePath, file: TreePath, declared: Configuration, root_name: str) -> Image:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.state import ABSENT, BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import ShipwayError
 from pipelines.images.key import Freshness, KeyInputs
-from pipelines.images.names import title
-from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.names import published_as, title
+from pipelines.images.node import Graph, ImageNode
 from pipelines.images.plan_model import ImageJob, PlannedImage
 from pipelines.images.registry_state import (
     NOT_ASKED,
@@ -50,13 +51,17 @@ class ImageDecisions:
     findings: tuple[Finding, ...]
 
 
-def known_bases(graph: Graph, bases: Mapping[str, TagState]) -> tuple[dict[str, str], list[Finding]]:
+BaseStates: TypeAlias = Mapping[tuple[str, str], TagState]
+"""The states of images from outside, by the name in Dockerfiles and the platform."""
+
+
+def known_bases(graph: Graph, bases: BaseStates) -> tuple[dict[tuple[str, str], str], list[Finding]]:
     """Return the digest of each known image from outside, and a finding for each line that names no image."""
     known = {name: state.digest for name, state in bases.items() if state.digest}
     findings = []
     for node in graph.nodes.values():
         for external in node.externals:
-            state = bases.get(external.name, NOT_ASKED)
+            state = bases.get((external.name, external.platform or node.platform), NOT_ASKED)
             if state.absent or state.wrong:
                 text = state.wrong or f"there is no image {external.name}, here or in its registry"
                 todo = state.todo or "correct its name or its tag"
@@ -67,11 +72,10 @@ def known_bases(graph: Graph, bases: Mapping[str, TagState]) -> tuple[dict[str, 
 
 def decide(
     graph: Graph,
-    target: BuildTarget,
     *,
     inputs: Mapping[str, KeyInputs],
     required: Mapping[str, Freshness],
-    bases: Mapping[str, TagState],
+    bases: BaseStates,
     registry: RegistryState,
     changes: Mapping[str, SourceChanges],
     desired: DesiredTags,
@@ -89,8 +93,8 @@ def decide(
     for name, node in graph.nodes.items():
         state, reasons = _state(node, inputs, bases, registry, planned)
         digest = registry.keys.get(name, NOT_ASKED).digest
-        if not node.blocked and (kept := kept_version(name, registry, desired)):
-            state, reasons, digest = PUBLISHED, (), kept
+        if not node.blocked and (kept := kept_version(published_as(name), registry, desired)):
+            state, reasons, digest = PUBLISHED, (), digest if node.is_part else kept
         if name in foreign:
             state, reasons, digest = BLOCKED, (foreign[name],), ""
         tags: tuple[str, ...] = ()
@@ -103,7 +107,7 @@ def decide(
                 else why(node, inputs[name], planned, registry, changes.get(name), commit=desired.commit)
             )
         if state in {PUBLISHED, ABSENT}:
-            tags, refused, unknown = _tags(node, registry, desired, digest)
+            tags, refused, unknown = _tags(node, registry, DesiredTags() if node.is_part else desired, digest)
             if state == PUBLISHED and name in registry.behind:
                 tags = (*tags, key_tag(inputs[name].lasting_key))
             if refused:
@@ -124,20 +128,20 @@ def decide(
             moment=inputs[name].moment if name in inputs else 0,
             digest=digest,
             parents=node.parent_names,
-            externals=tuple(external.name for external in node.externals),
+            externals=tuple(external.id for external in node.externals),
             shared=node.settings.shared,
             tags=tags,
             dockerfile=node.image.dockerfile,
         )
     return ImageDecisions(
-        images=tuple(planned.values()), waves=_waves(graph, target, inputs, planned), findings=tuple(findings)
+        images=tuple(planned.values()), waves=_waves(graph, inputs, planned), findings=tuple(findings)
     )
 
 
 def _state(
     node: ImageNode,
     inputs: Mapping[str, KeyInputs],
-    bases: Mapping[str, TagState],
+    bases: BaseStates,
     registry: RegistryState,
     planned: Mapping[str, PlannedImage],
 ) -> tuple[str, Sequence[str]]:
@@ -156,13 +160,13 @@ def _state(
     return (PUBLISHED, ()) if answer.digest else (ABSENT, ())
 
 
-def base_faults(node: ImageNode, bases: Mapping[str, TagState]) -> tuple[str, Sequence[str]]:
+def base_faults(node: ImageNode, bases: BaseStates) -> tuple[str, Sequence[str]]:
     """Return the state of an image whose bases are not known, and why; there is no reason if all of them are."""
     for external in node.externals:
-        answer = bases.get(external.name, NOT_ASKED)
+        answer = bases.get((external.name, external.platform or node.platform), NOT_ASKED)
         if answer.wrong or answer.absent:
             return BLOCKED, (f"base {external.name} exists nowhere" if answer.absent else answer.wrong,)
-    silent = [(e.name, bases.get(e.name, NOT_ASKED).unknown) for e in node.externals]
+    silent = [(e.id, bases.get((e.name, e.platform or node.platform), NOT_ASKED).unknown) for e in node.externals]
     return UNKNOWN, [f"base {name}: {why}" for name, why in silent if why]
 
 
@@ -200,7 +204,11 @@ def _tags(
             continue
         if answer.digest != digest or not digest:
             missing.append(tag)
-    if node.settings.version and registry.tags.get((node.name, node.settings.version), NOT_ASKED).absent:
+    if (
+        node.settings.version
+        and not node.is_part
+        and registry.tags.get((node.name, node.settings.version), NOT_ASKED).absent
+    ):
         missing.append(node.settings.version)
     return tuple(missing), "", ""
 
@@ -227,7 +235,7 @@ def _own_version(node: ImageNode, registry: RegistryState, line: int) -> Iterabl
 
 
 def _waves(
-    graph: Graph, target: BuildTarget, inputs: Mapping[str, KeyInputs], planned: Mapping[str, PlannedImage]
+    graph: Graph, inputs: Mapping[str, KeyInputs], planned: Mapping[str, PlannedImage]
 ) -> tuple[tuple[ImageJob, ...], ...]:
     """Return the builds in as few waves as their dependencies allow."""
     number: dict[str, int] = {}
@@ -239,13 +247,12 @@ def _waves(
         number[name] = max((number[parent] + 1 for parent in parents), default=0)
         if number[name] == len(waves):
             waves.append([])
-        waves[number[name]].append(job(node, target, inputs[name], parents))
+        waves[number[name]].append(job(node, inputs[name], parents))
     return tuple(map(tuple, waves))
 
 
-def job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple[str, ...]) -> ImageJob:
+def job(node: ImageNode, inputs: KeyInputs, parents: tuple[str, ...]) -> ImageJob:
     """Return the build of an image; `parents` are those that are built before it."""
-    assert node.context is not None
     pins = [f"{name}={digest}" for name, digest in inputs.images.items()]
     pins += [f"{edge.written}={key_tag(inputs.parents[edge.name])}" for edge in node.parents]
     return ImageJob(
@@ -257,9 +264,9 @@ def job(node: ImageNode, target: BuildTarget, inputs: KeyInputs, parents: tuple[
         build_args=node.build_args,
         secret_ids=node.settings.secrets,
         shared=node.settings.shared,
-        exclude=node.context.excluded,
+        exclude=node.context.excluded if node.context else (),
         version=node.settings.version,
-        platform=target.platform,
+        platform=node.platform,
         key=inputs.key,
         renews=inputs.lasting_key if inputs.moment else "",
         moment=inputs.moment,

@@ -17,6 +17,7 @@ from pipelines import bounds
 from pipelines.errors import Misuse, ShipwayError
 from pipelines.images import dockerfile_syntax, variables
 from pipelines.images.dockerfile_syntax import Instruction
+from pipelines.images.platforms import normalized
 from pipelines.tools.registry.reference import Reference
 
 _MOST_DIGITS = 10
@@ -31,6 +32,13 @@ class ExternalImage:
     """Arguments expanded."""
     line: int
     instruction: str
+    platform: str = ""
+    """The one that its stage asks for; empty: that of the image."""
+
+    @property
+    def id(self) -> str:
+        """The name, with the platform if it has one of its own: one Dockerfile may need an image for two."""
+        return f"{self.name} {self.platform}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +77,21 @@ class Dockerfile:
     globals: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
 
-    def select(self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "") -> SelectedStages:
+    def select(
+        self, build_args: Sequence[str] = (), *, target: str = "", platform: str = "", build_platform: str = ""
+    ) -> SelectedStages:
         """Return what is built for a target (the last stage if it is empty); raises Misuse if it does not exist.
 
-        Nothing is expanded yet: see SelectedStages.
+        `build_platform` is that of the builder's machine; empty: the same. Nothing is expanded yet: see SelectedStages.
         """
         index = self._stage(target.lower(), len(self.stages)) if target else len(self.stages) - 1
         if index is None:
             names = [stage.name for stage in self.stages if stage.name]
             raise Misuse(f"{self.where} has no stage {target!r}", seen=f"stages: {', '.join(names) or 'none named'}")
-        return SelectedStages(file=self, target=index, build_args=tuple(build_args), platform=platform)
+        machine = build_platform or platform
+        return SelectedStages(
+            file=self, target=index, build_args=tuple(build_args), platform=platform, build_platform=machine
+        )
 
     @property
     def instructions(self) -> Iterator[Instruction]:
@@ -163,16 +176,31 @@ class SelectedStages:
     target: int
     build_args: tuple[str, ...]
     platform: str
+    build_platform: str
 
     @cached_property
     def externals(self) -> tuple[ExternalImage, ...]:
-        """The images from outside that are needed, each name once, in the file's order."""
+        """The images from outside that are needed, each once for a platform, in the file's order."""
         first: dict[str, ExternalImage] = {}
         for use in self.uses:
             if use.to is None:
-                external = ExternalImage(name=use.name, line=use.instruction.line, instruction=use.label)
-                first.setdefault(use.name, external)
+                external = self.external(use)
+                first.setdefault(external.id, external)
         return tuple(first.values())
+
+    def external(self, use: StageUse) -> ExternalImage:
+        """Return the image from outside that a use means; what is copied from is of the image's platform."""
+        asked = self.platform_of(self.file.stages[use.stage]) if use.label == "FROM" else self.platform
+        own = asked if asked != self.platform else ""
+        return ExternalImage(name=use.name, line=use.instruction.line, instruction=use.label, platform=own)
+
+    def platform_of(self, stage: Stage) -> str:
+        """Return the platform that a stage is for; raises Misuse if its FROM names none."""
+        where, written = self.file.at(stage.base), stage.base.flag("platform")
+        asked, unset = variables.expand(written, self.scope, where, escape=self.file.escape)
+        if unset and not asked:
+            raise variables.no_value(unset[0], written, where)
+        return normalized(asked, where) if written else self.platform
 
     @cached_property
     def uses(self) -> tuple[StageUse, ...]:
@@ -194,10 +222,7 @@ class SelectedStages:
     def scope(self) -> dict[str, str]:
         """The arguments that FROM lines see: those before the first FROM, and the platform's."""
         values = self.values_by_name
-        system, _, machine = self.platform.partition("/")
-        machine, _, variant = machine.partition("/")
-        parts = {"PLATFORM": self.platform, "OS": system, "OSVERSION": "", "ARCH": machine, "VARIANT": variant}
-        known = {f"{side}{name}": text for side in ("TARGET", "BUILD") for name, text in parts.items() if self.platform}
+        known = {**_arguments("TARGET", self.platform), **_arguments("BUILD", self.build_platform)}
         scope = {name: values.get(name, text) for name, text in known.items()}
         for instruction in self.file.globals:
             for word in instruction.words:
@@ -213,6 +238,13 @@ class SelectedStages:
     def values_by_name(self) -> dict[str, str]:
         """The build arguments by name."""
         return dict(argument.partition("=")[::2] for argument in self.build_args)
+
+
+def _arguments(side: str, platform: str) -> dict[str, str]:
+    system, _, machine = platform.partition("/")
+    machine, _, variant = machine.partition("/")
+    parts = {"PLATFORM": platform, "OS": system, "OSVERSION": "", "ARCH": machine, "VARIANT": variant}
+    return {f"{side}{name}": text for name, text in parts.items() if platform}
 
 
 def read(text: str, where: str) -> Dockerfile:

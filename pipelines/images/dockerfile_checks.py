@@ -14,10 +14,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pipelines.declared.finding import WARNING, Finding
 from pipelines.errors import Misuse, Refused
 from pipelines.images import dockerfile_syntax
-from pipelines.images.dockerfile import Dockerfile, SelectedStages, Stage
+from pipelines.images.dockerfile import Dockerfile, SelectedStages
 from pipelines.images.dockerfile_syntax import Instruction, check_trigger
-from pipelines.images.platforms import normalized
-from pipelines.images.variables import expand, no_value
+from pipelines.images.variables import expand
 
 _FILES = {"ADD", "COPY"}
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -51,7 +50,7 @@ def check_triggers(
             stage = () if use.to is None else selected.file.stages[use.to].instructions
             at = selected.file.at(use.instruction)
             own = [check_trigger(each.trigger, at) for each in stage if each.name == "ONBUILD"]
-            for trigger in own if use.to is not None else triggers.get(use.name, ()):
+            for trigger in own if use.to is not None else triggers.get(selected.external(use).id, ()):
                 _check_run(trigger, at, secrets)
 
 
@@ -75,23 +74,28 @@ def _check_run(run: Instruction, at: str, secrets: Collection[str]) -> None:
 
 
 def check_platform(selected: SelectedStages) -> None:
-    """Raise Refused if a stage that is built is for another platform, Misuse if it names none."""
+    """Raise Refused if a stage that is built is for a third platform, Misuse if it names none."""
     for stage in (selected.file.stages[number] for number in selected.reached):
-        if (asked := platform_of(stage, selected)) != selected.platform:
+        if (asked := selected.platform_of(stage)) not in {selected.platform, selected.build_platform}:
             raise Refused(
                 f"{selected.file.at(stage.base)}: a stage of another platform",
-                seen=f"{asked}, where this build is for {selected.platform}",
-                todo="leave --platform out; one build makes the image of one platform",
+                seen=f"{asked}, where this build is for {selected.platform}, on {selected.build_platform}",
+                todo="leave --platform out, or write --platform=$BUILDPLATFORM; a build is for one platform",
             )
 
 
-def platform_of(stage: Stage, selected: SelectedStages) -> str:
-    """Return the platform that a stage is for; raises Misuse if its FROM names none."""
-    where, written = selected.file.at(stage.base), stage.base.flag("platform")
-    asked, unset = expand(written, selected.scope, where, escape=selected.file.escape)
-    if unset and not asked:
-        raise no_value(unset[0], written, where)
-    return normalized(asked, where) if written else selected.platform
+def steps_on(selected: SelectedStages, triggers: Collection[str] = ()) -> frozenset[str]:
+    """Return the platforms that RUN steps of the stages that are built, or of their bases' `triggers`, may run on."""
+    found = set()
+    for number in selected.reached:
+        stage = selected.file.stages[number]
+        own = any(instruction.name in {"RUN", "ONBUILD"} for instruction in stage.instructions)
+        if own or any(
+            use.stage == number and use.label == "FROM" and selected.external(use).id in triggers
+            for use in selected.uses
+        ):
+            found.add(selected.platform_of(stage))
+    return frozenset(found)
 
 
 def triggers_of(selected: SelectedStages, triggers: Mapping[str, Sequence[str]]) -> dict[str, tuple[Instruction, ...]]:
@@ -101,9 +105,10 @@ def triggers_of(selected: SelectedStages, triggers: Mapping[str, Sequence[str]])
     that itself names an image or a stage: BuildKit looks that up even where the image is only copied from.
     """
     return {
-        use.name: tuple(check_trigger(text, selected.file.at(use.instruction)) for text in triggers.get(use.name, ()))
+        name: tuple(check_trigger(text, selected.file.at(use.instruction)) for text in triggers.get(name, ()))
         for use in selected.uses
         if use.to is None
+        for name in [selected.external(use).id]
     }
 
 

@@ -43,9 +43,11 @@ def pin(
         if index <= selected.reached[-1]:
             lines[stage.base.line - 1] = _from("scratch", stage_name(selected, index))
     for use in selected.uses:
-        new = aliases[use.name] if use.to is None else stage_name(selected, use.to)
+        new = aliases[selected.external(use).id] if use.to is None else stage_name(selected, use.to)
         if use.label == "FROM":
-            lines[use.instruction.line - 1] = _from(new, stage_name(selected, use.stage))
+            platform = selected.platform_of(stages[use.stage])
+            own = platform if platform != selected.platform else ""
+            lines[use.instruction.line - 1] = _from(new, stage_name(selected, use.stage), own)
         elif use.label == "RUN --mount" and use.to is not None:
             _rename(lines, use, mounted.get(use.to, new))
         else:
@@ -90,8 +92,8 @@ def _check(text: str, selected: SelectedStages, *, aliases: Mapping[str, str], i
             )
 
 
-def _from(image: str, name: str) -> str:
-    return f"FROM {image}" + (f" AS {name}" if name else "")
+def _from(image: str, name: str, platform: str = "") -> str:
+    return f"FROM {f'--platform={platform} ' if platform else ''}{image}" + (f" AS {name}" if name else "")
 
 
 def _clear(lines: list[str], first: int, last: int) -> None:

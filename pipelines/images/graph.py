@@ -16,9 +16,10 @@ from pipelines.declared.shipway_yaml import Configuration, ImageSettings
 from pipelines.errors import Refused, ShipwayError
 from pipelines.images import context, dockerfile, dockerfile_checks, job_texts, names
 from pipelines.images.discover import CLASH, discover, dockerfiles
-from pipelines.images.dockerfile import Dockerfile, ExternalImage
+from pipelines.images.dockerfile import Dockerfile, ExternalImage, SelectedStages
 from pipelines.images.names import Image
 from pipelines.images.node import MOST_WAVES, BuildTarget, Edge, Graph, ImageNode
+from pipelines.images.platforms import NO_BUILDER, no_builder, read_platforms
 from pipelines.tools.git.tree import GitTree
 
 LOOP = "loop"
@@ -47,10 +48,11 @@ def read(
         project=project,
         written=written,
         known={image.name: image for image in found.images} | clashing,
+        configuration=configuration,
         off={image.name: image for image in found.off},
         findings=findings,
     )
-    nodes = {image.name: reader.node(image, configuration) for image in found.images}
+    nodes = {node.name: node for image in found.images for node in reader.nodes(image, configuration)}
     nodes |= {name: _blocked(image, configuration, CLASH) for name, image in clashing.items()}
     findings += _unused(tree, configuration)
     nodes = without_circles(nodes, findings)
@@ -77,34 +79,62 @@ class _GraphReader:
     written: Sequence[str]
     known: Mapping[str, Image]
     off: Mapping[str, Image]
+    configuration: Configuration
     findings: list[Finding]
 
-    def node(self, image: Image, configuration: Configuration) -> ImageNode:
-        """Return an image with its edges, or blocked if there is an error in its files."""
+    def nodes(self, image: Image, configuration: Configuration) -> Iterator[ImageNode]:
+        """Yield an image with its edges, or blocked if there is an error in its files.
+
+        With several platforms, that is the image of each of them, and then the index.
+        """
+        platforms = self._platforms(image)
+        if len(platforms) == 1:
+            yield self._node(image, platforms[0], configuration)
+            return
+        parts = [replace(image, name=names.of_platform(image.name, platform)) for platform in platforms]
+        for part, platform in zip(parts, platforms, strict=True):
+            yield self._node(part, platform, configuration)
+        yield ImageNode(
+            image=image,
+            settings=configuration.image(image.dockerfile),
+            platform=" ".join(platforms),
+            parents=tuple(Edge(name=part.name, written=part.name, line=0) for part in parts),
+        )
+
+    def _platforms(self, image: Image) -> tuple[str, ...]:
+        declared = self.configuration.image(image.dockerfile).platforms
+        return read_platforms(declared, shipway_yaml.NAME) or self.target.platforms
+
+    def _node(self, image: Image, platform: str, configuration: Configuration) -> ImageNode:
         settings = configuration.image(image.dockerfile)
         try:
-            return self._read(image, settings, configuration)
+            return self._read(image, platform, settings, configuration)
         except ShipwayError as error:
-            rule = "refused" if isinstance(error, Refused) else "arg" if "no value" in error.what else "dockerfile"
+            rule = _rule(error)
             self.findings.append(finding := finding_of(error, image.dockerfile, rule))
             return _blocked(image, configuration, f"{finding.location}: {finding.text}")
 
-    def _read(self, image: Image, settings: ImageSettings, configuration: Configuration) -> ImageNode:
+    def _read(self, image: Image, platform: str, settings: ImageSettings, configuration: Configuration) -> ImageNode:
         file = self._dockerfile(image)
         given = {**settings.build_args, **dict(arg.partition("=")[::2] for arg in self.target.build_args)}
         build_args = tuple(f"{name}={value}" for name, value in sorted(given.items()) if name in file.arguments)
         dockerfile_checks.check(file, secrets=settings.secrets)
-        selected = file.select(build_args, target=settings.target, platform=self.target.platform)
+        selected = file.select(
+            build_args, target=settings.target, platform=platform, build_platform=self.target.machine(platform)
+        )
         if self.target.builder == "buildah":
             dockerfile_checks.check_buildah(selected, self.target.builder_version)
         parents: list[Edge] = []
         externals: list[ExternalImage] = []
         for external in selected.externals:
             bare = names.bare_name(external.name, registry=self.registry, project=self.project)
-            if bare == image.name:
+            if bare == names.published_as(image.name):
                 externals.append(external)
             elif bare in self.known:
-                parents.append(Edge(name=bare, written=external.name, line=external.line))
+                name = self._part(
+                    self.known[bare], external.platform or platform, f"{image.dockerfile}:{external.line}"
+                )
+                parents.append(Edge(name=name, written=external.id, line=external.line))
                 self._warn_of_shadow(image, external)
             elif bare in self.off:
                 raise ShipwayError(
@@ -115,6 +145,7 @@ class _GraphReader:
                 externals.append(external)
                 self._warn_of_namesake(image, external)
         dockerfile_checks.check_platform(selected)
+        self._check_builder(image, selected)
         self.findings.extend(dockerfile_checks.unpinned_adds(selected, builder=self.target.builder))
         self._check_shared(image, settings, configuration)
         found = context.of(
@@ -130,6 +161,7 @@ class _GraphReader:
         return ImageNode(
             image=image,
             settings=settings,
+            platform=platform,
             build_args=build_args,
             dockerfile=context.digest_of(self.tree.read(image.dockerfile) or b""),
             context=found,
@@ -137,6 +169,25 @@ class _GraphReader:
             externals=tuple(externals),
             without=tuple(sorted(dockerfile_checks.secret_ids(file) - {*settings.secrets})),
         )
+
+    def _check_builder(self, image: Image, selected: SelectedStages) -> None:
+        """Raise ShipwayError if no builder runs the RUN steps of a platform; warn if an emulator does."""
+        for platform in sorted(dockerfile_checks.steps_on(selected) - {selected.build_platform}):
+            if platform.split("/")[1] not in self.target.emulated:
+                raise ShipwayError(f"{image.dockerfile}:1: {no_builder(platform)}", todo=NO_BUILDER)
+            text, todo = f"its RUN steps for {platform} are emulated", "give that platform a builder of its own"
+            self.findings.append(finding(image.dockerfile, 1, "platform", text, todo, level=WARNING))
+
+    def _part(self, parent: Image, platform: str, where: str) -> str:
+        """Return the name of the image that a parent has for a platform; raises ShipwayError if it has none."""
+        platforms = self._platforms(parent)
+        if platform not in platforms:
+            raise ShipwayError(
+                f"{where}: the image {parent.name} is not built for {platform}",
+                seen=f"it is built for {', '.join(platforms)}",
+                todo=f"add the platform to those of {parent.path} in {shipway_yaml.NAME}",
+            )
+        return names.of_platform(parent.name, platform) if len(platforms) > 1 else parent.name
 
     def _dockerfile(self, image: Image) -> Dockerfile:
         data = self.tree.read(image.dockerfile)
@@ -159,7 +210,7 @@ class _GraphReader:
         """Warn of an image in another registry with the name of one of the repository: most likely its own build."""
         host, _, rest = external.name.rpartition("/")
         sibling = self.known.get(rest.partition(":")[0])
-        if host and "@" not in rest and sibling and sibling.name not in {image.name, *names.PUBLIC}:
+        if host and "@" not in rest and sibling and sibling.name not in {names.published_as(image.name), *names.PUBLIC}:
             text = f"{external.name} comes from outside, not from this repository's {sibling.path}"
             todo = (
                 f"write {sibling.name}, or set the argument that makes it so in {shipway_yaml.NAME}, if that is meant"
@@ -180,8 +231,16 @@ class _GraphReader:
             )
 
 
+def _rule(error: ShipwayError) -> str:
+    if isinstance(error, Refused):
+        return "refused"
+    if error.todo == NO_BUILDER:
+        return "platform"
+    return "arg" if "no value" in error.what else "dockerfile"
+
+
 def _blocked(image: Image, configuration: Configuration, why: str) -> ImageNode:
-    return ImageNode(image=image, settings=configuration.image(image.dockerfile), build_args=(), blocked=why)
+    return ImageNode(image=image, settings=configuration.image(image.dockerfile), blocked=why)
 
 
 def _unused(tree: GitTree, configuration: Configuration) -> Iterator[Finding]:

@@ -66,7 +66,8 @@ class KeyInputs:
     target: str
     platform: str
     images: Mapping[str, str]
-    """The digest of each image from outside, for the platform, by its name in the Dockerfile."""
+    """The digest of each image from outside, for the platform, by its name in the Dockerfile,
+    with its platform if that is another one."""
     parents: Mapping[str, str]
     """The key of each image of the same repository that it depends on, by name."""
     builder: str
@@ -100,31 +101,39 @@ class KeyInputs:
 
 
 def key_inputs(
-    graph: Graph, target: BuildTarget, bases: Mapping[str, str], moments: Mapping[str, int] = _NONE
+    graph: Graph, target: BuildTarget, bases: Mapping[tuple[str, str], str], moments: Mapping[str, int] = _NONE
 ) -> dict[str, KeyInputs]:
     """Return the inputs of each image's key, unless the image is blocked or the key of something below it is unknown.
 
-    `bases` maps the names of images from outside, as Dockerfiles have them, to digests. `moments` are the moments of
-    renewals, by the image's name.
+    `bases` maps names of images from outside, as Dockerfiles have them, and platforms to digests. `moments` are the
+    moments of renewals, by the image's name.
     """
     inputs: dict[str, KeyInputs] = {}
     parents: dict[str, str] = {}
     for name, node in graph.nodes.items():
-        known = all(external.name in bases for external in node.externals)
-        if node.blocked or node.context is None or not known or any(edge.name not in parents for edge in node.parents):
+        wanted = {one.id: (one.name, one.platform or node.platform) for one in node.externals}
+        is_whole = node.is_index or node.context is not None
+        if (
+            node.blocked
+            or not is_whole
+            or not {*wanted.values()} <= bases.keys()
+            or any(edge.name not in parents for edge in node.parents)
+        ):
             continue
+        # An index is nothing but what it lists.
+        builder = "" if node.is_index else f"{target.builder} {target.builder_version}"
         inputs[name] = KeyInputs(
-            context=node.context.digest,
+            context=node.context.digest if node.context else "",
             dockerfile=node.dockerfile,
             build_args=node.build_args,
-            target=node.settings.target,
-            platform=target.platform,
-            images={external.name: bases[external.name] for external in node.externals},
+            target="" if node.is_index else node.settings.target,
+            platform=node.platform,
+            images={written: bases[base] for written, base in wanted.items()},
             parents={edge.name: parents[edge.name] for edge in node.parents},
-            builder=f"{target.builder} {target.builder_version}",
-            compression=target.compression,
+            builder=builder,
+            compression="" if node.is_index else target.compression,
             version=node.settings.version,
-            salt=_salt(node, moments.get(name, 0)),
+            salt={} if node.is_index else _salt(node, moments.get(name, 0)),
         )
         parents[name] = inputs[name].key
     return inputs
@@ -136,7 +145,7 @@ def freshness(graph: Graph, policy: RebuildPolicy, *, has_ages: bool = True) -> 
     Without ages, only what is asked for counts.
     """
     required: dict[str, Freshness] = {}
-    for name, node in graph.nodes.items():
+    for name, node in ((name, node) for name, node in graph.nodes.items() if not node.is_index):
         age = (node.settings.max_age or policy.max_age) if has_ages else ""
         if name in policy.rebuild:
             required[name] = Freshness(at=policy.now, why="it was asked for")

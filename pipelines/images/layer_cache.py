@@ -38,7 +38,7 @@ def marks(
     `mounts_files`.
     """
     lines: dict[int, str] = {}
-    bases = {use.stage: use.name for use in selected.uses if use.label == "FROM" and use.to is None}
+    bases = {use.stage: selected.external(use).id for use in selected.uses if use.label == "FROM" and use.to is None}
     build_args = sorted(selected.build_args)
     everything = [selected.file.text, build_args, sorted(images.items()), context]
     for index in selected.reached:

@@ -57,6 +57,21 @@ def name_of(dockerfile: str, configuration: Configuration, root_name: str) -> st
     return rule or f"{folder}-{file}".removesuffix("-")
 
 
+def of_platform(name: str, platform: str) -> str:
+    """Return the name of one platform's part of an image that has several: `web linux/arm64`."""
+    return f"{name} {platform}"
+
+
+def published_as(name: str) -> str:
+    """Return the name that an image, or one platform's part of it, has in the registry."""
+    return name.partition(" ")[0]
+
+
+def platform_of(name: str) -> str:
+    """Return the platform of a part of an image; empty for an image as a whole."""
+    return name.partition(" ")[2]
+
+
 def title(name: str) -> str:
     """Return what Argo shows the node of an image as: 2 to 63 letters, digits, dots and hyphens.
 

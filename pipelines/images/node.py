@@ -9,7 +9,8 @@ from pipelines.declared.finding import Finding
 from pipelines.declared.shipway_yaml import ImageSettings
 from pipelines.images.context import Context
 from pipelines.images.dockerfile import ExternalImage
-from pipelines.images.names import Image
+from pipelines.images.names import Image, platform_of
+from pipelines.images.platforms import are_several
 
 MOST_WAVES = 8
 """The workflow has a fixed number of them."""
@@ -17,15 +18,26 @@ MOST_WAVES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class BuildTarget:
-    """The platform, the builder and the arguments; the same for all images of a plan."""
+    """The platforms, the builder and the arguments; the same for all images of a plan."""
 
-    platform: str
+    platforms: tuple[str, ...]
+    """Of images for which shipway.yaml declares none."""
+    native: frozenset[str] = frozenset()
+    """Platforms with builders of their own."""
+    emulated: frozenset[str] = frozenset()
+    """Further architectures whose RUN steps an emulator runs."""
     builder: str
     """Its kind."""
     builder_version: str
     compression: str
+    here: str = ""
+    """The platform of the machine that builds what has no builder of its own."""
     build_args: tuple[str, ...] = ()
     """For every Dockerfile; they win over those of shipway.yaml."""
+
+    def machine(self, platform: str) -> str:
+        """Return the platform of the machine that builds for a platform."""
+        return platform if platform in self.native or not self.here else self.here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +55,11 @@ class ImageNode:
     """One image: its inputs, and the images that it depends on."""
 
     image: Image
+    """With several platforms, that of each of them has a name of its own, and that of the index the image's."""
     settings: ImageSettings
-    build_args: tuple[str, ...]
+    platform: str = ""
+    """Of an index: all of them, separated by spaces."""
+    build_args: tuple[str, ...] = ()
     """Those that its Dockerfile declares, sorted by name."""
     dockerfile: str = ""
     """Digest of the Dockerfile's content."""
@@ -60,6 +75,16 @@ class ImageNode:
     def name(self) -> str:
         """The image's name."""
         return self.image.name
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it only lists the images of several platforms, which are its parents."""
+        return are_several(self.platform)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is one platform's part of an image that has several; no tag of a ref names it."""
+        return bool(platform_of(self.name))
 
     @property
     def parent_names(self) -> tuple[str, ...]:

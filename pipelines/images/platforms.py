@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Iterable
 
 from pipelines.errors import Misuse
 
@@ -15,6 +16,15 @@ _KNOWN = {*_MACHINES, *"386 amd64 arm arm64 loong64 mips64le ppc64le riscv64 s39
 _SYSTEMS = {"linux", "windows", "darwin", "freebsd"}
 _VARIANTS = {"amd64/v1": "amd64", "arm": "arm/v7", "arm64/8": "arm64", "arm64/v8": "arm64", "arm64/v8.0": "arm64"}
 _VARIANTS |= {f"arm/{number}": f"arm/v{number}" for number in (5, 6, 7, 8)}
+
+
+NO_BUILDER = "build it on a machine of that platform, or with BuildKit and an emulator: buildkit-qemu-aarch64 on PATH"
+"""What to do about a platform that has no builder."""
+
+
+def no_builder(platform: str) -> str:
+    """Return in words that nothing here runs the RUN steps of a platform."""
+    return f"there is no builder for {platform} here"
 
 
 def this_platform() -> str:
@@ -39,6 +49,23 @@ def normalized(text: str, where: str) -> str:
     name = _MACHINES.get(name, name)
     machine = f"{name}/{variant}" if variant and "/" not in name else name
     return f"{system}/{_VARIANTS.get(machine, machine)}"
+
+
+def read_platforms(texts: Iterable[str], where: str = "") -> tuple[str, ...]:
+    """Return the platforms that some texts name, each once, sorted; raises Misuse."""
+    return tuple(sorted({normalized(text.strip(), where) for text in texts if text.strip()}))
+
+
+def are_several(text: str) -> bool:
+    """Whether a text names several platforms, separated by spaces: those of an index."""
+    return " " in text
+
+
+def wanted(platform: str, setting: str) -> tuple[str, ...]:
+    """Return the platform that is asked for, else those of the setting `platforms`, else this machine's; raises
+    Misuse.
+    """
+    return read_platforms([platform] if platform else setting.split(",")) or (this_platform(),)
 
 
 def read_platform(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.errors import Refused, ShipwayError
-from pipelines.images import built_image, ownership, tag_names
+from pipelines.images import built_image, image_index, names, ownership, platforms, tag_names
 from pipelines.images.image_config import facts_of
 from pipelines.images.model import Checkout, Published
 from pipelines.images.ownership import Publisher
@@ -66,7 +66,7 @@ def push(
         shipway step push --checkout=out/clone --registry=registry.example.org --outputs=out/push
     """
     settings.require_registry("publish to", "set `registry` in the settings, or give --registry")
-    facts = facts_of(checkout, name=name, version=version)
+    facts = facts_of(checkout, name=names.published_as(name), version=version)
     to = Reference.under(settings.registry, settings.project, facts.name)
     if repo and repo != checkout.repo:
         # The Git credential is for the caller's repository.
@@ -75,15 +75,22 @@ def push(
             seen=f"it is not of {repo}",
             todo="run the step clone again, then build and this one",
         )
-    plan = tag_names.tag_plan(checkout.ref, checkout.commit)
+    # One platform's part of an image is found by its key; the tags of the ref name the index.
+    is_part = bool(names.platform_of(name))
+    plan = TagPlan(commit="") if is_part else tag_names.tag_plan(checkout.ref, checkout.commit)
     client = registry_client.connect(docker_config, settings)
     url = RepositoryUrl(checkout.repo)
-    built = built_image.proven(image, Layout(bases), checkout, facts)
+    if platforms.are_several(checkout.platform):
+        layout, descriptor = image_index.write(checkout.bases, Layout(bases), Path("index"))
+        size = image_index.size(checkout.bases, Layout(bases))
+    else:
+        built = built_image.proven(image, Layout(bases), checkout, facts)
+        layout, descriptor, size = built.layout, built.descriptor, built.size
     with Git(GitCredentials.read(credentials), ca_file=settings.authorities) as git:
         named = publish(
             client,
-            built.layout,
-            built.descriptor,
+            layout,
+            descriptor,
             to,
             plan=plan,
             checkout=checkout,
@@ -92,17 +99,17 @@ def push(
             key=key,
             renewal=(renews, moment),
             built_at=int(time.time()),
-            version_tag=version_tag,
+            version_tag="" if is_part else version_tag,
             shared_names=settings.shared_names,
         )
     assert named.image.digest is not None
     return Published(
-        name=facts.name,
+        name=name or facts.name,
         digest=named.image.digest,
         reference=str(named.image),
         commit=checkout.commit,
         tags=named.tags,
-        size=built.size if named.image.digest == built.descriptor.digest else _size(client, named.image),
+        size=size if named.image.digest == descriptor.digest else _size(client, named.image),
     )
 
 
@@ -161,6 +168,8 @@ def set_tags(
     mover: TagMover, plan: TagPlan, *, ref: str, head: Callable[[str], str | None], own_version: str = ""
 ) -> list[str]:
     """Let a ref's tags name a published image, and return those that do; raises as TagMover does."""
+    if not plan.commit:
+        return []
     is_of_commit = mover.set(plan.commit)
     named = [plan.commit] if is_of_commit else []
     if plan.pull_request and mover.set(plan.pull_request):

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipelines.errors import Misconfigured, ShipwayError, Transient
+from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
 from pipelines.images import key as image_key
 from pipelines.images import ownership, tag_names
 from pipelines.images.decide import DesiredTags
 from pipelines.images.key import Freshness, KeyInputs
+from pipelines.images.names import platform_of, published_as
 from pipelines.images.node import BuildTarget, Graph
 from pipelines.images.registry_state import (
     NOT_ASKED,
@@ -62,12 +63,11 @@ class RegistryReader:
     _silent: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def bases(self, graph: Graph, platform: str) -> dict[str, TagState]:
-        """Return the state of each image from outside for a platform, by its name in Dockerfiles."""
-        names = sorted({external.name for node in graph.nodes.values() for external in node.externals})
-        return dict(
-            zip(names, in_parallel(lambda name: self._base(name, platform), names, at_once=QUESTIONS), strict=True)
-        )
+    def bases(self, graph: Graph) -> dict[tuple[str, str], TagState]:
+        """Return the state of each image from outside, by its name in Dockerfiles and the platform."""
+        nodes = graph.nodes.values()
+        wanted = sorted({(one.name, one.platform or node.platform) for node in nodes for one in node.externals})
+        return dict(zip(wanted, in_parallel(lambda one: self._base(*one), wanted, at_once=QUESTIONS), strict=True))
 
     def states(self, questions: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TagState]:
         """Return the state of tags, each a pair of the image's name and the tag; raises Misconfigured."""
@@ -92,12 +92,15 @@ class RegistryReader:
         # What is published under a version counts also where the key is unknown, as after a base was deleted.
         names = list(graph.nodes if desired.version else settled.inputs)
         for name in names:
+            if graph.nodes[name].is_part:
+                continue
             own = graph.nodes[name].settings.version
             wanted = (*desired.moving, desired.version, desired.released, latest, own)
             questions += [(name, tag) for tag in wanted if tag]
         tags = self.states(questions)
+        whole = [name for name in names if not graph.nodes[name].is_part]
         others = [
-            name for name in names if latest and tags[name, latest].digest not in {"", keys.get(name, NOT_ASKED).digest}
+            name for name in whole if latest and tags[name, latest].digest not in {"", keys.get(name, NOT_ASKED).digest}
         ]
         released = in_parallel(lambda name: self._released(name, tags[name, latest]), others, at_once=QUESTIONS)
         tags |= {(name, latest): state for name, state in zip(others, released, strict=True)}
@@ -145,10 +148,22 @@ class RegistryReader:
 
     def _tag(self, question: tuple[str, str]) -> TagState:
         name, tag = question
+        platform = platform_of(name)
         try:
-            return self._ask(self._reference(name, tag), lambda manifest, _: state_of(manifest))
+            return self._ask(self._reference(name, tag), lambda manifest, at: self._part(manifest, at, platform))
         except UnknownHost as error:
             raise Misconfigured(error.what, seen=error.seen, todo="correct the setting `registry`") from error
+
+    def _part(self, manifest: Manifest, reference: Reference, platform: str) -> TagState:
+        """Return the state of a tag; of a platform's part of an image, that of what an index lists for it."""
+        if not (platform and manifest.is_index):
+            return state_of(manifest)
+        try:
+            chosen = self.client.choose(reference, manifest, platform)
+        except Refused:
+            return TagState()
+        found = self.client.resolve(reference.with_digest(chosen.digest))
+        return state_of(found) if found else TagState()
 
     def _released(self, name: str, state: TagState) -> TagState:
         """Return a state with the version in the release tags of its image, if it has any."""
@@ -210,7 +225,7 @@ class RegistryReader:
         return None
 
     def _reference(self, name: str, tag: str) -> Reference:
-        return Reference.under(self.registry, self.project, name, tag=tag)
+        return Reference.under(self.registry, self.project, published_as(name), tag=tag)
 
 
 def desired_tags(ref: str, commit: str) -> DesiredTags:
@@ -228,7 +243,7 @@ def desired_tags(ref: str, commit: str) -> DesiredTags:
 def settle_keys(
     graph: Graph,
     target: BuildTarget,
-    bases: Mapping[str, str],
+    bases: Mapping[tuple[str, str], str],
     required: Mapping[str, Freshness],
     reader: RegistryReader,
 ) -> SettledKeys:

@@ -15,16 +15,16 @@ from pipelines.bounds import read_json
 from pipelines.declared.state import ABSENT, HELD, PUBLISHED, RELEASE
 from pipelines.declared.state import TAG as RETAG
 from pipelines.errors import Misuse
-from pipelines.images import platforms
 from pipelines.images.builders.choice import choose_builder
+from pipelines.images.builders.choice import target as builder_target
 from pipelines.images.key import RebuildPolicy
-from pipelines.images.node import MOST_WAVES, BuildTarget
+from pipelines.images.node import MOST_WAVES
 from pipelines.images.plan_model import RetagJob
 from pipelines.release import batches, plan_commit
 from pipelines.release.model import Plan, Planned
 from pipelines.release.plan_commit import Destination, PlanRequest
 from pipelines.step import results
-from pipelines.step.groups import BuilderSettings, ChartSettings, CommitInputs, ReadLogins
+from pipelines.step.groups import ChartSettings, CommitInputs, ReadLogins, TargetSettings
 from pipelines.step.log import say
 from pipelines.step.parameters import Rebuild
 from pipelines.step.signature import Arg, Group
@@ -43,7 +43,9 @@ def plan(
     *,
     inputs: Annotated[CommitInputs, Group()],
     build_args: Annotated[tuple[str, ...], Arg('arguments for every Dockerfile, as a JSON list of "NAME=value"')] = (),
-    platform: Annotated[str, Arg("platform to build for; empty: this machine's")] = "",
+    platform: Annotated[
+        str, Arg("platform to build for, where shipway.yaml declares none; empty: as the settings say")
+    ] = "",
     max_age: Annotated[str, Arg("age of images that shipway.yaml gives none: 12h, 7d, 4w; empty: any")] = "",
     rebuild: Rebuild = (),
     builder_version: Annotated[str, Arg("version of the builder, as a plan found it before; empty: asked for")] = "",
@@ -53,7 +55,7 @@ def plan(
     now: Annotated[int, Arg("moment that ages are counted at, in seconds since 1970; 0: this one")] = 0,
     logins: Annotated[ReadLogins, Group()],
     settings: Annotated[ChartSettings, Group()],
-    builder: Annotated[BuilderSettings, Group()],
+    builder: Annotated[TargetSettings, Group()],
 ) -> Planned:
     """Say what is to be built, tagged and released for a commit, and why; change nothing.
 
@@ -68,22 +70,19 @@ def plan(
     rebuilds = RebuildPolicy(now=now or int(time.time()), max_age=plan_commit.age(max_age))
     settings.require_registry("compare with")
     destination = Destination.connect(settings, logins.docker_config)
-    args, machine = plan_commit.arguments(build_args), platforms.read_platform(platform)
+    args = plan_commit.arguments(build_args)
     with (
         Git(GitCredentials.read(logins.credentials), ca_file=settings.authorities) as git,
         ThreadPoolExecutor(2) as beside,
     ):
-        version = beside.submit(lambda: builder_version or choose_builder(builder, Path("cache")).version())
+        program = choose_builder(builder, Path("cache"))
+        making = beside.submit(
+            builder_target, builder, program, platform=platform, version=builder_version, build_args=args
+        )
         warned = beside.submit(warn_of_changes, git, url, asked)
         resolved = with_ref(git.resolve(url, asked), inputs.ref)
         warned.result()
-        target = BuildTarget(
-            platform=machine,
-            builder=builder.builder,
-            builder_version=version.result(),
-            compression=builder.compression,
-            build_args=args,
-        )
+        target = making.result()
         request = PlanRequest(url=url, resolved=resolved, target=target, rebuilds=rebuilds, rebuild=rebuild)
         result = plan_commit.plan(git, request, destination)
     plan_commit.require_named(rebuild, result)

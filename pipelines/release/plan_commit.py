@@ -25,6 +25,7 @@ from pipelines.images import ownership, registry_reader
 from pipelines.images.decide import DesiredTags, ImageDecisions
 from pipelines.images.discover import discover
 from pipelines.images.key import RebuildPolicy
+from pipelines.images.names import published_as
 from pipelines.images.node import BuildTarget, Graph, ImageNode
 from pipelines.images.ownership import Publisher
 from pipelines.images.plan_model import ImageJob, PlannedImage
@@ -132,7 +133,7 @@ def of_snapshot(
     names = {"root_name": request.url.name, "registry": reader.registry, "project": reader.project}
     graph, values = read_graph(snapshot, target, **names)
     desired = registry_reader.desired_tags(request.resolved.ref, snapshot.commit.id)
-    base_states = reader.bases(graph, target.platform)
+    base_states = reader.bases(graph)
     bases, base_findings = image_decide.known_bases(graph, base_states)
     # A tag does not move, so what it names is not built anew with age.
     has_ages = not request.resolved.ref.startswith("refs/tags/")
@@ -149,7 +150,6 @@ def of_snapshot(
     decide = functools.partial(
         image_decide.decide,
         graph,
-        target,
         inputs=settled.inputs,
         required=settled.required,
         bases=base_states,
@@ -192,14 +192,14 @@ def builds(
 
     `bases` has the login to read images, `keys` the one to publish. Raises Misconfigured.
     """
-    states = bases.bases(graph, target.platform)
+    states = bases.bases(graph)
     known, findings = image_decide.known_bases(graph, states)
     policy, has_ages = RebuildPolicy(now=int(time.time())), not ref.startswith("refs/tags/")
     required = image_key.freshness(graph, policy, has_ages=has_ages)
     inputs = registry_reader.settle_keys(graph, target, known, required, keys).inputs
     faults = {name: "; ".join(image_decide.base_faults(node, states)[1]) for name, node in graph.nodes.items()}
     nodes = {name: replace(node, blocked=node.blocked or faults[name]) for name, node in graph.nodes.items()}
-    jobs = {name: image_decide.job(graph.nodes[name], target, item, ()) for name, item in inputs.items()}
+    jobs = {name: image_decide.job(graph.nodes[name], item, ()) for name, item in inputs.items()}
     found = tuple(sorted({*graph.findings, *findings}))
     return replace(graph, nodes=image_graph.spread(nodes), findings=found), jobs
 
@@ -216,7 +216,7 @@ def _empty(snapshot: RepositorySnapshot, request: PlanRequest) -> Plan:
         repo=str(request.url),
         commit=snapshot.commit.id,
         ref=snapshot.ref,
-        platform=target.platform,
+        platform=", ".join(target.platforms),
         builder=f"{target.builder} {target.builder_version}",
         images=(),
         charts=(),
@@ -280,7 +280,7 @@ def read_graph(
 
 def _rebuilds(request: PlanRequest, graph: Graph) -> RebuildPolicy:
     asked = {str(Path(item)) for item in request.rebuild}
-    rebuild = {name for name, node in graph.nodes.items() if asked & {"*", *vars(node.image).values()}}
+    rebuild = {n for n, node in graph.nodes.items() if asked & {"*", published_as(n), *vars(node.image).values()}}
     return RebuildPolicy(now=request.rebuilds.now, max_age=request.rebuilds.max_age, rebuild=rebuild)
 
 

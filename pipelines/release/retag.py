@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pipelines.images import ownership, tag_names
+from pipelines.images import names, ownership, tag_names
 from pipelines.images import push as image_push
 from pipelines.images.ownership import Publisher
 from pipelines.images.tag_moves import TagMover
@@ -51,7 +51,7 @@ def retag(
     client = registry_client.connect(docker_config, settings)
     publisher = Publisher(repo=repo, formerly=planned.formerly, shared=settings.shared_names)
     for job in planned.retag:
-        image = Reference.under(settings.registry, settings.project, job.name)
+        image = Reference.under(settings.registry, settings.project, names.published_as(job.name))
         ownership.require(client, image, tags.moving, publisher)
     of_the_ref = {tags.commit, tags.branch, tags.version, tags.pull_request, tag_names.LATEST}
     done = 0
@@ -59,7 +59,7 @@ def retag(
         if tags.version and planned.retag:
             image_push.check_tag(planned.ref, planned.commit, git.head(url, planned.ref))
         for job in planned.retag:
-            to = Reference.under(settings.registry, settings.project, job.name)
+            to = Reference.under(settings.registry, settings.project, names.published_as(job.name))
             mover = TagMover(
                 registry=client,
                 image=to.with_digest(Digest(job.digest)),
@@ -68,6 +68,8 @@ def retag(
             )
             if job.renews:
                 mover.renew(key_tag(job.renews), job.moment)
+            if names.platform_of(job.name):
+                continue
             of_the_image = [tag for tag in job.tags if tag not in {*of_the_ref, f"key-{job.renews}"}]
             own = next(map(tag_names.own_version_tag, of_the_image), "")
             done += len(

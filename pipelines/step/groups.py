@@ -135,6 +135,18 @@ class BuilderSettings:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TargetSettings(BuilderSettings):
+    """A builder, and what images are built for."""
+
+    platforms: Annotated[
+        str, Arg("platforms of images for which shipway.yaml declares none, separated by commas", setting="platforms")
+    ] = ""
+    native_platforms: Annotated[
+        str, Arg("platforms with nodes or builders of their own, separated by commas", setting="native-platforms")
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BuildSettings(BuilderSettings):
     """A builder with the folder that it keeps."""
 

@@ -26,7 +26,10 @@ BUILDERS = {
     "shipway-test": "check",
 }
 """By pod, the container that may be a rootless builder."""
-ALWAYS = {"shipway-buildkit": "buildkitd", "check/try-images": "build"}
+ALWAYS = {
+    **dict.fromkeys(("shipway-buildkit", "shipway-buildkit-amd64", "shipway-buildkit-arm64"), "buildkitd"),
+    "check/try-images": "build",
+}
 """Those that are one wherever builds run: what a pull request declares is built in its own pod."""
 RESTRICTED = {
     "readOnlyRootFilesystem": True,
@@ -79,7 +82,7 @@ def test_containers_have_no_more_rights_than_they_need(values: str) -> None:
     """What the level "restricted" of Pod Security asks for, but
     for a rootless builder; none has a token of the cluster.
     """
-    elsewhere = values in {"standing-builder", "builder-elsewhere", "everything"}
+    elsewhere = values in {"standing-builder", "builder-elsewhere", "everything", "platforms"}
     for name, pod, containers in pods(render(values)):
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["securityContext"]["runAsNonRoot"] is True, name

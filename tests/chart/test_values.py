@@ -89,7 +89,11 @@ def test_every_value_is_described_and_has_a_default() -> None:
     assert properties.keys() - {"global"} == defaults.keys()
     for name in ("buildkit", "networkPolicy"):
         assert properties[name]["properties"].keys() == defaults[name].keys()
-    assert properties["settings"]["properties"].keys() == settings.KEYS.keys() - {"secrets", "build-secrets"}
+    assert properties["settings"]["properties"].keys() == settings.KEYS.keys() - {
+        "secrets",
+        "build-secrets",
+        "native-platforms",
+    }
     assert [path for path, schema in described("", SCHEMA) if not schema.get("description")] == [""]
 
 
@@ -118,3 +122,24 @@ def described(path: str, schema: dict[str, Any]) -> list[tuple[str, dict[str, An
 def test_the_reference_is_that_of_the_schema() -> None:
     """docs/values.md says what the schema says; `python -m tests.chart.reference` brings it there."""
     assert SHIPWAY.page.read_text() == page(SHIPWAY)
+
+
+@pytest.mark.helm
+def test_each_platform_has_its_nodes_and_its_builder() -> None:
+    """Argo evaluates which patch a pod gets; two braces within would end the expression."""
+    documents = render("platforms")
+    data = of_kind(documents, "ConfigMap")["shipway"]["data"]
+    assert (data["platforms"], data["native-platforms"]) == ("linux/amd64,linux/arm64", "linux/amd64,linux/arm64")
+    standing = of_kind(documents, "StatefulSet")
+    nodes = {name: document["spec"]["template"]["spec"]["nodeSelector"] for name, document in standing.items()}
+    assert nodes == {
+        "shipway-buildkit-amd64": {"kubernetes.io/arch": "amd64"},
+        "shipway-buildkit-arm64": {"pool": "arm"},
+    }
+    for name in ("clone-build-push", "work"):
+        templates = of_kind(documents, "WorkflowTemplate")[name]["spec"]["templates"]
+        [patch] = [
+            one["podSpecPatch"] for one in templates if one["name"] == "clone-build-push" and "podSpecPatch" in one
+        ]
+        assert (patch[:4], patch[-3:], "}}" in patch[:-2]) == ("{{=(", ")}}", False)
+        assert patch.count("tcp://shipway-buildkit-arm64:1234") == 2, "of the containers clone and build"

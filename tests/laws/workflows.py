@@ -12,8 +12,14 @@ from tests.laws.documents import PARAMETER, Document, called, containers, templa
 _DNS = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _WORKFLOW = {"workflow.name", "workflow.status", "workflow.uid", "workflow.namespace"}
+_TEXT = r'"(?:[^"\\]|\\.)*"'
 _EXPRESSIONS = {
     ".when": re.compile(r"=now\(\)\.Unix\(\) - asInt\((inputs\.parameters\.[a-z]+)\) > \d+"),
+    # The platform of a build chooses one of the chart's own patches.
+    "podSpecPatch": re.compile(
+        rf"=\(\{{{_TEXT}: {_TEXT}(?:, {_TEXT}: {_TEXT})*\}}"
+        rf"\[(?:jsonpath\()?(inputs\.parameters\.[a-z]+)(?:, '\$\.platform'\))?\] \?\? {_TEXT}\)"
+    ),
     ".withParam": re.compile(r"=toJson\(jsonpath\((inputs\.parameters\.[a-z]+), '\$\[\d\]'\)\)"),
 }
 """The expressions that there may be, by the end of the path where each may stand, with the input that it reads."""
@@ -96,13 +102,14 @@ def choices_by_parameters(document: Document) -> list[str]:
     """No parameter picks a Secret, an image, an account, a registry, a namespace, a template or a path.
 
     What a template must not run beside may be one, where the document is only referred to; `undecoded_mutexes` looks at
-    who does.
+    who does. A build's platform picks one of the patches that an installation's values make.
     """
     broken = [
         f"{path} = {text}"
         for path, text in texts(document["spec"])
         if PARAMETER.search(text) and _CHOOSING.search(path)
         if not _is_given_mutex(document, path, text) and not _is_constant(document, path, text)
+        if not _EXPRESSIONS["podSpecPatch"].fullmatch(text.removeprefix("{{").removesuffix("}}"))
     ]
     choosing = re.compile(r"registry|namespace|service-?account|image-pull|mirror|docker-config|credential")
     broken += [
@@ -308,27 +315,46 @@ def privileges(document: Document) -> list[str]:
 
 def lasting_tokens(document: Document) -> list[str]:
     """A token ends within the hour and with its pod; one container has it, and Argo's own do by a patch of a volume."""
+    return [
+        text
+        for template in templates(document)
+        if containers(template)
+        for patch in _patches(document, template)
+        for text in _lasting(template, patch)
+    ]
+
+
+def _lasting(template: Document, patch: Document) -> list[str]:
     broken = []
-    for template in templates(document):
-        if not containers(template):
-            continue
-        name = template["name"]
-        patch = json.loads(_patch(document, template))
-        if [(v["name"], v.get("secret", v)) for v in patch.get("volumes", [])] != [("exec-sa-token", None)]:
-            broken.append(f"{name}: Argo's own containers have a token that lasts")
-        if template["executor"]["serviceAccountName"] != template["serviceAccountName"]:
-            broken.append(f"{name}: a token of an account that is not the pod's lasts")
-        volumes = [*template["volumes"], *patch.get("volumes", [])]
-        for volume in volumes:
-            for source in (volume.get("projected") or {}).get("sources", []):
-                seconds = source.get("serviceAccountToken", {"expirationSeconds": 0}).get("expirationSeconds")
-                if seconds is None or seconds > _MOST_SECONDS:
-                    broken.append(f"{name}: the token {volume['name']} lasts")
-        tokens = {volume["name"] for volume in volumes if "projected" in volume}
-        holders = [c["name"] for c in containers(template) for m in c["volumeMounts"] if m["name"] in tokens]
-        if len(holders) > 1:
-            broken.append(f"{name}: {' and '.join(holders)} have a token")
+    name = template["name"]
+    if [(v["name"], v.get("secret", v)) for v in patch.get("volumes", [])] != [("exec-sa-token", None)]:
+        broken.append(f"{name}: Argo's own containers have a token that lasts")
+    if template["executor"]["serviceAccountName"] != template["serviceAccountName"]:
+        broken.append(f"{name}: a token of an account that is not the pod's lasts")
+    volumes = [*template["volumes"], *patch.get("volumes", [])]
+    for volume in volumes:
+        for source in (volume.get("projected") or {}).get("sources", []):
+            seconds = source.get("serviceAccountToken", {"expirationSeconds": 0}).get("expirationSeconds")
+            if seconds is None or seconds > _MOST_SECONDS:
+                broken.append(f"{name}: the token {volume['name']} lasts")
+    tokens = {volume["name"] for volume in volumes if "projected" in volume}
+    holders = [c["name"] for c in containers(template) for m in c["volumeMounts"] if m["name"] in tokens]
+    if len(holders) > 1:
+        broken.append(f"{name}: {' and '.join(holders)} have a token")
     return broken
+
+
+def _patches(document: Document, template: Document) -> list[Document]:
+    """Return the patches that a template's pods may get: one, or each of those that an expression chooses from.
+
+    What a template lacks comes from the run, whose law is `unpatched_references`.
+    """
+    of_all = document["spec"].get("podSpecPatch", "{}") if _is_started(document) else _ARGO_TOKEN
+    own = template.get("podSpecPatch", "{}")
+    if not own.startswith("{{="):
+        return [{**json.loads(of_all), **json.loads(own)}]
+    texts = [json.loads(text) for text in re.findall(_TEXT, own)]
+    return [{**json.loads(of_all), **json.loads(text)} for text in texts if text.startswith("{")]
 
 
 def unpatched_references(documents: Sequence[Document]) -> list[str]:
@@ -344,13 +370,6 @@ def unpatched_references(documents: Sequence[Document]) -> list[str]:
         for task in template.get("dag", {}).get("tasks", [])
         if "templateRef" in task and _is_started(document) and "podSpecPatch" not in document["spec"]
     ]
-
-
-def _patch(document: Document, template: Document) -> str:
-    """Return the patch of a template's pods: its own, or that of the run, whose law is `unpatched_references`."""
-    spec = document["spec"]
-    inherited = spec.get("podSpecPatch", "{}") if _is_started(document) else _ARGO_TOKEN
-    return str(template.get("podSpecPatch", inherited))
 
 
 def _is_started(document: Document) -> bool:

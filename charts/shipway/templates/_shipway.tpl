@@ -70,6 +70,13 @@ subjects:
 {{- $_ := set $settings "builder" "buildkit" }}
 {{- $_ := set $settings "buildkit-host" "tcp://shipway-buildkit:1234" }}
 {{- end }}
+{{- with .Values.platforms }}
+{{- $_ := set $settings "native-platforms" (keys . | sortAlpha | join ",") }}
+{{- $_ := set $settings "platforms" (default (get $settings "native-platforms") (get $settings "platforms")) }}
+{{- if $.Values.buildkit.enabled }}
+{{- $_ := set $settings "buildkit-host" (include "shipway.builder-of" (keys . | sortAlpha | first)) }}
+{{- end }}
+{{- end }}
 {{- if .Values.authorities }}
 {{- if get $settings "ca-file" }}
 {{- fail "authorities and settings.ca-file each name certificate authorities: set one of them" }}
@@ -85,6 +92,54 @@ subjects:
 {{- $_ := set $settings "repositories" (join "," $watched) }}
 {{- end }}
 {{- toYaml $settings }}
+{{- end }}
+
+{{- /* The machine of a platform, as nodes and objects are named by it. */}}
+{{- define "shipway.arch" -}}
+{{- index (splitList "/" .) 1 }}
+{{- end }}
+
+{{- /* The address of the standing builder of a platform. */}}
+{{- define "shipway.builder-of" -}}
+tcp://shipway-buildkit-{{ include "shipway.arch" . }}:1234
+{{- end }}
+
+{{- /* Where the pods of a platform run, as a part of a pod's specification. */}}
+{{- define "shipway.nodes-of" -}}
+{{- $root := index . 0 }}{{ $platform := index . 1 }}
+{{- $own := index $root.Values.platforms $platform }}
+{{- $selector := default (dict "kubernetes.io/arch" (include "shipway.arch" $platform)) $own.nodeSelector }}
+nodeSelector:
+  {{- merge (dict) $selector $root.Values.nodeSelector | toYaml | nindent 2 }}
+{{- with concat (default list $own.tolerations) $root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The patch of build pods by their platform, given the root and the template: Argo evaluates it. A job of a plan
+has its arguments in one. Two braces would end the expression, so there is a space between them. */}}
+{{- define "shipway.patch-by-platform" -}}
+{{- $root := index . 0 }}{{ $template := index . 1 }}
+{{- $of_all := default "{}" $template.podSpecPatch }}
+{{- $cases := list }}
+{{- range $platform, $own := $root.Values.platforms }}
+{{- $patch := merge (include "shipway.nodes-of" (list $root $platform) | fromYaml) ($of_all | fromJson) }}
+{{- $host := $own.buildkitHost }}
+{{- if $root.Values.buildkit.enabled }}{{ $host = include "shipway.builder-of" $platform }}{{ end }}
+{{- if $host }}
+{{- $variables := list (dict "name" "SHIPWAY_BUILDKIT_HOST" "value" $host "valueFrom" nil) }}
+{{- $_ := set $patch "containers" (list (dict "name" "clone" "env" $variables) (dict "name" "build" "env" $variables)) }}
+{{- end }}
+{{- $cases = append $cases (printf "%q: %q" $platform (include "shipway.spaced" (toJson $patch))) }}
+{{- end }}
+{{- $platform := "jsonpath(inputs.parameters.job, '$.platform')" }}
+{{- range $template.inputs.parameters }}{{ if eq .name "platform" }}{{ $platform = "inputs.parameters.platform" }}{{ end }}{{ end }}
+{{- printf "{{=({%s}[%s] ?? %q)}}" (join ", " $cases) $platform (include "shipway.spaced" $of_all) }}
+{{- end }}
+
+{{- define "shipway.spaced" -}}
+{{- . | replace "}}" "} }" | replace "}}" "} }" }}
 {{- end }}
 
 {{- /* Whether builds go to a builder in another pod, so that no container of a run needs user namespaces. */}}

@@ -27,6 +27,7 @@ from pipelines.images.builders import builder, sandbox
 from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
 from pipelines.images.builders.sandbox import Isolation
 from pipelines.images.layers import layer as image_layer
+from pipelines.images.platforms import this_platform
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import CONFIG, LAYER, MANIFEST, Descriptor, Json, Layout
@@ -63,10 +64,13 @@ class Buildah:
     def version(self) -> str:
         """Return the program's version, `1.28.2`."""
         done = process.run([self._program, "--version"], timeout_seconds=60).check("buildah does not tell its version")
-        match = _VERSION.search(done.stdout)
-        if not match:
+        if not (match := _VERSION.search(done.stdout)):
             raise Misconfigured("buildah does not tell its version", seen=done.stdout.strip())
         return match[1]
+
+    def emulated(self) -> frozenset[str]:
+        """Return none: it starts a RUN step's program as it is."""
+        return frozenset()
 
     def build(self, request: BuildRequest) -> Output:
         """Build the image and export the layers that are not at hand.
@@ -158,6 +162,7 @@ class Buildah:
             *isolation.flags,
             "--pull=never",
             "--format=docker",
+            *([f"--platform={request.platform}"] if request.platform != this_platform() else []),
             f"--timestamp={request.layer_time}",
             f"--iidfile={result}",
             f"--ignorefile={ignore}",

@@ -72,6 +72,9 @@ class Builder(Protocol):
     def version(self) -> str:
         """Return the program's version; raises Misconfigured if it is missing."""
 
+    def emulated(self) -> frozenset[str]:
+        """Return the architectures, other than this machine's, whose programs RUN steps can start."""
+
     def build(self, request: BuildRequest) -> Output:
         """Build the image; raises StepFailed if an instruction fails, Transient if the builder itself does."""
 

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 from pipelines.errors import Misconfigured, ShipwayError, Transient
 from pipelines.images.builders import builder
 from pipelines.images.builders.builder import BuildRequest, Output, StepFailed
+from pipelines.images.platforms import this_platform
 from pipelines.tools.processes import process
 from pipelines.tools.processes.process import Completed
 from pipelines.tools.registry.layout import Layout
@@ -41,6 +43,10 @@ _UNREACHED = "failed to list workers"
 _NO_REGISTRY = {"version": 1, "rules": [{"action": "DENY", "selector": {"identifier": "docker-image://*"}}]}
 """A source policy: every image is in the layout of bases, so whatever BuildKit would ask a registry for is an error.
 That includes a frontend that a Dockerfile names."""
+_EMULATORS = {name: name for name in ("arm", "riscv64", "s390x", "ppc64le")}
+_EMULATORS |= {"arm64": "aarch64", "amd64": "x86_64", "386": "i386", "mips64le": "mips64el", "loong64": "loongarch64"}
+"""QEMU's names of architectures."""
+_PLATFORMS = "{{range .}}{{json .Platforms}}{{end}}"
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
@@ -63,6 +69,19 @@ class BuildKit:
         if not match:
             raise Misconfigured("buildkitd does not tell its version", seen=(done.stdout + done.stderr).strip())
         return match[1]
+
+    def emulated(self) -> frozenset[str]:
+        """Return those that a running daemon lists, or those with an emulator of BuildKit's on PATH.
+
+        Its names are buildkit-qemu-aarch64 and the like (moby/buildkit: executor, util/archutil). What an emulated
+        program starts itself is not emulated, unless the kernel does it (binfmt_misc).
+        """
+        if not self._host:
+            found = {arch for arch, name in _EMULATORS.items() if shutil.which(f"buildkit-qemu-{name}")}
+        else:
+            argv = ["buildctl", "--addr", self._host, "debug", "workers", "--format", _PLATFORMS]
+            found = {*re.findall(r'"architecture":"(\w+)"', process.run(argv, timeout_seconds=60).stdout)}
+        return frozenset(found - {this_platform().split("/")[1]})
 
     def build(self, request: BuildRequest) -> Output:
         """Build the image and export the layers that are not at hand, as plain tars."""

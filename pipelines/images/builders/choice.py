@@ -5,11 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.errors import Misconfigured
+from pipelines.images import platforms
 from pipelines.images.builders import sandbox
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder
 from pipelines.images.builders.buildkit import BuildKit
-from pipelines.step.groups import BuilderSettings
+from pipelines.images.node import BuildTarget
+from pipelines.step.groups import BuilderSettings, TargetSettings
+
+
+def target(
+    settings: TargetSettings,
+    program: Builder,
+    *,
+    platform: str = "",
+    version: str = "",
+    build_args: tuple[str, ...] = (),
+) -> BuildTarget:
+    """Return what images are built for, with one builder; `platform` and `version` are in place of the settings' and
+    the builder's own. Raises Misuse, Misconfigured.
+    """
+    return BuildTarget(
+        platforms=platforms.wanted(platform, settings.platforms),
+        native=frozenset(platforms.read_platforms(settings.native_platforms.split(","))),
+        here=platforms.this_platform(),
+        emulated=program.emulated(),
+        builder=settings.builder,
+        builder_version=version or program.version(),
+        compression=settings.compression,
+        build_args=build_args,
+    )
 
 
 def choose_builder(settings: BuilderSettings, cache: Path, *, isolation: str = sandbox.SANDBOX) -> Builder:

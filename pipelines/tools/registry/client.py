@@ -100,7 +100,8 @@ class Registry:
     def push(
         self, layout: Layout, descriptor: Descriptor, to: Reference, *, mounts: Mapping[Digest, str] = _NONE
     ) -> bool:
-        """Publish an image by its digest and read it back; return whether anything had to be sent.
+        """Publish an image, or an index of images that are there, by its digest and read it back; return whether
+        anything had to be sent.
 
         `mounts` names, for a layer, a repository of the same registry that has it. Raises Transient if the registry
         does not return what it accepted, else its refusal.
@@ -109,7 +110,7 @@ class Registry:
             layout.read(descriptor.digest), content_type=descriptor.media_type, what=f"cannot push {layout.path}"
         )
         if manifest.is_index:
-            raise Misuse(f"cannot push {layout.path}", seen="an index of images", todo="push one image")
+            return self._push_index(manifest, to)
         lacking = [str(b.digest) for b in manifest.blobs if not layout.has(b.digest)]
         wrong = [str(b.digest) for b in manifest.blobs if layout.has(b.digest) and layout.size(b.digest) != b.size]
         if lacking or wrong:
@@ -189,6 +190,20 @@ class Registry:
     def fetch(self, ref: Reference, blob: Descriptor, layout: Layout) -> None:
         """Fetch one blob of a repository into a layout; raises Transient if the content does not match its digest."""
         transfer.download(self._repository(ref), blob, layout)
+
+    def _push_index(self, index: Manifest, to: Reference) -> bool:
+        by_digest = to.with_digest(index.descriptor.digest)
+        sent = self.resolve(by_digest) is None
+        if sent and not images.put(self._repository(to, write=True), index, index.descriptor.digest):
+            raise Unanswered(
+                f"cannot push {by_digest}", seen="the registry lost an image of it", todo="push them again"
+            )
+        if sent and self.resolve(by_digest) is None:
+            raise Unanswered(
+                f"{by_digest} was pushed and cannot be read back", seen="404", todo="look at the registry's storage"
+            )
+        self._proven[by_digest] = index
+        return sent
 
     def _known(self, to: Reference) -> Manifest:
         manifest = self.resolve(to) if to.digest else None

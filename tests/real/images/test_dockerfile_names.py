@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import Misuse, ShipwayError
-from pipelines.images import dockerfile, dockerfile_checks, platforms
+from pipelines.images import dockerfile, platforms
 from pipelines.tools.registry.layout import CONFIG, INDEX, MANIFEST, Json, Layout
 from pipelines.tools.registry.reference import Digest, Reference
 
@@ -189,7 +189,7 @@ def test_platforms_are_those_that_buildkit_reads(standing: str, tmp_path: Path) 
             config = made.json(Digest(made.json(made.named().digest)["config"]["digest"]))
             theirs = config["config"]["Labels"]["is"]
         try:
-            ours = dockerfile_checks.platform_of(read.file.stages[0], read)
+            ours = read.platform_of(read.file.stages[0])
         except Misuse:
             ours = ""
         if ours != theirs:

@@ -64,7 +64,7 @@ class Team:
         address = self.registry.address
         settings = ChartSettings(registry=address, project="team", plain_http=address, shared_names=shared_names)
         url = RepositoryUrl(self.url)
-        target = BuildTarget(platform="linux/amd64", builder="buildkit", builder_version="0", compression="zstd")
+        target = BuildTarget(platforms=("linux/amd64",), builder="buildkit", builder_version="0", compression="zstd")
         with Git(GitCredentials.read(self.folder / "none")) as git:
             request = PlanRequest(url=url, resolved=git.resolve(url, Revision(revision)), target=target)
             return plan_commit.plan(git, request, Destination.connect(settings, self.folder / "none"))

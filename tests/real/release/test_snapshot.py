@@ -102,7 +102,10 @@ def test_a_link_in_place_of_shipway_yaml_is_refused_by_every_reader(tmp_path: Pa
         configuration(repository.path)
     with pytest.raises(ShipwayError, match=r"^shipway\.yaml: it is a link"):
         declared.read(
-            {"secrets": str(tmp_path / "none")}, str(repository.path), "HEAD", declared.any_builder("linux/amd64", ())
+            {"secrets": str(tmp_path / "none")},
+            str(repository.path),
+            "HEAD",
+            declared.any_builder(("linux/amd64",), ()),
         )
 
 

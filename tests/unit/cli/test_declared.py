@@ -63,7 +63,7 @@ def test_an_unknown_image_is_told_with_those_there_are() -> None:
 def read(repository: Repository) -> DeclaredImages:
     """Return what a repository declares at its head."""
     settings = {"secrets": "none", "registry": "registry.example", "project": "team"}
-    return declared.read(settings, str(repository.path), "main", declared.any_builder("linux/amd64", ()))
+    return declared.read(settings, str(repository.path), "main", declared.any_builder(("linux/amd64",), ()))
 
 
 def test_parents_come_first(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def test_schema_and_reader_know_the_same_things() -> None:
     values = {field.name for field in dataclasses.fields(ValuesFile)} - {"line"}
     assert set(schema["properties"]["values"]["items"]["properties"]) == values
     everything = read(
-        "ignore: [a/**]\nimages:\n  b:\n    name: c\n    build: false\n    version: '1'\n    target: t\n"
+        "ignore: [a/**]\nplatforms: [linux/arm64]\nimages:\n  b:\n    name: c\n    platforms: [linux/amd64]\n"
+        "    build: false\n    version: '1'\n    target: t\n"
         "    build-args: {A: b}\n    secrets: [s]\n    shared: [d]\n    rebuild: r\n    max-age: 1h\n"
         "charts: {ignore: [e], libraries: ['*']}\nvalues: [{file: f.yaml, image: c, at: g.h}]\n"
         "deploy: {branch: b, charts: commit, environments: {dev: commit, prod: pull-request}}\n"
@@ -133,18 +134,18 @@ def test_schema_and_reader_know_the_same_things() -> None:
     )
     assert everything.image("b/Dockerfile") == ImageSettings(
         name="c", build=False, version="1", target="t", build_args={"A": "b"}, secrets=("s",), shared=("d",),
-        rebuild="r", max_age="1h",
+        rebuild="r", max_age="1h", platforms=("linux/amd64",),
     )  # fmt: skip
     assert everything.ignore == ("a",)
     assert everything.chart_ignore == ("e",)
     assert everything.libraries == ("*",)
-    assert everything.values == (ValuesFile(file="f.yaml", image="c", at="g.h", line=14),)
+    assert everything.values == (ValuesFile(file="f.yaml", image="c", at="g.h", line=16),)
     assert everything.deploy == Deploy(
         branch="b", charts="commit", environments={"dev": "commit", "prod": "pull-request"}
     )
     assert everything.formerly == ("https://old.example/team/shop.git", "git@old.example:team/shop.git")
     assert set(schema["properties"]["deploy"]["properties"]) == set(vars(everything.deploy))
-    top = {"ignore", "dockerfiles", "images", "charts", "values", "deploy", "formerly"}
+    top = {"ignore", "platforms", "dockerfiles", "images", "charts", "values", "deploy", "formerly"}
     assert set(schema["properties"]) == top
     assert set(schema["properties"]["charts"]["properties"]) == {
         "ignore",

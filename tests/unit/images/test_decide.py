@@ -29,6 +29,7 @@ from pipelines.images.registry_state import (
 from pipelines.tools.registry.reference import key_tag
 from tests.trees import TARGET
 
+[PLATFORM] = TARGET.platforms
 DEBIAN, MOVED = "sha256:" + "d" * 64, "sha256:" + "e" * 64
 BASE, WEB = "sha256:base", "sha256:web"
 ABSENT, SILENT = TagState(), TagState(unknown="the registry did not answer")
@@ -41,6 +42,7 @@ def node(name: str, *parents: str, external: str = "", blocked: str = "", **sett
     return ImageNode(
         image=Image(name=name, path=name, dockerfile=f"{name}/Dockerfile"),
         settings=ImageSettings(**settings),
+        platform=PLATFORM,
         build_args=("A=1",),
         context=Context(digest=name, files=1, excluded=(f"{name}/values.yaml",)),
         parents=tuple(Edge(name=parent, written=f"r.example/{parent}:1", line=1) for parent in parents),
@@ -55,6 +57,7 @@ class Situation:
 
     nodes: tuple[ImageNode, ...] = (node("base", external="debian:12"), node("web", "base"))
     bases: dict[str, TagState] = field(default_factory=lambda: {"debian:12": TagState(digest=DEBIAN)})
+    """By name."""
     keys: dict[str, TagState] = field(
         default_factory=lambda: {n: TagState(digest=f"sha256:{n}") for n in ("base", "web")}
     )
@@ -76,16 +79,20 @@ class Situation:
     @property
     def inputs(self) -> dict[str, KeyInputs]:
         """What is known of the images' keys."""
-        return key_inputs(self.graph, TARGET, known_bases(self.graph, self.bases)[0], self.moments)
+        return key_inputs(self.graph, TARGET, known_bases(self.graph, self.states)[0], self.moments)
+
+    @property
+    def states(self) -> dict[tuple[str, str], TagState]:
+        """The states of bases, with the platform."""
+        return {(name, PLATFORM): state for name, state in self.bases.items()}
 
     def decide(self) -> ImageDecisions:
         """Return what is to be done."""
         return decide(
             self.graph,
-            TARGET,
             inputs=self.inputs,
             required=self.required,
-            bases=self.bases,
+            bases=self.states,
             registry=RegistryState(
                 keys=self.keys,
                 tags=self.tags,
@@ -239,14 +246,14 @@ def test_a_base_without_a_digest_keeps_the_image_back(
     assert situation.actions() == {"base": action, "web": action}
     assert situation.image("base").reasons == (reason,)
     assert situation.image("web").reasons == (f"parent image base is {action[0]}",)
-    known, found = known_bases(situation.graph, situation.bases)
+    known, found = known_bases(situation.graph, situation.states)
     assert (known, [str(finding) for finding in found]) == ({}, findings)
 
 
 def test_known_bases_are_those_with_a_digest(situation: Situation) -> None:
     """By their names in Dockerfiles."""
     situation.bases["other"] = SILENT
-    assert known_bases(situation.graph, situation.bases) == ({"debian:12": DEBIAN}, [])
+    assert known_bases(situation.graph, situation.states) == ({("debian:12", PLATFORM): DEBIAN}, [])
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ class Repository:
         found = self.graph()
         assert not any(node.blocked for node in found.nodes.values()), found.findings
         moments = {name: item.moment(0, 0) for name, item in image_key.freshness(found, self.rebuilds).items()}
-        return {name: made.key for name, made in image_key.key_inputs(found, self.target, self.bases, moments).items()}
+        bases = {(name, platform): digest for name, digest in self.bases.items() for platform in self.target.platforms}
+        return {name: made.key for name, made in image_key.key_inputs(found, self.target, bases, moments).items()}
 
     def above(self, *names: str) -> set[str]:
         """Return images with all that depend on them."""
@@ -130,7 +131,7 @@ CHANGES: dict[str, Callable[[Repository, str], Repository]] = {
     "a shared folder": lambda r, n: r.with_more(n, "shared: [core]"),
 }
 FOR_ALL: dict[str, Callable[[Repository], Repository]] = {
-    "the platform": lambda r: replace(r, target=replace(r.target, platform="linux/arm64")),
+    "the platform": lambda r: replace(r, target=replace(r.target, platforms=("linux/arm64",))),
     "the builder": lambda r: replace(r, target=replace(r.target, builder="buildah", builder_version="1.40.0")),
     "its version": lambda r: replace(r, target=replace(r.target, builder_version="0.99.0")),
     "the compression": lambda r: replace(r, target=replace(r.target, compression="gzip")),
