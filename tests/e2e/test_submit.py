@@ -52,7 +52,7 @@ def test_a_repository_is_built_with_the_submitters_role_alone(ada: Path, git: Gi
     assert all("@sha256:" in image["reference"] for image in images.values())
     logs = "".join(path.read_text() for path in tmp_path.glob(".shipway/runs/*/run/logs/*"))
     assert all(image["digest"] in logs for image in images.values())
-    listed = json.loads(shipway(ada, tmp_path, "runs", "--json").stdout)
+    listed = json.loads(shipway(ada, tmp_path, "runs", "--json").stdout)["runs"]
     assert [row["phase"] for row in listed if row["name"].startswith("build-")] == ["Succeeded"]
 
 
