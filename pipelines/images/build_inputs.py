@@ -128,6 +128,7 @@ def read(
         checkout.build_args, target=checkout.target, platform=checkout.platform, build_platform=this_platform()
     )
     dockerfile_checks.check(dockerfile, secrets=secret_ids)
+    dockerfile_checks.check_platform(selected)
     folder = build_context.folder(source, context or checkout.path)
     layout = Layout(bases.resolve())
     images = _images(selected, checkout)

@@ -103,7 +103,7 @@ CASES = [
     (f"{BUILD} circle", 3, "in a circle: a → b → a"),
     (f"{BUILD} fails", 1, r"the build failed at Dockerfile:3: RUN echo my reason(.|\n)*my reason\n"),
     (f"{BUILD} secret", 3, "Dockerfile:2: the secret 'token' is required and not declared"),
-    (f"{BUILD} app --platform linux/riscv64", 3, "another platform than this machine's"),
+    (f"{BUILD} fails --platform linux/riscv64", 3, "there is no builder for linux/riscv64 here"),
     (f"{SUBMIT} -p repo={{folder}}/none", 1, "the repository has no file Dockerfile"),
     (f"{SUBMIT} -p repo={{folder}}/app -p path=there", 1, "the repository has no folder there"),
     (f"{SUBMIT} -p repo={{folder}}/outside -p path=there", 3, "leaves the checkout"),

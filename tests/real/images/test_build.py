@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.errors import Misconfigured, Misuse, Refused, ShipwayError, Transient
 from pipelines.images import build_context
+from pipelines.images.build import NoBuilder
 from pipelines.step import results
 from pipelines.tools.registry.layout import Layout
 from pipelines.tools.registry.reference import Digest
@@ -399,7 +400,6 @@ def test_links_out_of_the_checkout(tmp_path: Path, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "options", "kind", "message"),
     [
-        ({"platform": "linux/riscv64"}, {}, Refused, "another platform"),
         ({"dockerfile": "none/Dockerfile"}, {}, ShipwayError, "there is no Dockerfile none/Dockerfile"),
         ({"dockerfile": "../Dockerfile"}, {}, Misuse, "not a path inside the repository"),
         ({"target": "nowhere"}, {}, Misuse, "has no stage 'nowhere'"),
@@ -426,6 +426,16 @@ def test_bad_arguments(
         made.build("buildah", cache, checkout=made.checkout(**changes), **options)
     assert type(caught.value) is kind
     assert not made.image.path.exists()
+
+
+def test_a_platform_whose_steps_nothing_runs(tmp_path: Path, cache: Path) -> None:
+    """Before the builder is started; what has no step is built for any platform."""
+    made = Workspace(tmp_path / "workspace").write({"Dockerfile": "FROM scratch\nRUN true\n", "file": "x"})
+    with pytest.raises(NoBuilder, match="there is no builder for linux/riscv64 here"):
+        made.build("buildah", cache, checkout=made.checkout(platform="linux/riscv64"))
+    made.write({"Dockerfile": "FROM scratch\nCOPY file /\n"})
+    made.build("buildah", cache, checkout=made.checkout(platform="linux/riscv64"))
+    assert config(made.image)["architecture"] == "riscv64"
 
 
 def test_unknown_builder(tmp_path: Path, cache: Path) -> None:
