@@ -15,7 +15,7 @@ _PROGRAM = """
 import json, resource, sys, time
 begin = time.perf_counter()
 from pipelines.cli import main
-from pipelines.tools.registry_host import Repository
+from pipelines.tools.registry.repository import Repository
 import threading
 waited, lock, true = [], threading.Lock(), Repository.ask
 def ask(self, *arguments, **options):
