@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PARTS = re.compile(r"(?s)(?P<failed>.*?)(?:\n  seen: (?P<seen>.*?))?(?:\n  do:   (?P<do>.*))?")
 
 
 class ShipwayError(Exception):
@@ -40,6 +41,15 @@ class ShipwayError(Exception):
         if self.todo:
             parts.append(f"  do:   {_indented(self.todo)}")
         return "\n".join(parts)
+
+
+def error_parts(text: str, exit_code: int) -> dict[str, str | int]:
+    """Return a text that an error was written as, as its parts by name; of any other text, all is `failed`."""
+    match = _PARTS.fullmatch(text)
+    found = (
+        {name: (part or "").replace("\n        ", "\n") for name, part in match.groupdict().items()} if match else {}
+    )
+    return {"failed": text, "seen": "", "do": "", **found, "exit_code": exit_code}
 
 
 def visible(text: str) -> str:

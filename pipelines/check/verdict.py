@@ -10,10 +10,10 @@ from typing import Annotated
 from pipelines.bounds import read_json
 from pipelines.check.model import CheckResult
 from pipelines.declared.state import ABSENT, BLOCKED, DIFFERENT, PUBLISHED, UNKNOWN, UNPUBLISHED, PlanRow
-from pipelines.errors import ShipwayError, Transient
+from pipelines.errors import Refused, ShipwayError, Transient
 from pipelines.release import result as release_result
 from pipelines.release.failure import UNSAID
-from pipelines.release.model import Plan, Planned
+from pipelines.release.model import STUCK, Plan, Planned
 from pipelines.release.result import BUILT, CHART, CHECKED, IMAGE, LEFT_OUT, UNTRIED, PartResult
 from pipelines.step import results
 from pipelines.step.signature import Arg
@@ -33,8 +33,9 @@ def check_verdict(
 ) -> CheckResult:
     """Fail unless every image was built or is published and every chart is in order, and report the result of each.
 
-    An image that was left out because it needs a build secret fails nothing. The outputs are written whether the step
-    fails or not.
+    An image that was left out because it needs a build secret fails nothing. Exit code 3 where a finding blocks
+    something or a published version differs, 75 where a registry did not answer. The outputs are written whether the
+    step fails or not.
 
     Example:
         shipway step check-verdict --planned=out/again --batch-1="$(cat out/check/report)" --outputs=out/main
@@ -59,6 +60,8 @@ def check_verdict(
         seen = "\n".join(map(release_result.words, bad))
         if all(part.result == UNKNOWN for part in bad):
             error: ShipwayError = Transient(what, seen=seen, todo="run it again when the registry answers")
+        elif any(part.result in STUCK for part in bad):
+            error = Refused(what, seen=seen, todo="mend what is blocked or different, and push again")
         else:
             error = ShipwayError(what, seen=seen, todo="correct what failed, and push again")
         error.result = result

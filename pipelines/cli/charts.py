@@ -86,7 +86,7 @@ def show_head(release: Mapping[str, Any]) -> None:
 
 def show_problem(release: Mapping[str, Any]) -> None:
     """Print the error of a release, or the message of one that did not succeed."""
-    if problem := release.get("error") or ("" if release["phase"] == "Succeeded" else release["message"]):
+    if problem := results.problem(release):
         sys.stdout.write("\n" + textwrap.indent(problem, "  ") + "\n")
 
 

@@ -211,5 +211,5 @@ def _print_check(described: Mapping[str, Any], _settings: Mapping[str, str]) -> 
 def _print_deploy(deployment: Mapping[str, Any], _settings: Mapping[str, str]) -> None:
     _show_targets(deployment["targets"])
     if not deployment["targets"]:
-        sys.stdout.write(f"\n{deployment.get('error') or deployment['summary'] or deployment['message']}\n")
+        sys.stdout.write(f"\n{results.problem(deployment) or deployment['summary']}\n")
     sys.stdout.write(f"\n{deployment['phase']} in {deployment['seconds']:.1f} s\n")

@@ -22,11 +22,16 @@ def named(repo: str, *, examples: bool = False) -> str:
         raise Misuse("two repositories are named", seen=f"{repo} and --examples", todo="name one")
     if examples or repo:
         return repo
+    if own := of_this_folder():
+        return own
+    seen = str(Path.cwd())
+    raise Misuse("no repository is named, and this folder is in none", seen=seen, todo="give REPO, or --examples")
+
+
+def of_this_folder() -> str:
+    """Return the folder of the repository that this folder is in, or an empty text."""
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / ".git").exists():
-            return str(folder)
-    raise Misuse("no repository is named, and this folder is in none", seen=str(here), todo="give REPO, or --examples")
+    return next((str(folder) for folder in (here, *here.parents) if (folder / ".git").exists()), "")
 
 
 def examples(state: Path, settings: Mapping[str, str]) -> str:

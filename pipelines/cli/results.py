@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engines.local.nodes import Node, NodeKind, RunResult
+from pipelines.errors import ShipwayError, error_parts
 from pipelines.step import texts
 
 _STEP_FAILED = "shipway: "
@@ -56,7 +57,12 @@ def causes(node: Node) -> Iterator[Node]:
 
 def failed_log(node: Node) -> Path | None:
     """Return the log of the last failed node that left one, or None."""
-    return next((one.log for one in reversed(list(causes(node))) if one.log), None)
+    failed = _failed(node)
+    return failed.log if failed else None
+
+
+def _failed(node: Node) -> Node | None:
+    return next((one for one in reversed(list(causes(node))) if one.log), None)
 
 
 def told(node: Node) -> str:
@@ -96,10 +102,19 @@ def error(log: Path, *, most_lines: int = _MOST_LINES) -> str:
     return "\n".join(shown).removeprefix(_STEP_FAILED)
 
 
-def failure(node: Node, *, most_lines: int = _MOST_LINES) -> dict[str, str]:
+def failure(node: Node, *, most_lines: int = _MOST_LINES) -> dict[str, Any]:
     """Return the error of the last failed node as an entry of a JSON object; nothing if none left a log."""
-    log = failed_log(node)
-    return {"error": error(log, most_lines=most_lines)} if log else {}
+    failed = _failed(node)
+    if failed is None or failed.log is None:
+        return {}
+    return {"error": error_parts(error(failed.log, most_lines=most_lines), failed.exit_code or 1)}
+
+
+def problem(described: Mapping[str, Any]) -> str:
+    """Return the error of what `failure` is an entry of, as a step writes it, or else its message."""
+    if found := described.get("error"):
+        return str(ShipwayError(found["failed"], seen=found["seen"], todo=found["do"]))
+    return "" if described["phase"] == "Succeeded" else str(described["message"])
 
 
 def of_image(node: Node | None) -> dict[str, Any]:
@@ -139,7 +154,7 @@ def show_images(images: Mapping[str, Mapping[str, Any]], settings: Mapping[str, 
             write(f"  tags  {', '.join(image['tags'])}\n")
             write(f"  size  {_size(image['size'])}\n")
             write(f"  try   {_command(image['reference'], settings)}\n")
-        elif message := image.get("error") or image["message"]:
+        elif message := problem(image):
             write(textwrap.indent(message, "  ") + "\n")
         if "log" in image:
             write(f"  log   {image['log']}\n")

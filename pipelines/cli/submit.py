@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.cli import running
+from pipelines.cli import repository, running
 from pipelines.cli.command import flags, group, positional, repeated
 from pipelines.cli.options import BuildRunOptions
 from pipelines.errors import Misuse
@@ -19,9 +19,10 @@ class SubmitOptions:
 
 def run(options: SubmitOptions) -> int:
     """Run a compiled WorkflowTemplate on this machine, as Argo would run it on a cluster; or, with --engine argo, the
-    installed WorkflowTemplate of that name on the cluster that KUBECONFIG names.
+    installed WorkflowTemplate of that name on the cluster that KUBECONFIG names. On this machine,
+    a template that has a parameter `repo` gets the repository of this folder if none is given.
 
-    example: shipway submit clone-build-push -p repo=. -p revision=main -p path=apps/web
+    example: shipway submit clone-build-push -p revision=main -p path=apps/web
     """
     arguments: dict[str, str] = {}
     for text in options.parameter:
@@ -31,6 +32,16 @@ def run(options: SubmitOptions) -> int:
         if name in arguments:
             raise Misuse("a parameter is given twice", seen=name, todo="give it once")
         arguments[name] = value
+    engine = running.EngineChoice(options.run)
+    if not (options.run.on_cluster or arguments.keys() & {"repo", "event"}) and _is_of_a_repository(options.template):
+        arguments |= {"repo": own} if (own := repository.of_this_folder()) else {}
     source = (arguments.get("repo") or ".", arguments.get("revision", "HEAD"))
-    result = running.EngineChoice(options.run).run(options.template, arguments, source=source)
-    return running.report_outputs(options.run.follow, result)
+    return running.report_outputs(options.run.follow, engine.run(options.template, arguments, source=source))
+
+
+def _is_of_a_repository(template: str) -> bool:
+    from pipelines.engines.local import documents  # noqa: PLC0415 - only if no repository is named
+
+    found = documents.load(running.TEMPLATES.glob("*.yaml")).by_name.get(template)
+    parameters = found.value["spec"].get("arguments", {}).get("parameters", ()) if found else ()
+    return any(parameter["name"] == "repo" for parameter in parameters)

@@ -5,13 +5,11 @@ It is `locate` and `plan` in one pod: a second pod would take six seconds more b
 
 from __future__ import annotations
 
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated
 
-from pipelines.charts import helm
 from pipelines.errors import ShipwayError
 from pipelines.events import lanes
 from pipelines.events.decode import LaneSettings, RunInputs
@@ -61,8 +59,6 @@ def start(
                 settings=settings,
                 builder=builder,
             )
-            if planned.charts or planned.needs or "charts" in json.loads(planned.plan or "{}").get("deploys", ()):
-                helm.find()  # it checks charts once the images are built: too late to find it missing
         except ShipwayError as error:
             if own.result() is None:
                 error.result = Started(**vars(located))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipelines.bounds import read_json
+from pipelines.charts import helm
 from pipelines.declared.state import ABSENT, HELD, PUBLISHED, RELEASE
 from pipelines.declared.state import TAG as RETAG
 from pipelines.errors import Misuse
@@ -59,7 +60,8 @@ def plan(
 ) -> Planned:
     """Say what is to be built, tagged and released for a commit, and why; change nothing.
 
-    Findings do not fail this step; they fail the verdict, once everything else is done.
+    Findings do not fail this step; they fail the verdict, once everything else is done. Raises Misconfigured where
+    charts are to be released and there is no Helm.
 
     Example:
         shipway step plan --repo=https://example.org/shop.git --registry=registry.example.org --outputs=out/plan
@@ -90,7 +92,10 @@ def plan(
         say(f"{item.name}: {item.state}, {item.action}{': ' * bool(item.reasons)}{'; '.join(item.reasons)}")
     for finding in result.findings:
         say(str(finding))
-    return _planned(result, target.builder_version, rebuilds.now)
+    planned = _planned(result, target.builder_version, rebuilds.now)
+    if planned.charts or planned.needs or "charts" in result.deploys:
+        helm.find()  # charts are checked beside the builds or after them: too late to find it missing
+    return planned
 
 
 def _planned(plan: Plan, builder_version: str, now: int) -> Planned:

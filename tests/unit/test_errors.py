@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.cli.main import main
-from pipelines.errors import visible
+from pipelines.errors import ShipwayError, error_parts, visible
 from pipelines.report import text as report_text
 from tests import json_output
 
@@ -27,6 +27,20 @@ def test_no_control_character_passes_the_door(text: str) -> None:
         kinds = {unicodedata.category(character) for character in set(shown) - {"\n", "\t"}}
         assert not kinds & {"Cc", "Zl", "Zp"}
     visible(text).encode()
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_an_error_in_a_log_has_its_parts_again(what: str, seen: str, todo: str) -> None:
+    """A command says them of a step, whose log has them as text; nothing is left out of any other text."""
+    what, seen, todo = (" ".join(text.split("  ")) for text in (what, seen.strip(), todo.strip()))
+    text = str(ShipwayError(what, seen=seen, todo=todo))
+    assert error_parts(text, 3) == {"failed": what, "seen": seen.strip(), "do": todo.strip(), "exit_code": 3}
+
+
+@pytest.mark.parametrize("text", ["", "exit status 1", "a:\n  b", "  seen: x", "make: *** [all]\n\n  Error 2"])
+def test_what_another_program_said_is_passed_whole(text: str) -> None:
+    """Only an error of ours has parts."""
+    assert error_parts(text, 1) == {"failed": text, "seen": "", "do": "", "exit_code": 1}
 
 
 @pytest.mark.parametrize(

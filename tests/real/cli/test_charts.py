@@ -91,16 +91,17 @@ def test_from_a_commit_to_charts(address: str, tmp_path: Path) -> None:
     repository.write("libs/base/values.yaml", "text: changed\n").commit()
     code, third = _release(repository, address, "team", tmp_path / "state")
     assert (code, third["phase"], third["charts"]) == (3, "Failed", [])
-    assert "apps/broken/templates/bad.yaml:1: error:" in third["error"]
+    assert "apps/broken/templates/bad.yaml:1: error:" in third["error"]["seen"]
     code, going = _release(repository, address, "team", tmp_path / "state", "--keep-going")
     assert (code, going["phase"], _states(going)) == (3, "Failed", {"new": "pushed"})
-    assert "4 of 5 charts are not released" in going["error"]
-    assert "apps/broken/templates/bad.yaml:1: error:" in going["error"]
-    assert "next version is 1.0.1" in going["error"]
+    assert going["error"]["failed"] == "4 of 5 charts are not released"
+    assert "apps/broken/templates/bad.yaml:1: error:" in going["error"]["seen"]
+    assert "next version is 1.0.1" in going["error"]["seen"]
+    assert going["error"]["exit_code"] == code
     code, fourth = _release(repository, address, "team", tmp_path / "state", "--ignore", "apps/broken")
     assert code == 3
-    assert "values.yaml" in fourth["error"]
-    assert "next version is 1.0.1" in fourth["error"]
+    assert "values.yaml" in fourth["error"]["seen"]
+    assert "next version is 1.0.1" in fourth["error"]["seen"]
     with urllib3.PoolManager(retries=False) as pool:
         assert pool.request("GET", f"http://{address}/v2/team/charts/broken/tags/list").status == 404
 

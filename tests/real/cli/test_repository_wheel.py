@@ -87,7 +87,7 @@ def test_builds_and_submits(run: object, shop: Repository, installed: Path) -> N
     built = run("build", "--json", "--quiet")
     assert built.returncode == 0, built.stderr
     digest = json.loads(built.stdout)["images"]["web"]["digest"]
-    submitted = run("submit", "clone-build-push", "-p", "repo=.", "-p", "path=web", "--quiet")
+    submitted = run("submit", "clone-build-push", "-p", "path=web", "--quiet")
     assert submitted.returncode == 0, submitted.stderr
     assert digest in submitted.stdout
     where = subprocess.run(

@@ -107,9 +107,11 @@ def test_a_missing_helm_is_found_first(tmp_path: Path, monkeypatch: pytest.Monke
         repository.write("web/page", "2").write("site/values.yaml", "{}\n")
         repository.write("site/Chart.yaml", "apiVersion: v2\nname: site\nversion: 1.0.0\n").commit()
         before = Images(address, "team").tags("web")
-        done = shipway.run("release", *words)
-        assert done.returncode == 78, done.stderr
-        assert "there is no helm" in done.stdout
+        for command in ("release", "check"):
+            done = shipway.run(command, *words)
+            assert done.returncode == 78, done.stderr
+            assert "there is no helm" in done.stdout
+            assert "build" not in done.stderr
         assert Images(address, "team").tags("web") == before
         assert shipway.run("plan", *words).returncode == 10
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.check.verdict import check_verdict
 from pipelines.declared.state import BLOCKED, DIFFERENT
-from pipelines.errors import ShipwayError
+from pipelines.errors import Refused
 from pipelines.release.result import BUILT, CHECKED, LEFT_OUT, PartResult
 from tests.unit.release.test_verdict import CHART, image, planned
 
@@ -24,7 +24,7 @@ def test_no_report_says_that_what_the_plan_refuses_is_in_order(state: str, resul
     ]
     report = json.dumps([["web", "shop", "other"], forged])
     plan = planned(image("web", state), chart=dataclasses.replace(CHART, state=state, reasons=("why",)))
-    with pytest.raises(ShipwayError) as caught:
+    with pytest.raises(Refused) as caught:
         check_verdict(planned=plan, batch_1=report, charts=report)
     assert caught.value.seen.splitlines() == [f"web: {state}, web's reason", f"shop: {state}, why"]
 
@@ -34,6 +34,6 @@ def test_a_report_says_why_what_the_plan_refuses_is_not_in_order() -> None:
     bad = PartResult(kind="chart", name="shop", path="", result=DIFFERENT, why="the next version is 1.0.1")
     report = json.dumps([[], [dataclasses.asdict(bad)]])
     plan = planned(image("web"), chart=dataclasses.replace(CHART, state=DIFFERENT, reasons=("why",)))
-    with pytest.raises(ShipwayError) as caught:
+    with pytest.raises(Refused) as caught:
         check_verdict(planned=plan, charts=report)
     assert caught.value.seen == "shop: different, the next version is 1.0.1"
