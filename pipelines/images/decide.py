@@ -243,7 +243,7 @@ def _waves(
     for name, node in graph.nodes.items():
         if planned[name].action != BUILD:
             continue
-        parents = tuple(sorted((one for one in number if one in node.parent_names), key=number.__getitem__))
+        parents = tuple(sorted((one for one in node.parent_names if one in number), key=number.__getitem__))
         number[name] = max((number[parent] + 1 for parent in parents), default=0)
         if number[name] == len(waves):
             waves.append([])

@@ -8,7 +8,7 @@ part of the image's own key, and so of the keys of the images that depend on it:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipelines.errors import Misconfigured, Refused, ShipwayError, Transient
@@ -107,6 +107,8 @@ class RegistryReader:
         absent = [name for name, state in keys.items() if state.absent]
         usual = () if {*desired.moving} & _USUAL else sorted(_USUAL)
         candidates = tuple(dict.fromkeys((*desired.moving, tag_names.LATEST, *usual)))
+        without = self._unheard_of(absent, tags) if not usual else frozenset()
+        absent = [name for name in absent if published_as(name) not in without]
         previous = in_parallel(lambda name: self._previous(name, candidates, tags), absent, at_once=QUESTIONS)
         found = RegistryState(
             keys=keys,
@@ -115,9 +117,27 @@ class RegistryReader:
             candidates=candidates,
             behind=settled.behind,
         )
-        silent = [name for name in names if not any(found.sources(name))]
+        silent = [name for name in names if published_as(name) not in without and not any(found.sources(name))]
         owners = in_parallel(self._owner, silent, at_once=QUESTIONS)
         return replace(found, owners=dict(zip(silent, owners, strict=True)))
+
+    def _unheard_of(self, names: Sequence[str], known: Mapping[tuple[str, str], TagState]) -> frozenset[str]:
+        """Return the published names for which the registry has no tag at all: one question in place of one for each.
+
+        Only names of which no tag is known are asked about, since the tags of an old image are many.
+        """
+        found = {name for (name, _), state in known.items() if state.digest}
+        asked = sorted({*map(published_as, names)} - found)
+        listed = in_parallel(self._lists, asked, at_once=QUESTIONS)
+        return frozenset(name for name, tags in zip(asked, listed, strict=True) if tags is not None and not tags)
+
+    def _lists(self, name: str) -> Collection[str] | None:
+        if self.registry in self._silent:
+            return None
+        try:
+            return self.client.tags(self._reference(name, ""))
+        except Transient:
+            return None
 
     def _owner(self, name: str) -> str:
         """Return the repository that the tags beside those that a plan reads say; empty if none does, or if unknown."""

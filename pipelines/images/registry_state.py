@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 VERSION = "org.opencontainers.image.version"
 REVISION = "org.opencontainers.image.revision"
@@ -104,6 +105,13 @@ class RegistryState:
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Return the repositories that the known images of a name were published from; some may be empty."""
-        states = [self.keys.get(name, NOT_ASKED), *(state for (other, _), state in self.tags.items() if other == name)]
+        states = [self.keys.get(name, NOT_ASKED), *self._tags_by_name.get(name, ())]
         previous = self.previous.get(name)
         return (*(state.source for state in states), previous.source if previous else "", self.owners.get(name, ""))
+
+    @cached_property
+    def _tags_by_name(self) -> Mapping[str, list[TagState]]:
+        found: dict[str, list[TagState]] = {}
+        for (name, _), state in self.tags.items():
+            found.setdefault(name, []).append(state)
+        return found

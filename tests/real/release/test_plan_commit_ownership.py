@@ -285,6 +285,15 @@ def test_a_publish_reads_the_tag_that_is_to_move_once_more(teams: tuple[Team, Te
     assert first.registry.count("GET", "/manifests/(latest|master)") == 0
 
 
+def test_a_name_that_the_registry_has_never_heard_of_costs_three_questions(teams: tuple[Team, Team]) -> None:
+    """Its key, its branch, and whether there is any tag; a plan of a thousand new images asks four thousand else."""
+    first, second = teams
+    assert [row.state for row in first.plan().images] == ["absent"]
+    assert first.registry.count("GET|HEAD", "/v2/team/web/") == 3
+    first.push("refs/heads/trunk")
+    assert [row.state for row in second.plan().images] == ["blocked"]
+
+
 def chart(team: Team, version: str, more: str = "") -> None:
     """Commit a chart `web` of a version, with content of the team's own."""
     chart_trees.add(team.repository, "chart", name="web", version=version, more=more)
