@@ -117,7 +117,7 @@ class RegistryReader:
             candidates=candidates,
             behind=settled.behind,
         )
-        silent = [name for name in names if published_as(name) not in without and not any(found.sources(name))]
+        silent = [name for name in names if published_as(name) not in without and not found.says_whose(name)]
         owners = in_parallel(self._owner, silent, at_once=QUESTIONS)
         return replace(found, owners=dict(zip(silent, owners, strict=True)))
 

@@ -101,13 +101,23 @@ class RegistryState:
     """For images that must be fresher: the digest that the lasting key still leads to, or an empty string; by name."""
 
     owners: Mapping[str, str] = field(default_factory=dict)
-    """The repositories that other tags say, for names of which these say none."""
+    """The repositories that other tags say, for names of which these say nothing."""
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Return the repositories that the known images of a name were published from; some may be empty."""
-        states = [self.keys.get(name, NOT_ASKED), *self._tags_by_name.get(name, ())]
         previous = self.previous.get(name)
-        return (*(state.source for state in states), previous.source if previous else "", self.owners.get(name, ""))
+        sources = (state.source for state in self._states(name))
+        return (*sources, previous.source if previous else "", self.owners.get(name, ""))
+
+    def says_whose(self, name: str) -> bool:
+        """Whether a known image of a name says a repository, or a revision alone, as one from a folder does.
+
+        Such an image was published when no tag said that the name was another repository's.
+        """
+        return any(self.sources(name)) or any(REVISION in state.annotations for state in self._states(name))
+
+    def _states(self, name: str) -> list[TagState]:
+        return [self.keys.get(name, NOT_ASKED), *self._tags_by_name.get(name, ())]
 
     @cached_property
     def _tags_by_name(self) -> Mapping[str, list[TagState]]:

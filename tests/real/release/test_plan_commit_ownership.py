@@ -211,6 +211,9 @@ def test_what_folders_of_a_machine_publish_is_nobodys(teams: tuple[Team, Team]) 
     for folder in (*folders, *folders):
         assert folder.plan().findings == ()
         folder.push()
+    folders[0].registry.asked.clear()
+    assert folders[1].plan().findings == ()
+    assert folders[0].registry.count("GET|HEAD", "/v2/team/web/tags/list") == 0, "its image says what it is of"
     teams[0].push()
     for folder in folders:
         assert [row.state for row in folder.plan().images] == ["blocked"]
