@@ -23,6 +23,7 @@ from pipelines.environments.model import Application
 from pipelines.environments.repository import DeclaredEnvironments
 from pipelines.errors import Misconfigured, Misuse, ShipwayError, Transient
 from pipelines.images import tag_names
+from pipelines.images.registry_state import REVISION, SOURCE
 from pipelines.step.groups import EnvironmentsSettings
 from pipelines.tools.git import history as git_history
 from pipelines.tools.git.address import RepositoryUrl, Revision, named_in_file
@@ -30,8 +31,6 @@ from pipelines.tools.git.remote import Git
 from pipelines.tools.registry.client import Registry
 from pipelines.tools.registry.reference import Digest, Reference
 from pipelines.tools.registry.transfer import in_parallel
-
-_OCI = "org.opencontainers.image."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,8 @@ class _ListedImage:
     names: frozenset[str] = frozenset()
     """Digests that nodes may report for it: its own, that of its configuration, and those of an index's manifests, of
     which each is an image again; empty if the registry does not have it."""
-    is_index: bool = False
+    listed: tuple[str, ...] = ()
+    """The digests of an index's manifests."""
 
 
 @dataclass(kw_only=True)
@@ -193,6 +193,7 @@ class Inventory:
             runs=runs,
             why=why,
             pods=pods,
+            platforms=image.listed,
         )
 
     def _is_same(self, image: str, digest: str, reported: str) -> bool | None:
@@ -207,7 +208,7 @@ class Inventory:
 
     def _names(self, image: str, digest: str) -> frozenset[str]:
         found = self._image(image, "", digest)
-        return found.names.union(*(self._image(image, "", name).names for name in found.names if found.is_index))
+        return found.names.union(*(self._image(image, "", name).names for name in found.listed))
 
     def _image(self, image: str, tag: str, digest: str) -> _ListedImage:
         key = (image, tag, digest)
@@ -231,14 +232,17 @@ class Inventory:
             return _ListedImage(digest=digest)
         resolved = str(manifest.descriptor.digest)
         if manifest.is_index:
-            listed = (str(item.get("digest")) for item in manifest.json.get("manifests") or ())
-            return _ListedImage(digest=resolved, names=frozenset({resolved, *listed}), is_index=True)
-        labels = (self.client.config(reference, manifest).get("config") or {}).get("Labels") or {}
+            listed = tuple(str(item.get("digest")) for item in manifest.json.get("manifests") or ())
+            names, facts = {resolved, *listed}, manifest.annotations
+        else:
+            listed, names = (), {resolved, str(manifest.config.digest)}
+            facts = (self.client.config(reference, manifest).get("config") or {}).get("Labels") or {}
         return _ListedImage(
             digest=resolved,
-            revision=str(labels.get(f"{_OCI}revision", "")),
-            source=str(labels.get(f"{_OCI}source", "")),
-            names=frozenset({resolved, str(manifest.config.digest)}),
+            revision=str(facts.get(REVISION, "")),
+            source=str(facts.get(SOURCE, "")),
+            names=frozenset(names),
+            listed=listed,
         )
 
     def _chart(self, name: str, version: str) -> tuple[str, str, bytes]:
@@ -249,6 +253,6 @@ class Inventory:
             if manifest is None:
                 raise ShipwayError(f"{name} {version} is not in the registry", seen=str(reference))
             values = self.charts.archive(reference, manifest).files.get("values.yaml", b"")
-            revision = str(manifest.annotations.get(f"{_OCI}revision", ""))
+            revision = str(manifest.annotations.get(REVISION, ""))
             self._charts[key] = (str(manifest.descriptor.digest), revision, values)
         return self._charts[key]

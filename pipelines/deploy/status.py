@@ -53,7 +53,7 @@ class DeployedImage:
     digest: str
     """The digest in the values, or the one that the tag names in the registry; empty if the registry has none."""
     revision: str
-    """The commit that it was built from; empty if its labels do not say."""
+    """The commit that it was built from; empty if its labels, or an index's annotations, do not say."""
     source: str
     """The repository of that commit."""
     runs: bool | None
@@ -63,6 +63,8 @@ class DeployedImage:
     """Why it does not run, or why that is unknown."""
     pods: tuple[str, ...] = ()
     """The digests that the pods run."""
+    platforms: tuple[str, ...] = ()
+    """The digests of the images for single platforms that it lists."""
 
     @property
     def is_contradicted(self) -> bool:
@@ -222,5 +224,5 @@ def table(statuses: Sequence[ApplicationStatus]) -> str:
 
 def _digests(status: ApplicationStatus) -> tuple[str, ...]:
     live = tuple(image.partition("@")[2] for image in status.state.images) if status.state else ()
-    named = (digest for image in status.images for digest in (image.digest, *image.pods))
+    named = (digest for image in status.images for digest in (image.digest, *image.platforms, *image.pods))
     return (*named, status.chart_digest, *live)
