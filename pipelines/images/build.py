@@ -120,9 +120,11 @@ def _check_platform(program: Builder, inputs: BuildInputs) -> None:
     """Raise NoBuilder if a RUN step may run that neither this machine nor an emulator of the builder's can."""
     here = platforms.this_platform()
     triggered = [name for name, triggers in inputs.triggers.items() if triggers]
-    for platform in sorted(dockerfile_checks.steps_on(inputs.selected, triggered) - {here}):
+    for platform, line in sorted(dockerfile_checks.steps_on(inputs.selected, triggered).items()):
+        if platform == here:
+            continue
         if platform.split("/")[1] not in program.emulated():
-            seen = f"{inputs.selected.file.where} has RUN steps, and this machine is {here}"
+            seen = f"{inputs.selected.file.where}:{line} runs a program, and this machine is {here}"
             raise NoBuilder(platforms.no_builder(platform), seen=seen, todo=platforms.NO_BUILDER)
         say(f"RUN steps for {platform} are emulated on {here}")
 

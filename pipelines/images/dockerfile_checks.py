@@ -84,18 +84,24 @@ def check_platform(selected: SelectedStages) -> None:
             )
 
 
-def steps_on(selected: SelectedStages, triggers: Collection[str] = ()) -> frozenset[str]:
-    """Return the platforms that RUN steps of the stages that are built, or of their bases' `triggers`, may run on."""
-    found = set()
+def steps_on(selected: SelectedStages, triggers: Collection[str] = ()) -> dict[str, int]:
+    """Return the platforms that RUN steps of the stages that are built may run on, each with the line of the first.
+
+    The steps of a base that has `triggers` are those of the line that names it.
+    """
+    found: dict[str, int] = {}
     for number in selected.reached:
         stage = selected.file.stages[number]
-        own = any(instruction.name in {"RUN", "ONBUILD"} for instruction in stage.instructions)
-        if own or any(
-            use.stage == number and use.label == "FROM" and selected.external(use).id in triggers
+        lines = [instruction.line for instruction in stage.instructions if instruction.name in {"RUN", "ONBUILD"}]
+        lines += [
+            use.instruction.line
             for use in selected.uses
-        ):
-            found.add(selected.platform_of(stage))
-    return frozenset(found)
+            if use.stage == number and use.label == "FROM" and selected.external(use).id in triggers
+        ]
+        if lines:
+            platform = selected.platform_of(stage)
+            found[platform] = min(*lines, found.get(platform, lines[0]))
+    return found
 
 
 def triggers_of(selected: SelectedStages, triggers: Mapping[str, Sequence[str]]) -> dict[str, tuple[Instruction, ...]]:

@@ -172,11 +172,13 @@ class _GraphReader:
 
     def _check_builder(self, image: Image, selected: SelectedStages) -> None:
         """Raise ShipwayError if no builder runs the RUN steps of a platform; warn if an emulator does."""
-        for platform in sorted(dockerfile_checks.steps_on(selected) - {selected.build_platform}):
+        for platform, line in sorted(dockerfile_checks.steps_on(selected).items()):
+            if platform == selected.build_platform:
+                continue
             if platform.split("/")[1] not in self.target.emulated:
-                raise ShipwayError(f"{image.dockerfile}:1: {no_builder(platform)}", todo=NO_BUILDER)
+                raise ShipwayError(f"{image.dockerfile}:{line}: {no_builder(platform)}", todo=NO_BUILDER)
             text, todo = f"its RUN steps for {platform} are emulated", "give that platform a builder of its own"
-            self.findings.append(finding(image.dockerfile, 1, "platform", text, todo, level=WARNING))
+            self.findings.append(finding(image.dockerfile, line, "platform", text, todo, level=WARNING))
 
     def _part(self, parent: Image, platform: str, where: str) -> str:
         """Return the name of the image that a parent has for a platform; raises ShipwayError if it has none."""

@@ -431,8 +431,9 @@ def test_bad_arguments(
 def test_a_platform_whose_steps_nothing_runs(tmp_path: Path, cache: Path) -> None:
     """Before the builder is started; what has no step is built for any platform."""
     made = Workspace(tmp_path / "workspace").write({"Dockerfile": "FROM scratch\nRUN true\n", "file": "x"})
-    with pytest.raises(NoBuilder, match="there is no builder for linux/riscv64 here"):
+    with pytest.raises(NoBuilder, match="there is no builder for linux/riscv64 here") as caught:
         made.build("buildah", cache, checkout=made.checkout(platform="linux/riscv64"))
+    assert "Dockerfile:2 runs a program" in caught.value.seen
     made.write({"Dockerfile": "FROM scratch\nCOPY file /\n"})
     made.build("buildah", cache, checkout=made.checkout(platform="linux/riscv64"))
     assert config(made.image)["architecture"] == "riscv64"

@@ -90,9 +90,12 @@ def test_a_stage_for_the_builder_s_platform_counts_where_it_is_reached() -> None
 )  # fmt: skip
 def test_a_plan_says_whether_steps_run_emulated_or_not_at_all(target: BuildTarget, level: str) -> None:
     """RUN steps need a builder of their platform; what has none is built anywhere."""
-    graph = read({"run": "FROM debian\nRUN true\n", "copy": "FROM debian\nCOPY x /\n"}, target=target)
-    assert [(one.path, one.rule, one.level) for one in graph.findings] == (
-        [("run/Dockerfile", "platform", level)] if level else []
+    graph = read(
+        {"run": "FROM debian AS not\nCOPY x /\nFROM debian\nRUN true\nRUN false\n", "copy": "FROM debian\nCOPY x /\n"},
+        target=target,
+    )
+    assert [(str(one.location), one.rule, one.level) for one in graph.findings] == (
+        [("run/Dockerfile:4", "platform", level)] if level else []
     )
     blocked = {f"run {ARM64}", "run"} if level == "error" else set()
     assert {name for name, node in graph.nodes.items() if node.blocked} == blocked
