@@ -34,7 +34,10 @@ KEYS: Mapping[str, str] = {
     "mirrors": "registries asked in place of others, as other=mirror, separated by commas",
     "ca-file": "certificate authorities trusted beside the system's, as a PEM file",
     "builder": "buildah or buildkit",
-    "buildkit-host": "address of a running buildkitd; without one, one is started for each build",
+    "buildkit-host": (
+        "address of a running buildkitd, or one for each platform: linux/amd64=ADDRESS,linux/arm64=ADDRESS; without "
+        "one, one is started for each build"
+    ),
     "build-secrets": (
         "which repositories may read which build secrets: any, none, or id=repository, separated by "
         "commas; default: any"

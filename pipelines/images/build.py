@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from pipelines.images import build_inputs, dockerfile_checks, image_index, layer
 from pipelines.images.build_inputs import BuildInputs
 from pipelines.images.builders.buildah import Buildah
 from pipelines.images.builders.builder import Builder, BuildRequest, Output, StepFailed
-from pipelines.images.builders.choice import choose_builder
+from pipelines.images.builders.choice import choose_builder, named_hosts
 from pipelines.images.dockerfile import Dockerfile
 from pipelines.images.finalize import finalize
 from pipelines.images.image_config import facts_of
@@ -90,10 +90,11 @@ def build(
         labels=_labels(labels),
         aliases={alias: written for written, alias in inputs.aliases.items()},
     )
-    program = choose_builder(builder, builder.cache.resolve() / builder.builder, isolation=builder.isolation)
+    cache = builder.cache.resolve() / builder.builder
+    program = choose_builder(builder, cache, platform=checkout.platform, isolation=builder.isolation)
     if program.kind == Buildah.kind:
         dockerfile_checks.check_buildah(inputs.selected, program.version())
-    _check_platform(program, inputs)
+    _check_platform(program, inputs, {platforms.this_platform(), *named_hosts(builder)})
     manifests = [image.digest for image in inputs.images]
     image = f"{checkout.repo} {checkout.dockerfile} {checkout.target}"
     store = LayerStore(builder.cache, builder.compression, inputs.bases, manifests, image=image)
@@ -116,12 +117,12 @@ def build(
     )
 
 
-def _check_platform(program: Builder, inputs: BuildInputs) -> None:
-    """Raise NoBuilder if a RUN step may run that neither this machine nor an emulator of the builder's can."""
+def _check_platform(program: Builder, inputs: BuildInputs, native: Collection[str]) -> None:
+    """Raise NoBuilder if a RUN step may run on no `native` platform, and on none that the builder emulates."""
     here = platforms.this_platform()
     triggered = [name for name, triggers in inputs.triggers.items() if triggers]
     for platform, line in sorted(dockerfile_checks.steps_on(inputs.selected, triggered).items()):
-        if platform == here:
+        if platform in native:
             continue
         if platform.split("/")[1] not in program.emulated():
             seen = f"{inputs.selected.file.where}:{line} runs a program, and this machine is {here}"

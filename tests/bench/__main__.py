@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench import compiling, deploying, engine, planning
@@ -18,6 +18,7 @@ from tests.bench.chart_release import Charts, tell_bytes
 from tests.bench.clone_build_push import Scenario
 from tests.bench.impacting import APPLICATIONS, Impacting
 from tests.bench.measure import command, compare, interleave, peak_memory, save
+from tests.bench.platforms import Platforms
 from tests.bench.releasing import Releasing
 from tests.registry_process import registry
 
@@ -64,6 +65,22 @@ def _buildkit(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, o
             run = folder / str(megabytes)
             scenario = Scenario(run, address, builder="buildkit", buildkit_host=host, megabytes=megabytes)
             yield from _builder(scenario, options)
+
+
+def _platforms(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    if not shutil.which("buildkitd"):
+        sys.stdout.write("platforms: left out, no buildkitd on PATH\n\n")
+        return
+    with _own_registry(folder) as address, ExitStack() as daemons:
+        first, second = (
+            daemons.enter_context(_buildkitd(folder / f"daemon-{number}", address, processor=number))
+            for number in range(2)
+        )
+        run = Platforms(folder / "run", address, (first, second))
+        run.ours()
+        title = "an image for two platforms on two builders"
+        yield compare(f"{title}, against both at once", *interleave(run.change, run.ours, run.by_hand, options.pairs))
+        yield compare(f"{title}, against one alone", *interleave(run.change, run.ours, run.slower_alone, options.pairs))
 
 
 def _engine(folder: Path, _: argparse.Namespace) -> Iterator[dict[str, object]]:
@@ -184,6 +201,7 @@ def _impact(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, obj
 _PARTS: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, object]]]] = {
     "buildah": _buildah,
     "buildkit": _buildkit,
+    "platforms": _platforms,
     "charts": _charts,
     "release": _release,
     "unchanged": _unchanged,
@@ -218,13 +236,15 @@ def _builder(scenario: Scenario, options: argparse.Namespace) -> Iterator[dict[s
 
 
 @contextmanager
-def _buildkitd(folder: Path, address: str) -> Iterator[str]:
-    """Give the address of a buildkitd of this run's own, which both sides use."""
+def _buildkitd(folder: Path, address: str, *, processor: int | None = None) -> Iterator[str]:
+    """Give the address of a buildkitd of this run's own, which both sides use; it may have one `processor` alone."""
     folder.mkdir()
     configuration = folder / "buildkitd.toml"
     configuration.write_text(f'[worker.containerd]\n  enabled = false\n[registry."{address}"]\n  http = true\n')
     host = f"unix://{folder}/socket"
     argv = ["buildkitd", "--root", folder / "root", "--addr", host, "--config", configuration]
+    if processor is not None:
+        argv = ["taskset", "--cpu-list", str(processor), *argv]
     if os.geteuid() != 0:
         argv = ["rootlesskit", *argv, "--rootless", "--oci-worker-no-process-sandbox"]
     with (folder / "log").open("wb") as log:

@@ -57,13 +57,13 @@ class BuildKit:
 
     def __init__(self, state: Path, host: str = "") -> None:
         self._state = state
-        self._host = host
+        self.host = host
 
     def version(self) -> str:
         """Return the daemon's version, `0.34.2`."""
-        argv = ["buildctl", "--addr", self._host, "debug", "info"] if self._host else ["buildkitd", "--version"]
+        argv = ["buildctl", "--addr", self.host, "debug", "info"] if self.host else ["buildkitd", "--version"]
         done = process.run(argv, timeout_seconds=60)
-        if done.code != 0 and self._host:
+        if done.code != 0 and self.host:
             raise self._silence(done)
         match = _VERSION.search(done.stdout)
         if not match:
@@ -76,10 +76,10 @@ class BuildKit:
         Its names are buildkit-qemu-aarch64 and the like (moby/buildkit: executor, util/archutil). What an emulated
         program starts itself is not emulated, unless the kernel does it (binfmt_misc).
         """
-        if not self._host:
+        if not self.host:
             found = {arch for arch, name in _EMULATORS.items() if shutil.which(f"buildkit-qemu-{name}")}
         else:
-            argv = ["buildctl", "--addr", self._host, "debug", "workers", "--format", _PLATFORMS]
+            argv = ["buildctl", "--addr", self.host, "debug", "workers", "--format", _PLATFORMS]
             found = {*re.findall(r'"architecture":"(\w+)"', process.run(argv, timeout_seconds=60).stdout)}
         return frozenset(found - {this_platform().split("/")[1]})
 
@@ -106,7 +106,7 @@ class BuildKit:
         with self._daemon(request.work / "home") as address:
             done = self._build(request, address, raw)
         if done.code != 0:
-            raise self._silence(done) if self._host and _UNREACHED in done.stderr else _failure(done)
+            raise self._silence(done) if self.host and _UNREACHED in done.stderr else _failure(done)
         manifest = raw.json(raw.named().digest)
         config = raw.json(Digest(manifest["config"]["digest"]))
         builder.name_layers(config)
@@ -114,7 +114,7 @@ class BuildKit:
 
     def _silence(self, done: Completed) -> Transient:
         return Transient(
-            f"buildkitd at {self._host} does not answer",
+            f"buildkitd at {self.host} does not answer",
             seen=builder.tail(done.stderr, lines=3),
             todo="check the setting buildkit-host, and that buildkitd runs there",
         )
@@ -160,8 +160,8 @@ class BuildKit:
     @contextlib.contextmanager
     def _daemon(self, home: Path) -> Iterator[str]:
         """Give the address of a daemon that answers: the running one, or one that ends with the block."""
-        if self._host:
-            yield self._host
+        if self.host:
+            yield self.host
             return
         settings = builder.environment(home, home)
         # A socket's path may have 107 bytes at most, so it cannot be in the workspace.

@@ -27,7 +27,7 @@ def target(
     """
     return BuildTarget(
         platforms=platforms.wanted(platform, settings.platforms),
-        native=frozenset(platforms.read_platforms(settings.native_platforms.split(","))),
+        native=frozenset(platforms.read_platforms(settings.native_platforms.split(","))) | named_hosts(settings).keys(),
         here=platforms.this_platform(),
         emulated=program.emulated(),
         builder=settings.builder,
@@ -37,11 +37,27 @@ def target(
     )
 
 
-def choose_builder(settings: BuilderSettings, cache: Path, *, isolation: str = sandbox.SANDBOX) -> Builder:
-    """Return the builder that the settings name, with a folder for its layers; raises Misconfigured."""
+def named_hosts(settings: BuilderSettings) -> dict[str, str]:
+    """Return the buildkitd of each platform that the setting names one for: linux/amd64=ADDRESS,linux/arm64=ADDRESS.
+
+    It is empty for the address of one that builds everything. Raises Misuse if something is no platform.
+    """
+    pairs = [item.strip().partition("=") for item in settings.buildkit_host.split(",")]
+    named = [(platform, address) for platform, equals, address in pairs if equals and "://" not in platform]
+    return {platforms.normalized(platform, "buildkit-host"): address for platform, address in named}
+
+
+def choose_builder(
+    settings: BuilderSettings, cache: Path, *, platform: str = "", isolation: str = sandbox.SANDBOX
+) -> Builder:
+    """Return the builder that the settings name, with a folder for its layers; raises Misconfigured.
+
+    Of several buildkitd it is that of the platform, or a new one if it has none; the first, for no platform.
+    """
     sandbox.check(isolation)
     if settings.builder == Buildah.kind:
         return Buildah(cache, isolation=isolation)
     if settings.builder == BuildKit.kind:
-        return BuildKit(cache, settings.buildkit_host)
+        hosts = named_hosts(settings) or {platform: settings.buildkit_host}
+        return BuildKit(cache, hosts.get(platform, "") if platform else next(iter(hosts.values())))
     raise Misconfigured("the setting builder is not known", seen=repr(settings.builder), todo="use buildah or buildkit")
