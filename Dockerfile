@@ -10,10 +10,12 @@ ARG TOOLS=built-tools
 FROM ${BASE} AS python
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
+      $([ "$(uname -m)" = x86_64 ] || echo gcc libc6-dev) \
  && rm -rf /var/lib/apt/lists/*
-COPY requirements/run.txt /build/requirements/run.txt
+COPY setup/requirements /build/setup/requirements
+COPY requirements/run.txt requirements/go.txt /build/requirements/
 RUN python3 -m venv /opt/shipway \
- && /opt/shipway/bin/pip install --no-cache-dir --require-hashes -r /build/requirements/run.txt
+ && PIP_NO_CACHE_DIR=1 /build/setup/requirements /opt/shipway /build/requirements/run.txt
 COPY LICENSE README.md pyproject.toml /build/
 COPY pipelines /build/pipelines
 COPY sensors /build/sensors

@@ -163,12 +163,12 @@ $(VENV)/bin/pip: | packages
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/pip
 	@echo "installing the pinned requirements into $(VENV)" >&2
-	@$(PIP_INSTALL) --require-hashes -r requirements/run.txt
+	@setup/requirements $(VENV) requirements/run.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
-	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@setup/requirements $(VENV) requirements/dev.txt
 	@touch $@
 
 .PHONY: requirements
