@@ -10,7 +10,7 @@ from pipelines.declared import shipway_yaml
 from pipelines.declared.finding import ERROR, WARNING, Finding
 from pipelines.declared.state import ABSENT, BLOCKED, BUILD, DIFFERENT, NOTHING, PUBLISHED, TAG, UNKNOWN
 from pipelines.errors import ShipwayError
-from pipelines.images.key import Freshness, KeyInputs
+from pipelines.images.key import Freshness, KeyInputs, parent_name
 from pipelines.images.names import published_as, title
 from pipelines.images.node import Graph, ImageNode
 from pipelines.images.plan_model import ImageJob, PlannedImage
@@ -254,7 +254,7 @@ def _waves(
 def job(node: ImageNode, inputs: KeyInputs, parents: tuple[str, ...]) -> ImageJob:
     """Return the build of an image; `parents` are those that are built before it."""
     pins = [f"{name}={digest}" for name, digest in inputs.images.items()]
-    pins += [f"{edge.written}={key_tag(inputs.parents[edge.name])}" for edge in node.parents]
+    pins += [f"{edge.written}={key_tag(inputs.parents[parent_name(node, edge)])}" for edge in node.parents]
     return ImageJob(
         name=node.name,
         title=title(node.name),

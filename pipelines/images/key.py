@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from pipelines.declared import shipway_yaml
-from pipelines.images.node import BuildTarget, Graph, ImageNode
+from pipelines.images.names import platform_of, published_as
+from pipelines.images.node import BuildTarget, Edge, Graph, ImageNode
 
 _FORMAT = 1
 """Of the images that Shipway makes; a new number builds everything again."""
@@ -129,7 +130,7 @@ def key_inputs(
             target="" if node.is_index else node.settings.target,
             platform=node.platform,
             images={written: bases[base] for written, base in wanted.items()},
-            parents={edge.name: parents[edge.name] for edge in node.parents},
+            parents={parent_name(node, edge): parents[edge.name] for edge in node.parents},
             builder=builder,
             compression="" if node.is_index else target.compression,
             version=node.settings.version,
@@ -137,6 +138,15 @@ def key_inputs(
         )
         parents[name] = inputs[name].key
     return inputs
+
+
+def parent_name(node: ImageNode, edge: Edge) -> str:
+    """Return the name of a parent in the key of an image.
+
+    That of its own platform goes without the platform's name, so that an image keeps its key when others are added.
+    """
+    is_own = not node.is_index and platform_of(edge.name) == node.platform
+    return published_as(edge.name) if is_own else edge.name
 
 
 def freshness(graph: Graph, policy: RebuildPolicy, *, has_ages: bool = True) -> dict[str, Freshness]:
